@@ -1,0 +1,92 @@
+// Package fault is the one error that crosses rooms: what kind of refusal it
+// is, the sentence that may be shown to a person, and the cause that may not.
+//
+// It owns the kinds and the stable codes' carrier. It does not know HTTP: the
+// edge (httpapi, cmd) maps a Kind to a status or an exit code. Every room
+// above it returns its errors.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind says what a caller may do about an error. The zero Kind is Internal, so
+// an error that nobody classified never leaves the server as anything else.
+type Kind uint8
+
+// The kinds. Each is the reason, never the HTTP status.
+const (
+	Internal        Kind = iota // a defect or an accident of ours; details stay in the log
+	Invalid                     // the request can never succeed as it is
+	Unauthenticated             // nobody, or nobody that may sign in, is asking
+	Forbidden                   // somebody is asking who may not
+	NotFound                    // it does not exist, or not for the one who asks
+	Conflict                    // it collides with something that exists
+	Gone                        // it existed and is over
+	Throttled                   // too much at once; later is fine
+	Unavailable                 // something we depend on is away; later is fine
+)
+
+// Field is one fault in one place of a request.
+type Field struct {
+	Location string // dotted path, such as "body.email"
+	Message  string // a sentence that never holds the submitted value
+}
+
+// Error is a classified refusal.
+type Error struct {
+	Kind       Kind
+	Code       string        // stable snake_case word for programs; empty: the edge names the kind
+	Message    string        // a sentence for people, safe to show; never a submitted value
+	Fields     []Field       // single faults of an Invalid request; nil: none
+	RetryAfter time.Duration // for Throttled and Unavailable; zero: the edge's default
+	Cause      error         // for the log only; nil: none
+}
+
+// New returns an Error without a cause.
+func New(kind Kind, code, message string) *Error {
+	return &Error{Kind: kind, Code: code, Message: message}
+}
+
+// Wrap returns an Error that keeps cause for the log.
+func Wrap(kind Kind, code, message string, cause error) *Error {
+	return &Error{Kind: kind, Code: code, Message: message, Cause: cause}
+}
+
+// BadField returns the Invalid error of one faulty member of a request.
+func BadField(location, message string) *Error {
+	return &Error{
+		Kind: Invalid, Code: "validation_failed", Message: message,
+		Fields: []Field{{Location: location, Message: message}},
+	}
+}
+
+// Error is the text for the log, cause included; it is not for clients.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %v", e.Message, e.Cause)
+	}
+	return e.Message
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Is reports whether target is an Error of the same kind and code, so that a
+// package variable works with errors.Is after a cause was added.
+func (e *Error) Is(target error) bool {
+	var t *Error
+	return errors.As(target, &t) && t.Kind == e.Kind && t.Code == e.Code
+}
+
+// KindOf returns the kind of the first Error in err's chain, Internal when
+// there is none.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return Internal
+}

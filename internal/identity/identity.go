@@ -1,0 +1,121 @@
+// Package identity is the vocabulary of people, organisations, groups and
+// roles, and the rules that follow from them alone: what a valid name is, when
+// two e-mail addresses are the same, who may sign in, who may do what to whom.
+//
+// It is pure: no clock, no database, no network. Every room above uses it; the
+// store calls its policy inside the transaction that acts on the answer.
+package identity
+
+import (
+	"log/slog"
+	"time"
+)
+
+// DefaultOrg is the organisation of everybody who registers.
+const DefaultOrg = "default"
+
+// Status is whether a person or organisation may take part.
+type Status string
+
+// The statuses.
+const (
+	Active    Status = "active"
+	Suspended Status = "suspended"
+)
+
+// Valid reports whether s is one of the statuses.
+func (s Status) Valid() bool { return s == Active || s == Suspended }
+
+// PasswordHash is a bcrypt hash in its modular form. It does not print.
+type PasswordHash string
+
+// String hides the hash from fmt and log.
+func (PasswordHash) String() string { return "[redacted]" }
+
+// GoString hides the hash from %#v.
+func (PasswordHash) GoString() string { return "[redacted]" }
+
+// LogValue hides the hash from slog.
+func (PasswordHash) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// User is a person who can sign in.
+type User struct {
+	ID              string
+	Email           string // as typed, for display
+	EmailKey        string // EmailKey(Email); unique
+	DisplayName     string // may be empty
+	PasswordHash    PasswordHash
+	Role            Role
+	OrgID           string
+	OrgStatus       Status // of the organisation, as read with the person
+	Status          Status
+	DefaultPassword bool      // still has the published default password
+	CreatedAt       time.Time // UTC, microseconds
+	LastLoginAt     time.Time // zero: never
+}
+
+// Group is a named set of people of one organisation.
+type Group struct {
+	ID          string
+	Name        string
+	Description string // may be empty
+	OrgID       string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// Member is one person's membership in one group.
+type Member struct {
+	UserID   string
+	JoinedAt time.Time
+}
+
+// ServiceToken is a named credential of a program. Its secret is stored only
+// as a hash and is no part of it.
+type ServiceToken struct {
+	ID          string
+	Name        string
+	Role        Role
+	OrgID       string
+	OrgStatus   Status // of the organisation, as read with the token
+	Description string
+	CreatedAt   time.Time
+	RevokedAt   time.Time // zero: valid
+}
+
+// Actor is who asks for something, and from where. It is passed down as an
+// argument; nothing below the HTTP floor looks for it in a context. The role
+// and organisation that count are read from the database in the transaction
+// that acts, so they are no part of it.
+type Actor struct {
+	UserID    string // empty: nobody is signed in
+	System    bool   // the operator on the command line, or the server itself: may do everything
+	FamilyID  string // refresh family of the presented access token; empty: none
+	Address   string // client address without port; empty on the command line
+	RequestID string // empty on the command line
+}
+
+// EndReason says why a refresh family is over.
+type EndReason string
+
+// The reasons. The zero value means that the family is alive.
+const (
+	EndLogout         EndReason = "logout"
+	EndReuse          EndReason = "reuse"           // a spent refresh token came back
+	EndPasswordChange EndReason = "password_change" // by the person, from another session
+	EndOwnChange      EndReason = "own_change"      // by the person, in this very session
+	EndPasswordReset  EndReason = "password_reset"  // by an administrator
+	EndRoleChange     EndReason = "role_change"
+	EndSuspension     EndReason = "suspension"
+	EndDeletion       EndReason = "deletion"
+)
+
+// RevokesAccess reports whether the family's unexpired access tokens are
+// revoked too, for everybody who polls the list of revoked tokens. Only the
+// session that changed its own password keeps its last one.
+func (r EndReason) RevokesAccess() bool { return r != "" && r != EndOwnChange }
+
+// RefusedHere reports whether this server refuses the family's unexpired
+// access tokens. After a change of role it does not: it takes the role from
+// the database, so a token with the old one misleads only others.
+func (r EndReason) RefusedHere() bool { return r.RevokesAccess() && r != EndRoleChange }

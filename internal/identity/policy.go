@@ -1,0 +1,69 @@
+package identity
+
+import "github.com/pico-auth/pico-auth/internal/fault"
+
+// errNotFound answers for what does not exist and for what belongs to another
+// organisation: whoever asks must not learn which.
+func notFound(what string) error {
+	return fault.New(fault.NotFound, "not_found", "there is no such "+what)
+}
+
+// ErrForbidden is the answer to somebody who is known and may not.
+var ErrForbidden = fault.New(fault.Forbidden, "forbidden", "your role does not allow this")
+
+// CanSignIn is the one decision whether a person may have or use a token now.
+// Login, refresh, every request with an access token and every later grant
+// call it with a freshly read person.
+func CanSignIn(u User) bool {
+	return u.ID != "" && u.Status == Active && u.OrgStatus == Active
+}
+
+// CanUseServiceToken is the same decision for a program's token.
+func CanUseServiceToken(t ServiceToken) bool {
+	return t.ID != "" && t.RevokedAt.IsZero() && t.OrgStatus == Active
+}
+
+// MayAdminister decides whether actor may create, list and change things of
+// the organisation. Another organisation's is not found rather than forbidden.
+func MayAdminister(actor User, orgID, what string) error {
+	switch {
+	case !CanSignIn(actor) || !actor.Role.AtLeast(OrgAdmin):
+		return ErrForbidden
+	case actor.Role == Superadmin || actor.OrgID == orgID:
+		return nil
+	default:
+		return notFound(what)
+	}
+}
+
+// MaySee decides whether actor may read what belongs to the organisation.
+func MaySee(actor User, orgID, what string) error {
+	switch {
+	case !CanSignIn(actor):
+		return ErrForbidden
+	case actor.Role == Superadmin || actor.OrgID == orgID:
+		return nil
+	default:
+		return notFound(what)
+	}
+}
+
+// MayGrant decides whether actor may give somebody the role: never one above
+// their own.
+func MayGrant(actor User, role Role) error {
+	if !CanSignIn(actor) || !actor.Role.AtLeast(OrgAdmin) || !actor.Role.AtLeast(role) {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// MayManage decides whether actor may change, suspend, reset or delete target.
+func MayManage(actor, target User) error {
+	if err := MayAdminister(actor, target.OrgID, "user"); err != nil {
+		return err
+	}
+	if !actor.Role.AtLeast(target.Role) {
+		return ErrForbidden
+	}
+	return nil
+}
