@@ -1,0 +1,108 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/login"
+	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+// Rooms are the parts of the server below HTTP, built from one configuration.
+// The commands of the program use them without a listener.
+type Rooms struct {
+	Store     *store.Store
+	Keys      *keyring.Ring
+	Passwords *password.Hasher
+	Audit     *audit.Log
+	Login     *login.Login
+	Directory *directory.Directory
+	Tokens    *token.Issuer
+}
+
+// OpenRooms opens the database (creating, migrating or adopting it), the
+// signing keys (creating them when there are none) and everything on top.
+// Its errors are sentences fit for a terminal. Close what it returns.
+func OpenRooms(ctx context.Context, cfg config.Config, log *slog.Logger) (*Rooms, error) {
+	st, err := store.Open(ctx, StoreConfig(cfg, log))
+	if err != nil {
+		return nil, err
+	}
+	keys, err := keyring.Open(ctx, keyring.Config{
+		Dir:       cfg.Auth.DataDir,
+		Algorithm: jose.Algorithm(cfg.Auth.Algorithm),
+		Adopted:   st,
+		Log:       log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return assemble(cfg, log, st, keys), nil
+}
+
+// StoreConfig is the part of the configuration that the database needs.
+func StoreConfig(cfg config.Config, log *slog.Logger) store.Config {
+	return store.Config{
+		URL:               string(cfg.Database.URL),
+		Log:               log,
+		Echo:              cfg.Database.Echo,
+		SessionMax:        days(cfg.Auth.SessionMaxDays),
+		IsDefaultPassword: password.IsDefault,
+	}
+}
+
+func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring) *Rooms {
+	passwords := password.New(password.Config{
+		Cost:        cfg.Auth.BcryptCost,
+		MinLength:   cfg.Auth.PasswordMinLength,
+		Workers:     runtime.NumCPU(),
+		ServiceName: cfg.FastAPI.Title,
+	})
+	events := audit.New(st, log)
+	return &Rooms{
+		Store:     st,
+		Keys:      keys,
+		Passwords: passwords,
+		Audit:     events,
+		Login:     login.New(login.Config{Store: st, Passwords: passwords, Audit: events}),
+		Directory: directory.New(directory.Config{
+			Store: st, Passwords: passwords, Audit: events,
+			RegistrationDefault: cfg.Auth.RegistrationEnabled,
+			RegistrationOff:     !cfg.Auth.RegistrationEnabled && cfg.Explicit("auth.registration_enabled"),
+		}),
+		Tokens: token.New(token.Config{
+			Store: st, Keys: keys, Audit: events,
+			Issuer:      cfg.Auth.Issuer,
+			Audience:    cfg.Auth.Audience,
+			AccessLife:  time.Duration(cfg.Auth.AccessTokenExpireMinutes) * time.Minute,
+			RefreshLife: days(cfg.Auth.RefreshTokenExpireDays),
+			SessionMax:  days(cfg.Auth.SessionMaxDays),
+		}),
+	}
+}
+
+// Close ends the hashing threads and the database, in that order: nothing may
+// still want to write when the writer goes.
+func (r *Rooms) Close() error {
+	r.Passwords.Close()
+	if err := r.Store.Close(); err != nil {
+		return fmt.Errorf("close the database: %w", err)
+	}
+	return nil
+}
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
+
+var _ io.Closer = (*Rooms)(nil)

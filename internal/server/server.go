@@ -1,0 +1,304 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/httpapi"
+	"github.com/pico-auth/pico-auth/picoauth"
+)
+
+// Limits of the listener. They bound what one peer can hold open; the bodies
+// are bounded by httpapi.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 60 * time.Second
+	maxHeaderBytes    = 32 << 10 // an ML-DSA token is 5 to 7 KB
+	maxConnections    = 4096
+	drainTimeout      = 9 * time.Second // the promise is to be gone within 10 s
+	purgeEvery        = 10 * time.Minute
+	purgeBatch        = 500
+)
+
+// Config is what New needs.
+type Config struct {
+	Config  config.Config
+	Version string           // shown in the log, the metrics and the API page
+	Log     *slog.Logger     // nil: nothing is logged
+	Out     io.Writer        // where a person is told where everything is; nil: nowhere
+	Now     func() time.Time // nil: time.Now
+}
+
+// Server is the whole program, built and listening. Run serves, Close gives
+// everything back; a Server that is not run must be closed.
+type Server struct {
+	cfg      Config
+	rooms    *Rooms
+	health   *health
+	http     *http.Server
+	metrics  *http.Server // nil: /metrics is on the API's listener
+	listener net.Listener
+	scrape   net.Listener // of metrics; nil with it
+}
+
+// New opens the rooms, makes the first administrator, refuses what must not be
+// started, and listens. The port 0 asks for a free one; see Addr.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Out == nil {
+		cfg.Out = io.Discard
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	rooms, err := OpenRooms(ctx, cfg.Config, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, rooms: rooms, health: &health{ping: rooms.Store.Ping}}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) prepare(ctx context.Context) error {
+	defaultPassword, err := s.firstAdmin(ctx)
+	if err != nil {
+		return err
+	}
+	handler, err := s.handler()
+	if err != nil {
+		return err
+	}
+	s.http = s.newHTTP(handler)
+	if s.listener, err = s.listen(ctx); err != nil {
+		return err
+	}
+	if err := s.listenMetrics(ctx); err != nil {
+		return err
+	}
+	s.announce(defaultPassword)
+	return nil
+}
+
+// handler mounts everything behind the middleware.
+func (s *Server) handler() (http.Handler, error) {
+	c := s.cfg.Config
+	guard, err := picoauth.New(picoauth.Config{
+		Issuer:     c.Auth.Issuer,
+		Audience:   c.Auth.Audience,
+		Algorithms: c.AuthClient.AcceptedAlgorithms,
+		LocalKeys:  func() []byte { body, _ := s.rooms.Keys.JWKS(); return body },
+		Now:        s.cfg.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("auth.issuer: %w", err)
+	}
+	api := httpapi.New(httpapi.Config{
+		Directory: s.rooms.Directory, Login: s.rooms.Login, Tokens: s.rooms.Tokens,
+		Keys: s.rooms.Keys, Guard: guard,
+		Issuer: c.Auth.Issuer, Title: c.FastAPI.Title, Version: s.apiVersion(),
+		CORSOrigins: c.Server.CORSOrigins, Log: s.cfg.Log,
+	})
+	prefixes, err := parseProxies(c.Server.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	m := newMetrics(s.rooms, s.cfg.Version)
+	own := map[string]http.Handler{
+		"/livez":  http.HandlerFunc(s.health.live),
+		"/readyz": http.HandlerFunc(s.health.ready),
+	}
+	if c.Server.MetricsListen == "" {
+		own["/metrics"] = local(m.handler())
+	} else {
+		s.metrics = s.newHTTP(m.handler())
+	}
+	return &middleware{next: mount(own, api), proxies: prefixes, log: s.cfg.Log, metrics: m, now: s.cfg.Now}, nil
+}
+
+// mount answers GET and HEAD of the own paths and leaves the rest to the API,
+// whose refusals have the API's shape.
+func mount(own map[string]http.Handler, api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, ok := own[r.URL.Path]
+		if !ok || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
+			api.ServeHTTP(w, r)
+			return
+		}
+		r.Pattern = "GET " + r.URL.Path
+		h.ServeHTTP(w, r)
+	})
+}
+
+func parseProxies(list []string) (proxies, error) {
+	var p proxies
+	for _, s := range list {
+		if a, err := netip.ParseAddr(s); err == nil {
+			p = append(p, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("server.trusted_proxies: %w", err)
+		}
+		p = append(p, prefix.Masked())
+	}
+	return p, nil
+}
+
+// apiVersion is what the API page shows: fastapi.version, else the build's.
+func (s *Server) apiVersion() string {
+	if v := s.cfg.Config.FastAPI.Version; v != "" {
+		return v
+	}
+	return s.cfg.Version
+}
+
+func (s *Server) newHTTP(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+	c := s.cfg.Config.Server
+	var certs *certificate
+	if c.TLSCert != "" {
+		var err error
+		if certs, err = loadCertificate(c.TLSCert, c.TLSKey, s.cfg.Log, s.cfg.Now); err != nil {
+			return nil, err
+		}
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	if err != nil {
+		return nil, fmt.Errorf("server.host and server.port: %w", err)
+	}
+	ln = netutil.LimitListener(ln, maxConnections)
+	if certs != nil {
+		tlsConfig := certs.config()
+		tlsConfig.NextProtos = []string{"h2", "http/1.1"}
+		ln = tls.NewListener(ln, tlsConfig)
+	}
+	return ln, nil
+}
+
+func (s *Server) listenMetrics(ctx context.Context) error {
+	if s.metrics == nil {
+		return nil
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Config.Server.MetricsListen)
+	if err != nil {
+		return fmt.Errorf("server.metrics_listen: %w", err)
+	}
+	s.scrape = ln
+	return nil
+}
+
+// Addr is the address the API listens on.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Rooms are the parts below HTTP, for tests that look behind the API.
+func (s *Server) Rooms() *Rooms { return s.rooms }
+
+// Run serves until ctx ends, then drains: it turns unready, takes no new
+// connection, lets requests in flight finish for drainTimeout, and closes
+// everything. It returns nil after a drain, also one that had to cut somebody
+// off.
+func (s *Server) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var tasks sync.WaitGroup
+	tasks.Go(func() { s.purge(background) })
+	failed := make(chan error, 2)
+	go func() { failed <- s.http.Serve(s.listener) }()
+	if s.metrics != nil {
+		go func() { failed <- s.metrics.Serve(s.scrape) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		s.drain(context.WithoutCancel(ctx))
+	case err = <-failed:
+	}
+	stop()
+	tasks.Wait()
+	return errors.Join(err, s.Close())
+}
+
+func (s *Server) drain(ctx context.Context) {
+	s.health.draining.Store(true)
+	s.cfg.Log.Info("draining")
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.cfg.Log.Warn("cut off the requests still in flight", "error", err)
+	}
+}
+
+// Close gives back listeners, keys and database without waiting for anybody.
+func (s *Server) Close() error {
+	for _, h := range []*http.Server{s.http, s.metrics} {
+		if h != nil {
+			_ = h.Close()
+		}
+	}
+	for _, ln := range []net.Listener{s.listener, s.scrape} {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
+	return s.rooms.Close()
+}
+
+// purge removes what has expired, in batches small enough that no request
+// waits behind one.
+func (s *Server) purge(ctx context.Context) {
+	tick := time.NewTicker(purgeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for {
+			n, err := s.rooms.Store.Purge(ctx, purgeBatch)
+			if err != nil && ctx.Err() == nil {
+				s.cfg.Log.Warn("could not purge expired tokens", "error", err)
+			}
+			if err != nil || n < purgeBatch {
+				break
+			}
+		}
+	}
+}
+
+// TuneScheduler lets the Go scheduler run more threads than there are cores,
+// so that requests keep their turn while every core is busy hashing: Go's own
+// time slice is 10 ms, the kernel's is fairer. It is for the program's start.
+func TuneScheduler() { runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0)) }

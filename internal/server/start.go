@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/password"
+)
+
+// firstAdmin makes the first administrator when there is none, and refuses to
+// offer the published default password to a network. It returns the address
+// of an administrator who still has it, empty when nobody does.
+func (s *Server) firstAdmin(ctx context.Context) (string, error) {
+	c := s.cfg.Config
+	loopback := isLoopback(c.Server.Host)
+	if c.Auth.AutoCreateAdmin {
+		exists, err := s.rooms.Store.HasSuperadmin(ctx)
+		if err != nil {
+			return "", err
+		}
+		if !exists && !loopback && string(c.Auth.AdminPassword) == password.Default {
+			return "", refuseDefaultPassword(c.Server.Host, c.Auth.AdminEmail)
+		}
+		if _, err := s.rooms.Directory.EnsureAdmin(ctx, c.Auth.AdminEmail, string(c.Auth.AdminPassword)); err != nil {
+			return "", fmt.Errorf("create the first administrator from auth.admin_email and auth.admin_password: %w", err)
+		}
+	}
+	email, found, err := s.rooms.Store.DefaultPasswordAdmin(ctx)
+	if err != nil {
+		return "", err
+	}
+	if found && !loopback {
+		return "", refuseDefaultPassword(c.Server.Host, email)
+	}
+	return email, nil
+}
+
+func refuseDefaultPassword(host, email string) error {
+	return fault.New(fault.Invalid, "default_password", fmt.Sprintf(
+		"refusing to listen on %s while %s has the default password: set auth.admin_password (AUTH_ADMIN_PASSWORD), or run `pico-auth user reset-password %s`",
+		host, email, email))
+}
+
+// isLoopback reports whether a server on host is reachable from this machine
+// only. An empty host is every interface.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// announce tells the person who started the server where everything is.
+func (s *Server) announce(defaultPassword string) {
+	c := s.cfg.Config
+	base := s.baseURL()
+	database, err := filepath.Abs(s.rooms.Store.Path())
+	if s.rooms.Store.Path() == "" || err != nil {
+		database = s.rooms.Store.Engine()
+	}
+	out := s.cfg.Out
+	fmt.Fprintf(out, "pico-auth %s\n", s.cfg.Version)
+	fmt.Fprintf(out, "  listening on  %s\n", base)
+	fmt.Fprintf(out, "  API page      %s/docs\n", base)
+	fmt.Fprintf(out, "  issuer        %s\n", c.Auth.Issuer)
+	fmt.Fprintf(out, "  keys          %s (%s)\n", c.Auth.DataDir, s.rooms.Keys.Algorithm())
+	fmt.Fprintf(out, "  database      %s\n", database)
+	if c.Server.MetricsListen != "" {
+		fmt.Fprintf(out, "  metrics       http://%s/metrics\n", s.scrape.Addr())
+	}
+	if defaultPassword != "" {
+		fmt.Fprintf(out, "  WARNING       %s has the default password %q: change it before anybody else can reach this server\n",
+			defaultPassword, password.Default)
+		s.cfg.Log.Warn("the default password is in use", "email", defaultPassword)
+	}
+}
+
+// baseURL is where this machine reaches the server.
+func (s *Server) baseURL() string {
+	c := s.cfg.Config.Server
+	scheme := "http"
+	if c.TLSCert != "" {
+		scheme = "https"
+	}
+	host := c.Host
+	if a, err := netip.ParseAddr(host); host == "" || isLoopback(host) || (err == nil && a.IsUnspecified()) {
+		host = "localhost"
+	}
+	_, port, err := net.SplitHostPort(s.Addr().String())
+	if err != nil {
+		port = strconv.Itoa(c.Port)
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}

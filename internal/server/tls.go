@@ -1,0 +1,85 @@
+package server
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// certificateCheck is how often the files of a certificate are looked at.
+const certificateCheck = 30 * time.Second
+
+// certificate serves a key pair from files and takes up a renewed one without
+// a restart. A broken renewal is logged and the old pair kept.
+type certificate struct {
+	certFile, keyFile string
+	log               *slog.Logger
+	now               func() time.Time
+
+	mu      sync.Mutex
+	pair    *tls.Certificate
+	modTime time.Time
+	checked time.Time
+}
+
+func loadCertificate(certFile, keyFile string, log *slog.Logger, now func() time.Time) (*certificate, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, now: now}
+	if err := c.load(); err != nil {
+		return nil, fmt.Errorf("server.tls_cert and server.tls_key: %w", err)
+	}
+	return c, nil
+}
+
+func (c *certificate) load() error {
+	modTime, err := newest(c.certFile, c.keyFile)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return err
+	}
+	c.pair, c.modTime, c.checked = &pair, modTime, c.now()
+	return nil
+}
+
+func newest(files ...string) (time.Time, error) {
+	var latest time.Time
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			return latest, err
+		}
+		if info.ModTime().After(latest) {
+			latest = info.ModTime()
+		}
+	}
+	return latest, nil
+}
+
+// get is tls.Config.GetCertificate.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now().Sub(c.checked) < certificateCheck {
+		return c.pair, nil
+	}
+	c.checked = c.now()
+	modTime, err := newest(c.certFile, c.keyFile)
+	if err == nil && !modTime.Equal(c.modTime) {
+		if err = c.load(); err == nil {
+			c.log.Info("took up a renewed TLS certificate", "file", c.certFile)
+		}
+	}
+	if err != nil {
+		c.log.Error("keeping the old TLS certificate", "error", err)
+	}
+	return c.pair, nil
+}
+
+func (c *certificate) config() *tls.Config {
+	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}
+}
