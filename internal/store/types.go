@@ -1,0 +1,91 @@
+package store
+
+import (
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// Act says who does what. The verb that takes it checks the permission of
+// By.UserID and writes the audit row in its own transaction.
+type Act struct {
+	Action string         // word for the audit log, such as "user.set_role"
+	By     identity.Actor // who, and from where
+	Detail string         // more for the audit log; never a secret; may be empty
+}
+
+// Outcomes of audit events.
+const (
+	OutcomeSuccess = "success"
+	OutcomeRefused = "refused"
+)
+
+// ActionReuse is the audit action of a spent refresh token that came back.
+const ActionReuse = "token.reuse"
+
+// ActorSystem stands in audit rows for the operator and the server itself.
+const ActorSystem = "system"
+
+// Event is one row of the audit log.
+type Event struct {
+	ID        string    // empty on insertion: a new one
+	At        time.Time // zero on insertion: now
+	Action    string
+	Outcome   string // OutcomeSuccess or OutcomeRefused
+	ActorID   string // empty: nobody was signed in
+	TargetID  string
+	OrgID     string
+	Address   string
+	RequestID string
+	Detail    string
+}
+
+// ListFilter narrows and pages a list.
+type ListFilter struct {
+	OrgID    string // empty: see the verb
+	EmailKey string // people only; empty: everybody
+	Limit    int    // 0 or more than MaxPage: MaxPage
+	Cursor   string // Page.Next of the page before; empty: from the start
+}
+
+// MaxPage is the most rows one page has.
+const MaxPage = 1000
+
+// Page is one page of a list in order of creation.
+type Page[T any] struct {
+	Items []T    // never nil
+	Total int    // rows on all pages
+	Next  string // cursor of the next page; empty: this is the last
+}
+
+// NewRefresh is a refresh token about to be stored, and the access token that
+// is issued beside it.
+type NewRefresh struct {
+	ID              string    // of the row; empty: a new one
+	Hash            string    // of the secret
+	ExpiresAt       time.Time // capped by the end of the family
+	AccessJTI       string
+	AccessExpiresAt time.Time
+}
+
+// Grant is what a token may be signed for.
+type Grant struct {
+	User     identity.User
+	Groups   []string // ids, sorted, never nil
+	FamilyID string
+}
+
+// AdoptedKey is what is known of the key that an adopted Python installation
+// was signing with.
+type AdoptedKey struct {
+	Pending    bool   // an adoption has not yet decided which key it is
+	Thumbprint string // the key that keeps the original's kid; empty: none
+}
+
+// The refusals that callers tell apart with errors.Is.
+var (
+	ErrInvalidToken       = fault.New(fault.Unauthenticated, "invalid_token", "the token is not valid")
+	ErrInvalidCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "invalid e-mail or password")
+	ErrLastSuperadmin     = fault.New(fault.Conflict, "last_superadmin", "the last active superadmin must stay one")
+)
