@@ -91,6 +91,9 @@ func notAtomText(r rune) bool {
 // label is enough, for the sake of closed networks; a last label of digits alone
 // is not, since it would be an IP address.
 func asciiDomain(s string) (ascii string, ok bool) {
+	if len(s) > 4*maxDomain {
+		return "", false // the work of Punycode grows with the square of the length
+	}
 	if strings.ContainsFunc(s, ignorable) {
 		return "", false // IDNA drops some of these, the display form would keep them
 	}

@@ -1,0 +1,185 @@
+// Package password decides which passwords are good enough, hashes them with
+// bcrypt and verifies them, a bounded number at a time.
+//
+// It owns the cost of a guess: every verification takes the same work, whether
+// the person exists or not and however their hash was made, and more callers
+// than the cores can serve wait in a short queue or are refused. It does not
+// know people, requests or the store. The rooms login and directory call it;
+// the program gives IsDefault to the store for adoption.
+package password
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// Default is the published password of the first administrator.
+const Default = "admin"
+
+const (
+	defaultCost = 12
+	maxBytes    = 72 // bcrypt ignores what follows
+
+	// maxCost is the highest that the configuration allows. A stored hash
+	// beyond it counts as malformed: one of cost 31 would hold a core for days.
+	maxCost = 15
+)
+
+// Config says how a Hasher works.
+type Config struct {
+	Cost        int    // of new hashes, 4 to 15: the work is 2 to its power; 0: 12
+	MinLength   int    // of new passwords, in characters; 0: 8
+	Workers     int    // hashes at the same time; 0: GOMAXPROCS
+	Queue       int    // callers that may wait beyond those; 0: about three seconds of work
+	ServiceName string // title of the service, no good as a password; empty: none
+}
+
+// Hasher hashes and verifies. It is safe for concurrent use.
+type Hasher struct {
+	cost      int
+	minLength int
+	names     []string // no good as passwords
+	pool      *pool
+
+	// floor is the cost whose work each verification takes: the configured one,
+	// or the highest met since. It rises where an operator has lowered the
+	// cost: until people choose new passwords their old hashes take longer, and
+	// unknown people must take as long.
+	floor atomic.Int32
+
+	generate func(password []byte, cost int) ([]byte, error) // bcrypt, or a counter in tests
+	compare  func(hash, password []byte) error
+}
+
+// New starts the workers of a Hasher. Close ends them.
+func New(cfg Config) *Hasher {
+	h := &Hasher{
+		cost:      cfg.Cost,
+		minLength: cfg.MinLength,
+		names:     []string{"pico", "pico-auth", cfg.ServiceName},
+		generate:  bcrypt.GenerateFromPassword,
+		compare:   bcrypt.CompareHashAndPassword,
+	}
+	if h.cost == 0 {
+		h.cost = defaultCost
+	}
+	if h.minLength == 0 {
+		h.minLength = defaultMinLength
+	}
+	h.floor.Store(int32(h.cost))
+	h.pool = newPool(cfg.Workers, cfg.Queue, h.cost)
+	return h
+}
+
+// Close refuses the callers that wait, lets running hashes finish and ends the
+// workers. A Hasher that is closed answers Unavailable.
+func (h *Hasher) Close() { h.pool.close() }
+
+// Stats returns what the Hasher is doing and has done.
+func (h *Hasher) Stats() Stats { return h.pool.stats() }
+
+// Hash returns a new hash of the password. It does not apply the policy, see
+// Check, but refuses more than 72 bytes. It answers Throttled when the queue is
+// full and the context's error when that ended first.
+func (h *Hasher) Hash(ctx context.Context, password string) (identity.PasswordHash, error) {
+	if len(password) > maxBytes {
+		return "", errTooLong("body.password")
+	}
+	var hash []byte
+	var failed error
+	if err := h.pool.do(ctx, func() { hash, failed = h.generate([]byte(password), h.cost) }); err != nil {
+		return "", err
+	}
+	if failed != nil {
+		return "", fmt.Errorf("hash a password: %w", failed)
+	}
+	return identity.PasswordHash(hash), nil
+}
+
+// Verify reports whether the hash is one of the password. An empty hash stands
+// for nobody: false after the same work. So is a malformed one. It answers
+// Throttled when the queue is full and the context's error when that ended
+// first; neither depends on the hash.
+func (h *Hasher) Verify(ctx context.Context, hash identity.PasswordHash, password string) (bool, error) {
+	var match bool
+	if err := h.pool.do(ctx, func() { match = h.verify(string(hash), password) }); err != nil {
+		return false, err
+	}
+	return match, nil
+}
+
+// verify takes the work of one hash at the floor's cost in every case. A
+// cheaper hash leaves work over: bcrypt doubles with each cost, so one more run
+// at each cost from the hash's own up to below the floor makes up for it.
+func (h *Hasher) verify(hash, password string) bool {
+	cost, ok := hashCost(hash)
+	floor := h.raiseFloor(cost)
+	match := false
+	if ok {
+		err := h.compare([]byte(hash), []byte(truncate(password)))
+		match = err == nil
+		ok = match || errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) // else nothing was computed
+	}
+	if !ok {
+		h.burn(floor, password)
+		return false
+	}
+	for ; cost < floor; cost++ {
+		h.burn(cost, password)
+	}
+	return match && (len(password) <= maxBytes || !ours(hash))
+}
+
+// raiseFloor returns the floor after it took in a hash's cost.
+func (h *Hasher) raiseFloor(cost int) int {
+	for {
+		floor := h.floor.Load()
+		if int(floor) >= cost || h.floor.CompareAndSwap(floor, int32(cost)) {
+			return max(int(floor), cost)
+		}
+	}
+}
+
+// burn takes the work of one hash. The hash compared with is made up: finding
+// a password for it is as hard as for any other, and nobody looks at the answer.
+func (h *Hasher) burn(cost int, password string) {
+	dummy := fmt.Sprintf("$2a$%02d$%s%s", cost, strings.Repeat("abcdefghijkl", 2)[:22], strings.Repeat("m", 31))
+	_ = h.compare([]byte(dummy), []byte(truncate(password)))
+}
+
+// IsDefault reports whether the hash is one of the default password. It takes
+// as long as one hash and does not queue: it is for adoption and start-up.
+func IsDefault(hash identity.PasswordHash) bool {
+	_, ok := hashCost(string(hash))
+	return ok && bcrypt.CompareHashAndPassword([]byte(hash), []byte(Default)) == nil
+}
+
+// hashCost returns the cost of a hash that can be verified, 0 and false else.
+func hashCost(hash string) (cost int, ok bool) {
+	if len(hash) != 60 || !strings.HasPrefix(hash, "$2") || !strings.Contains("aby", hash[2:3]) {
+		return 0, false
+	}
+	cost, err := bcrypt.Cost([]byte(hash))
+	if err != nil || cost > maxCost {
+		return 0, false
+	}
+	return cost, true
+}
+
+// ours reports whether this server made the hash. The original wrote $2b$ and
+// cut passwords at 72 bytes; ours was never given a longer one.
+func ours(hash string) bool { return strings.HasPrefix(hash, "$2a$") }
+
+func truncate(password string) string { return password[:min(len(password), maxBytes)] }
+
+func errTooLong(location string) error {
+	return fault.BadField(location, "a password must be at most 72 bytes long in UTF-8")
+}

@@ -1,0 +1,181 @@
+package password
+
+import (
+	"container/list"
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// Stats is what a Hasher is doing and has done since it was made.
+type Stats struct {
+	Waiting int     // callers in the queue
+	Running int     // callers being served
+	Done    uint64  // callers served
+	Refused uint64  // callers that found the queue full
+	Seconds float64 // spent serving, over all workers
+}
+
+var errClosed = fault.New(fault.Unavailable, "unavailable", "the server is shutting down")
+
+// pool runs work on a fixed number of workers, first come first served. Each
+// worker is locked to an OS thread: the kernel then shares the cores between
+// hashing and everything else, which it does in finer slices than Go's 10 ms,
+// and token checks stay fast while logins saturate the machine.
+type pool struct {
+	workers int
+	queue   int
+	ended   sync.WaitGroup
+
+	mu      sync.Mutex
+	work    *sync.Cond // waiting is not empty, or closed
+	waiting *list.List // of *job, in order of arrival
+	running int
+	closed  bool
+	done    uint64
+	refused uint64
+	spent   time.Duration
+}
+
+type job struct {
+	run      func()
+	finished chan error // buffered: a caller that went away is not waited for
+}
+
+func newPool(workers, queue, cost int) *pool {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	if queue <= 0 {
+		queue = workers * defaultQueue(cost)
+	}
+	p := &pool{workers: workers, queue: queue, waiting: list.New()}
+	p.work = sync.NewCond(&p.mu)
+	for range workers {
+		p.ended.Go(p.serve)
+	}
+	return p
+}
+
+// defaultQueue is how many may wait for one worker: 16 at cost 12, about three
+// seconds of a core, and as much work at other costs, within reason.
+func defaultQueue(cost int) int {
+	if cost > defaultCost {
+		return max(16>>(cost-defaultCost), 2)
+	}
+	return min(16<<(defaultCost-cost), 64)
+}
+
+// do runs the work on a worker and waits for it. A context that ends takes a
+// waiting caller out of the queue; work that has begun is completed, unwatched.
+func (p *pool) do(ctx context.Context, work func()) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j := &job{run: work, finished: make(chan error, 1)}
+	place, err := p.enter(j)
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-j.finished:
+		return err
+	case <-ctx.Done():
+		p.leave(place)
+		return ctx.Err()
+	}
+}
+
+// enter queues the job, or refuses it when all places are taken.
+func (p *pool) enter(j *job) (*list.Element, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errClosed
+	}
+	if p.waiting.Len()+p.running >= p.workers+p.queue {
+		p.refused++
+		return nil, p.full()
+	}
+	p.work.Signal()
+	return p.waiting.PushBack(j), nil
+}
+
+// full is the refusal, with the time after which those before will be served.
+func (p *pool) full() error {
+	wait := time.Second
+	if p.done > 0 {
+		wait += p.spent / time.Duration(p.done) * time.Duration(p.waiting.Len()/p.workers)
+	}
+	return &fault.Error{
+		Kind: fault.Throttled, Code: "rate_limited",
+		Message:    "too many passwords are being checked at the moment, try again later",
+		RetryAfter: wait.Truncate(time.Second),
+	}
+}
+
+// leave gives up a place in the queue. Removing a job that is no longer in the
+// list does nothing.
+func (p *pool) leave(place *list.Element) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting.Remove(place)
+}
+
+// serve is one worker.
+func (p *pool) serve() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for j := p.next(); j != nil; j = p.next() {
+		start := time.Now()
+		j.run()
+		p.finish(time.Since(start))
+		j.finished <- nil
+	}
+}
+
+// next waits for the oldest job; nil ends the worker.
+func (p *pool) next() *job {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.waiting.Len() == 0 && !p.closed {
+		p.work.Wait()
+	}
+	if p.closed {
+		return nil
+	}
+	p.running++
+	return p.waiting.Remove(p.waiting.Front()).(*job)
+}
+
+func (p *pool) finish(took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running--
+	p.done++
+	p.spent += took
+}
+
+// close refuses those who wait and returns when the workers have ended.
+func (p *pool) close() {
+	p.mu.Lock()
+	p.closed = true
+	for p.waiting.Len() > 0 {
+		p.waiting.Remove(p.waiting.Front()).(*job).finished <- errClosed
+	}
+	p.work.Broadcast()
+	p.mu.Unlock()
+	p.ended.Wait()
+}
+
+func (p *pool) stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Stats{
+		Waiting: p.waiting.Len(), Running: p.running,
+		Done: p.done, Refused: p.refused, Seconds: p.spent.Seconds(),
+	}
+}
