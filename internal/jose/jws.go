@@ -1,0 +1,179 @@
+package jose
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// MaxToken is the size in bytes above which a token is refused unread. An
+// ML-DSA-87 signature alone has 6,170 characters.
+const MaxToken = 16 << 10
+
+// Types of token that Verify accepts in typ; Header.Type says which it was.
+const (
+	TypeJWT         = "JWT"
+	TypeAccessToken = "at+jwt" // RFC 9068
+)
+
+// Header is what a token's header may say.
+type Header struct {
+	Algorithm Algorithm // an alias resolved
+	KeyID     string    // empty: none
+	Type      string    // TypeJWT or TypeAccessToken
+}
+
+// Signer makes compact tokens with one key.
+type Signer struct {
+	key    *PrivateKey
+	prefix string // the encoded header and its dot, the same for every token
+}
+
+// NewSigner returns a Signer whose tokens are of type JWT and name kid.
+func NewSigner(key *PrivateKey, kid string) *Signer {
+	header, err := json.Marshal(struct {
+		Alg Algorithm `json:"alg"`
+		Kid string    `json:"kid,omitempty"`
+		Typ string    `json:"typ"`
+	}{key.Algorithm(), kid, TypeJWT})
+	if err != nil {
+		panic(err) // three strings always marshal
+	}
+	return &Signer{key, encode(header) + "."}
+}
+
+// Sign returns the compact token of payload, which is usually a JSON object of
+// claims and is not looked at.
+func (s *Signer) Sign(payload []byte) (string, error) {
+	encoding := base64.RawURLEncoding
+	size := len(s.prefix) + encoding.EncodedLen(len(payload)) + 1 +
+		encoding.EncodedLen(s.key.public.key.signatureSize())
+	token := make([]byte, 0, size)
+	token = append(token, s.prefix...)
+	token = encoding.AppendEncode(token, payload)
+	signature, err := s.key.key.sign(token)
+	if err != nil {
+		return "", fmt.Errorf("sign with %s: %w", s.key.Algorithm(), err)
+	}
+	token = append(token, '.')
+	token = encoding.AppendEncode(token, signature)
+	return string(token), nil
+}
+
+// Verify returns the payload of a compact token after checking its signature
+// with the key that the lookup returns for its header. The lookup chooses by
+// KeyID alone; the header's algorithm must then be the key's own.
+//
+// Everything else in the header is ignored, keys it embeds or points to above
+// all, but for crit, whose presence is refused: this package understands no
+// extension. A lookup's error passes through, wrapped.
+func Verify(token string, key func(Header) (*PublicKey, error)) (payload []byte, h Header, err error) {
+	parts, err := split(token)
+	if err != nil {
+		return nil, Header{}, err
+	}
+	h, err = parseHeader(parts.header)
+	if err != nil {
+		return nil, Header{}, err
+	}
+	public, err := key(h)
+	if err != nil {
+		return nil, h, fmt.Errorf("find the token's key: %w", err)
+	}
+	if public == nil {
+		return nil, h, fmt.Errorf("%w: no key of this id", ErrKey)
+	}
+	if h.Algorithm != public.Algorithm() {
+		return nil, h, fmt.Errorf("%w: the key's is %s", ErrAlgorithm, public.Algorithm())
+	}
+	payload, err = decode(parts.payload)
+	if err != nil {
+		return nil, h, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
+	}
+	if err := parts.verify(public); err != nil {
+		return nil, h, err
+	}
+	return payload, h, nil
+}
+
+// Inspect returns a token's decoded header and payload with nothing verified
+// but the shape. It is for showing a token to its owner, never for deciding.
+func Inspect(token string) (header, payload []byte, err error) {
+	parts, err := split(token)
+	if err != nil {
+		return nil, nil, err
+	}
+	if header, err = decode(parts.header); err != nil {
+		return nil, nil, fmt.Errorf("%w: header: %w", ErrMalformed, err)
+	}
+	if payload, err = decode(parts.payload); err != nil {
+		return nil, nil, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
+	}
+	if _, err = decode(parts.signature); err != nil {
+		return nil, nil, fmt.Errorf("%w: signature: %w", ErrMalformed, err)
+	}
+	return header, payload, nil
+}
+
+// compact is a token cut at its dots, each part still encoded.
+type compact struct {
+	input                      string // what is signed: header, dot, payload
+	header, payload, signature string
+}
+
+func split(token string) (compact, error) {
+	if len(token) > MaxToken {
+		return compact{}, fmt.Errorf("%w: more than %d bytes", ErrMalformed, MaxToken)
+	}
+	header, rest, _ := strings.Cut(token, ".")
+	payload, signature, found := strings.Cut(rest, ".")
+	if !found || strings.Contains(signature, ".") {
+		return compact{}, fmt.Errorf("%w: not three parts", ErrMalformed)
+	}
+	input := token[:len(header)+1+len(payload)]
+	return compact{input, header, payload, signature}, nil
+}
+
+// verify checks the length before anything is computed from the signature.
+func (c compact) verify(public *PublicKey) error {
+	if len(c.signature) != base64.RawURLEncoding.EncodedLen(public.key.signatureSize()) {
+		return fmt.Errorf("%w: wrong length", ErrSignature)
+	}
+	signature, err := decode(c.signature)
+	if err != nil {
+		return fmt.Errorf("%w: signature: %w", ErrMalformed, err)
+	}
+	if !public.key.verify([]byte(c.input), signature) {
+		return ErrSignature
+	}
+	return nil
+}
+
+func parseHeader(encoded string) (Header, error) {
+	raw, err := decode(encoded)
+	if err != nil {
+		return Header{}, fmt.Errorf("%w: header: %w", ErrMalformed, err)
+	}
+	members, err := ParseObject(raw)
+	if err != nil {
+		return Header{}, fmt.Errorf("header: %w", err)
+	}
+	if _, found := members["crit"]; found {
+		return Header{}, fmt.Errorf("%w: crit names extensions, and none is understood", ErrMalformed)
+	}
+	typ, _ := members["typ"].(string)
+	if typ != TypeJWT && typ != TypeAccessToken {
+		return Header{}, fmt.Errorf("%w: typ is not %s", ErrMalformed, TypeJWT)
+	}
+	kid, isString := members["kid"].(string)
+	if _, found := members["kid"]; found && !isString {
+		return Header{}, fmt.Errorf("%w: kid is not a string", ErrMalformed)
+	}
+	alg, _ := members["alg"].(string)
+	name, err := ParseAlgorithm(alg)
+	if err != nil {
+		return Header{}, err
+	}
+	return Header{Algorithm: name, KeyID: kid, Type: typ}, nil
+}

@@ -1,0 +1,147 @@
+package jose
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// PublicKey verifies the tokens of one algorithm.
+type PublicKey struct {
+	algorithm  *algorithm
+	key        publicKey
+	thumbprint string
+}
+
+func newPublicKey(row *algorithm, key publicKey) *PublicKey {
+	return &PublicKey{row, key, thumbprint(key.members())}
+}
+
+// Algorithm returns the only algorithm that the key verifies.
+func (k *PublicKey) Algorithm() Algorithm { return k.algorithm.name }
+
+// Thumbprint returns the SHA-256 thumbprint of RFC 7638 in base64url, over
+// alg, kty and pub for ML-DSA (RFC 9964).
+func (k *PublicKey) Thumbprint() string { return k.thumbprint }
+
+// JWK returns the key as an entry of a key set.
+func (k *PublicKey) JWK(kid string) JWK {
+	jwk := k.key.members()
+	jwk.Kid, jwk.Use, jwk.Alg = kid, "sig", string(k.algorithm.name)
+	return jwk
+}
+
+// Equal reports whether both are the same key of the same algorithm.
+func (k *PublicKey) Equal(other *PublicKey) bool {
+	return k.algorithm == other.algorithm && k.thumbprint == other.thumbprint
+}
+
+// PrivateKey signs the tokens of one algorithm. It does not print and does not
+// marshal but by MarshalPEM and MarshalExpanded.
+type PrivateKey struct {
+	algorithm *algorithm
+	key       privateKey
+	public    *PublicKey
+}
+
+func newPrivateKey(row *algorithm, key privateKey) *PrivateKey {
+	return &PrivateKey{row, key, newPublicKey(row, key.public())}
+}
+
+// Generate makes a key from the system's randomness; RSA keys have 2048 bits.
+func Generate(name Algorithm) (*PrivateKey, error) {
+	row, err := lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	key, err := row.generate()
+	if err != nil {
+		return nil, fmt.Errorf("generate %s key: %w", row.name, err)
+	}
+	return newPrivateKey(row, key), nil
+}
+
+// Algorithm returns the only algorithm that the key signs with.
+func (k *PrivateKey) Algorithm() Algorithm { return k.algorithm.name }
+
+// Public returns the half that verifies.
+func (k *PrivateKey) Public() *PublicKey { return k.public }
+
+// check signs and verifies: a private key read from outside may be damaged in
+// ways that its parser does not see.
+func (k *PrivateKey) check() error {
+	probe := make([]byte, 32)
+	if _, err := rand.Read(probe); err != nil {
+		return err
+	}
+	signature, err := k.key.sign(probe)
+	if err != nil {
+		return err
+	}
+	if !k.public.key.verify(probe, signature) {
+		return errors.New("it does not verify what it signs")
+	}
+	return nil
+}
+
+const redacted = "[redacted]"
+
+// String hides the key from fmt and log.
+func (PrivateKey) String() string { return redacted }
+
+// GoString hides the key from %#v.
+func (PrivateKey) GoString() string { return redacted }
+
+// Format hides the key from every other verb.
+func (PrivateKey) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, redacted) }
+
+// LogValue hides the key from slog.
+func (PrivateKey) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON always fails: a private key in JSON is a mistake.
+func (PrivateKey) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("a private key is not written as JSON")
+}
+
+// ParseExpandedMLDSA reads an ML-DSA pair in the encodings of FIPS 204, as
+// liboqs writes them. The encodings themselves promise nothing, so the halves
+// are compared and a signature is made and verified before the key is trusted.
+// A nil public half is derived.
+func ParseExpandedMLDSA(name Algorithm, secret, public []byte) (*PrivateKey, error) {
+	row, err := lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if row.expandedPrivate == nil {
+		return nil, fmt.Errorf("%w: %s keys have no expanded form", ErrKey, row.name)
+	}
+	half, err := row.expandedPrivate(secret)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	key := newPrivateKey(row, half)
+	if err := key.check(); err != nil {
+		return nil, fmt.Errorf("%w: the private key is damaged: %w", ErrKey, err)
+	}
+	if _, derived := key.MarshalExpanded(); public != nil && !bytes.Equal(public, derived) {
+		return nil, fmt.Errorf("%w: the public key belongs to another private key", ErrKey)
+	}
+	return key, nil
+}
+
+// MarshalExpanded returns an ML-DSA pair in the encodings of FIPS 204; nil and
+// nil for other algorithms.
+func (k *PrivateKey) MarshalExpanded() (secret, public []byte) {
+	half, ok := k.key.(mldsaPrivate)
+	if !ok {
+		return nil, nil
+	}
+	secret, err := half.key.MarshalBinary()
+	if err != nil {
+		return nil, nil
+	}
+	return secret, bytes.Clone(half.half.encoded)
+}

@@ -1,0 +1,138 @@
+package jose
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+)
+
+// maxPEM is far above the 13 KB of an 8192-bit RSA key.
+const maxPEM = 64 << 10
+
+// ParsePrivatePEM reads the one private key in data, PKCS #8 or, as older
+// tools wrote it, PKCS #1. It must be of the kind that name signs with.
+func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
+	row, err := lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if row.standardPrivate == nil {
+		return nil, fmt.Errorf("%w: %s keys have no PEM form", ErrKey, row.name)
+	}
+	block, err := onlyBlock(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	parsed, err := parsePrivateBlock(block)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	half, err := row.standardPrivate(parsed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	key := newPrivateKey(row, half)
+	if err := key.check(); err != nil {
+		return nil, fmt.Errorf("%w: the private key is damaged: %w", ErrKey, err)
+	}
+	return key, nil
+}
+
+func parsePrivateBlock(block *pem.Block) (any, error) {
+	switch block.Type {
+	case "PRIVATE KEY":
+		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+		if err != nil {
+			return nil, errors.New("not a PKCS #8 private key")
+		}
+		return key, nil
+	case "RSA PRIVATE KEY":
+		if block.Headers["DEK-Info"] != "" {
+			return nil, errors.New("an encrypted private key; it must be stored unencrypted")
+		}
+		key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+		if err != nil {
+			return nil, errors.New("not a PKCS #1 private key")
+		}
+		return key, nil
+	case "ENCRYPTED PRIVATE KEY":
+		return nil, errors.New("an encrypted private key; it must be stored unencrypted")
+	case "PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE":
+		return nil, errors.New("no private key but a public one")
+	}
+	return nil, errors.New("a PEM block of a type that is not understood")
+}
+
+// MarshalPEM returns the key as PKCS #8. ML-DSA keys have no PEM form here;
+// see MarshalExpanded.
+func (k *PrivateKey) MarshalPEM() ([]byte, error) {
+	standard, ok := k.key.(standardKey)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s keys have no PEM form", ErrKey, k.Algorithm())
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(standard.standard())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// ParsePublicPEM reads the one public key in data. It must be of the kind that
+// name verifies with.
+func ParsePublicPEM(name Algorithm, data []byte) (*PublicKey, error) {
+	row, err := lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if row.standardPublic == nil {
+		return nil, fmt.Errorf("%w: %s keys have no PEM form", ErrKey, row.name)
+	}
+	block, err := onlyBlock(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if block.Type != "PUBLIC KEY" {
+		return nil, fmt.Errorf("%w: no public key", ErrKey)
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not a public key", ErrKey)
+	}
+	half, err := row.standardPublic(parsed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return newPublicKey(row, half), nil
+}
+
+// MarshalPEM returns the key as a SubjectPublicKeyInfo. ML-DSA keys have no
+// PEM form here.
+func (k *PublicKey) MarshalPEM() ([]byte, error) {
+	standard, ok := k.key.(standardKey)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s keys have no PEM form", ErrKey, k.Algorithm())
+	}
+	der, err := x509.MarshalPKIXPublicKey(standard.standard())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
+}
+
+// onlyBlock returns the PEM block that data consists of. A second one would
+// leave it to chance which key somebody meant.
+func onlyBlock(data []byte) (*pem.Block, error) {
+	if len(data) > maxPEM {
+		return nil, errors.New("too long to be a key")
+	}
+	block, rest := pem.Decode(data)
+	if block == nil {
+		return nil, errors.New("no complete PEM block")
+	}
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errors.New("something follows the PEM block")
+	}
+	return block, nil
+}
