@@ -1,0 +1,55 @@
+// Package picoauth guards a Go service with the access tokens of a pico-auth
+// server:
+//
+//	guard, err := picoauth.New(picoauth.Config{
+//		Issuer:   "https://auth.example.com",
+//		Audience: "pico-bot",
+//	})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	mux := http.NewServeMux()
+//	mux.HandleFunc("GET /notes", func(w http.ResponseWriter, r *http.Request) {
+//		who, _ := picoauth.FromContext(r.Context())
+//		fmt.Fprintln(w, "hello", who.Subject, "of", who.OrgID)
+//	})
+//	operators := picoauth.RequireRole("operator", "org_admin", "superadmin")
+//	mux.Handle("DELETE /notes/{id}", operators(deleteNote))
+//	log.Fatal(http.ListenAndServe(":8080", guard.Handler(mux)))
+//
+// [Guard.Handler] lets nobody in without a valid token. [Guard.Optional] is for
+// routes that also serve anonymous callers; a route that nobody wraps asks for
+// nothing. [RequireRole] and [RequireGroup] go inside either.
+//
+// # What is believed
+//
+// A token is a compact JWS whose kid names a key of the issuer's key set; the
+// algorithm is that key's, never the token's choice. RS256, ES256, EdDSA,
+// ML-DSA-65 and ML-DSA-87 are understood. The claims exp, iat, iss, aud and sub
+// must be there with the right types; nbf counts when present. Everything else
+// in a header (jwk, jku, x5c, crit, zip) is refused or ignored, and a token of
+// more than 16 KiB is refused unread. A token is looked for in the Authorization
+// header only.
+//
+// A valid token stays valid until it expires, 15 minutes by default: role,
+// groups and suspension are as they were when it was issued.
+//
+// # The key set
+//
+// Keys come from Issuer + "/api/v1/auth/jwks" and are kept as long as the
+// answer's Cache-Control says, between one minute and one hour, five minutes
+// when it says nothing. An unknown kid fetches at most twice at once and then
+// every 30 seconds, whatever callers send. While the issuer is away its last
+// keys serve for up to 24 hours; a key that a fetched set no longer lists ends
+// at once.
+//
+// # Refusals
+//
+// Answers follow RFC 6750 and RFC 9457: 401 with a bare challenge when there is
+// no token, 401 invalid_token when it is bad, 403 insufficient_scope when a role
+// or group is missing, 400 invalid_request when the Authorization header is
+// malformed, 503 when no key set could be had. Bodies are
+// application/problem+json and never repeat anything of the token.
+//
+// The package picoauthtest is an issuer for your tests.
+package picoauth

@@ -1,0 +1,110 @@
+package picoauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+)
+
+const (
+	fetchTimeout = 5 * time.Second
+	maxKeySet    = 1 << 20 // bytes
+)
+
+// keySetURL returns where to fetch from. Keys that came over a line that others
+// can write to are no keys, hence https.
+func keySetURL(cfg Config) (string, error) {
+	address := cfg.JWKSURL
+	if address == "" {
+		address = strings.TrimRight(cfg.Issuer, "/") + keySetPath
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.Fragment != "":
+		return "", errors.New("picoauth: the address of the key set is not an absolute URL")
+	case u.User != nil:
+		return "", errors.New("picoauth: the address of the key set must not hold a password")
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		return "", fmt.Errorf("picoauth: the key set must be fetched over https (%s is not a loopback host)", u.Hostname())
+	}
+	return u.String(), nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// keySetClient returns a client that follows no redirect: a redirect is a way to
+// make the issuer's name vouch for somebody else's keys.
+func keySetClient(given *http.Client) *http.Client {
+	client := http.Client{Transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true, // minutes lie between two fetches
+		MaxResponseHeaderBytes: 64 << 10,
+	}}
+	if given != nil {
+		client = *given
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
+}
+
+func (r *remoteKeys) download() (map[string]*jose.PublicKey, time.Duration, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	res, err := r.client.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = res.Body.Close() }() // read to its end or given up
+	if res.StatusCode != http.StatusOK {
+		return nil, 0, fmt.Errorf("the issuer answered %d", res.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxKeySet+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(body) > maxKeySet {
+		return nil, 0, errors.New("the key set is larger than 1 MB")
+	}
+	keys, err := jose.ParseJWKSet(body)
+	if err != nil {
+		return nil, 0, err
+	}
+	return keys, cacheLife(res.Header, r.ttl), nil
+}
+
+// cacheLife is how long an answer may be kept by its Cache-Control (RFC 9111
+// section 5.2.2), within our bounds.
+func cacheLife(h http.Header, unsaid time.Duration) time.Duration {
+	life := unsaid
+	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		switch strings.ToLower(name) {
+		case "no-store", "no-cache":
+			return minTTL
+		case "max-age":
+			seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
+			if err == nil {
+				life = time.Duration(seconds) * time.Second
+			}
+		}
+	}
+	return boundTTL(life)
+}

@@ -1,0 +1,236 @@
+package picoauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+)
+
+const (
+	maxTokenBytes = 16 << 10
+	maxLeeway     = 60 * time.Second
+	defaultLeeway = 30 * time.Second
+)
+
+// Config says whose tokens a Guard accepts. Issuer and Audience are required.
+type Config struct {
+	// Issuer is the exact iss of acceptable tokens, such as "https://auth.example.com".
+	Issuer string
+	// Audience must be the aud of a token, or one of several.
+	Audience string
+	// Algorithms narrows what signatures are accepted, by their JOSE names.
+	// Nil: every algorithm that this package knows.
+	Algorithms []string
+
+	// JWKSURL is where the key set is. Empty: Issuer + "/api/v1/auth/jwks".
+	// It must be https, but for loopback hosts.
+	JWKSURL string
+	// Client fetches the key set; its redirect policy is replaced by one that
+	// follows none, and each fetch ends after 5 seconds. Nil: a client of its own.
+	Client *http.Client
+	// CacheTTL is how long a key set is kept whose answer has no max-age; it is
+	// held between one minute and one hour. Zero: 5 minutes.
+	CacheTTL time.Duration
+	// LocalKeys returns the JWK Set of an issuer in this process; nothing is
+	// fetched then. It is called for each token and must be cheap; the bytes are
+	// parsed again only when they change. Nil: keys are fetched.
+	LocalKeys func() []byte
+
+	// Leeway is how far the clocks of issuer and service may differ, at most a
+	// minute. Negative: not at all. Zero: 30 seconds, but with LocalKeys an
+	// expired token has no grace, since one clock wrote and reads its exp.
+	Leeway time.Duration
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+	// Log is told about failed fetches (warning) and refused tokens (debug),
+	// never with anything of a token. Nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// keySource is where verification keys come from: another server or this one.
+type keySource interface {
+	// key returns the key of that id, or the *Refusal to answer with.
+	key(ctx context.Context, id string) (*jose.PublicKey, error)
+}
+
+// Guard verifies bearer tokens. It is safe for concurrent use and needs no
+// closing. Create one with New and keep it: it owns the cache of keys.
+type Guard struct {
+	keys       keySource
+	rules      rules
+	algorithms []jose.Algorithm
+	now        func() time.Time
+	log        *slog.Logger
+}
+
+// New returns a Guard, or an error that says what is wrong with cfg. It fetches
+// nothing: the issuer may start later than the service.
+func New(cfg Config) (*Guard, error) {
+	if cfg.Issuer == "" || cfg.Audience == "" {
+		return nil, errors.New("picoauth: Issuer and Audience are required")
+	}
+	algorithms, err := algorithmsNamed(cfg.Algorithms)
+	if err != nil {
+		return nil, err
+	}
+	g := &Guard{
+		rules:      rules{issuer: cfg.Issuer, audience: cfg.Audience},
+		algorithms: algorithms,
+		now:        cfg.Now,
+		log:        cfg.Log,
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	if g.rules.early, g.rules.late, err = leeway(cfg); err != nil {
+		return nil, err
+	}
+	if g.keys, err = newKeySource(cfg, g.now, g.log); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// algorithmsNamed returns the accepted algorithms, all of them for nil.
+func algorithmsNamed(names []string) ([]jose.Algorithm, error) {
+	if names == nil {
+		return jose.Algorithms(), nil
+	}
+	accepted := make([]jose.Algorithm, 0, len(names))
+	for _, name := range names {
+		algorithm, err := jose.ParseAlgorithm(name)
+		if err != nil {
+			return nil, fmt.Errorf("picoauth: Algorithms: %q: %w", name, err)
+		}
+		accepted = append(accepted, algorithm)
+	}
+	if len(accepted) == 0 {
+		return nil, errors.New("picoauth: an empty list of Algorithms would refuse every token")
+	}
+	return accepted, nil
+}
+
+// leeway returns how much too early and how much too late a token may be.
+func leeway(cfg Config) (early, late time.Duration, err error) {
+	switch {
+	case cfg.Leeway > maxLeeway:
+		return 0, 0, fmt.Errorf("picoauth: Leeway is %v; at most %v is allowed", cfg.Leeway, maxLeeway)
+	case cfg.Leeway > 0:
+		return cfg.Leeway, cfg.Leeway, nil
+	case cfg.Leeway < 0:
+		return 0, 0, nil
+	case cfg.LocalKeys != nil:
+		// Replicas of one issuer share keys but not quite a clock, and iat is
+		// cut to whole seconds: a token may look younger than it is, never older.
+		return defaultLeeway, 0, nil
+	default:
+		return defaultLeeway, defaultLeeway, nil
+	}
+}
+
+func newKeySource(cfg Config, now func() time.Time, log *slog.Logger) (keySource, error) {
+	if cfg.LocalKeys != nil {
+		return &localKeys{read: cfg.LocalKeys}, nil
+	}
+	return newRemoteKeys(cfg, now, log)
+}
+
+// Verify returns who holds a token. Its error is always a *Refusal. The context
+// bounds the wait for a key set, not the fetch that others wait for too.
+func (g *Guard) Verify(ctx context.Context, token string) (*SecurityContext, error) {
+	if len(token) > maxTokenBytes {
+		return nil, invalidToken("the token is too long", nil)
+	}
+	var keyErr error
+	payload, _, err := jose.Verify(token, func(h jose.Header) (*jose.PublicKey, error) {
+		var key *jose.PublicKey
+		key, keyErr = g.key(ctx, h)
+		return key, keyErr
+	})
+	switch {
+	case keyErr != nil:
+		return nil, keyErr
+	case err != nil:
+		return nil, invalidToken(describe(err), err)
+	}
+	return g.rules.check(payload, g.now())
+}
+
+// key finds the one key a token may be signed with. That the header's algorithm
+// is the key's own is checked by jose.
+func (g *Guard) key(ctx context.Context, h jose.Header) (*jose.PublicKey, error) {
+	if !slices.Contains(g.algorithms, h.Algorithm) {
+		return nil, invalidToken("the token is signed with an algorithm that is not accepted", nil)
+	}
+	if h.KeyID == "" {
+		return nil, invalidToken("the token does not name its key", nil)
+	}
+	return g.keys.key(ctx, h.KeyID)
+}
+
+// describe turns an error of jose into a fixed sentence, so that no part of a
+// token can slip into an answer.
+func describe(err error) string {
+	switch {
+	case errors.Is(err, jose.ErrSignature):
+		return "the token's signature does not verify"
+	case errors.Is(err, jose.ErrAlgorithm):
+		return "the token is signed with an algorithm that is not accepted"
+	default:
+		return "the token is malformed"
+	}
+}
+
+// Authenticate returns who makes a request. Its error is ErrNoToken when the
+// request carries none, else a *Refusal; Refuse answers with either.
+func (g *Guard) Authenticate(r *http.Request) (*SecurityContext, error) {
+	token, err := bearerToken(r)
+	if err != nil {
+		return nil, err
+	}
+	return g.Verify(r.Context(), token)
+}
+
+// Handler demands a valid token. What next serves finds the holder with
+// FromContext.
+func (g *Guard) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := g.Authenticate(r)
+		if err != nil {
+			g.Refuse(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), who)))
+	})
+}
+
+// Optional lets requests without a token through, without a SecurityContext,
+// and refuses those with a bad one. Another Authorization scheme than Bearer
+// counts as no token.
+func (g *Guard) Optional(next http.Handler) http.Handler {
+	guarded := g.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := bearerToken(r); errors.Is(err, ErrNoToken) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
+}
+
+// Refuse answers a request with what an error of Authenticate, Verify or the
+// caller's own *Refusal says. Any other error becomes a 500 without details.
+func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	refusal := asRefusal(err)
+	g.log.DebugContext(r.Context(), "request refused", "status", refusal.Status, "code", refusal.Code, "cause", err)
+	refusal.write(w)
+}

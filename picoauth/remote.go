@@ -1,0 +1,190 @@
+package picoauth
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+)
+
+const (
+	keySetPath = "/api/v1/auth/jwks"
+
+	defaultTTL = 5 * time.Minute
+	minTTL     = time.Minute
+	maxTTL     = time.Hour
+	// maxStale is how long keys serve after the last successful fetch.
+	maxStale = 24 * time.Hour
+
+	// A kid that is not listed may fetch unknownBurst times at once, then once
+	// every unknownEvery: what an attacker makes up costs the issuer no more.
+	unknownBurst = 2
+	unknownEvery = 30 * time.Second
+
+	// After failed fetches the next waits longer and longer.
+	minRetry = time.Second
+	maxRetry = 30 * time.Second
+)
+
+// remoteKeys keeps the key set of an issuer on the network. Verifications with a
+// known key in a fresh set take no lock. At most one fetch runs at a time, on a
+// context of its own, so that a caller who goes away spoils it for nobody.
+type remoteKeys struct {
+	url    string
+	client *http.Client
+	ttl    time.Duration // for answers without max-age
+	now    func() time.Time
+	log    *slog.Logger
+
+	current atomic.Pointer[remoteSet] // nil: never fetched
+
+	mu       sync.Mutex
+	running  chan struct{} // closed when the running fetch ends; nil: none runs
+	failures int           // in a row
+	retryAt  time.Time     // no fetch before, after failures
+	unknown  bucket
+}
+
+// remoteSet is what one successful fetch brought.
+type remoteSet struct {
+	keys      map[string]*jose.PublicKey
+	refreshAt time.Time // from here on a verification fetches in the background
+	freshTo   time.Time // from here on it waits for the fetch, once
+	usableTo  time.Time // from here on the keys are not believed any more
+}
+
+func newRemoteKeys(cfg Config, now func() time.Time, log *slog.Logger) (*remoteKeys, error) {
+	address, err := keySetURL(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ttl := cfg.CacheTTL
+	if ttl == 0 {
+		ttl = defaultTTL
+	}
+	return &remoteKeys{
+		url: address, client: keySetClient(cfg.Client), ttl: boundTTL(ttl),
+		now: now, log: log,
+		unknown: bucket{size: unknownBurst, every: unknownEvery},
+	}, nil
+}
+
+func boundTTL(ttl time.Duration) time.Duration { return min(max(ttl, minTTL), maxTTL) }
+
+func (s *remoteSet) key(id string) *jose.PublicKey {
+	if s == nil {
+		return nil
+	}
+	return s.keys[id]
+}
+
+func (r *remoteKeys) key(ctx context.Context, id string) (*jose.PublicKey, error) {
+	set, now := r.current.Load(), r.now()
+	if key := set.key(id); key != nil && now.Before(set.refreshAt) {
+		return key, nil
+	}
+	if done := r.refresh(id, now); done != nil {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return nil, unavailable(0, ctx.Err())
+		}
+	}
+	return r.lookup(id, r.now())
+}
+
+// lookup answers from what is there after refresh did what it may.
+func (r *remoteKeys) lookup(id string, now time.Time) (*jose.PublicKey, error) {
+	set := r.current.Load()
+	if set == nil || !now.Before(set.usableTo) {
+		return nil, r.away(now)
+	}
+	if key := set.key(id); key != nil {
+		return key, nil
+	}
+	if !now.Before(set.freshTo) {
+		return nil, r.away(now) // the issuer may have published it since
+	}
+	return nil, unknownKey()
+}
+
+func (r *remoteKeys) away(now time.Time) *Refusal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return unavailable(max(r.retryAt.Sub(now), minRetry), fmt.Errorf("no current key set from %s", r.url))
+}
+
+// refresh starts a fetch if one is due and allowed. It returns what to wait for,
+// nil when the answer needs no waiting: a known key waits only for the first
+// fetch after its set went stale, never again while the issuer stays away.
+func (r *remoteKeys) refresh(id string, now time.Time) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	set := r.current.Load()
+	known := set.key(id) != nil
+	if r.running == nil && r.mayFetch(set, known, now) {
+		r.running = make(chan struct{})
+		go r.fetch(r.running)
+	}
+	if known && (now.Before(set.freshTo) || (r.failures > 0 && now.Before(set.usableTo))) {
+		return nil
+	}
+	return r.running
+}
+
+func (r *remoteKeys) mayFetch(set *remoteSet, known bool, now time.Time) bool {
+	if now.Before(r.retryAt) {
+		return false
+	}
+	if set == nil || !now.Before(set.refreshAt) {
+		return true
+	}
+	return !known && r.unknown.take(now)
+}
+
+// fetch brings a key set, or counts a failure, and closes done.
+func (r *remoteKeys) fetch(done chan struct{}) {
+	keys, ttl, err := r.download()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer close(done)
+	r.running = nil
+	now := r.now()
+	if err != nil {
+		r.retryAt = now.Add(min(minRetry<<min(r.failures, 10), maxRetry))
+		r.failures++
+		r.log.Warn("key set not fetched", "url", r.url, "failures", r.failures, "error", err)
+		return
+	}
+	r.failures, r.retryAt = 0, time.Time{}
+	r.current.Store(&remoteSet{
+		keys:      keys,
+		refreshAt: now.Add(ttl - ttl/10),
+		freshTo:   now.Add(ttl),
+		usableTo:  now.Add(maxStale),
+	})
+}
+
+// bucket holds up to size permits and gains one every so often.
+type bucket struct {
+	size   int
+	every  time.Duration
+	fullAt time.Time // when all permits are back; the zero time: now
+}
+
+func (b *bucket) take(now time.Time) bool {
+	fullAt := b.fullAt
+	if fullAt.Before(now) {
+		fullAt = now
+	}
+	if fullAt.Add(b.every).Sub(now) > time.Duration(b.size)*b.every {
+		return false
+	}
+	b.fullAt = fullAt.Add(b.every)
+	return true
+}
