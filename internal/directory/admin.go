@@ -1,0 +1,93 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// EnsureAdmin makes the first superadmin when there is none at all, and reports
+// whether it did. The published default password is exempt from the policy and
+// marks the person until it is changed; a superadmin of that e-mail who still
+// carries the mark takes over another password once one is configured. Nobody
+// else's password is ever touched.
+//
+// When no superadmin exists but somebody else has the e-mail, nothing is
+// changed and a warning is logged: raising that person silently would hand the
+// server to whoever registered the address.
+func (d *Directory) EnsureAdmin(ctx context.Context, email, pass string) (created bool, err error) {
+	exists, err := d.store.HasSuperadmin(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look for a superadmin: %w", err)
+	}
+	if exists {
+		return false, d.replaceDefault(ctx, email, pass)
+	}
+	return d.createFirstAdmin(ctx, email, pass)
+}
+
+func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (bool, error) {
+	display, badEmail := identity.ParseEmail(email)
+	if err := fault.Gather(badEmail, d.checkAdmin(email, pass)); err != nil {
+		return false, err
+	}
+	hash, err := d.passwords.Hash(ctx, pass)
+	if err != nil {
+		return false, fmt.Errorf("hash the first administrator's password: %w", err)
+	}
+	user := identity.User{
+		ID: newID(), Email: display, EmailKey: identity.EmailKey(display), DisplayName: "Admin",
+		PasswordHash: hash, Role: identity.Superadmin, OrgID: identity.DefaultOrg, OrgStatus: identity.Active,
+		Status: identity.Active, DefaultPassword: pass == password.Default,
+		CreatedAt: d.now().UTC().Truncate(time.Microsecond),
+	}
+	created, err := d.store.InsertFirstAdmin(ctx, user)
+	switch {
+	case fault.KindOf(err) == fault.Conflict:
+		d.log.WarnContext(ctx, "there is no superadmin, and auth.admin_email belongs to a person of another role; "+
+			"raise somebody with `pico-auth user set-role`")
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("create the first administrator: %w", err)
+	}
+	if created {
+		act := store.Act{Action: audit.CreateFirstAdmin, By: identity.Actor{System: true}}
+		d.audit.Done(ctx, act, user.ID)
+	}
+	return created, nil
+}
+
+// replaceDefault gives the marked superadmin of that e-mail the configured
+// password.
+func (d *Directory) replaceDefault(ctx context.Context, email, pass string) error {
+	if pass == password.Default || !identity.Storable(email) {
+		return nil
+	}
+	user, err := d.store.UserByEmail(ctx, identity.EmailKey(email))
+	if fault.KindOf(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the administrator: %w", err)
+	}
+	if user.Role != identity.Superadmin || !user.DefaultPassword {
+		return nil
+	}
+	if err := d.checkAdmin(user.Email, pass); err != nil {
+		return err
+	}
+	return d.ResetPassword(ctx, identity.Actor{System: true}, user.ID, pass)
+}
+
+func (d *Directory) checkAdmin(email, pass string) error {
+	if pass == password.Default {
+		return nil
+	}
+	return d.passwords.Check("auth.admin_password", pass, email)
+}

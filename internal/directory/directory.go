@@ -1,0 +1,133 @@
+// Package directory keeps people and groups: who registers, who is created,
+// what they are called, which role and status they have, which groups they are
+// in, and the first administrator.
+//
+// It owns the checking of what comes in, one path for the API and the command
+// line, and the order of work: cheap refusals before costly hashes. The
+// decision about the actor's rights that counts is made inside the store's
+// transaction; where a hash would be wasted it is asked here first, too. It
+// does not prove people (login) and issues nothing (token). httpapi and the
+// commands call it.
+package directory
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// MaxLimit is the length of the longest page of a list.
+const MaxLimit = 1000
+
+// Config is what a Directory needs. Store, Passwords and Audit are required.
+type Config struct {
+	Store     *store.Store
+	Passwords *password.Hasher
+	Audit     *audit.Log
+	Log       *slog.Logger // nil: discard
+
+	RegistrationDefault bool // may strangers register while no administrator has decided it
+	RegistrationOff     bool // the configuration forbids it, whatever an administrator decided
+
+	Now func() time.Time // nil: time.Now
+}
+
+// Directory is the people and groups. It is safe for concurrent use.
+type Directory struct {
+	store               *store.Store
+	passwords           *password.Hasher
+	audit               *audit.Log
+	log                 *slog.Logger
+	registrationDefault bool
+	registrationOff     bool
+	now                 func() time.Time
+}
+
+// New returns a Directory.
+func New(cfg Config) *Directory {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Directory{
+		store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, log: cfg.Log,
+		registrationDefault: cfg.RegistrationDefault, registrationOff: cfg.RegistrationOff, now: cfg.Now,
+	}
+}
+
+// Filter narrows a list. The zero Filter is its first MaxLimit elements.
+type Filter struct {
+	OrgID  string // for superadmins; empty: every organisation for people, their own for groups
+	Email  string // people only; empty: everybody
+	Limit  int    // 1 to MaxLimit; 0: MaxLimit
+	Cursor string // Next of the page before; empty: the first page
+}
+
+// Page is one page of a list; Next is empty on the last one.
+type Page[T any] = store.Page[T]
+
+// forStore checks the filter. Text that no row can hold matches none, which
+// none reports.
+func (f Filter) forStore() (lf store.ListFilter, none bool, err error) {
+	if f.Limit < 0 || f.Limit > MaxLimit {
+		return store.ListFilter{}, false, fault.BadField("query.limit", fmt.Sprintf("limit must be from 1 to %d", MaxLimit))
+	}
+	if !identity.Storable(f.OrgID) || !identity.Storable(f.Email) {
+		return store.ListFilter{}, true, nil
+	}
+	lf = store.ListFilter{OrgID: f.OrgID, Limit: f.Limit, Cursor: f.Cursor}
+	if f.Email != "" {
+		lf.EmailKey = identity.EmailKey(f.Email)
+	}
+	return lf, false, nil
+}
+
+// administrator reads the actor and answers whether they may administer at
+// all. The system stands for a superadmin of the default organisation.
+func (d *Directory) administrator(ctx context.Context, by identity.Actor) (identity.User, error) {
+	if by.System {
+		return identity.User{
+			ID: "system", Role: identity.Superadmin, OrgID: identity.DefaultOrg,
+			Status: identity.Active, OrgStatus: identity.Active,
+		}, nil
+	}
+	actor, err := d.store.UserByID(ctx, by.UserID)
+	if fault.KindOf(err) == fault.NotFound {
+		return identity.User{}, identity.ErrForbidden
+	}
+	if err != nil {
+		return identity.User{}, fmt.Errorf("read actor: %w", err)
+	}
+	return actor, identity.MayAdminister(actor, actor.OrgID, "organisation")
+}
+
+// verdict records how the act ended and passes the error on.
+func (d *Directory) verdict(ctx context.Context, act store.Act, targetID string, err error) error {
+	d.audit.Verdict(ctx, act, targetID, err)
+	if err != nil {
+		return fmt.Errorf("%s: %w", act.Action, err)
+	}
+	return nil
+}
+
+func errNoUser() error {
+	return fault.New(fault.NotFound, "not_found", "there is no such user")
+}
+
+func errNoGroup() error {
+	return fault.New(fault.NotFound, "not_found", "there is no such group")
+}
+
+// newID returns an id that sorts by its time of birth.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }

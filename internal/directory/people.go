@@ -1,0 +1,139 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// NewUser describes a person to be.
+type NewUser struct {
+	Email       string
+	Password    string
+	DisplayName string // may be empty
+	Role        string // empty: viewer
+	OrgID       string // empty: the organisation of who asks; a superadmin may name any, also a new one
+}
+
+// CreateUser makes a person on an administrator's behalf.
+func (d *Directory) CreateUser(ctx context.Context, by identity.Actor, n NewUser) (identity.User, error) {
+	act := store.Act{Action: audit.CreateUser, By: by}
+	actor, err := d.administrator(ctx, by)
+	if err != nil {
+		return identity.User{}, d.verdict(ctx, act, "", err)
+	}
+	if n.OrgID == "" {
+		n.OrgID = actor.OrgID
+	}
+	if err := d.mayCreate(actor, n); err != nil {
+		return identity.User{}, d.verdict(ctx, act, "", err)
+	}
+	user, err := d.newUser(ctx, n)
+	if err != nil {
+		return identity.User{}, err
+	}
+	act.Detail = string(user.Role)
+	if err := d.verdict(ctx, act, user.ID, d.store.CreateUser(ctx, act, user)); err != nil {
+		return identity.User{}, err
+	}
+	return user, nil
+}
+
+// mayCreate asks what the transaction will ask again, before a hash is spent.
+// Roles that are none are left to the validation.
+func (d *Directory) mayCreate(actor identity.User, n NewUser) error {
+	if err := identity.MayAdminister(actor, n.OrgID, "organisation"); err != nil {
+		return err
+	}
+	if role, err := identity.ParseRole(n.Role); err == nil {
+		return identity.MayGrant(actor, role)
+	}
+	return nil
+}
+
+// newUser checks every member at once and makes the person, password hashed.
+func (d *Directory) newUser(ctx context.Context, n NewUser) (identity.User, error) {
+	if n.Role == "" {
+		n.Role = string(identity.Viewer)
+	}
+	if n.OrgID == "" {
+		n.OrgID = identity.DefaultOrg
+	}
+	email, badEmail := identity.ParseEmail(n.Email)
+	role, badRole := identity.ParseRole(n.Role)
+	err := fault.Gather(
+		badEmail,
+		d.passwords.Check("body.password", n.Password, n.Email),
+		identity.ValidateDisplayName(n.DisplayName),
+		badRole,
+		identity.ValidateOrgID(n.OrgID),
+	)
+	if err != nil {
+		return identity.User{}, err
+	}
+	hash, err := d.passwords.Hash(ctx, n.Password)
+	if err != nil {
+		return identity.User{}, fmt.Errorf("hash password: %w", err)
+	}
+	return identity.User{
+		ID: newID(), Email: email, EmailKey: identity.EmailKey(email), DisplayName: n.DisplayName,
+		PasswordHash: hash, Role: role, OrgID: n.OrgID, OrgStatus: identity.Active,
+		Status: identity.Active, CreatedAt: d.now().UTC().Truncate(time.Microsecond),
+	}, nil
+}
+
+// Users lists the people that by may administer, in the order of their coming.
+func (d *Directory) Users(ctx context.Context, by identity.Actor, f Filter) (Page[identity.User], error) {
+	filter, none, err := f.forStore()
+	if err != nil || none {
+		return Page[identity.User]{}, err
+	}
+	page, err := d.store.Users(ctx, by, filter)
+	if err != nil {
+		return Page[identity.User]{}, fmt.Errorf("list users: %w", err)
+	}
+	return page, nil
+}
+
+// SetRole gives a person another role, which ends their sessions.
+func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role string) (identity.User, error) {
+	r, err := identity.ParseRole(role)
+	if err != nil {
+		return identity.User{}, err
+	}
+	if !identity.ValidID(userID) {
+		return identity.User{}, errNoUser()
+	}
+	act := store.Act{Action: audit.SetRole, By: by, Detail: role}
+	user, err := d.store.SetRole(ctx, act, userID, r)
+	return user, d.verdict(ctx, act, userID, err)
+}
+
+// SetStatus suspends a person, which ends their sessions, or lets them in
+// again.
+func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, status string) (identity.User, error) {
+	s := identity.Status(status)
+	if !s.Valid() {
+		return identity.User{}, fault.BadField("body.status", "status must be one of active, suspended")
+	}
+	if !identity.ValidID(userID) {
+		return identity.User{}, errNoUser()
+	}
+	act := store.Act{Action: audit.SetStatus, By: by, Detail: status}
+	user, err := d.store.SetStatus(ctx, act, userID, s)
+	return user, d.verdict(ctx, act, userID, err)
+}
+
+// Delete removes a person, their sessions and memberships.
+func (d *Directory) Delete(ctx context.Context, by identity.Actor, userID string) error {
+	if !identity.ValidID(userID) {
+		return errNoUser()
+	}
+	act := store.Act{Action: audit.DeleteUser, By: by}
+	return d.verdict(ctx, act, userID, d.store.DeleteUser(ctx, act, userID))
+}

@@ -1,0 +1,63 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+var errRegistrationOff = fault.New(fault.Forbidden, "registration_disabled", "registration is switched off")
+
+// Register makes a viewer of the default organisation out of somebody nobody
+// knows. An address that is taken is a Conflict, email_taken, after the same
+// work as one that is free.
+func (d *Directory) Register(
+	ctx context.Context, by identity.Actor, email, password, displayName string,
+) (identity.User, error) {
+	open, err := d.Registration(ctx)
+	if err != nil {
+		return identity.User{}, err
+	}
+	if !open {
+		return identity.User{}, errRegistrationOff
+	}
+	user, err := d.newUser(ctx, NewUser{Email: email, Password: password, DisplayName: displayName})
+	if err != nil {
+		return identity.User{}, err
+	}
+	act := store.Act{Action: audit.Register, By: by}
+	if err := d.verdict(ctx, act, user.ID, d.store.InsertUser(ctx, act, user)); err != nil {
+		return identity.User{}, err
+	}
+	return user, nil
+}
+
+// Registration reports whether strangers may register now.
+func (d *Directory) Registration(ctx context.Context) (bool, error) {
+	if d.registrationOff {
+		return false, nil
+	}
+	enabled, set, err := d.store.Registration(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read registration switch: %w", err)
+	}
+	if !set {
+		return d.registrationDefault, nil
+	}
+	return enabled, nil
+}
+
+// SetRegistration stores whether strangers may register, and returns whether
+// they may now: a configuration that forbids it still wins. Superadmins only.
+func (d *Directory) SetRegistration(ctx context.Context, by identity.Actor, enabled bool) (bool, error) {
+	act := store.Act{Action: audit.SetRegistration, By: by, Detail: strconv.FormatBool(enabled)}
+	if err := d.verdict(ctx, act, "", d.store.SetRegistration(ctx, act, enabled)); err != nil {
+		return false, err
+	}
+	return enabled && !d.registrationOff, nil
+}

@@ -1,0 +1,32 @@
+package fault
+
+import "errors"
+
+// Gather joins the verdicts on the members of one request into one Invalid
+// error that names every bad field. Nil verdicts are good members; nil is
+// returned when all are. A verdict that is no validation fault (the database
+// is away) is returned instead, since it makes the others guesses.
+func Gather(verdicts ...error) error {
+	var fields []Field
+	for _, verdict := range verdicts {
+		if verdict == nil {
+			continue
+		}
+		var bad *Error
+		if !errors.As(verdict, &bad) || bad.Kind != Invalid || len(bad.Fields) == 0 {
+			return verdict
+		}
+		fields = append(fields, bad.Fields...)
+	}
+	switch len(fields) {
+	case 0:
+		return nil
+	case 1:
+		return BadField(fields[0].Location, fields[0].Message)
+	default:
+		return &Error{
+			Kind: Invalid, Code: "validation_failed",
+			Message: "several members of the request are not valid", Fields: fields,
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package token
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// NewServiceToken describes a service token that somebody asks for.
+type NewServiceToken struct {
+	Name        string // unique among the ones not revoked
+	Role        string // empty: operator
+	OrgID       string // empty: the organisation of who asks
+	Description string // may be empty
+}
+
+// Filter narrows a list.
+type Filter struct {
+	OrgID  string // for superadmins; empty: every organisation
+	Limit  int    // 0: the maximum
+	Cursor string // Next of the page before; empty: the first page
+}
+
+// ServiceTokenPage is one page of a list.
+type ServiceTokenPage = store.Page[identity.ServiceToken]
+
+// CreateServiceToken makes a service token and returns its secret, which is
+// shown this once. When one of that name exists already it is returned with an
+// empty secret.
+func (i *Issuer) CreateServiceToken(
+	ctx context.Context, by identity.Actor, n NewServiceToken,
+) (created identity.ServiceToken, secret string, err error) {
+	t, err := i.newServiceToken(ctx, by, n)
+	if err != nil {
+		return identity.ServiceToken{}, "", err
+	}
+	secret = newServiceToken()
+	act := store.Act{Action: audit.CreateServiceToken, By: by, Detail: t.Name}
+	stored, isNew, err := i.store.InsertServiceToken(ctx, act, t, hashOf(secret))
+	if err != nil {
+		i.audit.Verdict(ctx, act, "", err)
+		return identity.ServiceToken{}, "", fmt.Errorf("create service token: %w", err)
+	}
+	if !isNew {
+		return stored, "", nil
+	}
+	i.audit.Done(ctx, act, stored.ID)
+	return stored, secret, nil
+}
+
+func (i *Issuer) newServiceToken(
+	ctx context.Context, by identity.Actor, n NewServiceToken,
+) (identity.ServiceToken, error) {
+	if n.Role == "" {
+		n.Role = string(identity.Operator)
+	}
+	role, badRole := identity.ParseRole(n.Role)
+	err := fault.Gather(
+		identity.ValidateName("body.name", n.Name),
+		badRole,
+		identity.ValidateOrgID(n.OrgID),
+		identity.ValidateDescription(n.Description),
+	)
+	if err != nil {
+		return identity.ServiceToken{}, err
+	}
+	if n.OrgID == "" {
+		if n.OrgID, err = i.orgOf(ctx, by); err != nil {
+			return identity.ServiceToken{}, err
+		}
+	}
+	return identity.ServiceToken{
+		ID: newID(), Name: n.Name, Role: role, OrgID: n.OrgID,
+		Description: n.Description, CreatedAt: i.now().UTC(),
+	}, nil
+}
+
+// orgOf returns the organisation of who asks. It may change before the insert;
+// the transaction then judges the one written here.
+func (i *Issuer) orgOf(ctx context.Context, by identity.Actor) (string, error) {
+	if by.System {
+		return identity.DefaultOrg, nil
+	}
+	user, err := i.store.UserByID(ctx, by.UserID)
+	if err != nil {
+		return "", fmt.Errorf("read actor: %w", err)
+	}
+	return user.OrgID, nil
+}
+
+// ValidateServiceToken returns the service token whose secret this is, or
+// ErrInvalid.
+func (i *Issuer) ValidateServiceToken(ctx context.Context, presented string) (identity.ServiceToken, error) {
+	hashes, err := i.serviceHashes(presented)
+	if err != nil {
+		return identity.ServiceToken{}, err
+	}
+	t, err := i.store.ServiceTokenByHash(ctx, hashes)
+	if fault.KindOf(err) == fault.NotFound {
+		return identity.ServiceToken{}, ErrInvalid
+	}
+	if err != nil {
+		return identity.ServiceToken{}, fmt.Errorf("find service token: %w", err)
+	}
+	if !identity.CanUseServiceToken(t) {
+		return identity.ServiceToken{}, ErrInvalid
+	}
+	return t, nil
+}
+
+// ServiceTokens lists the ones not revoked that by may see.
+func (i *Issuer) ServiceTokens(ctx context.Context, by identity.Actor, f Filter) (ServiceTokenPage, error) {
+	page, err := i.store.ServiceTokens(ctx, by, store.ListFilter{OrgID: f.OrgID, Limit: f.Limit, Cursor: f.Cursor})
+	if err != nil {
+		return ServiceTokenPage{}, fmt.Errorf("list service tokens: %w", err)
+	}
+	return page, nil
+}
+
+// RevokeServiceToken ends the service token of that name.
+func (i *Issuer) RevokeServiceToken(ctx context.Context, by identity.Actor, name string) error {
+	if !identity.Storable(name) {
+		return fault.New(fault.NotFound, "not_found", "there is no such service token")
+	}
+	act := store.Act{Action: audit.RevokeServiceToken, By: by, Detail: name}
+	if err := i.store.RevokeServiceToken(ctx, act, name); err != nil {
+		i.audit.Verdict(ctx, act, "", err)
+		return fmt.Errorf("revoke service token: %w", err)
+	}
+	i.audit.Done(ctx, act, "")
+	return nil
+}

@@ -1,0 +1,115 @@
+// Package token hands out what a proven person or program presents later, and
+// takes it back: access tokens, refresh tokens, service tokens.
+//
+// It owns the claims of an access token, the form and hashing of the opaque
+// ones, and the order of a grant: one transaction in the store, and only after
+// its commit a signature, so that signing never holds a write lock. It does
+// not prove people (login does), does not keep keys (keyring does) and knows
+// no HTTP. httpapi calls it.
+package token
+
+import (
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// ErrInvalid is the one answer to every token that is not good, whatever the
+// reason: unknown, spent, expired, revoked, or of somebody suspended.
+var ErrInvalid = fault.New(fault.Unauthenticated, "invalid_token", "the token is not valid")
+
+// The lives of tokens when the configuration names none.
+const (
+	DefaultAccessLife  = 15 * time.Minute
+	DefaultRefreshLife = 7 * 24 * time.Hour
+	DefaultSessionMax  = 90 * 24 * time.Hour
+)
+
+// Config is what an Issuer needs. Store, Keys, Audit, Issuer and Audience are
+// required.
+type Config struct {
+	Store       *store.Store
+	Keys        *keyring.Ring
+	Audit       *audit.Log
+	Issuer      string           // the claim iss
+	Audience    string           // the claim aud
+	AccessLife  time.Duration    // whole seconds; 0: DefaultAccessLife
+	RefreshLife time.Duration    // slides with each rotation; 0: DefaultRefreshLife
+	SessionMax  time.Duration    // from login to the absolute end; 0: DefaultSessionMax
+	Now         func() time.Time // nil: time.Now
+}
+
+// Issuer issues, rotates and revokes tokens. It is safe for concurrent use.
+type Issuer struct {
+	store       *store.Store
+	keys        *keyring.Ring
+	audit       *audit.Log
+	issuer      string
+	audience    string
+	accessLife  time.Duration
+	refreshLife time.Duration
+	sessionMax  time.Duration
+	now         func() time.Time
+	counts      counts
+}
+
+// New returns an Issuer.
+func New(cfg Config) *Issuer {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Issuer{
+		store: cfg.Store, keys: cfg.Keys, audit: cfg.Audit,
+		issuer: cfg.Issuer, audience: cfg.Audience,
+		accessLife:  orDefault(cfg.AccessLife, DefaultAccessLife),
+		refreshLife: orDefault(cfg.RefreshLife, DefaultRefreshLife),
+		sessionMax:  orDefault(cfg.SessionMax, DefaultSessionMax),
+		now:         cfg.Now,
+	}
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+// Pair is what a login or a refresh yields. It does not print.
+type Pair struct {
+	AccessToken  string
+	RefreshToken string
+	ExpiresIn    time.Duration // of the access token, from now
+}
+
+// Format hides both tokens from fmt, whatever the verb.
+func (Pair) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
+
+// LogValue hides both tokens from slog.
+func (Pair) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+type counts struct {
+	issued, rotated, reused, refused atomic.Uint64
+}
+
+// Stats counts grants since the start.
+type Stats struct {
+	Issued  uint64 // pairs after a login
+	Rotated uint64 // pairs after a refresh
+	Reused  uint64 // spent refresh tokens that came back and ended their family
+	Refused uint64 // other refresh tokens that were not good
+}
+
+// Stats returns the counts so far.
+func (i *Issuer) Stats() Stats {
+	return Stats{
+		Issued: i.counts.issued.Load(), Rotated: i.counts.rotated.Load(),
+		Reused: i.counts.reused.Load(), Refused: i.counts.refused.Load(),
+	}
+}
