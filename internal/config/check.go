@@ -1,0 +1,124 @@
+package config
+
+import (
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"slices"
+)
+
+// check looks at keys that depend on one another. It keeps silent about those
+// that are at fault by themselves: a comparison with what they were meant to
+// be would be a guess.
+func (l *loader) check() {
+	l.checkTLS()
+	l.checkClient()
+	if len(l.faults) == 0 {
+		l.suspect()
+	}
+}
+
+// sound reports whether none of the keys is at fault.
+func (l *loader) sound(keys ...string) bool {
+	return !slices.ContainsFunc(l.faults, func(f Fault) bool { return slices.Contains(keys, f.Key) })
+}
+
+// checkClient holds auth_client to auth: the server would refuse the tokens it
+// issues, or accept a stranger's.
+func (l *loader) checkClient() {
+	c := l.config
+	origins := c.Origins()
+	if !c.AuthClient.Enabled {
+		l.faultAt("auth_client.enabled", "must be true: without it every endpoint would be open to anybody")
+	}
+	if c.AuthClient.Issuer != c.Auth.Issuer && l.sound("auth.issuer", "auth_client.issuer", "server.port", "server.tls_cert") {
+		l.faultAt("auth_client.issuer", "must be the same as auth.issuer ("+origins["auth.issuer"]+"), or left out to follow it")
+	}
+	if c.AuthClient.Audience != c.Auth.Audience && l.sound("auth.audience", "auth_client.audience") {
+		l.faultAt("auth_client.audience", "must be the same as auth.audience ("+origins["auth.audience"]+"), or left out to follow it")
+	}
+	accepted := c.AuthClient.AcceptedAlgorithms
+	if accepted != nil && !slices.Contains(accepted, c.Auth.Algorithm) && l.sound("auth.algorithm") {
+		l.faultAt("auth_client.accepted_algorithms", "must contain "+c.Auth.Algorithm+", which auth.algorithm ("+origins["auth.algorithm"]+") signs with")
+	}
+}
+
+func (l *loader) checkTLS() {
+	s := l.config.Server
+	switch {
+	case s.TLSCert == "" && s.TLSKey == "", !l.sound("server.tls_cert", "server.tls_key"):
+		return
+	case s.TLSKey == "":
+		l.faultAt("server.tls_cert", "needs server.tls_key as well")
+		return
+	case s.TLSCert == "":
+		l.faultAt("server.tls_key", "needs server.tls_cert as well")
+		return
+	}
+	cert, err := readSmall(s.TLSCert, maxFile)
+	if err != nil {
+		l.faultAt("server.tls_cert", "cannot be read: "+err.Error())
+	}
+	key, err2 := readSmall(s.TLSKey, maxFile)
+	if err2 != nil {
+		l.faultAt("server.tls_key", "cannot be read: "+err2.Error())
+	}
+	if err != nil || err2 != nil {
+		return
+	}
+	if _, err := tls.X509KeyPair([]byte(cert), []byte(key)); err != nil {
+		l.faultAt("server.tls_cert", "is no certificate in PEM for the key of server.tls_key: "+err.Error())
+	}
+}
+
+// suspect warns about what is legal and rarely meant.
+func (l *loader) suspect() {
+	c := l.config
+	at := c.Origins()
+	if c.Auth.RefreshTokenExpireDays > c.Auth.SessionMaxDays {
+		l.warn("auth.refresh_token_expire_days", at["auth.refresh_token_expire_days"],
+			"is longer than auth.session_max_days: every session ends with the latter")
+	}
+	issuer, err := url.Parse(c.Auth.Issuer)
+	if err != nil {
+		return // cannot be: it was understood
+	}
+	switch {
+	case !loopback(c.Server.Host) && !c.Explicit("auth.issuer"):
+		l.warn("auth.issuer", at["auth.issuer"], "names this machine only, while server.host ("+at["server.host"]+") lets others in: they cannot fetch the key set")
+	case issuer.Scheme == "http" && !loopback(issuer.Hostname()):
+		l.warn("auth.issuer", at["auth.issuer"], "is plain http: whoever sits between can replace the key set")
+	}
+	for _, proxy := range c.Server.TrustedProxies {
+		if prefix, err := netip.ParsePrefix(proxy); err == nil && prefix.Bits() == 0 {
+			l.warn("server.trusted_proxies", at["server.trusted_proxies"], "trusts every address: anybody can claim to be any client")
+		}
+	}
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// pathError drops the name of the system call from an error about a file.
+type pathError struct {
+	path string
+	err  error
+}
+
+func (e pathError) Error() string { return e.path + ": " + e.err.Error() }
+func (e pathError) Unwrap() error { return e.err }
+
+func plain(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return pathError{p.Path, p.Err}
+	}
+	return err
+}

@@ -1,0 +1,186 @@
+package config
+
+import (
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// Config is everything an operator can set. Default and Load make one; the
+// zero value is not usable.
+type Config struct {
+	Auth       Auth
+	Database   Database
+	AuthClient AuthClient
+	FastAPI    FastAPI
+	Server     Server
+
+	origins map[string]string // by key; a key that is not in it has its default
+}
+
+// Auth is the section auth: tokens, the first administrator, passwords.
+type Auth struct {
+	DataDir                  string // absolute or relative to the working folder; ~ is expanded
+	AccessTokenExpireMinutes int
+	RefreshTokenExpireDays   int // slides at every refresh
+	SessionMaxDays           int // the absolute end of a session
+	Issuer                   string
+	Audience                 string
+	Algorithm                string
+	AutoCreateAdmin          bool
+	AdminEmail               string
+	AdminPassword            Secret
+	RegistrationEnabled      bool
+	PasswordMinLength        int
+	BcryptCost               int
+}
+
+// Database is the section database.
+type Database struct {
+	URL  Secret // may hold a password
+	Echo bool   // log statements, never their parameters
+}
+
+// AuthClient is the section auth_client. Load makes sure that it says the same
+// as Auth: the server guards itself with the tokens it issues.
+type AuthClient struct {
+	Enabled            bool
+	Issuer             string
+	Audience           string
+	AcceptedAlgorithms []string // nil: every algorithm of the key set
+}
+
+// FastAPI is the section fastapi; its name is the original's.
+type FastAPI struct {
+	Title   string
+	Version string // empty: the build's
+}
+
+// Server is the section server.
+type Server struct {
+	Host           string
+	Port           int
+	TrustedProxies []string // addresses and CIDRs
+	CORSOrigins    []string // exact origins
+	TLSCert        string   // empty: plain HTTP
+	TLSKey         string
+	MetricsListen  string // empty: /metrics is on the API's listener, for loopback only
+}
+
+// Default is the configuration of a server with nothing configured. The data
+// folder still begins with ~, which Load expands.
+func Default() Config {
+	c := defaults()
+	c.follow()
+	return c
+}
+
+// defaults leaves empty what follows other keys.
+func defaults() Config {
+	return Config{
+		Auth: Auth{
+			DataDir:                  "~/.pico-auth",
+			AccessTokenExpireMinutes: 15,
+			RefreshTokenExpireDays:   7,
+			SessionMaxDays:           90,
+			Audience:                 "pico-bot",
+			Algorithm:                "RS256",
+			AutoCreateAdmin:          true,
+			AdminEmail:               "admin@pico.local",
+			AdminPassword:            "admin",
+			RegistrationEnabled:      true,
+			PasswordMinLength:        8,
+			BcryptCost:               12,
+		},
+		Database:   Database{URL: "sqlite+aiosqlite:///auth.db"},
+		AuthClient: AuthClient{Enabled: true},
+		FastAPI:    FastAPI{Title: "Pico Auth API"},
+		Server:     Server{Host: "127.0.0.1", Port: 8100},
+	}
+}
+
+// follow fills in what is derived from other keys when it was left out.
+func (c *Config) follow() {
+	if c.Auth.Issuer == "" {
+		c.Auth.Issuer = c.Server.scheme() + "://localhost:" + strconv.Itoa(c.Server.Port)
+	}
+	if c.AuthClient.Issuer == "" {
+		c.AuthClient.Issuer = c.Auth.Issuer
+	}
+	if c.AuthClient.Audience == "" {
+		c.AuthClient.Audience = c.Auth.Audience
+	}
+}
+
+// Origins says for each key where its value came from: "default", the file and
+// line, or the environment variable.
+func (c Config) Origins() map[string]string {
+	all := make(map[string]string)
+	for _, k := range keys() {
+		all[k.name] = "default"
+	}
+	maps.Copy(all, c.origins)
+	return all
+}
+
+// Explicit reports whether somebody set key, be it to its default.
+func (c Config) Explicit(key string) bool { return c.origins[key] != "" }
+
+// Setting is one key as `config show` presents it.
+type Setting struct {
+	Key    string `json:"key"`
+	Value  any    `json:"value"` // string, int, bool or []string; secrets redacted
+	Origin string `json:"origin"`
+}
+
+// Settings lists every key in the order of the reference, secrets redacted.
+func (c Config) Settings() []Setting {
+	origins := c.Origins()
+	var all []Setting
+	for _, k := range keys() {
+		all = append(all, Setting{Key: k.name, Value: k.show(c), Origin: origins[k.name]})
+	}
+	return all
+}
+
+// TLS reports whether the server speaks HTTPS itself.
+func (s Server) TLS() bool { return s.TLSCert != "" }
+
+func (s Server) scheme() string {
+	if s.TLS() {
+		return "https"
+	}
+	return "http"
+}
+
+// LocalURL is where a program on the same machine reaches the server: the
+// configured address, loopback when it listens on every interface.
+func (s Server) LocalURL() string {
+	host := s.Host
+	if a, err := netip.ParseAddr(host); err == nil && a.IsUnspecified() {
+		host = "127.0.0.1"
+		if a.Is6() {
+			host = "::1"
+		}
+	}
+	return s.scheme() + "://" + net.JoinHostPort(host, strconv.Itoa(s.Port))
+}
+
+// Secret is a value that does not print. Convert it to string to use it.
+type Secret string
+
+const redacted = "[redacted]"
+
+// String hides the secret from fmt and log.
+func (Secret) String() string { return redacted }
+
+// GoString hides the secret from %#v.
+func (Secret) GoString() string { return redacted }
+
+// LogValue hides the secret from slog.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText hides the secret from encoding/json and its like.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }

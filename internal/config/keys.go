@@ -1,0 +1,149 @@
+package config
+
+import "slices"
+
+// key is one setting: where it is kept, what it may hold, what it is for.
+// Every fault about it reads "must be " and the rule.
+type key struct {
+	name   string // auth.issuer
+	rule   string // continues "must be"
+	doc    string // for the reference
+	secret bool   // may also come from the file that NAME_FILE points at
+	set    func(*Config, value) (bad []string)
+	show   func(Config) any // redacted where it must be
+}
+
+// keys is every key there is, in the order of the reference.
+func keys() []key {
+	return slices.Concat(authKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys())
+}
+
+func authKeys() []key {
+	return []key{
+		text("auth.data_dir", func(c *Config) *string { return &c.Auth.DataDir },
+			"a path, not empty", notEmpty,
+			"Folder of the signing keys. It is created with mode 0700. A leading `~` is the home folder."),
+		number("auth.access_token_expire_minutes", func(c *Config) *int { return &c.Auth.AccessTokenExpireMinutes }, 1, 525_600,
+			"Life of an access token, in minutes. A token cannot be called back before it ends except by those who ask for the list of revoked ones, so keep it short."),
+		number("auth.refresh_token_expire_days", func(c *Config) *int { return &c.Auth.RefreshTokenExpireDays }, 1, 3_650,
+			"Life of a refresh token, in days. Every refresh starts it anew."),
+		number("auth.session_max_days", func(c *Config) *int { return &c.Auth.SessionMaxDays }, 1, 3_650,
+			"Days after which a session ends however often it was refreshed."),
+		text("auth.issuer", func(c *Config) *string { return &c.Auth.Issuer },
+			"an absolute http or https URL without user, query and fragment", orEmpty(issuerURL),
+			"The `iss` of every token and the base of the key set's address. Clients compare it byte by byte, so it is used exactly as written, with or without a slash at the end. Left out it is `http://localhost:PORT`, with the port of `server.port`, and `https` when `server.tls_cert` is set."),
+		text("auth.audience", func(c *Config) *string { return &c.Auth.Audience },
+			"1 to 255 characters of text", line(1, 255),
+			"The `aud` of every token."),
+		text("auth.algorithm", func(c *Config) *string { return &c.Auth.Algorithm },
+			oneOf(signingAlgorithms()), among(signingAlgorithms()),
+			"What new tokens are signed with. `ML-DSA-65` and `ML-DSA-87` are post-quantum. The pair for another algorithm is created beside the one that exists."),
+		toggle("auth.auto_create_admin", func(c *Config) *bool { return &c.Auth.AutoCreateAdmin },
+			"Create the first superadmin at start when there is none at all."),
+		text("auth.admin_email", func(c *Config) *string { return &c.Auth.AdminEmail },
+			"an e-mail address", emailAddress,
+			"E-mail address of the first superadmin."),
+		secret("auth.admin_password", func(c *Config) *Secret { return &c.Auth.AdminPassword },
+			"1 to 72 bytes of text", bytesBetween(1, 72), hide,
+			"Password of the first superadmin. While it is the default, the server listens on loopback only."),
+		toggle("auth.registration_enabled", func(c *Config) *bool { return &c.Auth.RegistrationEnabled },
+			"Whether anybody may register. An explicit `false` always wins; otherwise what an administrator switched is kept in the database and wins over this."),
+		number("auth.password_min_length", func(c *Config) *int { return &c.Auth.PasswordMinLength }, 1, 72,
+			"Least number of characters of a new password."),
+		number("auth.bcrypt_cost", func(c *Config) *int { return &c.Auth.BcryptCost }, 10, 15,
+			"Cost of new password hashes. One more doubles the time of a login."),
+	}
+}
+
+func databaseKeys() []key {
+	return []key{
+		secret("database.url", func(c *Config) *Secret { return &c.Database.URL },
+			"an SQLite or PostgreSQL URL, such as sqlite+aiosqlite:///auth.db or postgresql://user:password@host/name", databaseURL, redactURL,
+			"The database. SQLAlchemy's forms are understood: three slashes are a path relative to the working folder, four an absolute one."),
+		toggle("database.echo", func(c *Config) *bool { return &c.Database.Echo },
+			"Log the text of every SQL statement, never its parameters."),
+	}
+}
+
+func clientKeys() []key {
+	return []key{
+		toggle("auth_client.enabled", func(c *Config) *bool { return &c.AuthClient.Enabled },
+			"Understood for the sake of existing files; only `true` is accepted, since `false` opened every endpoint of the original."),
+		text("auth_client.issuer", func(c *Config) *string { return &c.AuthClient.Issuer },
+			"an absolute http or https URL without user, query and fragment", orEmpty(issuerURL),
+			"Understood for the sake of existing files. Left out it follows `auth.issuer`, and it may not differ from it."),
+		text("auth_client.audience", func(c *Config) *string { return &c.AuthClient.Audience },
+			"at most 255 characters of text", line(0, 255),
+			"Understood for the sake of existing files. Left out it follows `auth.audience`, and it may not differ from it."),
+		list("auth_client.accepted_algorithms", func(c *Config) *[]string { return &c.AuthClient.AcceptedAlgorithms },
+			"a list whose entries are each "+oneOf(knownAlgorithms()), among(knownAlgorithms()),
+			"Algorithms that this server accepts on its own endpoints; it must hold `auth.algorithm`. Left out it is every algorithm of the key set, so that tokens stay good across a change of `auth.algorithm`."),
+	}
+}
+
+func fastapiKeys() []key {
+	return []key{
+		text("fastapi.title", func(c *Config) *string { return &c.FastAPI.Title },
+			"1 to 255 characters of text", line(1, 255),
+			"Name of the API on its page and in `/openapi.json`."),
+		text("fastapi.version", func(c *Config) *string { return &c.FastAPI.Version },
+			"at most 255 characters of text", line(0, 255),
+			"Version of the API on its page. Left out it is the version of the program."),
+	}
+}
+
+func serverKeys() []key {
+	return []key{
+		text("server.host", func(c *Config) *string { return &c.Server.Host },
+			"an IP address or a host name, without port", hostName,
+			"Address to listen on. `0.0.0.0` is every IPv4 interface, `::` every interface. Beyond loopback the start is refused while an active superadmin has the default password."),
+		number("server.port", func(c *Config) *int { return &c.Server.Port }, 1, 65_535,
+			"Port to listen on."),
+		list("server.trusted_proxies", func(c *Config) *[]string { return &c.Server.TrustedProxies },
+			"a list of IP addresses and CIDR ranges", addressOrPrefix,
+			"Proxies whose `X-Forwarded-For` is believed; the client is the rightmost address in it that is none of these. Empty: the peer is the client."),
+		list("server.cors_origins", func(c *Config) *[]string { return &c.Server.CORSOrigins },
+			"a list of origins as a browser sends them, such as https://app.example.com, without path, slash or default port", origin,
+			"Origins whose pages may call the API from a browser. Credentials are never allowed. The key set and discovery answer any origin."),
+		text("server.tls_cert", func(c *Config) *string { return &c.Server.TLSCert }, "a path", anything,
+			"PEM file of the certificate chain. Set together with `server.tls_key`, the server speaks HTTPS. A renewed file is taken up without a restart. A leading `~` is the home folder."),
+		text("server.tls_key", func(c *Config) *string { return &c.Server.TLSKey }, "a path", anything,
+			"PEM file of the certificate's private key."),
+		text("server.metrics_listen", func(c *Config) *string { return &c.Server.MetricsListen },
+			"an address with port, such as 127.0.0.1:9100", orEmpty(hostPort),
+			"A listener of its own for `/metrics`. Left out, `/metrics` is on the API's listener and answers loopback only."),
+	}
+}
+
+// ignoredKey is one that later versions of the original know and that means
+// nothing here. Its value is not looked at.
+type ignoredKey struct{ name, why string }
+
+func ignoredKeys() []ignoredKey {
+	const (
+		mailboxes = "mailbox passwords are not handed out by this server"
+		local     = "the server verifies its own tokens with the keys it has in memory"
+		revoked   = "the server looks in its database whether a session has ended"
+		pool      = "the server chooses its own connection pools"
+		schema    = "the server migrates its own tables"
+		pages     = "there is no such mode"
+	)
+	return []ignoredKey{
+		{"auth.email_credentials_token", mailboxes},
+		{"auth_client.jwks_ttl_seconds", local},
+		{"auth_client.jwks_endpoint", local},
+		{"auth_client.revocation_endpoint", revoked},
+		{"auth_client.revocation_ttl_seconds", revoked},
+		{"auth_client.revocation_bearer", revoked},
+		{"auth_client.revocation_fail_open", revoked},
+		{"database.pool_size", pool},
+		{"database.pool_pre_ping", pool},
+		{"database.pool_recycle", pool},
+		{"database.pool_timeout", pool},
+		{"database.pool_max_overflow", pool},
+		{"database.migrations_path", schema},
+		{"database.migrations_target", schema},
+		{"fastapi.debug", pages},
+		{"fastapi.telemetry", pages},
+	}
+}

@@ -1,0 +1,156 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// signingAlgorithms are those that the key ring can make a pair for.
+func signingAlgorithms() []string { return []string{"RS256", "ML-DSA-65", "ML-DSA-87"} }
+
+// knownAlgorithms are those that a token can be verified with.
+func knownAlgorithms() []string {
+	return []string{"RS256", "ES256", "EdDSA", "ML-DSA-65", "ML-DSA-87"}
+}
+
+func anything(string) bool { return true }
+
+func notEmpty(s string) bool { return s != "" }
+
+func orEmpty(ok func(string) bool) func(string) bool {
+	return func(s string) bool { return s == "" || ok(s) }
+}
+
+// line accepts printable text of so many characters.
+func line(least, most int) func(string) bool {
+	return func(s string) bool {
+		n := utf8.RuneCountInString(s)
+		return n >= least && n <= most && !strings.ContainsFunc(s, unicode.IsControl) && (s == "" || strings.TrimSpace(s) != "")
+	}
+}
+
+func bytesBetween(least, most int) func(string) bool {
+	return func(s string) bool { return len(s) >= least && len(s) <= most }
+}
+
+func emailAddress(s string) bool {
+	_, err := identity.ParseEmail(s)
+	return err == nil
+}
+
+// issuerURL follows RFC 8414 section 2, with http allowed as the original did.
+func issuerURL(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || len(s) > 2048 || strings.ContainsFunc(s, notInURL) {
+		return false
+	}
+	return webScheme(u) && goodAuthority(u) && !strings.ContainsAny(s, "?#")
+}
+
+// origin accepts RFC 6454 section 6.2 as browsers write it. Anything else
+// would never match, and the operator would not learn why.
+func origin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || !webScheme(u) || !goodAuthority(u) || strings.ContainsFunc(s, notInURL) {
+		return false
+	}
+	standard := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	return u.Scheme+"://"+u.Host == s && strings.ToLower(s) == s && u.Port() != standard
+}
+
+func webScheme(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
+
+// goodAuthority wants a host and, if there is a colon, a port that exists.
+func goodAuthority(u *url.URL) bool {
+	if u.User != nil || u.Hostname() == "" || strings.Contains(u.Host, "*") {
+		return false
+	}
+	return !strings.HasSuffix(u.Host, ":") && (u.Port() == "" || portNumber(u.Port()))
+}
+
+func notInURL(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"<>\^{|}`+"`", r) }
+
+func portNumber(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n >= 1 && n <= 65535 && strconv.Itoa(n) == s
+}
+
+func hostPort(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	return err == nil && portNumber(port) && (host == "" || hostName(host))
+}
+
+// hostName accepts what a listener can be bound to. Empty is refused: Go takes
+// it for every interface, which nobody should get by leaving a value blank.
+func hostName(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
+	if len(s) > 253 || digits(labels[len(labels)-1]) {
+		return false // a name that ends in a number is an address with a slip
+	}
+	return !slices.ContainsFunc(labels, func(label string) bool { return !hostLabel(label) })
+}
+
+func hostLabel(s string) bool {
+	return s != "" && len(s) <= 63 && s[0] != '-' && s[len(s)-1] != '-' &&
+		!strings.ContainsFunc(s, func(r rune) bool {
+			return r != '-' && r != '_' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
+		})
+}
+
+func digits(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
+}
+
+func addressOrPrefix(s string) bool {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Zone() == ""
+	}
+	_, err := netip.ParsePrefix(s)
+	return err == nil
+}
+
+// databaseURL looks at the engine only; the store understands the rest.
+func databaseURL(s string) bool {
+	scheme, _, ok := strings.Cut(s, "://")
+	engine, _, _ := strings.Cut(scheme, "+")
+	return ok && slices.Contains([]string{"sqlite", "postgres", "postgresql"}, engine)
+}
+
+func hide(string) string { return redacted }
+
+// redactURL keeps what tells one database from another. A password may hold
+// any character that somebody forgot to escape, so everything up to the last @
+// belongs to it.
+func redactURL(s string) string {
+	scheme, rest, _ := strings.Cut(s, "://")
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		user, _, hasPassword := strings.Cut(rest[:at], ":")
+		if hasPassword {
+			user += ":" + redacted
+		}
+		rest = user + rest[at:]
+	}
+	path, query, hasQuery := strings.Cut(rest, "?")
+	if !hasQuery {
+		return scheme + "://" + rest
+	}
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		name, _, _ := strings.Cut(pair, "=")
+		if !slices.Contains([]string{"ssl", "sslmode", "application_name", "host", "port", "user", "dbname"}, name) {
+			pairs[i] = name + "=" + redacted
+		}
+	}
+	return scheme + "://" + path + "?" + strings.Join(pairs, "&")
+}

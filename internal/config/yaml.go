@@ -1,0 +1,236 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFile bounds the configuration file.
+const maxFile = 1 << 20
+
+// readFile takes over a YAML file. It walks the nodes instead of decoding into
+// structs: only so are all faults found at once, each with its line.
+func (l *loader) readFile(file string) {
+	name := file
+	if name == "" {
+		name = DefaultFile
+	}
+	content, err := readSmall(name, maxFile)
+	if errors.Is(err, fs.ErrNotExist) && file == "" {
+		return
+	}
+	if err != nil {
+		l.fault("", "the configuration file", "cannot be read: "+err.Error())
+		return
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(content))
+	var document, second yaml.Node
+	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+		return
+	} else if err != nil {
+		l.badYAML(name, err)
+		return
+	}
+	if err := decoder.Decode(&second); err == nil {
+		l.fault("", place(name, &second), "begins a second YAML document: the configuration is one document")
+	} else if !errors.Is(err, io.EOF) {
+		l.badYAML(name, err)
+	}
+	y := yamlReader{loader: l, file: name, keys: make(map[string]key), ignored: make(map[string]string)}
+	for _, k := range keys() {
+		y.keys[k.name] = k
+	}
+	for _, old := range ignoredKeys() {
+		y.ignored[old.name] = old.why
+	}
+	y.root(document.Content[0])
+}
+
+// badYAML makes a sentence of a parser's error, which may quote the file.
+func (l *loader) badYAML(file string, err error) {
+	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	where := file
+	if m := regexp.MustCompile(`^line (\d+): (.*)$`).FindStringSubmatch(message); m != nil {
+		where, message = file+":"+m[1], m[2]
+	}
+	if strings.Contains(message, "anchor") {
+		message = "a value that begins with * or & must stand in quotes"
+	}
+	message, _, _ = strings.Cut(message, "\n")
+	l.fault("", where, "is not valid YAML: "+message)
+}
+
+func place(file string, n *yaml.Node) string { return file + ":" + strconv.Itoa(n.Line) }
+
+// yamlReader takes over one document.
+type yamlReader struct {
+	*loader
+	file    string
+	keys    map[string]key
+	ignored map[string]string
+}
+
+func (y yamlReader) root(n *yaml.Node) {
+	for name, section := range y.pairs("", n) {
+		y.section(name, section)
+	}
+}
+
+func (y yamlReader) section(name node, content *yaml.Node) {
+	known := false
+	for full := range y.keys {
+		known = known || strings.HasPrefix(full, name.text+".")
+	}
+	if !known {
+		y.fault(name.text, place(y.file, name.Node), "is no section of the configuration")
+		return
+	}
+	for key, n := range y.pairs(name.text, content) {
+		y.setting(name.text+"."+key.text, key, n)
+	}
+}
+
+func (y yamlReader) setting(full string, at node, n *yaml.Node) {
+	where := place(y.file, at.Node)
+	if why, ok := y.ignored[full]; ok {
+		y.warn(full, where, "has no effect: "+why)
+		return
+	}
+	k, ok := y.keys[full]
+	if !ok {
+		y.fault(full, where, "is no key of the configuration")
+		return
+	}
+	if v, ok := y.value(full, where, n); ok {
+		y.set(k, v)
+	}
+}
+
+// node is a mapping's key with the text it stands for.
+type node struct {
+	*yaml.Node
+	text string
+}
+
+// pairs walks a mapping. The parser does not mind a key that is there twice.
+func (y yamlReader) pairs(section string, n *yaml.Node) func(yield func(node, *yaml.Node) bool) {
+	return func(yield func(node, *yaml.Node) bool) {
+		n := resolve(n)
+		if isNull(n) {
+			return
+		}
+		if n.Kind != yaml.MappingNode {
+			what := "must hold keys, each on a line of its own below it"
+			if section == "" {
+				what = "must hold sections such as auth: and server:"
+			}
+			y.fault(section, place(y.file, n), what)
+			return
+		}
+		seen := make(map[string]int)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			k := node{Node: n.Content[i], text: n.Content[i].Value}
+			full := strings.TrimPrefix(section+"."+k.text, ".")
+			if first, twice := seen[k.text]; twice {
+				y.fault(full, place(y.file, k.Node), fmt.Sprintf("is already set in line %d", first))
+				continue
+			}
+			seen[k.text] = k.Line
+			if !yield(k, n.Content[i+1]) {
+				return
+			}
+		}
+	}
+}
+
+// value reads a scalar, or a list of them. A key without a value is an empty
+// one: legal where the key may be empty.
+func (y yamlReader) value(full, where string, n *yaml.Node) (value, bool) {
+	n = resolve(n)
+	if n.Kind != yaml.SequenceNode {
+		return y.scalar(full, where, n)
+	}
+	all := value{list: true, where: where}
+	ok := true
+	for _, entry := range n.Content {
+		v, good := y.scalar(full, place(y.file, entry), resolve(entry))
+		ok = ok && good
+		all.items = append(all.items, v)
+	}
+	return all, ok
+}
+
+func (y yamlReader) scalar(full, where string, n *yaml.Node) (value, bool) {
+	if n.Kind != yaml.ScalarNode {
+		y.fault(full, where, "must be "+y.keys[full].rule)
+		return value{}, false
+	}
+	if isNull(n) {
+		return value{where: where}, true
+	}
+	if !ordinaryTag(n) {
+		y.fault(full, where, "has a YAML tag that is not understood here")
+		return value{}, false
+	}
+	text, problem := y.interpolate(n.Value)
+	if problem != "" {
+		y.fault(full, where, problem)
+		return value{}, false
+	}
+	return value{text: text, where: where}, true
+}
+
+// interpolate replaces ${ENV:NAME} in the text of one value. It runs after
+// parsing, and once, so a variable's content is never read as YAML or as
+// another reference.
+func (y yamlReader) interpolate(s string) (text, problem string) {
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(s, "${ENV:")
+		out.WriteString(before)
+		if !found {
+			return out.String(), ""
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		if !closed || !variableName(name) {
+			return "", "has a ${ENV:...} without the name of a variable in it"
+		}
+		content, ok := y.env[name]
+		if !ok {
+			return "", "needs the environment variable " + name + ", which is not set"
+		}
+		out.WriteString(content)
+		s = after
+	}
+}
+
+func variableName(s string) bool {
+	return s != "" && !digits(s[:1]) && !strings.ContainsFunc(s, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
+
+// resolve follows an alias. One step is enough: an alias names a real node.
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+func ordinaryTag(n *yaml.Node) bool {
+	switch n.ShortTag() {
+	case "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge":
+		return true
+	}
+	return false
+}
