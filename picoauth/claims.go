@@ -1,23 +1,18 @@
 package picoauth
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"math"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
 )
 
-const (
-	// maxDepth bounds the nesting of claims, and with it the decoder's stack.
-	maxDepth = 20
-	// maxNumericDate is the last second of the year 9999, far below where a
-	// float64 stops counting seconds and time.Time wraps around.
-	maxNumericDate = 253402300799
-)
+// maxNumericDate is the last second of the year 9999, far below where a float64
+// stops counting seconds and time.Time wraps around.
+const maxNumericDate = 253402300799
 
 // rules are what the claims of a token with a good signature are held against.
 type rules struct {
@@ -27,7 +22,7 @@ type rules struct {
 
 // check returns the holder that payload describes, or the *Refusal.
 func (p rules) check(payload []byte, now time.Time) (*SecurityContext, error) {
-	claims, err := decodeClaims(payload)
+	claims, err := jose.ParseObject(payload)
 	if err != nil {
 		return nil, invalidToken("the token's claims are malformed", err)
 	}
@@ -53,7 +48,7 @@ func (p rules) check(payload []byte, now time.Time) (*SecurityContext, error) {
 		return nil, invalidToken(r.fault, nil)
 	case issuer != p.issuer:
 		return nil, invalidToken("the token is of another issuer", nil)
-	case !contains(audience, p.audience):
+	case !slices.Contains(audience, p.audience):
 		return nil, invalidToken("the token is for another audience", nil)
 	case !now.Before(who.ExpiresAt.Add(p.late)):
 		return nil, invalidToken("the token has expired", nil)
@@ -61,15 +56,6 @@ func (p rules) check(payload []byte, now time.Time) (*SecurityContext, error) {
 		return nil, invalidToken("the token is not valid yet", nil)
 	}
 	return who, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
 }
 
 // claimReader takes claims out of a map by exact name and keeps the first fault.
@@ -160,110 +146,4 @@ func (r *claimReader) date(name string) time.Time {
 	}
 	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(fraction*1e9)).UTC()
-}
-
-var (
-	errNotObject   = errors.New("not a JSON object")
-	errEncoding    = errors.New("not valid Unicode")
-	errDuplicate   = errors.New("a name occurs twice")
-	errTooDeep     = errors.New("nested too deeply")
-	errTrailing    = errors.New("data after the object")
-	errUnsupported = errors.New("unexpected token")
-)
-
-// decodeClaims decodes one JSON object as encoding/json would, and refuses what
-// it lets pass: invalid UTF-8 and lone surrogates, which become U+FFFD, and
-// names that occur twice, at any depth. Two verifiers that read such claims
-// differently are how one token comes to mean two things.
-func decodeClaims(payload []byte) (map[string]any, error) {
-	if !utf8.Valid(payload) {
-		return nil, errEncoding
-	}
-	d := claimDecoder{json.NewDecoder(bytes.NewReader(payload))}
-	d.UseNumber()
-	v, err := d.value(0)
-	if err != nil {
-		return nil, err
-	}
-	claims, ok := v.(map[string]any)
-	if !ok {
-		return nil, errNotObject
-	}
-	if len(bytes.TrimLeft(payload[d.InputOffset():], " \t\r\n")) > 0 {
-		return nil, errTrailing
-	}
-	return claims, nil
-}
-
-type claimDecoder struct{ *json.Decoder }
-
-func (d claimDecoder) value(depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, errTooDeep
-	}
-	token, err := d.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch t := token.(type) {
-	case json.Delim:
-		switch t {
-		case '{':
-			return d.object(depth)
-		case '[':
-			return d.array(depth)
-		}
-		return nil, errUnsupported
-	case string:
-		return t, checkText(t)
-	default:
-		return t, nil
-	}
-}
-
-func (d claimDecoder) object(depth int) (map[string]any, error) {
-	members := make(map[string]any, 16)
-	for d.More() {
-		token, err := d.Token()
-		if err != nil {
-			return nil, err
-		}
-		name, ok := token.(string)
-		if !ok {
-			return nil, errUnsupported
-		}
-		if err := checkText(name); err != nil {
-			return nil, err
-		}
-		if _, taken := members[name]; taken {
-			return nil, errDuplicate
-		}
-		if members[name], err = d.value(depth + 1); err != nil {
-			return nil, err
-		}
-	}
-	_, err := d.Token()
-	return members, err
-}
-
-func (d claimDecoder) array(depth int) ([]any, error) {
-	items := []any{}
-	for d.More() {
-		item, err := d.value(depth + 1)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, item)
-	}
-	_, err := d.Token()
-	return items, err
-}
-
-// checkText refuses the replacement character: either a lone surrogate was
-// decoded, or somebody else's decoder has already lost what was there.
-func checkText(s string) error {
-	if strings.ContainsRune(s, utf8.RuneError) {
-		return errEncoding
-	}
-	return nil
 }

@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	maxTokenBytes = 16 << 10
 	maxLeeway     = 60 * time.Second
 	defaultLeeway = 30 * time.Second
 )
@@ -147,7 +146,7 @@ func newKeySource(cfg Config, now func() time.Time, log *slog.Logger) (keySource
 // Verify returns who holds a token. Its error is always a *Refusal. The context
 // bounds the wait for a key set, not the fetch that others wait for too.
 func (g *Guard) Verify(ctx context.Context, token string) (*SecurityContext, error) {
-	if len(token) > maxTokenBytes {
+	if len(token) > jose.MaxToken {
 		return nil, invalidToken("the token is too long", nil)
 	}
 	var keyErr error

@@ -1,0 +1,12 @@
+// Package picoauthtest is an issuer of access tokens inside a test:
+//
+//	issuer := picoauthtest.NewIssuer(t)
+//	guard, err := picoauth.New(issuer.Config())
+//	...
+//	req.Header.Set("Authorization", "Bearer "+issuer.Mint(picoauthtest.Claims{"role": "operator"}))
+//
+// It serves discovery and a key set over HTTP on a loopback port, like a
+// pico-auth server does, and ends with its test. A test can rotate and retire
+// its keys, take it down and count what it was asked for. Nothing in this
+// package is for production.
+package picoauthtest
