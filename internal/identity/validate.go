@@ -38,10 +38,10 @@ func ValidateDescription(s string) error {
 }
 
 // ValidID reports whether s can be an id, of ours or of the original: up to 36
-// printable characters without white space.
+// visible characters.
 func ValidID(s string) bool {
 	return s != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= MaxID &&
-		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || unsafe(r) })
+		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || ignorable(r) })
 }
 
 // GroupKey returns the canonical form of a group's name, unique within its

@@ -1,0 +1,261 @@
+package identity_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+	"pgregory.net/rapid"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+func TestParseEmailTakesAddressesAndKeepsThemAsTyped(t *testing.T) {
+	for typed, key := range map[string]string{
+		"admin@pico.local":                   "admin@pico.local",
+		"Alice.B+tag@Example.COM":            "alice.b+tag@example.com",
+		"o'neil_1-x@a.b.c":                   "o'neil_1-x@a.b.c",
+		"root@localhost":                     "root@localhost",
+		"a@1password.com":                    "a@1password.com",
+		"user@BÜCHER.example":                "user@xn--bcher-kva.example",
+		"user@xn--BCHER-kva.example":         "user@xn--bcher-kva.example",
+		"user@straße.example":                "user@xn--strae-oqa.example",
+		"用户@例子.广告":                           "用户@xn--fsqu00a.xn--4rr70v",
+		"Ünal@example.com":                   "ünal@example.com",
+		"user@example\u3002com":              "user@example.com", // ideographic full stop
+		strings.Repeat("a", 64) + "@b.c":     strings.Repeat("a", 64) + "@b.c",
+		"a@" + strings.Repeat("b", 63) + ".": "",
+		"a@" + label(63) + "." + label(63) + "." + label(63) + "." + label(60): "a@" + label(63) + "." + label(63) + "." + label(63) + "." + label(60),
+	} {
+		got, err := identity.ParseEmail(typed)
+		if key == "" {
+			if err == nil {
+				t.Errorf("%q: accepted", typed)
+			}
+			continue
+		}
+		if err != nil || got != typed {
+			t.Errorf("%q: %q, %v", typed, got, err)
+		}
+		if got := identity.EmailKey(typed); got != key {
+			t.Errorf("%q: key %q, want %q", typed, got, key)
+		}
+	}
+}
+
+func label(n int) string { return strings.Repeat("d", n) }
+
+func TestParseEmailComposes(t *testing.T) {
+	got, err := identity.ParseEmail("A\u0308nne@example.com")
+	if err != nil || got != "\u00c4nne@example.com" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestParseEmailRefuses(t *testing.T) {
+	for name, s := range map[string]string{
+		"nothing":                  "",
+		"no at":                    "plain",
+		"only an at":               "@",
+		"no local part":            "@b.c",
+		"no domain":                "a@",
+		"two ats":                  "a@b@c",
+		"dot first":                ".a@b.c",
+		"dot last":                 "a.@b.c",
+		"two dots":                 "a..b@c.d",
+		"trailing dot":             "a@b.c.",
+		"dot before the domain":    "a@.b.c",
+		"two dots in the domain":   "a@b..c",
+		"ideographic trailing dot": "a@b.c\u3002",
+		"space before":             " a@b.c",
+		"space after":              "a@b.c ",
+		"space inside":             "a b@c.d",
+		"no-break space":           "a\u00a0b@c.d",
+		"tab":                      "a\t@b.c",
+		"line feed":                "a@b.c\n",
+		"header injection":         "a@b.c\r\nBcc: d@e.f",
+		"NUL":                      "a\x00@b.c",
+		"NUL in the domain":        "a@b\x00.c",
+		"DEL":                      "a\x7f@b.c",
+		"C1 control":               "a\u0085@b.c",
+		"list":                     "a@b.c,d@e.f",
+		"list by semicolon":        "a@b.c;d@e.f",
+		"name and address":         "A <a@b.c>",
+		"comment":                  "a(x)@b.c",
+		"quoted":                   `"a b"@c.d`,
+		"backslash":                `a\b@c.d`,
+		"group syntax":             "g:a@b.c;",
+		"address literal":          "a@[127.0.0.1]",
+		"IP address":               "a@127.0.0.1",
+		"hyphen first":             "a@-b.c",
+		"hyphen last":              "a@b-.c",
+		"underscore in the domain": "a@b_c.d",
+		"bad Punycode":             "a@xn--\u00fc.c",
+		"Punycode of ASCII":        "a@xn--abc-.c",
+		"long label":               "a@" + label(64) + ".c",
+		"long local part":          strings.Repeat("a", 65) + "@b.c",
+		"255 bytes":                "a@" + label(63) + "." + label(63) + "." + label(63) + "." + label(61),
+		"255 bytes in ASCII form":  "ab@" + strings.Repeat("\u00fc.", 31) + label(60) + "." + label(60) + "." + label(24),
+		"huge":                     strings.Repeat("\u4e00", 200_000) + "@" + strings.Repeat("\u4e00", 200_000),
+		"invalid UTF-8":            "a\xff@b.c",
+		"invalid UTF-8 in domain":  "a@b\xff.c",
+		"zero width space":         "a\u200bb@c.d",
+		"soft hyphen in domain":    "a@exa\u00admple.com",
+		"zero width in domain":     "a@exam\u200bple.com",
+		"right-to-left override":   "a\u202eb@c.d",
+		"byte order mark":          "\ufeffa@b.c",
+		"Hangul filler":            "a\u3164@b.c",
+		"variation selector":       "a\ufe0f@b.c",
+		"combining mark first":     "\u0301a@b.c",
+		"full width letter":        "\uff41dmin@b.c",
+		"ligature":                 "\ufb01@b.c",
+		"emoji":                    "\U0001f600@b.c",
+		"full width at":            "a\uff20b.c",
+		"private use":              "a\ue000@b.c",
+		"mixed direction":          "a@\u05d0b.c",
+	} {
+		got, err := identity.ParseEmail(s)
+		var f *fault.Error
+		if got != "" || !errors.As(err, &f) || f.Kind != fault.Invalid || len(f.Fields) != 1 || f.Fields[0].Location != "body.email" {
+			t.Errorf("%s: %.40q, %v", name, got, err)
+			continue
+		}
+		if len(s) > 1 && strings.Contains(f.Error()+f.Fields[0].Message, s) {
+			t.Errorf("%s: the refusal holds the address", name)
+		}
+	}
+}
+
+func TestEmailKeyOfWhatIsNoAddressIsTheTextInLowerCase(t *testing.T) {
+	for s, want := range map[string]string{
+		"":                                    "",
+		"Bob":                                 "bob",
+		"BOB@":                                "bob@",
+		" Bob ":                               " bob ",
+		"A\u0308 B@Example.com":               "\u00e4 b@example.com",
+		"\"Bob\"@B\u00dcCHER.de":              "\"bob\"@b\u00fccher.de",
+		"A@" + strings.Repeat("\u4e00", 2000): "a@" + strings.Repeat("\u4e00", 2000),
+	} {
+		if got := identity.EmailKey(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+}
+
+func TestOnePersonHasOneKey(t *testing.T) {
+	for _, same := range [][]string{
+		{"a@b.c", "A@B.C"},
+		{"\u00e9@b.c", "e\u0301@b.c", "\u00c9@b.c", "E\u0301@b.c"},
+		{"a@b\u00fccher.de", "a@xn--bcher-kva.de", "a@BU\u0308CHER.DE", "a@b\u00fccher\u3002de"},
+		{"\u1e96@b.c", "H\u0331@b.c"}, // composed in lower case only
+	} {
+		for _, s := range same[1:] {
+			if a, b := identity.EmailKey(same[0]), identity.EmailKey(s); a != b {
+				t.Errorf("%q and %q have the keys %q and %q", same[0], s, a, b)
+			}
+		}
+	}
+	for _, other := range [][2]string{
+		{"a.b@c.d", "ab@c.d"}, {"a+x@c.d", "a@c.d"}, {"a@b.c", "a@b.c."}, {"stra\u00dfe@b.c", "strasse@b.c"},
+	} {
+		if identity.EmailKey(other[0]) == identity.EmailKey(other[1]) {
+			t.Errorf("%q and %q have one key", other[0], other[1])
+		}
+	}
+}
+
+// emails draws addresses, near misses and arbitrary text.
+func emails() *rapid.Generator[string] {
+	part := rapid.StringOfN(rapid.RuneFrom([]rune("aAbZ09.-_+'@ \u00e4\u0308\u0130\u0131\u017f\u212aKk\u1e9e\u00df\u4e00\u0331hHjJ\u030c\u3002xn")), 0, 70, -1)
+	address := rapid.Custom(func(t *rapid.T) string {
+		return part.Draw(t, "local") + "@" + part.Draw(t, "domain")
+	})
+	tidy := rapid.StringMatching(`[a-zA-Z\x{e4}\x{c4}\x{1f0}hHjJ]{1,8}\x{30c}?(\.[a-z]{1,4})?@([a-zA-Z\x{fc}\x{dc}]{1,8}|xn--bcher-kva|XN--BCHER-KVA)(\.[a-zA-Z]{2,5})?`)
+	return rapid.OneOf(address, tidy, rapid.String())
+}
+
+func TestEmailKeyIsIdempotent(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { checkKey(t, emails().Draw(t, "email")) })
+}
+
+func TestKeyDoesNotDependOnTheCaseOfASCII(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := emails().Draw(t, "email")
+		flipped := []rune(s)
+		for i, r := range flipped {
+			if r < utf8.RuneSelf && rapid.Bool().Draw(t, "flip") {
+				flipped[i] = []rune(swapCase(string(r)))[0]
+			}
+		}
+		if _, err := identity.ParseEmail(s); err != nil {
+			t.Skip()
+		}
+		if a, b := identity.EmailKey(s), identity.EmailKey(string(flipped)); a != b {
+			t.Fatalf("%q and %q have the keys %q and %q", s, string(flipped), a, b)
+		}
+	})
+}
+
+func swapCase(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z':
+			return r - 'a' + 'A'
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		default:
+			return r
+		}
+	}, s)
+}
+
+// fataler is what a rapid.T and a testing.T have in common.
+type fataler interface{ Fatalf(string, ...any) }
+
+func checkKey(t fataler, s string) {
+	key := identity.EmailKey(s)
+	if again := identity.EmailKey(key); again != key {
+		t.Fatalf("%q: key %q, key of the key %q", s, key, again)
+	}
+}
+
+func FuzzParseEmail(f *testing.F) {
+	for _, s := range []string{
+		"admin@pico.local", "Alice+x@Example.COM", "用户@例子.广告", "a@xn--bcher-kva.de", "\"a b\"@c.d", "a@[::1]",
+		"a@b.c,d@e.f", "\u212a@b.c", "a@b\u3002c", "x@\u05d0.c", "\xff@b", "h\u0331@c", "\u0130@\u0130.com",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		checkKey(t, s)
+		email, err := identity.ParseEmail(s)
+		if err != nil {
+			if email != "" {
+				t.Fatalf("%q: refused and returned", s)
+			}
+			return
+		}
+		key := identity.EmailKey(s)
+		if !utf8.ValidString(email) || !norm.NFC.IsNormalString(email) || len(email) > 254 || len(key) > 254 {
+			t.Fatalf("%q: %q", s, email)
+		}
+		if strings.ContainsAny(email, " \t\r\n\x00<>(),;:\\\"[]") || strings.Count(email, "@") != 1 || strings.HasSuffix(key, ".") {
+			t.Fatalf("%q: accepted as %q", s, email)
+		}
+		if again, err := identity.ParseEmail(email); err != nil || again != email {
+			t.Fatalf("%q: %q is not accepted as itself: %q, %v", s, email, again, err)
+		}
+		if k := identity.EmailKey(email); k != key {
+			t.Fatalf("%q: key %q as typed, %q as displayed", s, key, k)
+		}
+		if k := identity.EmailKey(swapCase(email)); k != key {
+			t.Fatalf("%q: key %q, in the other case %q", s, key, k)
+		}
+		if _, domain, _ := strings.Cut(key, "@"); strings.ContainsFunc(domain, func(r rune) bool { return r >= utf8.RuneSelf || 'A' <= r && r <= 'Z' }) {
+			t.Fatalf("%q: key %q with a domain that is not lower-case ASCII", s, key)
+		}
+	})
+}

@@ -1,0 +1,201 @@
+package identity_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// answer is what a decision comes to.
+type answer string
+
+const (
+	allowed   answer = "allowed"
+	forbidden answer = "forbidden"
+	notFound  answer = "not found"
+)
+
+func answerOf(t *testing.T, err error) answer {
+	t.Helper()
+	switch {
+	case err == nil:
+		return allowed
+	case errors.Is(err, identity.ErrForbidden):
+		return forbidden
+	case fault.KindOf(err) == fault.NotFound:
+		return notFound
+	default:
+		t.Fatalf("unexpected refusal: %v", err)
+		return ""
+	}
+}
+
+// standing is everything about an actor that counts.
+type standing struct {
+	role      identity.Role
+	status    identity.Status
+	orgStatus identity.Status
+}
+
+func (s standing) user(orgID string) identity.User {
+	return identity.User{ID: "actor", Role: s.role, OrgID: orgID, Status: s.status, OrgStatus: s.orgStatus}
+}
+
+func (s standing) String() string {
+	return fmt.Sprintf("%q %s in %s org", s.role, s.status, s.orgStatus)
+}
+
+// standings are all combinations of role, status and organisation's status,
+// those that no database should hold among them.
+func standings() []standing {
+	var all []standing
+	for _, role := range append(identity.Roles(), "", "root", "SUPERADMIN") {
+		for _, status := range []identity.Status{identity.Active, identity.Suspended, "", "pending"} {
+			for _, org := range []identity.Status{identity.Active, identity.Suspended, ""} {
+				all = append(all, standing{role, status, org})
+			}
+		}
+	}
+	return all
+}
+
+func (s standing) signsIn() bool {
+	return s.status == identity.Active && s.orgStatus == identity.Active
+}
+
+func TestOnlyActivePeopleOfActiveOrganisationsSignIn(t *testing.T) {
+	for _, s := range standings() {
+		want := s.status == "active" && s.orgStatus == "active"
+		if got := identity.CanSignIn(s.user("a")); got != want {
+			t.Errorf("%v: CanSignIn = %v, want %v", s, got, want)
+		}
+		nobody := s.user("a")
+		nobody.ID = ""
+		if identity.CanSignIn(nobody) {
+			t.Errorf("%v: somebody without an id signs in", s)
+		}
+	}
+}
+
+func TestServiceTokenIsUsableUntilRevokedOrItsOrganisationSuspended(t *testing.T) {
+	valid := identity.ServiceToken{ID: "t", OrgStatus: identity.Active}
+	if !identity.CanUseServiceToken(valid) {
+		t.Error("a valid token is refused")
+	}
+	for name, change := range map[string]func(*identity.ServiceToken){
+		"no id":                  func(s *identity.ServiceToken) { s.ID = "" },
+		"revoked":                func(s *identity.ServiceToken) { s.RevokedAt = s.RevokedAt.AddDate(2026, 0, 0) },
+		"suspended organisation": func(s *identity.ServiceToken) { s.OrgStatus = identity.Suspended },
+		"unknown organisation":   func(s *identity.ServiceToken) { s.OrgStatus = "" },
+	} {
+		changed := valid
+		change(&changed)
+		if identity.CanUseServiceToken(changed) {
+			t.Errorf("%s: the token is usable", name)
+		}
+	}
+}
+
+// What each role may do in its own and in another organisation, as the
+// contract's words say it; the tests walk every combination with these.
+var (
+	mayAdminister = map[identity.Role][2]answer{ // own, other organisation
+		identity.Viewer:     {forbidden, forbidden},
+		identity.Operator:   {forbidden, forbidden},
+		identity.OrgAdmin:   {allowed, notFound},
+		identity.Superadmin: {allowed, allowed},
+	}
+	maySee = map[identity.Role][2]answer{
+		identity.Viewer:     {allowed, notFound},
+		identity.Operator:   {allowed, notFound},
+		identity.OrgAdmin:   {allowed, notFound},
+		identity.Superadmin: {allowed, allowed},
+	}
+	mayGrant = map[identity.Role]map[identity.Role]answer{
+		identity.Viewer:     {},
+		identity.Operator:   {},
+		identity.OrgAdmin:   {identity.Viewer: allowed, identity.Operator: allowed, identity.OrgAdmin: allowed},
+		identity.Superadmin: {identity.Viewer: allowed, identity.Operator: allowed, identity.OrgAdmin: allowed, identity.Superadmin: allowed},
+	}
+)
+
+// wanted looks an actor up; who cannot sign in may nothing.
+func wanted(table map[identity.Role][2]answer, s standing, other int) answer {
+	row, known := table[s.role]
+	if !s.signsIn() || !known {
+		return forbidden
+	}
+	return row[other]
+}
+
+func TestAdministeringIsForAdminsOfThatOrganisation(t *testing.T) {
+	for _, s := range standings() {
+		for other, org := range []string{"a", "b"} {
+			got := answerOf(t, identity.MayAdminister(s.user("a"), org, "group"))
+			if want := wanted(mayAdminister, s, other); got != want {
+				t.Errorf("%v administers organisation %s: %s, want %s", s, org, got, want)
+			}
+		}
+	}
+}
+
+func TestSeeingIsForPeopleOfThatOrganisation(t *testing.T) {
+	for _, s := range standings() {
+		for other, org := range []string{"a", "b"} {
+			want := wanted(maySee, s, other)
+			if _, known := maySee[s.role]; !known && s.signsIn() {
+				want = []answer{allowed, notFound}[other] // a member, whatever the role is worth
+			}
+			if got := answerOf(t, identity.MaySee(s.user("a"), org, "group")); got != want {
+				t.Errorf("%v sees organisation %s: %s, want %s", s, org, got, want)
+			}
+		}
+	}
+}
+
+func TestNobodyGrantsAboveThemselves(t *testing.T) {
+	for _, s := range standings() {
+		for _, role := range append(identity.Roles(), "", "root", "Viewer") {
+			want := forbidden
+			if s.signsIn() && mayGrant[s.role][role] == allowed {
+				want = allowed
+			}
+			if got := answerOf(t, identity.MayGrant(s.user("a"), role)); got != want {
+				t.Errorf("%v grants %q: %s, want %s", s, role, got, want)
+			}
+		}
+	}
+}
+
+// TestNobodyManagesAboveThemselves walks actor role x status x organisation
+// status x target role x target status x target organisation.
+func TestNobodyManagesAboveThemselves(t *testing.T) {
+	for _, s := range standings() {
+		for _, target := range standings() {
+			for other, org := range []string{"a", "b"} {
+				want := wanted(mayAdminister, s, other)
+				if want == allowed && mayGrant[s.role][target.role] != allowed {
+					want = forbidden
+				}
+				victim := target.user(org)
+				victim.ID = "target"
+				if got := answerOf(t, identity.MayManage(s.user("a"), victim)); got != want {
+					t.Errorf("%v manages %v of organisation %s: %s, want %s", s, target, org, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestAnothersThingIsCalledByItsName(t *testing.T) {
+	admin := identity.User{ID: "a", Role: identity.OrgAdmin, OrgID: "a", Status: identity.Active, OrgStatus: identity.Active}
+	for _, err := range []error{identity.MayAdminister(admin, "b", "group"), identity.MaySee(admin, "b", "group")} {
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Code != "not_found" || f.Message != "there is no such group" {
+			t.Errorf("got %#v", err)
+		}
+	}
+}
