@@ -3,6 +3,7 @@ package picoauthtest
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -40,9 +41,9 @@ func WithAudience(audience string) Option { return func(i *Issuer) { i.audience 
 func WithClock(now func() time.Time) Option { return func(i *Issuer) { i.now = now } }
 
 // Issuer mints tokens and publishes the keys to check them. It is safe for
-// concurrent use; what goes wrong inside fails the test.
+// concurrent use; what goes wrong inside ends the test.
 type Issuer struct {
-	t         testing.TB
+	fail      func(error) // does not return
 	server    *httptest.Server
 	algorithm jose.Algorithm
 	audience  string
@@ -65,8 +66,23 @@ type key struct {
 // NewIssuer starts an issuer with one RS256 key; it stops when t ends.
 func NewIssuer(t testing.TB, options ...Option) *Issuer {
 	t.Helper()
+	i := start(func(err error) { t.Fatalf("picoauthtest: %v", err) }, options)
+	t.Cleanup(i.Close)
+	return i
+}
+
+// Start starts an issuer where there is no testing.TB, as in an example: what
+// goes wrong panics, and Close is the caller's duty.
+func Start(options ...Option) *Issuer {
+	return start(func(err error) { panic(err) }, options)
+}
+
+// Close stops serving.
+func (i *Issuer) Close() { i.server.Close() }
+
+func start(fail func(error), options []Option) *Issuer {
 	i := &Issuer{
-		t: t, algorithm: DefaultAlgorithm, audience: DefaultAudience,
+		fail: fail, algorithm: DefaultAlgorithm, audience: DefaultAudience,
 		now: time.Now, caching: "public, max-age=300",
 	}
 	for _, option := range options {
@@ -77,7 +93,6 @@ func NewIssuer(t testing.TB, options ...Option) *Issuer {
 	mux.HandleFunc("GET /api/v1/auth/jwks", i.serveKeys)
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.serveDiscovery)
 	i.server = httptest.NewServer(mux)
-	t.Cleanup(i.server.Close)
 	return i
 }
 
@@ -97,7 +112,6 @@ func (i *Issuer) Config() picoauth.Config {
 // Each of claims replaces or adds; nothing is checked, so that bad tokens can be
 // minted as well as good ones.
 func (i *Issuer) Mint(claims ...Claims) string {
-	i.t.Helper()
 	now := i.now()
 	all := Claims{
 		"sub": "user-1", "email": "user@example.com", "role": "viewer", "org_id": "default", "groups": []string{},
@@ -110,20 +124,19 @@ func (i *Issuer) Mint(claims ...Claims) string {
 	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
 	payload, err := json.Marshal(all)
 	if err != nil {
-		i.t.Fatalf("picoauthtest: claims: %v", err)
+		i.fail(fmt.Errorf("claims: %w", err))
 	}
 	return i.Sign(payload)
 }
 
 // Sign returns a token over payload as it is, JSON or not.
 func (i *Issuer) Sign(payload []byte) string {
-	i.t.Helper()
 	i.mu.Lock()
 	signer := i.active.signer
 	i.mu.Unlock()
 	token, err := signer.Sign(payload)
 	if err != nil {
-		i.t.Fatalf("picoauthtest: %v", err)
+		i.fail(err)
 	}
 	return token
 }
@@ -131,10 +144,9 @@ func (i *Issuer) Sign(payload []byte) string {
 // Rotate makes a new key, signs with it from now on and returns its kid. Older
 // keys stay published until Retire.
 func (i *Issuer) Rotate() string {
-	i.t.Helper()
 	private, err := jose.Generate(i.algorithm)
 	if err != nil {
-		i.t.Fatalf("picoauthtest: %v", err)
+		i.fail(err)
 	}
 	public := private.Public()
 	next := key{public.Thumbprint(), public, jose.NewSigner(private, public.Thumbprint())}
