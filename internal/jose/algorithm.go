@@ -75,13 +75,13 @@ var table = []algorithm{
 	rsaAlgorithm(RS256, crypto.SHA256),
 	ecdsaAlgorithm(ES256, elliptic.P256(), crypto.SHA256),
 	ed25519Algorithm(),
-	mldsaAlgorithm(MLDSA44, mldsa44.Scheme(), func(key sign.PrivateKey, input, signature []byte) error {
+	mldsaAlgorithm(MLDSA44, mldsa44.Scheme(), shape{4, 4, 2}, func(key sign.PrivateKey, input, signature []byte) error {
 		return mldsa44.SignTo(key.(*mldsa44.PrivateKey), input, nil, true, signature)
 	}),
-	mldsaAlgorithm(MLDSA65, mldsa65.Scheme(), func(key sign.PrivateKey, input, signature []byte) error {
+	mldsaAlgorithm(MLDSA65, mldsa65.Scheme(), shape{6, 5, 4}, func(key sign.PrivateKey, input, signature []byte) error {
 		return mldsa65.SignTo(key.(*mldsa65.PrivateKey), input, nil, true, signature)
 	}),
-	mldsaAlgorithm(MLDSA87, mldsa87.Scheme(), func(key sign.PrivateKey, input, signature []byte) error {
+	mldsaAlgorithm(MLDSA87, mldsa87.Scheme(), shape{8, 7, 2}, func(key sign.PrivateKey, input, signature []byte) error {
 		return mldsa87.SignTo(key.(*mldsa87.PrivateKey), input, nil, true, signature)
 	}),
 }

@@ -107,8 +107,9 @@ func (PrivateKey) MarshalJSON() ([]byte, error) {
 }
 
 // ParseExpandedMLDSA reads an ML-DSA pair in the encodings of FIPS 204, as
-// liboqs writes them. The encodings themselves promise nothing, so the halves
-// are compared and a signature is made and verified before the key is trusted.
+// liboqs writes them. The encodings themselves promise nothing, so everything in
+// them is computed once more and compared, and a signature is made and
+// verified, before the key is trusted.
 // A nil public half is derived.
 func ParseExpandedMLDSA(name Algorithm, secret, public []byte) (*PrivateKey, error) {
 	row, err := lookup(name)
@@ -130,6 +131,11 @@ func ParseExpandedMLDSA(name Algorithm, secret, public []byte) (*PrivateKey, err
 		return nil, fmt.Errorf("%w: the public key belongs to another private key", ErrKey)
 	}
 	return key, nil
+}
+
+// ParseExpandedPublic reads an ML-DSA public key in the encoding of FIPS 204.
+func ParseExpandedPublic(name Algorithm, public []byte) (*PublicKey, error) {
+	return ParseJWK(JWK{Kty: "AKP", Alg: string(name), Pub: encode(public)})
 }
 
 // MarshalExpanded returns an ML-DSA pair in the encodings of FIPS 204; nil and

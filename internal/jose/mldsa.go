@@ -10,7 +10,7 @@ import (
 // mldsaAlgorithm is the row of an ML-DSA parameter set as RFC 9964 uses it:
 // pure ML-DSA with the empty context. Signatures are hedged, the variant that
 // FIPS 204 prefers.
-func mldsaAlgorithm(name Algorithm, scheme sign.Scheme, to signTo) algorithm {
+func mldsaAlgorithm(name Algorithm, scheme sign.Scheme, sh shape, to signTo) algorithm {
 	return algorithm{
 		name: name,
 		kty:  "AKP",
@@ -37,7 +37,11 @@ func mldsaAlgorithm(name Algorithm, scheme sign.Scheme, to signTo) algorithm {
 			if err != nil {
 				return nil, fmt.Errorf("%d bytes; the expanded private key of %s has %d", len(encoded), name, scheme.PrivateKeySize())
 			}
-			return newMLDSAPrivate(name, key, to)
+			private, err := newMLDSAPrivate(name, key, to)
+			if err != nil {
+				return nil, err
+			}
+			return private, sh.checkRelation(encoded, private.half.encoded)
 		},
 	}
 }
@@ -54,18 +58,18 @@ type mldsaPrivate struct {
 // newMLDSAPrivate derives the public half from its encoding: the one that
 // circl hands out keeps what the private encoding says about the public key's
 // hash, and so agrees with a damaged private key.
-func newMLDSAPrivate(name Algorithm, key sign.PrivateKey, to signTo) (privateKey, error) {
+func newMLDSAPrivate(name Algorithm, key sign.PrivateKey, to signTo) (mldsaPrivate, error) {
 	derived, ok := key.Public().(sign.PublicKey)
 	if !ok {
-		return nil, errors.New("an ML-DSA key without its public half")
+		return mldsaPrivate{}, errors.New("an ML-DSA key without its public half")
 	}
 	encoded, err := derived.MarshalBinary()
 	if err != nil {
-		return nil, err
+		return mldsaPrivate{}, err
 	}
 	public, err := key.Scheme().UnmarshalBinaryPublicKey(encoded)
 	if err != nil {
-		return nil, err
+		return mldsaPrivate{}, err
 	}
 	return mldsaPrivate{key, mldsaPublic{name, public, encoded}, to}, nil
 }

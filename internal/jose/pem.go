@@ -33,13 +33,11 @@ func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	key := newPrivateKey(row, half)
-	if err := key.check(); err != nil {
-		return nil, fmt.Errorf("%w: the private key is damaged: %w", ErrKey, err)
-	}
-	return key, nil
+	return newPrivateKey(row, half), nil
 }
 
+// parsePrivateBlock leaves it to crypto/x509 to check that the numbers of a
+// key belong together, which it does; a signature to prove it would cost more.
 func parsePrivateBlock(block *pem.Block) (any, error) {
 	switch block.Type {
 	case "PRIVATE KEY":
@@ -131,8 +129,8 @@ func onlyBlock(data []byte) (*pem.Block, error) {
 	if block == nil {
 		return nil, errors.New("no complete PEM block")
 	}
-	if len(bytes.TrimSpace(rest)) > 0 {
-		return nil, errors.New("something follows the PEM block")
+	if len(bytes.TrimSpace(rest)) > 0 || bytes.Count(data, []byte("-----BEGIN")) > 1 {
+		return nil, errors.New("more than one PEM block")
 	}
 	return block, nil
 }
