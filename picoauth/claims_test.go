@@ -1,0 +1,237 @@
+package picoauth_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/picoauth"
+)
+
+// noon is the clock of the claim tests.
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// fixedGuard is a Guard over one local key, whose clock stands at noon.
+func fixedGuard(t testing.TB, leeway time.Duration) (*picoauth.Guard, *jose.PrivateKey) {
+	t.Helper()
+	key, err := jose.Generate(jose.EdDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := keySetOf(map[string]*jose.PrivateKey{"k": key})
+	g, err := picoauth.New(picoauth.Config{
+		Issuer: wireIssuer, Audience: wireAudience, Leeway: leeway,
+		LocalKeys: func() []byte { return set }, Now: func() time.Time { return noon },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, key
+}
+
+func atNoon(changes claims) claims {
+	all := claims{"iat": noon.Unix(), "exp": noon.Add(time.Minute).Unix()}
+	for name, value := range changes {
+		all[name] = value
+	}
+	return all
+}
+
+func TestVerifyReturnsTheHolder(t *testing.T) {
+	g, key := fixedGuard(t, 0)
+	token := sign(t, key, "k", atNoon(claims{
+		"sub": "u1", "email": "a@example.com", "role": "operator", "org_id": "acme",
+		"groups": []string{"g1", "g2"}, "jti": "j1", "sid": "s1", "aud": []string{"other", wireAudience},
+		"exp": json.Number("1795350060.5"), "big": json.Number("9007199254740993"), "nested": claims{"a": []any{true, nil}},
+	}))
+	got, err := g.Verify(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &picoauth.SecurityContext{
+		Subject: "u1", Email: "a@example.com", Role: "operator", OrgID: "acme",
+		Groups: []string{"g1", "g2"}, TokenID: "j1", SessionID: "s1",
+		ExpiresAt: time.Unix(1795350060, 5e8).UTC(),
+		Claims: claims{
+			"sub": "u1", "email": "a@example.com", "role": "operator", "org_id": "acme",
+			"groups": []any{"g1", "g2"}, "jti": "j1", "sid": "s1", "aud": []any{"other", wireAudience}, "iss": wireIssuer,
+			"iat": json.Number(strconv.FormatInt(noon.Unix(), 10)), "exp": json.Number("1795350060.5"),
+			"big": json.Number("9007199254740993"), "nested": claims{"a": []any{true, nil}},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestVerifyNeedsNoMoreThanTheRequiredClaims(t *testing.T) {
+	g, key := fixedGuard(t, 0)
+	who, err := g.Verify(t.Context(), sign(t, key, "k", atNoon(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who.Groups == nil || len(who.Groups) != 0 || who.Role != "" || who.Email != "" {
+		t.Errorf("optional claims are not empty: %+v", who)
+	}
+}
+
+func TestVerifyRefusesBadClaims(t *testing.T) {
+	g, key := fixedGuard(t, 0)
+	number := func(s string) json.Number { return json.Number(s) }
+	for name, changes := range map[string]claims{
+		"exp missing":             {"exp": nil},
+		"iat missing":             {"iat": nil},
+		"iss missing":             {"iss": nil},
+		"aud missing":             {"aud": nil},
+		"sub missing":             {"sub": nil},
+		"sub empty":               {"sub": ""},
+		"sub number":              {"sub": 1},
+		"exp string":              {"exp": strconv.FormatInt(noon.Add(time.Minute).Unix(), 10)},
+		"exp null":                {"exp": json.RawMessage("null")},
+		"exp bool":                {"exp": true},
+		"exp array":               {"exp": []int64{noon.Add(time.Minute).Unix()}},
+		"exp negative":            {"exp": -1},
+		"exp beyond float":        {"exp": number("1e999")},
+		"exp beyond year 9999":    {"exp": number("253402300800")},
+		"exp milliseconds":        {"exp": noon.Add(time.Minute).UnixMilli()},
+		"exp now":                 {"exp": noon.Unix()},
+		"exp just past":           {"exp": number("1795348799.999")},
+		"exp zero":                {"exp": 0},
+		"iat string":              {"iat": "1795348800"},
+		"iat huge":                {"iat": number("1e300")},
+		"iat beyond the leeway":   {"iat": noon.Unix() + 31},
+		"nbf beyond the leeway":   {"nbf": noon.Unix() + 31},
+		"nbf string":              {"nbf": "0"},
+		"nbf null":                {"nbf": json.RawMessage("null")},
+		"iss other":               {"iss": "https://issuer.tes"},
+		"iss trailing slash":      {"iss": wireIssuer + "/"},
+		"iss other case":          {"iss": strings.ToUpper(wireIssuer)},
+		"iss array":               {"iss": []string{wireIssuer}},
+		"aud other":               {"aud": "other"},
+		"aud prefix":              {"aud": wireAudience + "2"},
+		"aud empty":               {"aud": ""},
+		"aud number":              {"aud": 1},
+		"aud object":              {"aud": claims{wireAudience: true}},
+		"aud null":                {"aud": json.RawMessage("null")},
+		"aud array of others":     {"aud": []string{"a", "b"}},
+		"aud empty array":         {"aud": []string{}},
+		"aud array with a number": {"aud": []any{wireAudience, 1}},
+		"groups string":           {"groups": "admins"},
+		"groups null":             {"groups": json.RawMessage("null")},
+		"groups of numbers":       {"groups": []int{1}},
+		"groups of arrays":        {"groups": []any{[]string{"g"}}},
+		"role array":              {"role": []string{"viewer"}},
+		"email object":            {"email": claims{}},
+		"org_id number":           {"org_id": 1},
+		"jti number":              {"jti": 1},
+		"sid null":                {"sid": json.RawMessage("null")},
+		"wrong case":              {"sub": nil, "Sub": "u1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := g.Verify(t.Context(), sign(t, key, "k", atNoon(changes)))
+			if status, code := code(t, err); status != 401 || code != picoauth.CodeInvalidToken {
+				t.Errorf("got %d %s, want 401 invalid_token", status, code)
+			}
+		})
+	}
+}
+
+func TestVerifyRefusesPayloadsWithTwoReadings(t *testing.T) {
+	g, key := fixedGuard(t, 0)
+	good := `"iss":"` + wireIssuer + `","aud":"` + wireAudience + `","iat":1795348800,"exp":1795348860`
+	for name, payload := range map[string]string{
+		"claim twice":            `{` + good + `,"sub":"a","sub":"b"}`,
+		"claim twice, escaped":   `{` + good + `,"sub":"a","\u0073ub":"b"}`,
+		"claim twice, nested":    `{` + good + `,"sub":"a","x":{"y":1,"y":2}}`,
+		"invalid UTF-8":          `{` + good + `,"sub":"a` + "\xff" + `"}`,
+		"lone surrogate":         `{` + good + `,"sub":"a\ud800"}`,
+		"data behind the object": `{` + good + `,"sub":"a"} {}`,
+		"array":                  `[{` + good + `,"sub":"a"}]`,
+		"string":                 `"` + `sub` + `"`,
+		"null":                   `null`,
+		"empty":                  ``,
+		"cut":                    `{` + good + `,"sub":"a"`,
+		"NaN":                    `{"exp":NaN,"sub":"a"}`,
+		"too deep":               `{` + good + `,"sub":"a","x":` + strings.Repeat("[", 30) + strings.Repeat("]", 30) + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := g.Verify(t.Context(), signRaw(t, key, "k", []byte(payload)))
+			if status, code := code(t, err); status != 401 || code != picoauth.CodeInvalidToken {
+				t.Errorf("got %d %s, want 401 invalid_token", status, code)
+			}
+		})
+	}
+	if _, err := g.Verify(t.Context(), signRaw(t, key, "k", []byte(`{`+good+`,"sub":"a"}`))); err != nil {
+		t.Errorf("the payload that the others spoil is refused: %v", err)
+	}
+}
+
+func TestLeewayBoundsBothEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		leeway  time.Duration
+		changes claims
+		ok      bool
+	}{
+		"none given, local: expired now":       {0, claims{"exp": noon.Unix()}, false},
+		"none given, local: issued 30 s ahead": {0, claims{"iat": noon.Unix() + 30}, true},
+		"10 s: expired 9 s ago":                {10 * time.Second, claims{"exp": noon.Unix() - 9}, true},
+		"10 s: expired 10 s ago":               {10 * time.Second, claims{"exp": noon.Unix() - 10}, false},
+		"10 s: issued 10 s ahead":              {10 * time.Second, claims{"iat": noon.Unix() + 10}, true},
+		"10 s: issued 11 s ahead":              {10 * time.Second, claims{"iat": noon.Unix() + 11}, false},
+		"10 s: not before 11 s ahead":          {10 * time.Second, claims{"nbf": noon.Unix() + 11}, false},
+		"negative: issued 1 s ahead":           {-1, claims{"iat": noon.Unix() + 1}, false},
+		"negative: issued now":                 {-1, claims{"iat": noon.Unix()}, true},
+		"iat ahead, whatever nbf says":         {-1, claims{"iat": noon.Unix() + 1, "nbf": 0}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, key := fixedGuard(t, c.leeway)
+			_, err := g.Verify(t.Context(), sign(t, key, "k", atNoon(c.changes)))
+			if (err == nil) != c.ok {
+				t.Errorf("err = %v, want ok = %v", err, c.ok)
+			}
+		})
+	}
+}
+
+// FuzzClaims signs whatever the fuzzer says: nothing may panic, and what passes
+// must be what a plain decoder reads.
+func FuzzClaims(f *testing.F) {
+	g, key := fixedGuard(f, 0)
+	f.Add([]byte(`{"iss":"` + wireIssuer + `","aud":"` + wireAudience + `","sub":"a","iat":1795348800,"exp":1795348860}`))
+	f.Add([]byte(`{"iss":"` + wireIssuer + `","aud":["` + wireAudience + `"],"sub":"a","iat":1795348800.25,"exp":17953488e2,"groups":["a"]}`))
+	f.Add([]byte(`{"exp":1e400,"sub":"\ud83d\ude00","groups":null}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		if len(payload) > 8<<10 {
+			t.Skip()
+		}
+		who, err := g.Verify(context.Background(), signRaw(t, key, "k", payload))
+		if err != nil {
+			var refusal *picoauth.Refusal
+			if !errors.As(err, &refusal) || refusal.Status != 401 {
+				t.Fatalf("refused with %v", err)
+			}
+			return
+		}
+		var plain struct {
+			Sub, Iss string
+			Exp, Iat float64
+		}
+		if err := json.Unmarshal(payload, &plain); err != nil {
+			t.Fatalf("accepted what encoding/json refuses: %v", err)
+		}
+		now := float64(noon.Unix())
+		if plain.Iss != wireIssuer && who.Claims["iss"] != wireIssuer || who.Subject == "" || who.Groups == nil {
+			t.Fatalf("accepted %q", payload)
+		}
+		if exp, _ := who.Claims["exp"].(json.Number).Float64(); exp <= now {
+			t.Fatalf("accepted expired %q", payload)
+		}
+	})
+}

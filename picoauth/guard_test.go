@@ -1,0 +1,305 @@
+package picoauth_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/picoauth"
+	"github.com/pico-auth/pico-auth/picoauth/picoauthtest"
+)
+
+// whoami answers with the subject, "nobody" without one.
+func whoami(w http.ResponseWriter, r *http.Request) {
+	who, ok := picoauth.FromContext(r.Context())
+	if !ok {
+		who = &picoauth.SecurityContext{Subject: "nobody"}
+	}
+	_, _ = io.WriteString(w, who.Subject)
+}
+
+// answer is what a client sees of a refusal.
+type answer struct {
+	Status    int
+	Challenge string
+	Error     string
+}
+
+const (
+	plainChallenge = "Bearer"
+	malformed      = `Bearer error="invalid_request", error_description="the Authorization header must be the word Bearer, a space and one token"`
+)
+
+func TestRequestsWithoutAValidTokenAreRefusedAsRFC6750Says(t *testing.T) {
+	issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA"))
+	g := localGuard(t, issuer)
+	handler := g.Handler(http.HandlerFunc(whoami))
+	good := issuer.Mint()
+	expired := issuer.Mint(picoauthtest.Claims{"exp": time.Now().Add(-time.Second).Unix()})
+	invalid := func(why string) string {
+		return `Bearer error="invalid_token", error_description="` + why + `"`
+	}
+	for name, c := range map[string]struct {
+		target string
+		header []string
+		want   answer
+	}{
+		"no header":               {"/", nil, answer{401, plainChallenge, "unauthenticated"}},
+		"another scheme":          {"/", []string{"Basic dTpw"}, answer{401, plainChallenge, "unauthenticated"}},
+		"empty header":            {"/", []string{""}, answer{401, plainChallenge, "unauthenticated"}},
+		"token without a scheme":  {"/", []string{good}, answer{401, plainChallenge, "unauthenticated"}},
+		"scheme with a suffix":    {"/", []string{"Bearers " + good}, answer{401, plainChallenge, "unauthenticated"}},
+		"token in the query only": {"/?access_token=" + good, nil, answer{401, plainChallenge, "unauthenticated"}},
+		"scheme alone":            {"/", []string{"Bearer"}, answer{400, malformed, "invalid_request"}},
+		"scheme and spaces":       {"/", []string{"Bearer   "}, answer{400, malformed, "invalid_request"}},
+		"two tokens":              {"/", []string{"Bearer " + good + " " + good}, answer{400, malformed, "invalid_request"}},
+		"two tokens, comma":       {"/", []string{"Bearer " + good + ",Bearer"}, answer{400, malformed, "invalid_request"}},
+		"parameters":              {"/", []string{"Bearer token=" + good + ", a=b"}, answer{400, malformed, "invalid_request"}},
+		"tab":                     {"/", []string{"Bearer " + good + "\tx"}, answer{400, malformed, "invalid_request"}},
+		"two headers": {
+			"/",
+			[]string{"Bearer " + good, "Bearer " + good},
+			answer{400, `Bearer error="invalid_request", error_description="the request has more than one Authorization header"`, "invalid_request"},
+		},
+		"two headers, one Basic": {
+			"/",
+			[]string{"Basic dTpw", "Bearer " + good},
+			answer{400, `Bearer error="invalid_request", error_description="the request has more than one Authorization header"`, "invalid_request"},
+		},
+		"header and query": {
+			"/?a=b&access_token=x",
+			[]string{"Bearer " + good},
+			answer{400, `Bearer error="invalid_request", error_description="the request has a token in more than one place"`, "invalid_request"},
+		},
+		"nonsense":  {"/", []string{"Bearer nonsense"}, answer{401, invalid("the token is malformed"), "invalid_token"}},
+		"not ASCII": {"/", []string{"Bearer \xff\xfe"}, answer{401, invalid("the token is malformed"), "invalid_token"}},
+		"quotes":    {"/", []string{`Bearer "` + good + `"`}, answer{401, invalid("the token is malformed"), "invalid_token"}},
+		"expired":   {"/", []string{"Bearer " + expired}, answer{401, invalid("the token has expired"), "invalid_token"}},
+		"too long":  {"/", []string{"Bearer " + strings.Repeat("a", 17<<10)}, answer{401, invalid("the token is too long"), "invalid_token"}},
+		"changed":   {"/", []string{"Bearer " + good[:len(good)-2] + "AA"}, answer{401, invalid("the token's signature does not verify"), "invalid_token"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", c.target, nil)
+			r.Header["Authorization"] = c.header
+			if c.header == nil {
+				delete(r.Header, "Authorization")
+			}
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			checkProblem(t, w, c.want)
+			if strings.Contains(w.Body.String(), good) {
+				t.Error("the answer repeats the token")
+			}
+		})
+	}
+}
+
+func checkProblem(t *testing.T, w *httptest.ResponseRecorder, want answer) {
+	t.Helper()
+	var body struct {
+		Type, Title, Detail, Error string
+		Status                     int
+	}
+	decoder := json.NewDecoder(w.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&body); err != nil {
+		t.Fatalf("no problem document: %v", err)
+	}
+	got := answer{w.Code, w.Header().Get("WWW-Authenticate"), body.Error}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if body.Type != "about:blank" || body.Title != http.StatusText(want.Status) || body.Status != want.Status || body.Detail == "" {
+		t.Errorf("problem document %+v", body)
+	}
+	for name, value := range map[string]string{
+		"Content-Type": "application/problem+json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+	} {
+		if got := w.Header().Get(name); got != value {
+			t.Errorf("%s: %q, want %q", name, got, value)
+		}
+	}
+}
+
+func TestValidTokensPass(t *testing.T) {
+	issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA"))
+	handler := localGuard(t, issuer).Handler(http.HandlerFunc(whoami))
+	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  "} {
+		r := httptest.NewRequest("GET", "/?q=1", nil)
+		r.Header.Set("Authorization", scheme+issuer.Mint())
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != 200 || w.Body.String() != "user-1" {
+			t.Errorf("%q: %d %s", scheme, w.Code, w.Body)
+		}
+	}
+}
+
+func TestOptionalLetsOnlyTheTokenlessThrough(t *testing.T) {
+	issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA"))
+	handler := localGuard(t, issuer).Optional(http.HandlerFunc(whoami))
+	for authorization, want := range map[string]string{
+		"":                               "200 nobody",
+		"Basic dTpw":                     "200 nobody",
+		"Bearer " + issuer.Mint():        "200 user-1",
+		"Bearer x":                       "401 {",
+		"Bearer":                         "400 {",
+		"Bearer " + issuer.Mint() + " x": "400 {",
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		if authorization != "" {
+			r.Header.Set("Authorization", authorization)
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if got := fmt.Sprint(w.Code, " ", w.Body); !strings.HasPrefix(got, want) {
+			t.Errorf("%.12q: %s, want %s", authorization, got, want)
+		}
+	}
+}
+
+func TestRolesAndGroupsAreAnyOfAndExact(t *testing.T) {
+	ok := http.HandlerFunc(whoami)
+	who := func(role string, groups ...string) *picoauth.SecurityContext {
+		return &picoauth.SecurityContext{Subject: "u", Role: role, Groups: groups}
+	}
+	const (
+		roleChallenge  = `Bearer error="insufficient_scope", error_description="this needs another role"`
+		groupChallenge = `Bearer error="insufficient_scope", error_description="this needs membership of another group"`
+	)
+	for name, c := range map[string]struct {
+		require func(http.Handler) http.Handler
+		who     *picoauth.SecurityContext
+		want    answer // zero: passes
+	}{
+		"role":                  {picoauth.RequireRole("operator"), who("operator"), answer{}},
+		"one of two roles":      {picoauth.RequireRole("operator", "viewer"), who("viewer"), answer{}},
+		"another role":          {picoauth.RequireRole("operator"), who("viewer"), answer{403, roleChallenge, "insufficient_scope"}},
+		"stronger role":         {picoauth.RequireRole("viewer"), who("superadmin"), answer{403, roleChallenge, "insufficient_scope"}},
+		"other case":            {picoauth.RequireRole("viewer"), who("Viewer"), answer{403, roleChallenge, "insufficient_scope"}},
+		"no roles named":        {picoauth.RequireRole(), who("superadmin"), answer{403, roleChallenge, "insufficient_scope"}},
+		"empty role named":      {picoauth.RequireRole(""), who(""), answer{403, roleChallenge, "insufficient_scope"}},
+		"role, nobody":          {picoauth.RequireRole("viewer"), nil, answer{401, plainChallenge, "unauthenticated"}},
+		"group":                 {picoauth.RequireGroup("a"), who("", "b", "a"), answer{}},
+		"one of two groups":     {picoauth.RequireGroup("a", "b"), who("", "b"), answer{}},
+		"another group":         {picoauth.RequireGroup("a"), who("", "b"), answer{403, groupChallenge, "insufficient_scope"}},
+		"superadmin, no groups": {picoauth.RequireGroup("a"), who("superadmin"), answer{403, groupChallenge, "insufficient_scope"}},
+		"no groups named":       {picoauth.RequireGroup(), who("", "a"), answer{403, groupChallenge, "insufficient_scope"}},
+		"group, nobody":         {picoauth.RequireGroup("a"), nil, answer{401, plainChallenge, "unauthenticated"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "/", nil)
+			if c.who != nil {
+				r = r.WithContext(picoauth.NewContext(r.Context(), c.who))
+			}
+			w := httptest.NewRecorder()
+			c.require(ok).ServeHTTP(w, r)
+			if c.want == (answer{}) {
+				if w.Code != 200 {
+					t.Errorf("refused: %d %s", w.Code, w.Body)
+				}
+				return
+			}
+			checkProblem(t, w, c.want)
+		})
+	}
+}
+
+func TestANilHolderIsNobody(t *testing.T) {
+	if _, ok := picoauth.FromContext(picoauth.NewContext(t.Context(), nil)); ok {
+		t.Error("a nil SecurityContext counts as somebody")
+	}
+}
+
+func TestRefuseShowsOnlyRefusals(t *testing.T) {
+	g := localGuard(t, picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA")))
+	for name, c := range map[string]struct {
+		err  error
+		want answer
+	}{
+		"any other error": {errors.New("secret"), answer{500, "", "internal"}},
+		"nil":             {nil, answer{500, "", "internal"}},
+		"the caller's own": {
+			&picoauth.Refusal{Status: 401, Code: picoauth.CodeInvalidToken, Detail: "revoked: \"a\\b\"\r\nX: y"},
+			answer{401, `Bearer error="invalid_token", error_description="revoked: ?a?b???X: y"`, "invalid_token"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			g.Refuse(w, httptest.NewRequest("GET", "/", nil), c.err)
+			if strings.Contains(w.Body.String(), "secret") {
+				t.Error("the cause is shown")
+			}
+			checkProblem(t, w, c.want)
+		})
+	}
+}
+
+func TestRefusalsAreLoggedWithoutTheToken(t *testing.T) {
+	var log bytes.Buffer
+	issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA"))
+	g := localGuard(t, issuer, func(cfg *picoauth.Config) {
+		cfg.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	token := issuer.Mint(picoauthtest.Claims{"aud": "elsewhere"})
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	g.Handler(http.HandlerFunc(whoami)).ServeHTTP(httptest.NewRecorder(), r)
+	if !strings.Contains(log.String(), "another audience") || strings.Contains(log.String(), token[:20]) || strings.Contains(log.String(), "elsewhere") {
+		t.Errorf("log: %s", &log)
+	}
+}
+
+func TestNewRefusesUnsafeConfigs(t *testing.T) {
+	const issuer = "https://issuer.test"
+	for name, c := range map[string]struct {
+		cfg picoauth.Config
+		ok  bool
+	}{
+		"https":                 {picoauth.Config{Issuer: issuer, Audience: "a"}, true},
+		"https with path":       {picoauth.Config{Issuer: issuer + "/auth/", Audience: "a"}, true},
+		"http localhost":        {picoauth.Config{Issuer: "http://localhost:8100", Audience: "a"}, true},
+		"http 127.0.0.2":        {picoauth.Config{Issuer: "http://127.0.0.2:8100", Audience: "a"}, true},
+		"http ::1":              {picoauth.Config{Issuer: "http://[::1]:8100", Audience: "a"}, true},
+		"http elsewhere, local": {picoauth.Config{Issuer: "http://auth.lan", Audience: "a", LocalKeys: func() []byte { return nil }}, true},
+		"leeway of a minute":    {picoauth.Config{Issuer: issuer, Audience: "a", Leeway: time.Minute}, true},
+		"named algorithms":      {picoauth.Config{Issuer: issuer, Audience: "a", Algorithms: []string{"RS256", "ML-DSA-65"}}, true},
+		"no issuer":             {picoauth.Config{Audience: "a"}, false},
+		"no audience":           {picoauth.Config{Issuer: issuer}, false},
+		"http":                  {picoauth.Config{Issuer: "http://issuer.test", Audience: "a"}, false},
+		"http localhost.evil":   {picoauth.Config{Issuer: "http://localhost.evil.test", Audience: "a"}, false},
+		"http 127.0.0.1.nip":    {picoauth.Config{Issuer: "http://127.0.0.1.nip.test", Audience: "a"}, false},
+		"http user@":            {picoauth.Config{Issuer: "http://localhost@evil.test", Audience: "a"}, false},
+		"https user@":           {picoauth.Config{Issuer: "https://u:p@issuer.test", Audience: "a"}, false},
+		"JWKSURL http":          {picoauth.Config{Issuer: issuer, Audience: "a", JWKSURL: "http://keys.test/"}, false},
+		"JWKSURL file":          {picoauth.Config{Issuer: issuer, Audience: "a", JWKSURL: "file:///etc/keys"}, false},
+		"JWKSURL fragment":      {picoauth.Config{Issuer: issuer, Audience: "a", JWKSURL: "https://keys.test/#x"}, false},
+		"JWKSURL relative":      {picoauth.Config{Issuer: issuer, Audience: "a", JWKSURL: "/jwks"}, false},
+		"issuer not a URL":      {picoauth.Config{Issuer: "pico-auth", Audience: "a"}, false},
+		"issuer broken URL":     {picoauth.Config{Issuer: "https://a\x00b", Audience: "a"}, false},
+		"leeway over a minute":  {picoauth.Config{Issuer: issuer, Audience: "a", Leeway: time.Minute + 1}, false},
+		"unknown algorithm":     {picoauth.Config{Issuer: issuer, Audience: "a", Algorithms: []string{"HS256"}}, false},
+		"algorithm none":        {picoauth.Config{Issuer: issuer, Audience: "a", Algorithms: []string{"none"}}, false},
+		"no algorithm left":     {picoauth.Config{Issuer: issuer, Audience: "a", Algorithms: []string{}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, err := picoauth.New(c.cfg)
+			if (err == nil) != c.ok || (g == nil) == c.ok {
+				t.Errorf("err = %v, want ok = %v", err, c.ok)
+			}
+			if err != nil && strings.Contains(err.Error(), "u:p") {
+				t.Errorf("the error shows a password: %v", err)
+			}
+		})
+	}
+}
