@@ -1,0 +1,188 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+const tagAccount = "account"
+
+// What some statuses mean in several places.
+const (
+	emailTaken = "`email_taken`: somebody has this e-mail already"
+	busy       = "`rate_limited`: too many passwords are being hashed"
+)
+
+func (a *API) accountRoutes() []route {
+	return []route{
+		{
+			Route: Route{http.MethodPost, "/api/v1/auth/register", "register", Anonymous},
+			Tag:   tagAccount, Summary: "Register",
+			Description: "Creates a viewer in the organisation `default`. Refused with 403 `registration_disabled` while registration is switched off.",
+			body:        jsonBody, typed: endpoint(a, a.register),
+			refusals: map[int]string{403: "`registration_disabled`", 409: emailTaken, 429: busy},
+		},
+		{
+			Route: Route{http.MethodPost, "/api/v1/auth/login", "login", Anonymous},
+			Tag:   tagAccount, Summary: "Log in",
+			Description: "Starts a session and returns its first pair of tokens. An unknown e-mail, a wrong password and a suspended person are refused alike, 401 `invalid_credentials`.",
+			body:        jsonBody, typed: endpoint(a, a.logIn),
+			refusals: map[int]string{401: "`invalid_credentials`", 429: busy},
+		},
+		{
+			Route: Route{http.MethodPost, "/api/v1/auth/refresh", "refresh", Anonymous},
+			Tag:   tagAccount, Summary: "Refresh the tokens",
+			Description: "Spends the refresh token and returns the next pair of the session. A token that was spent before ends its session: one of the two who presented it is a thief.",
+			body:        jsonBody, bare: "refresh_token", typed: endpoint(a, a.refresh),
+			refusals: map[int]string{401: "`invalid_token`: unknown, spent, expired, or its session is over"},
+		},
+		{
+			Route: Route{http.MethodPost, "/api/v1/auth/logout", "logout", BearerOrRefresh},
+			Tag:   tagAccount, Summary: "Log out",
+			Description: "Ends one session: that of the refresh token in the body, if there is one, and else that of the access token. Every token of the session ends with it.",
+			body:        optionalBody, typed: endpoint(a, a.logOut),
+		},
+		{
+			Route: Route{http.MethodGet, "/api/v1/auth/me", "me", Bearer},
+			Tag:   tagAccount, Summary: "Who am I",
+			Description: "The person the access token belongs to, as they are now.",
+			typed:       endpoint(a, a.me),
+		},
+		{
+			Route: Route{http.MethodPost, "/api/v1/auth/me/password", "change_password", Bearer},
+			Tag:   tagAccount, Summary: "Change my password",
+			Description: "Ends all my sessions; this access token stays good until it expires. A wrong old password is refused with 403 `invalid_credentials`.",
+			body:        jsonBody, typed: endpoint(a, a.changePassword),
+			refusals: map[int]string{
+				403: "`invalid_credentials`: the old password is wrong", 409: "`password_changed`: meanwhile, by somebody else", 429: busy,
+			},
+		},
+	}
+}
+
+// Registration is who wants to join.
+type Registration struct {
+	Email       string `json:"email" maxLength:"254" example:"ada@example.com"`
+	Password    string `json:"password" format:"password" doc:"At most 72 bytes in UTF-8." example:"correct horse battery"`
+	DisplayName string `json:"display_name,omitempty" maxLength:"255" example:"Ada Lovelace"`
+}
+
+// Credentials prove a person.
+type Credentials struct {
+	Email    string `json:"email" example:"ada@example.com"`
+	Password string `json:"password" format:"password" example:"correct horse battery"`
+}
+
+// RefreshToken carries one in a body.
+type RefreshToken struct {
+	Token string `json:"refresh_token" doc:"As login or refresh returned it." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+}
+
+// LogoutRequest may name the session to end.
+type LogoutRequest struct {
+	Token string `json:"refresh_token,omitempty" doc:"Ends the session of this refresh token; no access token is needed then." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+}
+
+// PasswordChange replaces a person's own password.
+type PasswordChange struct {
+	Old string `json:"old_password" format:"password" example:"correct horse battery"`
+	New string `json:"new_password" format:"password" doc:"At most 72 bytes in UTF-8." example:"staple the other horse"`
+}
+
+// Account is a person, briefly.
+type Account struct {
+	ID     string          `json:"id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
+	Email  string          `json:"email" example:"ada@example.com"`
+	Role   identity.Role   `json:"role" enum:"viewer,operator,org_admin,superadmin" example:"viewer"`
+	Status identity.Status `json:"status" enum:"active,suspended" example:"active"`
+}
+
+// Tokens is what a login or a refresh yields.
+type Tokens struct {
+	AccessToken  string `json:"access_token" doc:"A JWT, to be sent as Authorization: Bearer." example:"eyJhbGciOiJSUzI1NiIs..."`
+	RefreshToken string `json:"refresh_token" doc:"Good for one refresh." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+	TokenType    string `json:"token_type" enum:"Bearer" example:"Bearer"`
+	ExpiresIn    int64  `json:"expires_in" doc:"Life of the access token in seconds." example:"900"`
+}
+
+// Profile is a person, as they see themselves.
+type Profile struct {
+	ID          string          `json:"id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
+	Email       string          `json:"email" example:"ada@example.com"`
+	DisplayName string          `json:"display_name" example:"Ada Lovelace"`
+	Role        identity.Role   `json:"role" enum:"viewer,operator,org_admin,superadmin" example:"viewer"`
+	OrgID       string          `json:"org_id" example:"default"`
+	Status      identity.Status `json:"status" enum:"active,suspended" example:"active"`
+	CreatedAt   time.Time       `json:"created_at" example:"2026-11-22T10:15:30.123456Z"`
+	LastLoginAt *time.Time      `json:"last_login_at" doc:"null: never." example:"2026-11-22T10:16:02.5Z"`
+}
+
+// Message says what was done.
+type Message struct {
+	Text string `json:"message" example:"done"`
+}
+
+func (a *API) register(ctx context.Context, who caller, in *struct{ Body Registration }) (Account, error) {
+	user, err := a.directory.Register(ctx, who.actor, in.Body.Email, in.Body.Password, in.Body.DisplayName)
+	return accountOf(user), err
+}
+
+func (a *API) logIn(ctx context.Context, who caller, in *struct{ Body Credentials }) (Tokens, error) {
+	user, err := a.login.Password(ctx, who.actor, in.Body.Email, in.Body.Password)
+	if err != nil {
+		return Tokens{}, err
+	}
+	return tokensOf(a.tokens.Issue(ctx, who.actor, user))
+}
+
+func (a *API) refresh(ctx context.Context, who caller, in *struct{ Body RefreshToken }) (Tokens, error) {
+	return tokensOf(a.tokens.Rotate(ctx, who.actor, in.Body.Token))
+}
+
+func (a *API) logOut(ctx context.Context, who caller, in *struct{ Body *LogoutRequest }) (Message, error) {
+	var err error
+	switch {
+	case in.Body != nil && in.Body.Token != "":
+		err = a.tokens.LogoutByRefresh(ctx, who.actor, in.Body.Token)
+	case who.refused != nil:
+		err = who.refused
+	default:
+		err = a.tokens.Logout(ctx, who.actor)
+	}
+	return Message{"Logged out"}, err
+}
+
+func (a *API) me(_ context.Context, who caller, _ *struct{}) (Profile, error) {
+	u := who.user
+	return Profile{
+		ID: u.ID, Email: u.Email, DisplayName: u.DisplayName, Role: u.Role, OrgID: u.OrgID, Status: u.Status,
+		CreatedAt: u.CreatedAt.UTC(), LastLoginAt: optionalTime(u.LastLoginAt),
+	}, nil
+}
+
+func (a *API) changePassword(ctx context.Context, who caller, in *struct{ Body PasswordChange }) (Message, error) {
+	return Message{"Password changed"}, a.directory.ChangePassword(ctx, who.actor, in.Body.Old, in.Body.New)
+}
+
+func accountOf(u identity.User) Account {
+	return Account{ID: u.ID, Email: u.Email, Role: u.Role, Status: u.Status}
+}
+
+func tokensOf(pair token.Pair, err error) (Tokens, error) {
+	return Tokens{
+		AccessToken: pair.AccessToken, RefreshToken: pair.RefreshToken,
+		TokenType: "Bearer", ExpiresIn: int64(pair.ExpiresIn / time.Second),
+	}, err
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

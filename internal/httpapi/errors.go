@@ -1,0 +1,288 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/picoauth"
+)
+
+const (
+	problemType = "application/problem+json"
+
+	// challenge is what a 401 asks for when no token was the matter.
+	challenge = "Bearer"
+
+	// defaultRetry is the Retry-After of a fault that names none.
+	defaultRetry = time.Second
+
+	// maxFieldProblems bounds the answer to a body of thousands of faults.
+	maxFieldProblems = 20
+)
+
+// problem is the body of every refusal: RFC 9457 with the members error and
+// errors. It is an error, so that handlers and huma can return it.
+type problem struct {
+	Type      string         `json:"type" doc:"Always about:blank: the member error says what happened." example:"about:blank"`
+	Title     string         `json:"title" doc:"The name of the status." example:"Unprocessable Entity"`
+	Status    int            `json:"status" doc:"The HTTP status." example:"422"`
+	Detail    string         `json:"detail" doc:"A sentence for people. It may change; programs use error." example:"name must not be blank"`
+	Code      string         `json:"error" doc:"A stable word for programs." example:"validation_failed"`
+	Errors    []fieldProblem `json:"errors,omitempty" nullable:"false" doc:"What is wrong where, when the request has the wrong shape or content."`
+	RequestID string         `json:"request_id,omitempty" doc:"Only when the server is at fault: quote it to the operator, who finds the cause in the log under it." example:"4R6EZQ7WQ2X2CQ7Q5KQ5J5U2VE"`
+
+	retryAfter time.Duration
+	challenge  string
+}
+
+// fieldProblem is one fault in one place. It never holds the submitted value:
+// that may be a password.
+type fieldProblem struct {
+	Location string `json:"location" doc:"Where: a dotted path that begins with body or query." example:"body.name"`
+	Message  string `json:"message" doc:"A sentence for people." example:"name must not be blank"`
+}
+
+// Error implements error.
+func (p *problem) Error() string { return p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma.ContentTypeFilter.
+func (*problem) ContentType(string) string { return problemType }
+
+// GetHeaders implements huma.HeadersError.
+func (p *problem) GetHeaders() http.Header {
+	h := http.Header{}
+	if p.challenge != "" {
+		h.Set("Www-Authenticate", p.challenge)
+	}
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
+	return h
+}
+
+func newProblem(status int, code, detail string) *problem {
+	p := &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
+	if status == http.StatusUnauthorized {
+		p.challenge = challenge
+		if code == picoauth.CodeInvalidToken {
+			p.challenge = challengeFor(code, detail)
+		}
+	}
+	return p
+}
+
+// challengeFor is the challenge to a token that was there (RFC 6750, section
+// 3). The detail is one of our sentences, in ASCII without quotes.
+func challengeFor(code, detail string) string {
+	return `Bearer error="` + code + `", error_description="` + detail + `"`
+}
+
+// ofGuard is the refusal of an access token.
+func ofGuard(err error) *problem {
+	var r *picoauth.Refusal
+	switch {
+	case errors.Is(err, picoauth.ErrNoToken):
+		return newProblem(http.StatusUnauthorized, picoauth.CodeUnauthenticated, "an access token is required")
+	case !errors.As(err, &r) || r.Status >= http.StatusInternalServerError:
+		return nil
+	}
+	p := newProblem(r.Status, r.Code, r.Detail)
+	p.challenge = challengeFor(r.Code, r.Detail)
+	return p
+}
+
+// statusOf is the one mapping from kinds to statuses, with the code of a fault
+// that names none.
+func statusOf(kind fault.Kind) (status int, code string) {
+	switch kind {
+	case fault.Invalid:
+		return http.StatusUnprocessableEntity, "validation_failed"
+	case fault.Unauthenticated:
+		return http.StatusUnauthorized, "unauthenticated"
+	case fault.Forbidden:
+		return http.StatusForbidden, "forbidden"
+	case fault.NotFound:
+		return http.StatusNotFound, "not_found"
+	case fault.Conflict:
+		return http.StatusConflict, "conflict"
+	case fault.Gone:
+		return http.StatusGone, "gone"
+	case fault.Throttled:
+		return http.StatusTooManyRequests, "rate_limited"
+	case fault.Unavailable:
+		return http.StatusServiceUnavailable, "unavailable"
+	default:
+		return http.StatusInternalServerError, "internal_error"
+	}
+}
+
+// problemOf turns what a room returned into what the client sees. An error
+// that nobody classified is a 500 that says nothing.
+func problemOf(ctx context.Context, err error) *problem {
+	var p *problem
+	if errors.As(err, &p) {
+		return p
+	}
+	if p = ofGuard(err); p != nil {
+		return p
+	}
+	f := classify(err)
+	status, code := statusOf(f.Kind)
+	switch {
+	case status == http.StatusServiceUnavailable:
+		p = newProblem(status, "unavailable", "the service is briefly unavailable; please try again")
+	case status >= http.StatusInternalServerError:
+		p = newProblem(status, code, "something went wrong on our side")
+	default:
+		p = newProblem(status, cmp.Or(f.Code, code), f.Message)
+	}
+	if status >= http.StatusInternalServerError {
+		p.RequestID = clientFrom(ctx).RequestID
+	}
+	if f.Kind == fault.Throttled || f.Kind == fault.Unavailable {
+		p.retryAfter = cmp.Or(f.RetryAfter, defaultRetry)
+	}
+	for _, field := range f.Fields[:min(len(f.Fields), maxFieldProblems)] {
+		p.Errors = append(p.Errors, fieldProblem{Location: field.Location, Message: field.Message})
+	}
+	return p
+}
+
+func classify(err error) *fault.Error {
+	var f *fault.Error
+	var r *picoauth.Refusal
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.As(err, &r) && r.Status == http.StatusServiceUnavailable:
+		f = fault.Wrap(fault.Unavailable, "unavailable", "the key set cannot be used", err)
+		f.RetryAfter = r.RetryAfter
+		return f
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fault.Wrap(fault.Unavailable, "unavailable", "the request was given up", err)
+	default:
+		return fault.Wrap(fault.Internal, "internal_error", "unclassified error", err)
+	}
+}
+
+// refuse is problemOf at the edge: what is our fault goes into the log, once,
+// with its cause.
+func (a *API) refuse(ctx context.Context, err error) *problem {
+	p := problemOf(ctx, err)
+	if p.Status < http.StatusInternalServerError {
+		return p
+	}
+	level := slog.LevelError
+	if p.Status == http.StatusServiceUnavailable {
+		level = slog.LevelWarn
+	}
+	if ctx.Err() != nil {
+		level = slog.LevelDebug // the client has gone
+	}
+	a.log.LogAttrs(ctx, level, "request failed",
+		slog.String("request_id", clientFrom(ctx).RequestID), slog.Int("status", p.Status), slog.Any("error", err))
+	return p
+}
+
+// WriteInternal answers a request whose handler has panicked before it wrote
+// anything.
+func WriteInternal(w http.ResponseWriter, r *http.Request) {
+	setSecurityHeaders(w.Header())
+	writeProblem(w, problemOf(r.Context(), errPanic))
+}
+
+var errPanic = errors.New("panic")
+
+func writeProblem(w http.ResponseWriter, p *problem) {
+	body, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	h := w.Header()
+	for name, values := range p.GetHeaders() {
+		h[name] = values
+	}
+	h.Set("Content-Type", problemType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(append(body, '\n')) // the client may have gone
+}
+
+// configureHuma sets huma's package variables, the only place where it takes
+// them: its own refusals become our problem documents, and member names match
+// exactly. Once, because every API of a process shares them.
+var configureHuma = sync.OnceFunc(func() {
+	huma.NewError = func(status int, _ string, errs ...error) huma.StatusError {
+		return shapeProblem(status, errs)
+	}
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
+		if status >= http.StatusInternalServerError {
+			return problemOf(ctx.Context(), errors.New(message))
+		}
+		return shapeProblem(status, errs)
+	}
+	huma.ValidateStrictCasing = true
+})
+
+// shapeProblem rewrites huma's refusal of a request. Of its details only the
+// place and the kind of fault are taken: it also has the submitted value.
+func shapeProblem(status int, errs []error) *problem {
+	switch status {
+	case http.StatusBadRequest:
+		return newProblem(status, "malformed_json", "the request body is not a JSON document that this endpoint understands")
+	case http.StatusUnprocessableEntity:
+	default:
+		return newProblem(status, "bad_request", http.StatusText(status))
+	}
+	p := newProblem(status, "validation_failed", "the request does not have the right shape: see errors")
+	for _, err := range errs {
+		var d *huma.ErrorDetail
+		if errors.As(err, &d) {
+			p.Errors = append(p.Errors, shapeField(d))
+		}
+	}
+	// huma walks a map, so its order is a different one each time.
+	slices.SortFunc(p.Errors, func(a, b fieldProblem) int {
+		return cmp.Or(cmp.Compare(a.Location, b.Location), cmp.Compare(a.Message, b.Message))
+	})
+	p.Errors = p.Errors[:min(len(p.Errors), maxFieldProblems)]
+	return p
+}
+
+// nameable is what a member's name may look like to be repeated to its sender.
+var nameable = regexp.MustCompile(`^(body|query|path)(\.[A-Za-z_][A-Za-z0-9_-]{0,63})?$`)
+
+func shapeField(d *huma.ErrorDetail) fieldProblem {
+	f := fieldProblem{Location: d.Location, Message: d.Message}
+	before, after, _ := strings.Cut(validation.MsgExpectedRequiredProperty, "%s")
+	if name, ok := strings.CutPrefix(d.Message, before); ok {
+		f.Location += "." + strings.TrimSuffix(name, after)
+		f.Message = "this member is required"
+	}
+	if d.Message == validation.MsgUnexpectedProperty {
+		f.Message = "there is no such member"
+	}
+	if !nameable.MatchString(f.Location) {
+		f.Location, _, _ = strings.Cut(f.Location, ".")
+	}
+	return f
+}

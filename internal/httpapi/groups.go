@@ -1,0 +1,187 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+const tagGroups = "groups"
+
+func (a *API) groupRoutes() []route {
+	const exists = "`group_exists`: the organisation has a group of this name"
+	return []route{
+		{
+			Route: Route{http.MethodPost, "/api/v1/groups", "create_group", OrgAdmin},
+			Tag:   tagGroups, Summary: "Create a group",
+			Description: "In the own organisation, or, for a superadmin, in the one named.",
+			body:        jsonBody, typed: endpoint(a, a.createGroup),
+			refusals: map[int]string{404: "`not_found`: another organisation", 409: exists},
+		},
+		{
+			Route: Route{http.MethodGet, "/api/v1/groups", "list_groups", Bearer},
+			Tag:   tagGroups, Summary: "List the groups",
+			Description: "Those of the own organisation, or, for a superadmin, of the one named.",
+			query:       []string{"limit", "cursor", "org_id"}, typed: endpoint(a, a.listGroups),
+		},
+		{
+			Route: Route{http.MethodGet, "/api/v1/groups/{id}", "get_group", Bearer},
+			Tag:   tagGroups, Summary: "Show a group and its members",
+			Description: "A group of another organisation is not found, except by a superadmin.",
+			typed:       endpoint(a, a.getGroup),
+		},
+		{
+			Route: Route{http.MethodPut, "/api/v1/groups/{id}", "update_group", OrgAdmin},
+			Tag:   tagGroups, Summary: "Rename or describe a group",
+			Description: "What is left out stays as it is.",
+			body:        jsonBody, refusals: map[int]string{409: exists}, typed: endpoint(a, a.updateGroup),
+		},
+		{
+			Route: Route{http.MethodDelete, "/api/v1/groups/{id}", "delete_group", OrgAdmin},
+			Tag:   tagGroups, Summary: "Delete a group",
+			Description: "Its memberships go with it.",
+			typed:       endpoint(a, a.deleteGroup),
+		},
+		{
+			Route: Route{http.MethodPost, "/api/v1/groups/{id}/members", "add_member", OrgAdmin},
+			Tag:   tagGroups, Summary: "Add a member",
+			Description: "Somebody of the group's organisation. It shows in their next access token.",
+			body:        jsonBody, bare: "user_id", refusals: map[int]string{409: "`already_member`"}, typed: endpoint(a, a.addMember),
+		},
+		{
+			Route: Route{http.MethodDelete, "/api/v1/groups/{id}/members/{user_id}", "remove_member", OrgAdmin},
+			Tag:   tagGroups, Summary: "Remove a member",
+			Description: "It shows in their next access token.",
+			typed:       endpoint(a, a.removeMember),
+		},
+	}
+}
+
+// NewGroup is a group to be.
+type NewGroup struct {
+	Name        string `json:"name" maxLength:"255" doc:"Unique within the organisation." example:"on-call"`
+	Description string `json:"description,omitempty" maxLength:"500" example:"Whoever carries the pager"`
+	OrgID       string `json:"org_id,omitempty" doc:"For superadmins. Without it: the own organisation." example:"default"`
+}
+
+// GroupChange is what is to change about a group.
+type GroupChange struct {
+	Name        *string `json:"name,omitempty" maxLength:"255" example:"on-call"`
+	Description *string `json:"description,omitempty" maxLength:"500" example:"Whoever carries the pager"`
+}
+
+// CreatedGroup is a new group.
+type CreatedGroup struct {
+	ID    string `json:"id" example:"01981b60-0c4f-7d0e-b5c1-7e6a1c0f2b34"`
+	Name  string `json:"name" example:"on-call"`
+	OrgID string `json:"org_id" example:"default"`
+}
+
+// ChangedGroup is a group after a change.
+type ChangedGroup struct {
+	ID          string `json:"id" example:"01981b60-0c4f-7d0e-b5c1-7e6a1c0f2b34"`
+	Name        string `json:"name" example:"on-call"`
+	Description string `json:"description" example:"Whoever carries the pager"`
+}
+
+// Group is a group without its members.
+type Group struct {
+	ID          string `json:"id" example:"01981b60-0c4f-7d0e-b5c1-7e6a1c0f2b34"`
+	Name        string `json:"name" example:"on-call"`
+	Description string `json:"description" example:"Whoever carries the pager"`
+	OrgID       string `json:"org_id" example:"default"`
+}
+
+// GroupDetail is a group with its members.
+type GroupDetail struct {
+	Group
+	Members []Member `json:"members" nullable:"false"`
+}
+
+// Member is a person's membership.
+type Member struct {
+	UserID   string    `json:"user_id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
+	JoinedAt time.Time `json:"joined_at" example:"2026-11-22T10:15:30.123456Z"`
+}
+
+// GroupList is a list of groups, oldest first.
+type GroupList struct {
+	Groups []Group `json:"groups" nullable:"false"`
+	Total  int     `json:"total" doc:"How many there are on all pages." example:"1"`
+	Next   string  `json:"next_cursor,omitempty" doc:"When pages were asked for and there is another one."`
+}
+
+// GroupFilter narrows the list of groups.
+type GroupFilter struct {
+	Paging
+	OrgID string `query:"org_id" doc:"For superadmins: another organisation's groups."`
+}
+
+// GroupID is the group a path names.
+type GroupID struct {
+	ID string `path:"id" doc:"Id of the group." example:"01981b60-0c4f-7d0e-b5c1-7e6a1c0f2b34"`
+}
+
+// NewMember is who joins.
+type NewMember struct {
+	UserID string `json:"user_id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
+}
+
+func (a *API) createGroup(ctx context.Context, who caller, in *struct{ Body NewGroup }) (CreatedGroup, error) {
+	g, err := a.directory.CreateGroup(ctx, who.actor, directory.NewGroup{
+		Name: in.Body.Name, Description: in.Body.Description, OrgID: in.Body.OrgID,
+	})
+	return CreatedGroup{ID: g.ID, Name: g.Name, OrgID: g.OrgID}, err
+}
+
+func (a *API) listGroups(ctx context.Context, who caller, in *GroupFilter) (GroupList, error) {
+	page, err := a.directory.Groups(ctx, who.actor,
+		directory.Filter{OrgID: in.OrgID, Limit: in.Limit, Cursor: in.Cursor})
+	list := GroupList{Groups: make([]Group, 0, len(page.Items)), Total: page.Total, Next: in.next(page.Next)}
+	for _, g := range page.Items {
+		list.Groups = append(list.Groups, groupOf(g))
+	}
+	return list, err
+}
+
+func (a *API) getGroup(ctx context.Context, who caller, in *GroupID) (GroupDetail, error) {
+	g, members, err := a.directory.Group(ctx, who.actor, in.ID)
+	detail := GroupDetail{Group: groupOf(g), Members: make([]Member, 0, len(members))}
+	for _, m := range members {
+		detail.Members = append(detail.Members, Member{UserID: m.UserID, JoinedAt: m.JoinedAt.UTC()})
+	}
+	return detail, err
+}
+
+func (a *API) updateGroup(ctx context.Context, who caller, in *struct {
+	GroupID
+	Body GroupChange
+}) (ChangedGroup, error) {
+	g, err := a.directory.UpdateGroup(ctx, who.actor, in.ID, in.Body.Name, in.Body.Description)
+	return ChangedGroup{ID: g.ID, Name: g.Name, Description: g.Description}, err
+}
+
+func (a *API) deleteGroup(ctx context.Context, who caller, in *GroupID) (Message, error) {
+	return Message{"Group deleted"}, a.directory.DeleteGroup(ctx, who.actor, in.ID)
+}
+
+func (a *API) addMember(ctx context.Context, who caller, in *struct {
+	GroupID
+	Body NewMember
+}) (Message, error) {
+	return Message{"Member added"}, a.directory.AddMember(ctx, who.actor, in.ID, in.Body.UserID)
+}
+
+func (a *API) removeMember(ctx context.Context, who caller, in *struct {
+	GroupID
+	UserID string `path:"user_id" doc:"Id of the member." example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
+}) (Message, error) {
+	return Message{"Member removed"}, a.directory.RemoveMember(ctx, who.actor, in.ID, in.UserID)
+}
+
+func groupOf(g identity.Group) Group {
+	return Group{ID: g.ID, Name: g.Name, Description: g.Description, OrgID: g.OrgID}
+}

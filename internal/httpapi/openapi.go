@@ -1,0 +1,193 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+	jsonstrict "github.com/go-jose/go-jose/v4/json"
+)
+
+const (
+	bearerScheme  = "bearer"
+	serviceScheme = "service_token"
+)
+
+const apiDescription = `An authentication server: people, roles, groups, and the tokens that other services trust.
+
+**Tokens.** Log in, and send the access token as ` + "`Authorization: Bearer <token>`" + `. It lives a quarter of an hour unless configured otherwise; the refresh token yields the next pair once.
+
+**Bodies.** JSON in UTF-8 with ` + "`Content-Type: application/json`" + `, at most 64 KiB. Members that an endpoint does not know are refused. Query parameters that it does not know are ignored.
+
+**Refusals.** Every one is a problem document (RFC 9457) whose member ` + "`error`" + ` is a stable word for programs. What belongs to another organisation is not found rather than forbidden.
+
+**Lists.** With ` + "`limit`" + ` or ` + "`cursor`" + ` they come in pages; ` + "`next_cursor`" + ` leads to the next one. Without, everything comes at once, up to 1000.`
+
+// humaConfig switches off what huma would add by itself: pages that load from
+// elsewhere, $schema members, formats but JSON.
+func (a *API) humaConfig() huma.Config {
+	format := huma.Format{
+		Marshal: writeJSON,
+		// Case-sensitive, unlike encoding/json.
+		Unmarshal: jsonstrict.Unmarshal,
+	}
+	config := huma.DefaultConfig(a.title, a.version)
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
+	config.CreateHooks = nil
+	config.Formats = map[string]huma.Format{"application/json": format, "json": format}
+	config.Info.Description = apiDescription
+	config.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
+	config.Servers = []*huma.Server{{URL: "/"}}
+	config.Tags = []*huma.Tag{
+		{Name: tagAccount, Description: "Registering, logging in and out, and one's own account."},
+		{Name: tagPeople, Description: "What administrators do with people. An org_admin acts in the own organisation only, and never on a superadmin."},
+		{Name: tagGroups, Description: "Groups of an organisation. The ids of a person's groups are in their access token."},
+		{Name: tagServiceTokens, Description: "Credentials of programs, and what verifying services need."},
+		{Name: tagKeys, Description: "What verifies access tokens, for everybody."},
+	}
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		bearerScheme: {
+			Type: "http", Scheme: "bearer", BearerFormat: "JWT",
+			Description: "The access_token of login or refresh.",
+		},
+		serviceScheme: {
+			Type: "http", Scheme: "bearer",
+			Description: "A service token, pico_svc_...",
+		},
+	}
+	return config
+}
+
+// writeJSON encodes first and writes then: an error of writing means that the
+// client has gone, and is nobody's fault.
+func writeJSON(w io.Writer, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, _ = w.Write(append(body, '\n'))
+	return nil
+}
+
+// operation is the route as the OpenAPI document has it.
+func (rt *route) operation() *huma.Operation {
+	return &huma.Operation{
+		Method: rt.Method, Path: rt.Pattern, OperationID: rt.OperationID,
+		Summary: rt.Summary, Description: rt.Description, Tags: []string{rt.Tag},
+		Security:     rt.security(),
+		MaxBodyBytes: 2 * maxBody, // the body was measured before huma sees it
+	}
+}
+
+func (rt *route) security() []map[string][]string {
+	switch rt.Access {
+	case Anonymous:
+		return nil
+	case BearerOrService:
+		return []map[string][]string{{bearerScheme: {}}, {serviceScheme: {}}}
+	case BearerOrRefresh:
+		return []map[string][]string{{}, {bearerScheme: {}}}
+	default:
+		return []map[string][]string{{bearerScheme: {}}}
+	}
+}
+
+// describe adds to the OpenAPI document what huma does not know: the refusals,
+// and that a bare string may stand for the body.
+func describe(doc *huma.OpenAPI, rt *route) {
+	item := doc.Paths[rt.Pattern]
+	op := map[string]*huma.Operation{
+		http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put, http.MethodDelete: item.Delete,
+	}[rt.Method]
+	schema := doc.Components.Schemas.Schema(reflect.TypeFor[problem](), true, "")
+	delete(op.Responses, "default")
+	for status, meaning := range rt.statuses() {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{
+			Description: meaning,
+			Headers:     refusalHeaders(status),
+			Content:     map[string]*huma.MediaType{problemType: {Schema: schema}},
+		}
+	}
+	if rt.bare != "" {
+		object := op.RequestBody.Content["application/json"].Schema
+		op.RequestBody.Content["application/json"] = &huma.MediaType{Schema: &huma.Schema{
+			OneOf: []*huma.Schema{object, {Type: huma.TypeString, Description: "The same as an object with only " + rt.bare + "."}},
+		}}
+	}
+}
+
+// statuses are the refusals of a route and what they mean there.
+func (rt *route) statuses() map[int]string {
+	s := map[int]string{
+		http.StatusInternalServerError: "`internal_error`: the server is at fault; its log has the `request_id`",
+	}
+	if rt.plain == nil {
+		s[http.StatusServiceUnavailable] = "`unavailable`: try again after `Retry-After`"
+	}
+	if rt.Access != Anonymous {
+		s[http.StatusBadRequest] = "`invalid_request`: the header Authorization is malformed"
+		s[http.StatusUnauthorized] = "`unauthenticated`: no access token; `invalid_token`: not a good one"
+	}
+	if rt.Access == OrgAdmin || rt.Access == Superadmin {
+		s[http.StatusForbidden] = "`forbidden`: the role does not allow this"
+	}
+	if len(rt.values) > 0 {
+		s[http.StatusNotFound] = "`not_found`: there is none, or it belongs to another organisation"
+	}
+	if len(rt.query) > 0 {
+		s[http.StatusUnprocessableEntity] = "`validation_failed`: see `errors`"
+	}
+	if rt.body != noBody {
+		s[http.StatusBadRequest] = "`malformed_json`: the body is not one JSON document"
+		s[http.StatusRequestEntityTooLarge] = "`body_too_large`: more than 64 KiB"
+		s[http.StatusUnsupportedMediaType] = "`unsupported_media_type`: not application/json in UTF-8"
+		s[http.StatusUnprocessableEntity] = "`validation_failed`: see `errors`"
+	}
+	maps.Copy(s, rt.refusals)
+	return s
+}
+
+func refusalHeaders(status int) map[string]*huma.Param {
+	text := &huma.Schema{Type: huma.TypeString}
+	switch status {
+	case http.StatusUnauthorized:
+		return map[string]*huma.Param{"WWW-Authenticate": {Description: "Bearer, as in RFC 6750.", Schema: text}}
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return map[string]*huma.Param{"Retry-After": {Description: "In seconds.", Schema: &huma.Schema{Type: huma.TypeInteger}}}
+	default:
+		return nil
+	}
+}
+
+// describePlain adds a route to the document that huma does not serve.
+func describePlain(doc *huma.OpenAPI, rt *route, answer reflect.Type) {
+	op := rt.operation()
+	op.Responses = map[string]*huma.Response{
+		"200": {
+			Description: http.StatusText(http.StatusOK),
+			Headers:     map[string]*huma.Param{"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}},
+			Content: map[string]*huma.MediaType{
+				"application/json": {Schema: doc.Components.Schemas.Schema(answer, true, "")},
+			},
+		},
+		"304": {Description: "`If-None-Match` names the document that is still the same"},
+	}
+	doc.AddOperation(op)
+}
+
+// serveOpenAPI serves the document, which is rendered when first asked for.
+func (a *API) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
+	a.openAPI().serve(w, r, "no-cache")
+}
+
+func render(doc *huma.OpenAPI) document {
+	body, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		panic(err) // the golden file's test renders it
+	}
+	return newDocument("application/json", append(body, '\n'))
+}

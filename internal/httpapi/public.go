@@ -1,0 +1,173 @@
+package httpapi
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+const tagKeys = "keys"
+
+// document is an answer that is prepared once and served from memory.
+type document struct {
+	media string
+	body  []byte
+	etag  string
+}
+
+func newDocument(media string, body []byte) document {
+	digest := sha256.Sum256(body)
+	return document{media: media, body: body, etag: `"` + hex.EncodeToString(digest[:16]) + `"`}
+}
+
+// serve answers a GET or HEAD, with 304 when the client has the document.
+func (d document) serve(w http.ResponseWriter, r *http.Request, cacheControl string) {
+	h := w.Header()
+	h.Set("Cache-Control", cacheControl)
+	h.Set("Etag", d.etag)
+	if hasETag(r.Header["If-None-Match"], d.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", d.media)
+	h.Set("Content-Length", strconv.Itoa(len(d.body)))
+	_, _ = w.Write(d.body) // the client may have gone; of a HEAD nothing is sent
+}
+
+// hasETag reports whether an If-None-Match names the entity tag, by the weak
+// comparison of RFC 9110, section 13.1.2: an intermediary that compressed the
+// body has weakened it.
+func hasETag(values []string, etag string) bool {
+	for _, value := range values {
+		for candidate := range strings.SplitSeq(value, ",") {
+			candidate = strings.TrimSpace(candidate)
+			if candidate == "*" || strings.TrimPrefix(candidate, "W/") == etag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// cachePublic is for what changes only with the keys or the configuration.
+const cachePublic = "public, max-age=300"
+
+func (a *API) publicRoutes() []route {
+	return []route{
+		{
+			Route: Route{http.MethodGet, "/api/v1/auth/jwks", "jwks", Anonymous},
+			Tag:   tagKeys, Summary: "The public keys",
+			Description: "The JWK Set that verifies access tokens. It may be kept for five minutes and has an ETag.",
+			public:      true, plain: a.serveKeys, answer: reflect.TypeFor[KeySet](),
+		},
+		{
+			Route: Route{http.MethodGet, "/.well-known/openid-configuration", "discovery", Anonymous},
+			Tag:   tagKeys, Summary: "Discovery",
+			Description: "Where the keys are and how tokens are signed, in the form of OpenID Connect Discovery. This server is not an OpenID provider: it has no authorization endpoint and so no response types, and its token endpoint is the login.",
+			public:      true, plain: a.serveDiscovery(), answer: reflect.TypeFor[Discovery](),
+		},
+		{Route: Route{http.MethodGet, "/openapi.json", "openapi", Anonymous}, plain: a.serveOpenAPI},
+		{Route: Route{http.MethodGet, "/docs", "docs", Anonymous}, plain: a.serveDocs()},
+		{Route: Route{http.MethodGet, "/docs/{file}", "docs_file", Anonymous}, plain: serveDocsFile},
+		{Route: Route{http.MethodGet, "/{$}", "home", Anonymous}, plain: a.serveHome()},
+	}
+}
+
+func (a *API) serveKeys(w http.ResponseWriter, r *http.Request) {
+	body, etag := a.keys.JWKS()
+	document{media: "application/json", body: body, etag: etag}.serve(w, r, cachePublic)
+}
+
+// KeySet is a JWK Set, RFC 7517.
+type KeySet struct {
+	Keys []Key `json:"keys" nullable:"false"`
+}
+
+// Key is a public key: RSA, or AKP for ML-DSA (RFC 9964).
+type Key struct {
+	Type      string `json:"kty" enum:"RSA,AKP" example:"RSA"`
+	ID        string `json:"kid" doc:"As in the header of the tokens it verifies." example:"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"`
+	Use       string `json:"use" example:"sig"`
+	Algorithm string `json:"alg" example:"RS256"`
+	Modulus   string `json:"n,omitempty" doc:"Of an RSA key." example:"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx..."`
+	Exponent  string `json:"e,omitempty" doc:"Of an RSA key." example:"AQAB"`
+	Public    string `json:"pub,omitempty" doc:"Of an AKP key."`
+}
+
+// Discovery describes the issuer.
+type Discovery struct {
+	Issuer        string   `json:"issuer" doc:"As in the claim iss." example:"https://auth.example.com"`
+	KeySet        string   `json:"jwks_uri" example:"https://auth.example.com/api/v1/auth/jwks"`
+	TokenEndpoint string   `json:"token_endpoint" doc:"The login; it takes JSON." example:"https://auth.example.com/api/v1/auth/login"`
+	ResponseTypes []string `json:"response_types_supported" nullable:"false" doc:"None: there is no authorization endpoint."`
+	SubjectTypes  []string `json:"subject_types_supported" nullable:"false" example:"[\"public\"]"`
+	Algorithms    []string `json:"id_token_signing_alg_values_supported" nullable:"false" doc:"What access tokens are signed with." example:"[\"RS256\"]"`
+}
+
+func (a *API) serveDiscovery() http.HandlerFunc {
+	body, err := json.Marshal(Discovery{
+		Issuer:        a.issuer,
+		KeySet:        a.issuer + "/api/v1/auth/jwks",
+		TokenEndpoint: a.issuer + "/api/v1/auth/login",
+		ResponseTypes: []string{},
+		SubjectTypes:  []string{"public"},
+		Algorithms:    []string{string(a.keys.Algorithm())},
+	})
+	if err != nil {
+		panic(err) // strings
+	}
+	d := newDocument("application/json", append(body, '\n'))
+	return func(w http.ResponseWriter, r *http.Request) { d.serve(w, r, cachePublic) }
+}
+
+const homeStyle = `body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1rem;color:#1c2430;background:#fff}` +
+	`h1{font-size:1.5rem;margin:0}a{color:#0b5cad}small{color:#5b6675}ul{padding-left:1.2rem}`
+
+var homePage = template.Must(template.New("home").Parse(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{.Title}}</title>
+<link rel="icon" href="data:,">
+<style>{{.Style}}</style>
+</head>
+<body>
+<h1>{{.Title}}</h1>
+<p><small>pico-auth {{.Version}}, the issuer {{.Issuer}}</small></p>
+<p>This is an authentication server: it keeps people, roles and groups, and signs the tokens that other services trust.</p>
+<ul>
+<li><a href="/docs">The API, to read and to try</a></li>
+<li><a href="/openapi.json">The same as OpenAPI 3.1</a></li>
+<li><a href="/api/v1/auth/jwks">The public keys</a></li>
+<li><a href="/.well-known/openid-configuration">Discovery</a></li>
+</ul>
+</body>
+</html>
+`))
+
+// serveHome renders the page at / once. Its style is inline, allowed by hash.
+func (a *API) serveHome() http.HandlerFunc {
+	var page bytes.Buffer
+	err := homePage.Execute(&page, map[string]any{
+		"Title": a.title, "Version": a.version, "Issuer": a.issuer, "Style": template.CSS(homeStyle),
+	})
+	if err != nil {
+		panic(err) // a constant template over strings
+	}
+	digest := sha256.Sum256([]byte(homeStyle))
+	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) +
+		"'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	d := newDocument("text/html; charset=utf-8", page.Bytes())
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
+		d.serve(w, r, "no-cache")
+	}
+}

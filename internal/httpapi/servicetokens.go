@@ -1,0 +1,154 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+const tagServiceTokens = "service tokens"
+
+func (a *API) serviceTokenRoutes() []route {
+	return []route{
+		{
+			Route: Route{http.MethodPost, "/api/v1/auth/service-tokens", "create_service_token", OrgAdmin},
+			Tag:   tagServiceTokens, Summary: "Create a service token",
+			Description: "The token is shown this once. When there is one of that name already, it stays as it is: the answer has `already_exists` and no `token`.",
+			body:        jsonBody, typed: endpoint(a, a.createServiceToken),
+			refusals: map[int]string{404: "`not_found`: another organisation"},
+		},
+		{
+			Route: Route{http.MethodGet, "/api/v1/auth/service-tokens", "list_service_tokens", OrgAdmin},
+			Tag:   tagServiceTokens, Summary: "List the service tokens",
+			Description: "Those not revoked, never with the token itself.",
+			query:       []string{"limit", "cursor", "org_id"}, typed: endpoint(a, a.listServiceTokens),
+		},
+		{
+			Route: Route{http.MethodPost, "/api/v1/auth/service-tokens/validate", "validate_service_token", Anonymous},
+			Tag:   tagServiceTokens, Summary: "Is this service token good",
+			Description: "For services that are called with one.",
+			body:        jsonBody, typed: endpoint(a, a.validateServiceToken),
+		},
+		{
+			Route: Route{http.MethodDelete, "/api/v1/auth/service-tokens/{name}", "revoke_service_token", OrgAdmin},
+			Tag:   tagServiceTokens, Summary: "Revoke a service token",
+			Description: "At once and for good. The name is free again.",
+			typed:       endpoint(a, a.revokeServiceToken),
+		},
+		{
+			Route: Route{http.MethodGet, "/api/v1/auth/revoked-jtis", "list_revoked_jtis", BearerOrService},
+			Tag:   tagServiceTokens, Summary: "List revoked access tokens",
+			Description: "The ids of access tokens that were revoked and have not expired yet, for services that verify tokens themselves and poll this.",
+			typed:       endpoint(a, a.listRevoked),
+		},
+	}
+}
+
+// NewServiceToken is a service token to be.
+type NewServiceToken struct {
+	Name        string `json:"name" maxLength:"255" doc:"Unique among those not revoked." example:"billing"`
+	Role        string `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Without it: operator." example:"operator"`
+	OrgID       string `json:"org_id,omitempty" doc:"Without it: the own organisation." example:"default"`
+	Description string `json:"description,omitempty" maxLength:"500" example:"Nightly invoices"`
+}
+
+// CreatedServiceToken is a new service token, or the one that was there.
+type CreatedServiceToken struct {
+	ID            string `json:"id" example:"01981b61-52ab-7c9e-8d1f-3b8f5f6a7c88"`
+	Name          string `json:"name" example:"billing"`
+	Token         string `json:"token,omitempty" doc:"The secret, shown this once." example:"pico_svc_9f2c..."`
+	AlreadyExists bool   `json:"already_exists" doc:"There was one of that name; its secret is not shown again." example:"false"`
+}
+
+// ServiceToken is a service token without its secret.
+type ServiceToken struct {
+	ID          string        `json:"id" example:"01981b61-52ab-7c9e-8d1f-3b8f5f6a7c88"`
+	Name        string        `json:"name" example:"billing"`
+	Role        identity.Role `json:"role" enum:"viewer,operator,org_admin,superadmin" example:"operator"`
+	OrgID       string        `json:"org_id" example:"default"`
+	Description string        `json:"description" example:"Nightly invoices"`
+	CreatedAt   time.Time     `json:"created_at" example:"2026-11-22T10:15:30.123456Z"`
+}
+
+// ServiceTokenList is a list of service tokens, oldest first.
+type ServiceTokenList struct {
+	Tokens []ServiceToken `json:"tokens" nullable:"false"`
+	Total  int            `json:"total" doc:"How many there are on all pages." example:"1"`
+	Next   string         `json:"next_cursor,omitempty" doc:"When pages were asked for and there is another one."`
+}
+
+// ServiceTokenFilter narrows the list of service tokens.
+type ServiceTokenFilter struct {
+	Paging
+	OrgID string `query:"org_id" doc:"For superadmins: only this organisation."`
+}
+
+// PresentedToken is a service token to look at.
+type PresentedToken struct {
+	Token string `json:"token" example:"pico_svc_9f2c..."`
+}
+
+// Validity says whether a service token is good, and if so, whose it is.
+type Validity struct {
+	Valid bool          `json:"valid" example:"true"`
+	Name  string        `json:"name,omitempty" example:"billing"`
+	Role  identity.Role `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" example:"operator"`
+	OrgID string        `json:"org_id,omitempty" example:"default"`
+}
+
+// RevokedList is the revoked access tokens.
+type RevokedList struct {
+	Items []RevokedToken `json:"items" nullable:"false"`
+}
+
+// RevokedToken is one revoked access token.
+type RevokedToken struct {
+	JTI string `json:"jti" doc:"Its claim jti." example:"01981b62-1d3e-7f0a-9b7c-64d0e8f1a2b3"`
+}
+
+func (a *API) createServiceToken(
+	ctx context.Context, who caller, in *struct{ Body NewServiceToken },
+) (CreatedServiceToken, error) {
+	t, secret, err := a.tokens.CreateServiceToken(ctx, who.actor, token.NewServiceToken{
+		Name: in.Body.Name, Role: in.Body.Role, OrgID: in.Body.OrgID, Description: in.Body.Description,
+	})
+	return CreatedServiceToken{ID: t.ID, Name: t.Name, Token: secret, AlreadyExists: secret == ""}, err
+}
+
+func (a *API) listServiceTokens(ctx context.Context, who caller, in *ServiceTokenFilter) (ServiceTokenList, error) {
+	page, err := a.tokens.ServiceTokens(ctx, who.actor,
+		token.Filter{OrgID: in.OrgID, Limit: in.Limit, Cursor: in.Cursor})
+	list := ServiceTokenList{Tokens: make([]ServiceToken, 0, len(page.Items)), Total: page.Total, Next: in.next(page.Next)}
+	for _, t := range page.Items {
+		list.Tokens = append(list.Tokens, ServiceToken{
+			ID: t.ID, Name: t.Name, Role: t.Role, OrgID: t.OrgID, Description: t.Description, CreatedAt: t.CreatedAt.UTC(),
+		})
+	}
+	return list, err
+}
+
+func (a *API) validateServiceToken(ctx context.Context, _ caller, in *struct{ Body PresentedToken }) (Validity, error) {
+	t, err := a.tokens.ValidateServiceToken(ctx, in.Body.Token)
+	if isInvalidToken(err) {
+		return Validity{}, nil
+	}
+	return Validity{Valid: err == nil, Name: t.Name, Role: t.Role, OrgID: t.OrgID}, err
+}
+
+func (a *API) revokeServiceToken(ctx context.Context, who caller, in *struct {
+	Name string `path:"name" doc:"Name of the service token." example:"billing"`
+}) (Message, error) {
+	return Message{"Service token revoked"}, a.tokens.RevokeServiceToken(ctx, who.actor, in.Name)
+}
+
+func (a *API) listRevoked(ctx context.Context, _ caller, _ *struct{}) (RevokedList, error) {
+	jtis, err := a.tokens.RevokedJTIs(ctx)
+	list := RevokedList{Items: make([]RevokedToken, 0, len(jtis))}
+	for _, jti := range jtis {
+		list.Items = append(list.Items, RevokedToken{JTI: jti})
+	}
+	return list, err
+}
