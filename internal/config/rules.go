@@ -11,14 +11,23 @@ import (
 	"unicode/utf8"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
 )
 
 // signingAlgorithms are those that the key ring can make a pair for.
-func signingAlgorithms() []string { return []string{"RS256", "ML-DSA-65", "ML-DSA-87"} }
+func signingAlgorithms() []string {
+	return names([]jose.Algorithm{jose.RS256, jose.MLDSA65, jose.MLDSA87})
+}
 
 // knownAlgorithms are those that a token can be verified with.
-func knownAlgorithms() []string {
-	return []string{"RS256", "ES256", "EdDSA", "ML-DSA-65", "ML-DSA-87"}
+func knownAlgorithms() []string { return names(jose.Algorithms()) }
+
+func names(algorithms []jose.Algorithm) []string {
+	all := make([]string, len(algorithms))
+	for i, a := range algorithms {
+		all[i] = string(a)
+	}
+	return all
 }
 
 func anything(string) bool { return true }

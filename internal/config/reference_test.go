@@ -1,0 +1,73 @@
+package config
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/configuration.md")
+
+const (
+	referenceFile = "../../docs/configuration.md"
+	preamble      = "testdata/configuration-preamble.md"
+)
+
+func TestReferenceIsCurrent(t *testing.T) {
+	intro, err := os.ReadFile(preamble)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := string(intro) + reference()
+	if *update {
+		if err := os.WriteFile(referenceFile, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(referenceFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Error("docs/configuration.md is stale: run go generate ./internal/config")
+	}
+}
+
+// reference writes the table of keys as Markdown.
+func reference() string {
+	var b strings.Builder
+	b.WriteString("<!-- Everything is generated from internal/config: run go generate ./internal/config. -->\n")
+	section := ""
+	for _, k := range keys() {
+		if s, _, _ := strings.Cut(k.name, "."); s != section {
+			section = s
+			fmt.Fprintf(&b, "\n## %s\n", section)
+		}
+		fmt.Fprintf(&b, "\n### `%s`\n\n%s\n\n", k.name, k.doc)
+		fmt.Fprintf(&b, "- Default: %s\n", defaultText(k))
+		fmt.Fprintf(&b, "- Must be %s.\n", k.rule)
+		fmt.Fprintf(&b, "- Environment: `%s`", variable(k.name))
+		if k.secret {
+			fmt.Fprintf(&b, ", or the path of a file that holds it in `%s_FILE`", variable(k.name))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\n## Accepted and ignored\n\nLater versions of the original know these keys. They are accepted with a warning.\n\n| key | why it has no effect |\n|---|---|\n")
+	for _, old := range ignoredKeys() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", old.name, old.why)
+	}
+	return b.String()
+}
+
+func defaultText(k key) string {
+	if k.name == "auth.admin_password" {
+		return "`admin`, for loopback only"
+	}
+	text := fmt.Sprint(k.show(defaults()))
+	if text == "" || text == "[]" {
+		return "left out"
+	}
+	return "`" + text + "`"
+}

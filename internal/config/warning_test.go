@@ -1,0 +1,173 @@
+package config_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+)
+
+func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
+	for _, tc := range []struct {
+		name, yaml string
+		env        []string
+		want       []string
+	}{
+		{
+			name: "keys of later originals", yaml: "auth: {email_credentials_token: hunter22}\nfastapi: {telemetry: {a: [b]}}\n",
+			env: []string{"DATABASE_POOL_SIZE=5"},
+			want: []string{
+				"auth.email_credentials_token (a.yaml:1) has no effect: mailbox passwords are not handed out by this server",
+				"fastapi.telemetry (a.yaml:2) has no effect: there is no such mode",
+				"database.pool_size (environment DATABASE_POOL_SIZE) has no effect: the server chooses its own connection pools",
+			},
+		},
+		{
+			name: "unknown variables", env: []string{"AUTH_CLIENT_ISUER=x", "SERVER_SOFTWARE=y", "AUTH_ISSUER_FILE=z", "PATH=p", "AUTH=a", "AUTHOR_X=b", "_="},
+			want: []string{
+				"environment AUTH_CLIENT_ISUER is no setting and is ignored",
+				"environment AUTH_ISSUER_FILE is no setting and is ignored",
+				"environment SERVER_SOFTWARE is no setting and is ignored",
+			},
+		},
+		{
+			name: "sessions shorter than tokens", yaml: "auth: {session_max_days: 5}",
+			want: []string{"auth.refresh_token_expire_days (default) is longer than auth.session_max_days: every session ends with the latter"},
+		},
+		{
+			name: "local issuer for others", env: []string{"SERVER_HOST=0.0.0.0"},
+			want: []string{"auth.issuer (default) names this machine only, while server.host (environment SERVER_HOST) lets others in: they cannot fetch the key set"},
+		},
+		{
+			name: "plain http", yaml: "auth: {issuer: 'http://auth.example.com'}",
+			want: []string{"auth.issuer (a.yaml:1) is plain http: whoever sits between can replace the key set"},
+		},
+		{
+			name: "all the world is a proxy", yaml: "server: {trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]}",
+			want: []string{"server.trusted_proxies (a.yaml:1) trusts every address: anybody can claim to be any client"},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, warnings, err := load(t, tc.yaml, tc.env...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, warnings); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLocalURLIsWhereThisMachineReachesTheServer(t *testing.T) {
+	for want, server := range map[string]config.Server{
+		"http://127.0.0.1:8100":  {Host: "0.0.0.0", Port: 8100},
+		"http://[::1]:8100":      {Host: "::", Port: 8100},
+		"https://10.1.2.3:8443":  {Host: "10.1.2.3", Port: 8443, TLSCert: "x"},
+		"http://auth.local:8100": {Host: "auth.local", Port: 8100},
+	} {
+		if got := server.LocalURL(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestDatabaseURLIsShownWithoutSecrets(t *testing.T) {
+	for url, want := range map[string]string{
+		"sqlite+aiosqlite:///auth.db":                    "sqlite+aiosqlite:///auth.db",
+		"sqlite:////srv/auth.db":                         "sqlite:////srv/auth.db",
+		"postgresql://h/db":                              "postgresql://h/db",
+		"postgresql://u@h/db":                            "postgresql://u@h/db",
+		"postgresql+asyncpg://u:hunter22@h:5432/db":      "postgresql+asyncpg://u:[redacted]@h:5432/db",
+		"postgresql://u:hun@ter/22?x@h/db":               "postgresql://u:[redacted]@h/db",
+		"postgresql://u:hunter22@h/db?ssl=require":       "postgresql://u:[redacted]@h/db?ssl=require",
+		"postgresql://h/db?user=u&password=hunter22&x=1": "postgresql://h/db?user=u&password=[redacted]&x=[redacted]",
+	} {
+		c := mustLoad(t, "", "DATABASE_URL="+url)
+		for _, s := range c.Settings() {
+			if s.Key == "database.url" && s.Value != want {
+				t.Errorf("%s is shown as %s", url, s.Value)
+			}
+		}
+	}
+}
+
+func TestTLSFilesOfThePersonAreFound(t *testing.T) {
+	dir := t.TempDir()
+	writePair(t, dir)
+	c := mustLoad(t, "server: {tls_cert: ~/cert.pem, tls_key: ~/key.pem}", "HOME="+dir, "USERPROFILE="+dir)
+	if !c.Server.TLS() || c.Server.TLSCert != filepath.Join(dir, "cert.pem") {
+		t.Error(c.Server)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add("auth: {issuer: 'https://a'}\n", "SERVER_PORT=80")
+	f.Add("auth: &a [*a]\n", "AUTH_CLIENT_ISSUER=x")
+	f.Add("a: &a {<<: *a}\n---\n", "AUTH_ADMIN_PASSWORD_FILE=/dev/null")
+	f.Add("? [x]\n: !!binary x\nauth: {admin_password: \"${ENV:SERVER_PORT}\"}", "SERVER_PORT=\xff")
+	f.Add("\x00", "")
+	file := filepath.Join(f.TempDir(), "a.yaml")
+	f.Fuzz(func(t *testing.T, yaml, pair string) {
+		if strings.Contains(pair, "_FILE=") {
+			t.Skip("reads whatever it names")
+		}
+		if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, warnings, err := config.Load(config.Options{File: file, Environ: []string{"HOME=/h", "USERPROFILE=/h", pair}})
+		for _, line := range append(warnings, c.Auth.Issuer) {
+			if strings.Contains(line, "\x00") {
+				t.Errorf("%q", line)
+			}
+		}
+		if err != nil {
+			return
+		}
+		if c.AuthClient.Issuer != c.Auth.Issuer || c.AuthClient.Audience != c.Auth.Audience || !c.AuthClient.Enabled ||
+			c.Server.Port < 1 || c.Server.Port > 65535 || c.Auth.BcryptCost < 10 || c.Auth.BcryptCost > 15 || c.Auth.AdminPassword == "" {
+			t.Errorf("accepted %+v", c)
+		}
+	})
+}
+
+func tlsYAML(t *testing.T) string {
+	dir := t.TempDir()
+	writePair(t, dir)
+	return "server: {tls_cert: '" + filepath.Join(dir, "cert.pem") + "', tls_key: '" + filepath.Join(dir, "key.pem") + "'}"
+}
+
+// writePair writes a self-signed certificate and its key.
+func writePair(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
