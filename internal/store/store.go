@@ -1,7 +1,12 @@
 package store
 
 import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -12,6 +17,7 @@ type Config struct {
 	// URL is any form of database.url: sqlite:///auth.db (relative to the
 	// working folder), sqlite:////abs/path.db, sqlite+aiosqlite:///auth.db,
 	// postgres://, postgresql://, postgresql+asyncpg://...?ssl=require.
+	// PostgreSQL takes pool_max_conns=N besides: connections at most, default 16.
 	URL string
 
 	Now  func() time.Time // nil: time.Now
@@ -28,4 +34,117 @@ type Config struct {
 }
 
 // Store is an open database. Its methods may be called from any goroutine.
-type Store struct{}
+type Store struct {
+	target target
+	now    func() time.Time
+	log    *slog.Logger
+	echo   bool
+
+	adopted bool   // by this Open
+	backup  string // the copy made before; empty: none
+	dropped int    // memberships left out at adoption
+
+	reads   *sql.DB // SQLite: readers only; PostgreSQL: everything
+	reader  runner
+	writer  *writer     // SQLite only
+	file    fs.FileInfo // SQLite only: the file as opened
+	count   counters
+	damaged atomic.Pointer[string] // what was said when damage was first met
+}
+
+// withDefaults fills in what cfg leaves out.
+func (cfg Config) withDefaults() Config {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.SessionMax == 0 {
+		cfg.SessionMax = 90 * 24 * time.Hour
+	}
+	if cfg.IsDefaultPassword == nil {
+		cfg.IsDefaultPassword = func(identity.PasswordHash) bool { return false }
+	}
+	return cfg
+}
+
+// Close waits for acts under way and closes the database. Acts that come later
+// are refused.
+func (s *Store) Close() error {
+	var first error
+	if s.writer != nil {
+		first = s.writer.close()
+	}
+	return errors.Join(first, s.reads.Close())
+}
+
+// Engine is "sqlite" or "postgres".
+func (s *Store) Engine() string { return s.target.engine }
+
+// Path is the absolute path of the SQLite file, empty on PostgreSQL.
+func (s *Store) Path() string { return s.target.path }
+
+// Adopted reports whether this Open adopted a database of the original: where
+// the copy made before lies (empty on PostgreSQL), and how many memberships of
+// nobody or in nothing were dropped.
+func (s *Store) Adopted() (backup string, dropped int, ok bool) {
+	return s.backup, s.dropped, s.adopted
+}
+
+// write runs act in a transaction of its own.
+func (s *Store) write(ctx context.Context, act func(*tx) error) error {
+	defer s.count.since(&s.count.writeNanos, time.Now())
+	var err error
+	if s.writer != nil {
+		err = s.writer.do(ctx, act)
+	} else {
+		err = s.transact(ctx, act)
+	}
+	return s.classify(err)
+}
+
+// read runs fn, which makes one query, outside of a transaction.
+func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
+	defer s.count.since(&s.count.readNanos, time.Now())
+	err := fn(s.newTx(ctx, s.reader))
+	if conditionOf(err) == lost && ctx.Err() == nil {
+		err = fn(s.newTx(ctx, s.reader)) // nothing was done, so once more on another connection
+	}
+	return s.classify(err)
+}
+
+// snapshot runs fn, which makes several queries, on one state of the database.
+func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
+	defer s.count.since(&s.count.readNanos, time.Now())
+	opts := &sql.TxOptions{}
+	if s.writer == nil {
+		opts = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
+	db, err := s.reads.BeginTx(ctx, opts)
+	if err != nil {
+		return s.classify(err)
+	}
+	err = fn(s.newTx(ctx, s.withEcho(db)))
+	if rollback := db.Rollback(); err == nil && rollback != nil {
+		err = rollback
+	}
+	return s.classify(err)
+}
+
+// classify is the last stop of each error.
+func (s *Store) classify(err error) error {
+	s.note(err)
+	return classify(err)
+}
+
+// note remembers damage for Ping: it does not heal.
+func (s *Store) note(err error) {
+	if err == nil || conditionOf(err) != damaged {
+		return
+	}
+	text := err.Error()
+	if s.damaged.CompareAndSwap(nil, &text) {
+		s.log.Error("the database is damaged", "error", text)
+	}
+}

@@ -89,3 +89,11 @@ var (
 	ErrInvalidCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "invalid e-mail or password")
 	ErrLastSuperadmin     = fault.New(fault.Conflict, "last_superadmin", "the last active superadmin must stay one")
 )
+
+// Settings keys and values.
+const (
+	settingRegistration = "registration_enabled"
+	settingGuard        = "superadmin_guard"
+	settingAdoptedKey   = "adopted_key"
+	adoptedKeyPending   = "pending" // never a thumbprint: those have 43 characters
+)

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// Backup writes a consistent copy of a SQLite database to path while it is in
+// use. The copy is complete and durable when the name appears, readable by its
+// owner only, and never takes the place of something that exists. On
+// PostgreSQL it is refused with a word on what to use instead.
+func (s *Store) Backup(ctx context.Context, path string) error {
+	if s.writer == nil {
+		return fault.New(fault.Invalid, "backup_postgres", "a PostgreSQL database is backed up with its own tools, such as pg_dump")
+	}
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return errBackupExists(path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return badBackup(path, err)
+	}
+	db, err := openSQLite(s.target.path)
+	if err != nil {
+		return badBackup(path, err)
+	}
+	partial := path + ".partial-" + newID()
+	err = errors.Join(copyInto(ctx, db, partial), db.Close())
+	if err != nil {
+		return s.classify(err)
+	}
+	defer os.Remove(partial) //nolint:errcheck // gone already where it could be renamed
+	return publish(partial, path)
+}
+
+// copyInto writes a copy of the database into a new file. On failure the file
+// is gone again.
+func copyInto(ctx context.Context, db *sql.DB, dest string) (err error) {
+	file, err := os.OpenFile(dest, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return badBackup(dest, err)
+	}
+	defer func() {
+		if err = errors.Join(err, file.Close()); err != nil {
+			_ = os.Remove(dest) // it is worth nothing, and what went wrong counts more
+		}
+	}()
+	// SQLite takes an empty file for its copy, and does not sync what it wrote.
+	if _, err := db.ExecContext(ctx, "VACUUM INTO $1", dest); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// publish gives the finished copy its name. A link, unlike a renaming, fails
+// where the name is taken; a file system without links takes the renaming.
+func publish(partial, path string) error {
+	err := os.Link(partial, path)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return errBackupExists(path)
+	case err != nil:
+		if _, taken := os.Lstat(path); !errors.Is(taken, fs.ErrNotExist) {
+			return errBackupExists(path)
+		}
+		if err := os.Rename(partial, path); err != nil {
+			return badBackup(path, err)
+		}
+	}
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return badBackup(path, err)
+	}
+	return nil
+}
+
+func errBackupExists(path string) error {
+	return fault.New(fault.Conflict, "backup_exists", fmt.Sprintf("%s exists already; a backup never overwrites", path))
+}
+
+func badBackup(path string, err error) error {
+	return fault.Wrap(fault.Invalid, "backup_failed", fmt.Sprintf("the backup %s cannot be written (%s)", path, reason(err)), err)
+}

@@ -1,0 +1,218 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+const groupColumns = "g.id, g.name, g.description, g.org_id, g.created_at, g.updated_at"
+
+var (
+	errNoGroup       = fault.New(fault.NotFound, "not_found", "there is no such group")
+	errNoMember      = fault.New(fault.NotFound, "not_found", "there is no such member in this group")
+	errGroupExists   = fault.New(fault.Conflict, "group_exists", "the organisation has a group of this name")
+	errAlreadyMember = fault.New(fault.Conflict, "already_member", "the user is a member of the group already")
+)
+
+func scanGroup(r scanner) (g identity.Group, err error) {
+	err = r.Scan(&g.ID, &g.Name, &g.Description, &g.OrgID, timeColumn{&g.CreatedAt}, timeColumn{&g.UpdatedAt})
+	return g, err
+}
+
+func (t *tx) group(id, lock string) (identity.Group, error) {
+	groups, err := collect(t, scanGroup, "SELECT "+groupColumns+" FROM groups g WHERE g.id = $1"+lock, id)
+	if err == nil && len(groups) == 0 {
+		return identity.Group{}, errNoGroup
+	}
+	if err != nil {
+		return identity.Group{}, err
+	}
+	return groups[0], nil
+}
+
+// manageGroup reads a group that the actor wants to change, and checks that
+// they may; whoever administers nothing learns nothing.
+func (t *tx) manageGroup(by identity.Actor, id string) (identity.Group, error) {
+	var actor identity.User
+	err := t.permit(by, func(a identity.User) error {
+		actor = a
+		return identity.MayAdminister(a, a.OrgID, "group")
+	})
+	if err != nil {
+		return identity.Group{}, err
+	}
+	g, err := t.group(id, t.forUpdate("g"))
+	if err == nil && !by.System {
+		err = identity.MayAdminister(actor, g.OrgID, "group")
+	}
+	return g, err
+}
+
+// InsertGroup stores a group in g.OrgID, empty: the actor's own, and returns it
+// as stored. A used name is a Conflict "group_exists".
+func (s *Store) InsertGroup(ctx context.Context, act Act, g identity.Group) (stored identity.Group, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		stored = g
+		if stored.OrgID, err = t.homeOrg(act.By, g.OrgID); err != nil {
+			return err
+		}
+		err := t.permit(act.By, func(actor identity.User) error {
+			return identity.MayAdminister(actor, stored.OrgID, "organisation")
+		})
+		if err != nil {
+			return err
+		}
+		if err := t.ensureOrg(stored.OrgID); err != nil {
+			return err
+		}
+		if stored.ID == "" {
+			stored.ID = newID()
+		}
+		stored.CreatedAt, stored.UpdatedAt = t.now, t.now
+		_, err = t.exec(`INSERT INTO groups (id, name, name_key, description, org_id, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $6)`,
+			stored.ID, stored.Name, identity.GroupKey(stored.Name), stored.Description, stored.OrgID, t.stamp())
+		if violates(err, "groups.org_id") {
+			return errGroupExists
+		}
+		if err != nil {
+			return err
+		}
+		return t.done(act, stored.ID, stored.OrgID)
+	})
+	return stored, err
+}
+
+// Group returns a group that the actor may see and its members, first joined
+// first.
+func (s *Store) Group(ctx context.Context, by identity.Actor, id string) (g identity.Group, members []identity.Member, err error) {
+	err = s.snapshot(ctx, func(t *tx) error {
+		if g, err = t.group(id, ""); err != nil {
+			return err
+		}
+		err := t.permit(by, func(actor identity.User) error { return identity.MaySee(actor, g.OrgID, "group") })
+		if err != nil {
+			return err
+		}
+		members, err = collect(t, func(r scanner) (m identity.Member, err error) {
+			err = r.Scan(&m.UserID, timeColumn{&m.JoinedAt})
+			return m, err
+		}, "SELECT user_id, joined_at FROM group_members WHERE group_id = $1 ORDER BY joined_at, user_id", g.ID)
+		return err
+	})
+	return g, members, err
+}
+
+// Groups lists the groups of f.OrgID, empty: the actor's own organisation (for
+// the system actor all of them). Everybody who may sign in sees their own.
+func (s *Store) Groups(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.Group], err error) {
+	err = s.snapshot(ctx, func(t *tx) error {
+		l := list[identity.Group]{
+			columns: groupColumns, from: "groups g", alias: "g", scan: scanGroup,
+			key: func(g identity.Group) (time.Time, string) { return g.CreatedAt, g.ID },
+		}
+		org := f.OrgID
+		err := t.permit(by, func(actor identity.User) error {
+			if org == "" {
+				org = actor.OrgID
+			}
+			return identity.MaySee(actor, org, "group")
+		})
+		if err != nil {
+			return err
+		}
+		if org != "" {
+			l.only("g.org_id", org)
+		}
+		p, err = l.page(t, f)
+		return err
+	})
+	return p, err
+}
+
+// UpdateGroup changes a group's name and description; nil leaves one as it is.
+func (s *Store) UpdateGroup(ctx context.Context, act Act, id string, name, description *string) (g identity.Group, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		if g, err = t.manageGroup(act.By, id); err != nil {
+			return err
+		}
+		if name != nil {
+			g.Name = *name
+		}
+		if description != nil {
+			g.Description = *description
+		}
+		g.UpdatedAt = t.now
+		_, err := t.exec("UPDATE groups SET name = $1, name_key = $2, description = $3, updated_at = $4 WHERE id = $5",
+			g.Name, identity.GroupKey(g.Name), g.Description, t.stamp(), g.ID)
+		if violates(err, "groups.org_id") {
+			return errGroupExists
+		}
+		if err != nil {
+			return err
+		}
+		return t.done(act, g.ID, g.OrgID)
+	})
+	return g, err
+}
+
+// DeleteGroup removes a group and its memberships.
+func (s *Store) DeleteGroup(ctx context.Context, act Act, id string) error {
+	return s.write(ctx, func(t *tx) error {
+		g, err := t.manageGroup(act.By, id)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec("DELETE FROM groups WHERE id = $1", g.ID); err != nil {
+			return err
+		}
+		return t.done(act, g.ID, g.OrgID)
+	})
+}
+
+// AddMember puts a person into a group of their own organisation; somebody of
+// another is not found. A second time is a Conflict "already_member".
+func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) error {
+	return s.write(ctx, func(t *tx) error {
+		g, err := t.manageGroup(act.By, groupID)
+		if err != nil {
+			return err
+		}
+		u, err := t.user(userID, t.forShare("u"))
+		if err != nil {
+			return err
+		}
+		if u.OrgID != g.OrgID {
+			return errNoUser
+		}
+		_, err = t.exec("INSERT INTO group_members (group_id, user_id, joined_at) VALUES ($1, $2, $3)", g.ID, u.ID, t.stamp())
+		if conditionOf(err) == unique {
+			return errAlreadyMember
+		}
+		if err != nil {
+			return err
+		}
+		return t.done(act, u.ID, g.OrgID)
+	})
+}
+
+// RemoveMember takes a person out of a group, NotFound when they are not in it.
+func (s *Store) RemoveMember(ctx context.Context, act Act, groupID, userID string) error {
+	return s.write(ctx, func(t *tx) error {
+		g, err := t.manageGroup(act.By, groupID)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec("DELETE FROM group_members WHERE group_id = $1 AND user_id = $2", g.ID, userID)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errNoMember
+		}
+		return t.done(act, userID, g.OrgID)
+	})
+}

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+const (
+	userColumns = `u.id, u.email, u.email_key, u.display_name, u.password_hash, u.role, u.org_id, o.status,
+		u.status, u.default_password, u.created_at, u.last_login_at`
+	userTables = "users u JOIN organizations o ON o.id = u.org_id"
+)
+
+var errNoUser = fault.New(fault.NotFound, "not_found", "there is no such user")
+
+// userDest is where userColumns are scanned to.
+func userDest(u *identity.User) []any {
+	return []any{
+		&u.ID, &u.Email, &u.EmailKey, &u.DisplayName, (*string)(&u.PasswordHash), (*string)(&u.Role), &u.OrgID,
+		(*string)(&u.OrgStatus), (*string)(&u.Status), &u.DefaultPassword, timeColumn{&u.CreatedAt}, timeColumn{&u.LastLoginAt},
+	}
+}
+
+func scanUser(r scanner) (u identity.User, err error) {
+	err = r.Scan(userDest(&u)...)
+	return u, err
+}
+
+// user reads a person; lock is forShare, forUpdate or empty.
+func (t *tx) user(id, lock string) (identity.User, error) {
+	return t.oneUser("u.id = $1", lock, id)
+}
+
+func (t *tx) oneUser(condition, lock string, args ...any) (u identity.User, err error) {
+	found, err := t.get(userDest(&u), "SELECT "+userColumns+" FROM "+userTables+" WHERE "+condition+lock, args...)
+	if err == nil && !found {
+		err = errNoUser
+	}
+	return u, err
+}
+
+// UserByID returns the person of the id, NotFound when there is none.
+func (s *Store) UserByID(ctx context.Context, id string) (u identity.User, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		u, err = t.user(id, "")
+		return err
+	})
+	return u, err
+}
+
+// UserByEmail returns the person whose address has the key of
+// identity.EmailKey, NotFound when there is none.
+func (s *Store) UserByEmail(ctx context.Context, emailKey string) (u identity.User, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		u, err = t.oneUser("u.email_key = $1", "", emailKey)
+		return err
+	})
+	return u, err
+}
+
+// Bearer returns the person an access token names and why the family it came
+// from is over: the zero reason when it is alive, was purged, or the token has
+// none. It is one query, since each authenticated request makes it.
+func (s *Store) Bearer(ctx context.Context, userID, familyID string) (u identity.User, ended identity.EndReason, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		found, err := t.get(append(userDest(&u), (*string)(&ended)),
+			"SELECT "+userColumns+`, COALESCE(f.end_reason, '') FROM `+userTables+`
+			LEFT JOIN refresh_families f ON f.id = $2 AND f.user_id = u.id WHERE u.id = $1`, userID, familyID)
+		if err == nil && !found {
+			err = errNoUser
+		}
+		return err
+	})
+	return u, ended, err
+}
+
+// Users lists people: those of f.OrgID, or for whom none is named those that
+// the actor administers. Only administrators may.
+func (s *Store) Users(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.User], err error) {
+	err = s.snapshot(ctx, func(t *tx) error {
+		l := list[identity.User]{
+			columns: userColumns, from: userTables, alias: "u", scan: scanUser,
+			key: func(u identity.User) (time.Time, string) { return u.CreatedAt, u.ID },
+		}
+		org, err := t.listedOrg(by, f.OrgID, "user")
+		if err != nil {
+			return err
+		}
+		if org != "" {
+			l.only("u.org_id", org)
+		}
+		if f.EmailKey != "" {
+			l.only("u.email_key", f.EmailKey)
+		}
+		p, err = l.page(t, f)
+		return err
+	})
+	return p, err
+}
+
+// listedOrg returns the organisation that a list for administrators is about,
+// empty for all of them.
+func (t *tx) listedOrg(by identity.Actor, wanted, what string) (string, error) {
+	org := wanted
+	err := t.permit(by, func(actor identity.User) error {
+		if org == "" && actor.Role != identity.Superadmin {
+			org = actor.OrgID
+		}
+		if org == "" {
+			return identity.MayAdminister(actor, actor.OrgID, what)
+		}
+		return identity.MayAdminister(actor, org, what)
+	})
+	return org, err
+}
+
+// HasSuperadmin reports whether there is any superadmin, active or not.
+func (s *Store) HasSuperadmin(ctx context.Context) (has bool, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		has, err = t.hasSuperadmin()
+		return err
+	})
+	return has, err
+}
+
+func (t *tx) hasSuperadmin() (bool, error) {
+	var id string
+	return t.get([]any{&id}, "SELECT id FROM users WHERE role = 'superadmin' LIMIT 1")
+}
+
+// DefaultPasswordAdmin returns the e-mail address of an active superadmin who
+// still has the published default password.
+func (s *Store) DefaultPasswordAdmin(ctx context.Context) (email string, ok bool, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		ok, err = t.get([]any{&email}, `SELECT email FROM users
+			WHERE role = 'superadmin' AND status = 'active' AND default_password = 1 ORDER BY created_at, id LIMIT 1`)
+		return err
+	})
+	return email, ok, err
+}

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+var (
+	errEmailTaken = fault.New(fault.Conflict, "email_taken", "this e-mail address is in use")
+
+	errSelfPromotion = errors.New("who registers becomes an active viewer of the default organisation")
+)
+
+// InsertUser stores somebody who registers, without asking who does it;
+// therefore only as an active viewer of the default organisation. A used
+// address is a Conflict "email_taken". Zero ID, EmailKey and CreatedAt are
+// filled in.
+func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error {
+	if u.Role != identity.Viewer || u.OrgID != identity.DefaultOrg || u.Status != identity.Active {
+		return errSelfPromotion
+	}
+	return s.write(ctx, func(t *tx) error {
+		stored, err := t.insertUser(u)
+		if err != nil {
+			return err
+		}
+		if act.By.UserID == "" {
+			act.By.UserID = stored.ID
+		}
+		return t.done(act, stored.ID, stored.OrgID)
+	})
+}
+
+// InsertFirstAdmin stores u as an active superadmin of the default organisation
+// where there is no superadmin at all, not even a suspended one.
+func (s *Store) InsertFirstAdmin(ctx context.Context, u identity.User) (created bool, err error) {
+	u.Role, u.Status, u.OrgID = identity.Superadmin, identity.Active, identity.DefaultOrg
+	act := Act{Action: "user.create_first_admin", By: identity.Actor{System: true}}
+	err = s.write(ctx, func(t *tx) error {
+		created = false
+		if err := t.guard(); err != nil {
+			return err
+		}
+		if has, err := t.hasSuperadmin(); err != nil || has {
+			return err
+		}
+		stored, err := t.insertUser(u)
+		if err != nil {
+			return err
+		}
+		created = true
+		return t.done(act, stored.ID, stored.OrgID)
+	})
+	return created && err == nil, err
+}
+
+// CreateUser stores a person on behalf of an administrator of u.OrgID, who
+// cannot give a role above their own. An empty OrgID is the actor's own;
+// an organisation that a superadmin names for the first time is made.
+func (s *Store) CreateUser(ctx context.Context, act Act, u identity.User) error {
+	return s.write(ctx, func(t *tx) error {
+		u := u
+		org, err := t.homeOrg(act.By, u.OrgID)
+		if err != nil {
+			return err
+		}
+		u.OrgID = org
+		err = t.permit(act.By, func(actor identity.User) error {
+			if err := identity.MayAdminister(actor, u.OrgID, "organisation"); err != nil {
+				return err
+			}
+			return identity.MayGrant(actor, u.Role)
+		})
+		if err != nil {
+			return err
+		}
+		if err := t.ensureOrg(u.OrgID); err != nil {
+			return err
+		}
+		stored, err := t.insertUser(u)
+		if err != nil {
+			return err
+		}
+		return t.done(act, stored.ID, stored.OrgID)
+	})
+}
+
+func (t *tx) insertUser(u identity.User) (identity.User, error) {
+	if u.ID == "" {
+		u.ID = newID()
+	}
+	if u.EmailKey == "" {
+		u.EmailKey = identity.EmailKey(u.Email)
+	}
+	if u.CreatedAt.IsZero() {
+		u.CreatedAt = t.now
+	}
+	if u.Status == "" {
+		u.Status = identity.Active
+	}
+	_, err := t.exec(`INSERT INTO users (id, email, email_key, display_name, password_hash, role, org_id, status,
+		default_password, created_at, last_login_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		u.ID, u.Email, u.EmailKey, u.DisplayName, string(u.PasswordHash), string(u.Role), u.OrgID, string(u.Status),
+		oneIf(u.DefaultPassword), formatTime(u.CreatedAt), formatOptional(u.LastLoginAt))
+	if violates(err, "users.email_key") {
+		return u, errEmailTaken
+	}
+	return u, err
+}

@@ -1,0 +1,71 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// auditWindow is how long expired and ended things stay, so that what happened
+// can still be looked into.
+const auditWindow = 24 * time.Hour
+
+// defaultPurge keeps a purge from holding the writer for more than about 10 ms.
+const defaultPurge = 200
+
+// Purge removes refresh tokens that are of no use any more, at most batch of
+// them (0: 200), then the families that became empty, and returns how many
+// tokens went. The caller repeats it while it is a full batch.
+//
+// A token goes a day after it expired or its family ended, but never before the
+// access token beside it expired, which might have to be listed as revoked. A
+// spent one stays as long as an unspent one would: until then its reuse ends
+// the family. Audit rows stay.
+func (s *Store) Purge(ctx context.Context, batch int) (n int, err error) {
+	if batch <= 0 {
+		batch = defaultPurge
+	}
+	err = s.write(ctx, func(t *tx) error {
+		expired, err := t.purgeTokens(`SELECT t.id FROM refresh_tokens t
+			WHERE t.expires_at < $1 AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
+			ORDER BY t.expires_at LIMIT $3`, batch)
+		if err != nil {
+			return err
+		}
+		n = expired
+		if n >= batch {
+			return nil
+		}
+		ended, err := t.purgeTokens(`SELECT t.id FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
+			WHERE f.ended_at < $1 AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
+			LIMIT $3`, batch-n)
+		n += ended
+		return err
+	})
+	return n, err
+}
+
+// purgeTokens deletes the tokens that the query selects, and then the families
+// that have none left.
+func (t *tx) purgeTokens(which string, limit int) (int, error) {
+	families, err := collect(t, func(r scanner) (id string, err error) {
+		err = r.Scan(&id)
+		return id, err
+	}, "DELETE FROM refresh_tokens WHERE id IN ("+which+") RETURNING family_id",
+		formatTime(t.now.Add(-auditWindow)), t.stamp(), limit)
+	if err != nil {
+		return 0, err
+	}
+	seen := make(map[string]bool, len(families))
+	for _, id := range families {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		_, err := t.exec(`DELETE FROM refresh_families WHERE id = $1
+			AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = refresh_families.id)`, id)
+		if err != nil {
+			return 0, err
+		}
+	}
+	return len(families), nil
+}

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// Registration returns the registration switch as an administrator set it; set
+// is false when nobody has.
+func (s *Store) Registration(ctx context.Context) (enabled, set bool, err error) {
+	value, set, err := s.setting(ctx, settingRegistration)
+	return set && value == "true", set, err
+}
+
+// SetRegistration sets the switch. Only a superadmin may.
+func (s *Store) SetRegistration(ctx context.Context, act Act, enabled bool) error {
+	return s.write(ctx, func(t *tx) error {
+		err := t.permit(act.By, func(actor identity.User) error {
+			if !identity.CanSignIn(actor) || !actor.Role.AtLeast(identity.Superadmin) {
+				return identity.ErrForbidden
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		_, err = t.exec("INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+			settingRegistration, strconv.FormatBool(enabled))
+		if err != nil {
+			return err
+		}
+		return t.done(act, settingRegistration, "")
+	})
+}
+
+// AdoptedKey returns what was decided about the adopted installation's key.
+func (s *Store) AdoptedKey(ctx context.Context) (AdoptedKey, error) {
+	value, set, err := s.setting(ctx, settingAdoptedKey)
+	switch {
+	case err != nil || !set:
+		return AdoptedKey{}, err
+	case value == adoptedKeyPending:
+		return AdoptedKey{Pending: true}, nil
+	default:
+		return AdoptedKey{Thumbprint: value}, nil
+	}
+}
+
+var errKeyDecided = errors.New("which key the adopted installation was signing with is decided already")
+
+// SetAdoptedKey decides, once and for all, which key keeps the original's kid;
+// an empty thumbprint: none. Deciding the same again is no error.
+func (s *Store) SetAdoptedKey(ctx context.Context, thumbprint string) error {
+	return s.write(ctx, func(t *tx) error {
+		n, err := t.exec("UPDATE settings SET value = $1 WHERE key = $2 AND value IN ($3, $1)",
+			thumbprint, settingAdoptedKey, adoptedKeyPending)
+		if err == nil && n != 1 {
+			err = errKeyDecided
+		}
+		return err
+	})
+}
+
+func (s *Store) setting(ctx context.Context, key string) (value string, set bool, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		set, err = t.get([]any{&value}, "SELECT value FROM settings WHERE key = $1", key)
+		return err
+	})
+	return value, set, err
+}

@@ -1,0 +1,43 @@
+package store
+
+import (
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// timeLayout has a fixed width and one zone, so that times sort as text.
+const timeLayout = "2006-01-02T15:04:05.000000Z"
+
+func formatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
+
+// formatOptional stores the zero time as NULL.
+func formatOptional(t time.Time) sql.NullString {
+	return sql.NullString{String: formatTime(t), Valid: !t.IsZero()}
+}
+
+func parseTime(s string) (time.Time, error) {
+	t, err := time.Parse(timeLayout, s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("stored time is malformed: %w", err)
+	}
+	return t, nil
+}
+
+// timeColumn scans a stored time; NULL becomes the zero time.
+type timeColumn struct{ to *time.Time }
+
+// Scan implements sql.Scanner.
+func (c timeColumn) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*c.to = time.Time{}
+		return nil
+	case string:
+		t, err := parseTime(v)
+		*c.to = t
+		return err
+	default:
+		return fmt.Errorf("stored time has type %T", src)
+	}
+}

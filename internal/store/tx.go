@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// runner runs statements: a transaction, a pool, or a connection with prepared
+// statements.
+type runner interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// tx is what one act sees of the database. It does not outlive the call that
+// made it, which is why it may hold that call's context.
+type tx struct {
+	ctx      context.Context
+	run      runner
+	now      time.Time
+	postgres bool
+
+	// failed is the first error of a statement. PostgreSQL refuses all that
+	// comes after it; SQLite might have rolled back by itself, and what came
+	// after would be committed alone. So nothing comes after.
+	failed error
+}
+
+func (s *Store) newTx(ctx context.Context, run runner) *tx {
+	return &tx{
+		ctx: ctx, run: run, postgres: s.target.engine == enginePostgres,
+		now: s.now().UTC().Truncate(time.Microsecond),
+	}
+}
+
+// kept is an error of an act whose changes are committed all the same.
+type kept struct{ error }
+
+// Unwrap returns the error that the caller gets.
+func (k kept) Unwrap() error { return k.error }
+
+// outcome says what to tell the caller of an act that returned err, and whether
+// its changes stay. A failure that the act forgot to return still counts.
+func (t *tx) outcome(err error) (answer error, commit bool) {
+	var keep kept
+	switch {
+	case t.failed != nil && err == nil:
+		return t.failed, false
+	case t.failed == nil && errors.As(err, &keep):
+		return keep.error, true
+	default:
+		return err, err == nil
+	}
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	if err := t.ready(args); err != nil {
+		return 0, err
+	}
+	res, err := t.run.ExecContext(t.ctx, query, args...)
+	if err != nil {
+		return 0, t.fail(err)
+	}
+	n, err := res.RowsAffected()
+	return n, t.fail(err)
+}
+
+// scanner is one row.
+type scanner interface{ Scan(dest ...any) error }
+
+// each runs a query and calls row for each row of the answer.
+func (t *tx) each(row func(scanner) error, query string, args ...any) (err error) {
+	if err := t.ready(args); err != nil {
+		return err
+	}
+	rows, err := t.run.QueryContext(t.ctx, query, args...)
+	if err != nil {
+		return t.fail(err)
+	}
+	defer func() {
+		if e := rows.Close(); err == nil {
+			err = t.fail(e)
+		}
+	}()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return t.fail(err)
+		}
+	}
+	return t.fail(rows.Err())
+}
+
+// get runs a query and scans its first row, if there is one.
+func (t *tx) get(dest []any, query string, args ...any) (found bool, err error) {
+	err = t.each(func(r scanner) error {
+		if found {
+			return nil
+		}
+		found = true
+		return r.Scan(dest...)
+	}, query, args...)
+	return found && err == nil, err
+}
+
+// collect runs a query and returns its rows, never nil.
+func collect[T any](t *tx, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	all := []T{}
+	err := t.each(func(r scanner) error {
+		v, err := scan(r)
+		all = append(all, v)
+		return err
+	}, query, args...)
+	return all, err
+}
+
+// ready refuses what must not reach a driver: anything after a failure, and
+// text that the engines would treat differently.
+func (t *tx) ready(args []any) error {
+	if t.failed != nil {
+		return t.failed
+	}
+	for _, arg := range args {
+		if text, ok := arg.(string); ok && (!utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0) {
+			return t.fail(errUnstorable)
+		}
+	}
+	return nil
+}
+
+func (t *tx) fail(err error) error {
+	if err != nil && t.failed == nil {
+		t.failed = err
+	}
+	return err
+}
+
+// stamp is the time of the act as stored.
+func (t *tx) stamp() string { return formatTime(t.now) }
+
+// forUpdate is appended to a SELECT whose row the act is going to change, of
+// the table with that alias. SQLite has one writer and needs none.
+func (t *tx) forUpdate(alias string) string {
+	if !t.postgres {
+		return ""
+	}
+	return " FOR UPDATE OF " + alias
+}
+
+// forShare is appended to a SELECT whose row must not change before the commit.
+func (t *tx) forShare(alias string) string {
+	if !t.postgres {
+		return ""
+	}
+	return " FOR SHARE OF " + alias
+}
+
+// newID returns a fresh id for a row. Version 7 sorts by time, which keeps
+// insertions at the end of the index.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// prepared runs statements that are prepared once. Their number is bounded by
+// the number of queries in this package.
+type prepared struct {
+	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
+	stmts   sync.Map // query -> *sql.Stmt
+}
+
+func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := p.stmts.Load(query); ok {
+		return s.(*sql.Stmt), nil
+	}
+	fresh, err := p.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if s, lost := p.stmts.LoadOrStore(query, fresh); lost {
+		_ = fresh.Close() // another goroutine was faster; ours was never used
+		return s.(*sql.Stmt), nil
+	}
+	return fresh, nil
+}
+
+// ExecContext implements runner.
+func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s, err := p.stmt(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+// QueryContext implements runner.
+func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	s, err := p.stmt(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
+}
+
+// echoing logs the text of each statement. Parameters may be secrets.
+type echoing struct {
+	runner
+	log *slog.Logger
+}
+
+func (s *Store) withEcho(r runner) runner {
+	if !s.echo {
+		return r
+	}
+	return echoing{runner: r, log: s.log}
+}
+
+// ExecContext implements runner.
+func (e echoing) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	e.log.InfoContext(ctx, "sql", "statement", oneLine(query))
+	return e.runner.ExecContext(ctx, query, args...)
+}
+
+// QueryContext implements runner.
+func (e echoing) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	e.log.InfoContext(ctx, "sql", "statement", oneLine(query))
+	return e.runner.QueryContext(ctx, query, args...)
+}
+
+func oneLine(query string) string { return strings.Join(strings.Fields(query), " ") }

@@ -1,0 +1,246 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+const (
+	// queueLength bounds the acts that wait for the writer. At the rate of a
+	// slow disk, 500 commits of one act a second, the last one waits 2 s.
+	queueLength = 1024
+	// maxBatch bounds the acts of one commit, and so what the first one waits
+	// for the others: about 20 ms.
+	maxBatch = 256
+)
+
+var errQueueFull = errors.New("the queue of the database writer is full")
+
+// errClosed is what acts get once Close has begun.
+var errClosed = errors.New("the store is closed")
+
+// writer is the one writer of a SQLite database. It commits waiting acts
+// together, so that they share one sync of the disk, each in a savepoint of its
+// own, so that one that fails takes no other with it. Nobody is answered before
+// the commit has returned. A batch is whatever came while the one before was
+// committed; nothing waits for company.
+//
+// The statements run on the writer's own context: interrupting one may roll the
+// whole transaction back.
+type writer struct {
+	store *Store
+	db    *sql.DB
+	queue chan *job
+	idle  chan struct{} // closed when the goroutine has ended
+
+	gate   sync.RWMutex // held to read while sending, to write while closing
+	closed bool
+
+	// The rest belongs to the goroutine.
+	conn *sql.Conn // nil: to be opened
+	run  runner    // prepared statements on conn
+}
+
+// The states of a job. Whoever moves it out of waiting owns it.
+const (
+	waiting int32 = iota
+	running
+	abandoned
+)
+
+type job struct {
+	act   func(*tx) error
+	state atomic.Int32
+	done  chan error // has room for the one answer
+}
+
+func newWriter(s *Store, db *sql.DB) *writer {
+	w := &writer{store: s, db: db, queue: make(chan *job, queueLength), idle: make(chan struct{})}
+	go w.loop()
+	return w
+}
+
+// do has the act run and committed. When ctx ends before the act was begun, it
+// never is; once begun, its outcome is waited for.
+func (w *writer) do(ctx context.Context, act func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j := &job{act: act, done: make(chan error, 1)}
+	if err := w.enqueue(j); err != nil {
+		return err
+	}
+	select {
+	case err := <-j.done:
+		return err
+	case <-ctx.Done():
+		if j.state.CompareAndSwap(waiting, abandoned) {
+			return ctx.Err()
+		}
+		return <-j.done
+	}
+}
+
+func (w *writer) enqueue(j *job) error {
+	w.gate.RLock()
+	defer w.gate.RUnlock()
+	if w.closed {
+		return unavailable(errClosed)
+	}
+	select {
+	case w.queue <- j:
+		return nil
+	default:
+		w.store.count.refused.Add(1)
+		return unavailable(errQueueFull)
+	}
+}
+
+// close answers what waits, then ends the goroutine and its connection.
+func (w *writer) close() error {
+	w.gate.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.queue)
+	}
+	w.gate.Unlock()
+	<-w.idle
+	return w.db.Close()
+}
+
+func (w *writer) loop() {
+	defer close(w.idle)
+	for first := range w.queue {
+		w.batch(first)
+	}
+	if w.conn != nil {
+		_ = w.conn.Close() // the pool that owns it is closed next and reports
+	}
+}
+
+// batch runs first and whatever waits behind it in one transaction.
+func (w *writer) batch(first *job) {
+	ctx := context.Background()
+	if err := w.begin(ctx); err != nil {
+		w.abort(w.waiting(first), err)
+		return
+	}
+	jobs, answers := make([]*job, 0, maxBatch), make([]error, 0, maxBatch)
+	for j := first; j != nil; j = w.next(len(jobs)) {
+		if !j.state.CompareAndSwap(waiting, running) {
+			continue
+		}
+		answer, err := w.perform(ctx, j.act)
+		jobs, answers = append(jobs, j), append(answers, answer)
+		if err != nil {
+			w.abort(jobs, err)
+			return
+		}
+	}
+	if _, err := w.run.ExecContext(ctx, "COMMIT"); err != nil {
+		w.abort(jobs, err)
+		return
+	}
+	w.store.count.committed(uint64(len(jobs)))
+	for i, j := range jobs {
+		j.done <- answers[i]
+	}
+}
+
+// next returns the next job that waits already, nil when there is none or the
+// batch is full.
+func (w *writer) next(have int) *job {
+	if have >= maxBatch {
+		return nil
+	}
+	if have > 0 && len(w.queue) == 0 {
+		runtime.Gosched() // those answered last may be about to come back
+	}
+	select {
+	case j := <-w.queue: // nil when closed
+		return j
+	default:
+		return nil
+	}
+}
+
+// waiting claims first and all that waits at this moment.
+func (w *writer) waiting(first *job) []*job {
+	var claimed []*job
+	for j := first; j != nil; j = w.next(len(claimed)) {
+		if j.state.CompareAndSwap(waiting, running) {
+			claimed = append(claimed, j)
+		}
+	}
+	return claimed
+}
+
+// begin opens the transaction, and the connection where there is none.
+func (w *writer) begin(ctx context.Context) error {
+	if w.conn == nil {
+		conn, err := w.db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		w.conn, w.run = conn, w.store.withEcho(&prepared{prepare: conn.PrepareContext})
+	}
+	_, err := w.run.ExecContext(ctx, "BEGIN IMMEDIATE")
+	return err
+}
+
+// perform runs one act in a savepoint. answer is for the one who asked for it;
+// err means that the whole transaction is lost.
+func (w *writer) perform(ctx context.Context, act func(*tx) error) (answer, err error) {
+	if _, err := w.run.ExecContext(ctx, "SAVEPOINT act"); err != nil {
+		return nil, err
+	}
+	t := w.store.newTx(ctx, w.run)
+	answer, commit := t.outcome(w.protect(t, act))
+	if conditionOf(t.failed).fatal() {
+		return nil, t.failed // SQLite may have rolled back everything by itself
+	}
+	if !commit {
+		if _, err := w.run.ExecContext(ctx, "ROLLBACK TO act"); err != nil {
+			return nil, err
+		}
+	}
+	_, err = w.run.ExecContext(ctx, "RELEASE act")
+	return answer, err
+}
+
+// protect runs the act and makes an error of its panic.
+func (w *writer) protect(t *tx, act func(*tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.store.log.Error("an act panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fault.New(fault.Internal, "", fmt.Sprintf("an act panicked: %v", p))
+		}
+	}()
+	return act(t)
+}
+
+// abort gives the connection up, since nobody knows what it is in the middle
+// of, and tells everybody that nothing was done.
+func (w *writer) abort(jobs []*job, cause error) {
+	if w.conn != nil {
+		_, _ = w.conn.ExecContext(context.Background(), "ROLLBACK") // there may be nothing to roll back
+		_ = w.conn.Raw(func(any) error { return driver.ErrBadConn })
+		_ = w.conn.Close()
+		w.conn, w.run = nil, nil
+	}
+	w.store.count.failed.Add(uint64(len(jobs)))
+	w.store.log.Warn("a batch of writes was rolled back", "acts", len(jobs), "error", cause)
+	w.store.note(cause)
+	for _, j := range jobs {
+		j.done <- unavailable(cause)
+	}
+}
