@@ -162,17 +162,17 @@ func (c catalogue) findObstacles(ctx context.Context, sh *shape) error {
 }
 
 // refusal returns why the database cannot be opened at all by a program whose
-// newest migration is target, nil where it can.
-func (sh shape) refusal(target int64) error {
+// newest migration is newest, nil where it can.
+func (sh shape) refusal(newest int64) error {
 	switch {
 	case sh.state == stateForeign:
 		return fault.New(fault.Conflict, "foreign_database", fmt.Sprintf(
 			"the database holds tables that are neither this server's nor the Python server's (%s); "+
 				"set database.url to another database", strings.Join(append(sh.legacy, sh.others...), ", ")))
-	case sh.version > target:
+	case sh.version > newest:
 		return fault.New(fault.Conflict, "newer_database", fmt.Sprintf(
 			"the database was written by a newer version of this program (schema %d, this program knows %d); "+
-				"start that version, or restore a backup made by this one", sh.version, target))
+				"start that version, or restore a backup made by this one", sh.version, newest))
 	default:
 		return nil
 	}
