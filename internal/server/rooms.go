@@ -78,7 +78,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		Audit:     events,
 		Login:     login.New(login.Config{Store: st, Passwords: passwords, Audit: events}),
 		Directory: directory.New(directory.Config{
-			Store: st, Passwords: passwords, Audit: events,
+			Store: st, Passwords: passwords, Audit: events, Log: log,
 			RegistrationDefault: cfg.Auth.RegistrationEnabled,
 			RegistrationOff:     !cfg.Auth.RegistrationEnabled && cfg.Explicit("auth.registration_enabled"),
 		}),
@@ -93,10 +93,11 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	}
 }
 
-// Close ends the hashing threads and the database, in that order: nothing may
-// still want to write when the writer goes.
+// Close ends the hashing threads, writes out the audit and closes the
+// database, in that order: nothing may still want to write when the writer goes.
 func (r *Rooms) Close() error {
 	r.Passwords.Close()
+	r.Audit.Flush()
 	if err := r.Store.Close(); err != nil {
 		return fmt.Errorf("close the database: %w", err)
 	}

@@ -1,0 +1,83 @@
+package server
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// roomCollector reads the rooms' own counts when /metrics is asked, so that no
+// room below knows of Prometheus.
+type roomCollector struct {
+	rooms *Rooms
+}
+
+var (
+	logins          = desc("logins_total", "Logins, by outcome.", "outcome")
+	hashingWaiting  = desc("password_hashing_waiting", "Callers in the queue for a password hash.")
+	hashingRunning  = desc("password_hashing_running", "Password hashes being computed.")
+	hashingDone     = desc("password_hashing_total", "Password hashes computed.")
+	hashingRefused  = desc("password_hashing_refused_total", "Callers turned away because the queue was full.")
+	hashingSeconds  = desc("password_hashing_seconds_total", "Time spent hashing passwords, over all workers.")
+	refreshes       = desc("refreshes_total", "Refresh tokens rotated.")
+	reuses          = desc("refresh_reuse_total", "Spent refresh tokens that came back and ended their family.")
+	refreshRefused  = desc("refresh_refused_total", "Refresh tokens refused for other reasons.")
+	signatures      = desc("signatures_total", "Access tokens signed.")
+	signaturesBad   = desc("signatures_failed_total", "Access tokens that could not be signed.")
+	signingSeconds  = desc("signing_seconds_total", "Time spent signing.")
+	dbTransactions  = desc("database_transactions_total", "Writing transactions.")
+	dbBatches       = desc("database_commits_total", "Commits; each may carry several transactions.")
+	dbQueue         = desc("database_write_queue", "Transactions waiting for the writer.")
+	dbRefused       = desc("database_refused_total", "Transactions turned away because the queue was full.")
+	dbReadSeconds   = desc("database_read_seconds_total", "Time spent reading.")
+	dbWriteSeconds  = desc("database_write_seconds_total", "Time spent in writing transactions.")
+	allDescriptions = []*prometheus.Desc{
+		logins, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, reuses, refreshRefused,
+		signatures, signaturesBad, signingSeconds, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
+	}
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("pico_auth_"+name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (*roomCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range allDescriptions {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *roomCollector) Collect(ch chan<- prometheus.Metric) {
+	count := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	gauge := func(d *prometheus.Desc, v int) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v))
+	}
+	l := c.rooms.Login.Stats()
+	for outcome, n := range map[string]uint64{
+		"success": l.Succeeded, "unknown_user": l.UnknownUser, "wrong_password": l.WrongPassword,
+		"suspended": l.Suspended, "throttled": l.Throttled, "error": l.Failed,
+	} {
+		count(logins, float64(n), outcome)
+	}
+	p := c.rooms.Passwords.Stats()
+	gauge(hashingWaiting, p.Waiting)
+	gauge(hashingRunning, p.Running)
+	count(hashingDone, float64(p.Done))
+	count(hashingRefused, float64(p.Refused))
+	count(hashingSeconds, p.Seconds)
+	t := c.rooms.Tokens.Stats()
+	count(refreshes, float64(t.Rotated))
+	count(reuses, float64(t.Reused))
+	count(refreshRefused, float64(t.Refused))
+	k := c.rooms.Keys.Stats()
+	count(signatures, float64(k.Signed))
+	count(signaturesBad, float64(k.Failed))
+	count(signingSeconds, k.Seconds)
+	s := c.rooms.Store.Stats()
+	count(dbTransactions, float64(s.Transactions))
+	count(dbBatches, float64(s.Batches))
+	gauge(dbQueue, s.Queue)
+	count(dbRefused, float64(s.Refused))
+	count(dbReadSeconds, s.ReadSeconds)
+	count(dbWriteSeconds, s.WriteSeconds)
+}

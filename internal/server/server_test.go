@@ -1,0 +1,381 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/server"
+)
+
+// running is a server of a test, on a free port, with its own folder.
+type running struct {
+	t    *testing.T
+	base string
+	out  *bytes.Buffer
+	log  *lockedBuffer
+	stop func() error
+}
+
+// lockedBuffer is a buffer that the server's log and the test may share.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func testConfig(dir string) config.Config {
+	cfg := config.Default()
+	cfg.Auth.DataDir = filepath.Join(dir, "keys")
+	cfg.Auth.BcryptCost = 10
+	cfg.Auth.Issuer = "http://localhost:8100"
+	cfg.Database.URL = config.Secret("sqlite:///" + filepath.Join(dir, "auth.db"))
+	cfg.Server.Port = 0
+	return cfg
+}
+
+func start(t *testing.T, dir string, change func(*config.Config)) *running {
+	t.Helper()
+	cfg := testConfig(dir)
+	if change != nil {
+		change(&cfg)
+	}
+	out, log := &bytes.Buffer{}, &lockedBuffer{}
+	s, err := server.New(t.Context(), server.Config{
+		Config: cfg, Version: "test", Out: out,
+		Log: slog.New(slog.NewJSONHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	var once sync.Once
+	var result error
+	stop := func() error {
+		once.Do(func() { cancel(); result = <-ended })
+		return result
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("the server did not stop cleanly: %v", err)
+		}
+	})
+	return &running{t: t, base: "http://" + s.Addr().String(), out: out, log: log, stop: stop}
+}
+
+// call sends body as JSON and returns the status and the answer's members.
+func (s *running) call(method, path, bearer string, body any) (int, map[string]any) {
+	s.t.Helper()
+	var reader io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		reader = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.base+path, reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		s.t.Fatalf("%s %s: %d, not JSON: %v", method, path, resp.StatusCode, err)
+	}
+	return resp.StatusCode, answer
+}
+
+// must is call for what has to succeed.
+func (s *running) must(method, path, bearer string, body any) map[string]any {
+	s.t.Helper()
+	status, answer := s.call(method, path, bearer, body)
+	if status != http.StatusOK {
+		s.t.Fatalf("%s %s: %d %v", method, path, status, answer)
+	}
+	return answer
+}
+
+func (s *running) login(email, password string) (access, refresh string) {
+	s.t.Helper()
+	a := s.must("POST", "/api/v1/auth/login", "", map[string]any{"email": email, "password": password})
+	return a["access_token"].(string), a["refresh_token"].(string)
+}
+
+func (s *running) claims(token string) map[string]any {
+	s.t.Helper()
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		s.t.Fatal(err)
+	}
+	return claims
+}
+
+func get(t *testing.T, url string, header http.Header) (int, string, http.Header) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if header != nil {
+		req.Header = header
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body), resp.Header
+}
+
+func TestAPersonRegistersJoinsAGroupAndSeesItInTheNextToken(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	alice := s.must("POST", "/api/v1/auth/register", "", map[string]any{
+		"email": "alice@example.com", "password": "secret123", "display_name": "Alice"})
+	if alice["role"] != "viewer" || alice["status"] != "active" {
+		t.Fatalf("registered as %v", alice)
+	}
+	access, refresh := s.login("alice@example.com", "secret123")
+	if me := s.must("GET", "/api/v1/auth/me", access, nil); me["display_name"] != "Alice" {
+		t.Fatalf("me is %v", me)
+	}
+	admin, _ := s.login("admin@pico.local", "admin")
+	group := s.must("POST", "/api/v1/groups", admin, map[string]any{"name": "readers"})
+	s.must("POST", "/api/v1/groups/"+group["id"].(string)+"/members", admin, map[string]any{"user_id": alice["id"]})
+
+	next := s.must("POST", "/api/v1/auth/refresh", "", map[string]any{"refresh_token": refresh})
+	token := next["access_token"].(string)
+	if groups := s.claims(token)["groups"].([]any); len(groups) != 1 || groups[0] != group["id"] {
+		t.Errorf("the next token has groups %v, want [%v]", groups, group["id"])
+	}
+	verifyWithGoJOSE(t, s.base, token)
+}
+
+// verifyWithGoJOSE checks the token as a stranger would: with another library
+// and the published key set.
+func verifyWithGoJOSE(t *testing.T, base, token string) {
+	t.Helper()
+	_, body, _ := get(t, base+"/api/v1/auth/jwks", nil)
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(body), &set); err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims jwt.Claims
+	if err := parsed.Claims(set, &claims); err != nil {
+		t.Fatal(err)
+	}
+	expected := jwt.Expected{Issuer: "http://localhost:8100", AnyAudience: jwt.Audience{"pico-bot"}, Time: time.Now()}
+	if err := claims.Validate(expected); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneRefreshTokenHasOneWinner(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	_, refresh := s.login("admin@pico.local", "admin")
+	statuses := make(chan int, 8)
+	for range cap(statuses) {
+		go func() {
+			resp, err := http.Post(s.base+"/api/v1/auth/refresh", "application/json", strings.NewReader(fmt.Sprintf("%q", refresh)))
+			if err != nil {
+				statuses <- 0
+				return
+			}
+			resp.Body.Close()
+			statuses <- resp.StatusCode
+		}()
+	}
+	count := map[int]int{}
+	for range cap(statuses) {
+		count[<-statuses]++
+	}
+	if count[http.StatusOK] != 1 || count[http.StatusUnauthorized] != 7 {
+		t.Errorf("statuses %v, want one 200 and seven 401", count)
+	}
+}
+
+func TestRestartKeepsKeysPeopleAndSessions(t *testing.T) {
+	dir := t.TempDir()
+	first := start(t, dir, nil)
+	access, refresh := first.login("admin@pico.local", "admin")
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	second := start(t, dir, nil)
+	second.must("GET", "/api/v1/auth/me", access, nil)
+	second.must("POST", "/api/v1/auth/refresh", "", map[string]any{"refresh_token": refresh})
+}
+
+func TestPostQuantumTokensAreAccepted(t *testing.T) {
+	for _, alg := range []string{"ML-DSA-65", "ML-DSA-87"} {
+		t.Run(alg, func(t *testing.T) {
+			s := start(t, t.TempDir(), func(c *config.Config) { c.Auth.Algorithm = alg })
+			access, _ := s.login("admin@pico.local", "admin")
+			s.must("GET", "/api/v1/auth/me", access, nil)
+			_, body, _ := get(t, s.base+"/api/v1/auth/jwks", nil)
+			if !strings.Contains(body, `"AKP"`) || !strings.Contains(body, alg) {
+				t.Errorf("key set %s", body)
+			}
+		})
+	}
+}
+
+func TestTheLogHasOneRecordARequestAndNoSecret(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	access, refresh := s.login("admin@pico.local", "admin")
+	s.call("POST", "/api/v1/auth/login", "", map[string]any{"email": "nobody@example.com", "password": "a-very-secret-word"})
+	s.call("GET", "/api/v1/auth/me?token="+access, access, nil)
+	s.must("POST", "/api/v1/auth/refresh", "", refresh)
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	log := s.log.String()
+	for _, secret := range []string{access, refresh, "a-very-secret-word"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log holds a secret: %.12s...", secret)
+		}
+	}
+	if n := strings.Count(log, `"msg":"request"`); n != 4 {
+		t.Errorf("%d request records, want 4:\n%s", n, log)
+	}
+}
+
+func TestMetricsCountRoutesAndLogins(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	s.login("admin@pico.local", "admin")
+	s.call("POST", "/api/v1/auth/login", "", map[string]any{"email": "admin@pico.local", "password": "wrong-password"})
+	status, body, _ := get(t, s.base+"/metrics", nil)
+	if status != http.StatusOK {
+		t.Fatalf("status %d", status)
+	}
+	for _, want := range []string{
+		`pico_auth_http_requests_total{route="POST /api/v1/auth/login",status="200"} 1`,
+		`pico_auth_http_requests_total{route="POST /api/v1/auth/login",status="401"} 1`,
+		`pico_auth_logins_total{outcome="success"} 1`,
+		`pico_auth_signatures_total 1`,
+		`pico_auth_http_request_duration_seconds_bucket{route="POST /api/v1/auth/login"`,
+		`pico_auth_password_hashing_waiting 0`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	forwarded := http.Header{"X-Forwarded-For": {"203.0.113.9"}}
+	if status, _, _ := get(t, s.base+"/metrics", forwarded); status != http.StatusNotFound {
+		t.Errorf("/metrics through a proxy answers %d, want 404", status)
+	}
+}
+
+func TestMetricsOnTheirOwnListener(t *testing.T) {
+	s := start(t, t.TempDir(), func(c *config.Config) { c.Server.MetricsListen = "127.0.0.1:0" })
+	if status, _, _ := get(t, s.base+"/metrics", nil); status != http.StatusNotFound {
+		t.Errorf("/metrics on the API's listener answers %d, want 404", status)
+	}
+	_, after, _ := strings.Cut(s.out.String(), "metrics       ")
+	url, _, _ := strings.Cut(after, "\n")
+	if status, body, _ := get(t, url, nil); status != http.StatusOK || !strings.Contains(body, "pico_auth_build_info") {
+		t.Errorf("%s answers %d", url, status)
+	}
+}
+
+func TestTheStartSaysWhereEverythingIs(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir, nil)
+	for _, want := range []string{"/docs", filepath.Join(dir, "keys"), filepath.Join(dir, "auth.db"), "default password", s.base[len("http://127.0.0.1"):]} {
+		if !strings.Contains(s.out.String(), want) {
+			t.Errorf("the start does not mention %q:\n%s", want, s.out)
+		}
+	}
+}
+
+func TestADefaultPasswordIsNotOfferedToANetwork(t *testing.T) {
+	dir := t.TempDir()
+	newServer := func(host, password string) error {
+		cfg := testConfig(dir)
+		cfg.Server.Host = host
+		cfg.Auth.AdminPassword = config.Secret(password)
+		s, err := server.New(t.Context(), server.Config{Config: cfg})
+		if err == nil {
+			err = s.Close()
+		}
+		return err
+	}
+	for _, host := range []string{"0.0.0.0", "::", ""} {
+		if err := newServer(host, "admin"); err == nil || !strings.Contains(err.Error(), "auth.admin_password") {
+			t.Errorf("on %q: %v, want a refusal that names auth.admin_password", host, err)
+		}
+	}
+	if err := newServer("127.0.0.1", "admin"); err != nil {
+		t.Errorf("on loopback: %v", err)
+	}
+	if err := newServer("0.0.0.0", "admin"); err == nil {
+		t.Error("an administrator who kept the default password was offered to the network")
+	}
+	if err := newServer("0.0.0.0", "a-good-passphrase"); err != nil {
+		t.Errorf("with auth.admin_password set: %v", err)
+	}
+	if err := newServer("0.0.0.0", "admin"); err != nil {
+		t.Errorf("once the password was changed: %v", err)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	for _, path := range []string{"/livez", "/readyz"} {
+		if status, _, _ := get(t, s.base+path, nil); status != http.StatusOK {
+			t.Errorf("%s answers %d", path, status)
+		}
+	}
+	if status, _ := s.call("POST", "/livez", "", nil); status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
+		t.Errorf("POST /livez answers %d", status)
+	}
+}
