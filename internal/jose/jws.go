@@ -77,24 +77,34 @@ func Verify(token string, key func(Header) (*PublicKey, error)) (payload []byte,
 	if err != nil {
 		return nil, Header{}, err
 	}
+	if h.Type != TypeJWT && h.Type != TypeAccessToken {
+		return nil, Header{}, fmt.Errorf("%w: typ is not %s", ErrMalformed, TypeJWT)
+	}
+	payload, err = parts.open(h, key)
+	return payload, h, err
+}
+
+// open checks the signature of a token whose header is h and decodes its
+// payload.
+func (c compact) open(h Header, key func(Header) (*PublicKey, error)) ([]byte, error) {
 	public, err := key(h)
 	if err != nil {
-		return nil, h, fmt.Errorf("find the token's key: %w", err)
+		return nil, fmt.Errorf("find the token's key: %w", err)
 	}
 	if public == nil {
-		return nil, h, fmt.Errorf("%w: no key of this id", ErrKey)
+		return nil, fmt.Errorf("%w: no key of this id", ErrKey)
 	}
 	if h.Algorithm != public.Algorithm() {
-		return nil, h, fmt.Errorf("%w: the key's is %s", ErrAlgorithm, public.Algorithm())
+		return nil, fmt.Errorf("%w: the key's is %s", ErrAlgorithm, public.Algorithm())
 	}
-	payload, err = decode(parts.payload)
+	if err := c.verify(public); err != nil {
+		return nil, err
+	}
+	payload, err := decode(c.payload)
 	if err != nil {
-		return nil, h, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
+		return nil, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
 	}
-	if err := parts.verify(public); err != nil {
-		return nil, h, err
-	}
-	return payload, h, nil
+	return payload, nil
 }
 
 // Inspect returns a token's decoded header and payload with nothing verified
@@ -163,9 +173,6 @@ func parseHeader(encoded string) (Header, error) {
 		return Header{}, fmt.Errorf("%w: crit names extensions, and none is understood", ErrMalformed)
 	}
 	typ, _ := members["typ"].(string)
-	if typ != TypeJWT && typ != TypeAccessToken {
-		return Header{}, fmt.Errorf("%w: typ is not %s", ErrMalformed, TypeJWT)
-	}
 	kid, isString := members["kid"].(string)
 	if _, found := members["kid"]; found && !isString {
 		return Header{}, fmt.Errorf("%w: kid is not a string", ErrMalformed)

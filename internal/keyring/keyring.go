@@ -103,16 +103,3 @@ func (r *Ring) Stats() Stats {
 		Seconds: time.Duration(r.nanoseconds.Load()).Seconds(), //nolint:gosec // 292 years
 	}
 }
-
-// Open loads the pair of cfg.Algorithm from cfg.Dir, and creates folder and
-// pair where there is none. The first Open after an adoption decides which key
-// keeps the original's id. Errors are sentences fit for a terminal.
-func Open(ctx context.Context, cfg Config) (*Ring, error) {
-	return nil, fmt.Errorf("keyring: not there yet")
-}
-
-// Load is Open for commands that only look: it creates, changes and decides
-// nothing, and a missing key is an error.
-func Load(ctx context.Context, cfg Config) (*Ring, error) {
-	return nil, fmt.Errorf("keyring: not there yet")
-}

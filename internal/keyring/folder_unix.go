@@ -1,0 +1,26 @@
+//go:build unix
+
+package keyring
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// noFollow makes opening a symbolic link fail, and opening a pipe return.
+const noFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+
+// permissionsMean says that a file's mode decides who may open it.
+const permissionsMean = true
+
+func readOnlyFilesystem(err error) bool { return errors.Is(err, syscall.EROFS) }
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(path) //nolint:gosec // the configured folder
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
