@@ -3,10 +3,13 @@ package jose
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
+	_ "crypto/sha512" // crypto.SHA384
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -379,8 +382,8 @@ func TestEveryDamageToAnExpandedKeyIsFound(t *testing.T) {
 // The promise of the table: PS256, ES384 and larger RSA keys are one entry.
 func TestOneEntryIsAnAlgorithm(t *testing.T) {
 	for _, row := range []algorithm{
-		rsaAlgorithm("PS256", pssSHA256()),
-		ecdsaAlgorithm("ES384", elliptic.P384(), sha384()),
+		rsaAlgorithm("PS256", &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}),
+		ecdsaAlgorithm("ES384", elliptic.P384(), crypto.SHA384),
 	} {
 		half, err := row.generate()
 		if err != nil {
@@ -436,7 +439,7 @@ func TestKeysOfAnotherKindAreNoKeys(t *testing.T) {
 			t.Errorf("%s: took a %T", row.name, wrongPublic)
 		}
 	}
-	if _, err := ecdsaAlgorithm(ES256, elliptic.P256(), sha384()).standardPrivate(p384); err == nil {
+	if _, err := ecdsaAlgorithm(ES256, elliptic.P256(), crypto.SHA384).standardPrivate(p384); err == nil {
 		t.Error("ES256 took a key on P-384")
 	}
 }

@@ -1,7 +1,6 @@
 package keyring
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
