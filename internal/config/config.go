@@ -43,6 +43,9 @@ type Database struct {
 	Echo bool   // log statements, never their parameters
 }
 
+// Redacted is the URL without what must not be shown.
+func (d Database) Redacted() string { return redactURL(string(d.URL)) }
+
 // AuthClient is the section auth_client. Load makes sure that it says the same
 // as Auth: the server guards itself with the tokens it issues.
 type AuthClient struct {

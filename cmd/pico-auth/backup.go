@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+type backupCmd struct {
+	File string `arg:"" help:"File to write; it must not exist."`
+}
+
+// Help is the end of `pico-auth backup --help`.
+func (backupCmd) Help() string {
+	return `The copy holds everything up to one moment and has mode 0600. The signing keys are not in it: keep a copy of auth.data_dir, too.
+
+Example:
+
+    pico-auth backup /backups/auth-$(date +%F).db`
+}
+
+// Run writes the copy. It needs no keys, so it opens none.
+func (c backupCmd) Run(sh *shell) error {
+	if c.File == "" {
+		return usage("FILE is empty")
+	}
+	cfg, _, err := sh.config()
+	if err != nil {
+		return err
+	}
+	if err := mustExist(cfg); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	db, err := store.Open(ctx, server.StoreConfig(cfg, sh.log()))
+	if err != nil {
+		return misconfigured(err)
+	}
+	if err := errors.Join(db.Backup(ctx, c.File), db.Close()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(sh.out, "wrote", printable(c.File))
+	return err
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/server"
+)
+
+type groupCmd struct {
+	List groupListCmd `cmd:"" help:"List groups."`
+}
+
+type groupListCmd struct {
+	Org  string `placeholder:"ID" help:"Only this organisation."`
+	JSON bool   `help:"Print JSON."`
+}
+
+// Help is the end of `pico-auth group list --help`.
+func (groupListCmd) Help() string {
+	return `Example:
+
+    pico-auth group list --json | jq -r '.groups[].name'`
+}
+
+// Run lists groups, oldest first.
+func (c groupListCmd) Run(sh *shell) error {
+	return sh.withExisting(func(ctx context.Context, rooms *server.Rooms) error {
+		groups, err := pages(directory.Filter{OrgID: c.Org},
+			func(f directory.Filter) (directory.Page[identity.Group], error) {
+				return rooms.Directory.Groups(ctx, operator(), f)
+			})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return sh.json(groupsJSON(groups))
+		}
+		rows := [][]string{{"ID", "NAME", "ORG", "DESCRIPTION"}}
+		for _, g := range groups {
+			rows = append(rows, []string{g.ID, g.Name, g.OrgID, g.Description})
+		}
+		return sh.table(rows)
+	})
+}
+
+func groupsJSON(groups []identity.Group) any {
+	all := make([]map[string]string, len(groups))
+	for i, g := range groups {
+		all[i] = map[string]string{"id": g.ID, "name": g.Name, "description": g.Description, "org_id": g.OrgID}
+	}
+	return map[string]any{"groups": all, "total": len(all)}
+}

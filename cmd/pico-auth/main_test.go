@@ -1,0 +1,130 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"pico-auth": main})
+}
+
+// TestScripts runs the program as a person does. Each script has a folder, a
+// home and a port of its own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			for name, value := range map[string]string{
+				"HOME": env.WorkDir, "USERPROFILE": env.WorkDir, "PORT": freePort(t), "AUTH_BCRYPT_COST": "10",
+			} {
+				env.Setenv(name, value)
+			}
+			env.Setenv("SERVER_PORT", env.Getenv("PORT"))
+			return writeCertificate(env.WorkDir)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "ready": ready, "http": request, "member": member, "terminate": terminate,
+		},
+	})
+}
+
+func freePort(t *testing.T) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// exits CODE PROGRAM ARGS... runs a program that must exit with that code and
+// without a stack trace.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if neg || got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	if stderr := ts.ReadFile("stderr"); strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, ".go:") {
+		ts.Fatalf("a stack trace is no sentence")
+	}
+}
+
+// ready [https] waits until the server of the script answers.
+func ready(ts *testscript.TestScript, _ bool, args []string) {
+	scheme := append(args, "http")[0]
+	for range 200 {
+		resp, err := client().Get(scheme + "://127.0.0.1:" + ts.Getenv("PORT") + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("the server does not come up")
+}
+
+// http METHOD PATH [BODY] prints status and body; $TOKEN is the bearer token.
+func request(ts *testscript.TestScript, _ bool, args []string) {
+	body := strings.Join(args[2:], " ")
+	req, err := http.NewRequest(args[0], "http://127.0.0.1:"+ts.Getenv("PORT")+args[1], strings.NewReader(body))
+	ts.Check(err)
+	req.Header.Set("Content-Type", "application/json")
+	if token := ts.Getenv("TOKEN"); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := client().Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%d\n%s", resp.StatusCode, answer)
+}
+
+// member NAME KEY sets the variable NAME from a member of the last answer, or
+// of the last JSON output.
+func member(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile("stdout")
+	var members map[string]any
+	ts.Check(json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &members))
+	ts.Setenv(args[0], fmt.Sprint(members[args[1]]))
+}
+
+// terminate sends SIGTERM to what runs in the background.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+func client() *http.Client {
+	return &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
+	}}
+}

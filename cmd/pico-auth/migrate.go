@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+type migrateCmd struct {
+	Check bool `help:"Change nothing; check the whole database and tell what would happen."`
+	JSON  bool `help:"Print JSON (with --check)."`
+}
+
+// Help is the end of `pico-auth migrate --help`.
+func (migrateCmd) Help() string {
+	return `The server does the same at its start. A database of the Python server is adopted in place, after a copy was written beside it.
+With --check the exit code is 1 when the start would be refused.
+
+Examples:
+
+    pico-auth migrate --check
+    DATABASE_URL=sqlite:////srv/auth/auth.db pico-auth migrate --check --json`
+}
+
+// Run migrates, or tells what that would do.
+func (c migrateCmd) Run(sh *shell) error {
+	if c.JSON && !c.Check {
+		return usage("--json goes with --check")
+	}
+	cfg, _, err := sh.config()
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	open := server.StoreConfig(cfg, sh.log())
+	if !c.Check {
+		return sh.migrate(ctx, open)
+	}
+	plan, err := store.Check(ctx, open)
+	if err != nil {
+		return misconfigured(err)
+	}
+	if c.JSON {
+		err = sh.json(asPlanJSON(plan))
+	} else {
+		err = sh.plan(plan)
+	}
+	if err == nil && !plan.OK() {
+		err = errors.New("the start would be refused")
+	}
+	return err
+}
+
+func (sh *shell) migrate(ctx context.Context, open store.Config) error {
+	db, err := store.Open(ctx, open)
+	if err != nil {
+		return misconfigured(err)
+	}
+	where := db.Path()
+	if where == "" {
+		where = db.Engine()
+	}
+	if backup, dropped, ok := db.Adopted(); ok {
+		fmt.Fprintf(sh.out, "adopted the original's database; %d dangling memberships were dropped\n", dropped)
+		if backup != "" {
+			fmt.Fprintf(sh.out, "the original is kept as %s\n", printable(backup))
+		}
+	}
+	fmt.Fprintf(sh.out, "the database is up to date: %s\n", printable(where))
+	return db.Close()
+}
+
+// planJSON is what `migrate --check --json` prints.
+type planJSON struct {
+	OK              bool     `json:"ok"`
+	Engine          string   `json:"engine"`
+	Path            string   `json:"path"`
+	State           string   `json:"state"`
+	Version         int64    `json:"version"`
+	Target          int64    `json:"target"`
+	Users           int      `json:"users"`
+	Groups          int      `json:"groups"`
+	Memberships     int      `json:"memberships"`
+	RefreshTokens   int      `json:"refresh_tokens"`
+	ServiceTokens   int      `json:"service_tokens"`
+	DanglingMembers int      `json:"dangling_members"`
+	DroppedTokens   int      `json:"dropped_tokens"`
+	Dropped         []string `json:"dropped"`
+	Warnings        []string `json:"warnings"`
+	Collisions      []string `json:"collisions"`
+	Problems        []string `json:"problems"`
+}
+
+func asPlanJSON(p store.Plan) planJSON {
+	list := func(s []string) []string { return append([]string{}, s...) }
+	return planJSON{
+		OK: p.OK(), Engine: p.Engine, Path: p.Path, State: p.State, Version: p.Version, Target: p.Target,
+		Users: p.Users, Groups: p.Groups, Memberships: p.Memberships,
+		RefreshTokens: p.RefreshTokens, ServiceTokens: p.ServiceTokens,
+		DanglingMembers: p.DanglingMembers, DroppedTokens: p.DroppedTokens,
+		Dropped: list(p.Dropped), Warnings: list(p.Warnings), Collisions: list(p.Collisions), Problems: list(p.Problems),
+	}
+}
+
+// plan prints what a migration would do.
+func (sh *shell) plan(p store.Plan) error {
+	what := map[string]string{
+		"empty":    "there is no database yet; the start creates it",
+		"current":  "the database is up to date",
+		"behind":   fmt.Sprintf("the tables would go from version %d to %d", p.Version, p.Target),
+		"original": "the database of the Python server would be adopted",
+		"newer":    "the database belongs to a newer version of this program",
+		"foreign":  "the database belongs to another program",
+	}[p.State]
+	rows := [][]string{{"database", p.Engine + " " + p.Path}, {"state", what}}
+	for _, count := range []struct {
+		name string
+		n    int
+	}{
+		{"people", p.Users},
+		{"groups", p.Groups},
+		{"memberships", p.Memberships},
+		{"refresh tokens", p.RefreshTokens},
+		{"service tokens", p.ServiceTokens},
+		{"dropped memberships", p.DanglingMembers},
+		{"dropped refresh tokens", p.DroppedTokens},
+	} {
+		rows = append(rows, []string{count.name, strconv.Itoa(count.n)})
+	}
+	for _, said := range []struct {
+		name  string
+		lines []string
+	}{{"dropped", p.Dropped}, {"warning", p.Warnings}, {"collision", p.Collisions}, {"problem", p.Problems}} {
+		for _, line := range said.lines {
+			rows = append(rows, []string{said.name, line})
+		}
+	}
+	return sh.table(rows)
+}

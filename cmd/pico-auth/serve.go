@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/pico-auth/pico-auth/internal/server"
+)
+
+type serveCmd struct{}
+
+// Help is the end of `pico-auth serve --help`.
+func (serveCmd) Help() string {
+	return `Everything has a default: without a file and without variables it listens on http://localhost:8100.
+The first SIGTERM or SIGINT lets requests in flight finish, the second stops at once.
+
+Example:
+
+    SERVER_PORT=8200 pico-auth serve --config /etc/pico-auth/application.yaml`
+}
+
+// Run serves until a signal comes.
+func (serveCmd) Run(sh *shell) error {
+	cfg, warnings, err := sh.config()
+	if err != nil {
+		return err
+	}
+	log := server.NewLogger(sh.err, isTerminal(sh.err))
+	defer log.Close()
+	for _, w := range warnings {
+		log.Warn("configuration: " + w)
+	}
+	server.TuneScheduler()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the next signal finds the system's own handling
+	s, err := server.New(ctx, server.Config{Config: cfg, Version: buildVersion(), Log: log.Logger, Out: sh.out})
+	if err != nil {
+		return misconfigured(err)
+	}
+	return s.Run(ctx)
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor fits
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"golang.org/x/term"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// maxLine bounds what is read from standard input: a token is at most 16 KiB.
+const maxLine = 64 << 10
+
+// shell is where a command runs.
+type shell struct {
+	in   io.Reader
+	out  io.Writer
+	err  io.Writer
+	file string // of the configuration; empty: the default
+}
+
+// operator is who acts on the command line: whoever can read the database and
+// the keys needs no further permission.
+func operator() identity.Actor { return identity.Actor{System: true} }
+
+// usageError is a fault of the command line or the configuration.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// fail prints what went wrong and returns the exit code for it.
+func (sh *shell) fail(err error) int {
+	var faults config.Faults
+	if errors.As(err, &faults) {
+		for _, f := range faults {
+			fmt.Fprintln(sh.err, "pico-auth:", printable(f.String()))
+		}
+		return exitUsage
+	}
+	for line := range strings.Lines(sentence(err)) {
+		fmt.Fprintln(sh.err, "pico-auth:", printable(strings.TrimSpace(line)))
+	}
+	var bad usageError
+	if errors.As(err, &bad) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// sentence is what a person at the terminal should read. What rooms wrap
+// around a fault on its way up is for the log.
+func sentence(err error) string {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Kind == fault.Internal {
+		return err.Error()
+	}
+	if f.Kind == fault.Unavailable {
+		return f.Error() // the operator wants the cause
+	}
+	message := f.Message
+	if len(f.Fields) > 1 {
+		for _, field := range f.Fields {
+			message += "\n" + field.Message
+		}
+	}
+	return message
+}
+
+// config loads the configuration. Its warnings are for those who serve or
+// check it; the other commands would repeat them each time.
+func (sh *shell) config() (config.Config, []string, error) {
+	return config.Load(config.Options{File: sh.file})
+}
+
+// with runs do on the database and keys that the server uses, and makes them
+// when there are none.
+func (sh *shell) with(do func(context.Context, *server.Rooms) error) error {
+	cfg, _, err := sh.config()
+	if err != nil {
+		return err
+	}
+	return sh.open(cfg, do)
+}
+
+// withExisting is with for commands that mean a database which is there: in
+// the wrong folder they say so instead of leaving an empty one behind.
+func (sh *shell) withExisting(do func(context.Context, *server.Rooms) error) error {
+	cfg, _, err := sh.config()
+	if err != nil {
+		return err
+	}
+	if err := mustExist(cfg); err != nil {
+		return err
+	}
+	return sh.open(cfg, do)
+}
+
+func (sh *shell) open(cfg config.Config, do func(context.Context, *server.Rooms) error) error {
+	ctx := context.Background()
+	rooms, err := server.OpenRooms(ctx, cfg, sh.log())
+	if err != nil {
+		return misconfigured(err)
+	}
+	return errors.Join(do(ctx, rooms), rooms.Close())
+}
+
+func mustExist(cfg config.Config) error {
+	there, err := store.Exists(server.StoreConfig(cfg, nil))
+	if err != nil {
+		return misconfigured(err)
+	}
+	if !there {
+		return fmt.Errorf("there is no database yet at database.url (%s, from %s); is this the server's working folder and configuration?",
+			cfg.Database.Redacted(), cfg.Origins()["database.url"])
+	}
+	return nil
+}
+
+// misconfigured marks what a room refused to be opened with as a fault of the
+// configuration.
+func misconfigured(err error) error {
+	if err != nil && fault.KindOf(err) == fault.Invalid {
+		return usageError{err}
+	}
+	return err
+}
+
+// log is the log of a command: warnings only, for a person.
+func (sh *shell) log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(sh.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// json prints v for a script.
+func (sh *shell) json(v any) error {
+	enc := json.NewEncoder(sh.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// table prints rows in columns.
+func (sh *shell) table(rows [][]string) error {
+	w := tabwriter.NewWriter(sh.out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i := range row {
+			row[i] = printable(row[i])
+		}
+		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+	}
+	return w.Flush()
+}
+
+// printable keeps what strangers chose from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
+
+// password asks twice at a terminal, without echo, and else reads one line of
+// standard input. It never comes from an argument: those are public.
+func (sh *shell) password(prompt string) (string, error) {
+	if f, ok := sh.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits
+		return sh.ask(f, prompt)
+	}
+	line, err := sh.line()
+	if err != nil {
+		return "", err
+	}
+	if line == "" {
+		return "", usage("no password on standard input")
+	}
+	return line, nil
+}
+
+func (sh *shell) ask(terminal *os.File, prompt string) (string, error) {
+	var answers [2]string
+	for i, text := range []string{prompt, "Once more"} {
+		fmt.Fprint(sh.err, text+": ")
+		b, err := term.ReadPassword(int(terminal.Fd())) //nolint:gosec // a file descriptor fits
+		fmt.Fprintln(sh.err)
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		answers[i] = string(b)
+	}
+	if answers[0] == "" || answers[0] != answers[1] {
+		return "", errors.New("the two passwords differ or are empty; nothing was changed")
+	}
+	return answers[0], nil
+}
+
+// line reads the first line of standard input, without its end.
+func (sh *shell) line() (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(sh.in, maxLine)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read standard input: %w", err)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
+}

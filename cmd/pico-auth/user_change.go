@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/server"
+)
+
+type userSetRoleCmd struct {
+	who
+	Role string `arg:"" enum:"viewer,operator,org_admin,superadmin" help:"One of ${enum}."`
+	JSON bool   `help:"Print JSON."`
+}
+
+// Help is the end of `pico-auth user set-role --help`.
+func (userSetRoleCmd) Help() string {
+	return `Example:
+
+    pico-auth user set-role ada@example.com org_admin`
+}
+
+// Run changes a role.
+func (c userSetRoleCmd) Run(sh *shell) error {
+	return c.change(sh, c.JSON, func(ctx context.Context, d *directory.Directory, id string) (identity.User, error) {
+		return d.SetRole(ctx, operator(), id, c.Role)
+	})
+}
+
+type userSuspendCmd struct {
+	who
+	JSON bool `help:"Print JSON."`
+}
+
+// Help is the end of `pico-auth user suspend --help`.
+func (userSuspendCmd) Help() string {
+	return `A running server refuses the person's next request.
+
+Example:
+
+    pico-auth user suspend ada@example.com`
+}
+
+// Run suspends a person.
+func (c userSuspendCmd) Run(sh *shell) error {
+	return c.change(sh, c.JSON, func(ctx context.Context, d *directory.Directory, id string) (identity.User, error) {
+		return d.SetStatus(ctx, operator(), id, string(identity.Suspended))
+	})
+}
+
+type userActivateCmd struct {
+	who
+	JSON bool `help:"Print JSON."`
+}
+
+// Help is the end of `pico-auth user activate --help`.
+func (userActivateCmd) Help() string {
+	return `Example:
+
+    pico-auth user activate ada@example.com`
+}
+
+// Run activates a person.
+func (c userActivateCmd) Run(sh *shell) error {
+	return c.change(sh, c.JSON, func(ctx context.Context, d *directory.Directory, id string) (identity.User, error) {
+		return d.SetStatus(ctx, operator(), id, string(identity.Active))
+	})
+}
+
+type userResetPasswordCmd struct {
+	who
+}
+
+// Help is the end of `pico-auth user reset-password --help`.
+func (userResetPasswordCmd) Help() string {
+	return `Also the way in when the last administrator forgot the password.
+
+Examples:
+
+    pico-auth user reset-password ada@example.com
+    pico-auth user reset-password admin@pico.local < new-password.txt`
+}
+
+// Run sets a password.
+func (c userResetPasswordCmd) Run(sh *shell) error {
+	password, err := sh.password("New password of " + printable(c.User))
+	if err != nil {
+		return err
+	}
+	return sh.withExisting(func(ctx context.Context, rooms *server.Rooms) error {
+		id, err := c.find(ctx, rooms)
+		if err != nil {
+			return err
+		}
+		if err := rooms.Directory.ResetPassword(ctx, operator(), id, password); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(sh.out, "the password is set and every session of that person has ended")
+		return err
+	})
+}

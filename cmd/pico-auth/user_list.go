@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/server"
+)
+
+type userListCmd struct {
+	Org   string `placeholder:"ID" help:"Only this organisation."`
+	Email string `placeholder:"ADDRESS" help:"Only the person of this address."`
+	JSON  bool   `help:"Print JSON."`
+}
+
+// Help is the end of `pico-auth user list --help`.
+func (userListCmd) Help() string {
+	return `Examples:
+
+    pico-auth user list --org default
+    pico-auth user list --json | jq -r '.users[] | select(.status == "suspended").email'`
+}
+
+// Run lists people, oldest first.
+func (c userListCmd) Run(sh *shell) error {
+	return sh.withExisting(func(ctx context.Context, rooms *server.Rooms) error {
+		users, err := pages(directory.Filter{OrgID: c.Org, Email: c.Email},
+			func(f directory.Filter) (directory.Page[identity.User], error) {
+				return rooms.Directory.Users(ctx, operator(), f)
+			})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return sh.json(usersJSON(users))
+		}
+		rows := [][]string{{"ID", "E-MAIL", "ROLE", "ORG", "STATUS", "NAME"}}
+		for _, u := range users {
+			rows = append(rows, []string{u.ID, u.Email, string(u.Role), u.OrgID, string(u.Status), u.DisplayName})
+		}
+		return sh.table(rows)
+	})
+}
+
+func usersJSON(users []identity.User) any {
+	all := make([]userJSON, len(users))
+	for i, u := range users {
+		all[i] = asUserJSON(u)
+	}
+	return map[string]any{"users": all, "total": len(all)}
+}
+
+// pages reads a list to its end.
+func pages[T any](f directory.Filter, page func(directory.Filter) (directory.Page[T], error)) ([]T, error) {
+	var all []T
+	for {
+		p, err := page(f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p.Items...)
+		if p.Next == "" {
+			return all, nil
+		}
+		f.Cursor = p.Next
+	}
+}

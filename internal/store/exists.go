@@ -1,0 +1,25 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// Exists reports whether the SQLite file of cfg.URL is there; a PostgreSQL
+// database counts as there. A command that only looks asks first, since Open
+// would create the file.
+func Exists(cfg Config) (bool, error) {
+	t, err := parseURL(cfg.URL)
+	if err != nil || t.engine != engineSQLite {
+		return err == nil, err
+	}
+	if _, err := os.Stat(t.path); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, fault.Wrap(fault.Unavailable, "unavailable", "the database file cannot be looked at", err)
+	}
+	return true, nil
+}
