@@ -74,11 +74,9 @@ func New(s *store.Store, log *slog.Logger) *Log {
 // Done logs a success whose row the verb has already stored. targetID is whom
 // or what the act changed; empty: nothing that has an id.
 func (l *Log) Done(ctx context.Context, act store.Act, targetID string) {
-	l.write(ctx, slog.LevelInfo, store.Event{
-		Action: act.Action, Outcome: store.OutcomeSuccess, Detail: act.Detail,
-		ActorID: act.By.UserID, TargetID: targetID,
-		Address: act.By.Address, RequestID: act.By.RequestID,
-	}, slog.Bool("system", act.By.System))
+	ev := eventOf(act, targetID)
+	ev.Outcome = store.OutcomeSuccess
+	l.write(ctx, slog.LevelInfo, ev)
 }
 
 // Failed logs a refusal, and stores it when it is about a known person, so
@@ -115,10 +113,18 @@ func (l *Log) Verdict(ctx context.Context, act store.Act, targetID string, err e
 	case err == nil:
 		l.Done(ctx, act, targetID)
 	case fault.KindOf(err) == fault.Forbidden:
-		l.Failed(ctx, store.Event{
-			Action: act.Action, ActorID: act.By.UserID, TargetID: targetID,
-			Address: act.By.Address, RequestID: act.By.RequestID, Detail: act.Detail,
-		})
+		l.Failed(ctx, eventOf(act, targetID))
+	}
+}
+
+func eventOf(act store.Act, targetID string) store.Event {
+	actor := act.By.UserID
+	if act.By.System {
+		actor = store.ActorSystem
+	}
+	return store.Event{
+		Action: act.Action, ActorID: actor, TargetID: targetID,
+		Address: act.By.Address, RequestID: act.By.RequestID, Detail: act.Detail,
 	}
 }
 
@@ -140,8 +146,8 @@ func (l *Log) insert(ctx context.Context, ev store.Event) {
 
 // write puts one record into the log; its message is the act, so that the same
 // word finds an act in the log and in the table.
-func (l *Log) write(ctx context.Context, level slog.Level, ev store.Event, more ...slog.Attr) {
-	attrs := make([]slog.Attr, 0, 8+len(more))
+func (l *Log) write(ctx context.Context, level slog.Level, ev store.Event) {
+	attrs := make([]slog.Attr, 0, 8)
 	attrs = append(attrs, slog.Bool("audit", true), slog.String("outcome", ev.Outcome))
 	for _, a := range [...]slog.Attr{
 		slog.String("actor_id", ev.ActorID), slog.String("target_id", ev.TargetID),
@@ -152,5 +158,5 @@ func (l *Log) write(ctx context.Context, level slog.Level, ev store.Event, more 
 			attrs = append(attrs, a)
 		}
 	}
-	l.log.LogAttrs(ctx, level, ev.Action, append(attrs, more...)...)
+	l.log.LogAttrs(ctx, level, ev.Action, attrs...)
 }

@@ -26,7 +26,7 @@ import (
 )
 
 // MaxLimit is the length of the longest page of a list.
-const MaxLimit = 1000
+const MaxLimit = store.MaxPage
 
 // Config is what a Directory needs. Store, Passwords and Audit are required.
 type Config struct {

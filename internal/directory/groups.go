@@ -35,7 +35,10 @@ func (d *Directory) CreateGroup(ctx context.Context, by identity.Actor, n NewGro
 	}
 	act := store.Act{Action: audit.CreateGroup, By: by}
 	stored, err := d.store.InsertGroup(ctx, act, g)
-	return stored, d.verdict(ctx, act, g.ID, err)
+	if err := d.verdict(ctx, act, g.ID, err); err != nil {
+		return identity.Group{}, err
+	}
+	return stored, nil
 }
 
 // Group returns a group of the actor's organisation and its members.
@@ -54,7 +57,7 @@ func (d *Directory) Group(ctx context.Context, by identity.Actor, id string) (id
 func (d *Directory) Groups(ctx context.Context, by identity.Actor, f Filter) (Page[identity.Group], error) {
 	filter, none, err := f.forStore()
 	if err != nil || none {
-		return Page[identity.Group]{}, err
+		return Page[identity.Group]{Items: []identity.Group{}}, err
 	}
 	page, err := d.store.Groups(ctx, by, filter)
 	if err != nil {
@@ -82,7 +85,10 @@ func (d *Directory) UpdateGroup(
 	}
 	act := store.Act{Action: audit.UpdateGroup, By: by}
 	g, err := d.store.UpdateGroup(ctx, act, id, name, description)
-	return g, d.verdict(ctx, act, id, err)
+	if err := d.verdict(ctx, act, id, err); err != nil {
+		return identity.Group{}, err
+	}
+	return g, nil
 }
 
 // DeleteGroup removes a group and its memberships.
@@ -103,8 +109,9 @@ func (d *Directory) AddMember(ctx context.Context, by identity.Actor, groupID, u
 	if !identity.ValidID(userID) {
 		return errNoUser()
 	}
-	act := store.Act{Action: audit.AddMember, By: by, Detail: "group " + groupID}
-	return d.verdict(ctx, act, userID, d.store.AddMember(ctx, act, groupID, userID))
+	act := store.Act{Action: audit.AddMember, By: by}
+	err := d.store.AddMember(ctx, act, groupID, userID)
+	return d.memberVerdict(ctx, act, groupID, userID, err)
 }
 
 // RemoveMember takes a person out of a group.
@@ -112,6 +119,13 @@ func (d *Directory) RemoveMember(ctx context.Context, by identity.Actor, groupID
 	if !identity.ValidID(groupID) || !identity.ValidID(userID) {
 		return errNoGroup()
 	}
-	act := store.Act{Action: audit.RemoveMember, By: by, Detail: "group " + groupID}
-	return d.verdict(ctx, act, userID, d.store.RemoveMember(ctx, act, groupID, userID))
+	act := store.Act{Action: audit.RemoveMember, By: by}
+	err := d.store.RemoveMember(ctx, act, groupID, userID)
+	return d.memberVerdict(ctx, act, groupID, userID, err)
+}
+
+// memberVerdict names the person beside the group, as the store's rows do.
+func (d *Directory) memberVerdict(ctx context.Context, act store.Act, groupID, userID string, err error) error {
+	act.Detail = "user " + userID
+	return d.verdict(ctx, act, groupID, err)
 }

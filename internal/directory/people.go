@@ -91,7 +91,7 @@ func (d *Directory) newUser(ctx context.Context, n NewUser) (identity.User, erro
 func (d *Directory) Users(ctx context.Context, by identity.Actor, f Filter) (Page[identity.User], error) {
 	filter, none, err := f.forStore()
 	if err != nil || none {
-		return Page[identity.User]{}, err
+		return Page[identity.User]{Items: []identity.User{}}, err
 	}
 	page, err := d.store.Users(ctx, by, filter)
 	if err != nil {
@@ -111,7 +111,10 @@ func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role
 	}
 	act := store.Act{Action: audit.SetRole, By: by, Detail: role}
 	user, err := d.store.SetRole(ctx, act, userID, r)
-	return user, d.verdict(ctx, act, userID, err)
+	if err := d.verdict(ctx, act, userID, err); err != nil {
+		return identity.User{}, err
+	}
+	return user, nil
 }
 
 // SetStatus suspends a person, which ends their sessions, or lets them in
@@ -126,7 +129,10 @@ func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, st
 	}
 	act := store.Act{Action: audit.SetStatus, By: by, Detail: status}
 	user, err := d.store.SetStatus(ctx, act, userID, s)
-	return user, d.verdict(ctx, act, userID, err)
+	if err := d.verdict(ctx, act, userID, err); err != nil {
+		return identity.User{}, err
+	}
+	return user, nil
 }
 
 // Delete removes a person, their sessions and memberships.

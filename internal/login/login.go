@@ -57,7 +57,7 @@ func New(cfg Config) *Login {
 func (l *Login) Password(ctx context.Context, by identity.Actor, email, password string) (identity.User, error) {
 	user, err := l.find(ctx, email)
 	if err != nil {
-		l.counts.failed.Add(1)
+		l.countAccident(err)
 		return identity.User{}, err
 	}
 	matches, err := l.passwords.Verify(ctx, user.PasswordHash, password)
@@ -107,11 +107,10 @@ func (l *Login) judge(user identity.User, matches bool) outcome {
 }
 
 func (l *Login) countAccident(err error) {
-	if fault.KindOf(err) == fault.Throttled {
+	switch {
+	case fault.KindOf(err) == fault.Throttled:
 		l.counts.throttled.Add(1)
-		return
-	}
-	if !errors.Is(err, context.Canceled) {
+	case !errors.Is(err, context.Canceled): // hanging up is the caller's own doing
 		l.counts.failed.Add(1)
 	}
 }

@@ -17,7 +17,7 @@ type claims struct {
 	Email    string   `json:"email"` // as displayed
 	Role     string   `json:"role"`
 	OrgID    string   `json:"org_id"`
-	Groups   []string `json:"groups"` // ids; an array even when empty
+	Groups   []string `json:"groups"` // ids; the store never hands out nil, so always an array
 	Issuer   string   `json:"iss"`
 	Audience string   `json:"aud"` // a plain string: old clients compare it as one
 	IssuedAt int64    `json:"iat"`
@@ -49,13 +49,9 @@ func (i *Issuer) draft(now time.Time) draft {
 // seal signs the access token of a committed grant. A failure leaves the
 // committed refresh token unknown to everybody; the person signs in again.
 func (i *Issuer) seal(d draft, g store.Grant) (Pair, error) {
-	groups := g.Groups
-	if groups == nil {
-		groups = []string{}
-	}
 	body, err := json.Marshal(claims{
 		Subject: g.User.ID, Email: g.User.Email, Role: string(g.User.Role), OrgID: g.User.OrgID,
-		Groups: groups, Issuer: i.issuer, Audience: i.audience,
+		Groups: g.Groups, Issuer: i.issuer, Audience: i.audience,
 		IssuedAt: d.issuedAt.Unix(), Expires: d.next.AccessExpiresAt.Unix(),
 		ID: d.next.AccessJTI, Session: g.FamilyID,
 	})

@@ -34,7 +34,7 @@ type ServiceTokenPage = store.Page[identity.ServiceToken]
 func (i *Issuer) CreateServiceToken(
 	ctx context.Context, by identity.Actor, n NewServiceToken,
 ) (created identity.ServiceToken, secret string, err error) {
-	t, err := i.newServiceToken(ctx, by, n)
+	t, err := n.check()
 	if err != nil {
 		return identity.ServiceToken{}, "", err
 	}
@@ -52,9 +52,8 @@ func (i *Issuer) CreateServiceToken(
 	return stored, secret, nil
 }
 
-func (i *Issuer) newServiceToken(
-	ctx context.Context, by identity.Actor, n NewServiceToken,
-) (identity.ServiceToken, error) {
+// check judges every member at once. The store fills in who made it and when.
+func (n NewServiceToken) check() (identity.ServiceToken, error) {
 	if n.Role == "" {
 		n.Role = string(identity.Operator)
 	}
@@ -65,31 +64,9 @@ func (i *Issuer) newServiceToken(
 		identity.ValidateOrgID(n.OrgID),
 		identity.ValidateDescription(n.Description),
 	)
-	if err != nil {
-		return identity.ServiceToken{}, err
-	}
-	if n.OrgID == "" {
-		if n.OrgID, err = i.orgOf(ctx, by); err != nil {
-			return identity.ServiceToken{}, err
-		}
-	}
 	return identity.ServiceToken{
-		ID: newID(), Name: n.Name, Role: role, OrgID: n.OrgID,
-		Description: n.Description, CreatedAt: i.now().UTC(),
-	}, nil
-}
-
-// orgOf returns the organisation of who asks. It may change before the insert;
-// the transaction then judges the one written here.
-func (i *Issuer) orgOf(ctx context.Context, by identity.Actor) (string, error) {
-	if by.System {
-		return identity.DefaultOrg, nil
-	}
-	user, err := i.store.UserByID(ctx, by.UserID)
-	if err != nil {
-		return "", fmt.Errorf("read actor: %w", err)
-	}
-	return user.OrgID, nil
+		ID: newID(), Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description,
+	}, err
 }
 
 // ValidateServiceToken returns the service token whose secret this is, or
@@ -114,6 +91,12 @@ func (i *Issuer) ValidateServiceToken(ctx context.Context, presented string) (id
 
 // ServiceTokens lists the ones not revoked that by may see.
 func (i *Issuer) ServiceTokens(ctx context.Context, by identity.Actor, f Filter) (ServiceTokenPage, error) {
+	switch {
+	case f.Limit < 0 || f.Limit > store.MaxPage:
+		return ServiceTokenPage{}, fault.BadField("query.limit", fmt.Sprintf("limit must be from 1 to %d", store.MaxPage))
+	case !identity.Storable(f.OrgID):
+		return ServiceTokenPage{Items: []identity.ServiceToken{}}, nil
+	}
 	page, err := i.store.ServiceTokens(ctx, by, store.ListFilter{OrgID: f.OrgID, Limit: f.Limit, Cursor: f.Cursor})
 	if err != nil {
 		return ServiceTokenPage{}, fmt.Errorf("list service tokens: %w", err)

@@ -25,6 +25,12 @@ func (i *Issuer) Issue(ctx context.Context, by identity.Actor, user identity.Use
 	}
 	grant, err := i.store.StartFamily(ctx, act, user.ID, user.PasswordHash, familyID, end, d.next)
 	if err != nil {
+		if fault.KindOf(err) == fault.Unauthenticated { // suspended, or a new password, since the proof
+			i.audit.Failed(ctx, store.Event{
+				Action: audit.Login, TargetID: user.ID, OrgID: user.OrgID,
+				Address: by.Address, RequestID: by.RequestID, Detail: "changed_meanwhile",
+			})
+		}
 		return Pair{}, fmt.Errorf("start session: %w", err)
 	}
 	i.counts.issued.Add(1)
@@ -101,9 +107,6 @@ func (i *Issuer) RevokedJTIs(ctx context.Context) ([]string, error) {
 	jtis, err := i.store.RevokedJTIs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list revoked access tokens: %w", err)
-	}
-	if jtis == nil {
-		jtis = []string{}
 	}
 	return jtis, nil
 }

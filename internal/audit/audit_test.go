@@ -1,0 +1,213 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+var by = identity.Actor{UserID: "ada", Address: "192.0.2.7", RequestID: "req-1"}
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// buffer is a log that may be written and read at once.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+// records returns what was logged, without times.
+func (b *buffer) records(t *testing.T) []map[string]any {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []map[string]any
+	for line := range strings.Lines(b.buf.String()) {
+		var r map[string]any
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		delete(r, "time")
+		all = append(all, r)
+	}
+	return all
+}
+
+func newLog(s *store.Store) (*audit.Log, *buffer) {
+	b := new(buffer)
+	return audit.New(s, slog.New(slog.NewJSONHandler(b, nil))), b
+}
+
+func rows(t *testing.T, s *store.Store) []store.Event {
+	t.Helper()
+	events, err := s.Events(t.Context(), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+func TestDoneIsOneRecordAndNoRow(t *testing.T) {
+	s := storetest.Open(t)
+	log, b := newLog(s)
+	log.Done(t.Context(), store.Act{Action: audit.SetRole, By: by, Detail: "viewer"}, "bob")
+	log.Flush()
+	want := []map[string]any{{
+		"level": "INFO", "msg": "user.set_role", "audit": true, "outcome": "success", "actor_id": "ada",
+		"target_id": "bob", "address": "192.0.2.7", "request_id": "req-1", "detail": "viewer",
+	}}
+	if diff := cmp.Diff(want, b.records(t)); diff != "" {
+		t.Error(diff)
+	}
+	if got := rows(t, s); len(got) != 0 {
+		t.Errorf("rows: %+v", got)
+	}
+}
+
+func TestTheSystemIsNamedAsActor(t *testing.T) {
+	log, b := newLog(storetest.Open(t))
+	log.Done(t.Context(), store.Act{Action: audit.ResetPassword, By: identity.Actor{System: true}}, "bob")
+	if got := b.records(t); len(got) != 1 || got[0]["actor_id"] != store.ActorSystem {
+		t.Errorf("records: %v", got)
+	}
+}
+
+func TestFailedIsARecordAndARow(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		log, b := newLog(s)
+		ctx, cancel := context.WithCancel(t.Context())
+		log.Failed(ctx, store.Event{
+			Action: audit.Login, TargetID: "bob", OrgID: "acme", Address: by.Address, RequestID: by.RequestID, Detail: "wrong_password",
+		})
+		cancel() // a caller who hangs up does not undo the record
+		log.Flush()
+		if got := b.records(t); len(got) != 1 || got[0]["level"] != "WARN" || got[0]["outcome"] != "refused" {
+			t.Errorf("records: %v", got)
+		}
+		got := rows(t, s)
+		if len(got) != 1 {
+			t.Fatalf("rows: %+v", got)
+		}
+		if got[0].ID == "" || got[0].At.IsZero() {
+			t.Errorf("row without id or time: %+v", got[0])
+		}
+		got[0].ID, got[0].At = "", got[0].At.Truncate(0)
+		want := store.Event{
+			At: got[0].At, Action: "login", Outcome: "refused", TargetID: "bob", OrgID: "acme",
+			Address: by.Address, RequestID: by.RequestID, Detail: "wrong_password",
+		}
+		if diff := cmp.Diff(want, got[0]); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestStrangersDoNotFillTheTable(t *testing.T) {
+	s := storetest.Open(t)
+	log, b := newLog(s)
+	log.Failed(t.Context(), store.Event{Action: audit.Login, Address: by.Address, Detail: "unknown_user"})
+	log.Flush()
+	if len(b.records(t)) != 1 || len(rows(t, s)) != 0 {
+		t.Errorf("%d records, %d rows", len(b.records(t)), len(rows(t, s)))
+	}
+}
+
+func TestVerdictTellsDecisionsFromAccidents(t *testing.T) {
+	act := store.Act{Action: audit.DeleteUser, By: by}
+	for name, c := range map[string]struct {
+		err     error
+		records int
+		rows    int
+	}{
+		"done":      {nil, 1, 0},
+		"forbidden": {identity.ErrForbidden, 1, 1},
+		"not found": {fault.New(fault.NotFound, "not_found", "there is no such user"), 0, 0},
+		"away":      {fault.New(fault.Unavailable, "unavailable", "the database is away"), 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := storetest.Open(t)
+			log, b := newLog(s)
+			log.Verdict(t.Context(), act, "bob", c.err)
+			log.Flush()
+			if len(b.records(t)) != c.records || len(rows(t, s)) != c.rows {
+				t.Errorf("%d records, %d rows", len(b.records(t)), len(rows(t, s)))
+			}
+		})
+	}
+}
+
+func TestARefusalThatCannotBeStoredIsSaid(t *testing.T) {
+	s := storetest.Open(t)
+	log, b := newLog(s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	log.Failed(t.Context(), store.Event{Action: audit.Login, TargetID: "bob"})
+	log.Flush()
+	got := b.records(t)
+	if len(got) != 2 || got[1]["level"] != "ERROR" {
+		t.Errorf("records: %v", got)
+	}
+}
+
+func TestAFloodOfRefusalsIsBoundedAndEachIsLogged(t *testing.T) {
+	s := storetest.Open(t)
+	log, b := newLog(s)
+	const flood = 2000
+	var all sync.WaitGroup
+	for range flood {
+		all.Go(func() { log.Failed(t.Context(), store.Event{Action: audit.Login, TargetID: "bob"}) })
+	}
+	all.Wait()
+	log.Flush()
+	logged, dropped := 0, 0
+	for _, r := range b.records(t) {
+		switch r["msg"] {
+		case audit.Login:
+			logged++
+		default:
+			dropped++
+		}
+	}
+	if stored := countRows(t, s); logged != flood || stored+dropped != flood {
+		t.Errorf("%d logged, %d stored, %d said to be dropped", logged, stored, dropped)
+	}
+}
+
+func countRows(t *testing.T, s *store.Store) int {
+	t.Helper()
+	events, err := s.Events(t.Context(), 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(events)
+}
+
+func TestWithoutALoggerRefusalsAreStillStored(t *testing.T) {
+	s := storetest.Open(t)
+	log := audit.New(s, nil)
+	log.Done(t.Context(), store.Act{Action: audit.Login, By: by}, "ada")
+	log.Failed(t.Context(), store.Event{Action: audit.Login, TargetID: "ada"})
+	log.Flush()
+	if len(rows(t, s)) != 1 {
+		t.Errorf("rows: %+v", rows(t, s))
+	}
+}

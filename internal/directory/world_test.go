@@ -1,0 +1,188 @@
+package directory_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+const secret = "correct horse"
+
+var (
+	system = identity.Actor{System: true}
+	web    = identity.Actor{Address: "192.0.2.7", RequestID: "req-1"}
+	epoch  = storetest.NewClock().Now() // when each world begins
+)
+
+// world is a Directory over a real database with cheap hashes.
+type world struct {
+	*directory.Directory
+	store  *store.Store
+	hasher *password.Hasher
+	audit  *audit.Log
+	clock  *storetest.Clock
+	log    *buffer
+}
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+type option func(*directory.Config)
+
+func each(t *testing.T, test func(t *testing.T, w *world), opts ...option) {
+	t.Helper()
+	storetest.EachURL(t, func(t *testing.T, url string) { test(t, newWorld(t, url, opts...)) })
+}
+
+// open returns a fresh world on SQLite.
+func open(t *testing.T, opts ...option) *world {
+	t.Helper()
+	return newWorld(t, storetest.SQLite(t), opts...)
+}
+
+func newWorld(t *testing.T, url string, opts ...option) *world {
+	t.Helper()
+	clock := storetest.NewClock()
+	s := storetest.OpenURL(t, url, storetest.WithClock(clock))
+	w := &world{store: s, clock: clock, log: new(buffer), hasher: password.New(password.Config{Cost: 4})}
+	t.Cleanup(w.hasher.Close)
+	log := slog.New(slog.NewJSONHandler(w.log, nil))
+	w.audit = audit.New(s, log)
+	t.Cleanup(w.audit.Flush)
+	cfg := directory.Config{
+		Store: s, Passwords: w.hasher, Audit: w.audit, Log: log, RegistrationDefault: true, Now: clock.Now,
+	}
+	for _, o := range opts {
+		o(&cfg)
+	}
+	w.Directory = directory.New(cfg)
+	return w
+}
+
+// person creates somebody and returns them.
+func (w *world) person(t *testing.T, name string, role identity.Role, orgID string) identity.User {
+	t.Helper()
+	u, err := w.CreateUser(t.Context(), system, directory.NewUser{
+		Email: name + "@pico.example", Password: secret, Role: string(role), OrgID: orgID,
+	})
+	if err != nil {
+		t.Fatalf("create %s: %v", name, err)
+	}
+	return u
+}
+
+func (w *world) suspend(t *testing.T, u identity.User) {
+	t.Helper()
+	if _, err := w.SetStatus(t.Context(), system, u.ID, "suspended"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// knows reports whether the password is the person's now.
+func (w *world) knows(t *testing.T, userID, pass string) bool {
+	t.Helper()
+	u, err := w.store.UserByID(t.Context(), userID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ok, err := w.hasher.Verify(t.Context(), u.PasswordHash, pass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok
+}
+
+// session starts a session of the person and returns them as its actor.
+func (w *world) session(t *testing.T, u identity.User) identity.Actor {
+	t.Helper()
+	u, err := w.store.UserByID(t.Context(), u.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	family := fmt.Sprintf("%s-%d", u.ID[:20], time.Now().UnixNano()%1e9)
+	by := identity.Actor{UserID: u.ID, FamilyID: family, Address: web.Address, RequestID: web.RequestID}
+	_, err = w.store.StartFamily(t.Context(), store.Act{Action: "test", By: by}, u.ID, u.PasswordHash, family,
+		w.clock.Now().Add(time.Hour), store.NewRefresh{
+			Hash: family, ExpiresAt: w.clock.Now().Add(time.Hour), AccessJTI: family, AccessExpiresAt: w.clock.Now().Add(time.Minute),
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return by
+}
+
+// ended returns why a session is over, empty while it is not.
+func (w *world) ended(t *testing.T, by identity.Actor) identity.EndReason {
+	t.Helper()
+	_, reason, err := w.store.Bearer(t.Context(), by.UserID, by.FamilyID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reason
+}
+
+func actor(u identity.User) identity.Actor {
+	return identity.Actor{UserID: u.ID, Address: web.Address, RequestID: web.RequestID}
+}
+
+// code names how an act ended: "ok", or the stable code of its refusal.
+func code(err error) string {
+	var f *fault.Error
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &f):
+		return f.Code
+	default:
+		return "internal: " + err.Error()
+	}
+}
+
+// fields lists the places that a refusal names.
+func fields(err error) string {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Kind != fault.Invalid {
+		return code(err)
+	}
+	var at []string
+	for _, field := range f.Fields {
+		at = append(at, field.Location)
+	}
+	return strings.Join(at, " ")
+}
+
+func wantCode(t *testing.T, err error, want string) {
+	t.Helper()
+	if got := code(err); got != want {
+		t.Errorf("ended as %s, want %s", got, want)
+	}
+}
+
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

@@ -1,0 +1,47 @@
+package fault_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+func TestGatherNamesEveryBadField(t *testing.T) {
+	err := fault.Gather(
+		nil,
+		fault.BadField("body.email", "no address"),
+		fmt.Errorf("wrapped: %w", fault.BadField("body.role", "no role")),
+	)
+	var got *fault.Error
+	if !errors.As(err, &got) {
+		t.Fatalf("Gather = %v", err)
+	}
+	want := []fault.Field{{Location: "body.email", Message: "no address"}, {Location: "body.role", Message: "no role"}}
+	if diff := cmp.Diff(want, got.Fields); diff != "" || got.Kind != fault.Invalid || got.Code != "validation_failed" {
+		t.Errorf("kind %d, code %q, fields (-want +got):\n%s", got.Kind, got.Code, diff)
+	}
+}
+
+func TestGatherOfGoodMembersIsNil(t *testing.T) {
+	if err := fault.Gather(nil, nil); err != nil {
+		t.Errorf("Gather = %v", err)
+	}
+}
+
+func TestGatherKeepsTheSentenceOfASingleFault(t *testing.T) {
+	err := fault.Gather(nil, fault.BadField("body.email", "no address"))
+	if err == nil || err.Error() != "no address" {
+		t.Errorf("Gather = %v", err)
+	}
+}
+
+func TestGatherPassesAccidentsOn(t *testing.T) {
+	away := fault.New(fault.Unavailable, "unavailable", "the database is away")
+	if err := fault.Gather(fault.BadField("body.email", "no address"), away); !errors.Is(err, away) {
+		t.Errorf("Gather = %v", err)
+	}
+}

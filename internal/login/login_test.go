@@ -1,0 +1,213 @@
+package login_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/login"
+	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+const secret = "correct horse"
+
+var web = identity.Actor{Address: "192.0.2.7", RequestID: "req-1"}
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+type world struct {
+	*login.Login
+	store  *store.Store
+	hasher *password.Hasher
+	audit  *audit.Log
+	log    *bytes.Buffer // read after audit.Flush
+}
+
+func newWorld(t *testing.T, s *store.Store, hashing password.Config) *world {
+	t.Helper()
+	hashing.Cost = 4
+	w := &world{store: s, hasher: password.New(hashing), log: new(bytes.Buffer)}
+	w.audit = audit.New(s, slog.New(slog.NewJSONHandler(w.log, nil)))
+	t.Cleanup(w.hasher.Close)
+	t.Cleanup(w.audit.Flush)
+	w.Login = login.New(login.Config{Store: s, Passwords: w.hasher, Audit: w.audit})
+	return w
+}
+
+func (w *world) person(t *testing.T, email string, status identity.Status) identity.User {
+	t.Helper()
+	hash, err := w.hasher.Hash(t.Context(), secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := identity.User{
+		ID: "id-" + email, Email: email, EmailKey: identity.EmailKey(email), PasswordHash: hash,
+		Role: identity.Viewer, OrgID: identity.DefaultOrg, Status: status, CreatedAt: time.Now(),
+	}
+	act := store.Act{Action: "test", By: identity.Actor{System: true}}
+	if err := w.store.CreateUser(t.Context(), act, u); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.store.SetStatus(t.Context(), act, u.ID, status); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestTheRightPasswordProvesThePerson(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s, password.Config{})
+		u := w.person(t, "Ada@Pico.example", identity.Active)
+		for _, typed := range []string{"Ada@Pico.example", "ada@pico.example", "ADA@PICO.EXAMPLE"} {
+			got, err := w.Password(t.Context(), web, typed, secret)
+			if err != nil || got.ID != u.ID || got.PasswordHash != u.PasswordHash {
+				t.Errorf("%s: %q, %v", typed, got.ID, err)
+			}
+		}
+		if got := w.Stats(); got != (login.Stats{Succeeded: 3}) {
+			t.Errorf("stats: %+v", got)
+		}
+	})
+}
+
+func TestUnknownWrongAndSuspendedLookTheSame(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s, password.Config{})
+		w.person(t, "ada@pico.example", identity.Active)
+		w.person(t, "sam@pico.example", identity.Suspended)
+		for name, try := range map[string][2]string{
+			"unknown":                   {"nobody@pico.example", secret},
+			"wrong":                     {"ada@pico.example", "wrong horse"},
+			"empty":                     {"ada@pico.example", ""},
+			"suspended":                 {"sam@pico.example", secret},
+			"suspended, wrong":          {"sam@pico.example", "wrong horse"},
+			"no address":                {"admin", secret},
+			"NUL":                       {"ada@pico.example\x00", secret},
+			"not UTF-8":                 {"ada@pico.example\xff", secret},
+			"endless":                   {strings.Repeat("a", 1<<16), secret},
+			"over 72 bytes":             {"ada@pico.example", strings.Repeat("x", 73)},
+			"right and then some bytes": {"ada@pico.example", secret + strings.Repeat("x", 80)},
+		} {
+			before := w.hasher.Stats().Done
+			got, err := w.Password(t.Context(), web, try[0], try[1])
+			var f *fault.Error
+			if !errors.As(err, &f) || f != login.ErrCredentials || got != (identity.User{}) {
+				t.Errorf("%s: %+v, %v", name, got.ID, err)
+			}
+			if err != nil && err.Error() != login.ErrCredentials.Error() {
+				t.Errorf("%s: the text differs: %v", name, err)
+			}
+			if done := w.hasher.Stats().Done - before; done != 1 {
+				t.Errorf("%s: %d hashes", name, done)
+			}
+		}
+		if got := w.Stats(); got != (login.Stats{UnknownUser: 5, WrongPassword: 5, Suspended: 1}) {
+			t.Errorf("stats: %+v", got)
+		}
+	})
+}
+
+func TestFailuresOfKnownPeopleAreStoredAndStrangersOnlyLogged(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s, password.Config{})
+		u := w.person(t, "ada@pico.example", identity.Active)
+		const typo = "my-real-password"
+		_, _ = w.Password(t.Context(), web, u.Email, "wrong horse")
+		_, _ = w.Password(t.Context(), web, typo, "wrong horse")
+		_, _ = w.Password(t.Context(), web, typo, "other horse")
+		w.audit.Flush()
+
+		events, err := s.Events(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var failed []store.Event
+		for _, ev := range events {
+			if ev.Action == audit.Login {
+				failed = append(failed, ev)
+			}
+		}
+		if len(failed) != 1 || failed[0].TargetID != u.ID || failed[0].Outcome != store.OutcomeRefused ||
+			failed[0].Address != web.Address || failed[0].RequestID != web.RequestID || failed[0].ActorID != "" {
+			t.Errorf("audit rows: %+v", failed)
+		}
+		log := w.log.String()
+		if n := strings.Count(log, `"msg":"login"`); n != 3 {
+			t.Errorf("%d log records of 3 failures", n)
+		}
+		for _, never := range []string{typo, "horse", u.Email} {
+			if strings.Contains(log, never) {
+				t.Errorf("the log holds %q", never)
+			}
+		}
+		if n := strings.Count(log, "unknown_user "); n != 2 {
+			t.Errorf("%d records name a digest", n)
+		}
+	})
+}
+
+func TestTooManyAtOnceAreThrottledAndCounted(t *testing.T) {
+	w := newWorld(t, storetest.Open(t), password.Config{Workers: 1, Queue: 1})
+	var all sync.WaitGroup
+	var throttled, refused sync.Map
+	for i := range 64 {
+		all.Go(func() {
+			_, err := w.Password(t.Context(), web, "nobody@pico.example", secret)
+			switch {
+			case fault.KindOf(err) == fault.Throttled:
+				throttled.Store(i, true)
+			case errors.Is(err, login.ErrCredentials):
+				refused.Store(i, true)
+			default:
+				t.Errorf("Password: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	got := w.Stats()
+	if got.Throttled != size(&throttled) || got.UnknownUser != size(&refused) || got.Throttled == 0 || got.UnknownUser == 0 {
+		t.Errorf("stats: %+v", got)
+	}
+}
+
+func size(m *sync.Map) (n uint64) {
+	m.Range(func(any, any) bool { n++; return true })
+	return n
+}
+
+func TestADatabaseThatIsAwayIsNoWrongPassword(t *testing.T) {
+	s := storetest.Open(t)
+	w := newWorld(t, s, password.Config{})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.Password(t.Context(), web, "ada@pico.example", secret)
+	if err == nil || errors.Is(err, login.ErrCredentials) {
+		t.Errorf("error is %v", err)
+	}
+	if got := w.Stats(); got != (login.Stats{Failed: 1}) {
+		t.Errorf("stats: %+v", got)
+	}
+}
+
+func TestACallerThatHangsUpIsNoFailureOfOurs(t *testing.T) {
+	w := newWorld(t, storetest.Open(t), password.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.Password(ctx, web, "ada@pico.example", secret); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+	if got := w.Stats(); got != (login.Stats{}) {
+		t.Errorf("stats: %+v", got)
+	}
+}

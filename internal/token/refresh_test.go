@@ -1,0 +1,221 @@
+package token_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+func TestRotationChainKeepsTheSessionAndSpendsEachToken(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		p := w.issue(t, w.viewer(t))
+		sid := w.claims(t, p)["sid"]
+		seen := map[string]bool{p.RefreshToken: true}
+		for range 25 {
+			w.clock.Advance(time.Minute)
+			p = w.rotate(t, p.RefreshToken)
+			if seen[p.RefreshToken] {
+				t.Fatal("a refresh token came twice")
+			}
+			seen[p.RefreshToken] = true
+			c := w.claims(t, p)
+			if c["sid"] != sid || c["iat"] != float64(w.clock.Now().Unix()) {
+				t.Fatalf("sid %v, iat %v", c["sid"], c["iat"])
+			}
+		}
+		if got := w.Stats(); got != (token.Stats{Issued: 1, Rotated: 25}) {
+			t.Errorf("stats: %+v", got)
+		}
+	})
+}
+
+func TestASpentTokenEndsItsWholeFamilyAndNoOther(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		bystander := w.issue(t, u)
+		first := w.issue(t, u)
+		second := w.rotate(t, first.RefreshToken)
+		third := w.rotate(t, second.RefreshToken)
+
+		w.refuses(t, first.RefreshToken)
+		w.refuses(t, third.RefreshToken)
+		w.rotate(t, bystander.RefreshToken)
+
+		if got := w.Stats(); got.Reused != 1 || got.Refused != 1 {
+			t.Errorf("stats: %+v", got)
+		}
+		if rows := w.events(t, audit.Reuse); len(rows) != 1 || rows[0].Address != web.Address {
+			t.Errorf("audit rows of the reuse: %+v", rows)
+		}
+		if n := strings.Count(w.log.String(), `"msg":"`+audit.Reuse+`"`); n != 1 {
+			t.Errorf("%d log records of one reuse", n)
+		}
+		if _, err := w.Bearer(t.Context(), u.ID, w.claims(t, third)["sid"].(string)); !errors.Is(err, token.ErrInvalid) {
+			t.Errorf("the family's access token is still taken: %v", err)
+		}
+	})
+}
+
+func TestRotateIsSingleUseUnderConcurrency(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		for range 5 {
+			p := w.issue(t, u)
+			var wins, refusals int
+			var mu sync.Mutex
+			var all sync.WaitGroup
+			start := make(chan struct{})
+			for range 32 {
+				all.Go(func() {
+					<-start
+					_, err := w.Rotate(t.Context(), web, p.RefreshToken)
+					mu.Lock()
+					defer mu.Unlock()
+					switch {
+					case err == nil:
+						wins++
+					case faultIs(err, fault.Unauthenticated, "invalid_token"):
+						refusals++
+					default:
+						t.Errorf("Rotate: %v", err)
+					}
+				})
+			}
+			close(start)
+			all.Wait()
+			if wins != 1 || refusals != 31 {
+				t.Errorf("%d winners, %d refused", wins, refusals)
+			}
+		}
+	})
+}
+
+// legacySession writes a session whose refresh token is stored as the original did.
+func (w *world) legacySession(t *testing.T, u identity.User, hash string) {
+	t.Helper()
+	_, err := w.store.StartFamily(t.Context(), store.Act{Action: "test", By: identity.Actor{UserID: u.ID}}, u.ID, u.PasswordHash,
+		"family-"+hash[:8], w.clock.Now().Add(90*24*time.Hour),
+		store.NewRefresh{Hash: hash, ExpiresAt: w.clock.Now().Add(time.Hour)})
+	w.must(t, err)
+}
+
+func TestRefreshTokensOfTheOriginalRotate(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		const python = "9f2c54b0e5f14d1f8a3bb1d1d3ce0c11" // uuid4().hex
+		w.legacySession(t, w.viewer(t), plainHash(python))
+		next := w.rotate(t, python)
+		w.rotate(t, next.RefreshToken)
+		w.refuses(t, python)
+	})
+}
+
+func TestKeyedRefreshTokensOfTheOriginalRotate(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		const python = "0b6d2c7f2a5f4b0e9d3c1a2b3c4d5e6f"
+		w.legacySession(t, w.viewer(t), w.keyedHash(t, python))
+		next := w.rotate(t, python)
+		w.rotate(t, next.RefreshToken)
+		w.refuses(t, python)
+	}, adopted(t))
+}
+
+func TestWhatIsNoRefreshTokenIsRefusedUnread(t *testing.T) {
+	w := open(t)
+	p := w.issue(t, w.viewer(t))
+	for name, presented := range map[string]string{
+		"nothing": "", "unknown": strings.Repeat("A", 43), "an access token": p.AccessToken,
+		"a padded one": p.RefreshToken + "=", "with white space": " " + p.RefreshToken, "not text": "\xff\x00",
+		"too long": strings.Repeat("x", 513), "megabytes": strings.Repeat("x", 4<<20),
+	} {
+		t.Run(name, func(t *testing.T) { w.refuses(t, presented) })
+	}
+	if got := w.Stats(); got.Refused != 8 || got.Reused != 0 {
+		t.Errorf("stats: %+v", got)
+	}
+	w.rotate(t, p.RefreshToken)
+}
+
+func TestSuspensionBetweenLoginAndRefreshEndsTheSession(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		p := w.issue(t, u)
+		_, err := w.store.SetStatus(t.Context(), w.act(), u.ID, identity.Suspended)
+		w.must(t, err)
+		w.refuses(t, p.RefreshToken)
+		_, err = w.store.SetStatus(t.Context(), w.act(), u.ID, identity.Active)
+		w.must(t, err)
+		w.refuses(t, p.RefreshToken)
+		w.issue(t, u)
+	})
+}
+
+func TestRoleChangeEndsEverySessionAndTheNextTokenHasTheNewRole(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		one, two := w.issue(t, u), w.issue(t, u)
+		_, err := w.store.SetRole(t.Context(), w.act(), u.ID, identity.Operator)
+		w.must(t, err)
+		w.refuses(t, one.RefreshToken)
+		w.refuses(t, two.RefreshToken)
+		if c := w.claims(t, w.issue(t, u)); c["role"] != "operator" {
+			t.Errorf("role is %v", c["role"])
+		}
+		now, err := w.Bearer(t.Context(), u.ID, w.claims(t, one)["sid"].(string))
+		if err != nil || now.Role != identity.Operator {
+			t.Errorf("the old access token is taken as %q, %v", now.Role, err)
+		}
+	})
+}
+
+func TestDeletionEndsEverySession(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		p := w.issue(t, u)
+		w.must(t, w.store.DeleteUser(t.Context(), w.act(), u.ID))
+		w.refuses(t, p.RefreshToken)
+		_, err := w.Bearer(t.Context(), u.ID, w.claims(t, p)["sid"].(string))
+		wantFault(t, err, fault.Unauthenticated, "invalid_token")
+	})
+}
+
+func TestRefreshLifeSlidesUntilTheAbsoluteEnd(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		p := w.issue(t, w.viewer(t))
+		const step = 6 * 24 * time.Hour
+		for range 14 { // 84 days
+			w.clock.Advance(step)
+			p = w.rotate(t, p.RefreshToken)
+		}
+		w.clock.Advance(step - time.Second) // one second before the 90th day ends
+		p = w.rotate(t, p.RefreshToken)
+		w.clock.Advance(time.Second)
+		w.refuses(t, p.RefreshToken)
+	})
+}
+
+func TestAnIdleRefreshTokenExpires(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		p := w.issue(t, u)
+		w.clock.Advance(token.DefaultRefreshLife - time.Second)
+		p = w.rotate(t, p.RefreshToken)
+		w.clock.Advance(token.DefaultRefreshLife)
+		w.refuses(t, p.RefreshToken)
+	})
+}
+
+func TestASessionShorterThanARefreshTokenEndsInTime(t *testing.T) {
+	w := open(t, func(c *token.Config, _ *keyring.Config) { c.SessionMax = time.Hour })
+	p := w.issue(t, w.viewer(t))
+	w.clock.Advance(time.Hour)
+	w.refuses(t, p.RefreshToken)
+}

@@ -1,0 +1,160 @@
+package token_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// revoked checks which access tokens pollers are told to refuse.
+func (w *world) revoked(t *testing.T, want ...any) {
+	t.Helper()
+	got, err := w.RevokedJTIs(t.Context())
+	w.must(t, err)
+	if got == nil {
+		t.Error("the list is nil")
+	}
+	names := []string{}
+	for _, jti := range want {
+		names = append(names, jti.(string))
+	}
+	if diff := cmp.Diff(names, got, cmpopts.SortSlices(strings.Compare)); diff != "" {
+		t.Errorf("revoked access tokens (-want +got):\n%s", diff)
+	}
+}
+
+func TestLogoutByBearerEndsThisSessionOnly(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		here, there := w.issue(t, u), w.issue(t, u)
+		by := w.actor(t, here)
+		w.must(t, w.Logout(t.Context(), by))
+		w.must(t, w.Logout(t.Context(), by)) // again is no error
+		w.refuses(t, here.RefreshToken)
+		w.rotate(t, there.RefreshToken)
+		if _, err := w.Bearer(t.Context(), by.UserID, by.FamilyID); !faultIs(err, fault.Unauthenticated, "invalid_token") {
+			t.Errorf("the access token is still taken: %v", err)
+		}
+		if rows := w.events(t, audit.Logout); len(rows) == 0 || rows[0].ActorID != u.ID {
+			t.Errorf("audit rows: %+v", rows)
+		}
+	})
+}
+
+func TestLogoutByBearerCannotEndSomebodyElsesSession(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		victim := w.issue(t, w.viewer(t))
+		thief := w.issue(t, w.person(t, "eve@pico.example", identity.Superadmin, identity.DefaultOrg))
+		by := w.actor(t, thief)
+		by.FamilyID = w.actor(t, victim).FamilyID
+		_ = w.Logout(t.Context(), by)
+		w.rotate(t, victim.RefreshToken)
+	})
+}
+
+func TestLogoutByRefreshTokenEndsItsSession(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		first := w.issue(t, u)
+		second := w.rotate(t, first.RefreshToken)
+		other := w.issue(t, u)
+		w.must(t, w.LogoutByRefresh(t.Context(), web, second.RefreshToken))
+		w.refuses(t, second.RefreshToken)
+		w.rotate(t, other.RefreshToken)
+		w.revoked(t, w.claims(t, first)["jti"], w.claims(t, second)["jti"])
+	})
+}
+
+func TestLogoutByWhatIsNoRefreshTokenIsRefused(t *testing.T) {
+	w := open(t)
+	for _, presented := range []string{"", "unknown", strings.Repeat("x", 1<<20)} {
+		wantFault(t, w.LogoutByRefresh(t.Context(), web, presented), fault.Unauthenticated, "invalid_token")
+	}
+}
+
+func TestLogoutWithAnAccessTokenOfTheOriginalAsksForTheRefreshToken(t *testing.T) {
+	w := open(t)
+	u := w.viewer(t)
+	wantFault(t, w.Logout(t.Context(), identity.Actor{UserID: u.ID}), fault.Invalid, "validation_failed")
+}
+
+func TestRevokedJTIsListUnexpiredAccessTokensOfEndedSessions(t *testing.T) {
+	endings := map[string]func(t *testing.T, w *world, u identity.User, by identity.Actor){
+		"logout": func(t *testing.T, w *world, _ identity.User, by identity.Actor) {
+			w.must(t, w.Logout(t.Context(), by))
+		},
+		"suspension": func(t *testing.T, w *world, u identity.User, _ identity.Actor) {
+			_, err := w.store.SetStatus(t.Context(), w.act(), u.ID, identity.Suspended)
+			w.must(t, err)
+		},
+		"role change": func(t *testing.T, w *world, u identity.User, _ identity.Actor) {
+			_, err := w.store.SetRole(t.Context(), w.act(), u.ID, identity.OrgAdmin)
+			w.must(t, err)
+		},
+		"password reset": func(t *testing.T, w *world, u identity.User, _ identity.Actor) {
+			w.must(t, w.store.ResetPassword(t.Context(), w.act(), u.ID, "another hash"))
+		},
+		"deletion": func(t *testing.T, w *world, u identity.User, _ identity.Actor) {
+			w.must(t, w.store.DeleteUser(t.Context(), w.act(), u.ID))
+		},
+	}
+	for name, end := range endings {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				u := w.viewer(t)
+				bystander := w.person(t, "bob@pico.example", identity.Viewer, identity.DefaultOrg)
+				w.issue(t, bystander)
+				p := w.issue(t, u)
+				w.revoked(t)
+				end(t, w, u, w.actor(t, p))
+				w.revoked(t, w.claims(t, p)["jti"])
+				w.clock.Advance(15 * time.Minute)
+				w.revoked(t)
+			})
+		})
+	}
+}
+
+func TestChangingOnesPasswordKeepsThisAccessTokenAndKillsEveryRefreshToken(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		here, there := w.issue(t, u), w.issue(t, u)
+		by, elsewhere := w.actor(t, here), w.actor(t, there)
+		act := store.Act{Action: audit.ChangePassword, By: by}
+		w.must(t, w.store.ChangePassword(t.Context(), act, u.PasswordHash, "another hash"))
+		w.refuses(t, here.RefreshToken)
+		w.refuses(t, there.RefreshToken)
+		if _, err := w.Bearer(t.Context(), by.UserID, by.FamilyID); err != nil {
+			t.Errorf("the access token of this session: %v", err)
+		}
+		_, err := w.Bearer(t.Context(), elsewhere.UserID, elsewhere.FamilyID)
+		wantFault(t, err, fault.Unauthenticated, "invalid_token")
+		w.revoked(t, w.claims(t, there)["jti"])
+	})
+}
+
+func TestBearerIsThePersonAsTheyAreNow(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		p := w.issue(t, u)
+		by := w.actor(t, p)
+		for name, family := range map[string]string{
+			"its session": by.FamilyID, "no session": "", "a session that was purged": "gone",
+		} {
+			got, err := w.Bearer(t.Context(), u.ID, family)
+			if err != nil || got.ID != u.ID || got.Role != identity.Viewer {
+				t.Errorf("%s: %q, %v", name, got.ID, err)
+			}
+		}
+		_, err := w.Bearer(t.Context(), "nobody", by.FamilyID)
+		wantFault(t, err, fault.Unauthenticated, "invalid_token")
+	})
+}

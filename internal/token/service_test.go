@@ -1,0 +1,197 @@
+package token_test
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+// admin creates somebody of a role and returns them as an actor.
+func (w *world) admin(t *testing.T, role identity.Role, orgID string) identity.Actor {
+	t.Helper()
+	u := w.person(t, string(role)+"@"+orgID+".example", role, orgID)
+	return identity.Actor{UserID: u.ID, Address: web.Address, RequestID: "req-2"}
+}
+
+func TestServiceTokenIsShownOnceAndValidates(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		by := w.admin(t, identity.OrgAdmin, "acme")
+		made, secret, err := w.CreateServiceToken(t.Context(), by, token.NewServiceToken{Name: "indexer", Description: "nightly"})
+		w.must(t, err)
+		if !regexp.MustCompile(`^pico_svc_[0-9a-f]{64}$`).MatchString(secret) {
+			t.Error("the secret has another form")
+		}
+		if made.Role != identity.Operator || made.OrgID != "acme" || made.Name != "indexer" || made.Description != "nightly" || made.ID == "" {
+			t.Errorf("made %+v", made)
+		}
+		got, err := w.ValidateServiceToken(t.Context(), secret)
+		if err != nil || got.ID != made.ID || got.Role != identity.Operator || got.OrgID != "acme" {
+			t.Errorf("validated %+v, %v", got, err)
+		}
+		again, secret2, err := w.CreateServiceToken(t.Context(), by, token.NewServiceToken{Name: "indexer", Role: "viewer"})
+		if err != nil || secret2 != "" || again.ID != made.ID {
+			t.Errorf("the same name again: %+v, secret of %d bytes, %v", again, len(secret2), err)
+		}
+		if strings.Contains(w.log.String(), secret) || strings.Contains(w.log.String(), strings.TrimPrefix(secret, "pico_svc_")) {
+			t.Error("the log holds the secret")
+		}
+		if n := len(w.events(t, audit.CreateServiceToken)); n != 1 {
+			t.Errorf("%d audit rows of one token", n)
+		}
+	})
+}
+
+func TestRevokedServiceTokenIsRefusedAndItsNameIsFree(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		by := w.admin(t, identity.Superadmin, identity.DefaultOrg)
+		_, secret, err := w.CreateServiceToken(t.Context(), by, token.NewServiceToken{Name: "indexer"})
+		w.must(t, err)
+		w.must(t, w.RevokeServiceToken(t.Context(), by, "indexer"))
+		_, err = w.ValidateServiceToken(t.Context(), secret)
+		wantFault(t, err, fault.Unauthenticated, "invalid_token")
+		wantFault(t, w.RevokeServiceToken(t.Context(), by, "indexer"), fault.NotFound, "not_found")
+		_, fresh, err := w.CreateServiceToken(t.Context(), by, token.NewServiceToken{Name: "indexer"})
+		if err != nil || fresh == "" || fresh == secret {
+			t.Errorf("the name again: secret of %d bytes, %v", len(fresh), err)
+		}
+	})
+}
+
+func TestServiceTokensAreLimitedByRoleAndOrganisation(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		super := w.admin(t, identity.Superadmin, identity.DefaultOrg)
+		boss := w.admin(t, identity.OrgAdmin, "acme")
+		operator := w.admin(t, identity.Operator, "acme")
+		viewer := w.admin(t, identity.Viewer, "acme")
+		for _, c := range []struct {
+			name string
+			by   identity.Actor
+			want token.NewServiceToken
+			kind fault.Kind
+			code string
+		}{
+			{"superadmin grants anything anywhere", super, token.NewServiceToken{Role: "superadmin", OrgID: "acme"}, 0, ""},
+			{"org_admin grants org_admin at home", boss, token.NewServiceToken{Role: "org_admin", OrgID: "acme"}, 0, ""},
+			{"org_admin grants superadmin", boss, token.NewServiceToken{Role: "superadmin"}, fault.Forbidden, "forbidden"},
+			{"org_admin in another organisation", boss, token.NewServiceToken{OrgID: identity.DefaultOrg}, fault.NotFound, "not_found"},
+			{"operator", operator, token.NewServiceToken{Role: "viewer"}, fault.Forbidden, "forbidden"},
+			{"viewer", viewer, token.NewServiceToken{Role: "viewer"}, fault.Forbidden, "forbidden"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				c.want.Name = c.name
+				_, secret, err := w.CreateServiceToken(t.Context(), c.by, c.want)
+				if c.code == "" {
+					if err != nil || secret == "" {
+						t.Errorf("secret of %d bytes, %v", len(secret), err)
+					}
+					return
+				}
+				wantFault(t, err, c.kind, c.code)
+				if secret != "" {
+					t.Error("a refusal came with a secret")
+				}
+			})
+		}
+		wantFault(t, w.RevokeServiceToken(t.Context(), operator, "org_admin grants org_admin at home"), fault.Forbidden, "forbidden")
+		_, err := w.ServiceTokens(t.Context(), viewer, token.Filter{})
+		wantFault(t, err, fault.Forbidden, "forbidden")
+		page, err := w.ServiceTokens(t.Context(), boss, token.Filter{})
+		if err != nil || page.Total != 2 {
+			t.Errorf("org_admin sees %d, %v", page.Total, err)
+		}
+		refused := 0
+		for _, ev := range w.events(t, audit.CreateServiceToken) {
+			if ev.Outcome == "refused" {
+				refused++
+			}
+		}
+		if refused != 3 {
+			t.Errorf("%d refusals on record", refused)
+		}
+	})
+}
+
+func TestServiceTokenFaultsAreNamedAllAtOnce(t *testing.T) {
+	w := open(t)
+	_, _, err := w.CreateServiceToken(t.Context(), system, token.NewServiceToken{
+		Name: "a\x00b", Role: "emperor", OrgID: "two words", Description: strings.Repeat("x", 501),
+	})
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		t.Fatalf("error is %v", err)
+	}
+	var got []string
+	for _, field := range f.Fields {
+		got = append(got, field.Location)
+	}
+	if want := "body.name body.role body.org_id body.description"; strings.Join(got, " ") != want || f.Kind != fault.Invalid {
+		t.Errorf("fields %q, want %q", got, want)
+	}
+}
+
+func TestServiceTokenOfASuspendedOrUnknownActorIsRefused(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		by := w.admin(t, identity.OrgAdmin, "acme")
+		_, err := w.store.SetStatus(t.Context(), w.act(), by.UserID, identity.Suspended)
+		w.must(t, err)
+		for _, actor := range []identity.Actor{by, {}, {UserID: "nobody"}} {
+			_, secret, err := w.CreateServiceToken(t.Context(), actor, token.NewServiceToken{Name: "x", OrgID: "acme"})
+			if err == nil || secret != "" {
+				t.Errorf("%q got a secret of %d bytes", actor.UserID, len(secret))
+			}
+			_, secret, err = w.CreateServiceToken(t.Context(), actor, token.NewServiceToken{Name: "x"})
+			if err == nil || secret != "" {
+				t.Errorf("%q got a secret of %d bytes", actor.UserID, len(secret))
+			}
+		}
+	})
+}
+
+func TestTheOperatorCreatesServiceTokensInTheDefaultOrganisation(t *testing.T) {
+	w := open(t)
+	made, secret, err := w.CreateServiceToken(t.Context(), system, token.NewServiceToken{Name: "cli", Role: "superadmin"})
+	if err != nil || secret == "" || made.OrgID != identity.DefaultOrg || made.Role != identity.Superadmin {
+		t.Errorf("made %+v, %v", made, err)
+	}
+}
+
+func TestServiceTokensOfTheOriginalValidate(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		plain, keyed := "pico_svc_"+strings.Repeat("ab", 32), "pico_svc_"+strings.Repeat("cd", 32)
+		for name, hash := range map[string]string{"plain": plainHash(plain), "keyed": w.keyedHash(t, keyed)} {
+			st := identity.ServiceToken{Name: name, Role: identity.Viewer, OrgID: identity.DefaultOrg}
+			_, _, err := w.store.InsertServiceToken(t.Context(), w.act(), st, hash)
+			w.must(t, err)
+		}
+		for name, secret := range map[string]string{"plain": plain, "keyed": keyed} {
+			if got, err := w.ValidateServiceToken(t.Context(), secret); err != nil || got.Name != name {
+				t.Errorf("%s: %q, %v", name, got.Name, err)
+			}
+		}
+	}, adopted(t))
+}
+
+func TestWhatIsNoServiceTokenIsRefused(t *testing.T) {
+	w := open(t)
+	for _, presented := range []string{
+		"", "pico_svc_", "pico_svc_" + strings.Repeat("0", 64), strings.Repeat("0", 64), "pico_svc_\x00\xff",
+		"pico_svc_" + strings.Repeat("x", 4<<20),
+	} {
+		_, err := w.ValidateServiceToken(t.Context(), presented)
+		wantFault(t, err, fault.Unauthenticated, "invalid_token")
+	}
+}
+
+func TestRevokingANameThatNoRowCanHoldIsNotFound(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for _, name := range []string{"", "nobody", "a\x00b", "\xff", strings.Repeat("x", 1<<20)} {
+			wantFault(t, w.RevokeServiceToken(t.Context(), system, name), fault.NotFound, "not_found")
+		}
+	})
+}

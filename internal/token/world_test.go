@@ -1,0 +1,232 @@
+package token_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+const (
+	issuer   = "https://auth.example"
+	audience = "pico-bot"
+)
+
+// epoch is when each world begins. It has a fraction of a second, so that
+// truncation shows.
+var epoch = storetest.NewClock().Advance(600 * time.Millisecond)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// world is an Issuer over a real database and a real key.
+type world struct {
+	*token.Issuer
+	store *store.Store
+	keys  *keyring.Ring
+	audit *audit.Log
+	clock *storetest.Clock
+	log   *syncBuffer
+	dir   string // of the keys
+}
+
+type option func(*token.Config, *keyring.Config)
+
+// each runs test in a fresh world on each engine.
+func each(t *testing.T, test func(t *testing.T, w *world), opts ...option) {
+	t.Helper()
+	storetest.EachURL(t, func(t *testing.T, url string) { test(t, newWorld(t, url, opts...)) })
+}
+
+// open returns a fresh world on SQLite.
+func open(t testing.TB, opts ...option) *world {
+	t.Helper()
+	return newWorld(t, storetest.SQLite(t), opts...)
+}
+
+func newWorld(t testing.TB, url string, opts ...option) *world {
+	t.Helper()
+	clock := storetest.NewClock()
+	clock.Advance(600 * time.Millisecond)
+	s := storetest.OpenURL(t, url, storetest.WithClock(clock))
+	w := &world{store: s, clock: clock, log: new(syncBuffer)}
+	w.audit = audit.New(s, slog.New(slog.NewJSONHandler(w.log, nil)))
+	t.Cleanup(w.audit.Flush)
+	ring := keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Adopted: s} // made faster than RSA
+	cfg := token.Config{Store: s, Audit: w.audit, Issuer: issuer, Audience: audience, Now: clock.Now}
+	for _, o := range opts {
+		o(&cfg, &ring)
+	}
+	keys, err := keyring.Open(t.Context(), ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.keys, cfg.Keys, w.dir = keys, keys, ring.Dir
+	w.Issuer = token.New(cfg)
+	return w
+}
+
+// adopted makes the world one that was moved in from the original with the
+// key it has now.
+func adopted(t testing.TB) option {
+	return func(c *token.Config, k *keyring.Config) {
+		keys, err := keyring.Open(t.Context(), *k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Store.SetAdoptedKey(t.Context(), keys.Active().Thumbprint); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// keyedHash is how later versions of the original stored a token.
+func (w *world) keyedHash(t testing.TB, secret string) string {
+	t.Helper()
+	private, err := os.ReadFile(filepath.Join(w.dir, "pqc_secret.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := sha256.Sum256(append([]byte("pico-auth/token-hash-key/v1:"), private...))
+	mac := hmac.New(sha256.New, key[:])
+	mac.Write([]byte(secret))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// plainHash is how its earlier versions did.
+func plainHash(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+var (
+	system = identity.Actor{System: true}
+	web    = identity.Actor{Address: "192.0.2.7", RequestID: "req-1"}
+)
+
+// person creates somebody active and returns them as a login would.
+func (w *world) person(t testing.TB, email string, role identity.Role, orgID string) identity.User {
+	t.Helper()
+	u := identity.User{
+		ID: "id-" + email, Email: email, EmailKey: identity.EmailKey(email),
+		PasswordHash: identity.PasswordHash("hash of " + email), Role: role, OrgID: orgID,
+		Status: identity.Active, CreatedAt: w.clock.Now(),
+	}
+	w.must(t, w.store.CreateUser(t.Context(), w.act(), u))
+	u, err := w.store.UserByID(t.Context(), u.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func (w *world) viewer(t testing.TB) identity.User {
+	t.Helper()
+	return w.person(t, "Ada@pico.example", identity.Viewer, identity.DefaultOrg)
+}
+
+func (w *world) act() store.Act { return store.Act{Action: "test", By: system} }
+
+func (w *world) issue(t testing.TB, u identity.User) token.Pair {
+	t.Helper()
+	p, err := w.Issue(t.Context(), web, u)
+	if err != nil {
+		t.Fatalf("Issue: %v", err)
+	}
+	return p
+}
+
+func (w *world) rotate(t testing.TB, refresh string) token.Pair {
+	t.Helper()
+	p, err := w.Rotate(t.Context(), web, refresh)
+	if err != nil {
+		t.Fatalf("Rotate: %v", err)
+	}
+	return p
+}
+
+// refuses checks that a refresh token is good for nothing.
+func (w *world) refuses(t testing.TB, refresh string) {
+	t.Helper()
+	p, err := w.Rotate(t.Context(), web, refresh)
+	wantFault(t, err, fault.Unauthenticated, "invalid_token")
+	if p != (token.Pair{}) {
+		t.Error("a refused refresh returned tokens")
+	}
+}
+
+// claims returns the claims of a pair's access token after verifying it with
+// the published keys.
+func (w *world) claims(t testing.TB, p token.Pair) map[string]any {
+	t.Helper()
+	return decode(t, w.payload(t, p))
+}
+
+// actor is somebody with the access token of a pair.
+func (w *world) actor(t testing.TB, p token.Pair) identity.Actor {
+	t.Helper()
+	c := w.claims(t, p)
+	return identity.Actor{UserID: c["sub"].(string), FamilyID: c["sid"].(string), Address: web.Address}
+}
+
+func (w *world) must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// events returns the audit rows of an action, newest first.
+func (w *world) events(t testing.TB, action string) []store.Event {
+	t.Helper()
+	w.audit.Flush()
+	all, err := w.store.Events(context.Background(), 1000)
+	w.must(t, err)
+	var found []store.Event
+	for _, ev := range all {
+		if ev.Action == action {
+			found = append(found, ev)
+		}
+	}
+	return found
+}
+
+func wantFault(t testing.TB, err error, kind fault.Kind, code string) {
+	t.Helper()
+	if !faultIs(err, kind, code) {
+		t.Errorf("error is %v, want kind %d, code %s", err, kind, code)
+	}
+}
+
+// syncBuffer is a log that may be written and read at once.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
