@@ -101,8 +101,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // isClean reports whether the path is written the one way that is served.
 func isClean(u *url.URL) bool {
 	escaped := u.EscapedPath()
-	return escaped != "" && escaped[0] == '/' &&
-		(path.Clean(escaped) == escaped || path.Clean(escaped)+"/" == escaped)
+	if escaped == "" || escaped[0] != '/' {
+		return false
+	}
+	clean := path.Clean(escaped)
+	return escaped == clean || (clean != "/" && escaped == clean+"/")
 }
 
 // Routes returns every route with its rule. Pattern is how ServeMux and
@@ -160,6 +163,7 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, rt *route) (*http.Re
 		return r, err
 	}
 	admitted := r.WithContext(context.WithValue(r.Context(), callerKey, who))
+	admitted.Header.Del("Accept") // it is JSON, whatever is asked for
 	if rt.body == noBody {
 		return admitted, nil
 	}
@@ -168,6 +172,7 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, rt *route) (*http.Re
 		return r, err
 	}
 	admitted.Body = bodyOf(data)
+	admitted.Header.Set("Content-Type", "application/json") // as huma writes it
 	return admitted, nil
 }
 

@@ -142,13 +142,20 @@ func (rt *route) statuses() map[int]string {
 		s[http.StatusUnprocessableEntity] = "`validation_failed`: see `errors`"
 	}
 	if rt.body != noBody {
-		s[http.StatusBadRequest] = "`malformed_json`: the body is not one JSON document"
+		s[http.StatusBadRequest] = joinMeanings(s[http.StatusBadRequest], "`malformed_json`: the body is not one JSON document")
 		s[http.StatusRequestEntityTooLarge] = "`body_too_large`: more than 64 KiB"
 		s[http.StatusUnsupportedMediaType] = "`unsupported_media_type`: not application/json in UTF-8"
 		s[http.StatusUnprocessableEntity] = "`validation_failed`: see `errors`"
 	}
 	maps.Copy(s, rt.refusals)
 	return s
+}
+
+func joinMeanings(one, other string) string {
+	if one == "" {
+		return other
+	}
+	return one + "; " + other
 }
 
 func refusalHeaders(status int) map[string]*huma.Param {
@@ -185,7 +192,7 @@ func (a *API) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
 }
 
 func render(doc *huma.OpenAPI) document {
-	body, err := json.MarshalIndent(doc, "", "  ")
+	body, err := json.Marshal(doc)
 	if err != nil {
 		panic(err) // the golden file's test renders it
 	}

@@ -1,0 +1,336 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+func TestEveryRouteHasAnAccessRule(t *testing.T) {
+	a := newPublic(t)
+	seen := map[string]bool{}
+	for _, route := range a.Routes() {
+		if route.Access == undeclared || route.Access.String() == "undeclared" {
+			t.Errorf("%s %s has no rule", route.Method, route.Pattern)
+		}
+		if route.OperationID == "" || seen[route.OperationID] {
+			t.Errorf("%s %s: operation id %q", route.Method, route.Pattern, route.OperationID)
+		}
+		seen[route.OperationID] = true
+	}
+}
+
+func TestRouteWithoutAnAccessRuleIsNotServed(t *testing.T) {
+	a := newPublic(t)
+	defer func() {
+		if recover() == nil {
+			t.Error("a route without a rule was mounted")
+		}
+	}()
+	a.mount(nil, &route{Route: Route{Method: http.MethodGet, Pattern: "/open"}, plain: a.serveKeys})
+}
+
+func TestUnknownRuleLetsNobodyIn(t *testing.T) {
+	a := newPublic(t)
+	_, err := a.authorize(httptest.NewRequest(http.MethodGet, "/", nil), undeclared)
+	if err == nil {
+		t.Error("let in")
+	}
+}
+
+// rules is the contract, written down a second time and by hand, so that a
+// change of the table is noticed.
+var rules = map[string]Access{
+	"POST /api/v1/auth/register":                   Anonymous,
+	"POST /api/v1/auth/login":                      Anonymous,
+	"POST /api/v1/auth/refresh":                    Anonymous,
+	"POST /api/v1/auth/logout":                     BearerOrRefresh,
+	"GET /api/v1/auth/me":                          Bearer,
+	"POST /api/v1/auth/me/password":                Bearer,
+	"GET /api/v1/auth/users":                       OrgAdmin,
+	"POST /api/v1/auth/users":                      OrgAdmin,
+	"GET /api/v1/auth/users/registration":          OrgAdmin,
+	"PUT /api/v1/auth/users/registration":          Superadmin,
+	"PUT /api/v1/auth/users/{id}/role":             OrgAdmin,
+	"PUT /api/v1/auth/users/{id}/status":           OrgAdmin,
+	"PUT /api/v1/auth/users/{id}/password":         OrgAdmin,
+	"DELETE /api/v1/auth/users/{id}":               OrgAdmin,
+	"POST /api/v1/groups":                          OrgAdmin,
+	"GET /api/v1/groups":                           Bearer,
+	"GET /api/v1/groups/{id}":                      Bearer,
+	"PUT /api/v1/groups/{id}":                      OrgAdmin,
+	"DELETE /api/v1/groups/{id}":                   OrgAdmin,
+	"POST /api/v1/groups/{id}/members":             OrgAdmin,
+	"DELETE /api/v1/groups/{id}/members/{user_id}": OrgAdmin,
+	"POST /api/v1/auth/service-tokens":             OrgAdmin,
+	"GET /api/v1/auth/service-tokens":              OrgAdmin,
+	"POST /api/v1/auth/service-tokens/validate":    Anonymous,
+	"DELETE /api/v1/auth/service-tokens/{name}":    OrgAdmin,
+	"GET /api/v1/auth/revoked-jtis":                BearerOrService,
+	"GET /api/v1/auth/jwks":                        Anonymous,
+	"GET /.well-known/openid-configuration":        Anonymous,
+	"GET /openapi.json":                            Anonymous,
+	"GET /docs":                                    Anonymous,
+	"GET /docs/{file}":                             Anonymous,
+	"GET /{$}":                                     Anonymous,
+}
+
+func TestRoutesAreExactlyTheContract(t *testing.T) {
+	routes := newPublic(t).Routes()
+	for _, route := range routes {
+		want, there := rules[route.Method+" "+route.Pattern]
+		if !there || want != route.Access {
+			t.Errorf("%s %s: %v, want %v", route.Method, route.Pattern, route.Access, want)
+		}
+	}
+	if len(routes) != len(rules) {
+		t.Errorf("%d routes, want %d", len(routes), len(rules))
+	}
+}
+
+// actor is one kind of caller in the matrix.
+type actor struct {
+	name  string
+	role  identity.Role
+	org   string
+	token func(*rig) string
+	alive bool
+}
+
+// actors are role x organisation x status, and those who are nobody.
+func actors() []actor {
+	list := []actor{
+		{name: "nobody", token: func(*rig) string { return "" }},
+		{name: "garbage", token: func(*rig) string { return "garbage" }},
+		{name: "service token", token: func(r *rig) string { return r.serviceToken() }},
+		{name: "refresh token", token: func(r *rig) string {
+			_, refresh := r.session(r.person(identity.Superadmin, "default"))
+			return refresh
+		}},
+	}
+	for _, role := range identity.Roles() {
+		for _, org := range []string{"default", "other"} {
+			list = append(list,
+				actor{
+					name: fmt.Sprintf("%s of %s", role, org), role: role, org: org, alive: true,
+					token: func(r *rig) string { return r.as(role, org) },
+				},
+				actor{
+					name: fmt.Sprintf("suspended %s of %s", role, org), role: role, org: org,
+					token: func(r *rig) string { return r.gone(role, org, r.suspend) },
+				},
+				actor{
+					name: fmt.Sprintf("deleted %s of %s", role, org), role: role, org: org,
+					token: func(r *rig) string { return r.gone(role, org, r.delete) },
+				})
+		}
+	}
+	return list
+}
+
+// gone is the access token of somebody to whom something has happened since.
+func (r *rig) gone(role identity.Role, org string, happen func(identity.User)) string {
+	user := r.person(role, org)
+	access, _ := r.session(user)
+	happen(user)
+	return access
+}
+
+func (r *rig) suspend(u identity.User) {
+	if _, err := r.directory.SetStatus(context.Background(), system, u.ID, "suspended"); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) delete(u identity.User) {
+	if err := r.directory.Delete(context.Background(), system, u.ID); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) serviceToken() string {
+	_, secret, err := r.tokens.CreateServiceToken(context.Background(), system,
+		token.NewServiceToken{Name: uuid.NewString(), Role: "superadmin"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return secret
+}
+
+// scene is a good request for a route, about fresh things of "default".
+func (r *rig) scene(route Route) (path, body string) {
+	target, group := r.person(identity.Viewer, "default"), r.group("default")
+	path = strings.NewReplacer("{id}", target.ID, "{user_id}", target.ID, "{$}", "", "{file}", "init.js").Replace(route.Pattern)
+	if strings.HasPrefix(route.Pattern, "/api/v1/groups/") {
+		path = strings.NewReplacer("{id}", group.ID, "{user_id}", target.ID).Replace(route.Pattern)
+	}
+	switch route.OperationID {
+	case "register", "create_user":
+		body = fmt.Sprintf(`{"email":"%s@example.com","password":"%s"}`, uuid.NewString(), testPassword)
+	case "login":
+		body = fmt.Sprintf(`{"email":%q,"password":%q}`, target.Email, testPassword)
+	case "refresh":
+		_, refresh := r.session(target)
+		body = fmt.Sprintf("%q", refresh)
+	case "change_password":
+		body = fmt.Sprintf(`{"old_password":%q,"new_password":"staple the other horse"}`, testPassword)
+	case "set_registration":
+		body = `{"enabled":true}`
+	case "set_role":
+		body = `"operator"`
+	case "set_status":
+		body = `{"status":"suspended"}`
+	case "reset_password":
+		body = `{"new_password":"staple the other horse"}`
+	case "create_group", "create_service_token":
+		body = fmt.Sprintf(`{"name":%q}`, uuid.NewString())
+	case "update_group":
+		body = fmt.Sprintf(`{"name":%q}`, uuid.NewString())
+	case "add_member":
+		body = fmt.Sprintf(`{"user_id":%q}`, target.ID)
+	case "remove_member":
+		if err := r.directory.AddMember(context.Background(), system, group.ID, target.ID); err != nil {
+			r.t.Fatal(err)
+		}
+	case "validate_service_token":
+		body = `{"token":"pico_svc_nothing"}`
+	case "revoke_service_token":
+		name := uuid.NewString()
+		if _, _, err := r.tokens.CreateServiceToken(context.Background(), system, token.NewServiceToken{Name: name}); err != nil {
+			r.t.Fatal(err)
+		}
+		path = strings.Replace(path, "{name}", name, 1)
+	}
+	return path, body
+}
+
+// verdict is the status that the contract gives a caller. The scene belongs to
+// the organisation default.
+func verdict(route Route, who actor) int {
+	aboutDefault := strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{name}")
+	switch {
+	case route.Access == Anonymous:
+		return http.StatusOK
+	case route.Access == BearerOrService && who.name == "service token":
+		return http.StatusOK
+	case !who.alive:
+		return http.StatusUnauthorized
+	case route.Access == OrgAdmin && !who.role.AtLeast(identity.OrgAdmin),
+		route.Access == Superadmin && who.role != identity.Superadmin:
+		return http.StatusForbidden
+	case aboutDefault && who.org != "default" && who.role != identity.Superadmin:
+		return http.StatusNotFound
+	default:
+		return http.StatusOK
+	}
+}
+
+// TestMatrix drives endpoint x role x organisation x status.
+func TestMatrix(t *testing.T) {
+	r := newRig(t)
+	r.person(identity.Superadmin, "default") // somebody must stay one
+	tokens := map[string]string{}
+	for _, who := range actors() {
+		tokens[who.name] = who.token(r)
+	}
+	for _, route := range r.Routes() {
+		for _, who := range actors() {
+			bearer := tokens[who.name]
+			if route.OperationID == "logout" || route.OperationID == "change_password" {
+				bearer = who.token(r) // it is good for one call
+			}
+			path, body := r.scene(route)
+			a := r.call(route.Method, path, bearer, body)
+			if want := verdict(route, who); a.status != want {
+				t.Errorf("%s %s as %s: got %d, want %d: %s", route.Method, route.Pattern, who.name, a.status, want, a.raw)
+			}
+			if a.status == http.StatusUnauthorized && !strings.HasPrefix(a.header.Get("Www-Authenticate"), "Bearer") {
+				t.Errorf("%s %s as %s: no challenge", route.Method, route.Pattern, who.name)
+			}
+			if a.status >= 400 {
+				checkProblem(t, a)
+			}
+		}
+	}
+}
+
+// checkProblem holds a refusal against the form of the contract.
+func checkProblem(t *testing.T, a answer) {
+	t.Helper()
+	if a.header.Get("Content-Type") != "application/problem+json" || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("headers %v", a.header)
+	}
+	if a.text("type") != "about:blank" || a.text("title") != http.StatusText(a.status) ||
+		a.body["status"] != float64(a.status) || a.text("detail") == "" || a.text("error") == "" {
+		t.Errorf("problem %s", a.raw)
+	}
+}
+
+func TestRoleCountsAsItIsInTheDatabaseNow(t *testing.T) {
+	r := newRig(t)
+	user := r.person(identity.OrgAdmin, "default")
+	access, _ := r.session(user)
+	r.want(http.StatusOK, r.call(http.MethodGet, "/api/v1/auth/users", access, ""))
+	if _, err := r.directory.SetRole(t.Context(), system, user.ID, "viewer"); err != nil {
+		t.Fatal(err)
+	}
+	r.want(http.StatusForbidden, r.call(http.MethodGet, "/api/v1/auth/users", access, ""))
+	me := r.want(http.StatusOK, r.call(http.MethodGet, "/api/v1/auth/me", access, ""))
+	if me.text("role") != "viewer" {
+		t.Errorf("me: %s", me.raw)
+	}
+}
+
+func TestAuthorizationHeaderIsReadAsRFC6750Says(t *testing.T) {
+	r := newRig(t)
+	access := r.as(identity.Viewer, "default")
+	for _, c := range []struct {
+		name      string
+		header    []string
+		status    int
+		code      string
+		challenge string
+	}{
+		{"none", nil, 401, "unauthenticated", "Bearer"},
+		{"another scheme", []string{"Basic YTpi"}, 401, "unauthenticated", "Bearer"},
+		{"the scheme in lower case", []string{"bearer " + access}, 200, "", ""},
+		{"garbage", []string{"Bearer garbage"}, 401, "invalid_token", `Bearer error="invalid_token"`},
+		{"a changed signature", []string{"Bearer " + access[:len(access)-4] + "AAAA"}, 401, "invalid_token", `Bearer error="invalid_token"`},
+		{"no token", []string{"Bearer"}, 400, "invalid_request", `Bearer error="invalid_request"`},
+		{"two headers", []string{"Bearer " + access, "Bearer " + access}, 400, "invalid_request", `Bearer error="invalid_request"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req := httptest.NewRequest(http.MethodGet, "/api/v1/auth/me", nil)
+			req.Header["Authorization"] = c.header
+			a := r.do(req)
+			if a.status != c.status || a.text("error") != c.code || !strings.HasPrefix(a.header.Get("Www-Authenticate"), c.challenge) {
+				t.Errorf("%d %v %s", a.status, a.header["Www-Authenticate"], a.raw)
+			}
+			if c.status != http.StatusOK && strings.Contains(string(a.raw), access) {
+				t.Error("echoes the token")
+			}
+		})
+	}
+}
+
+func TestRevokedListTakesServiceTokensOnly(t *testing.T) {
+	r := newRig(t)
+	secret := r.serviceToken()
+	r.want(http.StatusOK, r.call(http.MethodGet, "/api/v1/auth/revoked-jtis", secret, ""))
+	for _, bad := range []string{"pico_svc_", "pico_svc_unknown", secret + "x", secret + " x"} {
+		a := r.want(http.StatusUnauthorized, r.call(http.MethodGet, "/api/v1/auth/revoked-jtis", bad, ""))
+		if a.text("error") != "invalid_token" {
+			t.Errorf("%s", a.raw)
+		}
+	}
+	// A service token is no person anywhere else.
+	r.want(http.StatusUnauthorized, r.call(http.MethodGet, "/api/v1/auth/me", secret, ""))
+}

@@ -1,0 +1,135 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/picoauth"
+)
+
+func TestEveryKindHasItsStatus(t *testing.T) {
+	for _, c := range []struct {
+		err        error
+		status     int
+		code       string
+		retryAfter string
+		challenge  string
+	}{
+		{fault.BadField("body.name", "name must not be blank"), 422, "validation_failed", "", ""},
+		{fault.New(fault.Unauthenticated, "invalid_credentials", "no"), 401, "invalid_credentials", "", "Bearer"},
+		{fault.New(fault.Unauthenticated, "invalid_token", "no"), 401, "invalid_token", "", `Bearer error="invalid_token", error_description="no"`},
+		{fault.New(fault.Forbidden, "", "no"), 403, "forbidden", "", ""},
+		{fault.New(fault.NotFound, "", "no"), 404, "not_found", "", ""},
+		{fault.New(fault.Conflict, "email_taken", "no"), 409, "email_taken", "", ""},
+		{fault.New(fault.Gone, "", "no"), 410, "gone", "", ""},
+		{fault.New(fault.Throttled, "", "no"), 429, "rate_limited", "1", ""},
+		{&fault.Error{Kind: fault.Throttled, Message: "no", RetryAfter: 1500 * time.Millisecond}, 429, "rate_limited", "2", ""},
+		{fault.New(fault.Unavailable, "", secret), 503, "unavailable", "1", ""},
+		{&fault.Error{Kind: fault.Unavailable, Message: secret, RetryAfter: time.Minute}, 503, "unavailable", "60", ""},
+		{fault.New(fault.Internal, "", secret), 500, "internal_error", "", ""},
+		{fault.New(fault.Kind(200), "", secret), 500, "internal_error", "", ""},
+		{errors.New(secret), 500, "internal_error", "", ""},
+		{context.Canceled, 503, "unavailable", "1", ""},
+		{context.DeadlineExceeded, 503, "unavailable", "1", ""},
+		{picoauth.ErrNoToken, 401, "unauthenticated", "", "Bearer"},
+		{&picoauth.Refusal{Status: 401, Code: "invalid_token", Detail: "no"}, 401, "invalid_token", "", `Bearer error="invalid_token", error_description="no"`},
+		{&picoauth.Refusal{Status: 400, Code: "invalid_request", Detail: "no"}, 400, "invalid_request", "", `Bearer error="invalid_request", error_description="no"`},
+		{&picoauth.Refusal{Status: 503, Code: "unavailable", Detail: "no", RetryAfter: 5 * time.Second}, 503, "unavailable", "5", ""},
+	} {
+		for _, err := range []error{c.err, fmt.Errorf("on the way up: %w", c.err)} {
+			ctx := WithClient(t.Context(), Client{RequestID: testRequest})
+			rec := httptest.NewRecorder()
+			p := problemOf(ctx, err)
+			writeProblem(rec, p)
+			if rec.Code != c.status || p.Code != c.code || rec.Header().Get("Retry-After") != c.retryAfter || rec.Header().Get("Www-Authenticate") != c.challenge {
+				t.Errorf("%v: %d %s %v", err, rec.Code, p.Code, rec.Header())
+			}
+			if strings.Contains(rec.Body.String(), secret) || strings.Contains(rec.Body.String(), "on the way up") {
+				t.Errorf("%v: %s", err, rec.Body)
+			}
+			if (c.status >= 500) != (p.RequestID == testRequest) {
+				t.Errorf("%v: request id %q", err, p.RequestID)
+			}
+		}
+	}
+}
+
+func TestOurFaultIsLoggedOnceWithItsCauseAndNobodyElses(t *testing.T) {
+	r := newRig(t)
+	ctx := WithClient(t.Context(), Client{RequestID: testRequest})
+	r.refuse(ctx, fault.Wrap(fault.Internal, "", "broken", errors.New("the cause")))
+	if got := r.log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "the cause") || !strings.Contains(got, testRequest) {
+		t.Errorf("log: %q", got)
+	}
+	r.log.Reset()
+	r.refuse(ctx, fault.New(fault.NotFound, "", "no"))
+	if r.log.Len() > 0 {
+		t.Errorf("log: %q", r.log)
+	}
+}
+
+func TestDatabaseThatIsAwayIsA503WithoutDetails(t *testing.T) {
+	r := newRig(t)
+	access := r.as("superadmin", "default")
+	if err := r.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, route := range r.Routes() {
+		if route.Access == Anonymous && route.OperationID != "login" && route.OperationID != "refresh" && route.OperationID != "register" {
+			continue
+		}
+		path := strings.NewReplacer("{id}", "1234", "{user_id}", "1234", "{name}", "x").Replace(route.Pattern)
+		body := map[string]string{
+			"login":    `{"email":"a@example.com","password":"` + testPassword + `"}`,
+			"refresh":  `"` + strings.Repeat("A", 43) + `"`,
+			"register": `{"email":"a@example.com","password":"` + testPassword + `"}`,
+		}[route.OperationID]
+		a := r.call(route.Method, path, access, body)
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.text("request_id") != testRequest {
+			t.Errorf("%s %s: %d %s", route.Method, route.Pattern, a.status, a.raw)
+		}
+		for _, word := range []string{"sql", "database", "closed"} {
+			if strings.Contains(strings.ToLower(string(a.raw)), word) {
+				t.Errorf("%s %s: %s", route.Method, route.Pattern, a.raw)
+			}
+		}
+	}
+}
+
+func TestPanicIsAnsweredWithoutDetails(t *testing.T) {
+	rec := httptest.NewRecorder()
+	ctx := WithClient(t.Context(), Client{RequestID: testRequest})
+	WriteInternal(rec, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+	if rec.Code != http.StatusInternalServerError || !strings.Contains(rec.Body.String(), testRequest) || rec.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+	}
+}
+
+// TestHumaCannotEcho calls the two variables through which huma makes its own
+// refusals, with what it would pass.
+func TestHumaCannotEcho(t *testing.T) {
+	configureHuma()
+	detail := &huma.ErrorDetail{Location: "body." + secret + " ", Message: "expected string", Value: secret}
+	for _, status := range []int{400, 404, 413, 415, 422} {
+		got := huma.NewError(status, secret, detail, errors.New(secret))
+		if got.GetStatus() != status || strings.Contains(fmt.Sprintf("%+v", got), secret) {
+			t.Errorf("%d: %+v", status, got)
+		}
+	}
+	request := humago.NewContext(nil, httptest.NewRequest(http.MethodGet, "/", nil), nil)
+	op := huma.NewErrorWithContext(request, 500, secret, errors.New(secret))
+	if op.GetStatus() != 500 || strings.Contains(fmt.Sprintf("%+v", op), secret) {
+		t.Errorf("%+v", op)
+	}
+}
+

@@ -1,0 +1,229 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write testdata/openapi.json anew")
+
+// newPublic is an API of which only the routes without a database are called.
+func newPublic(t *testing.T, change ...func(*Config)) *rig {
+	t.Helper()
+	cfg := Config{Keys: newKeys(t), Issuer: testIssuer, Version: "1.2.3"}
+	for _, c := range change {
+		c(&cfg)
+	}
+	return &rig{API: New(cfg), t: t}
+}
+
+func TestOpenAPIDocumentIsTheGoldenOne(t *testing.T) {
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, newPublic(t).call(http.MethodGet, "/openapi.json", "", "").raw, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	got := indented.Bytes()
+	const golden = "testdata/openapi.json"
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("the API has changed; if that is meant, go test -update ./internal/httpapi\n%s", diff)
+	}
+}
+
+// openAPI is the part of the document that the tests read.
+type openAPI struct {
+	OpenAPI string
+	Paths   map[string]map[string]struct {
+		OperationID string
+		Summary     string
+		Description string
+		Security    []map[string][]string
+		Responses   map[string]struct {
+			Description string
+			Content     map[string]struct{ Schema map[string]any }
+		}
+		RequestBody *struct {
+			Content map[string]struct{ Schema map[string]any }
+		}
+	}
+	Components struct {
+		Schemas         map[string]any
+		SecuritySchemes map[string]struct{ Type, Scheme string }
+	}
+}
+
+func TestOpenAPIDocumentIsComplete(t *testing.T) {
+	r := newPublic(t)
+	var doc openAPI
+	if err := json.Unmarshal(r.call(http.MethodGet, "/openapi.json", "", "").raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") {
+		t.Errorf("version %q", doc.OpenAPI)
+	}
+	if s := doc.Components.SecuritySchemes["bearer"]; s.Type != "http" || s.Scheme != "bearer" {
+		t.Errorf("security scheme %+v", s)
+	}
+	hidden := []string{"openapi", "docs", "docs_file", "home"}
+	for _, route := range r.Routes() {
+		op, there := doc.Paths[route.Pattern][strings.ToLower(route.Method)]
+		if slices.Contains(hidden, route.OperationID) {
+			if there {
+				t.Errorf("%s is a page, not an operation", route.OperationID)
+			}
+			continue
+		}
+		if !there || op.OperationID != route.OperationID || op.Summary == "" || op.Description == "" {
+			t.Errorf("%s %s is not described: %+v", route.Method, route.Pattern, op)
+			continue
+		}
+		if (route.Access == Anonymous) != (len(op.Security) == 0) {
+			t.Errorf("%s: access %v, security %v", route.OperationID, route.Access, op.Security)
+		}
+		if op.Responses["200"].Content["application/json"].Schema == nil {
+			t.Errorf("%s: the 200 has no schema", route.OperationID)
+		}
+		for status, response := range op.Responses {
+			if status >= "400" && response.Content["application/problem+json"].Schema == nil {
+				t.Errorf("%s: the %s has no problem schema", route.OperationID, status)
+			}
+			if response.Description == "" {
+				t.Errorf("%s: the %s has no description", route.OperationID, status)
+			}
+		}
+		for _, status := range refusalsOf(route) {
+			if _, ok := op.Responses[status]; !ok {
+				t.Errorf("%s: %s is missing", route.OperationID, status)
+			}
+		}
+	}
+}
+
+// refusalsOf are the statuses that follow from a route's form alone.
+func refusalsOf(route Route) []string {
+	s := []string{"500"}
+	if route.Access != Anonymous {
+		s = append(s, "401")
+	}
+	if route.Access == OrgAdmin || route.Access == Superadmin {
+		s = append(s, "403")
+	}
+	if strings.Contains(route.Pattern, "{") {
+		s = append(s, "404")
+	}
+	if route.Method == http.MethodPost || route.Method == http.MethodPut {
+		s = append(s, "400", "413", "415", "422")
+	}
+	return s
+}
+
+func TestKeySetAndDiscoveryMayBeKeptByAnybody(t *testing.T) {
+	r := newPublic(t, func(c *Config) { c.CORSOrigins = []string{"https://app.example.com"} })
+	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/openid-configuration"} {
+		first := r.want(http.StatusOK, r.call(http.MethodGet, path, "", ""))
+		etag := first.header.Get("Etag")
+		if !strings.HasPrefix(etag, `"`) || first.header.Get("Cache-Control") != "public, max-age=300" {
+			t.Errorf("%s: %v", path, first.header)
+		}
+		if first.header.Get("Access-Control-Allow-Origin") != "*" || first.header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s: %v", path, first.header)
+		}
+		for _, value := range []string{etag, "W/" + etag, `"other", ` + etag, "*"} {
+			req := httptest.NewRequest(http.MethodGet, path, nil)
+			req.Header.Set("If-None-Match", value)
+			again := r.want(http.StatusNotModified, r.do(req))
+			if len(again.raw) != 0 || again.header.Get("Etag") != etag || again.header.Get("Cache-Control") == "no-store" {
+				t.Errorf("%s: If-None-Match %s: %v", path, value, again.header)
+			}
+		}
+		req := httptest.NewRequest(http.MethodGet, path, nil)
+		req.Header.Set("If-None-Match", `"other"`)
+		r.want(http.StatusOK, r.do(req))
+		req = httptest.NewRequest(http.MethodOptions, path, nil)
+		req.Header.Set("Origin", "https://anybody.example.org")
+		req.Header.Set("Access-Control-Request-Method", "GET")
+		preflight := r.want(http.StatusNoContent, r.do(req))
+		if preflight.header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: preflight %v", path, preflight.header)
+		}
+	}
+}
+
+func TestDiscoverySaysOnlyWhatIsTrue(t *testing.T) {
+	got := newPublic(t).call(http.MethodGet, "/.well-known/openid-configuration", "", "").body
+	want := map[string]any{
+		"issuer":                                testIssuer,
+		"jwks_uri":                              testIssuer + "/api/v1/auth/jwks",
+		"token_endpoint":                        testIssuer + "/api/v1/auth/login",
+		"response_types_supported":              []any{},
+		"subject_types_supported":               []any{"public"},
+		"id_token_signing_alg_values_supported": []any{"RS256"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPagesAnswerThemselvesAndBringEverythingAlong(t *testing.T) {
+	r := newPublic(t, func(c *Config) { c.Title = "<b>Ours</b>" })
+	for _, path := range []string{"/", "/docs", "/openapi.json", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/docs/LICENSE"} {
+		a := r.want(http.StatusOK, r.call(http.MethodGet, path, "", ""))
+		if a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: %v", path, a.header)
+		}
+		if strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+			page := string(a.raw)
+			if strings.Contains(page, "https://") || strings.Contains(page, "<b>Ours") || !strings.Contains(page, "&lt;b&gt;Ours") {
+				t.Errorf("%s: %s", path, page)
+			}
+			if strings.Contains(a.header.Get("Content-Security-Policy"), "unsafe") {
+				t.Errorf("%s: %s", path, a.header.Get("Content-Security-Policy"))
+			}
+		}
+	}
+	for _, path := range []string{"/docs/", "/docs/nothing", "/docs/..%2ferrors.go", "/docs/index.html", "/docs/swagger-ui.css.gz"} {
+		r.want(http.StatusNotFound, r.call(http.MethodGet, path, "", ""))
+	}
+}
+
+func TestAPIPageFilesAreSentCompressedToThoseWhoTakeIt(t *testing.T) {
+	r := newPublic(t)
+	get := func(encoding string) answer {
+		req := httptest.NewRequest(http.MethodGet, "/docs/swagger-ui.css", nil)
+		req.Header.Set("Accept-Encoding", encoding)
+		return r.want(http.StatusOK, r.do(req))
+	}
+	for _, encoding := range []string{"gzip", "br, gzip;q=0.5", "*"} {
+		if a := get(encoding); a.header.Get("Content-Encoding") != "gzip" || a.header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%q: %v", encoding, a.header)
+		}
+	}
+	for _, encoding := range []string{"", "identity", "gzip;q=0", "br", "gzip;q=x"} {
+		if a := get(encoding); a.header.Get("Content-Encoding") != "" || !strings.HasPrefix(string(a.raw), ".swagger-ui") {
+			t.Errorf("%q: %v", encoding, a.header)
+		}
+	}
+	if get("gzip").header.Get("Etag") == get("").header.Get("Etag") {
+		t.Error("two representations have the same entity tag")
+	}
+}

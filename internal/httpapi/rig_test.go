@@ -1,0 +1,237 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/login"
+	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/token"
+	"github.com/pico-auth/pico-auth/picoauth"
+)
+
+const (
+	testIssuer   = "http://localhost:8100"
+	testAudience = "pico-bot"
+	testPassword = "correct horse battery"
+	testRequest  = "request-1"
+)
+
+// system is the actor that sets up what a test needs.
+var system = identity.Actor{System: true}
+
+// testKey makes the signing key of all tests once: RSA takes its time.
+var testKey = sync.OnceValue(func() []byte {
+	key, err := jose.Generate(jose.RS256)
+	if err != nil {
+		panic(err)
+	}
+	pem, err := key.MarshalPEM()
+	if err != nil {
+		panic(err)
+	}
+	return pem
+})
+
+// rig is an API over real rooms and a real database.
+type rig struct {
+	*API
+	t     *testing.T
+	store *store.Store
+	log   *bytes.Buffer
+}
+
+func newRig(t *testing.T, change ...func(*Config)) *rig {
+	t.Helper()
+	r := &rig{t: t, store: storetest.Open(t), log: &bytes.Buffer{}}
+	log := slog.New(slog.NewTextHandler(&syncWriter{w: r.log}, nil))
+	keys := newKeys(t)
+	passwords := password.New(password.Config{Cost: 4, ServiceName: "Pico Auth API"})
+	events := audit.New(r.store, nil)
+	t.Cleanup(func() { events.Flush(); passwords.Close() })
+	guard, err := picoauth.New(picoauth.Config{
+		Issuer: testIssuer, Audience: testAudience,
+		LocalKeys: func() []byte { body, _ := keys.JWKS(); return body },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		Directory: directory.New(directory.Config{
+			Store: r.store, Passwords: passwords, Audit: events, RegistrationDefault: true,
+		}),
+		Login: login.New(login.Config{Store: r.store, Passwords: passwords, Audit: events}),
+		Tokens: token.New(token.Config{
+			Store: r.store, Keys: keys, Audit: events, Issuer: testIssuer, Audience: testAudience,
+		}),
+		Keys: keys, Guard: guard, Issuer: testIssuer, Version: "1.2.3", Log: log,
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	r.API = New(cfg)
+	return r
+}
+
+func newKeys(t *testing.T) *keyring.Ring {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "keys")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "private.pem"), testKey(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+// syncWriter lets several goroutines log into one buffer.
+type syncWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *syncWriter) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	raw    []byte
+	body   map[string]any
+}
+
+// text is the member of that name, empty when it is no string.
+func (a answer) text(name string) string {
+	s, _ := a.body[name].(string)
+	return s
+}
+
+// serve is the API behind the part of the server's middleware that it needs.
+func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
+	ctx := WithClient(req.Context(), Client{Address: "192.0.2.1", RequestID: testRequest})
+	r.ServeHTTP(w, req.WithContext(ctx))
+}
+
+// do sends a request and reads the answer.
+func (r *rig) do(req *http.Request) answer {
+	r.t.Helper()
+	rec := httptest.NewRecorder()
+	r.serve(rec, req)
+	a := answer{status: rec.Code, header: rec.Header(), raw: rec.Body.Bytes()}
+	if strings.Contains(a.header.Get("Content-Type"), "json") && len(a.raw) > 0 {
+		if err := json.Unmarshal(a.raw, &a.body); err != nil {
+			r.t.Fatalf("%s %s: %v in %s", req.Method, req.URL, err, a.raw)
+		}
+	}
+	return a
+}
+
+// call sends body as JSON, unless it is empty, with the access token, unless
+// that is empty.
+func (r *rig) call(method, path, bearer, body string) answer {
+	r.t.Helper()
+	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	return r.do(req)
+}
+
+// want fails the test unless the answer has the status.
+func (r *rig) want(status int, a answer) answer {
+	r.t.Helper()
+	if a.status != status {
+		r.t.Fatalf("got %d, want %d: %s", a.status, status, a.raw)
+	}
+	return a
+}
+
+// person makes somebody with the role in the organisation.
+func (r *rig) person(role identity.Role, org string) identity.User {
+	r.t.Helper()
+	user, err := r.directory.CreateUser(context.Background(), system, directory.NewUser{
+		Email: string(role) + "." + uuid.NewString() + "@example.com", Password: testPassword,
+		DisplayName: "Test", Role: string(role), OrgID: org,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return user
+}
+
+// session logs somebody in.
+func (r *rig) session(u identity.User) (access, refresh string) {
+	r.t.Helper()
+	a := r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/login", "",
+		toJSON(r.t, map[string]string{"email": u.Email, "password": testPassword})))
+	return a.text("access_token"), a.text("refresh_token")
+}
+
+// as returns an access token of a new person.
+func (r *rig) as(role identity.Role, org string) string {
+	r.t.Helper()
+	access, _ := r.session(r.person(role, org))
+	return access
+}
+
+// group makes a group.
+func (r *rig) group(org string) identity.Group {
+	r.t.Helper()
+	g, err := r.directory.CreateGroup(context.Background(), system,
+		directory.NewGroup{Name: "group " + uuid.NewString(), OrgID: org})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return g
+}
+
+func toJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// eventually waits for what is stored behind the answer's back.
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("did not happen within 5 s")
+		}
+	}
+}
