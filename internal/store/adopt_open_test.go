@@ -34,38 +34,46 @@ func eachOriginal(t *testing.T, minor int, more string, test func(t *testing.T, 
 	for engine, fresh := range map[string]func(testing.TB) string{"sqlite": storetest.SQLite, "postgres": storetest.EmptyPostgres} {
 		t.Run(engine, func(t *testing.T) {
 			url := fresh(t)
-			raw := openRaw(t, url)
-			for v := 1; v <= minor; v++ {
-				text, err := os.ReadFile(fmt.Sprintf("testdata/original-0.%d.sql", v))
-				if err != nil {
-					t.Fatal(err)
-				}
-				execRaw(t, raw, string(text))
-			}
-			execRaw(t, raw, more)
-			if engine == "sqlite" {
-				raw.Close()
-				path := filePath(url)
-				if err := errors.Join(os.Chmod(path, 0o644), os.Chmod(filepath.Dir(path), 0o755)); err != nil {
-					t.Fatal(err)
-				}
-				raw = openRaw(t, url)
-			}
-			test(t, url, raw)
+			test(t, url, fillOriginal(t, url, minor, more))
 		})
 	}
 }
 
+// fillOriginal makes the tables of the Python server 0.minor, of a file with
+// the modes that it had.
+func fillOriginal(t *testing.T, url string, minor int, more string) (raw *sql.DB) {
+	t.Helper()
+	raw = openRaw(t, url)
+	for v := 1; v <= minor; v++ {
+		text, err := os.ReadFile(fmt.Sprintf("testdata/original-0.%d.sql", v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		execRaw(t, raw, string(text))
+	}
+	execRaw(t, raw, more)
+	if path := filePath(url); path != "" {
+		if err := errors.Join(os.Chmod(path, 0o644), os.Chmod(filepath.Dir(path), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return raw
+}
+
+// filePath is empty for PostgreSQL.
 func filePath(url string) string {
-	path, _ := strings.CutPrefix(url, "sqlite:///")
+	path, found := strings.CutPrefix(url, "sqlite:///")
+	if !found {
+		return ""
+	}
 	return path
 }
 
 func openRaw(t *testing.T, url string) *sql.DB {
 	t.Helper()
 	driver, name := "pgx", url
-	if strings.HasPrefix(url, "sqlite") {
-		driver, name = "sqlite", filePath(url)
+	if path := filePath(url); path != "" {
+		driver, name = "sqlite", path
 	}
 	db, err := sql.Open(driver, name)
 	if err != nil {
@@ -333,8 +341,8 @@ func TestAFailedFirstStartLeavesTheOriginalAsItWas(t *testing.T) {
 				if diff := cmp.Diff(before, contents(t, raw)); diff != "" {
 					t.Errorf("the database changed (-before +after):\n%s", diff)
 				}
-				if strings.HasPrefix(url, "sqlite") {
-					if left, err := filepath.Glob(filePath(url) + ".backup*"); err != nil || len(left) > 0 {
+				if path := filePath(url); path != "" {
+					if left, err := filepath.Glob(path + ".backup*"); err != nil || len(left) > 0 {
 						t.Errorf("copies left: %q, %v", left, err)
 					}
 				}
@@ -374,11 +382,9 @@ func TestObstaclesOnPostgresAreNamed(t *testing.T) {
 		`"phone"`:          `ALTER TABLE users ADD COLUMN phone TEXT`,
 		`a table settings`: `CREATE TABLE settings (x TEXT)`,
 	} {
-		eachOriginal(t, 3, "", func(t *testing.T, url string, raw *sql.DB) {
-			if strings.HasPrefix(url, "sqlite") {
-				t.Skip("see TestAdoptionRefusesByNameBeforeItTouchesAnything")
-			}
-			execRaw(t, raw, obstacle)
+		t.Run(want, func(t *testing.T) {
+			url := storetest.EmptyPostgres(t)
+			fillOriginal(t, url, 3, obstacle)
 			var log bytes.Buffer
 			_, err := store.Open(t.Context(), moving(url, &log))
 			if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), want) {
