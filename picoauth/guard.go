@@ -204,11 +204,7 @@ func (g *Guard) Authenticate(r *http.Request) (*SecurityContext, error) {
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := g.Authenticate(r)
-		if err != nil {
-			g.Refuse(w, r, err)
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), who)))
+		g.admit(w, r, next, who, err)
 	})
 }
 
@@ -216,14 +212,22 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 // and refuses those with a bad one. Another Authorization scheme than Bearer
 // counts as no token.
 func (g *Guard) Optional(next http.Handler) http.Handler {
-	guarded := g.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := bearerToken(r); errors.Is(err, ErrNoToken) {
+		who, err := g.Authenticate(r)
+		if errors.Is(err, ErrNoToken) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		guarded.ServeHTTP(w, r)
+		g.admit(w, r, next, who, err)
 	})
+}
+
+func (g *Guard) admit(w http.ResponseWriter, r *http.Request, next http.Handler, who *SecurityContext, err error) {
+	if err != nil {
+		g.Refuse(w, r, err)
+		return
+	}
+	next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), who)))
 }
 
 // Refuse answers a request with what an error of Authenticate, Verify or the

@@ -1,0 +1,137 @@
+package repotest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// floors is the house from top to bottom. A room may import any room on a
+// floor below its own and none on its own.
+var floors = [][]string{
+	{"cmd/pico-auth"},
+	{"internal/server"},
+	{"internal/httpapi"},
+	{"internal/login", "internal/token", "internal/directory"},
+	{"internal/keyring", "internal/password", "internal/audit"},
+	{"internal/store/storetest"},
+	{"internal/store"},
+	{"internal/config", "picoauth/picoauthtest"},
+	{"picoauth"},
+	{"internal/identity", "internal/jose"},
+	{"internal/fault"},
+}
+
+// only names who alone may import a package; a folder stands for what is below
+// it, too. A key that ends in a slash is a prefix.
+var only = map[string][]string{
+	"net/http":                           {"internal/httpapi", "picoauth", "internal/server", "cmd"},
+	"net/http/":                          {"internal/httpapi", "picoauth", "internal/server", "cmd"},
+	"database/sql":                       {"internal/store"},
+	"database/sql/":                      {"internal/store"},
+	"modernc.org/":                       {"internal/store"},
+	"github.com/jackc/":                  {"internal/store"},
+	"github.com/pressly/goose/":          {"internal/store"},
+	"github.com/cloudflare/circl/":       {"internal/jose"},
+	"github.com/go-jose/":                {"internal/jose", "internal/httpapi"},
+	"github.com/danielgtaylor/huma/":     {"internal/httpapi"},
+	"github.com/alecthomas/kong":         {"cmd"},
+	"go.yaml.in/":                        {"internal/config"},
+	"golang.org/x/crypto/bcrypt":         {"internal/password"},
+	"github.com/prometheus/":             {"internal/server"},
+	"testing":                            {"internal/store/storetest", "picoauth/picoauthtest"},
+	module + "/internal/config":          {"internal/server", "cmd"},
+	module + "/picoauth":                 {"internal/httpapi", "internal/server", "cmd", "picoauth/picoauthtest"},
+	module + "/internal/server":          {"cmd"},
+	module + "/internal/httpapi":         {"internal/server"},
+	module + "/internal/store/storetest": {},
+	module + "/picoauth/picoauthtest":    {},
+	module + "/internal/repotest":        {},
+}
+
+// never names what a room must not import although the floors would allow it.
+var never = map[string][]string{
+	"internal/httpapi":      {module + "/internal/store"},
+	"internal/jose":         {module + "/", "os", "net", "net/"},
+	"internal/fault":        {module + "/"},
+	"internal/identity":     {"os", "net", "net/"},
+	"picoauth":              {module + "/internal/identity", module + "/internal/fault"},
+	"picoauth/picoauthtest": {module + "/internal/identity", module + "/internal/fault"},
+}
+
+func floorOf(dir string) int {
+	return slices.IndexFunc(floors, func(rooms []string) bool { return slices.Contains(rooms, dir) })
+}
+
+func TestImportsGoDownwardsOnly(t *testing.T) {
+	for _, s := range program(t) {
+		floor := floorOf(s.dir)
+		if floor < 0 && s.dir != "internal/repotest" && !strings.HasPrefix(s.dir, "tools") {
+			t.Errorf("%s: the folder is on no floor of the house", s.path)
+		}
+		for _, imported := range s.imports() {
+			room, ours := strings.CutPrefix(imported, module+"/")
+			if !ours {
+				continue
+			}
+			if below := floorOf(room); below <= floor {
+				t.Errorf("%s imports %s, which is not below it", s.path, room)
+			}
+		}
+	}
+}
+
+func TestRestrictedImportsStayInTheirRooms(t *testing.T) {
+	for _, s := range program(t) {
+		for _, imported := range s.imports() {
+			for restricted, rooms := range only {
+				if matches(imported, restricted) && !inside(s.dir, rooms) {
+					t.Errorf("%s imports %s; only %v may", s.path, imported, rooms)
+				}
+			}
+			for _, forbidden := range never[s.dir] {
+				if matches(imported, forbidden) {
+					t.Errorf("%s imports %s; that room must not", s.path, imported)
+				}
+			}
+		}
+	}
+}
+
+// TestThePublicPackageBringsNothingAlong: who imports picoauth gets jose and
+// the standard library.
+func TestThePublicPackageBringsNothingAlong(t *testing.T) {
+	for _, s := range program(t) {
+		if !inside(s.dir, []string{"picoauth"}) {
+			continue
+		}
+		for _, imported := range s.imports() {
+			outside := strings.Contains(strings.Split(imported, "/")[0], ".")
+			if outside && imported != module+"/internal/jose" && imported != module+"/picoauth" {
+				t.Errorf("%s imports %s", s.path, imported)
+			}
+		}
+	}
+}
+
+// TestTheHouseHasNoEmptyFloorPlan: a room that the floors name exists.
+func TestEveryNamedRoomExists(t *testing.T) {
+	for _, rooms := range floors {
+		for _, room := range rooms {
+			if !slices.ContainsFunc(program(t), func(s source) bool { return s.dir == room }) {
+				t.Errorf("%s is named and does not exist", room)
+			}
+		}
+	}
+}
+
+func matches(imported, pattern string) bool {
+	if strings.HasSuffix(pattern, "/") {
+		return strings.HasPrefix(imported, pattern)
+	}
+	return imported == pattern
+}
+
+func inside(dir string, rooms []string) bool {
+	return slices.ContainsFunc(rooms, func(room string) bool { return dir == room || strings.HasPrefix(dir, room+"/") })
+}
