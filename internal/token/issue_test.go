@@ -26,6 +26,10 @@ import (
 
 func withRS256(_ *token.Config, k *keyring.Config) { k.Algorithm = jose.RS256 }
 
+func inFolder(dir string) option {
+	return func(_ *token.Config, k *keyring.Config) { k.Dir = dir }
+}
+
 func faultIs(err error, kind fault.Kind, code string) bool {
 	var f *fault.Error
 	return errors.As(err, &f) && f.Kind == kind && f.Code == code

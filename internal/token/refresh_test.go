@@ -11,7 +11,6 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/keyring"
-	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
@@ -97,35 +96,6 @@ func TestRotateIsSingleUseUnderConcurrency(t *testing.T) {
 			}
 		}
 	})
-}
-
-// legacySession writes a session whose refresh token is stored as the original did.
-func (w *world) legacySession(t *testing.T, u identity.User, hash string) {
-	t.Helper()
-	_, err := w.store.StartFamily(t.Context(), store.Act{Action: "test", By: identity.Actor{UserID: u.ID}}, u.ID, u.PasswordHash,
-		"family-"+hash[:8], w.clock.Now().Add(90*24*time.Hour),
-		store.NewRefresh{Hash: hash, ExpiresAt: w.clock.Now().Add(time.Hour)})
-	w.must(t, err)
-}
-
-func TestRefreshTokensOfTheOriginalRotate(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		const python = "9f2c54b0e5f14d1f8a3bb1d1d3ce0c11" // uuid4().hex
-		w.legacySession(t, w.viewer(t), plainHash(python))
-		next := w.rotate(t, python)
-		w.rotate(t, next.RefreshToken)
-		w.refuses(t, python)
-	})
-}
-
-func TestKeyedRefreshTokensOfTheOriginalRotate(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		const python = "0b6d2c7f2a5f4b0e9d3c1a2b3c4d5e6f"
-		w.legacySession(t, w.viewer(t), w.keyedHash(t, python))
-		next := w.rotate(t, python)
-		w.rotate(t, next.RefreshToken)
-		w.refuses(t, python)
-	}, adopted(t))
 }
 
 func TestWhatIsNoRefreshTokenIsRefusedUnread(t *testing.T) {

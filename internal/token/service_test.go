@@ -161,22 +161,6 @@ func TestTheOperatorCreatesServiceTokensInTheDefaultOrganisation(t *testing.T) {
 	}
 }
 
-func TestServiceTokensOfTheOriginalValidate(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		plain, keyed := "pico_svc_"+strings.Repeat("ab", 32), "pico_svc_"+strings.Repeat("cd", 32)
-		for name, hash := range map[string]string{"plain": plainHash(plain), "keyed": w.keyedHash(t, keyed)} {
-			st := identity.ServiceToken{Name: name, Role: identity.Viewer, OrgID: identity.DefaultOrg}
-			_, _, err := w.store.InsertServiceToken(t.Context(), w.act(), st, hash)
-			w.must(t, err)
-		}
-		for name, secret := range map[string]string{"plain": plain, "keyed": keyed} {
-			if got, err := w.ValidateServiceToken(t.Context(), secret); err != nil || got.Name != name {
-				t.Errorf("%s: %q, %v", name, got.Name, err)
-			}
-		}
-	}, adopted(t))
-}
-
 func TestWhatIsNoServiceTokenIsRefused(t *testing.T) {
 	w := open(t)
 	for _, presented := range []string{

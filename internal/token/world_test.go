@@ -3,12 +3,7 @@ package token_test
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +37,6 @@ type world struct {
 	audit *audit.Log
 	clock *storetest.Clock
 	log   *syncBuffer
-	dir   string // of the keys
 }
 
 type option func(*token.Config, *keyring.Config)
@@ -76,42 +70,9 @@ func newWorld(t testing.TB, url string, opts ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.keys, cfg.Keys, w.dir = keys, keys, ring.Dir
+	w.keys, cfg.Keys = keys, keys
 	w.Issuer = token.New(cfg)
 	return w
-}
-
-// adopted makes the world one that was moved in from the original with the
-// key it has now.
-func adopted(t testing.TB) option {
-	return func(c *token.Config, k *keyring.Config) {
-		keys, err := keyring.Open(t.Context(), *k)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Store.SetAdoptedKey(t.Context(), keys.Active().Thumbprint); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// keyedHash is how later versions of the original stored a token.
-func (w *world) keyedHash(t testing.TB, secret string) string {
-	t.Helper()
-	private, err := os.ReadFile(filepath.Join(w.dir, "pqc_secret.bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := sha256.Sum256(append([]byte("pico-auth/token-hash-key/v1:"), private...))
-	mac := hmac.New(sha256.New, key[:])
-	mac.Write([]byte(secret))
-	return hex.EncodeToString(mac.Sum(nil))
-}
-
-// plainHash is how its earlier versions did.
-func plainHash(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:])
 }
 
 var (

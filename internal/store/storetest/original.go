@@ -1,0 +1,36 @@
+package storetest
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// EachEmpty runs test with the URL of a database without any table on each
+// engine: the place to put a database of the original server with Exec.
+func EachEmpty(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { test(t, EmptyPostgres(t)) })
+}
+
+// Exec runs SQL on the database of the URL behind the store's back. No store
+// may have it open.
+func Exec(t testing.TB, url, script string) {
+	t.Helper()
+	driver, name := "pgx", url
+	if path, ok := strings.CutPrefix(url, "sqlite:///"); ok {
+		driver, name = "sqlite", filepath.FromSlash(path)
+	}
+	db, err := sql.Open(driver, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), script); err != nil {
+		t.Errorf("run SQL on the test database: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
