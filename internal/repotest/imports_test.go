@@ -114,7 +114,6 @@ func TestThePublicPackageBringsNothingAlong(t *testing.T) {
 	}
 }
 
-// TestTheHouseHasNoEmptyFloorPlan: a room that the floors name exists.
 func TestEveryNamedRoomExists(t *testing.T) {
 	for _, rooms := range floors {
 		for _, room := range rooms {
