@@ -1,0 +1,121 @@
+package jose_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+)
+
+// FuzzVerify looks for a forgery: whatever verifies must be a token that was
+// signed here, to the byte.
+func FuzzVerify(f *testing.F) {
+	signed := make(map[string]bool)
+	for _, name := range jose.Algorithms() {
+		token, err := jose.NewSigner(keys()[name], string(name)).Sign(claims)
+		if err != nil {
+			f.Fatal(err)
+		}
+		signed[token] = true
+		f.Add(token)
+	}
+	f.Add("e30.e30.")
+	f.Add(b64(`{"alg":"none","typ":"JWT"}`) + "." + b64(string(claims)) + ".")
+	f.Fuzz(func(t *testing.T, token string) {
+		_, _, err := jose.Verify(token, func(h jose.Header) (*jose.PublicKey, error) {
+			if key := keys()[jose.Algorithm(h.KeyID)]; key != nil {
+				return key.Public(), nil
+			}
+			return keys()[h.Algorithm].Public(), nil
+		})
+		if err == nil && !signed[token] {
+			t.Fatalf("forged: %s", token)
+		}
+		if header, payload, err := jose.Inspect(token); err == nil && len(header)+len(payload) > len(token) {
+			t.Fatalf("inspect made %d bytes of %d", len(header)+len(payload), len(token))
+		}
+	})
+}
+
+// FuzzParseJWKSet: whatever is accepted can be published again and is the same.
+func FuzzParseJWKSet(f *testing.F) {
+	var set jose.JWKSet
+	for _, name := range jose.Algorithms() {
+		set.Keys = append(set.Keys, keys()[name].Public().JWK(string(name)))
+		f.Add([]byte(marshal(f, jose.JWKSet{Keys: set.Keys[len(set.Keys)-1:]})))
+	}
+	f.Add([]byte(marshal(f, set)))
+	f.Add([]byte(`{"keys":[{"kty":"oct","k":"AAAA","kid":"a"},{"kty":"RSA"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		parsed, err := jose.ParseJWKSet(data)
+		if err != nil {
+			return
+		}
+		var again jose.JWKSet
+		for kid, key := range parsed {
+			again.Keys = append(again.Keys, key.JWK(kid))
+		}
+		reparsed, err := jose.ParseJWKSet([]byte(marshal(t, again)))
+		if err != nil && len(again.Keys) > 0 {
+			t.Fatal(err)
+		}
+		for kid, key := range parsed {
+			if reparsed[kid] == nil || !reparsed[kid].Equal(key) {
+				t.Fatalf("%q changed", kid)
+			}
+		}
+	})
+}
+
+// FuzzParsePrivatePEM: whatever is accepted signs what its public half verifies.
+func FuzzParsePrivatePEM(f *testing.F) {
+	for _, name := range withPEM {
+		encoded, err := keys()[name].MarshalPEM()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(encoded)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, name := range withPEM {
+			key, err := jose.ParsePrivatePEM(name, data)
+			if err != nil {
+				continue
+			}
+			token, err := jose.NewSigner(key, "k").Sign(claims)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := jose.Verify(token, only(key.Public())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// FuzzParseObject: what is accepted is what encoding/json reads, member for
+// member.
+func FuzzParseObject(f *testing.F) {
+	f.Add([]byte(`{"a":[1,2,{"b":"\ud83d\ude00"}],"c":null}`))
+	f.Add([]byte(`{"a":1,"a":2}`))
+	f.Add([]byte(`{"\ud800\\":"\\ud800"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		object, err := jose.ParseObject(data)
+		if err != nil {
+			return
+		}
+		if !json.Valid(data) {
+			t.Fatal("accepted what is not JSON")
+		}
+		var want map[string]any
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.UseNumber()
+		if err := decoder.Decode(&want); err != nil {
+			t.Fatal(err)
+		}
+		if marshal(t, object) != marshal(t, want) {
+			t.Fatalf("%v, encoding/json reads %v", object, want)
+		}
+	})
+}

@@ -1,0 +1,209 @@
+package jose_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+)
+
+var withPEM = []jose.Algorithm{jose.RS256, jose.ES256, jose.EdDSA}
+
+func TestKeysSurvivePEM(t *testing.T) {
+	for _, name := range withPEM {
+		key := keys()[name]
+		private, err := key.MarshalPEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := jose.ParsePrivatePEM(name, private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !again.Public().Equal(key.Public()) || again.Algorithm() != name {
+			t.Errorf("%s: another private key", name)
+		}
+		public, err := key.Public().MarshalPEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		half, err := jose.ParsePublicPEM(name, public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !half.Equal(key.Public()) {
+			t.Errorf("%s: another public key", name)
+		}
+		if bytes.Contains(public, []byte("PRIVATE")) {
+			t.Errorf("%s: public file holds %s", name, public)
+		}
+	}
+}
+
+func TestPKCS1IsUnderstood(t *testing.T) {
+	raw, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(raw)})
+	key, err := jose.ParsePrivatePEM(jose.RS256, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jose.NewSigner(key, "k").Sign(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := jose.Verify(token, only(key.Public())); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUnusablePrivatePEMIsRefused(t *testing.T) {
+	good, err := keys()[jose.RS256].MarshalPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := keys()[jose.RS256].Public().MarshalPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ec, err := keys()[jose.ES256].MarshalPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind string, body []byte, headers map[string]string) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: body, Headers: headers}))
+	}
+	body, _ := pem.Decode(good)
+	cases := map[string]struct{ data, says string }{
+		"empty":              {"", "no complete PEM block"},
+		"garbage":            {"\x00\x01\x02", "no complete PEM block"},
+		"half":               {string(good[:len(good)/2]), "no complete PEM block"},
+		"two keys":           {string(good) + string(good), "more than one"},
+		"text after":         {string(good) + "more", "more than one"},
+		"broken, then whole": {"-----BEGIN PRIVATE KEY-----\n!!!\n" + string(good), "more than one"},
+		"too long":           {strings.Repeat(" ", 1<<17) + string(good), "too long"},
+		"public":             {string(public), "public one"},
+		"certificate":        {block("CERTIFICATE", body.Bytes, nil), "public one"},
+		"other block":        {block("DH PARAMETERS", body.Bytes, nil), "not understood"},
+		"encrypted PKCS #8":  {block("ENCRYPTED PRIVATE KEY", body.Bytes, nil), "encrypted"},
+		"encrypted PKCS #1":  {block("RSA PRIVATE KEY", body.Bytes, map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}), "encrypted"},
+		"half PKCS #8":       {block("PRIVATE KEY", body.Bytes[:200], nil), "PKCS #8"},
+		"half PKCS #1":       {block("RSA PRIVATE KEY", body.Bytes[:200], nil), "PKCS #1"},
+		"EC":                 {string(ec), "not an RSA key"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := jose.ParsePrivatePEM(jose.RS256, []byte(c.data))
+			if !errors.Is(err, jose.ErrKey) || !strings.Contains(fmt.Sprint(err), c.says) {
+				t.Errorf("error %v, want one that says %q", err, c.says)
+			}
+		})
+	}
+}
+
+func TestWeakRSAPrivateKeysAreRefused(t *testing.T) {
+	t.Setenv("GODEBUG", "rsa1024min=0")
+	raw, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = jose.ParsePrivatePEM(jose.RS256, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	if !errors.Is(err, jose.ErrKey) || !strings.Contains(fmt.Sprint(err), "1024 bits; at least 2048") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestUnusablePublicPEMIsRefused(t *testing.T) {
+	private, err := keys()[jose.RS256].MarshalPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ed, err := keys()[jose.EdDSA].Public().MarshalPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"empty":    nil,
+		"private":  private,
+		"Ed25519":  ed,
+		"half DER": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte{0x30, 0x03}}),
+	} {
+		if _, err := jose.ParsePublicPEM(jose.RS256, data); !errors.Is(err, jose.ErrKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestFormsThatAKeyDoesNotHave(t *testing.T) {
+	pq, classic := keys()[jose.MLDSA65], keys()[jose.RS256]
+	if _, err := pq.MarshalPEM(); !errors.Is(err, jose.ErrKey) {
+		t.Errorf("ML-DSA private PEM: %v", err)
+	}
+	if _, err := pq.Public().MarshalPEM(); !errors.Is(err, jose.ErrKey) {
+		t.Errorf("ML-DSA public PEM: %v", err)
+	}
+	if _, err := jose.ParsePrivatePEM(jose.MLDSA65, nil); !errors.Is(err, jose.ErrKey) {
+		t.Errorf("ML-DSA from private PEM: %v", err)
+	}
+	if _, err := jose.ParsePublicPEM(jose.MLDSA65, nil); !errors.Is(err, jose.ErrKey) {
+		t.Errorf("ML-DSA from public PEM: %v", err)
+	}
+	if secret, public := classic.MarshalExpanded(); secret != nil || public != nil {
+		t.Error("RSA has an expanded form")
+	}
+	if _, err := jose.ParseExpandedMLDSA(jose.RS256, nil, nil); !errors.Is(err, jose.ErrKey) {
+		t.Errorf("RSA from expanded: %v", err)
+	}
+	if _, err := jose.ParseExpandedPublic(jose.MLDSA65, []byte("short")); !errors.Is(err, jose.ErrKey) {
+		t.Errorf("short ML-DSA public key: %v", err)
+	}
+	for _, call := range []func() error{
+		func() error { _, err := jose.Generate("none"); return err },
+		func() error { _, err := jose.ParsePrivatePEM("HS256", nil); return err },
+		func() error { _, err := jose.ParsePublicPEM("", nil); return err },
+		func() error { _, err := jose.ParseExpandedMLDSA("ML-DSA", nil, nil); return err },
+		func() error { _, err := jose.ParseExpandedPublic("ML-DSA", nil); return err },
+	} {
+		if err := call(); !errors.Is(err, jose.ErrAlgorithm) {
+			t.Errorf("unknown algorithm: %v", err)
+		}
+	}
+}
+
+func TestPrivateKeysDoNotPrint(t *testing.T) {
+	for name, key := range keys() {
+		var printed strings.Builder
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {
+			fmt.Fprintf(&printed, verb+"\n", key)
+			fmt.Fprintf(&printed, verb+"\n", *key)
+		}
+		printed.WriteString(key.String() + key.GoString())
+		slog.New(slog.NewJSONHandler(&printed, nil)).Info("x", "key", key, "value", *key)
+		for line := range strings.Lines(printed.String()) {
+			if !strings.Contains(line, "[redacted]") {
+				t.Errorf("%s prints as %.60s", name, line)
+			}
+		}
+		if len(printed.String()) > 2000 {
+			t.Errorf("%s prints %d bytes", name, len(printed.String()))
+		}
+		if b, err := json.Marshal(map[string]any{"key": key}); err == nil {
+			t.Errorf("%s marshals to %.60s", name, b)
+		}
+	}
+}
