@@ -1,0 +1,59 @@
+# `make help` lists the targets. They need Go and, where they say so, the
+# network for the tools of tools/go.mod. Everything is built without C; only
+# the race detector of `make test` wants a C compiler.
+
+GO        ?= go
+BIN       ?= bin
+DIST      ?= dist
+VERSION   ?= $(shell git describe --tags --always --dirty --match 'v*' 2>/dev/null || echo devel)
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+PKG       ?= ./...
+FUZZTIME  ?= 10s
+BENCHTIME ?= 1s
+
+# What a binary holds must depend on the sources and the version alone.
+export CGO_ENABLED = 0
+export GOAMD64     = v1
+export GOARM64     = v8.0
+LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
+TOOL = $(GO) tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := build
+.PHONY: run build test lint fmt vuln bench fuzz cover release clean help
+
+run: build ## build and start the server on its embedded default
+	@exec $(BIN)/pico-auth serve
+
+build: ## build bin/pico-auth, static
+	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/pico-auth ./cmd/pico-auth
+
+test: ## vet, and every test with the race detector, on SQLite and PostgreSQL
+	@GO='$(GO)' tools/test.sh $(PKG)
+
+lint: ## formatting, the linters of .golangci.yml, unreachable code
+	@$(TOOL) golangci-lint run
+	@GO='$(GO)' tools/deadcode.sh
+
+fmt: ## format every Go file
+	@$(TOOL) golangci-lint fmt
+
+vuln: ## search the dependencies for known vulnerabilities
+	@$(TOOL) govulncheck ./...
+
+bench: ## run the benchmarks (PKG=./internal/store BENCHTIME=3s)
+	@$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PKG)
+
+fuzz: ## run every fuzz target for FUZZTIME (FUZZTIME=1m)
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' tools/fuzz.sh $(PKG)
+
+cover: ## measure coverage; token, store, identity, jose and picoauth need 90 %
+	@GO='$(GO)' tools/cover.sh
+
+release: ## static binaries of all platforms, checksums and bills of materials in dist/
+	@GO='$(GO)' DIST='$(DIST)' LDFLAGS='$(LDFLAGS)' VERSION='$(VERSION)' PLATFORMS='$(PLATFORMS)' tools/release.sh
+
+clean: ## remove what the other targets made
+	@rm -rf $(BIN) $(DIST) coverage.out
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

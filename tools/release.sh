@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Builds what a release consists of into DIST: a static binary and a CycloneDX
+# bill of materials for each of PLATFORMS, and the SHA-256 of all of them. The
+# same sources, version and Go release give the same bytes on any machine.
+# Called by `make release`, which sets the variables.
+set -euo pipefail
+
+rm -rf "$DIST"
+mkdir -p "$DIST"
+for platform in $PLATFORMS; do
+	os=${platform%/*} arch=${platform#*/}
+	out=$DIST/pico-auth-$os-$arch
+	[[ $os == windows ]] && out+=.exe
+	GOOS=$os GOARCH=$arch GOFLAGS='' "$GO" build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o "$out" ./cmd/pico-auth
+	# Without the checksums of the tool itself, which differ between machines.
+	"$GO" tool -modfile=tools/go.mod cyclonedx-gomod bin -json -std -noserial -notimestamp -version "$VERSION" "$out" |
+		sed '/^        "hashes": \[$/,/^        \],$/d' >"${out%.exe}.cdx.json"
+	echo "$out"
+done
+cd "$DIST"
+sha256sum -- * >SHA256SUMS

@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Walks through a built server from outside, with curl: a fresh home and folder,
+# no configuration, the first admin, a person, a group in the next token, the
+# pages, the end. With a second argument it goes through nginx and the example
+# in contrib/ as well.
+#
+#   tools/walk.sh bin/pico-auth [nginx]
+set -euo pipefail
+
+binary=$(realpath "$1")
+nginx=${2:-}
+contrib=$(realpath "$(dirname "$0")/../contrib")
+place=$(mktemp -d)
+port=${SERVER_PORT:-8100}
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null || true; wait; rm -rf "$place"' EXIT
+
+fail() {
+	echo "walk: $*" >&2
+	tail -n 20 "$place/log" >&2
+	exit 1
+}
+
+# call METHOD PATH STATUS [JSON]: leaves the answer in $body.
+call() {
+	local status
+	status=$(curl -sS -k -o "$place/body" -w '%{http_code}' -X "$1" "$base$2" \
+		${token:+-H "Authorization: Bearer $token"} ${4:+-H 'Content-Type: application/json' -d "$4"})
+	body=$(cat "$place/body")
+	[[ $status == "$3" ]] || fail "$1 $2 answered $status, not $3: $body"
+	echo "$status $1 $2"
+}
+
+# member NAME: the value of a string member of $body.
+member() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" <<<"$body"; }
+
+# claims: the payload of $token.
+claims() {
+	local payload
+	payload=$(cut -d. -f2 <<<"$token" | tr '_-' '/+')
+	while ((${#payload} % 4)); do payload+='='; done
+	base64 -d <<<"$payload"
+}
+
+ready() {
+	for _ in $(seq 100); do
+		curl -sfk -o /dev/null "$1" && return
+		sleep 0.1
+	done
+	fail "$1 does not answer"
+}
+
+people() {
+	local alice=$1@example.com admin user group refresh
+	token=''
+	call POST /api/v1/auth/register 200 "{\"email\":\"$alice\",\"password\":\"secret123\",\"display_name\":\"Alice\"}"
+	user=$(member id)
+	call POST /api/v1/auth/login 401 "{\"email\":\"$alice\",\"password\":\"wrong\"}"
+	call POST /api/v1/auth/login 200 '{"email":"admin@pico.local","password":"admin"}'
+	admin=$(member access_token)
+	call POST /api/v1/auth/login 200 "{\"email\":\"$alice\",\"password\":\"secret123\"}"
+	refresh=$(member refresh_token)
+	token=$admin
+	call POST /api/v1/groups 200 "{\"name\":\"team $1\"}"
+	group=$(member id)
+	call POST "/api/v1/groups/$group/members" 200 "\"$user\""
+	token=''
+	call POST /api/v1/auth/refresh 200 "\"$refresh\""
+	token=$(member access_token)
+	[[ $(claims) == *"\"groups\":[\"$group\"]"* ]] || fail "the group is not in the token: $(claims)"
+	call GET /api/v1/auth/me 200
+	call GET /api/v1/auth/users 403
+	call POST /api/v1/auth/logout 200
+	call GET /api/v1/auth/me 401
+	token=''
+	call POST /api/v1/auth/refresh 401 "\"$refresh\""
+}
+
+pages() {
+	token=''
+	for path in / /docs /openapi.json /api/v1/auth/jwks /.well-known/openid-configuration /livez /readyz; do
+		call GET "$path" 200
+	done
+	call GET /api/v1/nothing 404
+}
+
+mkdir "$place/home" "$place/work"
+cd "$place/work"
+env -i PATH="$PATH" HOME="$place/home" SERVER_PORT="$port" "$binary" >"$place/log" 2>&1 &
+server=$!
+pids+=("$server")
+base=http://localhost:$port
+ready "$base/readyz"
+people alice
+pages
+call GET /metrics 200
+[[ $(stat -c %a auth.db "$place/home/.pico-auth/private.pem" "$place/home/.pico-auth" | tr '\n' ' ') == '600 600 700 ' ]] || fail 'the files have looser modes'
+token=$(curl -sS -H 'Content-Type: application/json' -d '{"email":"alice@example.com","password":"secret123"}' "$base/api/v1/auth/login" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+env -i HOME="$place/home" SERVER_PORT="$port" "$binary" token inspect - <<<"$token" >/dev/null || fail 'token inspect refuses a good token'
+env -i HOME="$place/home" SERVER_PORT="$port" "$binary" health
+if env -i HOME="$place/home" SERVER_PORT="$((port + 1))" SERVER_HOST=0.0.0.0 "$binary" >"$place/refused" 2>&1; then
+	fail 'it listens beyond loopback with the default password'
+fi
+grep -q auth.admin_password "$place/refused" || fail 'the refusal beyond loopback does not name auth.admin_password'
+
+if [[ -n $nginx ]]; then
+	openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=auth.example.com -keyout "$place/key" -out "$place/cert" 2>/dev/null
+	sed -e "s#127.0.0.1:8100#127.0.0.1:$port#; s#listen 443#listen 127.0.0.1:$((port + 2))#" \
+		-e "s#/etc/ssl/certs/.*pem#$place/cert#; s#/etc/ssl/private/.*key#$place/key#" "$contrib/nginx/pico-auth.conf" >"$place/site"
+	echo "daemon off; pid $place/pid; error_log $place/log; events {} http { access_log off; include $place/site; }" >"$place/nginx.conf"
+	"$nginx" -e "$place/log" -c "$place/nginx.conf" &
+	pids+=("$!")
+	base=https://localhost:$((port + 2))
+	ready "$base/readyz"
+	people bob
+	pages
+	call GET /metrics 404
+	token=$(head -c 20000 /dev/zero | tr '\0' 'a')
+	call GET /api/v1/auth/me 401
+	token=''
+	call POST /api/v1/auth/login 413 "\"$(head -c 70000 /dev/zero | tr '\0' 'a')\""
+fi
+
+kill -TERM "$server"
+wait "$server" || fail "it exited with $? after SIGTERM"
+echo 'walk: all well'
