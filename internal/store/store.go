@@ -125,7 +125,9 @@ func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
 	if err != nil {
 		return s.classify(err)
 	}
-	err = fn(s.newTx(ctx, s.withEcho(db)))
+	t := s.newTx(ctx, s.withEcho(db))
+	t.locks = false
+	err = fn(t)
 	if rollback := db.Rollback(); err == nil && rollback != nil {
 		err = rollback
 	}

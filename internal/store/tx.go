@@ -23,10 +23,10 @@ type runner interface {
 // tx is what one act sees of the database. It does not outlive the call that
 // made it, which is why it may hold that call's context.
 type tx struct {
-	ctx      context.Context
-	run      runner
-	now      time.Time
-	postgres bool
+	ctx   context.Context
+	run   runner
+	now   time.Time
+	locks bool // rows can be locked: PostgreSQL, and not a snapshot
 
 	// failed is the first error of a statement. PostgreSQL refuses all that
 	// comes after it; SQLite might have rolled back by itself, and what came
@@ -36,7 +36,7 @@ type tx struct {
 
 func (s *Store) newTx(ctx context.Context, run runner) *tx {
 	return &tx{
-		ctx: ctx, run: run, postgres: s.target.engine == enginePostgres,
+		ctx: ctx, run: run, locks: s.target.engine == enginePostgres,
 		now: s.now().UTC().Truncate(time.Microsecond),
 	}
 }
@@ -149,7 +149,7 @@ func (t *tx) stamp() string { return formatTime(t.now) }
 // forUpdate is appended to a SELECT whose row the act is going to change, of
 // the table with that alias. SQLite has one writer and needs none.
 func (t *tx) forUpdate(alias string) string {
-	if !t.postgres {
+	if !t.locks {
 		return ""
 	}
 	return " FOR UPDATE OF " + alias
@@ -157,7 +157,7 @@ func (t *tx) forUpdate(alias string) string {
 
 // forShare is appended to a SELECT whose row must not change before the commit.
 func (t *tx) forShare(alias string) string {
-	if !t.postgres {
+	if !t.locks {
 		return ""
 	}
 	return " FOR SHARE OF " + alias

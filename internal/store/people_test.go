@@ -1,0 +1,436 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+func TestUserIsReadAsStored(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := identity.User{
+			ID: "abcdef012345", Email: "Zoë@Example.org", EmailKey: "zoë@example.org", DisplayName: "Zoë",
+			PasswordHash: "$2b$12$hash", Role: identity.Operator, OrgID: "acme", Status: identity.Suspended,
+			DefaultPassword: true, CreatedAt: w.clock.Now().Add(-time.Hour), LastLoginAt: w.clock.Now(),
+		}
+		w.ok(w.s.CreateUser(w.t.Context(), system("seed"), u))
+		want := u
+		want.OrgStatus = identity.Active
+		if diff := cmp.Diff(want, w.user(u.ID)); diff != "" {
+			w.t.Errorf("by id (-want +got):\n%s", diff)
+		}
+		got, err := w.s.UserByEmail(w.t.Context(), "zoë@example.org")
+		w.ok(err)
+		if diff := cmp.Diff(want, got); diff != "" {
+			w.t.Errorf("by e-mail (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestUnknownPeopleAreNotFound(t *testing.T) {
+	onEach(t, func(w *world) {
+		_, err := w.s.UserByID(w.t.Context(), "nobody")
+		w.notFound(err)
+		_, err = w.s.UserByEmail(w.t.Context(), "nobody@example.org")
+		w.notFound(err)
+		_, _, err = w.s.Bearer(w.t.Context(), "nobody", "")
+		w.notFound(err)
+	})
+}
+
+func TestTextThatPostgreSQLCannotHoldIsInvalidOnBothEngines(t *testing.T) {
+	onEach(t, func(w *world) {
+		for _, text := range []string{"a\x00b", "\xff", "caf\xe9"} {
+			_, err := w.s.UserByID(w.t.Context(), text)
+			w.refused(err, fault.Invalid, "validation_failed")
+			err = w.s.InsertEvent(w.t.Context(), store.Event{Action: "x", Outcome: store.OutcomeRefused, Detail: text})
+			w.refused(err, fault.Invalid, "validation_failed")
+		}
+	})
+}
+
+func TestRegistrationGivesNothingAway(t *testing.T) {
+	onEach(t, func(w *world) {
+		viewer := identity.User{ID: "u1", Email: "a@example.org", EmailKey: "a@example.org", Role: identity.Viewer, OrgID: "default", Status: identity.Active}
+		for name, change := range map[string]func(*identity.User){
+			"role":   func(u *identity.User) { u.Role = identity.Operator },
+			"org":    func(u *identity.User) { u.OrgID = "acme" },
+			"status": func(u *identity.User) { u.Status = identity.Suspended },
+		} {
+			u := viewer
+			change(&u)
+			if err := w.s.InsertUser(w.t.Context(), store.Act{Action: "user.register"}, u); err == nil {
+				w.t.Errorf("%s: somebody who registers chose it", name)
+			}
+		}
+		w.ok(w.s.InsertUser(w.t.Context(), store.Act{Action: "user.register", By: identity.Actor{Address: "192.0.2.1"}}, viewer))
+		ev := w.lastEvent()
+		if ev.ActorID != "u1" || ev.TargetID != "u1" || ev.Outcome != store.OutcomeSuccess || ev.Address != "192.0.2.1" {
+			w.t.Errorf("audit row: %+v", ev)
+		}
+		again := viewer
+		again.ID, again.Email = "u2", "A@EXAMPLE.org"
+		again.EmailKey = ""
+		w.refused(w.s.InsertUser(w.t.Context(), store.Act{Action: "user.register"}, again), fault.Conflict, "email_taken")
+		if w.lastEvent().ID != ev.ID {
+			w.t.Error("a refused registration left an audit row of success")
+		}
+	})
+}
+
+func TestFirstAdminIsMadeOnce(t *testing.T) {
+	onEach(t, func(w *world) {
+		first := identity.User{ID: "root", Email: "admin@pico.local", EmailKey: "admin@pico.local", PasswordHash: "h", DefaultPassword: true}
+		created, err := w.s.InsertFirstAdmin(w.t.Context(), first)
+		w.ok(err)
+		if !created {
+			w.t.Fatal("no first admin was made")
+		}
+		email, marked, err := w.s.DefaultPasswordAdmin(w.t.Context())
+		w.ok(err)
+		if !marked || email != "admin@pico.local" {
+			w.t.Errorf("default password admin: %q %v", email, marked)
+		}
+		created, err = w.s.InsertFirstAdmin(w.t.Context(), identity.User{ID: "r2", Email: "b@pico.local", EmailKey: "b@pico.local"})
+		w.ok(err)
+		if created {
+			w.t.Error("a second first admin was made")
+		}
+		has, err := w.s.HasSuperadmin(w.t.Context())
+		w.ok(err)
+		if !has {
+			w.t.Error("no superadmin")
+		}
+		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), "root", "new"))
+		if _, marked, err = w.s.DefaultPasswordAdmin(w.t.Context()); err != nil || marked {
+			w.t.Errorf("the mark outlived the default password (%v)", err)
+		}
+	})
+}
+
+func TestCreateUserStaysWithinTheActorsReach(t *testing.T) {
+	onEach(t, func(w *world) {
+		root := w.add("root", identity.Superadmin, "default")
+		boss := w.add("boss", identity.OrgAdmin, "acme")
+		viewer := w.add("viewer", identity.Viewer, "acme")
+		fresh := func(id string, role identity.Role, org string) identity.User {
+			return identity.User{ID: id, Email: id + "@x.org", EmailKey: id + "@x.org", Role: role, OrgID: org}
+		}
+		w.ok(w.s.CreateUser(w.t.Context(), act(root), fresh("n1", identity.Superadmin, "brand-new")))
+		if w.user("n1").OrgStatus != identity.Active {
+			w.t.Error("the organisation that a superadmin named was not made")
+		}
+		w.ok(w.s.CreateUser(w.t.Context(), act(boss), fresh("n2", identity.OrgAdmin, "")))
+		if org := w.user("n2").OrgID; org != "acme" {
+			w.t.Errorf("no organisation named: got %q, want the actor's own", org)
+		}
+		w.forbidden(w.s.CreateUser(w.t.Context(), act(boss), fresh("n3", identity.Superadmin, "acme")))
+		w.notFound(w.s.CreateUser(w.t.Context(), act(boss), fresh("n3", identity.Viewer, "default")))
+		w.notFound(w.s.CreateUser(w.t.Context(), act(boss), fresh("n3", identity.Viewer, "never-heard-of")))
+		w.forbidden(w.s.CreateUser(w.t.Context(), act(viewer), fresh("n3", identity.Viewer, "acme")))
+		w.forbidden(w.s.CreateUser(w.t.Context(), act(identity.User{}), fresh("n3", identity.Viewer, "acme")))
+		w.forbidden(w.s.CreateUser(w.t.Context(), act(identity.User{ID: "gone"}), fresh("n3", identity.Viewer, "acme")))
+		w.refused(w.s.CreateUser(w.t.Context(), act(root), identity.User{ID: "n4", EmailKey: "n1@x.org", Role: identity.Viewer}),
+			fault.Conflict, "email_taken")
+		_, err := w.s.UserByID(w.t.Context(), "n3")
+		w.notFound(err)
+	})
+}
+
+// The matrix of who may act on whom, whatever the act is.
+func TestManagingRespectsRoleAndOrganisation(t *testing.T) {
+	acts := map[string]func(w *world, a store.Act, id string) error{
+		"role": func(w *world, a store.Act, id string) error {
+			_, err := w.s.SetRole(w.t.Context(), a, id, identity.Viewer)
+			return err
+		},
+		"status": func(w *world, a store.Act, id string) error {
+			_, err := w.s.SetStatus(w.t.Context(), a, id, identity.Suspended)
+			return err
+		},
+		"reset":  func(w *world, a store.Act, id string) error { return w.s.ResetPassword(w.t.Context(), a, id, "new") },
+		"delete": func(w *world, a store.Act, id string) error { return w.s.DeleteUser(w.t.Context(), a, id) },
+	}
+	onEach(t, func(w *world) {
+		root := w.add("root", identity.Superadmin, "default")
+		spare := w.add("spare", identity.Superadmin, "acme")
+		boss := w.add("boss", identity.OrgAdmin, "acme")
+		suspended := w.add("suspended", identity.Superadmin, "acme")
+		_, err := w.s.SetStatus(w.t.Context(), act(root), suspended.ID, identity.Suspended)
+		w.ok(err)
+		operator := w.add("operator", identity.Operator, "acme")
+		n := 0
+		for name, do := range acts {
+			target := func(role identity.Role, org string) string {
+				n++
+				return w.add(numbered("target", n), role, org).ID
+			}
+			w.t.Log(name)
+			w.ok(do(w, act(root), target(identity.Superadmin, "elsewhere")))
+			w.ok(do(w, act(boss), target(identity.OrgAdmin, "acme")))
+			w.ok(do(w, system("cli"), target(identity.OrgAdmin, "acme")))
+			w.forbidden(do(w, act(boss), spare.ID))
+			w.notFound(do(w, act(boss), target(identity.Viewer, "default")))
+			w.notFound(do(w, act(boss), root.ID)) // another organisation hides even a superadmin
+			w.notFound(do(w, act(boss), "nobody"))
+			w.forbidden(do(w, act(operator), target(identity.Viewer, "acme")))
+			w.forbidden(do(w, act(operator), "nobody")) // learns nothing about ids
+			w.forbidden(do(w, act(suspended), target(identity.Viewer, "acme")))
+			w.forbidden(do(w, act(identity.User{}), target(identity.Viewer, "acme")))
+			w.notFound(do(w, system("cli"), "nobody"))
+		}
+	})
+}
+
+func TestNobodyGrantsAboveTheirOwnRole(t *testing.T) {
+	onEach(t, func(w *world) {
+		w.add("root", identity.Superadmin, "default")
+		boss := w.add("boss", identity.OrgAdmin, "acme")
+		target := w.add("target", identity.Viewer, "acme")
+		_, err := w.s.SetRole(w.t.Context(), act(boss), target.ID, identity.Superadmin)
+		w.forbidden(err)
+		_, err = w.s.SetRole(w.t.Context(), act(boss), boss.ID, identity.Superadmin)
+		w.forbidden(err)
+		got, err := w.s.SetRole(w.t.Context(), act(boss), target.ID, identity.OrgAdmin)
+		w.ok(err)
+		if got.Role != identity.OrgAdmin || w.user(target.ID).Role != identity.OrgAdmin {
+			w.t.Error("the role was not set")
+		}
+		ev := w.lastEvent()
+		want := store.Event{
+			ID: ev.ID, At: ev.At, Action: "test", Outcome: "success", ActorID: boss.ID, TargetID: target.ID, OrgID: "acme",
+			Address: "192.0.2.7", RequestID: "req-1",
+		}
+		if diff := cmp.Diff(want, ev); diff != "" {
+			w.t.Errorf("audit row (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestLastActiveSuperadminStays(t *testing.T) {
+	onEach(t, func(w *world) {
+		root := w.add("root", identity.Superadmin, "default")
+		other := w.add("other", identity.Superadmin, "acme")
+		_, err := w.s.SetStatus(w.t.Context(), act(root), other.ID, identity.Suspended)
+		w.ok(err)
+		for _, a := range []store.Act{act(root), system("cli")} { // not even the operator
+			_, err = w.s.SetRole(w.t.Context(), a, root.ID, identity.OrgAdmin)
+			w.refused(err, fault.Conflict, "last_superadmin")
+			_, err = w.s.SetStatus(w.t.Context(), a, root.ID, identity.Suspended)
+			w.refused(err, fault.Conflict, "last_superadmin")
+			w.refused(w.s.DeleteUser(w.t.Context(), a, root.ID), fault.Conflict, "last_superadmin")
+		}
+		_, err = w.s.SetRole(w.t.Context(), act(root), root.ID, identity.Superadmin)
+		w.ok(err) // nothing is taken away
+		w.ok(w.s.DeleteUser(w.t.Context(), act(root), other.ID))
+		if u := w.user(root.ID); u.Role != identity.Superadmin || u.Status != identity.Active {
+			w.t.Errorf("the last superadmin became %s, %s", u.Role, u.Status)
+		}
+	})
+}
+
+func TestTwoSuperadminsCannotRemoveEachOtherAtOnce(t *testing.T) {
+	onEach(t, func(w *world) {
+		for round := range 20 {
+			a := w.add(numbered("a", round), identity.Superadmin, "default")
+			b := w.add(numbered("b", round), identity.Superadmin, "default")
+			for _, old := range w.superadmins() {
+				if old.ID != a.ID && old.ID != b.ID {
+					w.ok(w.s.DeleteUser(w.t.Context(), system("clean"), old.ID))
+				}
+			}
+			race(2, func(i int) error {
+				actor, target := a, b
+				if i == 1 {
+					actor, target = b, a
+				}
+				if round%2 == 0 {
+					return w.s.DeleteUser(w.t.Context(), act(actor), target.ID)
+				}
+				_, err := w.s.SetRole(w.t.Context(), act(actor), target.ID, identity.Viewer)
+				return err
+			})
+			if left := len(w.superadmins()); left != 1 {
+				w.t.Fatalf("round %d: %d superadmins are left, want 1", round, left)
+			}
+		}
+	})
+}
+
+func (w *world) superadmins() (found []identity.User) {
+	w.t.Helper()
+	p, err := w.s.Users(w.t.Context(), identity.Actor{System: true}, store.ListFilter{})
+	w.ok(err)
+	for _, u := range p.Items {
+		if u.Role == identity.Superadmin && u.Status == identity.Active {
+			found = append(found, u)
+		}
+	}
+	return found
+}
+
+// race runs do n times at once and returns the errors.
+func race(n int, do func(i int) error) []error {
+	start, errs := make(chan struct{}), make([]error, n)
+	done := make(chan struct{}, n)
+	for i := range n {
+		go func() {
+			<-start
+			errs[i] = do(i)
+			done <- struct{}{}
+		}()
+	}
+	close(start)
+	for range n {
+		<-done
+	}
+	return errs
+}
+
+func TestUniquenessHoldsUnderConcurrency(t *testing.T) {
+	onEach(t, func(w *world) {
+		errs := race(8, func(i int) error {
+			return w.s.InsertUser(w.t.Context(), store.Act{Action: "user.register"}, identity.User{
+				ID: numbered("u", i), Email: "same@example.org", EmailKey: "same@example.org",
+				Role: identity.Viewer, OrgID: "default", Status: identity.Active,
+			})
+		})
+		won := 0
+		for _, err := range errs {
+			if err == nil {
+				won++
+			} else {
+				w.refused(err, fault.Conflict, "email_taken")
+			}
+		}
+		if won != 1 {
+			w.t.Errorf("%d people have one address", won)
+		}
+	})
+}
+
+func TestUsersListsWhatTheActorAdministers(t *testing.T) {
+	onEach(t, func(w *world) {
+		root := w.add("root", identity.Superadmin, "default")
+		boss := w.add("boss", identity.OrgAdmin, "acme")
+		viewer := w.add("viewer", identity.Viewer, "acme")
+		names := func(actor identity.Actor, f store.ListFilter) []string {
+			w.t.Helper()
+			p, err := w.s.Users(w.t.Context(), actor, f)
+			w.ok(err)
+			got := []string{}
+			for _, u := range p.Items {
+				got = append(got, u.DisplayName)
+			}
+			if p.Total != len(got) || p.Next != "" {
+				w.t.Errorf("total %d, next %q of a whole list of %d", p.Total, p.Next, len(got))
+			}
+			return got
+		}
+		for _, c := range []struct {
+			actor identity.Actor
+			f     store.ListFilter
+			want  []string
+		}{
+			{by(root), store.ListFilter{}, []string{"root", "boss", "viewer"}},
+			{by(root), store.ListFilter{OrgID: "acme"}, []string{"boss", "viewer"}},
+			{by(root), store.ListFilter{EmailKey: "boss@example.org"}, []string{"boss"}},
+			{by(root), store.ListFilter{OrgID: "default", EmailKey: "boss@example.org"}, []string{}},
+			{by(boss), store.ListFilter{}, []string{"boss", "viewer"}},
+			{by(boss), store.ListFilter{EmailKey: "root@example.org"}, []string{}},
+			{identity.Actor{System: true}, store.ListFilter{}, []string{"root", "boss", "viewer"}},
+		} {
+			if diff := cmp.Diff(c.want, names(c.actor, c.f)); diff != "" {
+				w.t.Errorf("%+v %+v (-want +got):\n%s", c.actor, c.f, diff)
+			}
+		}
+		_, err := w.s.Users(w.t.Context(), by(boss), store.ListFilter{OrgID: "default"})
+		w.notFound(err)
+		_, err = w.s.Users(w.t.Context(), by(viewer), store.ListFilter{})
+		w.forbidden(err)
+		_, err = w.s.Users(w.t.Context(), by(viewer), store.ListFilter{OrgID: "acme"})
+		w.forbidden(err)
+	})
+}
+
+func TestPagesShowEverybodyOnce(t *testing.T) {
+	onEach(t, func(w *world) {
+		for i := range 7 {
+			w.ok(w.s.CreateUser(w.t.Context(), system("seed"), identity.User{
+				ID: numbered("p", i), EmailKey: numbered("p", i), Role: identity.Viewer, CreatedAt: w.clock.Now().Add(time.Duration(i/3) * time.Second),
+			}))
+		}
+		seen, cursor := []string{}, ""
+		for range 10 {
+			p, err := w.s.Users(w.t.Context(), identity.Actor{System: true}, store.ListFilter{Limit: 2, Cursor: cursor})
+			w.ok(err)
+			if p.Total != 7 {
+				w.t.Errorf("total %d, want 7", p.Total)
+			}
+			for _, u := range p.Items {
+				seen = append(seen, u.ID)
+			}
+			if cursor = p.Next; cursor == "" {
+				break
+			}
+		}
+		want := []string{"p-000", "p-001", "p-002", "p-003", "p-004", "p-005", "p-006"}
+		if diff := cmp.Diff(want, seen); diff != "" {
+			w.t.Errorf("(-want +got):\n%s", diff)
+		}
+		for _, cursor := range []string{"?", "AAAA", "MjAyNi0xMS0yMVQxMjowMDowMC4wMDAwMDBa", "////"} {
+			_, err := w.s.Users(w.t.Context(), identity.Actor{System: true}, store.ListFilter{Cursor: cursor})
+			w.refused(err, fault.Invalid, "validation_failed")
+		}
+	})
+}
+
+func TestChangePasswordComparesAndSwaps(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		mine, other := w.login(u, "mine"), w.login(u, "other")
+		self := by(u)
+		self.FamilyID = mine.FamilyID
+		a := store.Act{Action: "user.change_password", By: self}
+		w.refused(w.s.ChangePassword(w.t.Context(), a, "stale", "new"), fault.Conflict, "password_changed")
+		if w.reason(u, mine.FamilyID) != "" {
+			w.t.Error("a refused change ended a session")
+		}
+		w.ok(w.s.ChangePassword(w.t.Context(), a, u.PasswordHash, "new"))
+		if got := w.user(u.ID).PasswordHash; got != "new" {
+			w.t.Error("the hash was not stored")
+		}
+		if got := w.reason(u, mine.FamilyID); got != identity.EndOwnChange {
+			w.t.Errorf("own session ended by %q", got)
+		}
+		if got := w.reason(u, other.FamilyID); got != identity.EndPasswordChange {
+			w.t.Errorf("other session ended by %q", got)
+		}
+		_, err := w.rotate("mine", "mine2")
+		w.refused(err, fault.Unauthenticated, "invalid_token")
+
+		w.refused(w.s.ChangePassword(w.t.Context(), act(identity.User{ID: "nobody"}), "a", "b"), fault.Unauthenticated, "invalid_token")
+		_, err = w.s.SetStatus(w.t.Context(), system("s"), u.ID, identity.Suspended)
+		w.ok(err)
+		w.refused(w.s.ChangePassword(w.t.Context(), a, "new", "newer"), fault.Unauthenticated, "invalid_token")
+	})
+}
+
+func TestDeletingAPersonDropsTheirMemberships(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "acme")
+		g := w.group("g", "acme")
+		w.ok(w.s.AddMember(w.t.Context(), system("add"), g.ID, u.ID))
+		w.ok(w.s.DeleteUser(w.t.Context(), system("delete"), u.ID))
+		_, members, err := w.s.Group(w.t.Context(), identity.Actor{System: true}, g.ID)
+		w.ok(err)
+		if len(members) != 0 {
+			w.t.Errorf("members: %v", members)
+		}
+	})
+}

@@ -1,0 +1,424 @@
+package store_test
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+func TestStartFamilyNeedsTheVerifiedPasswordAndAnActivePerson(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Operator, "acme")
+		start := func(id string, verified identity.PasswordHash) error {
+			_, err := w.s.StartFamily(w.t.Context(), store.Act{Action: "login"}, id, verified, "f", w.clock.Now().Add(month), w.next("h"))
+			return err
+		}
+		w.refused(start(u.ID, "hash before a change"), fault.Unauthenticated, "invalid_credentials")
+		w.refused(start("nobody", u.PasswordHash), fault.Unauthenticated, "invalid_credentials")
+		_, err := w.s.SetStatus(w.t.Context(), system("s"), u.ID, identity.Suspended)
+		w.ok(err)
+		w.refused(start(u.ID, u.PasswordHash), fault.Unauthenticated, "invalid_credentials")
+		if !w.user(u.ID).LastLoginAt.IsZero() {
+			w.t.Error("a refused login counts as one")
+		}
+		_, err = w.s.SetStatus(w.t.Context(), system("s"), u.ID, identity.Active)
+		w.ok(err)
+		g := w.login(u, "h")
+		want := store.Grant{User: w.user(u.ID), Groups: []string{}, FamilyID: "family-h"}
+		if diff := cmp.Diff(want, g); diff != "" {
+			w.t.Errorf("(-want +got):\n%s", diff)
+		}
+		if !g.User.LastLoginAt.Equal(w.clock.Now()) {
+			w.t.Error("the login was not dated")
+		}
+		if ev := w.lastEvent(); ev.Action != "login" || ev.ActorID != u.ID || ev.TargetID != u.ID || ev.OrgID != "acme" {
+			w.t.Errorf("audit row: %+v", ev)
+		}
+	})
+}
+
+func TestRotationHandsOverToTheSuccessor(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "acme")
+		w.login(u, "t0")
+		_, err := w.s.SetRole(w.t.Context(), system("s"), u.ID, identity.Viewer)
+		w.ok(err) // the same role ends nothing
+		for i := range 5 {
+			w.clock.Advance(6 * 24 * time.Hour) // each rotation slides the expiry
+			g, err := w.rotate("t"+strconv.Itoa(i), "t"+strconv.Itoa(i+1))
+			w.ok(err)
+			if g.User.ID != u.ID || g.FamilyID != "family-t0" {
+				w.t.Errorf("grant: %+v", g)
+			}
+		}
+		before := w.eventCount()
+		_, err = w.rotate("unknown", "x")
+		w.refused(err, fault.Unauthenticated, "invalid_token")
+		if errors.Is(err, store.ErrReuse) || w.eventCount() != before {
+			w.t.Error("an unknown token was taken for a spent one")
+		}
+	})
+}
+
+func TestEitherHashOfATokenIsUnderstood(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		w.login(u, "keyed")
+		_, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, []string{"plain", "keyed"}, w.next("t1"))
+		w.ok(err)
+		_, err = w.s.RotateRefresh(w.t.Context(), identity.Actor{}, []string{"plain", "keyed"}, w.next("t2"))
+		if !errors.Is(err, store.ErrReuse) {
+			w.t.Errorf("got %v, want reuse", err)
+		}
+		for _, hashes := range [][]string{nil, {"a", "b", "c"}} {
+			if _, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, hashes, w.next("t3")); fault.KindOf(err) != fault.Internal {
+				w.t.Errorf("%v: %v", hashes, err)
+			}
+		}
+	})
+}
+
+func TestReuseEndsTheFamilyForGood(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "acme")
+		g, other := w.login(u, "a0"), w.login(u, "b0")
+		_, err := w.rotate("a0", "a1")
+		w.ok(err)
+		before := w.eventCount()
+		_, err = w.rotate("a0", "a2")
+		w.refused(err, fault.Unauthenticated, "invalid_token")
+		if !errors.Is(err, store.ErrReuse) || !errors.Is(err, store.ErrInvalidToken) {
+			w.t.Errorf("reuse is not told apart: %v", err)
+		}
+		if got := w.reason(u, g.FamilyID); got != identity.EndReuse {
+			w.t.Errorf("the family was ended by %q", got)
+		}
+		ev := w.lastEvent()
+		want := store.Event{
+			ID: ev.ID, At: w.clock.Now(), Action: store.ActionReuse, Outcome: store.OutcomeRefused, TargetID: u.ID, OrgID: "acme",
+			Address: "192.0.2.9", Detail: "family " + g.FamilyID,
+		}
+		if diff := cmp.Diff(want, ev); diff != "" {
+			w.t.Errorf("audit row (-want +got):\n%s", diff)
+		}
+		for _, hash := range []string{"a0", "a1", "a0"} { // neither the successor lives nor does the log grow
+			_, err = w.rotate(hash, "a9")
+			w.refused(err, fault.Unauthenticated, "invalid_token")
+			if errors.Is(err, store.ErrReuse) {
+				w.t.Error("a reuse was counted twice")
+			}
+		}
+		if n := w.eventCount(); n != before+1 {
+			w.t.Errorf("%d audit rows of one reuse", n-before)
+		}
+		_, err = w.rotate("b0", "b1")
+		w.ok(err) // another session of the person goes on
+		if w.reason(u, other.FamilyID) != "" {
+			w.t.Error("another session was ended")
+		}
+	})
+}
+
+func TestRotationRefusesWhatIsOver(t *testing.T) {
+	end := map[string]func(w *world, u identity.User, g store.Grant){
+		"logout": func(w *world, u identity.User, g store.Grant) {
+			w.ok(w.s.EndFamily(w.t.Context(), act(u), g.FamilyID))
+		},
+		"logout by token": func(w *world, _ identity.User, _ store.Grant) {
+			_, err := w.s.EndFamilyByToken(w.t.Context(), store.Act{Action: "logout"}, []string{"t-logout by token"})
+			w.ok(err)
+		},
+		"role": func(w *world, u identity.User, _ store.Grant) {
+			_, err := w.s.SetRole(w.t.Context(), system("s"), u.ID, identity.Operator)
+			w.ok(err)
+		},
+		"suspension": func(w *world, u identity.User, _ store.Grant) {
+			_, err := w.s.SetStatus(w.t.Context(), system("s"), u.ID, identity.Suspended)
+			w.ok(err)
+		},
+		"suspension and back": func(w *world, u identity.User, _ store.Grant) {
+			for _, status := range []identity.Status{identity.Suspended, identity.Active} {
+				_, err := w.s.SetStatus(w.t.Context(), system("s"), u.ID, status)
+				w.ok(err)
+			}
+		},
+		"deletion": func(w *world, u identity.User, _ store.Grant) {
+			w.ok(w.s.DeleteUser(w.t.Context(), system("s"), u.ID))
+		},
+		"reset": func(w *world, u identity.User, _ store.Grant) {
+			w.ok(w.s.ResetPassword(w.t.Context(), system("s"), u.ID, "new"))
+		},
+		"change": func(w *world, u identity.User, _ store.Grant) {
+			w.ok(w.s.ChangePassword(w.t.Context(), act(u), u.PasswordHash, "new"))
+		},
+		"idle expiry":     func(w *world, _ identity.User, _ store.Grant) { w.clock.Advance(week) },
+		"absolute expiry": func(w *world, _ identity.User, _ store.Grant) { w.clock.Advance(3 * month) },
+	}
+	onEach(t, func(w *world) {
+		for name, finish := range end {
+			w.t.Log(name)
+			u := w.add("u-"+name, identity.Viewer, "default")
+			g, err := w.s.StartFamily(w.t.Context(), store.Act{Action: "login"}, u.ID, u.PasswordHash, "f-"+name, w.clock.Now().Add(3*month), w.next("t-"+name))
+			w.ok(err)
+			finish(w, u, g)
+			_, err = w.rotate("t-"+name, "t2-"+name)
+			w.refused(err, fault.Unauthenticated, "invalid_token")
+			if errors.Is(err, store.ErrReuse) {
+				w.t.Errorf("%s: an unspent token was taken for a spent one", name)
+			}
+		}
+	})
+}
+
+func TestNoTokenOutlivesItsFamily(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		_, err := w.s.StartFamily(w.t.Context(), store.Act{Action: "login"}, u.ID, u.PasswordHash, "f", w.clock.Now().Add(10*24*time.Hour), w.next("t0"))
+		w.ok(err)
+		w.clock.Advance(6 * 24 * time.Hour)
+		_, err = w.rotate("t0", "t1")
+		w.ok(err)
+		w.clock.Advance(4*24*time.Hour - time.Microsecond)
+		_, err = w.rotate("t1", "t2")
+		w.ok(err)
+		w.clock.Advance(time.Microsecond)
+		_, err = w.rotate("t2", "t3")
+		w.refused(err, fault.Unauthenticated, "invalid_token")
+	})
+}
+
+func TestRotateIsSingleUseUnderConcurrency(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		for round, n := range []int{8, 16, 64} {
+			old, fresh := numbered("old", round), numbered("new", round)
+			g := w.login(u, old)
+			errs := race(n, func(i int) error {
+				_, err := w.rotate(old, numbered(fresh, i))
+				return err
+			})
+			won, reuse := 0, 0
+			for _, err := range errs {
+				switch {
+				case err == nil:
+					won++
+				case errors.Is(err, store.ErrReuse):
+					reuse++
+				default:
+					w.refused(err, fault.Unauthenticated, "invalid_token")
+				}
+			}
+			if won != 1 || reuse != 1 {
+				w.t.Fatalf("of %d rotations of one token %d won and %d ended the family", n, won, reuse)
+			}
+			if got := w.reason(u, g.FamilyID); got != identity.EndReuse {
+				w.t.Errorf("the family was ended by %q", got)
+			}
+		}
+	})
+}
+
+// Model: a family has at most one live token; a spent one, presented again,
+// leaves none.
+func TestRotationKeepsOneLiveTokenPerFamily(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		clock := storetest.NewClock()
+		w := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock)), clock: clock}
+		run := 0
+		rapid.Check(t, func(r *rapid.T) {
+			run++
+			person := w.add(numbered("p", run), identity.Viewer, "default")
+			type family struct {
+				id     string
+				tokens []string // the last one is live while the family is
+				alive  bool
+			}
+			var families []*family
+			count := 0
+			hash := func() string { count++; return numbered(numbered("h", run), count) }
+			pick := func() *family { return rapid.SampledFrom(families).Draw(r, "family") }
+			r.Repeat(map[string]func(*rapid.T){
+				"login": func(*rapid.T) {
+					h := hash()
+					families = append(families, &family{id: w.login(person, h).FamilyID, tokens: []string{h}, alive: true})
+				},
+				"rotate": func(r *rapid.T) {
+					if len(families) == 0 {
+						r.Skip("nobody is logged in")
+					}
+					f, next := pick(), hash()
+					i := rapid.IntRange(0, len(f.tokens)-1).Draw(r, "token")
+					g, err := w.rotate(f.tokens[i], next)
+					switch live := i == len(f.tokens)-1; {
+					case f.alive && live:
+						if err != nil || g.FamilyID != f.id {
+							r.Fatalf("the live token was refused: %v", err)
+						}
+						f.tokens = append(f.tokens, next)
+					case f.alive:
+						if !errors.Is(err, store.ErrReuse) {
+							r.Fatalf("a spent token: %v", err)
+						}
+						f.alive = false
+					default:
+						if !errors.Is(err, store.ErrInvalidToken) || errors.Is(err, store.ErrReuse) {
+							r.Fatalf("a token of a dead family: %v", err)
+						}
+					}
+				},
+				"logout": func(r *rapid.T) {
+					if len(families) == 0 {
+						r.Skip("nobody is logged in")
+					}
+					f := pick()
+					w.ok(w.s.EndFamily(w.t.Context(), act(person), f.id))
+					f.alive = false
+				},
+				"reset": func(*rapid.T) {
+					w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), person.ID, person.PasswordHash))
+					for _, f := range families {
+						f.alive = false
+					}
+				},
+				"": func(r *rapid.T) {
+					for _, f := range families {
+						if alive := w.reason(person, f.id) == ""; alive != f.alive {
+							r.Fatalf("family %s alive: %v, want %v", f.id, alive, f.alive)
+						}
+					}
+				},
+			})
+		})
+	})
+}
+
+func TestLogoutEndsOnlyOnesOwnFamily(t *testing.T) {
+	onEach(t, func(w *world) {
+		u, thief := w.add("u", identity.Viewer, "default"), w.add("thief", identity.Superadmin, "default")
+		g := w.login(u, "t")
+		w.ok(w.s.EndFamily(w.t.Context(), act(thief), g.FamilyID))
+		if w.reason(u, g.FamilyID) != "" {
+			w.t.Fatal("somebody else ended the session")
+		}
+		before := w.eventCount()
+		for range 3 {
+			w.ok(w.s.EndFamily(w.t.Context(), act(u), g.FamilyID))
+		}
+		if n := w.eventCount() - before; n != 1 {
+			w.t.Errorf("%d audit rows of one logout", n)
+		}
+		if got := w.reason(u, g.FamilyID); got != identity.EndLogout {
+			w.t.Errorf("ended by %q", got)
+		}
+		w.login(u, "t2")
+		_, err := w.rotate("t2", "t3")
+		w.ok(err)
+		family, err := w.s.EndFamilyByToken(w.t.Context(), store.Act{Action: "logout"}, []string{"t2"}) // a spent one will do
+		w.ok(err)
+		if family != "family-t2" || w.reason(u, family) != identity.EndLogout || w.lastEvent().ActorID != u.ID {
+			w.t.Errorf("logout by token: %q", family)
+		}
+		_, err = w.s.EndFamilyByToken(w.t.Context(), store.Act{Action: "logout"}, []string{"t2"})
+		w.ok(err)
+		_, err = w.s.EndFamilyByToken(w.t.Context(), store.Act{Action: "logout"}, []string{"unknown"})
+		w.refused(err, fault.Unauthenticated, "invalid_token")
+	})
+}
+
+func TestRevokedTokensAreListedUntilTheyExpire(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		v := w.add("v", identity.Viewer, "default")
+		listed := func() []string {
+			w.t.Helper()
+			jtis, err := w.s.RevokedJTIs(w.t.Context())
+			w.ok(err)
+			slices.Sort(jtis)
+			return jtis
+		}
+		if got := listed(); got == nil || len(got) != 0 {
+			w.t.Errorf("at first: %#v", got)
+		}
+		g := w.login(u, "a0")
+		_, err := w.rotate("a0", "a1")
+		w.ok(err)
+		own := w.login(u, "own")
+		w.login(v, "v0")
+		w.ok(w.s.EndFamily(w.t.Context(), act(u), g.FamilyID))
+		if diff := cmp.Diff([]string{"jti-a0", "jti-a1"}, listed()); diff != "" {
+			w.t.Errorf("after a logout (-want +got):\n%s", diff)
+		}
+		self := by(u)
+		self.FamilyID = own.FamilyID
+		w.ok(w.s.ChangePassword(w.t.Context(), store.Act{Action: "change", By: self}, u.PasswordHash, u.PasswordHash))
+		if diff := cmp.Diff([]string{"jti-a0", "jti-a1"}, listed()); diff != "" {
+			w.t.Errorf("the session that changed its own password keeps its token (-want +got):\n%s", diff)
+		}
+		w.ok(w.s.DeleteUser(w.t.Context(), system("delete"), v.ID))
+		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), u.ID, "new"))
+		if diff := cmp.Diff([]string{"jti-a0", "jti-a1", "jti-own", "jti-v0"}, listed()); diff != "" {
+			w.t.Errorf("an own change shields from nothing that follows (-want +got):\n%s", diff)
+		}
+		w.clock.Advance(15 * time.Minute)
+		if got := listed(); len(got) != 0 {
+			w.t.Errorf("expired tokens are listed: %v", got)
+		}
+	})
+}
+
+func TestAnEndThatRevokesMoreReplacesOneThatRevokesLess(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		g := w.login(u, "t")
+		self := by(u)
+		self.FamilyID = g.FamilyID
+		steps := []struct {
+			do   func() error
+			want identity.EndReason
+		}{
+			{func() error {
+				return w.s.ChangePassword(w.t.Context(), store.Act{By: self}, u.PasswordHash, u.PasswordHash)
+			}, identity.EndOwnChange},
+			{func() error {
+				_, err := w.s.SetRole(w.t.Context(), system("s"), u.ID, identity.Operator)
+				return err
+			}, identity.EndRoleChange},
+			{func() error {
+				return w.s.ChangePassword(w.t.Context(), store.Act{By: self}, u.PasswordHash, u.PasswordHash)
+			}, identity.EndRoleChange},
+			{func() error { return w.s.EndFamily(w.t.Context(), act(u), g.FamilyID) }, identity.EndLogout},
+			{func() error { return w.s.ResetPassword(w.t.Context(), system("s"), u.ID, "new") }, identity.EndLogout},
+		}
+		for i, step := range steps {
+			w.ok(step.do())
+			if got := w.reason(u, g.FamilyID); got != step.want {
+				w.t.Errorf("step %d: ended by %q, want %q", i, got, step.want)
+			}
+		}
+	})
+}
+
+func TestBearerBelievesNoFamilyOfSomebodyElse(t *testing.T) {
+	onEach(t, func(w *world) {
+		u, v := w.add("u", identity.Viewer, "acme"), w.add("v", identity.Viewer, "default")
+		g := w.login(v, "t")
+		w.ok(w.s.EndFamily(w.t.Context(), act(v), g.FamilyID))
+		for _, family := range []string{"", "unknown", g.FamilyID} {
+			got, ended, err := w.s.Bearer(w.t.Context(), u.ID, family)
+			w.ok(err)
+			if ended != "" || !cmp.Equal(got, u) {
+				w.t.Errorf("family %q: %q %+v", family, ended, got)
+			}
+		}
+	})
+}

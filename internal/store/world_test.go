@@ -1,0 +1,142 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+// world is a store with people in it, and the small words that tests are
+// written in.
+type world struct {
+	t     *testing.T
+	s     *store.Store
+	clock *storetest.Clock
+}
+
+const (
+	month = 30 * 24 * time.Hour
+	week  = 7 * 24 * time.Hour
+)
+
+// onEach runs a test on both engines, with a clock of its own for each.
+func onEach(t *testing.T, test func(w *world)) {
+	t.Helper()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		clock := storetest.NewClock()
+		test(&world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock)), clock: clock})
+	})
+}
+
+func system(action string) store.Act {
+	return store.Act{Action: action, By: identity.Actor{System: true}}
+}
+
+func by(u identity.User) identity.Actor {
+	return identity.Actor{UserID: u.ID, Address: "192.0.2.7", RequestID: "req-1"}
+}
+
+func act(u identity.User) store.Act { return store.Act{Action: "test", By: by(u)} }
+
+// add stores an active person and returns them as the store reads them.
+func (w *world) add(name string, role identity.Role, org string) identity.User {
+	w.t.Helper()
+	u := identity.User{
+		ID: uuid.Must(uuid.NewV7()).String(), Email: name + "@Example.org", EmailKey: name + "@example.org", DisplayName: name,
+		PasswordHash: identity.PasswordHash("hash of " + name), Role: role, OrgID: org,
+	}
+	w.ok(w.s.CreateUser(w.t.Context(), system("seed"), u))
+	w.clock.Advance(time.Millisecond) // so that lists have one order
+	return w.user(u.ID)
+}
+
+func (w *world) user(id string) identity.User {
+	w.t.Helper()
+	u, err := w.s.UserByID(w.t.Context(), id)
+	w.ok(err)
+	return u
+}
+
+func (w *world) group(name, org string) identity.Group {
+	w.t.Helper()
+	g, err := w.s.InsertGroup(w.t.Context(), system("seed"), identity.Group{Name: name, OrgID: org})
+	w.ok(err)
+	w.clock.Advance(time.Millisecond)
+	return g
+}
+
+// next is a refresh token that lives a week, and an access token for 15 minutes.
+func (w *world) next(hash string) store.NewRefresh {
+	now := w.clock.Now()
+	return store.NewRefresh{
+		Hash: hash, ExpiresAt: now.Add(week), AccessJTI: "jti-" + hash, AccessExpiresAt: now.Add(15 * time.Minute),
+	}
+}
+
+// login starts a family named like its first token's hash.
+func (w *world) login(u identity.User, hash string) store.Grant {
+	w.t.Helper()
+	g, err := w.s.StartFamily(w.t.Context(), store.Act{Action: "login"}, u.ID, u.PasswordHash, "family-"+hash,
+		w.clock.Now().Add(3*month), w.next(hash))
+	w.ok(err)
+	return g
+}
+
+func (w *world) rotate(spend, next string) (store.Grant, error) {
+	return w.s.RotateRefresh(w.t.Context(), identity.Actor{Address: "192.0.2.9"}, []string{spend}, w.next(next))
+}
+
+// reason is why the family is over, as requests with an access token see it.
+func (w *world) reason(u identity.User, family string) identity.EndReason {
+	w.t.Helper()
+	_, ended, err := w.s.Bearer(w.t.Context(), u.ID, family)
+	w.ok(err)
+	return ended
+}
+
+// lastEvent is the newest row of the audit log.
+func (w *world) lastEvent() store.Event {
+	w.t.Helper()
+	events, err := w.s.Events(w.t.Context(), 1)
+	w.ok(err)
+	if len(events) == 0 {
+		w.t.Fatal("the audit log is empty")
+	}
+	return events[0]
+}
+
+func (w *world) eventCount() int {
+	w.t.Helper()
+	events, err := w.s.Events(w.t.Context(), 0)
+	w.ok(err)
+	return len(events)
+}
+
+func (w *world) ok(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatalf("unexpected error: %v", err)
+	}
+}
+
+// refused checks kind and code of an error.
+func (w *world) refused(err error, kind fault.Kind, code string) {
+	w.t.Helper()
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Kind != kind || f.Code != code {
+		w.t.Fatalf("got %v (%+v), want kind %d code %q", err, f, kind, code)
+	}
+}
+
+func (w *world) forbidden(err error) { w.t.Helper(); w.refused(err, fault.Forbidden, "forbidden") }
+func (w *world) notFound(err error)  { w.t.Helper(); w.refused(err, fault.NotFound, "not_found") }
+
+func numbered(name string, n int) string { return fmt.Sprintf("%s-%03d", name, n) }
