@@ -45,7 +45,10 @@ func TestGroupsBelongToTheirOrganisation(t *testing.T) {
 		g := w.group("g", "acme")
 		name := "n"
 		changes := map[string]func(store.Act, string) error{
-			"update": func(a store.Act, id string) error { _, err := w.s.UpdateGroup(w.t.Context(), a, id, &name, nil); return err },
+			"update": func(a store.Act, id string) error {
+				_, err := w.s.UpdateGroup(w.t.Context(), a, id, &name, nil)
+				return err
+			},
 			"add":    func(a store.Act, id string) error { return w.s.AddMember(w.t.Context(), a, id, viewer.ID) },
 			"remove": func(a store.Act, id string) error { return w.s.RemoveMember(w.t.Context(), a, id, viewer.ID) },
 			"delete": func(a store.Act, id string) error { return w.s.DeleteGroup(w.t.Context(), a, id) },

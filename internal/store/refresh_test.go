@@ -3,7 +3,6 @@ package store_test
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -55,7 +54,7 @@ func TestRotationHandsOverToTheSuccessor(t *testing.T) {
 		w.ok(err) // the same role ends nothing
 		for i := range 5 {
 			w.clock.Advance(6 * 24 * time.Hour) // each rotation slides the expiry
-			g, err := w.rotate("t"+strconv.Itoa(i), "t"+strconv.Itoa(i+1))
+			g, err := w.rotate("t"+itoa(i), "t"+itoa(i+1))
 			w.ok(err)
 			if g.User.ID != u.ID || g.FamilyID != "family-t0" {
 				w.t.Errorf("grant: %+v", g)

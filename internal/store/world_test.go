@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -138,5 +139,7 @@ func (w *world) refused(err error, kind fault.Kind, code string) {
 
 func (w *world) forbidden(err error) { w.t.Helper(); w.refused(err, fault.Forbidden, "forbidden") }
 func (w *world) notFound(err error)  { w.t.Helper(); w.refused(err, fault.NotFound, "not_found") }
+
+func itoa(n int) string { return strconv.Itoa(n) }
 
 func numbered(name string, n int) string { return fmt.Sprintf("%s-%03d", name, n) }

@@ -1,0 +1,113 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+func (w *world) purge(batch int) int {
+	w.t.Helper()
+	n, err := w.s.Purge(w.t.Context(), batch)
+	w.ok(err)
+	return n
+}
+
+func TestPurgeKeepsWhatStillMatters(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		w.login(u, "a0")
+		_, err := w.rotate("a0", "a1")
+		w.ok(err)
+		w.clock.Advance(6 * 24 * time.Hour)
+		_, err = w.rotate("a1", "a2")
+		w.ok(err)
+		w.clock.Advance(48*time.Hour - time.Second) // a0 expired almost a day ago
+		if n := w.purge(0); n != 0 {
+			w.t.Fatalf("%d tokens went too early", n)
+		}
+		w.clock.Advance(2 * time.Second)
+		if n := w.purge(0); n != 2 { // a0 and a1: both from the first day
+			w.t.Fatalf("%d tokens went, want 2", n)
+		}
+		_, err = w.rotate("a0", "x")
+		if !errors.Is(err, store.ErrInvalidToken) || errors.Is(err, store.ErrReuse) {
+			w.t.Errorf("a purged token: %v", err)
+		}
+		_, err = w.rotate("a2", "a3")
+		w.ok(err) // the family lives on
+		_, err = w.rotate("a2", "a4")
+		if !errors.Is(err, store.ErrReuse) {
+			w.t.Errorf("a spent token that was kept: %v", err)
+		}
+	})
+}
+
+func TestPurgeWaitsForTheAccessTokens(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		next := w.next("t")
+		next.AccessExpiresAt = w.clock.Now().Add(72 * time.Hour) // longer than the audit window
+		_, err := w.s.StartFamily(w.t.Context(), store.Act{Action: "login"}, u.ID, u.PasswordHash, "f", w.clock.Now().Add(month), next)
+		w.ok(err)
+		w.ok(w.s.EndFamily(w.t.Context(), act(u), "f"))
+		w.clock.Advance(71 * time.Hour)
+		if n := w.purge(0); n != 0 {
+			w.t.Fatal("a family went whose access token is still good")
+		}
+		jtis, err := w.s.RevokedJTIs(w.t.Context())
+		w.ok(err)
+		if len(jtis) != 1 || w.reason(u, "f") != identity.EndLogout {
+			w.t.Errorf("revoked: %v", jtis)
+		}
+		w.clock.Advance(2 * time.Hour)
+		if n := w.purge(0); n != 1 {
+			w.t.Errorf("%d tokens went, want 1", n)
+		}
+		if w.reason(u, "f") != "" {
+			w.t.Error("the empty family is still there")
+		}
+	})
+}
+
+func TestPurgeGoesInSmallBatchesAndKeepsTheAuditLog(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		for i := range 12 {
+			w.login(u, numbered("t", i))
+		}
+		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), u.ID, "new"))
+		events := w.eventCount()
+		w.clock.Advance(25 * time.Hour)
+		for _, want := range []int{5, 5, 2, 0} {
+			if n := w.purge(5); n != want {
+				w.t.Fatalf("a batch of %d, want %d", n, want)
+			}
+		}
+		if w.eventCount() != events {
+			w.t.Error("audit rows went")
+		}
+	})
+}
+
+// A month of use leaves no more rows than a week and a day of it.
+func TestPurgeBoundsAMonthOfUse(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		w.login(u, "t0")
+		most, rows := 0, 1
+		for i := range 30 * 4 {
+			w.clock.Advance(6 * time.Hour)
+			_, err := w.rotate("t"+itoa(i), "t"+itoa(i+1))
+			w.ok(err)
+			rows += 1 - w.purge(0)
+			most = max(most, rows)
+		}
+		if limit := 8*4 + 2; most > limit {
+			w.t.Errorf("%d rows of one session, want at most %d", most, limit)
+		}
+	})
+}
