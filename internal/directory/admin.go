@@ -34,6 +34,9 @@ func (d *Directory) EnsureAdmin(ctx context.Context, email, pass string) (create
 
 func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (bool, error) {
 	display, badEmail := identity.ParseEmail(email)
+	if badEmail != nil {
+		badEmail = fault.BadField("auth.admin_email", "auth.admin_email must be a valid e-mail address of at most 254 bytes")
+	}
 	if err := fault.Gather(badEmail, d.checkAdmin(email, pass)); err != nil {
 		return false, err
 	}

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/password"
 )
@@ -95,7 +97,7 @@ func TestTheMarkGoesWithTheDefaultPassword(t *testing.T) {
 func TestTheFirstAdminsPasswordObeysThePolicyUnlessItIsTheDefault(t *testing.T) {
 	w := open(t)
 	_, err := w.EnsureAdmin(t.Context(), "nobody", "short")
-	if got := fields(err); got != "body.email auth.admin_password" {
+	if got := fields(err); got != "auth.admin_email auth.admin_password" {
 		t.Errorf("named %q", got)
 	}
 	if has, err := w.store.HasSuperadmin(t.Context()); has || err != nil {
@@ -160,4 +162,45 @@ func TestOneFirstAdminUnderConcurrency(t *testing.T) {
 			t.Errorf("%d first administrators", created.Load())
 		}
 	})
+}
+
+func TestADatabaseThatIsAwayIsNoRefusal(t *testing.T) {
+	w := open(t)
+	u := w.person(t, "ada", identity.Superadmin, "default")
+	if err := w.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, by := t.Context(), actor(u)
+	ends := map[string]error{}
+	_, ends["register"] = w.Register(ctx, web, "bob@pico.example", secret, "")
+	_, ends["create"] = w.CreateUser(ctx, by, directory.NewUser{Email: "bob@pico.example", Password: secret})
+	_, ends["role"] = w.SetRole(ctx, by, u.ID, "viewer")
+	_, ends["registration"] = w.SetRegistration(ctx, by, false)
+	_, ends["ensure"] = w.EnsureAdmin(ctx, adminEmail, password.Default)
+	_, ends["group"] = w.CreateGroup(ctx, by, directory.NewGroup{Name: "x"})
+	ends["change"] = w.ChangePassword(ctx, by, secret, "battery staple")
+	ends["reset"] = w.ResetPassword(ctx, by, u.ID, "battery staple")
+	for act, err := range ends {
+		if kind := fault.KindOf(err); err == nil || (kind != fault.Unavailable && kind != fault.Internal) {
+			t.Errorf("%s: kind %d, %v", act, kind, err)
+		}
+	}
+}
+
+func TestAHasherThatIsAwayIsNoRefusal(t *testing.T) {
+	w := open(t)
+	u := w.person(t, "ada", identity.Viewer, "default")
+	by := w.session(t, u)
+	w.hasher.Close()
+	_, err := w.Register(t.Context(), web, "bob@pico.example", secret, "")
+	wantCode(t, err, "unavailable")
+	_, err = w.CreateUser(t.Context(), system, directory.NewUser{Email: "bob@pico.example", Password: secret})
+	wantCode(t, err, "unavailable")
+	_, err = w.EnsureAdmin(t.Context(), adminEmail, password.Default)
+	wantCode(t, err, "unavailable")
+	wantCode(t, w.ChangePassword(t.Context(), by, secret, "battery staple"), "unavailable")
+	wantCode(t, w.ResetPassword(t.Context(), system, u.ID, "battery staple"), "unavailable")
+	if w.ended(t, by) != "" {
+		t.Error("a session was ended")
+	}
 }

@@ -1,9 +1,12 @@
 package fault
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // Gather joins the verdicts on the members of one request into one Invalid
-// error that names every bad field. Nil verdicts are good members; nil is
+// error that names every bad field and says every sentence. Nil verdicts are good members; nil is
 // returned when all are. A verdict that is no validation fault (the database
 // is away) is returned instead, since it makes the others guesses.
 func Gather(verdicts ...error) error {
@@ -24,9 +27,10 @@ func Gather(verdicts ...error) error {
 	case 1:
 		return BadField(fields[0].Location, fields[0].Message)
 	default:
-		return &Error{
-			Kind: Invalid, Code: "validation_failed",
-			Message: "several members of the request are not valid", Fields: fields,
+		sentences := make([]string, len(fields))
+		for i, f := range fields {
+			sentences[i] = f.Message
 		}
+		return &Error{Kind: Invalid, Code: "validation_failed", Message: strings.Join(sentences, "; "), Fields: fields}
 	}
 }

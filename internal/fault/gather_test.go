@@ -21,8 +21,8 @@ func TestGatherNamesEveryBadField(t *testing.T) {
 		t.Fatalf("Gather = %v", err)
 	}
 	want := []fault.Field{{Location: "body.email", Message: "no address"}, {Location: "body.role", Message: "no role"}}
-	if diff := cmp.Diff(want, got.Fields); diff != "" || got.Kind != fault.Invalid || got.Code != "validation_failed" {
-		t.Errorf("kind %d, code %q, fields (-want +got):\n%s", got.Kind, got.Code, diff)
+	if diff := cmp.Diff(want, got.Fields); diff != "" || got.Kind != fault.Invalid || got.Code != "validation_failed" || got.Message != "no address; no role" {
+		t.Errorf("kind %d, code %q, message %q, fields (-want +got):\n%s", got.Kind, got.Code, got.Message, diff)
 	}
 }
 

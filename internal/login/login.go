@@ -24,7 +24,7 @@ import (
 )
 
 // ErrCredentials is the one answer to every failed proof.
-var ErrCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "invalid e-mail or password")
+var ErrCredentials = store.ErrInvalidCredentials
 
 // Config is what a Login needs. Store, Passwords and Audit are required.
 type Config struct {

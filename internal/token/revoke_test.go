@@ -12,6 +12,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/token"
 )
 
 // revoked checks which access tokens pollers are told to refuse.
@@ -157,4 +158,31 @@ func TestBearerIsThePersonAsTheyAreNow(t *testing.T) {
 		_, err := w.Bearer(t.Context(), "nobody", by.FamilyID)
 		wantFault(t, err, fault.Unauthenticated, "invalid_token")
 	})
+}
+
+func TestADatabaseThatIsAwayIsNoInvalidToken(t *testing.T) {
+	w := open(t)
+	u := w.viewer(t)
+	p := w.issue(t, u)
+	by := w.actor(t, p)
+	w.must(t, w.store.Close())
+	ctx := t.Context()
+	ends := map[string]error{}
+	_, ends["issue"] = w.Issue(ctx, web, u)
+	_, ends["rotate"] = w.Rotate(ctx, web, p.RefreshToken)
+	_, ends["bearer"] = w.Bearer(ctx, by.UserID, by.FamilyID)
+	_, ends["revoked"] = w.RevokedJTIs(ctx)
+	_, ends["validate"] = w.ValidateServiceToken(ctx, "pico_svc_x")
+	_, _, ends["create"] = w.CreateServiceToken(ctx, by, token.NewServiceToken{Name: "x"})
+	_, ends["list"] = w.ServiceTokens(ctx, by, token.Filter{})
+	ends["logout"] = w.Logout(ctx, by)
+	ends["logout by refresh"] = w.LogoutByRefresh(ctx, web, p.RefreshToken)
+	for act, err := range ends {
+		if kind := fault.KindOf(err); err == nil || (kind != fault.Unavailable && kind != fault.Internal) {
+			t.Errorf("%s: kind %d, %v", act, kind, err)
+		}
+	}
+	if got := w.Stats(); got != (token.Stats{Issued: 1}) {
+		t.Errorf("stats: %+v", got)
+	}
 }

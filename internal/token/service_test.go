@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -176,6 +177,34 @@ func TestRevokingANameThatNoRowCanHoldIsNotFound(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for _, name := range []string{"", "nobody", "a\x00b", "\xff", strings.Repeat("x", 1<<20)} {
 			wantFault(t, w.RevokeServiceToken(t.Context(), system, name), fault.NotFound, "not_found")
+		}
+	})
+}
+
+func TestServiceTokenListsArePagedAndBounded(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for _, name := range []string{"one", "two", "three"} {
+			_, _, err := w.CreateServiceToken(t.Context(), system, token.NewServiceToken{Name: name, OrgID: "acme"})
+			w.must(t, err)
+			w.clock.Advance(time.Second)
+		}
+		first, err := w.ServiceTokens(t.Context(), system, token.Filter{Limit: 2})
+		if err != nil || len(first.Items) != 2 || first.Total != 3 || first.Next == "" {
+			t.Fatalf("first page: %d of %d, %v", len(first.Items), first.Total, err)
+		}
+		last, err := w.ServiceTokens(t.Context(), system, token.Filter{OrgID: "acme", Limit: 2, Cursor: first.Next})
+		if err != nil || len(last.Items) != 1 || last.Items[0].Name != "three" || last.Next != "" {
+			t.Errorf("last page: %+v, %v", last, err)
+		}
+		for _, org := range []string{"globex", "a\x00b", "\xff"} {
+			none, err := w.ServiceTokens(t.Context(), system, token.Filter{OrgID: org})
+			if err != nil || none.Items == nil || len(none.Items) != 0 {
+				t.Errorf("organisation %q: %+v, %v", org, none, err)
+			}
+		}
+		for _, limit := range []int{-1, 1001} {
+			_, err := w.ServiceTokens(t.Context(), system, token.Filter{Limit: limit})
+			wantFault(t, err, fault.Invalid, "validation_failed")
 		}
 	})
 }

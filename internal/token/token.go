@@ -15,14 +15,13 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 // ErrInvalid is the one answer to every token that is not good, whatever the
 // reason: unknown, spent, expired, revoked, or of somebody suspended.
-var ErrInvalid = fault.New(fault.Unauthenticated, "invalid_token", "the token is not valid")
+var ErrInvalid = store.ErrInvalidToken
 
 // The lives of tokens when the configuration names none.
 const (
