@@ -132,4 +132,3 @@ func TestHumaCannotEcho(t *testing.T) {
 		t.Errorf("%+v", op)
 	}
 }
-

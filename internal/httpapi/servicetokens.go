@@ -67,7 +67,7 @@ type CreatedServiceToken struct {
 type ServiceToken struct {
 	ID          string        `json:"id" example:"01981b61-52ab-7c9e-8d1f-3b8f5f6a7c88"`
 	Name        string        `json:"name" example:"billing"`
-	Role        identity.Role `json:"role" enum:"viewer,operator,org_admin,superadmin" example:"operator"`
+	Role        identity.Role `json:"role" doc:"One of ours, or a word that the original took." example:"operator"`
 	OrgID       string        `json:"org_id" example:"default"`
 	Description string        `json:"description" example:"Nightly invoices"`
 	CreatedAt   time.Time     `json:"created_at" example:"2026-11-22T10:15:30.123456Z"`
@@ -95,7 +95,7 @@ type PresentedToken struct {
 type Validity struct {
 	Valid bool          `json:"valid" example:"true"`
 	Name  string        `json:"name,omitempty" example:"billing"`
-	Role  identity.Role `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" example:"operator"`
+	Role  identity.Role `json:"role,omitempty" doc:"One of ours, or a word that the original took." example:"operator"`
 	OrgID string        `json:"org_id,omitempty" example:"default"`
 }
 

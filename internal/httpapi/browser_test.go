@@ -1,0 +1,132 @@
+package httpapi
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// browser returns the context of a headless Chromium. Without one the test is
+// skipped, unless REQUIRE_BROWSER=1.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		if os.Getenv("REQUIRE_BROWSER") == "1" {
+			t.Fatal("REQUIRE_BROWSER=1, but there is no Chromium on this machine")
+		}
+		t.Skip("NOT TESTED: the API page in a browser; there is no Chromium on this machine (REQUIRE_BROWSER=1 makes that a failure)")
+	}
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 1400))...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// TestAPIPageWorksInABrowserOffline logs in with the Authorize button and calls
+// an endpoint that needs it. The page may complain about nothing, the content
+// security policy included, and may ask no other server for anything.
+func TestAPIPageWorksInABrowserOffline(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser takes seconds to start")
+	}
+	ctx := browser(t)
+	r := newRig(t)
+	s := r.server()
+	user := r.person(identity.Viewer, "default")
+	access, _ := r.session(user)
+
+	const me = "#operations-account-me "
+	complaints := console(ctx)
+	err := chromedp.Do(ctx,
+		chromedp.Navigate(s.URL+"/docs"),
+		chromedp.WaitVisible(chromedp.CSS(me)),
+		chromedp.Click(chromedp.CSS(".auth-wrapper .authorize")),
+		chromedp.WaitVisible(chromedp.CSS("#auth-bearer-value")),
+		chromedp.SendKeys(chromedp.CSS("#auth-bearer-value"), access),
+		chromedp.Click(chromedp.CSS(".auth-container .auth-btn-wrapper .authorize")),
+		chromedp.Click(chromedp.CSS(".auth-container .auth-btn-wrapper .btn-done")),
+		chromedp.Click(chromedp.CSS(me+".opblock-summary-control")),
+		chromedp.WaitVisible(chromedp.CSS(me+".execute")),
+		chromedp.Click(chromedp.CSS(me+".execute")),
+		chromedp.WaitVisible(chromedp.CSS(me+".live-responses-table .response-col_description pre")),
+	)
+	if name := os.Getenv("SCREENSHOT"); name != "" {
+		screenshot(ctx, t, name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(me+".live-responses-table")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(shown, "200") || !strings.Contains(shown, user.ID) {
+		t.Errorf("the answer of /me: %s", shown)
+	}
+	asked, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](`performance.getEntriesByType("resource").map(e => e.name)`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range asked {
+		if !strings.HasPrefix(address, s.URL+"/") && !strings.HasPrefix(address, "data:") {
+			t.Errorf("the page asked for %s", address)
+		}
+	}
+	for _, complaint := range complaints() {
+		t.Error(complaint)
+	}
+}
+
+// console collects what the browser has to complain about.
+func console(ctx context.Context) func() []string {
+	var mu sync.Mutex
+	var list []string
+	messages := chromedp.Console(ctx)
+	go func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if m.Type == "error" || m.Type == "warning" || m.Type == chromedp.ConsoleException {
+				mu.Lock()
+				list = append(list, string(m.Type)+": "+m.Text)
+				mu.Unlock()
+			}
+		}
+	}()
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return list
+	}
+}
+
+func screenshot(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, picture, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
