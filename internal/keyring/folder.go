@@ -46,19 +46,28 @@ func (f *folder) exists(name string) bool {
 
 // prepare creates the folder, or tightens it.
 func (f *folder) prepare() error {
-	if err := os.MkdirAll(f.path, folderMode); err != nil {
-		return folderFault(f.path, "cannot be created", err)
-	}
 	info, err := os.Stat(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(f.path, folderMode); err != nil {
+			return folderFault(f.path, "cannot be created", err)
+		}
+		if err := syncFolder(filepath.Dir(f.path)); err != nil {
+			return folderFault(f.path, "cannot be synced to disk", err)
+		}
+		return nil
+	}
 	if err != nil {
 		return folderFault(f.path, "cannot be read", err)
+	}
+	if !info.IsDir() {
+		return fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s is not a folder", f.path))
 	}
 	if !looser(info.Mode(), folderMode) {
 		return nil
 	}
 	if info.Mode()&fs.ModeSticky != 0 {
 		return fault.New(fault.Invalid, "data_dir",
-			fmt.Sprintf("auth.data_dir %s is a folder shared by all users; signing keys need one of their own.", f.path))
+			fmt.Sprintf("auth.data_dir %s is a folder shared by all users; signing keys need one of their own", f.path))
 	}
 	if err := os.Chmod(f.path, folderMode); err != nil {
 		f.log.Warn("the folder of the signing keys is open to others and cannot be tightened", "folder", f.path, "error", err)
@@ -82,8 +91,10 @@ func (f *folder) lock(ctx context.Context) (unlock func(), err error) {
 		f.readOnly = true
 		return func() {}, nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, fault.Wrap(fault.Unavailable, "key_lock", fmt.Sprintf(
-			"%s is locked by another process that is starting; try again when it is up.", f.join(lockFile)), err)
+		return nil, fault.New(fault.Unavailable, "key_lock", fmt.Sprintf(
+			"%s is locked by another process that is starting; try again when it is up", f.join(lockFile)))
+	case errors.Is(err, context.Canceled):
+		return nil, err
 	}
 	return nil, folderFault(f.path, "cannot be locked", err)
 }
@@ -114,7 +125,7 @@ func (f *folder) readPrivate(name string) ([]byte, error) {
 	}
 	if looser(info.Mode(), privateMode) {
 		return nil, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
-			"%s is open to other users (mode %s), so the key may be known to them. If it is not, run: chmod 600 %[1]s",
+			"%s is open to other users (mode %s), so they may know the key; if they cannot, run: chmod 600 %[1]s",
 			f.join(name), modeText(info.Mode())))
 	}
 	return data, nil
@@ -148,7 +159,7 @@ func (f *folder) read(name string) ([]byte, fs.FileInfo, error) {
 		return nil, nil, fileFault(path, "cannot be read", err)
 	}
 	if reason := notRegular(named.Mode()); reason != "" {
-		return nil, nil, fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s is %s; it must be a regular file.", path, reason))
+		return nil, nil, fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s is %s; it must be a regular file", path, reason))
 	}
 	file, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
 	if err != nil {
@@ -160,16 +171,16 @@ func (f *folder) read(name string) ([]byte, fs.FileInfo, error) {
 		return nil, nil, fileFault(path, "cannot be read", err)
 	}
 	if !os.SameFile(named, info) {
-		return nil, nil, fault.New(fault.Invalid, "key_file", path+" was exchanged while it was being read.")
+		return nil, nil, fault.New(fault.Invalid, "key_file", path+" was exchanged while it was being read")
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	switch {
 	case err != nil:
 		return nil, nil, fileFault(path, "cannot be read", err)
 	case len(data) == 0:
-		return nil, nil, fault.New(fault.Invalid, "key_file", path+" is empty. Restore it from a backup; to have it made anew, move it away.")
+		return nil, nil, fault.New(fault.Invalid, "key_file", path+" is empty; restore it from a backup, or move it away to have it made anew")
 	case len(data) > maxFile:
-		return nil, nil, fault.New(fault.Invalid, "key_file", path+" is too long to be a key.")
+		return nil, nil, fault.New(fault.Invalid, "key_file", path+" is too long to be a key")
 	}
 	return data, info, nil
 }
@@ -222,7 +233,7 @@ func (f *folder) writable() error {
 	if !f.readOnly {
 		return nil
 	}
-	return fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s cannot be written, and a file is missing in it.", f.path))
+	return fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s cannot be written, and a file is missing in it", f.path))
 }
 
 // stage writes data under a temporary name and syncs it. The file has its mode
@@ -259,11 +270,11 @@ func looser(mode, most fs.FileMode) bool {
 func modeText(mode fs.FileMode) string { return fmt.Sprintf("%#o", mode.Perm()) }
 
 func folderFault(path, what string, cause error) error {
-	return fault.Wrap(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s %s: %s.", path, what, reason(cause)), cause)
+	return fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s %s: %s", path, what, reason(cause)))
 }
 
 func fileFault(path, what string, cause error) error {
-	return fault.Wrap(fault.Invalid, "key_file", fmt.Sprintf("%s %s: %s.", path, what, reason(cause)), cause)
+	return fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s %s: %s", path, what, reason(cause)))
 }
 
 // reason is an error of the system without the path, which the sentence has.

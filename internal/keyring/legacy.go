@@ -51,7 +51,7 @@ func (o *opener) legacyHashKey(adopted string, keys []KeyInfo) ([]byte, error) {
 	key, err := o.folder.readPrivate(legacyFile)
 	if err == nil && len(key) != sha256.Size {
 		return nil, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
-			"%s has %d bytes and must have %d. Restore it from a backup, or delete it to have it derived from the adopted key.",
+			"%s has %d bytes and must have %d; restore it from a backup, or delete it to have it derived from the adopted key",
 			o.folder.join(legacyFile), len(key), sha256.Size))
 	}
 	if !errors.Is(err, fs.ErrNotExist) {

@@ -79,7 +79,7 @@ func Load(ctx context.Context, cfg Config) (*Ring, error) {
 	}
 	if key == nil {
 		return nil, fault.New(fault.NotFound, "no_signing_key",
-			fmt.Sprintf("There is no signing key yet in %s; the first start of the server makes it.", cfg.Dir))
+			fmt.Sprintf("there is no signing key yet in %s; the first start of the server makes it", cfg.Dir))
 	}
 	thumbprint := adopted.Thumbprint
 	if adopted.Pending {
@@ -106,7 +106,7 @@ func newOpener(cfg Config) (*opener, error) {
 		return nil, err
 	}
 	if cfg.Dir == "" {
-		return nil, fault.New(fault.Invalid, "data_dir", "auth.data_dir is empty; it must name the folder of the signing keys.")
+		return nil, fault.New(fault.Invalid, "data_dir", "auth.data_dir is empty; it must name the folder of the signing keys")
 	}
 	return &opener{folder: folder{path: cfg.Dir, log: log}, files: files, adopted: cfg.Adopted, log: log}, nil
 }

@@ -27,7 +27,7 @@ func filesOf(algorithm jose.Algorithm) (pairFiles, error) {
 		return pairFiles{algorithm, "pqc_secret.bin", "pqc_public.bin"}, nil
 	}
 	return pairFiles{}, fault.New(fault.Invalid, "algorithm",
-		fmt.Sprintf("auth.algorithm must be %s, %s or %s.", jose.RS256, jose.MLDSA65, jose.MLDSA87))
+		fmt.Sprintf("auth.algorithm must be %s, %s or %s", jose.RS256, jose.MLDSA65, jose.MLDSA87))
 }
 
 func (f pairFiles) encode(key *jose.PrivateKey) (secret, public []byte, err error) {
@@ -75,7 +75,7 @@ func (o *opener) load(files pairFiles) (*jose.PrivateKey, error) {
 	path := o.folder.join(files.private)
 	key, err := files.parse(secret)
 	if err != nil {
-		return nil, unusable(path, err, "Restore it from a backup; to have a new key made, move the pair away.")
+		return nil, unusable(path, err, "restore it from a backup, or move the pair away to have a new one made")
 	}
 	public, err := o.folder.readPublic(files.public)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -89,14 +89,14 @@ func (o *opener) load(files pairFiles) (*jose.PrivateKey, error) {
 
 func (o *opener) compare(files pairFiles, key *jose.PrivateKey, public []byte) error {
 	path := o.folder.join(files.public)
-	remedy := "Delete it and it is derived from " + files.private + " at the next start."
+	remedy := "delete it to have it derived from " + files.private
 	thumbprint, err := files.thumbprint(public)
 	if err != nil {
 		return unusable(path, err, remedy)
 	}
 	if thumbprint != key.Public().Thumbprint() {
 		return fault.New(fault.Invalid, "key_file", fmt.Sprintf(
-			"%s and %s are halves of different keys. Restore the right one from a backup, or, if %s is the right one, delete the public file and it is derived.",
+			"%s and %s are halves of different keys; restore the right one from a backup, or, if %s is it, delete the public file to have it derived",
 			o.folder.join(files.private), path, files.private))
 	}
 	return nil
@@ -118,5 +118,5 @@ func (o *opener) derivePublic(files pairFiles, key *jose.PrivateKey) error {
 }
 
 func unusable(path string, cause error, remedy string) error {
-	return fault.Wrap(fault.Invalid, "key_file", fmt.Sprintf("%s cannot be used: %s. %s", path, cause, remedy), cause)
+	return fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s cannot be used: %s; %s", path, cause, remedy))
 }

@@ -1,0 +1,196 @@
+package keyring_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+const legacyFile = "legacy-token-hash.key"
+
+// adopted is a store that has just adopted a database of the original.
+func adopted(t *testing.T) *store.Store {
+	t.Helper()
+	url := storetest.SQLite(t)
+	storetest.Exec(t, url, string(read(t, "../store/testdata/original-0.1.sql")))
+	s := storetest.OpenURL(t, url)
+	if key, err := s.AdoptedKey(t.Context()); err != nil || !key.Pending {
+		t.Fatalf("the store adopted nothing: %+v %v", key, err)
+	}
+	return s
+}
+
+func derived(text string) []byte {
+	sum := sha256.Sum256([]byte("pico-auth/token-hash-key/v1:" + text))
+	return sum[:]
+}
+
+func TestAdoptedPairKeepsTheOriginalsKid(t *testing.T) {
+	for _, algorithm := range signable {
+		t.Run(string(algorithm), func(t *testing.T) {
+			s, dir := adopted(t), pair(t, algorithm)
+			private, _ := files(algorithm)
+			want := derived(string(read(t, filepath.Join(dir, private))))
+			cfg := keyring.Config{Dir: dir, Algorithm: algorithm, Adopted: s}
+
+			before, err := keyring.Load(t.Context(), cfg)
+			if err != nil || before.Active().KID != keyring.AdoptedKID {
+				t.Errorf("a look before the decision: %+v %v", before, err)
+			}
+			for range 2 {
+				ring := open(t, cfg)
+				if ring.Created() || ring.Active().KID != "pico-auth-1" || !bytes.Equal(ring.LegacyHashKey(), want) {
+					t.Errorf("created %v, %+v, key %x", ring.Created(), ring.Active(), ring.LegacyHashKey())
+				}
+				token, err := ring.Sign([]byte(`{}`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if h, err := verify(t, ring, token); err != nil || h.KeyID != "pico-auth-1" {
+					t.Errorf("%+v %v", h, err)
+				}
+				decided, err := s.AdoptedKey(t.Context())
+				if err != nil || decided.Pending || decided.Thumbprint != ring.Active().Thumbprint {
+					t.Errorf("decided %+v %v", decided, err)
+				}
+			}
+			info, err := os.Stat(filepath.Join(dir, legacyFile))
+			if err != nil || info.Size() != sha256.Size || info.Mode().Perm() != 0o600 {
+				t.Errorf("%v %v", info, err)
+			}
+			if loaded, err := keyring.Load(t.Context(), cfg); err != nil || loaded.Active().KID != "pico-auth-1" {
+				t.Errorf("%+v %v", loaded, err)
+			}
+		})
+	}
+}
+
+// Python reads the PEM file as text, in which every line end is a newline.
+func TestLegacyHashKeyIsTheOneThatPythonDerives(t *testing.T) {
+	s, dir := adopted(t), pair(t, jose.RS256)
+	path := filepath.Join(dir, "private.pem")
+	text := string(read(t, path))
+	write(t, path, []byte(strings.ReplaceAll(text, "\n", "\r\n")), 0o600)
+	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Adopted: s})
+	if got, want := ring.LegacyHashKey(), derived(text); !bytes.Equal(got, want) {
+		t.Errorf("%x, want %x", got, want)
+	}
+	// python3 -c 'import hashlib; print(hashlib.sha256(b"pico-auth/token-hash-key/v1:x\n").hexdigest())'
+	if got := hex.EncodeToString(derived("x\n")); got != "3f09f73c7c0276f0a7e8267f032bfd8f34f0bcce4a8f6f0c9c22db9a335a9572" {
+		t.Errorf("the label gives %s", got)
+	}
+}
+
+func TestAdoptionWithoutTheKeyDecidesForNone(t *testing.T) {
+	s, dir := adopted(t), t.TempDir()
+	var log bytes.Buffer
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Adopted: s, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	for range 2 {
+		ring := open(t, cfg)
+		if ring.Active().KID != ring.Active().Thumbprint || ring.LegacyHashKey() != nil {
+			t.Errorf("%+v %x", ring.Active(), ring.LegacyHashKey())
+		}
+	}
+	if decided, err := s.AdoptedKey(t.Context()); err != nil || decided != (store.AdoptedKey{}) {
+		t.Errorf("%+v %v", decided, err)
+	}
+	if !strings.Contains(log.String(), "without its signing key") {
+		t.Errorf("log %s", log.String())
+	}
+}
+
+// A folder that holds RSA keys while the installation signs with ML-DSA does
+// not make the RSA pair the adopted one.
+func TestOnlyThePairOfTheConfiguredAlgorithmIsAdopted(t *testing.T) {
+	s, dir := adopted(t), pair(t, jose.RS256)
+	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Adopted: s})
+	for _, info := range ring.Keys() {
+		if info.KID != info.Thumbprint {
+			t.Errorf("%+v", info)
+		}
+	}
+}
+
+// Stopped between the two steps of the decision, the next start takes both.
+func TestDecisionIsRepeatedAfterACrash(t *testing.T) {
+	s, dir := adopted(t), pair(t, jose.RS256)
+	want := derived(string(read(t, filepath.Join(dir, "private.pem"))))
+	write(t, filepath.Join(dir, legacyFile), want, 0o600)
+	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Adopted: s})
+	if ring.Active().KID != "pico-auth-1" || !bytes.Equal(ring.LegacyHashKey(), want) {
+		t.Errorf("%+v %x", ring.Active(), ring.LegacyHashKey())
+	}
+}
+
+func TestHashKeyOutlivesTheAdoptedSigningKey(t *testing.T) {
+	s, dir := adopted(t), pair(t, jose.RS256)
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Adopted: s}
+	want := open(t, cfg).LegacyHashKey()
+
+	cfg.Algorithm = jose.MLDSA65
+	pq := open(t, cfg)
+	if !bytes.Equal(pq.LegacyHashKey(), want) || pq.Keys()[1].KID != "pico-auth-1" || pq.Active().KID == "pico-auth-1" {
+		t.Errorf("after a change of algorithm: %x, %+v", pq.LegacyHashKey(), pq.Keys())
+	}
+	if err := os.Remove(filepath.Join(dir, legacyFile)); err != nil {
+		t.Fatal(err)
+	}
+	if again := open(t, cfg).LegacyHashKey(); !bytes.Equal(again, want) {
+		t.Errorf("lost while the pair is there, derived as %x", again)
+	}
+
+	for _, name := range []string{"private.pem", "public.pem"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept := open(t, cfg).LegacyHashKey(); !bytes.Equal(kept, want) {
+		t.Errorf("after the pair went: %x", kept)
+	}
+	if err := os.Remove(filepath.Join(dir, legacyFile)); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	if gone := open(t, cfg).LegacyHashKey(); gone != nil || !strings.Contains(log.String(), "lost with its signing key") {
+		t.Errorf("%x, log %s", gone, log.String())
+	}
+}
+
+func TestDamagedHashKeyIsRefused(t *testing.T) {
+	s, dir := adopted(t), pair(t, jose.RS256)
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Adopted: s}
+	open(t, cfg)
+	write(t, filepath.Join(dir, legacyFile), []byte("short"), 0o600)
+	if _, err := keyring.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "has 5 bytes and must have 32") {
+		t.Errorf("%v", err)
+	}
+	write(t, filepath.Join(dir, legacyFile), make([]byte, 32), 0o644)
+	if _, err := keyring.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "open to other users") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestStoreThatIsAwayStopsTheStart(t *testing.T) {
+	s, dir := adopted(t), pair(t, jose.RS256)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Adopted: s}
+	if _, err := keyring.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "which key was adopted") {
+		t.Errorf("open: %v", err)
+	}
+	if _, err := keyring.Load(t.Context(), cfg); err == nil {
+		t.Error("load does not mind")
+	}
+}

@@ -1,0 +1,339 @@
+//go:build unix
+
+package keyring_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+)
+
+func rsaPEM(t *testing.T, bits int) []byte {
+	t.Helper()
+	t.Setenv("GODEBUG", "rsa1024min=0")
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Each broken state has a sentence of its own, names the file, and leaves
+// every file as it was.
+func TestBrokenFoldersAreRefusedByName(t *testing.T) {
+	other := t.TempDir()
+	open(t, keyring.Config{Dir: other, Algorithm: jose.RS256})
+	open(t, keyring.Config{Dir: other, Algorithm: jose.MLDSA65})
+	bigger := t.TempDir()
+	open(t, keyring.Config{Dir: bigger, Algorithm: jose.MLDSA87})
+
+	cases := []struct {
+		name      string
+		algorithm jose.Algorithm
+		file      string
+		damage    func(t *testing.T, path string)
+		says      string
+	}{
+		{"private readable by group", jose.RS256, "private.pem", chmod(0o640), "is open to other users (mode 0640)"},
+		{"private readable by all", jose.MLDSA65, "pqc_secret.bin", chmod(0o644), "is open to other users (mode 0644)"},
+		{"private writable by others", jose.RS256, "private.pem", chmod(0o602), "chmod 600 "},
+		{"private a link", jose.RS256, "private.pem", link, "is a symbolic link"},
+		{"private a dangling link", jose.MLDSA65, "pqc_secret.bin", dangle, "is a symbolic link"},
+		{"private a folder", jose.RS256, "private.pem", folder, "is a folder"},
+		{"private a pipe", jose.RS256, "private.pem", pipe, "neither a file nor a folder"},
+		{"private empty", jose.RS256, "private.pem", put(nil, 0o600), "is empty"},
+		{"private half", jose.RS256, "private.pem", half, "no complete PEM block"},
+		{"private garbage", jose.RS256, "private.pem", put([]byte("\x7fELF garbage"), 0o600), "no complete PEM block"},
+		{"private huge", jose.RS256, "private.pem", put(bytes.Repeat([]byte("x"), 1<<20), 0o600), "too long"},
+		{"private of 1024 bits", jose.RS256, "private.pem", put(rsaPEM(t, 1024), 0o600), "1024 bits; at least 2048"},
+		{"private of another pair", jose.RS256, "private.pem", put(read(t, filepath.Join(other, "private.pem")), 0o600), "halves of different keys"},
+		{"private is the public one", jose.RS256, "private.pem", put(read(t, filepath.Join(other, "public.pem")), 0o600), "public one"},
+		{"secret half", jose.MLDSA65, "pqc_secret.bin", half, "2016 bytes; the expanded private key of ML-DSA-65 has 4032"},
+		{"secret of ML-DSA-87", jose.MLDSA65, "pqc_secret.bin", put(read(t, filepath.Join(bigger, "pqc_secret.bin")), 0o600), "4896 bytes"},
+		{"secret damaged", jose.MLDSA65, "pqc_secret.bin", flip(3000), "do not belong together"},
+		{"secret of another pair", jose.MLDSA65, "pqc_secret.bin", put(read(t, filepath.Join(other, "pqc_secret.bin")), 0o600), "halves of different keys"},
+		{"public a link", jose.RS256, "public.pem", link, "is a symbolic link"},
+		{"public a folder", jose.MLDSA65, "pqc_public.bin", folder, "is a folder"},
+		{"public empty", jose.RS256, "public.pem", put(nil, 0o644), "is empty"},
+		{"public half", jose.RS256, "public.pem", half, "delete it to have it derived"},
+		{"public garbage", jose.MLDSA65, "pqc_public.bin", put([]byte("garbage"), 0o644), "delete it to have it derived"},
+		{"public of another pair", jose.RS256, "public.pem", put(read(t, filepath.Join(other, "public.pem")), 0o644), "halves of different keys"},
+		{"public of another pair, ML-DSA", jose.MLDSA65, "pqc_public.bin", put(read(t, filepath.Join(other, "pqc_public.bin")), 0o644), "halves of different keys"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			dir := pair(t, c.algorithm)
+			cfg := keyring.Config{Dir: dir, Algorithm: c.algorithm}
+			path := filepath.Join(dir, c.file)
+			c.damage(t, path)
+			before := fingerprint(t, dir)
+			for range 2 {
+				_, err := keyring.Open(t.Context(), cfg)
+				refusedWith(t, err, c.says, path)
+			}
+			_, err := keyring.Load(t.Context(), cfg)
+			refusedWith(t, err, c.says, path)
+			if after := fingerprint(t, dir); after != before {
+				t.Errorf("files changed:\n%s\n%s", before, after)
+			}
+		})
+	}
+}
+
+func refusedWith(t *testing.T, err error, says, path string) {
+	t.Helper()
+	var refusal *fault.Error
+	if !errors.As(err, &refusal) {
+		t.Fatalf("error %v is no sentence", err)
+	}
+	if !strings.Contains(refusal.Message, says) || !strings.Contains(refusal.Message, path) {
+		t.Errorf("%q says neither %q nor %s", refusal.Message, says, path)
+	}
+	if strings.Contains(refusal.Message, "PRIVATE KEY") {
+		t.Errorf("%q shows the file", refusal.Message)
+	}
+}
+
+func fingerprint(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, name := range list(t, dir) {
+		if name == "keys.lock" {
+			continue
+		}
+		info, err := os.Lstat(filepath.Join(dir, name))
+		must(t, err)
+		all.WriteString(name + " " + info.Mode().String() + " " + info.ModTime().String() + "\n")
+	}
+	return all.String()
+}
+
+func chmod(mode os.FileMode) func(*testing.T, string) {
+	return func(t *testing.T, path string) { must(t, os.Chmod(path, mode)) }
+}
+
+func put(data []byte, mode os.FileMode) func(*testing.T, string) {
+	return func(t *testing.T, path string) { write(t, path, data, mode) }
+}
+
+func half(t *testing.T, path string) {
+	data := read(t, path)
+	must(t, os.Truncate(path, int64(len(data)/2)))
+}
+
+func flip(at int) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		data := read(t, path)
+		data[at] ^= 4
+		write(t, path, data, 0o600)
+	}
+}
+
+func link(t *testing.T, path string) {
+	must(t, os.Rename(path, path+".real"))
+	must(t, os.Symlink(path+".real", path))
+}
+
+func dangle(t *testing.T, path string) {
+	must(t, os.Remove(path))
+	must(t, os.Symlink(path+".nowhere", path))
+}
+
+func folder(t *testing.T, path string) {
+	must(t, os.Remove(path))
+	must(t, os.Mkdir(path, 0o700))
+}
+
+func pipe(t *testing.T, path string) {
+	must(t, os.Remove(path))
+	must(t, syscall.Mkfifo(path, 0o600))
+}
+
+func TestModesFromTheFirstInstant(t *testing.T) {
+	previous := syscall.Umask(0)
+	defer syscall.Umask(previous)
+	for _, algorithm := range signable {
+		dir := filepath.Join(t.TempDir(), "data")
+		open(t, keyring.Config{Dir: dir, Algorithm: algorithm})
+		private, public := files(algorithm)
+		for path, want := range map[string]os.FileMode{
+			dir: 0o700, filepath.Join(dir, private): 0o600, filepath.Join(dir, public): 0o644, filepath.Join(dir, "keys.lock"): 0o600,
+		} {
+			info, err := os.Stat(path)
+			must(t, err)
+			if got := info.Mode().Perm(); got != want {
+				t.Errorf("%s: mode %#o, want %#o", path, got, want)
+			}
+		}
+	}
+}
+
+func TestLooserFolderAndPublicFileAreTightenedAndLogged(t *testing.T) {
+	dir := pair(t, jose.RS256)
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256}
+	must(t, os.Chmod(dir, 0o755))
+	must(t, os.Chmod(filepath.Join(dir, "public.pem"), 0o666))
+	var log bytes.Buffer
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	open(t, cfg)
+	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "public.pem"): 0o644} {
+		info, err := os.Stat(path)
+		must(t, err)
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s: mode %#o, want %#o", path, got, want)
+		}
+	}
+	for _, want := range []string{"tightened the folder", "from=0755", "tightened a public key file", "from=0666"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %q: %s", want, log.String())
+		}
+	}
+}
+
+func TestMissingPublicFileIsDerived(t *testing.T) {
+	for _, algorithm := range signable {
+		dir := t.TempDir()
+		var log bytes.Buffer
+		cfg := keyring.Config{Dir: dir, Algorithm: algorithm, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		first := open(t, cfg)
+		_, public := files(algorithm)
+		path := filepath.Join(dir, public)
+		before := read(t, path)
+		must(t, os.Remove(path))
+		second := open(t, cfg)
+		if second.Created() || second.Active() != first.Active() || !bytes.Equal(read(t, path), before) {
+			t.Errorf("%s: created %v, %+v", algorithm, second.Created(), second.Active())
+		}
+		if !strings.Contains(log.String(), "derived a missing public key file") {
+			t.Errorf("%s: log %s", algorithm, log.String())
+		}
+	}
+}
+
+// What a kill between the two renames leaves: the public half alone.
+func TestPublicFileAloneWasNeverAPair(t *testing.T) {
+	dir := t.TempDir()
+	var log bytes.Buffer
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	first := open(t, cfg)
+	must(t, os.Remove(filepath.Join(dir, "pqc_secret.bin")))
+	write(t, filepath.Join(dir, "pqc_secret.bin.new-abc"), []byte("half"), 0o600)
+	second := open(t, cfg)
+	if !second.Created() || second.Active().Thumbprint == first.Active().Thumbprint {
+		t.Errorf("created %v", second.Created())
+	}
+	if !strings.Contains(log.String(), "no private key beside it") || !strings.Contains(log.String(), "removed an unfinished file") {
+		t.Errorf("log %s", log.String())
+	}
+	open(t, cfg)
+}
+
+func TestDataDirMustBeAFolderOfItsOwn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, []byte("x"), 0o600)
+	shared := t.TempDir()
+	must(t, os.Chmod(shared, 0o777|os.ModeSticky))
+	for path, says := range map[string]string{
+		file:                         "is not a folder",
+		filepath.Join(file, "below"): "not a directory",
+		shared:                       "shared by all users",
+	} {
+		_, err := keyring.Open(t.Context(), keyring.Config{Dir: path, Algorithm: jose.RS256})
+		refusedWith(t, err, says, path)
+	}
+	if info, err := os.Stat(shared); err != nil || info.Mode().Perm() != 0o777 {
+		t.Errorf("a shared folder was changed to %v %v", info.Mode(), err)
+	}
+}
+
+// asNobody runs the test without the powers of root, for whom no mode counts.
+func asNobody(t *testing.T, paths ...string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	const nobody = 65534
+	must(t, os.Chmod(filepath.Dir(t.TempDir()), 0o755))
+	for _, path := range paths {
+		must(t, os.Chown(path, nobody, nobody))
+	}
+	must(t, syscall.Seteuid(nobody))
+	t.Cleanup(func() { must(t, syscall.Seteuid(0)) })
+}
+
+func TestFolderThatCannotBeReadIsRefused(t *testing.T) {
+	dir := pair(t, jose.RS256)
+	must(t, os.Chmod(dir, 0))
+	t.Cleanup(func() { must(t, os.Chmod(dir, 0o700)) })
+	asNobody(t, dir)
+	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	refusedWith(t, err, "permission denied", dir)
+	below := filepath.Join(dir, "below")
+	_, err = keyring.Open(t.Context(), keyring.Config{Dir: below, Algorithm: jose.RS256})
+	refusedWith(t, err, "permission denied", below)
+}
+
+func TestFileThatCannotBeReadIsRefused(t *testing.T) {
+	dir := pair(t, jose.RS256)
+	path := filepath.Join(dir, "private.pem")
+	must(t, os.Chmod(path, 0))
+	asNobody(t, dir, path)
+	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	refusedWith(t, err, "permission denied", path)
+}
+
+// A complete pair in a folder that cannot be written is enough to serve.
+func TestFolderThatCannotBeWrittenServesAndCreatesNothing(t *testing.T) {
+	dir, empty := pair(t, jose.RS256), t.TempDir()
+	first := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	must(t, os.Remove(filepath.Join(dir, "keys.lock")))
+	must(t, os.Remove(filepath.Join(dir, "public.pem")))
+	must(t, os.Chmod(dir, 0o500))
+	must(t, os.Chmod(empty, 0o500))
+	asNobody(t, dir, empty, filepath.Join(dir, "private.pem"))
+	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	if ring.Active() != first.Active() {
+		t.Errorf("%+v", ring.Active())
+	}
+	_, err := keyring.Open(t.Context(), keyring.Config{Dir: empty, Algorithm: jose.RS256})
+	refusedWith(t, err, "cannot be written", empty)
+}
+
+// A folder of somebody else's that is too open is used, but not in silence.
+func TestFolderOfAnotherOwnerIsOnlyWarnedAbout(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to make a folder of another owner")
+	}
+	dir := t.TempDir()
+	must(t, os.Chmod(dir, 0o777))
+	asNobody(t)
+	var log bytes.Buffer
+	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if !strings.Contains(log.String(), "cannot be tightened") {
+		t.Errorf("log %s", log.String())
+	}
+}

@@ -1,0 +1,354 @@
+package keyring_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+)
+
+// signable are the algorithms that auth.algorithm may name.
+var signable = []jose.Algorithm{jose.RS256, jose.MLDSA65, jose.MLDSA87}
+
+func open(t testing.TB, cfg keyring.Config) *keyring.Ring {
+	t.Helper()
+	ring, err := keyring.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// pair returns a folder with a pair that was made once for all tests: RSA keys
+// take their time.
+func pair(t testing.TB, algorithm jose.Algorithm) (dir string) {
+	t.Helper()
+	made, err := templates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	private, public := files(algorithm)
+	write(t, filepath.Join(dir, private), made[algorithm][0], 0o600)
+	write(t, filepath.Join(dir, public), made[algorithm][1], 0o644)
+	return dir
+}
+
+var templates = sync.OnceValues(func() (map[jose.Algorithm][2][]byte, error) {
+	rsa, err := jose.Generate(jose.RS256)
+	if err != nil {
+		return nil, err
+	}
+	private, err := rsa.MarshalPEM()
+	if err != nil {
+		return nil, err
+	}
+	public, err := rsa.Public().MarshalPEM()
+	if err != nil {
+		return nil, err
+	}
+	made := map[jose.Algorithm][2][]byte{jose.RS256: {private, public}}
+	for _, algorithm := range []jose.Algorithm{jose.MLDSA65, jose.MLDSA87} {
+		key, err := jose.Generate(algorithm)
+		if err != nil {
+			return nil, err
+		}
+		secret, half := key.MarshalExpanded()
+		made[algorithm] = [2][]byte{secret, half}
+	}
+	return made, nil
+})
+
+func published(t testing.TB, ring *keyring.Ring) map[string]*jose.PublicKey {
+	t.Helper()
+	body, _ := ring.JWKS()
+	keys, err := jose.ParseJWKSet(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func verify(t testing.TB, ring *keyring.Ring, token string) (jose.Header, error) {
+	t.Helper()
+	keys := published(t, ring)
+	_, h, err := jose.Verify(token, func(h jose.Header) (*jose.PublicKey, error) { return keys[h.KeyID], nil })
+	return h, err
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func write(t testing.TB, path string, data []byte, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, data, mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func files(algorithm jose.Algorithm) (private, public string) {
+	if algorithm == jose.RS256 {
+		return "private.pem", "public.pem"
+	}
+	return "pqc_secret.bin", "pqc_public.bin"
+}
+
+func list(t testing.TB, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestFirstOpenCreatesAndTheNextLoads(t *testing.T) {
+	for _, algorithm := range signable {
+		t.Run(string(algorithm), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "deep", "data")
+			first := open(t, keyring.Config{Dir: dir, Algorithm: algorithm})
+			if !first.Created() {
+				t.Error("the first did not create")
+			}
+			private, public := files(algorithm)
+			want := []string{"keys.lock", public, private}
+			if algorithm == jose.RS256 {
+				want = []string{"keys.lock", private, public}
+			}
+			if diff := cmp.Diff(want, list(t, dir)); diff != "" {
+				t.Error(diff)
+			}
+			second := open(t, keyring.Config{Dir: dir, Algorithm: algorithm})
+			if second.Created() || second.Active() != first.Active() {
+				t.Errorf("created %v: %+v, then %+v", second.Created(), first.Active(), second.Active())
+			}
+			token, err := first.Sign([]byte(`{"sub":"u"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, err := verify(t, second, token)
+			if err != nil || h.Algorithm != algorithm || h.KeyID != first.Active().Thumbprint {
+				t.Errorf("%+v %v", h, err)
+			}
+			if second.Algorithm() != algorithm || second.LegacyHashKey() != nil {
+				t.Errorf("algorithm %s, legacy key %x", second.Algorithm(), second.LegacyHashKey())
+			}
+			if diff := cmp.Diff([]keyring.KeyInfo{{
+				KID: h.KeyID, Algorithm: algorithm, Thumbprint: h.KeyID, Status: keyring.Active, File: filepath.Join(dir, private),
+			}}, second.Keys()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestExpandedFilesHaveTheSizesOfLiboqs(t *testing.T) {
+	for algorithm, sizes := range map[jose.Algorithm][2]int{jose.MLDSA65: {4032, 1952}, jose.MLDSA87: {4896, 2592}} {
+		dir := t.TempDir()
+		open(t, keyring.Config{Dir: dir, Algorithm: algorithm})
+		if got := [2]int{len(read(t, filepath.Join(dir, "pqc_secret.bin"))), len(read(t, filepath.Join(dir, "pqc_public.bin")))}; got != sizes {
+			t.Errorf("%s: %v, want %v", algorithm, got, sizes)
+		}
+	}
+}
+
+func TestRSAPrivateFileIsPKCS8Of2048Bits(t *testing.T) {
+	dir := t.TempDir()
+	open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	private := read(t, filepath.Join(dir, "private.pem"))
+	if !bytes.HasPrefix(private, []byte("-----BEGIN PRIVATE KEY-----\n")) {
+		t.Errorf("starts with %.40s", private)
+	}
+	if public := read(t, filepath.Join(dir, "public.pem")); !bytes.HasPrefix(public, []byte("-----BEGIN PUBLIC KEY-----\n")) || len(public) != 451 {
+		t.Errorf("%d bytes that start with %.40s", len(public), public)
+	}
+}
+
+func TestKeySetIsStableAndPublicOnly(t *testing.T) {
+	dir := pair(t, jose.RS256)
+	var bodies, etags []string
+	for range 3 {
+		body, etag := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256}).JWKS()
+		bodies, etags = append(bodies, string(body)), append(etags, etag)
+	}
+	if bodies[0] != bodies[1] || bodies[1] != bodies[2] || etags[0] != etags[1] || etags[1] != etags[2] {
+		t.Errorf("changes between starts: %q %q", bodies, etags)
+	}
+	if tag := etags[0]; len(tag) < 20 || !strings.HasPrefix(tag, `"`) || !strings.HasSuffix(tag, `"`) {
+		t.Errorf("etag %s is not a strong one", tag)
+	}
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal([]byte(bodies[0]), &set); err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Keys) != 1 {
+		t.Fatalf("%d keys", len(set.Keys))
+	}
+	for member := range set.Keys[0] {
+		if !strings.Contains("kty kid use alg n e", member) {
+			t.Errorf("publishes %s", member)
+		}
+	}
+	_, other := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.RS256}).JWKS()
+	if other == etags[0] {
+		t.Error("another key has the same etag")
+	}
+	body, _ := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256}).JWKS()
+	if cap(body) != len(body) {
+		t.Error("a caller's append would write into the shared bytes")
+	}
+}
+
+// Tokens outlive a change of auth.algorithm, but AKP keys are published only
+// while they sign: they switch off clients that do not know the type.
+func TestChangeOfAlgorithmKeepsRSAPublishedAndHidesAKP(t *testing.T) {
+	dir := pair(t, jose.RS256)
+	rsa := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	old, err := rsa.Sign([]byte(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pq := open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65})
+	if !pq.Created() || pq.Algorithm() != jose.MLDSA65 {
+		t.Errorf("created %v, algorithm %s", pq.Created(), pq.Algorithm())
+	}
+	if h, err := verify(t, pq, old); err != nil || h.Algorithm != jose.RS256 {
+		t.Errorf("the RS256 token: %v", err)
+	}
+	if infos := pq.Keys(); len(infos) != 2 || infos[0].Status != keyring.Active || infos[1].Status != keyring.VerifyOnly || infos[1].Algorithm != jose.RS256 {
+		t.Errorf("keys %+v", infos)
+	}
+	token, err := pq.Sign([]byte(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := verify(t, pq, token); err != nil || h.Algorithm != jose.MLDSA65 {
+		t.Errorf("the ML-DSA token: %v", err)
+	}
+	back := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	if back.Created() || back.Active() != rsa.Active() || len(back.Keys()) != 1 {
+		t.Errorf("back to RS256: created %v, %+v", back.Created(), back.Keys())
+	}
+	if body, _ := back.JWKS(); bytes.Contains(body, []byte("AKP")) {
+		t.Error("the AKP key is still published")
+	}
+}
+
+func TestStatsCountEverySignature(t *testing.T) {
+	ring := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65})
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 25 {
+				if _, err := ring.Sign([]byte(`{}`)); err != nil {
+					t.Error(err)
+				}
+				_ = ring.Stats()
+				_, _ = ring.JWKS()
+			}
+		})
+	}
+	group.Wait()
+	if s := ring.Stats(); s.Signed != 200 || s.Failed != 0 || s.Seconds <= 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestLoadLooksAndTouchesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256}
+	if _, err := keyring.Load(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "no signing key yet") {
+		t.Errorf("nothing there: %v", err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the folder was made: %v", err)
+	}
+	if err := os.Rename(pair(t, jose.RS256), dir); err != nil {
+		t.Fatal(err)
+	}
+	ring := open(t, cfg)
+	if err := os.Remove(filepath.Join(dir, "public.pem")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	before := list(t, dir)
+	loaded, err := keyring.Load(t.Context(), cfg)
+	if err != nil || loaded.Active() != ring.Active() || loaded.Created() {
+		t.Errorf("%+v %v", loaded, err)
+	}
+	if diff := cmp.Diff(before, list(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("mode %v %v", info.Mode(), err)
+	}
+}
+
+func TestOpenAsksForWhatItNeeds(t *testing.T) {
+	if _, err := keyring.Open(t.Context(), keyring.Config{Algorithm: jose.RS256}); err == nil || !strings.Contains(err.Error(), "auth.data_dir is empty") {
+		t.Errorf("no folder: %v", err)
+	}
+	for _, algorithm := range []jose.Algorithm{"", "none", "HS256", jose.ES256, jose.EdDSA, jose.MLDSA44} {
+		dir := t.TempDir()
+		if _, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: algorithm}); err == nil || !strings.Contains(err.Error(), "auth.algorithm must be RS256, ML-DSA-65 or ML-DSA-87") {
+			t.Errorf("%q: %v", algorithm, err)
+		}
+		if len(list(t, dir)) != 0 {
+			t.Errorf("%q: left %v", algorithm, list(t, dir))
+		}
+	}
+}
+
+func TestOpenGivesUpWhenCancelled(t *testing.T) {
+	dir := t.TempDir()
+	unlock := holdLock(t, dir)
+	defer unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := keyring.Open(ctx, keyring.Config{Dir: dir, Algorithm: jose.RS256}); err == nil || !strings.Contains(err.Error(), "canceled") {
+		t.Errorf("%v", err)
+	}
+	expired, done := context.WithTimeout(t.Context(), 1)
+	defer done()
+	if _, err := keyring.Open(expired, keyring.Config{Dir: dir, Algorithm: jose.RS256}); err == nil || !strings.Contains(err.Error(), "locked by another process") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestLogsHoldNoKey(t *testing.T) {
+	dir := t.TempDir()
+	var log bytes.Buffer
+	open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	secret := strings.Split(string(read(t, filepath.Join(dir, "private.pem"))), "\n")[5]
+	if strings.Contains(log.String(), secret) || !strings.Contains(log.String(), "made a signing key") {
+		t.Errorf("log %s", log.String())
+	}
+}
