@@ -30,6 +30,7 @@ func (d *Directory) Register(
 	if err != nil {
 		return identity.User{}, err
 	}
+	by.UserID = user.ID
 	act := store.Act{Action: audit.Register, By: by}
 	if err := d.verdict(ctx, act, user.ID, d.store.InsertUser(ctx, act, user)); err != nil {
 		return identity.User{}, err

@@ -1,0 +1,107 @@
+package login
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// Password returns the person whose e-mail and password these are, with the
+// hash that was verified. Nobody, a wrong password and a suspended person are
+// ErrCredentials after the same work; too many logins at once are Throttled.
+func (l *Login) Password(ctx context.Context, by identity.Actor, email, password string) (identity.User, error) {
+	user, err := l.find(ctx, email)
+	if err != nil {
+		l.countAccident(err)
+		return identity.User{}, err
+	}
+	matches, err := l.passwords.Verify(ctx, user.PasswordHash, password)
+	if err != nil {
+		l.countAccident(err)
+		return identity.User{}, fmt.Errorf("verify password: %w", err)
+	}
+	outcome := l.judge(user, matches)
+	if outcome != succeeded {
+		l.refuse(ctx, by, user, email, outcome)
+		return identity.User{}, ErrCredentials
+	}
+	return user, nil
+}
+
+// find returns the person of that address, the zero person when there is none.
+func (l *Login) find(ctx context.Context, email string) (identity.User, error) {
+	if !identity.Storable(email) {
+		return identity.User{}, nil
+	}
+	user, err := l.store.UserByEmail(ctx, identity.EmailKey(email))
+	switch {
+	case err == nil:
+		return user, nil
+	case fault.KindOf(err) == fault.NotFound:
+		return identity.User{}, nil
+	default:
+		return identity.User{}, fmt.Errorf("find person: %w", err)
+	}
+}
+
+// judge counts the attempt and names its outcome.
+func (l *Login) judge(user identity.User, matches bool) outcome {
+	switch {
+	case user.ID == "":
+		l.counts.unknown.Add(1)
+		return unknownUser
+	case !matches:
+		l.counts.wrong.Add(1)
+		return wrongPassword
+	case !identity.CanSignIn(user):
+		l.counts.suspended.Add(1)
+		return suspendedUser
+	default:
+		l.counts.succeeded.Add(1)
+		return succeeded
+	}
+}
+
+func (l *Login) countAccident(err error) {
+	switch {
+	case fault.KindOf(err) == fault.Throttled:
+		l.counts.throttled.Add(1)
+	case !errors.Is(err, context.Canceled): // hanging up is the caller's own doing
+		l.counts.failed.Add(1)
+	}
+}
+
+// refuse records the failure. An address that is nobody's may be a password
+// typed into the wrong field. Only eight digits of a keyed digest are kept:
+// enough to see one address being tried again and again, and, the key never
+// leaving this process, no help in guessing what was typed.
+func (l *Login) refuse(ctx context.Context, by identity.Actor, user identity.User, email string, why outcome) {
+	detail := string(why)
+	if why == unknownUser {
+		mac := hmac.New(sha256.New, l.digestKey[:])
+		mac.Write([]byte(email))
+		detail += " " + hex.EncodeToString(mac.Sum(nil)[:4])
+	}
+	l.audit.Failed(ctx, store.Event{
+		At: l.now(), Action: audit.Login, TargetID: user.ID, OrgID: user.OrgID,
+		Address: by.Address, RequestID: by.RequestID, Detail: detail,
+	})
+}
+
+// outcome is how an attempt ended, in the words of the audit record.
+type outcome string
+
+const (
+	succeeded     outcome = "succeeded"
+	unknownUser   outcome = "unknown_user"
+	wrongPassword outcome = "wrong_password"
+	suspendedUser outcome = "suspended"
+)

@@ -1,0 +1,26 @@
+package login
+
+import "sync/atomic"
+
+type counts struct {
+	succeeded, unknown, wrong, suspended, throttled, failed atomic.Uint64
+}
+
+// Stats counts password logins since the start, by outcome.
+type Stats struct {
+	Succeeded     uint64 // proven and allowed to sign in
+	UnknownUser   uint64 // nobody has that e-mail
+	WrongPassword uint64
+	Suspended     uint64 // right password; the person or their organisation is suspended
+	Throttled     uint64 // turned away: too many logins at once
+	Failed        uint64 // an accident of ours, such as a database that is away
+}
+
+// Stats returns the counts so far.
+func (l *Login) Stats() Stats {
+	return Stats{
+		Succeeded: l.counts.succeeded.Load(), UnknownUser: l.counts.unknown.Load(),
+		WrongPassword: l.counts.wrong.Load(), Suspended: l.counts.suspended.Load(),
+		Throttled: l.counts.throttled.Load(), Failed: l.counts.failed.Load(),
+	}
+}

@@ -1,0 +1,43 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// Rotate spends the presented refresh token and returns the next pair of its
+// session. A token that was spent before ends the session: one of the two who
+// presented it is a thief.
+func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string) (Pair, error) {
+	hashes, err := i.hashes(presented)
+	if err != nil {
+		i.counts.refused.Add(1)
+		return Pair{}, err
+	}
+	d := i.draft(i.now())
+	grant, err := i.store.RotateRefresh(ctx, by, hashes, d.next)
+	if err != nil {
+		i.countRefusal(ctx, by, err)
+		return Pair{}, fmt.Errorf("rotate refresh token: %w", err)
+	}
+	i.counts.rotated.Add(1)
+	return i.seal(d, grant)
+}
+
+func (i *Issuer) countRefusal(ctx context.Context, by identity.Actor, err error) {
+	switch {
+	case errors.Is(err, store.ErrReuse):
+		i.counts.reused.Add(1)
+		i.audit.Failed(ctx, store.Event{
+			Action: audit.Reuse, Address: by.Address, RequestID: by.RequestID,
+		})
+	case fault.KindOf(err) == fault.Unauthenticated:
+		i.counts.refused.Add(1)
+	}
+}
