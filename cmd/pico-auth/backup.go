@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -42,6 +41,5 @@ func (c backupCmd) Run(sh *shell) error {
 	if err := errors.Join(db.Backup(ctx, c.File), db.Close()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(sh.out, "wrote", printable(c.File))
-	return err
+	return sh.say("wrote %s\n", printable(c.File))
 }

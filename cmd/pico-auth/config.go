@@ -39,13 +39,12 @@ func (c configCheckCmd) Run(sh *shell) error {
 		}), err)
 	}
 	for _, w := range warnings {
-		fmt.Fprintln(sh.err, "warning:", printable(w))
+		sh.tell("warning: " + printable(w) + "\n")
 	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(sh.out, "the configuration is good")
-	return err
+	return sh.say("the configuration is good\n")
 }
 
 func sentences(faults config.Faults) []string {

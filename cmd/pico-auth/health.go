@@ -42,12 +42,11 @@ func (c healthCmd) Run(sh *shell) error {
 	if err != nil {
 		return fmt.Errorf("%s does not answer: %w", url, rootCause(err))
 	}
-	defer resp.Body.Close()
+	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s answers %s", url, resp.Status)
 	}
-	_, err = fmt.Fprintln(sh.out, "ready")
-	return err
+	return sh.say("ready\n")
 }
 
 // localClient goes to this machine only, past any proxy. The certificate is

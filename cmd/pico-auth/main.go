@@ -5,8 +5,9 @@
 // database and keys, so a running server sees it at once. Bare `pico-auth`
 // serves.
 //
-// Exit codes: 0 done, 1 it failed, 2 the command line or the configuration is
-// at fault. Errors are one sentence a line on standard error.
+// Exit codes: 0 done, 1 it failed, 2 the command line, the configuration or the
+// files that it names are at fault, so trying again cannot help. Errors are one
+// sentence a line on standard error.
 package main
 
 import (

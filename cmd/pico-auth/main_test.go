@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "ready": ready, "http": request, "member": member, "terminate": terminate,
+			"stall": stall, "gone": gone,
 		},
 	})
 }
@@ -114,6 +115,29 @@ func member(ts *testscript.TestScript, _ bool, args []string) {
 	var members map[string]any
 	ts.Check(json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &members))
 	ts.Setenv(args[0], fmt.Sprint(members[args[1]]))
+}
+
+// stall leaves a request half sent, so that a drain has somebody to wait for.
+func stall(ts *testscript.TestScript, _ bool, _ []string) {
+	conn, err := net.Dial("tcp", "127.0.0.1:"+ts.Getenv("PORT"))
+	ts.Check(err)
+	ts.Defer(func() { conn.Close() })
+	_, err = io.WriteString(conn, "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
+	ts.Check(err)
+	time.Sleep(200 * time.Millisecond) // until the handler waits for the rest
+}
+
+// gone waits until nobody listens any more.
+func gone(ts *testscript.TestScript, _ bool, _ []string) {
+	for range 200 {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+ts.Getenv("PORT"))
+		if err != nil {
+			return
+		}
+		conn.Close()
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("the server still listens")
 }
 
 // terminate sends SIGTERM to what runs in the background.

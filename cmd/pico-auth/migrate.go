@@ -64,14 +64,15 @@ func (sh *shell) migrate(ctx context.Context, open store.Config) error {
 	if where == "" {
 		where = db.Engine()
 	}
+	var said error
 	if backup, dropped, ok := db.Adopted(); ok {
-		fmt.Fprintf(sh.out, "adopted the original's database; %d dangling memberships were dropped\n", dropped)
+		said = sh.say("adopted the original's database; %d dangling memberships were dropped\n", dropped)
 		if backup != "" {
-			fmt.Fprintf(sh.out, "the original is kept as %s\n", printable(backup))
+			said = errors.Join(said, sh.say("the original is kept as %s\n", printable(backup)))
 		}
 	}
-	fmt.Fprintf(sh.out, "the database is up to date: %s\n", printable(where))
-	return db.Close()
+	said = errors.Join(said, sh.say("the database is up to date: %s\n", printable(where)))
+	return errors.Join(said, db.Close())
 }
 
 // planJSON is what `migrate --check --json` prints.
@@ -108,7 +109,7 @@ func asPlanJSON(p store.Plan) planJSON {
 
 // plan prints what a migration would do.
 func (sh *shell) plan(p store.Plan) error {
-	what := map[string]string{
+	what, known := map[string]string{
 		"empty":    "there is no database yet; the start creates it",
 		"current":  "the database is up to date",
 		"behind":   fmt.Sprintf("the tables would go from version %d to %d", p.Version, p.Target),
@@ -116,6 +117,9 @@ func (sh *shell) plan(p store.Plan) error {
 		"newer":    "the database belongs to a newer version of this program",
 		"foreign":  "the database belongs to another program",
 	}[p.State]
+	if !known {
+		what = "the database cannot be read"
+	}
 	rows := [][]string{{"database", p.Engine + " " + p.Path}, {"state", what}}
 	for _, count := range []struct {
 		name string

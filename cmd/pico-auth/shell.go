@@ -49,12 +49,12 @@ func (sh *shell) fail(err error) int {
 	var faults config.Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {
-			fmt.Fprintln(sh.err, "pico-auth:", printable(f.String()))
+			sh.tell("pico-auth: " + printable(f.String()) + "\n")
 		}
 		return exitUsage
 	}
 	for line := range strings.Lines(sentence(err)) {
-		fmt.Fprintln(sh.err, "pico-auth:", printable(strings.TrimSpace(line)))
+		sh.tell("pico-auth: " + printable(strings.TrimSpace(line)) + "\n")
 	}
 	var bad usageError
 	if errors.As(err, &bad) {
@@ -132,8 +132,8 @@ func mustExist(cfg config.Config) error {
 	return nil
 }
 
-// misconfigured marks what a room refused to be opened with as a fault of the
-// configuration.
+// misconfigured marks what a room refused to be opened with, a damaged key or
+// a database of somebody else, as a fault of the configuration.
 func misconfigured(err error) error {
 	if err != nil && fault.KindOf(err) == fault.Invalid {
 		return usageError{err}
@@ -145,6 +145,15 @@ func misconfigured(err error) error {
 func (sh *shell) log() *slog.Logger {
 	return slog.New(slog.NewTextHandler(sh.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
+
+// say prints to standard output, where a full disk or a closed pipe counts.
+func (sh *shell) say(format string, args ...any) error {
+	_, err := fmt.Fprintf(sh.out, format, args...)
+	return err
+}
+
+// tell prints to standard error; when that fails there is nobody to tell.
+func (sh *shell) tell(text string) { _, _ = io.WriteString(sh.err, text) }
 
 // json prints v for a script.
 func (sh *shell) json(v any) error {
@@ -161,7 +170,9 @@ func (sh *shell) table(rows [][]string) error {
 		for i := range row {
 			row[i] = printable(row[i])
 		}
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t")); err != nil {
+			return err
+		}
 	}
 	return w.Flush()
 }
@@ -195,9 +206,9 @@ func (sh *shell) password(prompt string) (string, error) {
 func (sh *shell) ask(terminal *os.File, prompt string) (string, error) {
 	var answers [2]string
 	for i, text := range []string{prompt, "Once more"} {
-		fmt.Fprint(sh.err, text+": ")
+		sh.tell(text + ": ")
 		b, err := term.ReadPassword(int(terminal.Fd())) //nolint:gosec // a file descriptor fits
-		fmt.Fprintln(sh.err)
+		sh.tell("\n")
 		if err != nil {
 			return "", fmt.Errorf("read the password: %w", err)
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/config"
@@ -105,14 +104,14 @@ func (sh *shell) inspection(found inspection, asJSON bool) error {
 	if asJSON {
 		return sh.json(found)
 	}
+	var text string
 	if found.Header != nil {
-		fmt.Fprintln(sh.out, "header", indented(found.Header))
-		fmt.Fprintln(sh.out, "claims", indented(found.Claims))
+		text = "header " + indented(found.Header) + "\nclaims " + indented(found.Claims) + "\n"
 	}
 	if found.Valid {
-		fmt.Fprintln(sh.out, "valid: signature, issuer, audience and times are right")
+		text += "valid: signature, issuer, audience and times are right\n"
 	}
-	return nil
+	return sh.say("%s", text)
 }
 
 func indented(text json.RawMessage) string {

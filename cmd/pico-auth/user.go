@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/directory"
@@ -85,7 +84,6 @@ func (sh *shell) user(u identity.User, asJSON bool) error {
 	if asJSON {
 		return sh.json(asUserJSON(u))
 	}
-	_, err := fmt.Fprintf(sh.out, "%s is %s in %s, %s (%s)\n",
+	return sh.say("%s is %s in %s, %s (%s)\n",
 		printable(u.Email), u.Role, printable(u.OrgID), u.Status, printable(u.ID))
-	return err
 }

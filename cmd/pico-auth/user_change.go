@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -97,7 +96,6 @@ func (c userResetPasswordCmd) Run(sh *shell) error {
 		if err := rooms.Directory.ResetPassword(ctx, operator(), id, password); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(sh.out, "the password is set and every session of that person has ended")
-		return err
+		return sh.say("the password is set and every session of that person has ended\n")
 	})
 }

@@ -85,7 +85,7 @@ func (l *loader) readSecretFile(k key, name string, alsoPlain bool) bool {
 
 // readSmall reads a file of at most limit bytes. Its errors name the file.
 func readSmall(path string, limit int64) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	f, err := os.Open(path)
 	if err != nil {
 		return "", plain(err)
 	}
