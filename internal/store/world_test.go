@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
@@ -143,3 +144,25 @@ func (w *world) notFound(err error)  { w.t.Helper(); w.refused(err, fault.NotFou
 func itoa(n int) string { return strconv.Itoa(n) }
 
 func numbered(name string, n int) string { return fmt.Sprintf("%s-%03d", name, n) }
+
+// holdLock takes SQLite's write lock on the file until the function returned is
+// called.
+func holdLock(t *testing.T, path string) (release func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if _, err := db.Exec("ROLLBACK"); err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

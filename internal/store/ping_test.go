@@ -1,0 +1,171 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+func TestPingIsQuietWhenAllIsWell(t *testing.T) {
+	onEach(t, func(w *world) {
+		for range 3 {
+			w.ok(w.s.Ping(w.t.Context()))
+		}
+	})
+}
+
+func TestPingNoticesWhatHappensToTheFile(t *testing.T) {
+	for name, harm := range map[string]func(path string) error{
+		"removed": func(path string) error { return os.Remove(path) },
+		"replaced": func(path string) error {
+			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, nil, 0o600))
+		},
+		"overwritten": func(path string) error {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteAt(make([]byte, 1<<20), 0)
+			return errors.Join(err, f.Close())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "auth.db")
+			seed, err := store.Open(t.Context(), store.Config{URL: fileURL(path)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := seed.Close(); err != nil { // the log is now in the file
+				t.Fatal(err)
+			}
+			s, err := store.Open(t.Context(), store.Config{URL: fileURL(path)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close() //nolint:errcheck // what is left of the file may be beyond closing
+			if err := s.Ping(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := harm(path); err != nil {
+				t.Fatal(err)
+			}
+			err = s.Ping(t.Context())
+			var f *fault.Error
+			if !errors.As(err, &f) || f.Kind != fault.Unavailable || f.RetryAfter == 0 {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestWritesGetWordsWhileAnotherProcessHoldsTheLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "auth.db")
+	s := storetest.OpenURL(t, fileURL(path))
+	unlock := holdLock(t, path)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if err := s.InsertEvent(ctx, store.Event{Action: "never"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a caller that leaves: %v", err)
+	}
+	if time.Since(start) > 3*time.Second {
+		t.Error("a caller that leaves was held")
+	}
+	if _, err := s.UserByID(t.Context(), "nobody"); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("a read waits for the lock: %v", err)
+	}
+	err := s.InsertEvent(t.Context(), store.Event{Action: "refused"})
+	if fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	unlock()
+	if err := s.InsertEvent(t.Context(), store.Event{Action: "stored"}); err != nil {
+		t.Errorf("after the lock was released: %v", err)
+	}
+	events, err := s.Events(t.Context(), 0)
+	if err != nil || len(events) != 1 || events[0].Action != "stored" {
+		t.Errorf("events: %+v %v", events, err)
+	}
+}
+
+func TestBackupOfARunningDatabaseStarts(t *testing.T) {
+	folder := t.TempDir()
+	s := storetest.OpenURL(t, fileURL(filepath.Join(folder, "auth.db")))
+	stop := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			err := s.CreateUser(context.Background(), system("load"), identity.User{EmailKey: itoa(i), Role: identity.Viewer})
+			if err != nil {
+				t.Errorf("a write during the backup: %v", err)
+				return
+			}
+		}
+	}()
+	path := filepath.Join(folder, "copy.db")
+	time.Sleep(20 * time.Millisecond)
+	if err := s.Backup(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	close(stop)
+	<-stopped
+	if got := mode(t, path); got != 0o600 {
+		t.Errorf("mode %o", got)
+	}
+	restored := storetest.OpenURL(t, fileURL(path))
+	users, err := restored.Users(t.Context(), identity.Actor{System: true}, store.ListFilter{})
+	if err != nil || users.Total == 0 {
+		t.Fatalf("the copy has %d people: %v", users.Total, err)
+	}
+	events, err := restored.Events(t.Context(), 0)
+	if err != nil || users.Total < store.MaxPage && len(events) != users.Total {
+		t.Errorf("%d people and %d audit rows: half an act was copied (%v)", users.Total, len(events), err)
+	}
+	left, err := filepath.Glob(filepath.Join(folder, "*partial*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestBackupNeverOverwrites(t *testing.T) {
+	folder := t.TempDir()
+	s := storetest.OpenURL(t, fileURL(filepath.Join(folder, "auth.db")))
+	path := filepath.Join(folder, "precious")
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Backup(t.Context(), path); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Backup(t.Context(), s.Path()); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("over itself: %v", err)
+	}
+	if err := s.Backup(t.Context(), filepath.Join(folder, "no", "folder")); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("no folder: %v", err)
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != "precious" {
+		t.Errorf("%q %v", content, err)
+	}
+}
+
+func TestBackupOfPostgresNamesItsTool(t *testing.T) {
+	s := storetest.OpenURL(t, storetest.Postgres(t))
+	err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "copy"))
+	if fault.KindOf(err) != fault.Invalid || s.Path() != "" || s.Engine() != "postgres" {
+		t.Errorf("got %v", err)
+	}
+}
