@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 )
@@ -42,15 +40,6 @@ func process(t *testing.T, dir string, algorithm jose.Algorithm) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Env = append(os.Environ(), "KEYRING_OPEN="+dir, "KEYRING_ALGORITHM="+string(algorithm))
 	return cmd
-}
-
-func holdLock(t *testing.T, dir string) (unlock func()) {
-	t.Helper()
-	l := flock.New(filepath.Join(dir, "keys.lock"))
-	if err := l.Lock(); err != nil {
-		t.Fatal(err)
-	}
-	return func() { _ = l.Unlock() }
 }
 
 func TestProcessesThatStartTogetherShareOneKey(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -325,6 +326,15 @@ func TestOpenAsksForWhatItNeeds(t *testing.T) {
 			t.Errorf("%q: left %v", algorithm, list(t, dir))
 		}
 	}
+}
+
+func holdLock(t *testing.T, dir string) (unlock func()) {
+	t.Helper()
+	l := flock.New(filepath.Join(dir, "keys.lock"))
+	if err := l.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = l.Unlock() }
 }
 
 func TestOpenGivesUpWhenCancelled(t *testing.T) {
