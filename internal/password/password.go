@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/crypto/bcrypt"
@@ -46,14 +47,15 @@ type Config struct {
 type Hasher struct {
 	cost      int
 	minLength int
-	names     []string // no good as passwords
+	names     []string      // no good as passwords
+	common    func() string // the list, unpacked when the first password is set
 	pool      *pool
 
 	// floor is the cost whose work each verification takes: the configured one,
 	// or the highest met since. It rises where an operator has lowered the
 	// cost: until people choose new passwords their old hashes take longer, and
 	// unknown people must take as long.
-	floor atomic.Int32
+	floor atomic.Int64
 
 	generate func(password []byte, cost int) ([]byte, error) // bcrypt, or a counter in tests
 	compare  func(hash, password []byte) error
@@ -65,6 +67,7 @@ func New(cfg Config) *Hasher {
 		cost:      cfg.Cost,
 		minLength: cfg.MinLength,
 		names:     []string{"pico", "pico-auth", cfg.ServiceName},
+		common:    sync.OnceValue(unpackCommon),
 		generate:  bcrypt.GenerateFromPassword,
 		compare:   bcrypt.CompareHashAndPassword,
 	}
@@ -74,7 +77,7 @@ func New(cfg Config) *Hasher {
 	if h.minLength == 0 {
 		h.minLength = defaultMinLength
 	}
-	h.floor.Store(int32(h.cost))
+	h.floor.Store(int64(h.cost))
 	h.pool = newPool(cfg.Workers, cfg.Queue, h.cost)
 	return h
 }
@@ -142,7 +145,7 @@ func (h *Hasher) verify(hash, password string) bool {
 func (h *Hasher) raiseFloor(cost int) int {
 	for {
 		floor := h.floor.Load()
-		if int(floor) >= cost || h.floor.CompareAndSwap(floor, int32(cost)) {
+		if int(floor) >= cost || h.floor.CompareAndSwap(floor, int64(cost)) {
 			return max(int(floor), cost)
 		}
 	}
@@ -164,7 +167,7 @@ func IsDefault(hash identity.PasswordHash) bool {
 
 // hashCost returns the cost of a hash that can be verified, 0 and false else.
 func hashCost(hash string) (cost int, ok bool) {
-	if len(hash) != 60 || !strings.HasPrefix(hash, "$2") || !strings.Contains("aby", hash[2:3]) {
+	if len(hash) != 60 || !strings.HasPrefix(hash, "$2") || !strings.ContainsRune("aby", rune(hash[2])) {
 		return 0, false
 	}
 	cost, err := bcrypt.Cost([]byte(hash))

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -34,7 +33,7 @@ func (h *Hasher) Check(location, password, email string) error {
 		return fault.BadField(location, fmt.Sprintf("a password must be at least %d characters long", h.minLength))
 	case len(password) > maxBytes:
 		return errTooLong(location)
-	case common(password):
+	case h.isCommon(password):
 		return fault.BadField(location, "this password is one of the most common ones, choose another")
 	case h.obvious(password, email):
 		return fault.BadField(location, "a password must not be the e-mail address or the service's name with digits or punctuation added")
@@ -43,9 +42,9 @@ func (h *Hasher) Check(location, password, email string) error {
 	}
 }
 
-// commonText is all common passwords in lower case, each between line feeds.
-// It is unpacked when the first password is set, not at start.
-var commonText = sync.OnceValue(func() string {
+// unpackCommon returns all common passwords in lower case, each between line
+// feeds.
+func unpackCommon() string {
 	r, err := gzip.NewReader(bytes.NewReader(commonGzip))
 	if err != nil {
 		panic("password: the embedded list of common passwords is damaged: " + err.Error())
@@ -55,12 +54,12 @@ var commonText = sync.OnceValue(func() string {
 		panic("password: the embedded list of common passwords is damaged: " + err.Error())
 	}
 	return "\n" + string(text)
-})
+}
 
-// common reports whether the password is on the list. Reading the 75 KB
+// isCommon reports whether the password is on the list. Reading the 75 KB
 // through takes a few microseconds beside the hash's 200 milliseconds.
-func common(password string) bool {
-	return !strings.Contains(password, "\n") && strings.Contains(commonText(), "\n"+fold(password)+"\n")
+func (h *Hasher) isCommon(password string) bool {
+	return !strings.Contains(password, "\n") && strings.Contains(h.common(), "\n"+fold(password)+"\n")
 }
 
 // obvious reports whether the password says no more than the address or the

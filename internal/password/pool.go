@@ -108,7 +108,8 @@ func (p *pool) enter(j *job) (*list.Element, error) {
 func (p *pool) full() error {
 	wait := time.Second
 	if p.done > 0 {
-		wait += p.spent / time.Duration(p.done) * time.Duration(p.waiting.Len()/p.workers)
+		rounds := float64(p.waiting.Len() / p.workers)
+		wait += time.Duration(float64(p.spent) / float64(p.done) * rounds)
 	}
 	return &fault.Error{
 		Kind: fault.Throttled, Code: "rate_limited",
