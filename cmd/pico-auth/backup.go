@@ -38,6 +38,7 @@ func (c backupCmd) Run(sh *shell) error {
 	if err != nil {
 		return misconfigured(err)
 	}
+	sh.tell(adoption(db))
 	if err := errors.Join(db.Backup(ctx, c.File), db.Close()); err != nil {
 		return err
 	}

@@ -64,6 +64,7 @@ func (sh *shell) keys(cfg config.Config) (*keyring.Ring, error) {
 	if err != nil {
 		return nil, misconfigured(err)
 	}
+	sh.tell(adoption(db))
 	ring, err := keyring.Load(ctx, keyring.Config{
 		Dir: cfg.Auth.DataDir, Algorithm: jose.Algorithm(cfg.Auth.Algorithm), Adopted: db, Log: sh.log(),
 	})

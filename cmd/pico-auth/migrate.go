@@ -64,15 +64,8 @@ func (sh *shell) migrate(ctx context.Context, open store.Config) error {
 	if where == "" {
 		where = db.Engine()
 	}
-	var said error
-	if backup, dropped, ok := db.Adopted(); ok {
-		said = sh.say("adopted the original's database; %d dangling memberships were dropped\n", dropped)
-		if backup != "" {
-			said = errors.Join(said, sh.say("the original is kept as %s\n", printable(backup)))
-		}
-	}
-	said = errors.Join(said, sh.say("the database is up to date: %s\n", printable(where)))
-	return errors.Join(said, db.Close())
+	sh.tell(adoption(db))
+	return errors.Join(sh.say("the database is up to date: %s\n", printable(where)), db.Close())
 }
 
 // planJSON is what `migrate --check --json` prints.

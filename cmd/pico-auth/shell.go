@@ -117,7 +117,22 @@ func (sh *shell) open(cfg config.Config, do func(context.Context, *server.Rooms)
 	if err != nil {
 		return misconfigured(err)
 	}
+	sh.tell(adoption(rooms.Store))
 	return errors.Join(do(ctx, rooms), rooms.Close())
+}
+
+// adoption says what opening did to a database of the original: the operator
+// must learn of the copy whichever command came first.
+func adoption(db *store.Store) string {
+	backup, dropped, ok := db.Adopted()
+	if !ok {
+		return ""
+	}
+	text := fmt.Sprintf("adopted the database of the Python server; %d dangling memberships were dropped\n", dropped)
+	if backup != "" {
+		text += fmt.Sprintf("the database as it was is kept as %s\n", printable(backup))
+	}
+	return text
 }
 
 func mustExist(cfg config.Config) error {

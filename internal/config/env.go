@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -36,28 +37,25 @@ func (l *loader) readEnvironment() {
 			l.set(k, value{text: text, where: "environment " + name})
 		}
 	}
-	for _, old := range ignoredKeys() {
-		name := variable(old.name)
-		known[name] = true
-		if _, ok := l.env[name]; ok {
-			l.warn(old.name, "environment "+name, "has no effect: "+old.why)
-		}
-	}
-	l.warnUnknown(known)
+	l.warnUnused(known)
 }
 
-func (l *loader) warnUnknown(known map[string]bool) {
-	var unknown []string
-	for name := range l.env {
-		section, _, _ := strings.Cut(name, "_")
-		ours := slices.Contains([]string{"AUTH", "DATABASE", "FASTAPI", "SERVER"}, section)
-		if ours && !known[name] && section != name {
-			unknown = append(unknown, name)
+// warnUnused names the variables that look like ours and change nothing.
+func (l *loader) warnUnused(known map[string]bool) {
+	for _, name := range slices.Sorted(maps.Keys(l.env)) {
+		section, rest, found := strings.Cut(name, "_")
+		if known[name] || !found || !slices.Contains([]string{"AUTH", "DATABASE", "FASTAPI", "SERVER"}, section) {
+			continue
 		}
-	}
-	slices.Sort(unknown)
-	for _, name := range unknown {
-		l.warn("", "environment "+name, "is no setting and is ignored")
+		if after, ok := strings.CutPrefix(rest, "CLIENT_"); ok && section == "AUTH" {
+			section, rest = "AUTH_CLIENT", after
+		}
+		key := strings.ToLower(section + "." + rest)
+		if why, ok := ignored(key); ok {
+			l.warn(key, "environment "+name, "has no effect: "+why)
+		} else {
+			l.warn("", "environment "+name, "is no setting and is ignored")
+		}
 	}
 }
 

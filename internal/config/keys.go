@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // key is one setting: where it is kept, what it may hold, what it is for.
 // Every fault about it reads "must be " and the rule.
@@ -117,7 +120,22 @@ func serverKeys() []key {
 
 // ignoredKey is one that later versions of the original know and that means
 // nothing here. Its value is not looked at.
-type ignoredKey struct{ name, why string }
+type ignoredKey struct {
+	name string // a * at its end stands for anything
+	why  string
+}
+
+// ignored returns why the key of that name has no effect, if it is one of
+// those.
+func ignored(name string) (why string, ok bool) {
+	for _, old := range ignoredKeys() {
+		prefix, open := strings.CutSuffix(old.name, "*")
+		if name == old.name || open && strings.HasPrefix(name, prefix) {
+			return old.why, true
+		}
+	}
+	return "", false
+}
 
 func ignoredKeys() []ignoredKey {
 	const (
@@ -136,11 +154,7 @@ func ignoredKeys() []ignoredKey {
 		{"auth_client.revocation_ttl_seconds", revoked},
 		{"auth_client.revocation_bearer", revoked},
 		{"auth_client.revocation_fail_open", revoked},
-		{"database.pool_size", pool},
-		{"database.pool_pre_ping", pool},
-		{"database.pool_recycle", pool},
-		{"database.pool_timeout", pool},
-		{"database.pool_max_overflow", pool},
+		{"database.pool_*", pool},
 		{"database.migrations_path", schema},
 		{"database.migrations_target", schema},
 		{"fastapi.debug", pages},

@@ -25,10 +25,11 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 	}{
 		{
 			name: "keys of later originals", yaml: "auth: {email_credentials_token: hunter22}\nfastapi: {telemetry: {a: [b]}}\n",
-			env: []string{"DATABASE_POOL_SIZE=5"},
+			env: []string{"DATABASE_POOL_SIZE=5", "AUTH_CLIENT_REVOCATION_BEARER=hunter22"},
 			want: []string{
 				"auth.email_credentials_token (a.yaml:1) has no effect: mailbox passwords are not handed out by this server",
 				"fastapi.telemetry (a.yaml:2) has no effect: there is no such mode",
+				"auth_client.revocation_bearer (environment AUTH_CLIENT_REVOCATION_BEARER) has no effect: the server looks in its database whether a session has ended",
 				"database.pool_size (environment DATABASE_POOL_SIZE) has no effect: the server chooses its own connection pools",
 			},
 		},

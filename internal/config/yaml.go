@@ -43,12 +43,9 @@ func (l *loader) readFile(file string) {
 	} else if !errors.Is(err, io.EOF) {
 		l.badYAML(name, err)
 	}
-	y := yamlReader{loader: l, file: name, keys: make(map[string]key), ignored: make(map[string]string)}
+	y := yamlReader{loader: l, file: name, keys: make(map[string]key)}
 	for _, k := range keys() {
 		y.keys[k.name] = k
-	}
-	for _, old := range ignoredKeys() {
-		y.ignored[old.name] = old.why
 	}
 	y.root(document.Content[0])
 }
@@ -72,9 +69,8 @@ func place(file string, n *yaml.Node) string { return file + ":" + strconv.Itoa(
 // yamlReader takes over one document.
 type yamlReader struct {
 	*loader
-	file    string
-	keys    map[string]key
-	ignored map[string]string
+	file string
+	keys map[string]key
 }
 
 func (y yamlReader) root(n *yaml.Node) {
@@ -99,7 +95,7 @@ func (y yamlReader) section(name node, content *yaml.Node) {
 
 func (y yamlReader) setting(full string, at node, n *yaml.Node) {
 	where := place(y.file, at.Node)
-	if why, ok := y.ignored[full]; ok {
+	if why, ok := ignored(full); ok {
 		y.warn(full, where, "has no effect: "+why)
 		return
 	}

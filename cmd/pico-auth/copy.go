@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+type copyCmd struct {
+	To string `required:"" placeholder:"URL" help:"The empty PostgreSQL database to fill; '-' reads the URL from standard input, which keeps its password out of the list of processes."`
+}
+
+// Help is the end of `pico-auth copy --help`.
+func (copyCmd) Help() string {
+	return `Everything is copied in one transaction and compared, row by row, before it counts. The SQLite database is only read. Stop the server
+first: what it writes after the copy began is not in it. Copying once more onto a finished copy changes nothing; a database that
+holds anything else is refused. The signing keys stay where they are, in auth.data_dir.
+
+Example:
+
+    pico-auth copy --to postgres://auth@db.internal/auth`
+}
+
+// Run copies and prints what arrived.
+func (c copyCmd) Run(sh *shell) error {
+	to := c.To
+	if to == "-" {
+		line, err := sh.line()
+		if err != nil {
+			return err
+		}
+		to = line
+	}
+	cfg, _, err := sh.config()
+	if err != nil {
+		return err
+	}
+	if err := mustExist(cfg); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	source := server.StoreConfig(cfg, sh.log())
+	copied, err := store.Copy(ctx, source, to, sh.progress())
+	if err != nil {
+		return misconfigured(err)
+	}
+	rows := [][]string{{"table", "rows", "checksum"}}
+	for _, t := range copied {
+		rows = append(rows, []string{t.Table, strconv.FormatInt(t.Rows, 10), t.Checksum[:16]})
+	}
+	left, err := store.Uncopied(ctx, source)
+	said := sh.table(rows)
+	if len(left) > 0 {
+		said = errors.Join(said, sh.say("not copied, since they are not this program's: %s\n", printable(strings.Join(left, ", "))))
+	}
+	return errors.Join(err, said)
+}
+
+// progress shows each table on standard error: growing on a terminal, once it
+// is done elsewhere.
+func (sh *shell) progress() store.CopyProgress {
+	f, ok := sh.err.(*os.File)
+	terminal := ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor fits
+	return func(table string, rows int64, done bool) {
+		switch {
+		case done && terminal:
+			sh.tell(fmt.Sprintf("\r%s: %d rows\n", table, rows))
+		case done:
+			sh.tell(fmt.Sprintf("%s: %d rows\n", table, rows))
+		case terminal:
+			sh.tell(fmt.Sprintf("\r%s: %d rows", table, rows))
+		}
+	}
+}
