@@ -105,6 +105,7 @@ func TestVerifyRefusesBadClaims(t *testing.T) {
 		"exp just past":           {"exp": number("1795348799.999")},
 		"exp zero":                {"exp": 0},
 		"iat string":              {"iat": "1795348800"},
+		"iat negative":            {"iat": -1},
 		"iat huge":                {"iat": number("1e300")},
 		"iat beyond the leeway":   {"iat": noon.Unix() + 31},
 		"nbf beyond the leeway":   {"nbf": noon.Unix() + 31},
@@ -170,6 +171,27 @@ func TestVerifyRefusesPayloadsWithTwoReadings(t *testing.T) {
 	}
 	if _, err := g.Verify(t.Context(), signRaw(t, key, "k", []byte(`{`+good+`,"sub":"a"}`))); err != nil {
 		t.Errorf("the payload that the others spoil is refused: %v", err)
+	}
+}
+
+func TestRefusalsSayWhy(t *testing.T) {
+	g, key := fixedGuard(t, 0)
+	for want, changes := range map[string]claims{
+		"the token's claim aud is missing":                       {"aud": nil},
+		"the token's claim aud is neither a string nor an array": {"aud": 1},
+		"the token's claim sub is missing":                       {"sub": nil},
+		"the token's claim exp is missing":                       {"exp": nil, "iat": nil}, // the first fault counts
+		"the token's claim groups is not an array of strings":    {"groups": []int{1}},
+		"the token is of another issuer":                         {"iss": "x", "aud": "x"},
+		"the token is for another audience":                      {"aud": "x"},
+		"the token has expired":                                  {"exp": 1},
+		"the token is not valid yet":                             {"nbf": noon.Unix() + 60},
+	} {
+		_, err := g.Verify(t.Context(), sign(t, key, "k", atNoon(changes)))
+		var refusal *picoauth.Refusal
+		if !errors.As(err, &refusal) || refusal.Detail != want {
+			t.Errorf("%v: %v, want %q", changes, err, want)
+		}
 	}
 }
 

@@ -15,10 +15,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 )
 
-const (
-	fetchTimeout = 5 * time.Second
-	maxKeySet    = 1 << 20 // bytes
-)
+const fetchTimeout = 5 * time.Second
 
 // keySetURL returns where to fetch from. Keys that came over a line that others
 // can write to are no keys, hence https.
@@ -76,12 +73,10 @@ func (r *remoteKeys) download() (map[string]*jose.PublicKey, time.Duration, erro
 	if res.StatusCode != http.StatusOK {
 		return nil, 0, fmt.Errorf("the issuer answered %d", res.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxKeySet+1))
+	// One byte more than jose accepts: a set that is too long is refused, not cut.
+	body, err := io.ReadAll(io.LimitReader(res.Body, jose.MaxKeySet+1))
 	if err != nil {
 		return nil, 0, err
-	}
-	if len(body) > maxKeySet {
-		return nil, 0, errors.New("the key set is larger than 1 MB")
 	}
 	keys, err := jose.ParseJWKSet(body)
 	if err != nil {

@@ -277,6 +277,8 @@ func TestNewRefusesUnsafeConfigs(t *testing.T) {
 		"no issuer":             {picoauth.Config{Audience: "a"}, false},
 		"no audience":           {picoauth.Config{Issuer: issuer}, false},
 		"http":                  {picoauth.Config{Issuer: "http://issuer.test", Audience: "a"}, false},
+		"http private address":  {picoauth.Config{Issuer: "http://192.168.0.1:8100", Audience: "a"}, false},
+		"http ::":               {picoauth.Config{Issuer: "http://[::]:8100", Audience: "a"}, false},
 		"http localhost.evil":   {picoauth.Config{Issuer: "http://localhost.evil.test", Audience: "a"}, false},
 		"http 127.0.0.1.nip":    {picoauth.Config{Issuer: "http://127.0.0.1.nip.test", Audience: "a"}, false},
 		"http user@":            {picoauth.Config{Issuer: "http://localhost@evil.test", Audience: "a"}, false},

@@ -216,9 +216,11 @@ func TestMadeUpKeyIDsCannotMakeUsHammerTheIssuer(t *testing.T) {
 	})
 }
 
-func TestTokensOfUnacceptableAlgorithmsFetchNothing(t *testing.T) {
+func TestTokensThatNoKeyCouldSaveFetchNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
+		anonymous := sign(t, w.keys["a"], "", nil)
+		wantCode(t, verify(t, w.guard(t), anonymous), 401)
 		g := w.guard(t, func(cfg *picoauth.Config) { cfg.Algorithms = []string{"RS256"} })
 		wantCode(t, verify(t, g, w.token(t, "a")), 401)
 		wantCode(t, verify(t, g, "a.b.c"), 401)
@@ -282,6 +284,24 @@ func TestAHangingIssuerIsWaitedForOnlyOnce(t *testing.T) {
 				t.Fatalf("a later one waited %v", waited)
 			}
 		}
+	})
+}
+
+func TestAKeyThatEndedAfterAnOutageIsNotServedStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t, "a")
+		w.status = -1
+		g := w.guard(t)
+		token := w.token(t, "a")
+		wantCode(t, verify(t, g, token), 503)
+		w.change(func() { w.status = 0 })
+		time.Sleep(2 * time.Second)
+		if err := verify(t, g, token); err != nil {
+			t.Fatal(err)
+		}
+		w.change(func() { delete(w.keys, "a"); w.delay = time.Second })
+		time.Sleep(6 * time.Minute)
+		wantCode(t, verify(t, g, token), 401)
 	})
 }
 
