@@ -14,6 +14,7 @@ const tagAccount = "account"
 // What some statuses mean in several places.
 const (
 	emailTaken = "`email_taken`: somebody has this e-mail already"
+	otherOrg   = "`not_found`: another organisation"
 	busy       = "`rate_limited`: too many passwords are being hashed"
 )
 

@@ -22,7 +22,8 @@ var swagger embed.FS
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// docsFiles are the files under /docs/, by name.
+// docsFile returns where a file under /docs/ is and what it is, empty when
+// there is none of that name.
 func docsFile(name string) (path, media string) {
 	switch name {
 	case "swagger-ui-bundle.js":
@@ -65,7 +66,7 @@ func serveDocsFile(w http.ResponseWriter, r *http.Request) {
 		d.serve(w, r, "no-cache")
 		return
 	}
-	h.Set("Vary", "Accept-Encoding")
+	h.Add("Vary", "Accept-Encoding")
 	if acceptsGzip(r.Header) {
 		h.Set("Content-Encoding", "gzip")
 		d.serve(w, r, "no-cache")

@@ -38,13 +38,13 @@ const (
 // problem is the body of every refusal: RFC 9457 with the members error and
 // errors. It is an error, so that handlers and huma can return it.
 type problem struct {
-	Type      string         `json:"type" doc:"Always about:blank: the member error says what happened." example:"about:blank"`
-	Title     string         `json:"title" doc:"The name of the status." example:"Unprocessable Entity"`
-	Status    int            `json:"status" doc:"The HTTP status." example:"422"`
-	Detail    string         `json:"detail" doc:"A sentence for people. It may change; programs use error." example:"name must not be blank"`
-	Code      string         `json:"error" doc:"A stable word for programs." example:"validation_failed"`
+	Type      string         `json:"type" doc:"Always about:blank: the member error says what happened."`
+	Title     string         `json:"title" doc:"The name of the status."`
+	Status    int            `json:"status" doc:"The HTTP status."`
+	Detail    string         `json:"detail" doc:"A sentence for people. It may change; programs use error."`
+	Code      string         `json:"error" doc:"A stable word for programs."`
 	Errors    []fieldProblem `json:"errors,omitempty" nullable:"false" doc:"What is wrong where, when the request has the wrong shape or content."`
-	RequestID string         `json:"request_id,omitempty" doc:"Only when the server is at fault: quote it to the operator, who finds the cause in the log under it." example:"4R6EZQ7WQ2X2CQ7Q5KQ5J5U2VE"`
+	RequestID string         `json:"request_id,omitempty" doc:"Only when the server is at fault: quote it to the operator, who finds the cause in the log under it."`
 
 	retryAfter time.Duration
 	challenge  string

@@ -19,13 +19,14 @@ func (a *API) groupRoutes() []route {
 			Tag:   tagGroups, Summary: "Create a group",
 			Description: "In the own organisation, or, for a superadmin, in the one named.",
 			body:        jsonBody, typed: endpoint(a, a.createGroup),
-			refusals: map[int]string{404: "`not_found`: another organisation", 409: exists},
+			refusals: map[int]string{404: otherOrg, 409: exists},
 		},
 		{
 			Route: Route{http.MethodGet, "/api/v1/groups", "list_groups", Bearer},
 			Tag:   tagGroups, Summary: "List the groups",
 			Description: "Those of the own organisation, or, for a superadmin, of the one named.",
 			query:       []string{"limit", "cursor", "org_id"}, typed: endpoint(a, a.listGroups),
+			refusals: map[int]string{404: otherOrg},
 		},
 		{
 			Route: Route{http.MethodGet, "/api/v1/groups/{id}", "get_group", Bearer},
@@ -117,7 +118,7 @@ type GroupList struct {
 // GroupFilter narrows the list of groups.
 type GroupFilter struct {
 	Paging
-	OrgID string `query:"org_id" doc:"For superadmins: another organisation's groups."`
+	OrgID string `query:"org_id" doc:"Only this organisation. One that is not the own is not found, except by a superadmin."`
 }
 
 // GroupID is the group a path names.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	jsonstrict "github.com/go-jose/go-jose/v4/json"
@@ -109,7 +110,7 @@ func describe(doc *huma.OpenAPI, rt *route) {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{
 			Description: meaning,
 			Headers:     refusalHeaders(status),
-			Content:     map[string]*huma.MediaType{problemType: {Schema: schema}},
+			Content:     map[string]*huma.MediaType{problemType: {Schema: schema, Example: example(status, meaning)}},
 		}
 	}
 	if rt.bare != "" {
@@ -149,6 +150,21 @@ func (rt *route) statuses() map[int]string {
 	}
 	maps.Copy(s, rt.refusals)
 	return s
+}
+
+// example is a problem document of the status. Its code is the first one that
+// the meaning names.
+func example(status int, meaning string) *problem {
+	_, code, _ := strings.Cut(meaning, "`")
+	code, _, _ = strings.Cut(code, "`")
+	p := newProblem(status, code, "a sentence for people")
+	switch {
+	case status == http.StatusUnprocessableEntity:
+		p.Errors = []fieldProblem{{Location: "body.name", Message: "name must not be blank"}}
+	case status >= http.StatusInternalServerError:
+		p.RequestID = "4R6EZQ7WQ2X2CQ7Q5KQ5J5U2VE"
+	}
+	return p
 }
 
 func joinMeanings(one, other string) string {

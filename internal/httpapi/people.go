@@ -18,13 +18,14 @@ func (a *API) peopleRoutes() []route {
 			Tag:   tagPeople, Summary: "List people",
 			Description: "The people of the own organisation; for a superadmin those of every organisation, or of the one in `org_id`. `email` finds one.",
 			query:       []string{"limit", "cursor", "org_id", "email"}, typed: endpoint(a, a.listUsers),
+			refusals: map[int]string{404: otherOrg},
 		},
 		{
 			Route: Route{http.MethodPost, "/api/v1/auth/users", "create_user", OrgAdmin},
 			Tag:   tagPeople, Summary: "Create a person",
 			Description: "Works while registration is off, too. Nobody can give a role above their own. Only a superadmin may name another organisation; one that does not exist yet begins to.",
 			body:        jsonBody, typed: endpoint(a, a.createUser),
-			refusals: map[int]string{404: "`not_found`: another organisation", 409: emailTaken, 429: busy},
+			refusals: map[int]string{404: otherOrg, 409: emailTaken, 429: busy},
 		},
 		{
 			Route: Route{http.MethodGet, "/api/v1/auth/users/registration", "get_registration", OrgAdmin},
@@ -82,7 +83,7 @@ func (p Paging) next(cursor string) string {
 // UserFilter narrows the list of people.
 type UserFilter struct {
 	Paging
-	OrgID string `query:"org_id" doc:"For superadmins: only this organisation. Another than the own one is empty for an org_admin."`
+	OrgID string `query:"org_id" doc:"Only this organisation. One that is not the own is not found, except by a superadmin."`
 	Email string `query:"email" doc:"Only the person with this e-mail."`
 }
 

@@ -60,7 +60,12 @@ type openAPI struct {
 		Security    []map[string][]string
 		Responses   map[string]struct {
 			Description string
-			Content     map[string]struct{ Schema map[string]any }
+			Content     map[string]struct {
+				Schema  map[string]any
+				Example struct {
+					Code string `json:"error"`
+				}
+			}
 		}
 		RequestBody *struct {
 			Content map[string]struct{ Schema map[string]any }
@@ -106,6 +111,9 @@ func TestOpenAPIDocumentIsComplete(t *testing.T) {
 		for status, response := range op.Responses {
 			if status >= "400" && response.Content["application/problem+json"].Schema == nil {
 				t.Errorf("%s: the %s has no problem schema", route.OperationID, status)
+			}
+			if status >= "400" && response.Content["application/problem+json"].Example.Code == "" {
+				t.Errorf("%s: the %s has no example", route.OperationID, status)
 			}
 			if response.Description == "" {
 				t.Errorf("%s: the %s has no description", route.OperationID, status)

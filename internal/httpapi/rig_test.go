@@ -55,12 +55,12 @@ var testKey = sync.OnceValue(func() []byte {
 // rig is an API over real rooms and a real database.
 type rig struct {
 	*API
-	t     *testing.T
+	t     testing.TB
 	store *store.Store
 	log   *bytes.Buffer
 }
 
-func newRig(t *testing.T, change ...func(*Config)) *rig {
+func newRig(t testing.TB, change ...func(*Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, store: storetest.Open(t), log: &bytes.Buffer{}}
 	log := slog.New(slog.NewTextHandler(&syncWriter{w: r.log}, nil))
@@ -92,7 +92,7 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 	return r
 }
 
-func newKeys(t *testing.T) *keyring.Ring {
+func newKeys(t testing.TB) *keyring.Ring {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "keys")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -216,11 +216,18 @@ func (r *rig) group(org string) identity.Group {
 	return g
 }
 
-func toJSON(t *testing.T, v any) string {
+func toJSON(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// under is the same rig for a test within the test, as a fuzz target is.
+func (r *rig) under(t testing.TB) *rig {
+	inner := *r
+	inner.t = t
+	return &inner
 }

@@ -18,13 +18,14 @@ func (a *API) serviceTokenRoutes() []route {
 			Tag:   tagServiceTokens, Summary: "Create a service token",
 			Description: "The token is shown this once. When there is one of that name already, it stays as it is: the answer has `already_exists` and no `token`.",
 			body:        jsonBody, typed: endpoint(a, a.createServiceToken),
-			refusals: map[int]string{404: "`not_found`: another organisation"},
+			refusals: map[int]string{404: otherOrg},
 		},
 		{
 			Route: Route{http.MethodGet, "/api/v1/auth/service-tokens", "list_service_tokens", OrgAdmin},
 			Tag:   tagServiceTokens, Summary: "List the service tokens",
 			Description: "Those not revoked, never with the token itself.",
 			query:       []string{"limit", "cursor", "org_id"}, typed: endpoint(a, a.listServiceTokens),
+			refusals: map[int]string{404: otherOrg},
 		},
 		{
 			Route: Route{http.MethodPost, "/api/v1/auth/service-tokens/validate", "validate_service_token", Anonymous},
@@ -83,7 +84,7 @@ type ServiceTokenList struct {
 // ServiceTokenFilter narrows the list of service tokens.
 type ServiceTokenFilter struct {
 	Paging
-	OrgID string `query:"org_id" doc:"For superadmins: only this organisation."`
+	OrgID string `query:"org_id" doc:"Only this organisation. One that is not the own is not found, except by a superadmin."`
 }
 
 // PresentedToken is a service token to look at.
