@@ -40,6 +40,8 @@ type cli struct {
 	Token     tokenCmd   `cmd:"" help:"Look into an access token."`
 	Health    healthCmd  `cmd:"" help:"Ask the running server whether it is ready."`
 	Backup    backupCmd  `cmd:"" help:"Write a consistent copy of the database, also of a running server."`
+	Restore   restoreCmd `cmd:"" help:"Put a backup in the place of the database."`
+	Copy      copyCmd    `cmd:"" help:"Copy the SQLite database to PostgreSQL."`
 }
 
 func main() {

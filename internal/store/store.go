@@ -38,7 +38,7 @@ type Store struct {
 	target target
 	now    func() time.Time
 	log    *slog.Logger
-	echo   bool
+	wrap   func(runner) runner // echoes statements, where that is asked for
 
 	adopted bool   // by this Open
 	backup  string // the copy made before; empty: none
@@ -70,13 +70,14 @@ func (cfg Config) withDefaults() Config {
 }
 
 // Close waits for acts under way and closes the database. Acts that come later
-// are refused.
+// are refused. The writer's connection goes last: only it may fold SQLite's log
+// into the file, and only the last connection does.
 func (s *Store) Close() error {
-	var first error
-	if s.writer != nil {
-		first = s.writer.close()
+	if s.writer == nil {
+		return s.reads.Close()
 	}
-	return errors.Join(first, s.reads.Close())
+	s.writer.drain()
+	return errors.Join(s.reads.Close(), s.writer.db.Close())
 }
 
 // Engine is "sqlite" or "postgres".
@@ -125,7 +126,7 @@ func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
 	if err != nil {
 		return s.classify(err)
 	}
-	t := s.newTx(ctx, s.withEcho(db))
+	t := s.newTx(ctx, s.wrap(db))
 	t.locks = false
 	err = fn(t)
 	if rollback := db.Rollback(); err == nil && rollback != nil {

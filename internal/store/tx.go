@@ -189,6 +189,18 @@ func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 	return fresh, nil
 }
 
+// close gives the statements back. Without it database/sql keeps the connection
+// open, and its locks with it, after the pool was closed.
+func (p *prepared) close() error {
+	var all error
+	p.stmts.Range(func(_, s any) bool {
+		all = errors.Join(all, s.(*sql.Stmt).Close())
+		return true
+	})
+	p.stmts.Clear()
+	return all
+}
+
 // ExecContext implements runner.
 func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	s, err := p.stmt(ctx, query)
@@ -213,11 +225,12 @@ type echoing struct {
 	log *slog.Logger
 }
 
-func (s *Store) withEcho(r runner) runner {
-	if !s.echo {
-		return r
+// echo returns what is put around each runner.
+func (cfg Config) echo() func(runner) runner {
+	if !cfg.Echo {
+		return func(r runner) runner { return r }
 	}
-	return echoing{runner: r, log: s.log}
+	return func(r runner) runner { return echoing{runner: r, log: cfg.Log} }
 }
 
 // ExecContext implements runner.

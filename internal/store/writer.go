@@ -46,8 +46,9 @@ type writer struct {
 	closed bool
 
 	// The rest belongs to the goroutine.
-	conn *sql.Conn // nil: to be opened
-	run  runner    // prepared statements on conn
+	conn  *sql.Conn // nil: to be opened
+	stmts *prepared // on conn
+	run   runner    // runs stmts
 }
 
 // The states of a job. Whoever moves it out of waiting owns it.
@@ -105,8 +106,8 @@ func (w *writer) enqueue(j *job) error {
 	}
 }
 
-// close answers what waits, then ends the goroutine and its connection.
-func (w *writer) close() error {
+// drain answers what waits, then ends the goroutine. The pool stays open.
+func (w *writer) drain() {
 	w.gate.Lock()
 	if !w.closed {
 		w.closed = true
@@ -114,7 +115,6 @@ func (w *writer) close() error {
 	}
 	w.gate.Unlock()
 	<-w.idle
-	return w.db.Close()
 }
 
 func (w *writer) loop() {
@@ -123,7 +123,8 @@ func (w *writer) loop() {
 		w.batch(first)
 	}
 	if w.conn != nil {
-		_ = w.conn.Close() // the pool that owns it is closed next and reports
+		_ = w.stmts.close()
+		_ = w.conn.Close() // back to the pool, which reports when it is closed
 	}
 }
 
@@ -191,7 +192,8 @@ func (w *writer) begin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.conn, w.run = conn, w.store.withEcho(&prepared{prepare: conn.PrepareContext})
+		w.conn, w.stmts = conn, &prepared{prepare: conn.PrepareContext}
+		w.run = w.store.wrap(w.stmts)
 	}
 	_, err := w.run.ExecContext(ctx, "BEGIN IMMEDIATE")
 	return err
@@ -233,9 +235,10 @@ func (w *writer) protect(t *tx, act func(*tx) error) (err error) {
 func (w *writer) abort(jobs []*job, cause error) {
 	if w.conn != nil {
 		_, _ = w.conn.ExecContext(context.Background(), "ROLLBACK") // there may be nothing to roll back
+		_ = w.stmts.close()
 		_ = w.conn.Raw(func(any) error { return driver.ErrBadConn })
 		_ = w.conn.Close()
-		w.conn, w.run = nil, nil
+		w.conn, w.stmts, w.run = nil, nil, nil
 	}
 	w.store.count.failed.Add(uint64(len(jobs)))
 	w.store.log.Warn("a batch of writes was rolled back", "acts", len(jobs), "error", cause)

@@ -1,0 +1,31 @@
+package store_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+func TestACleanStopLeavesOneFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "auth.db")
+	s, err := store.Open(t.Context(), store.Config{URL: sqliteURL(path)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	setRegistration(t, s, true)
+	if _, _, err := s.Registration(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left behind: a connection stayed open (%v)", suffix, err)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// Restore puts a copy of the backup file in the place of the SQLite database of
+// cfg. A database that is there is kept beside it, under the name returned;
+// empty: there was none. It refuses a backup that is damaged or not a database
+// of this program or the original, and a database that some process has open.
+func Restore(ctx context.Context, cfg Config, file string) (kept string, err error) {
+	cfg = cfg.withDefaults()
+	to, err := parseURL(cfg.URL)
+	if err != nil {
+		return "", err
+	}
+	if to.engine != engineSQLite {
+		return "", fault.New(fault.Invalid, "restore_postgres", "a PostgreSQL database is restored with its own tools, such as pg_restore")
+	}
+	if err := checkBackup(ctx, file); err != nil {
+		return "", err
+	}
+	unlock, err := lockFile(ctx, to.path)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	partial := to.path + ".restore-" + newID()
+	if err := copyDurably(partial, file); err != nil {
+		return "", badFile(to.path, "cannot be written", err)
+	}
+	defer os.Remove(partial) //nolint:errcheck // gone already where it could be renamed
+	if kept, err = setAside(ctx, to.path, to.path+".before-restore-"+cfg.Now().UTC().Format("20060102T150405Z")); err != nil {
+		return "", err
+	}
+	if err := os.Rename(partial, to.path); err != nil {
+		return "", badFile(to.path, "cannot be replaced", err)
+	}
+	return kept, syncFolder(filepath.Dir(to.path))
+}
+
+// checkBackup refuses a file that the server could not be started on.
+func checkBackup(ctx context.Context, file string) (err error) {
+	db, closeDB, err := openUnchanged(file)
+	if errors.Is(err, errNoDatabase) {
+		return badFile(file, "does not exist or is empty", nil)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(explainSQLite(file, err), closeDB()) }()
+	if _, err := os.Stat(file + "-wal"); err == nil {
+		return badFile(file, "has a log beside it ("+file+"-wal), so it is a database in use and no backup; write one with `pico-auth backup`", nil)
+	}
+	var verdict string
+	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return badFile(file, "is damaged", errors.New(verdict))
+	}
+	found, err := inspect(ctx, db, false)
+	if err != nil {
+		return err
+	}
+	if found.state == stateEmpty {
+		return badFile(file, "holds nothing", nil)
+	}
+	return found.refusal(schemaTarget)
+}
+
+func copyDurably(to, from string) error {
+	if err := copyFile(to, from); err != nil {
+		return errors.Join(err, os.Remove(to))
+	}
+	f, err := os.OpenFile(to, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// setAside renames the database at path, if there is one, once it is a single
+// file that nobody has open: leaving write-ahead mode takes a lock that SQLite
+// gives only to the last connection.
+func setAside(ctx context.Context, path, aside string) (string, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	db, err := openSQLite(path, "busy_timeout(200)")
+	if err != nil {
+		return "", err
+	}
+	db.SetMaxOpenConns(1)
+	err = errors.Join(leaveWAL(ctx, db), db.Close())
+	if err != nil {
+		return "", fault.Wrap(fault.Conflict, "database_in_use", fmt.Sprintf(
+			"the database %s is in use or cannot be read; stop the server first, or move the file away by hand", path), err)
+	}
+	if _, err := os.Lstat(aside); !errors.Is(err, fs.ErrNotExist) {
+		return "", badFile(aside, "exists already", nil)
+	}
+	if err := os.Rename(path, aside); err != nil {
+		return "", badFile(path, "cannot be moved aside", err)
+	}
+	return aside, nil
+}
+
+func leaveWAL(ctx context.Context, db *sql.DB) error {
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = DELETE").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "delete" {
+		return errors.New("it stays in mode " + mode)
+	}
+	return nil
+}
