@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"regexp"
 	"strconv"
 	"strings"
@@ -79,22 +80,21 @@ func (y yamlReader) root(n *yaml.Node) {
 	}
 }
 
-func (y yamlReader) section(name node, content *yaml.Node) {
+func (y yamlReader) section(name, content *yaml.Node) {
 	known := false
 	for full := range y.keys {
-		known = known || strings.HasPrefix(full, name.text+".")
+		known = known || strings.HasPrefix(full, name.Value+".")
 	}
 	if !known {
-		y.fault(name.text, place(y.file, name.Node), "is no section of the configuration")
+		y.fault(name.Value, place(y.file, name), "is no section of the configuration")
 		return
 	}
-	for key, n := range y.pairs(name.text, content) {
-		y.setting(name.text+"."+key.text, key, n)
+	for key, n := range y.pairs(name.Value, content) {
+		y.setting(name.Value+"."+key.Value, place(y.file, key), n)
 	}
 }
 
-func (y yamlReader) setting(full string, at node, n *yaml.Node) {
-	where := place(y.file, at.Node)
+func (y yamlReader) setting(full, where string, n *yaml.Node) {
 	if why, ok := ignored(full); ok {
 		y.warn(full, where, "has no effect: "+why)
 		return
@@ -109,16 +109,10 @@ func (y yamlReader) setting(full string, at node, n *yaml.Node) {
 	}
 }
 
-// node is a mapping's key with the text it stands for.
-type node struct {
-	*yaml.Node
-	text string
-}
-
 // pairs walks a mapping. The parser does not mind a key that is there twice.
-func (y yamlReader) pairs(section string, n *yaml.Node) func(yield func(node, *yaml.Node) bool) {
-	return func(yield func(node, *yaml.Node) bool) {
-		n := resolve(n)
+func (y yamlReader) pairs(section string, n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
+	n = resolve(n)
+	return func(yield func(key, content *yaml.Node) bool) {
 		if isNull(n) {
 			return
 		}
@@ -132,14 +126,14 @@ func (y yamlReader) pairs(section string, n *yaml.Node) func(yield func(node, *y
 		}
 		seen := make(map[string]int)
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			k := node{Node: n.Content[i], text: n.Content[i].Value}
-			full := strings.TrimPrefix(section+"."+k.text, ".")
-			if first, twice := seen[k.text]; twice {
-				y.fault(full, place(y.file, k.Node), fmt.Sprintf("is already set in line %d", first))
+			key := n.Content[i]
+			if first, twice := seen[key.Value]; twice {
+				full := strings.TrimPrefix(section+"."+key.Value, ".")
+				y.fault(full, place(y.file, key), fmt.Sprintf("is already set in line %d", first))
 				continue
 			}
-			seen[k.text] = k.Line
-			if !yield(k, n.Content[i+1]) {
+			seen[key.Value] = key.Line
+			if !yield(key, n.Content[i+1]) {
 				return
 			}
 		}
