@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,9 +39,7 @@ func fixedGuard(t testing.TB, leeway time.Duration) (*picoauth.Guard, *jose.Priv
 
 func atNoon(changes claims) claims {
 	all := claims{"iat": noon.Unix(), "exp": noon.Add(time.Minute).Unix()}
-	for name, value := range changes {
-		all[name] = value
-	}
+	maps.Copy(all, changes)
 	return all
 }
 

@@ -67,8 +67,7 @@ func asRefusal(err error) *Refusal {
 	if errors.Is(err, ErrNoToken) {
 		return &Refusal{Status: http.StatusUnauthorized, Code: CodeUnauthenticated, Detail: "a bearer token is required"}
 	}
-	var refusal *Refusal
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return refusal
 	}
 	return &Refusal{Status: http.StatusInternalServerError, Code: CodeInternal, Detail: "the request could not be served"}

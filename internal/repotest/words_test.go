@@ -25,7 +25,7 @@ func TestNothingStrayLiesAtTheTopLevel(t *testing.T) {
 	if err != nil {
 		t.Skipf("git does not answer: %v", err)
 	}
-	for _, name := range strings.Fields(string(out)) {
+	for name := range strings.FieldsSeq(string(out)) {
 		if first, _, _ := strings.Cut(name, "/"); !slices.Contains(topLevel, first) {
 			t.Errorf("%s: nothing of that name belongs at the top level", first)
 		}
