@@ -14,6 +14,7 @@ var (
 	errNoGroup       = fault.New(fault.NotFound, "not_found", "there is no such group")
 	errNoMember      = fault.New(fault.NotFound, "not_found", "there is no such member in this group")
 	errGroupExists   = fault.New(fault.Conflict, "group_exists", "the organisation has a group of this name")
+	errTooManyGroups = fault.New(fault.Conflict, "too_many_groups", "the user is a member of as many groups as a token can name")
 	errAlreadyMember = fault.New(fault.Conflict, "already_member", "the user is a member of the group already")
 )
 
@@ -173,15 +174,20 @@ func (s *Store) DeleteGroup(ctx context.Context, act Act, id string) error {
 	})
 }
 
+// maxGroups bounds the groups of one person. An access token names them all
+// and must stay well under the 16 KiB beyond which it is refused unread.
+const maxGroups = 150
+
 // AddMember puts a person into a group of their own organisation; somebody of
-// another is not found. A second time is a Conflict "already_member".
+// another is not found. A second time is a Conflict "already_member", more than
+// 150 groups a person are a Conflict "too_many_groups".
 func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) error {
 	return s.write(ctx, func(t *tx) error {
 		g, err := t.manageGroup(act.By, groupID)
 		if err != nil {
 			return err
 		}
-		u, err := t.user(userID, t.forShare("u"))
+		u, err := t.user(userID, t.forUpdate("u")) // two acts would otherwise count the same groups
 		if err != nil {
 			return err
 		}
@@ -194,6 +200,13 @@ func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) 
 		}
 		if err != nil {
 			return err
+		}
+		groups, err := t.groupIDs(u.ID)
+		if err != nil {
+			return err
+		}
+		if len(groups) > maxGroups {
+			return errTooManyGroups
 		}
 		return t.done(act, u.ID, g.OrgID)
 	})

@@ -187,3 +187,16 @@ func TestDeletingAGroupDropsItsMemberships(t *testing.T) {
 		}
 	})
 }
+
+func TestAPersonsGroupsFitIntoTheirToken(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "acme")
+		for i := range 150 {
+			w.ok(w.s.AddMember(w.t.Context(), system("add"), w.group(itoa(i), "acme").ID, u.ID))
+		}
+		w.refused(w.s.AddMember(w.t.Context(), system("add"), w.group("more", "acme").ID, u.ID), fault.Conflict, "too_many_groups")
+		if n := len(w.login(u, "t").Groups); n != 150 {
+			w.t.Errorf("%d groups", n)
+		}
+	})
+}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	_ "embed" // the schema
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/pressly/goose/v3"
@@ -77,7 +76,7 @@ func (s *Store) migrate(ctx context.Context, cfg Config, db *sql.DB) error {
 func (s *Store) provider(db *sql.DB, opts adoptOptions) (*goose.Provider, error) {
 	options := []goose.ProviderOption{
 		goose.WithDisableGlobalRegistry(true),
-		goose.WithSlog(slog.New(slog.NewTextHandler(io.Discard, nil))), // we log what it did ourselves
+		goose.WithSlog(slog.New(slog.DiscardHandler)), // we log what it did ourselves
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{
 			RunTx: func(ctx context.Context, tx *sql.Tx) error { return s.createOrAdopt(ctx, tx, opts) },
 		}, nil)),

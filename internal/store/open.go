@@ -25,7 +25,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{target: target, now: cfg.Now, log: cfg.Log, echo: cfg.Echo}
+	s := &Store{target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo()}
 	if target.engine == enginePostgres {
 		err = s.openPostgres(ctx, cfg)
 	} else {
@@ -62,7 +62,7 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	readers := max(4, 2*runtime.GOMAXPROCS(0))
 	s.reads.SetMaxOpenConns(readers)
 	s.reads.SetMaxIdleConns(readers)
-	s.reader = s.withEcho(&prepared{prepare: s.reads.PrepareContext})
+	s.reader = s.wrap(&prepared{prepare: s.reads.PrepareContext})
 	s.writer = newWriter(s, db)
 	return nil
 }
@@ -130,7 +130,7 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 	if err := s.preparePostgres(ctx, cfg, db); err != nil {
 		return errors.Join(s.explainPostgres(err), db.Close())
 	}
-	s.reads, s.reader = db, s.withEcho(db)
+	s.reads, s.reader = db, s.wrap(db)
 	return nil
 }
 

@@ -142,7 +142,7 @@ func TestDamagedHeaderIsRefusedAndTheFileLeftAlone(t *testing.T) {
 }
 
 func TestManyProcessesMayOpenAnEmptyDatabaseAtOnce(t *testing.T) {
-	storetest.EachEmptyURL(t, func(t *testing.T, url string) {
+	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		var wg sync.WaitGroup
 		for range 6 {
 			wg.Go(func() {

@@ -117,7 +117,9 @@ func TestBackupOfARunningDatabaseStarts(t *testing.T) {
 		}
 	}()
 	path := filepath.Join(folder, "copy.db")
-	time.Sleep(20 * time.Millisecond)
+	for s.Stats().Transactions < 20 {
+		time.Sleep(time.Millisecond)
+	}
 	if err := s.Backup(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}

@@ -170,3 +170,17 @@ func TestEventsAreKeptNewestFirst(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAdoptedTokenOfAnUnknownRoleIsTheSuperadminsToEnd(t *testing.T) {
+	onEach(t, func(w *world) {
+		root, boss := w.add("root", identity.Superadmin, "default"), w.add("boss", identity.OrgAdmin, "acme")
+		_, _, err := w.s.InsertServiceToken(w.t.Context(), act(boss), identity.ServiceToken{Name: "old", Role: identity.Viewer}, "hash")
+		w.ok(err)
+		w.ok(w.s.Write(w.t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec("UPDATE service_tokens SET role = 'agent'")
+			return err
+		}))
+		w.forbidden(w.s.RevokeServiceToken(w.t.Context(), act(boss), "old"))
+		w.ok(w.s.RevokeServiceToken(w.t.Context(), act(root), "old"))
+	})
+}

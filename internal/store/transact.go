@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"math/rand/v2"
+	"math/rand/v2" //nolint:depguard // jitter, no secret
 	"time"
 )
 
@@ -20,12 +20,12 @@ const (
 // knows, so that is not.
 func (s *Store) transact(ctx context.Context, act func(*tx) error) error {
 	for attempt := 1; ; attempt++ {
-		answer, again := s.attempt(ctx, act)
+		again, answer := s.attempt(ctx, act)
 		if !again || attempt == maxAttempts {
 			return answer
 		}
 		s.count.retries.Add(1)
-		pause := time.Duration(1+rand.IntN(4<<attempt)) * time.Millisecond
+		pause := time.Duration(1+rand.IntN(4<<attempt)) * time.Millisecond //nolint:gosec // jitter, no secret
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -35,13 +35,13 @@ func (s *Store) transact(ctx context.Context, act func(*tx) error) error {
 }
 
 // attempt runs the act once; again says that it can be repeated.
-func (s *Store) attempt(ctx context.Context, act func(*tx) error) (answer error, again bool) {
+func (s *Store) attempt(ctx context.Context, act func(*tx) error) (again bool, answer error) {
 	if err := ctx.Err(); err != nil {
-		return err, false
+		return false, err
 	}
 	conn, err := s.reads.Conn(ctx)
 	if err != nil {
-		return err, false // the pool has tried more than once already
+		return false, err // the pool has tried more than once already
 	}
 	defer conn.Close() //nolint:errcheck // back to the pool; a broken one is discarded there
 	// The caller may leave, the statements go on: pgx cancels by closing the
@@ -50,25 +50,23 @@ func (s *Store) attempt(ctx context.Context, act func(*tx) error) (answer error,
 	defer cancel()
 	db, err := conn.BeginTx(work, nil)
 	if err != nil {
-		return err, conditionOf(err) == lost
+		return conditionOf(err) == lost, err
 	}
-	t := s.newTx(work, s.withEcho(db))
-	err = act(t)
+	defer func() { _ = db.Rollback() }() // of whatever was not committed, after a panic too
+	t := s.newTx(work, s.wrap(db))
+	commit, answer := t.outcome(act(t))
 	if t.failed != nil && repeatable(t.failed) {
-		_ = db.Rollback() // the failure is what counts
-		return t.failed, true
+		return true, t.failed
 	}
-	answer, commit := t.outcome(err)
 	if !commit {
-		_ = db.Rollback() // the refusal is what counts
-		return answer, false
+		return false, answer
 	}
 	if err := db.Commit(); err != nil {
 		s.count.failed.Add(1)
-		return err, conditionOf(err) == conflict
+		return conditionOf(err) == conflict, err
 	}
 	s.count.committed(1)
-	return answer, false
+	return false, answer
 }
 
 // repeatable reports whether a failure before COMMIT may be gone next time.

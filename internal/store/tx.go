@@ -47,17 +47,17 @@ type kept struct{ error }
 // Unwrap returns the error that the caller gets.
 func (k kept) Unwrap() error { return k.error }
 
-// outcome says what to tell the caller of an act that returned err, and whether
-// its changes stay. A failure that the act forgot to return still counts.
-func (t *tx) outcome(err error) (answer error, commit bool) {
+// outcome says whether the changes of an act that returned err stay, and what
+// its caller is told. A failure that the act forgot to return still counts.
+func (t *tx) outcome(err error) (commit bool, answer error) {
 	var keep kept
 	switch {
 	case t.failed != nil && err == nil:
-		return t.failed, false
+		return false, t.failed
 	case t.failed == nil && errors.As(err, &keep):
-		return keep.error, true
+		return true, keep.error
 	default:
-		return err, err == nil
+		return err == nil, err
 	}
 }
 
@@ -183,7 +183,7 @@ func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 		return nil, err
 	}
 	if s, lost := p.stmts.LoadOrStore(query, fresh); lost {
-		_ = fresh.Close() // another goroutine was faster; ours was never used
+		_ = fresh.Close() //nolint:sqlclosecheck // another goroutine was faster; ours was never used
 		return s.(*sql.Stmt), nil
 	}
 	return fresh, nil
@@ -203,7 +203,7 @@ func (p *prepared) close() error {
 
 // ExecContext implements runner.
 func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	s, err := p.stmt(ctx, query)
+	s, err := p.stmt(ctx, query) //nolint:sqlclosecheck // kept until the connection is closed
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (
 
 // QueryContext implements runner.
 func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := p.stmt(ctx, query)
+	s, err := p.stmt(ctx, query) //nolint:sqlclosecheck // kept until the connection is closed
 	if err != nil {
 		return nil, err
 	}

@@ -206,7 +206,7 @@ func (w *writer) perform(ctx context.Context, act func(*tx) error) (answer, err 
 		return nil, err
 	}
 	t := w.store.newTx(ctx, w.run)
-	answer, commit := t.outcome(w.protect(t, act))
+	commit, answer := t.outcome(w.protect(t, act))
 	if conditionOf(t.failed).fatal() {
 		return nil, t.failed // SQLite may have rolled back everything by itself
 	}
@@ -224,7 +224,7 @@ func (w *writer) protect(t *tx, act func(*tx) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			w.store.log.Error("an act panicked", "panic", p, "stack", string(debug.Stack()))
-			err = fault.New(fault.Internal, "", fmt.Sprintf("an act panicked: %v", p))
+			err = fault.Wrap(fault.Internal, "", "an act panicked", fmt.Errorf("panic: %v", p))
 		}
 	}()
 	return act(t)

@@ -94,11 +94,3 @@ func (c *Clock) Advance(d time.Duration) time.Time {
 	c.now = c.now.Add(d)
 	return c.now
 }
-
-// EachEmptyURL runs test with the URL of a database of each engine that holds
-// nothing yet.
-func EachEmptyURL(t *testing.T, test func(t *testing.T, url string)) {
-	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, EmptyPostgres(t)) })
-}

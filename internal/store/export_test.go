@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// What tests of transactions need besides the verbs.
+
+type Tx = tx
+
+const (
+	QueueLength = queueLength
+	MaxBatch    = maxBatch
+	MaxAttempts = maxAttempts
+)
+
+func (s *Store) Write(ctx context.Context, act func(*Tx) error) error { return s.write(ctx, act) }
+
+func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(query, args...) }
+
+func Keep(err error) error { return kept{err} }
+
+// Fuse makes one statement fail.
+type Fuse struct {
+	left atomic.Int64 // statements until then; negative: never
+}
+
+// Arm lets n statements pass and the one after them fail.
+func (f *Fuse) Arm(n int) { f.left.Store(int64(n)) }
+
+// Disarm lets all statements pass, and reports whether one had failed.
+func (f *Fuse) Disarm() (blown bool) { return f.left.Swap(-1<<40) < 0 }
+
+func (f *Fuse) burn() error {
+	if f.left.Add(-1) == -1 {
+		return fs.ErrPermission // stands for a disk that is gone
+	}
+	return nil
+}
+
+type fused struct {
+	runner
+	fuse *Fuse
+}
+
+func (f fused) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := f.fuse.burn(); err != nil && query != "ROLLBACK" {
+		return nil, err
+	}
+	return f.runner.ExecContext(ctx, query, args...)
+}
+
+func (f fused) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := f.fuse.burn(); err != nil {
+		return nil, err
+	}
+	return f.runner.QueryContext(ctx, query, args...)
+}
+
+// Fuse puts a fuse into a store that was not written to yet.
+func (s *Store) Fuse() *Fuse {
+	f := &Fuse{}
+	f.Disarm()
+	s.wrap = func(r runner) runner { return fused{runner: r, fuse: f} }
+	s.reader = s.wrap(s.reader)
+	return f
+}
+
+// Dump returns all rows of all tables.
+func (s *Store) Dump(ctx context.Context) (string, error) {
+	var all []string
+	for _, table := range []string{"organizations", "users", "groups", "group_members", "refresh_families", "refresh_tokens",
+		"service_tokens", "settings", "audit_events"} {
+		rows, err := s.reads.QueryContext(ctx, "SELECT * FROM "+table)
+		if err != nil {
+			return "", err
+		}
+		columns, err := rows.Columns()
+		if err != nil {
+			return "", err
+		}
+		for rows.Next() {
+			row := make([]any, len(columns))
+			for i := range row {
+				row[i] = new(sql.NullString)
+			}
+			if err := rows.Scan(row...); err != nil {
+				return "", err
+			}
+			text := table
+			for _, v := range row {
+				text += fmt.Sprintf("|%v", *v.(*sql.NullString))
+			}
+			all = append(all, text)
+		}
+		if err := rows.Close(); err != nil {
+			return "", err
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, "\n"), nil
+}

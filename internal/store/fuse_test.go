@@ -1,0 +1,133 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// step is a verb that succeeds when the steps before it did.
+type step struct {
+	name string
+	do   func() error
+}
+
+// A verb that meets a failure at any of its statements, the first, the last or
+// COMMIT itself, says "unavailable" and has changed nothing; the next try, with
+// nothing cleaned up in between, succeeds.
+func TestAVerbThatFailsAnywhereChangesNothing(t *testing.T) {
+	onEach(t, func(w *world) {
+		fuse := w.s.Fuse()
+		for _, step := range everyVerb(w) {
+			for n := 0; ; n++ {
+				before := w.dump()
+				fuse.Arm(n)
+				err := step.do()
+				if !fuse.Disarm() {
+					w.ok(err)
+					break
+				}
+				if fault.KindOf(err) != fault.Unavailable {
+					w.t.Fatalf("%s, statement %d: %v", step.name, n, err)
+				}
+				if diff := cmp.Diff(before, w.dump()); diff != "" {
+					w.t.Fatalf("%s, statement %d failed and left (-before +after):\n%s", step.name, n, diff)
+				}
+				if n > 40 {
+					w.t.Fatalf("%s does not end", step.name)
+				}
+			}
+		}
+	})
+}
+
+func (w *world) dump() string {
+	w.t.Helper()
+	text, err := w.s.Dump(w.t.Context())
+	w.ok(err)
+	return text
+}
+
+func everyVerb(w *world) []step {
+	ctx, s := w.t.Context(), w.s
+	root := identity.User{ID: "root", EmailKey: "root", PasswordHash: "h"}
+	u := identity.User{ID: "u", EmailKey: "u", PasswordHash: "h", Role: identity.Viewer, OrgID: "default", Status: identity.Active}
+	person := identity.User{ID: "p", EmailKey: "p", PasswordHash: "h", Role: identity.Viewer, OrgID: "new-org"}
+	as := store.Act{Action: "act", By: identity.Actor{UserID: "root"}}
+	self := store.Act{Action: "act", By: identity.Actor{UserID: "u", FamilyID: "f1"}}
+	var group identity.Group
+	name := "renamed"
+	start := func(family, hash string, password identity.PasswordHash) func() error {
+		return func() error {
+			_, err := s.StartFamily(ctx, store.Act{Action: "login"}, "u", password, family, w.clock.Now().Add(month), w.next(hash))
+			return err
+		}
+	}
+	return []step{
+		{"InsertFirstAdmin", func() error { _, err := s.InsertFirstAdmin(ctx, root); return err }},
+		{"InsertUser", func() error { return s.InsertUser(ctx, store.Act{Action: "register"}, u) }},
+		{"CreateUser", func() error { return s.CreateUser(ctx, as, person) }},
+		{"UserByID", func() error { _, err := s.UserByID(ctx, "u"); return err }},
+		{"UserByEmail", func() error { _, err := s.UserByEmail(ctx, "u"); return err }},
+		{"Users", func() error { _, err := s.Users(ctx, as.By, store.ListFilter{}); return err }},
+		{"HasSuperadmin", func() error { _, err := s.HasSuperadmin(ctx); return err }},
+		{"DefaultPasswordAdmin", func() error { _, _, err := s.DefaultPasswordAdmin(ctx); return err }},
+		{"InsertGroup", func() (err error) { group, err = s.InsertGroup(ctx, as, identity.Group{Name: "g"}); return err }},
+		{"UpdateGroup", func() error { _, err := s.UpdateGroup(ctx, as, group.ID, &name, nil); return err }},
+		{"AddMember", func() error { return s.AddMember(ctx, as, group.ID, "u") }},
+		{"Group", func() error { _, _, err := s.Group(ctx, as.By, group.ID); return err }},
+		{"Groups", func() error { _, err := s.Groups(ctx, as.By, store.ListFilter{}); return err }},
+		{"StartFamily", start("f1", "t0", "h")},
+		{"RotateRefresh", func() error { _, err := w.rotate("t0", "t1"); return err }},
+		{"Bearer", func() error { _, _, err := s.Bearer(ctx, "u", "f1"); return err }},
+		{"RotateRefresh, reuse", func() error {
+			_, err := w.rotate("t0", "t2")
+			if fault.KindOf(err) == fault.Unauthenticated {
+				return nil
+			}
+			return err
+		}},
+		{"StartFamily again", start("f2", "t3", "h")},
+		{"ChangePassword", func() error { return s.ChangePassword(ctx, self, "h", "h2") }},
+		{"StartFamily, third", start("f3", "t4", "h2")},
+		{"EndFamily", func() error { return s.EndFamily(ctx, self, "f3") }},
+		{"StartFamily, fourth", start("f4", "t5", "h2")},
+		{"EndFamilyByToken", func() error { _, err := s.EndFamilyByToken(ctx, self, []string{"t5"}); return err }},
+		{"RevokedJTIs", func() error { _, err := s.RevokedJTIs(ctx); return err }},
+		{"InsertServiceToken", func() error {
+			_, _, err := s.InsertServiceToken(ctx, as, identity.ServiceToken{Name: "ci", Role: identity.Viewer}, "hash")
+			return err
+		}},
+		{"ServiceTokenByHash", func() error { _, err := s.ServiceTokenByHash(ctx, []string{"hash"}); return err }},
+		{"ServiceTokens", func() error { _, err := s.ServiceTokens(ctx, as.By, store.ListFilter{}); return err }},
+		{"RevokeServiceToken", func() error { return s.RevokeServiceToken(ctx, as, "ci") }},
+		{"SetRegistration", func() error { return s.SetRegistration(ctx, as, true) }},
+		{"Registration", func() error { _, _, err := s.Registration(ctx); return err }},
+		{"AdoptedKey", func() error { _, err := s.AdoptedKey(ctx); return err }},
+		{"InsertEvent", func() error { return s.InsertEvent(ctx, store.Event{Action: "x"}) }},
+		{"Events", func() error { _, err := s.Events(ctx, 1); return err }},
+		{"Ping", func() error { return s.Ping(ctx) }},
+		{"SetRole", func() error { _, err := s.SetRole(ctx, as, "u", identity.Superadmin); return err }},
+		{"SetRole, down", func() error { _, err := s.SetRole(ctx, as, "u", identity.Viewer); return err }},
+		{"SetStatus", func() error { _, err := s.SetStatus(ctx, as, "u", identity.Suspended); return err }},
+		{"ResetPassword", func() error { return s.ResetPassword(ctx, as, "u", "h3") }},
+		{"Purge", func() error {
+			w.clock.Advance(time.Hour)
+			_, err := s.Purge(ctx, 2)
+			return err
+		}},
+		{"Purge, all", func() error {
+			w.clock.Advance(month)
+			_, err := s.Purge(ctx, 0)
+			return err
+		}},
+		{"RemoveMember", func() error { return s.RemoveMember(ctx, as, group.ID, "u") }},
+		{"DeleteGroup", func() error { return s.DeleteGroup(ctx, as, group.ID) }},
+		{"DeleteUser", func() error { return s.DeleteUser(ctx, as, "u") }},
+	}
+}
