@@ -49,7 +49,7 @@ func TestGoJoseVerifiesOursAndWeVerifyIts(t *testing.T) {
 			if err := json.Unmarshal([]byte(marshal(t, jose.JWKSet{Keys: []jose.JWK{key.Public().JWK(kid)}})), &set); err != nil {
 				t.Fatal(err)
 			}
-			parsed, err := gojose.ParseSigned(ours, []gojose.SignatureAlgorithm{gojose.SignatureAlgorithm(name)})
+			parsed, err := gojose.ParseSignedCompact(ours, []gojose.SignatureAlgorithm{gojose.SignatureAlgorithm(name)})
 			if err != nil {
 				t.Fatal(err)
 			}

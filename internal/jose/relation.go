@@ -5,6 +5,7 @@ import (
 	"crypto/sha3"
 	"errors"
 	"math/bits"
+	"slices"
 )
 
 // An expanded ML-DSA private key repeats what follows from its own secrets:
@@ -63,7 +64,7 @@ func (sh shape) checkRelation(secret, public []byte) error {
 // unpackShort reads count polynomials of small coefficients, stored as
 // eta - c. Not every bit pattern is one.
 func (sh shape) unpackShort(data []byte, count int) (polys []polynomial, rest []byte, ok bool) {
-	width := bits.Len(uint(2 * sh.eta)) //nolint:gosec // 2 or 4
+	width := bits.Len(uint(2 * sh.eta))
 	size := ringN * width / 8
 	polys, ok = make([]polynomial, count), true
 	for i := range polys {
@@ -105,7 +106,7 @@ func productRow(rho []byte, row int, s1 []polynomial) polynomial {
 	for column := range s1 {
 		a := expandEntry(rho, row, column)
 		for i := range sum {
-			sum[i] = uint32((uint64(sum[i]) + uint64(a[i])*uint64(s1[column][i])) % ringQ) //nolint:gosec // below ringQ
+			sum[i] = uint32((uint64(sum[i]) + uint64(a[i])*uint64(s1[column][i])) % ringQ)
 		}
 	}
 	sum.inverseNTT()
@@ -116,14 +117,14 @@ func productRow(rho []byte, row int, s1 []polynomial) polynomial {
 func expandEntry(rho []byte, row, column int) polynomial {
 	xof := sha3.NewSHAKE128()
 	_, _ = xof.Write(rho)
-	_, _ = xof.Write([]byte{byte(column), byte(row)})
+	_, _ = xof.Write([]byte{byte(column), byte(row)}) //nolint:gosec // both below 8
 	var a polynomial
 	var block [168]byte // the rate of SHAKE128, a multiple of 3
 	for filled := 0; filled < ringN; {
 		_, _ = xof.Read(block[:])
-		for at := 0; at < len(block) && filled < ringN; at += 3 {
-			c := uint32(block[at]) | uint32(block[at+1])<<8 | uint32(block[at+2]&0x7f)<<16
-			if c < ringQ {
+		for triple := range slices.Chunk(block[:], 3) {
+			c := uint32(triple[0]) | uint32(triple[1])<<8 | uint32(triple[2]&0x7f)<<16
+			if c < ringQ && filled < ringN {
 				a[filled] = c
 				filled++
 			}
@@ -186,5 +187,5 @@ func zeta(m int) uint32 {
 }
 
 func multiply(a, b uint32) uint32 {
-	return uint32(uint64(a) * uint64(b) % ringQ) //nolint:gosec // below ringQ
+	return uint32(uint64(a) * uint64(b) % ringQ)
 }

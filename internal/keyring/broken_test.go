@@ -252,6 +252,20 @@ func TestPublicFileAloneWasNeverAPair(t *testing.T) {
 	open(t, cfg)
 }
 
+// A pair that cannot be committed whole is not committed at all.
+func TestFailedCreationLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	blocked := filepath.Join(dir, "pqc_public.bin")
+	must(t, os.Mkdir(blocked, 0o700))
+	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.MLDSA65})
+	refusedWith(t, err, "cannot be written", blocked)
+	for _, name := range list(t, dir) {
+		if name != "keys.lock" && name != "pqc_public.bin" {
+			t.Errorf("left %s", name)
+		}
+	}
+}
+
 func TestDataDirMustBeAFolderOfItsOwn(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, []byte("x"), 0o600)

@@ -279,12 +279,10 @@ func fileFault(path, what string, cause error) error {
 
 // reason is an error of the system without the path, which the sentence has.
 func reason(err error) string {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathError.Err.Error()
 	}
-	var linkError *os.LinkError
-	if errors.As(err, &linkError) {
+	if linkError, ok := errors.AsType[*os.LinkError](err); ok {
 		return linkError.Err.Error()
 	}
 	return err.Error()

@@ -18,7 +18,7 @@ func readOnlyFilesystem(err error) bool { return errors.Is(err, syscall.EROFS) }
 
 // syncFolder makes the names in a folder durable.
 func syncFolder(path string) error {
-	folder, err := os.Open(path) //nolint:gosec // the configured folder
+	folder, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -190,6 +191,6 @@ func (o *opener) ring(active *jose.PrivateKey, adopted string) (*Ring, error) {
 		return nil, fmt.Errorf("encode the key set: %w", err)
 	}
 	sum := sha256.Sum256(body)
-	r.jwks, r.etag = body[:len(body):len(body)], `"`+base64.RawURLEncoding.EncodeToString(sum[:])+`"`
+	r.jwks, r.etag = slices.Clip(body), `"`+base64.RawURLEncoding.EncodeToString(sum[:])+`"`
 	return r, nil
 }
