@@ -92,7 +92,7 @@ func refuseAdoption(faults []string) error {
 		faults = faults[:maxListed]
 	}
 	return fault.New(fault.Conflict, "cannot_adopt",
-		"the Python server's database cannot be adopted as it is, and nothing was changed; "+
+		"the Python server's database cannot be adopted as it is, and nothing in it was changed; "+
 			"put this right with the Python server or in the database, then start again:\n  "+
 			strings.Join(faults, "\n  ")+more)
 }

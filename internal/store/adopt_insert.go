@@ -17,14 +17,18 @@ func (a *adopted) insert(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	insertEach(&w, `INSERT INTO users (id, email, email_key, display_name, password_hash, role, org_id, status,
 		default_password, created_at, last_login_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, a.users,
 		func(u identity.User) []any {
-			return []any{u.ID, u.Email, u.EmailKey, u.DisplayName, string(u.PasswordHash), string(u.Role), u.OrgID,
-				string(u.Status), oneIf(u.DefaultPassword), formatTime(u.CreatedAt), formatOptional(u.LastLoginAt)}
+			return []any{
+				u.ID, u.Email, u.EmailKey, u.DisplayName, string(u.PasswordHash), string(u.Role), u.OrgID,
+				string(u.Status), oneIf(u.DefaultPassword), formatTime(u.CreatedAt), formatOptional(u.LastLoginAt),
+			}
 		})
 	insertEach(&w, `INSERT INTO groups (id, name, name_key, description, org_id, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`, a.groups,
 		func(g identity.Group) []any {
-			return []any{g.ID, g.Name, identity.GroupKey(g.Name), g.Description, g.OrgID,
-				formatTime(g.CreatedAt), formatTime(g.UpdatedAt)}
+			return []any{
+				g.ID, g.Name, identity.GroupKey(g.Name), g.Description, g.OrgID,
+				formatTime(g.CreatedAt), formatTime(g.UpdatedAt),
+			}
 		})
 	insertEach(&w, "INSERT INTO group_members (group_id, user_id, joined_at) VALUES ($1, $2, $3)", a.members,
 		func(m adoptedMember) []any { return []any{m.groupID, m.UserID, formatTime(m.JoinedAt)} })
@@ -40,8 +44,10 @@ func (a *adopted) insert(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	insertEach(&w, `INSERT INTO service_tokens (id, name, token_hash, role, org_id, description, created_at, revoked_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, a.serviceTokens,
 		func(s adoptedService) []any {
-			return []any{s.ID, s.Name, s.hash, string(s.Role), s.OrgID, s.Description,
-				formatTime(s.CreatedAt), formatOptional(s.RevokedAt)}
+			return []any{
+				s.ID, s.Name, s.hash, string(s.Role), s.OrgID, s.Description,
+				formatTime(s.CreatedAt), formatOptional(s.RevokedAt),
+			}
 		})
 	insertEach(&w, "INSERT INTO settings (key, value) VALUES ($1, $2)", []string{adoptedKeyPending},
 		func(value string) []any { return []any{settingAdoptedKey, value} })

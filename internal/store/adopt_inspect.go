@@ -41,12 +41,18 @@ func legacyTables() []legacyTable {
 	return []legacyTable{
 		{name: "group_members", columns: []string{"group_id", "user_id", "joined_at"}},
 		{name: "groups", columns: []string{"id", "name", "description", "org_id", "created_at", "updated_at"}},
-		{name: "refresh_tokens", required: true,
-			columns: []string{"id", "user_id", "token_hash", "expires_at", "created_at"}},
-		{name: "service_tokens",
-			columns: []string{"id", "name", "token_hash", "role", "org_id", "description", "created_at", "revoked_at"}},
-		{name: "users", required: true, columns: []string{"id", "email", "display_name", "password_hash", "role",
-			"org_id", "status", "created_at", "last_login_at"}},
+		{
+			name: "refresh_tokens", required: true,
+			columns: []string{"id", "user_id", "token_hash", "expires_at", "created_at"},
+		},
+		{
+			name:    "service_tokens",
+			columns: []string{"id", "name", "token_hash", "role", "org_id", "description", "created_at", "revoked_at"},
+		},
+		{name: "users", required: true, columns: []string{
+			"id", "email", "display_name", "password_hash", "role",
+			"org_id", "status", "created_at", "last_login_at",
+		}},
 	}
 }
 
@@ -153,7 +159,7 @@ func (c catalogue) findObstacles(ctx context.Context, sh *shape) error {
 		return err
 	}
 	for _, d := range dependents {
-		if isLegacy(d.table) && !(d.kind == "foreign key" && isLegacy(d.owner)) {
+		if isLegacy(d.table) && (d.kind != "foreign key" || !isLegacy(d.owner)) {
 			sh.problems = append(sh.problems, fmt.Sprintf(
 				"the table %s has a %s hanging on it that the Python server did not make: %q; drop it first", d.table, d.kind, d.owner))
 		}

@@ -182,7 +182,7 @@ func adoptAndLook(t *testing.T, minor int, url string, raw *sql.DB) {
 	if err != nil {
 		t.Fatalf("the second start: %v", err)
 	}
-	defer again.Close()
+	t.Cleanup(func() { _ = again.Close() })
 	if _, _, ok := again.Adopted(); ok {
 		t.Error("the second start adopts again")
 	}
@@ -401,7 +401,7 @@ func TestAForeignDatabaseIsRefusedByName(t *testing.T) {
 		"half of the Python": "CREATE TABLE groups (id TEXT); CREATE TABLE invoices (id TEXT)",
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachOriginal(t, 0, text, func(t *testing.T, url string, raw *sql.DB) {
+			eachOriginal(t, 0, text, func(t *testing.T, url string, _ *sql.DB) {
 				var log bytes.Buffer
 				_, err := store.Open(t.Context(), moving(url, &log))
 				if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "invoices") {

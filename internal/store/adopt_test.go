@@ -299,12 +299,18 @@ func TestAdoptionRefusesByNameBeforeItTouchesAnything(t *testing.T) {
 		sql  string
 		want []string
 	}{
-		"two addresses": {`INSERT INTO users VALUES('aaaa','ada.lovelace@EXAMPLE.org','','x','viewer','default','active','2026-11-02',NULL)`,
-			[]string{`"Ada.Lovelace@Example.org" (id "0a1b2c3d4e5f")`, `"ada.lovelace@EXAMPLE.org" (id "aaaa")`}},
-		"two groups": {`INSERT INTO groups VALUES('eeee',' Ops','','default','2026-11-02','2026-11-02')`,
-			[]string{`"Ops" (id "aaaaaaaaaaaa", organisation "default")`, `" Ops" (id "eeee", organisation "default")`}},
-		"two service tokens": {`INSERT INTO service_tokens VALUES('eeee','ci','x','operator','default','','2026-11-02',NULL)`,
-			[]string{`"ci" (id "51d1f0000001")`, `"ci" (id "eeee")`}},
+		"two addresses": {
+			`INSERT INTO users VALUES('aaaa','ada.lovelace@EXAMPLE.org','','x','viewer','default','active','2026-11-02',NULL)`,
+			[]string{`"Ada.Lovelace@Example.org" (id "0a1b2c3d4e5f")`, `"ada.lovelace@EXAMPLE.org" (id "aaaa")`},
+		},
+		"two groups": {
+			`INSERT INTO groups VALUES('eeee',' Ops','','default','2026-11-02','2026-11-02')`,
+			[]string{`"Ops" (id "aaaaaaaaaaaa", organisation "default")`, `" Ops" (id "eeee", organisation "default")`},
+		},
+		"two service tokens": {
+			`INSERT INTO service_tokens VALUES('eeee','ci','x','operator','default','','2026-11-02',NULL)`,
+			[]string{`"ci" (id "51d1f0000001")`, `"ci" (id "eeee")`},
+		},
 		"a role":     {`UPDATE users SET role = 'root' WHERE email = 'bob'`, []string{`"bob" (id "1b2c3d4e5f60") has the unknown role "root"`}},
 		"a status":   {`UPDATE users SET status = 'Suspended' WHERE email = 'bob'`, []string{`unknown status "Suspended"`}},
 		"a time":     {`UPDATE users SET created_at = 20261122 WHERE email = 'bob'`, []string{`"bob" (id "1b2c3d4e5f60") has no readable created_at: "20261122"`}},
@@ -312,8 +318,10 @@ func TestAdoptionRefusesByNameBeforeItTouchesAnything(t *testing.T) {
 		"a trigger":  {`CREATE TRIGGER mine AFTER DELETE ON users BEGIN SELECT 1; END`, []string{`the table users has a trigger`, `"mine"`}},
 		"references": {`CREATE TABLE profiles (user_id TEXT REFERENCES Users(id) ON DELETE CASCADE)`, []string{`the table users has a foreign key`, `"profiles"`}},
 		"our names":  {`CREATE TABLE Settings (x)`, []string{`there is a table settings already`}},
-		"all at once": {`UPDATE users SET role = 'root', status = 'gone' WHERE email = 'bob'; CREATE TABLE audit_events (x)`,
-			[]string{"unknown role", "unknown status", "audit_events"}},
+		"all at once": {
+			`UPDATE users SET role = 'root', status = 'gone' WHERE email = 'bob'; CREATE TABLE audit_events (x)`,
+			[]string{"unknown role", "unknown status", "audit_events"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := makeOriginal(t, 3, c.sql)
@@ -322,8 +330,8 @@ func TestAdoptionRefusesByNameBeforeItTouchesAnything(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = runAdoption(t, adopting(path))
-			var refused *fault.Error
-			if !errors.As(err, &refused) || refused.Code != "cannot_adopt" {
+			refused, ok := errors.AsType[*fault.Error](err)
+			if !ok || refused.Code != "cannot_adopt" {
 				t.Fatalf("error = %v, want a refusal", err)
 			}
 			for _, want := range c.want {

@@ -77,7 +77,9 @@ func TestTranslateNamesEverythingItCannotUnderstand(t *testing.T) {
 		users: []legacyUser{u1, u2, u3, u4, person("u5", "e")}, groups: []legacyGroup{g1, g2},
 		members: []legacyMember{{"g1", "u5", "soon"}, {"g9", "u5", "dropped, so never read"}},
 		refreshTokens: []legacyRefresh{
-			{"r1", "u5", "h1", "soon", "2026-11-01"}, {"r2", "u5", "h2", "2026-12-01", "late"}, {"r3", "u9", "h3", "dropped, so never read", ""},
+			{"r1", "u5", "h1", "soon", "2026-11-01"},
+			{"r2", "u5", "h2", "2026-12-01", "late"},
+			{"r3", "u9", "h3", "dropped, so never read", ""},
 			{"r4", "u5", "h4", "2026-11-01", "over, so never read"},
 		},
 		serviceTokens: []legacyService{s1, s2},
@@ -126,7 +128,8 @@ func TestTranslateKeepsHarmlessOddities(t *testing.T) {
 
 func TestTranslateCapsRefreshTokensByTheirFamily(t *testing.T) {
 	got := translate(original{users: []legacyUser{person("u1", "a")}, refreshTokens: []legacyRefresh{
-		{"r1", "u1", "h1", "2027-11-22", "2026-11-01"}, {"r2", "u1", "h2", "2026-11-22T12:00:00.000001+00:00", "2026-11-01"},
+		{"r1", "u1", "h1", "2027-11-22", "2026-11-01"},
+		{"r2", "u1", "h2", "2026-11-22T12:00:00.000001+00:00", "2026-11-01"},
 		{"r3", "u1", "h3", "2026-11-22T12:00:00+00:00", "2026-11-01"},
 	}}, adoptionDay, adoptionLife)
 	if len(got.refreshTokens) != 2 || got.expired != 1 {
