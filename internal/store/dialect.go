@@ -58,11 +58,10 @@ func conditionOf(err error) condition {
 		return sqliteCondition(lite.Code())
 	case errors.As(err, &pg):
 		return postgresCondition(pg.Code)
-	case errors.Is(err, driver.ErrBadConn), errors.As(err, &netErr), pgconn.SafeToRetry(err),
-		isClosed(err):
-		return lost
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
-		return away
+		return away // a time limit was used up, so trying again at once would use up another
+	case errors.Is(err, driver.ErrBadConn), errors.As(err, &netErr), pgconn.SafeToRetry(err), isClosed(err):
+		return lost
 	default:
 		return ordinary
 	}
@@ -71,8 +70,7 @@ func conditionOf(err error) condition {
 // isClosed recognises what database/sql and pgx say about a connection that
 // went away, for which they have no value to compare with.
 func isClosed(err error) bool {
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true
 	}
 	text := err.Error()
@@ -132,8 +130,7 @@ func postgresCondition(code string) condition {
 
 // isNoTable reports whether err says that a table is not there.
 func isNoTable(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "42P01"
 	}
 	var lite *sqlite.Error
@@ -147,8 +144,7 @@ func violates(err error, column string) bool {
 	if conditionOf(err) != unique {
 		return false
 	}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return strings.Contains(pg.ConstraintName, strings.ReplaceAll(column, ".", "_"))
 	}
 	return strings.Contains(err.Error(), column)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -56,7 +57,8 @@ func TestConditionsOfConnections(t *testing.T) {
 		{driver.ErrBadConn, lost},
 		{&pgconn.ConnectError{}, lost},
 		{errors.New("write failed: broken pipe"), lost},
-		{context.DeadlineExceeded, lost},
+		{context.DeadlineExceeded, away},
+		{&net.OpError{Op: "read", Err: errors.New("reset")}, lost},
 		{fs.ErrNotExist, away},
 		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}, away},
 		{errors.New("anything"), ordinary},

@@ -75,34 +75,38 @@ func (s *Store) Fuse() *Fuse {
 // Dump returns all rows of all tables.
 func (s *Store) Dump(ctx context.Context) (string, error) {
 	var all []string
-	for _, table := range []string{"organizations", "users", "groups", "group_members", "refresh_families", "refresh_tokens",
-		"service_tokens", "settings", "audit_events"} {
-		rows, err := s.reads.QueryContext(ctx, "SELECT * FROM "+table)
-		if err != nil {
-			return "", err
+	t := s.newTx(ctx, s.reads)
+	for _, table := range copyTables() {
+		row := make([]any, len(table.columns))
+		for i := range row {
+			row[i] = new(sql.NullString)
 		}
-		columns, err := rows.Columns()
-		if err != nil {
-			return "", err
-		}
-		for rows.Next() {
-			row := make([]any, len(columns))
-			for i := range row {
-				row[i] = new(sql.NullString)
-			}
-			if err := rows.Scan(row...); err != nil {
-				return "", err
-			}
-			text := table
+		err := t.each(func(r scanner) error {
+			text := table.name
+			err := r.Scan(row...)
 			for _, v := range row {
 				text += fmt.Sprintf("|%v", *v.(*sql.NullString))
 			}
 			all = append(all, text)
-		}
-		if err := rows.Close(); err != nil {
+			return err
+		}, "SELECT "+strings.Join(table.columns, ", ")+" FROM "+table.name)
+		if err != nil {
 			return "", err
 		}
 	}
 	slices.Sort(all)
 	return strings.Join(all, "\n"), nil
+}
+
+// Explain returns the lines of SQLite's plan for a statement.
+func (s *Store) Explain(ctx context.Context, statement string) ([]string, error) {
+	args := make([]any, strings.Count(statement, "$"))
+	for i := range args {
+		args[i] = "x"
+	}
+	return collect(s.newTx(ctx, s.reads), func(r scanner) (line string, err error) {
+		var ignored any
+		err = r.Scan(&ignored, &ignored, &ignored, &line)
+		return line, err
+	}, "EXPLAIN QUERY PLAN "+statement, args...)
 }

@@ -105,8 +105,7 @@ func badFile(path, sentence string, cause error) error {
 // reason is the last word of an error of the operating system, such as
 // "permission denied", without the path that the sentence has already.
 func reason(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err.Error()
 	}
 	return err.Error()

@@ -145,13 +145,11 @@ func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) err
 
 // explainPostgres says what is wrong with the server in words.
 func (s *Store) explainPostgres(err error) error {
-	var already *fault.Error
-	if errors.As(err, &already) {
+	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
 	server := fmt.Sprintf("PostgreSQL at %s:%d ", s.target.pg.Host, s.target.pg.Port)
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
 		case "28P01", "28000":
 			return fault.Wrap(fault.Invalid, "database_login", server+"refused the user or the password of database.url", err)

@@ -20,7 +20,9 @@ var errNoUser = fault.New(fault.NotFound, "not_found", "there is no such user")
 func userDest(u *identity.User) []any {
 	return []any{
 		&u.ID, &u.Email, &u.EmailKey, &u.DisplayName, (*string)(&u.PasswordHash), (*string)(&u.Role), &u.OrgID,
-		(*string)(&u.OrgStatus), (*string)(&u.Status), &u.DefaultPassword, timeColumn{&u.CreatedAt}, timeColumn{&u.LastLoginAt},
+		(*string)(&u.OrgStatus), (*string)(&u.Status), &u.DefaultPassword,
+		timeColumn{&u.CreatedAt},
+		timeColumn{&u.LastLoginAt},
 	}
 }
 

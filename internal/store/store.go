@@ -112,7 +112,7 @@ func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
 	if conditionOf(err) == lost && ctx.Err() == nil {
 		err = fn(s.newTx(ctx, s.reader)) // nothing was done, so once more on another connection
 	}
-	return s.classify(err)
+	return s.classifyRead(ctx, err)
 }
 
 // snapshot runs fn, which makes several queries, on one state of the database.
@@ -124,13 +124,19 @@ func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
 	}
 	db, err := s.reads.BeginTx(ctx, opts)
 	if err != nil {
-		return s.classify(err)
+		return s.classifyRead(ctx, err)
 	}
+	defer func() { _ = db.Rollback() }() // nothing was written
 	t := s.newTx(ctx, s.wrap(db))
 	t.locks = false
-	err = fn(t)
-	if rollback := db.Rollback(); err == nil && rollback != nil {
-		err = rollback
+	return s.classifyRead(ctx, fn(t))
+}
+
+// classifyRead is classify for a query that ends with its caller: what a driver
+// says about an interruption is not the database's fault.
+func (s *Store) classifyRead(ctx context.Context, err error) error {
+	if ended := ctx.Err(); ended != nil && conditionOf(err).fatal() {
+		return ended
 	}
 	return s.classify(err)
 }

@@ -1,0 +1,70 @@
+package store_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+// statements collects what the store is about to run.
+type statements struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func (*statements) Enabled(context.Context, slog.Level) bool { return true }
+func (s *statements) WithAttrs([]slog.Attr) slog.Handler     { return s }
+func (s *statements) WithGroup(string) slog.Handler          { return s }
+
+func (s *statements) Handle(_ context.Context, r slog.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "statement" {
+			s.seen[a.Value.String()] = true
+		}
+		return true
+	})
+	return nil
+}
+
+// What a login, a refresh, a request and a purge ask must cost the same however
+// many people there are: no statement of theirs reads a whole table.
+func TestNoFrequentStatementReadsAWholeTable(t *testing.T) {
+	log := &statements{seen: map[string]bool{}}
+	clock := storetest.NewClock()
+	s := storetest.OpenURL(t, storetest.SQLite(t), storetest.WithClock(clock), func(c *store.Config) {
+		c.Echo, c.Log = true, slog.New(log)
+	})
+	w := &world{t: t, s: s, clock: clock}
+	for _, step := range everyVerb(w) {
+		w.ok(step.do())
+	}
+	checked := 0
+	for statement := range log.seen {
+		verb, _, several := strings.Cut(statement, " ")
+		list := strings.Contains(statement, "ORDER BY") || strings.Contains(statement, "COUNT(*)")
+		if !several || verb != "UPDATE" && verb != "DELETE" && (verb != "SELECT" || list) {
+			continue
+		}
+		plan, err := s.Explain(t.Context(), statement)
+		if err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+		checked++
+		for _, line := range plan {
+			if strings.HasPrefix(line, "SCAN") && !strings.Contains(line, "INDEX users_superadmin") {
+				t.Errorf("%s\n  %s", statement, strings.Join(plan, "\n  "))
+				break
+			}
+		}
+	}
+	if checked < 25 {
+		t.Errorf("only %d statements were looked at", checked)
+	}
+}
