@@ -68,7 +68,7 @@ func (c copyCmd) Run(sh *shell) error {
 // is done elsewhere.
 func (sh *shell) progress() store.CopyProgress {
 	f, ok := sh.err.(*os.File)
-	terminal := ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor fits
+	terminal := ok && term.IsTerminal(int(f.Fd()))
 	return func(table string, rows int64, done bool) {
 		switch {
 		case done && terminal:

@@ -80,7 +80,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // ready [https] waits until the server of the script answers.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
 	scheme := append(args, "http")[0]
-	for range 200 {
+	for range 1200 { // a minute: the race detector on a busy machine is slow
 		resp, err := client().Get(scheme + "://127.0.0.1:" + ts.Getenv("PORT") + "/readyz")
 		if err == nil {
 			resp.Body.Close()

@@ -39,7 +39,10 @@ func (serveCmd) Run(sh *shell) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // the next signal finds the system's own handling
 	s, err := server.New(ctx, server.Config{Config: cfg, Version: buildVersion(), Log: log.Logger, Out: sh.out})
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // asked to stop while it was starting
+	case err != nil:
 		return misconfigured(err)
 	}
 	return s.Run(ctx)
@@ -47,5 +50,5 @@ func (serveCmd) Run(sh *shell) error {
 
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor fits
+	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -46,8 +46,7 @@ func usage(format string, args ...any) error { return usageError{fmt.Errorf(form
 
 // fail prints what went wrong and returns the exit code for it.
 func (sh *shell) fail(err error) int {
-	var faults config.Faults
-	if errors.As(err, &faults) {
+	if faults, ok := errors.AsType[config.Faults](err); ok {
 		for _, f := range faults {
 			sh.tell("pico-auth: " + printable(f.String()) + "\n")
 		}
@@ -56,8 +55,7 @@ func (sh *shell) fail(err error) int {
 	for line := range strings.Lines(sentence(err)) {
 		sh.tell("pico-auth: " + printable(strings.TrimSpace(line)) + "\n")
 	}
-	var bad usageError
-	if errors.As(err, &bad) {
+	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
 	return exitFailed
@@ -73,13 +71,13 @@ func sentence(err error) string {
 	if f.Kind == fault.Unavailable {
 		return f.Error() // the operator wants the cause
 	}
-	message := f.Message
+	lines := []string{f.Message}
 	if len(f.Fields) > 1 {
 		for _, field := range f.Fields {
-			message += "\n" + field.Message
+			lines = append(lines, field.Message)
 		}
 	}
-	return message
+	return strings.Join(lines, "\n")
 }
 
 // config loads the configuration. Its warnings are for those who serve or
@@ -205,7 +203,7 @@ func printable(s string) string {
 // password asks twice at a terminal, without echo, and else reads one line of
 // standard input. It never comes from an argument: those are public.
 func (sh *shell) password(prompt string) (string, error) {
-	if f, ok := sh.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits
+	if f, ok := sh.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return sh.ask(f, prompt)
 	}
 	line, err := sh.line()
@@ -222,7 +220,7 @@ func (sh *shell) ask(terminal *os.File, prompt string) (string, error) {
 	var answers [2]string
 	for i, text := range []string{prompt, "Once more"} {
 		sh.tell(text + ": ")
-		b, err := term.ReadPassword(int(terminal.Fd())) //nolint:gosec // a file descriptor fits
+		b, err := term.ReadPassword(int(terminal.Fd()))
 		sh.tell("\n")
 		if err != nil {
 			return "", fmt.Errorf("read the password: %w", err)

@@ -69,9 +69,9 @@ func (c tokenInspectCmd) Run(sh *shell) error {
 
 func (sh *shell) inspect(cfg config.Config, token string) (inspection, error) {
 	var found inspection
-	header, claims, err := jose.Inspect(token)
-	if err != nil {
-		found.Reason = err.Error()
+	header, claims, malformed := jose.Inspect(token)
+	if malformed != nil {
+		found.Reason = malformed.Error()
 		return found, nil
 	}
 	if json.Valid(header) && json.Valid(claims) {
@@ -89,8 +89,7 @@ func (sh *shell) inspect(cfg config.Config, token string) (inspection, error) {
 		return found, err
 	}
 	_, err = guard.Verify(context.Background(), token)
-	var refused *picoauth.Refusal
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*picoauth.Refusal](err); ok {
 		found.Reason = refused.Detail
 		return found, nil
 	}

@@ -116,8 +116,7 @@ func (e pathError) Error() string { return e.path + ": " + e.err.Error() }
 func (e pathError) Unwrap() error { return e.err }
 
 func plain(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathError{p.Path, p.Err}
 	}
 	return err

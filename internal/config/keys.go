@@ -36,7 +36,7 @@ func authKeys() []key {
 			"an absolute http or https URL without user, query and fragment", orEmpty(issuerURL),
 			"The `iss` of every token and the base of the key set's address. Clients compare it byte by byte, so it is used exactly as written, with or without a slash at the end. Left out it is `http://localhost:PORT`, with the port of `server.port`, and `https` when `server.tls_cert` is set."),
 		text("auth.audience", func(c *Config) *string { return &c.Auth.Audience },
-			"1 to 255 characters of text", line(1, 255),
+			"1 to 255 characters of text", line,
 			"The `aud` of every token."),
 		text("auth.algorithm", func(c *Config) *string { return &c.Auth.Algorithm },
 			oneOf(signingAlgorithms()), among(signingAlgorithms()),
@@ -76,7 +76,7 @@ func clientKeys() []key {
 			"an absolute http or https URL without user, query and fragment", orEmpty(issuerURL),
 			"Understood for the sake of existing files. Left out it follows `auth.issuer`, and it may not differ from it."),
 		text("auth_client.audience", func(c *Config) *string { return &c.AuthClient.Audience },
-			"at most 255 characters of text", line(0, 255),
+			"at most 255 characters of text", orEmpty(line),
 			"Understood for the sake of existing files. Left out it follows `auth.audience`, and it may not differ from it."),
 		list("auth_client.accepted_algorithms", func(c *Config) *[]string { return &c.AuthClient.AcceptedAlgorithms },
 			"a list whose entries are each "+oneOf(knownAlgorithms()), among(knownAlgorithms()),
@@ -87,10 +87,10 @@ func clientKeys() []key {
 func fastapiKeys() []key {
 	return []key{
 		text("fastapi.title", func(c *Config) *string { return &c.FastAPI.Title },
-			"1 to 255 characters of text", line(1, 255),
+			"1 to 255 characters of text", line,
 			"Name of the API on its page and in `/openapi.json`."),
 		text("fastapi.version", func(c *Config) *string { return &c.FastAPI.Version },
-			"at most 255 characters of text", line(0, 255),
+			"at most 255 characters of text", orEmpty(line),
 			"Version of the API on its page. Left out it is the version of the program."),
 	}
 }

@@ -38,12 +38,9 @@ func orEmpty(ok func(string) bool) func(string) bool {
 	return func(s string) bool { return s == "" || ok(s) }
 }
 
-// line accepts printable text of so many characters.
-func line(least, most int) func(string) bool {
-	return func(s string) bool {
-		n := utf8.RuneCountInString(s)
-		return n >= least && n <= most && !strings.ContainsFunc(s, unicode.IsControl) && (s == "" || strings.TrimSpace(s) != "")
-	}
+// line accepts text of 1 to 255 characters that is more than white space.
+func line(s string) bool {
+	return utf8.RuneCountInString(s) <= 255 && !strings.ContainsFunc(s, unicode.IsControl) && strings.TrimSpace(s) != ""
 }
 
 func bytesBetween(least, most int) func(string) bool {
