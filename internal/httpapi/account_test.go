@@ -143,9 +143,18 @@ func TestRefreshTakesAStringOrAnObjectAndIsSingleUse(t *testing.T) {
 		body   string
 		status int
 	}{
-		{`""`, 401}, {`"x"`, 401}, {`"` + strings.Repeat("x", 60_000) + `"`, 401}, {`"\u0000"`, 401},
-		{`{"refresh_token":""}`, 401}, {`{"refresh_token":5}`, 422}, {`5`, 422}, {`{}`, 422}, {`[]`, 422}, {`null`, 422},
-		{`{"refresh_token":"x","more":1}`, 422}, {`{"Refresh_token":"x"}`, 422},
+		{`""`, 401},
+		{`"x"`, 401},
+		{`"` + strings.Repeat("x", 60_000) + `"`, 401},
+		{`"\u0000"`, 401},
+		{`{"refresh_token":""}`, 401},
+		{`{"refresh_token":5}`, 422},
+		{`5`, 422},
+		{`{}`, 422},
+		{`[]`, 422},
+		{`null`, 422},
+		{`{"refresh_token":"x","more":1}`, 422},
+		{`{"Refresh_token":"x"}`, 422},
 	} {
 		r.want(c.status, r.call("POST", "/api/v1/auth/refresh", "", c.body))
 	}
@@ -219,8 +228,8 @@ func TestChangedPasswordEndsEverySession(t *testing.T) {
 	user := r.person(identity.Viewer, "default")
 	access, refresh := r.session(user)
 	elsewhere, _ := r.session(user)
-	change := func(old, new string) answer {
-		return r.call("POST", "/api/v1/auth/me/password", access, toJSON(t, map[string]string{"old_password": old, "new_password": new}))
+	change := func(from, to string) answer {
+		return r.call("POST", "/api/v1/auth/me/password", access, toJSON(t, map[string]string{"old_password": from, "new_password": to}))
 	}
 	if a := r.want(http.StatusForbidden, change("wrong", "staple the other horse")); a.text("error") != "invalid_credentials" {
 		t.Errorf("%s", a.raw)

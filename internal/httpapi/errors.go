@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"regexp"
@@ -137,15 +138,15 @@ func statusOf(kind fault.Kind) (status int, code string) {
 // problemOf turns what a room returned into what the client sees. An error
 // that nobody classified is a 500 that says nothing.
 func problemOf(ctx context.Context, err error) *problem {
-	var p *problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
-	if p = ofGuard(err); p != nil {
+	if p := ofGuard(err); p != nil {
 		return p
 	}
 	f := classify(err)
 	status, code := statusOf(f.Kind)
+	var p *problem
 	switch {
 	case status == http.StatusServiceUnavailable:
 		p = newProblem(status, "unavailable", "the service is briefly unavailable; please try again")
@@ -217,9 +218,7 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 		panic(err) // strings and numbers only
 	}
 	h := w.Header()
-	for name, values := range p.GetHeaders() {
-		h[name] = values
-	}
+	maps.Copy(h, p.GetHeaders())
 	h.Set("Content-Type", problemType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))
@@ -255,8 +254,7 @@ func shapeProblem(status int, errs []error) *problem {
 	}
 	p := newProblem(status, "validation_failed", "the request does not have the right shape: see errors")
 	for _, err := range errs {
-		var d *huma.ErrorDetail
-		if errors.As(err, &d) {
+		if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {
 			p.Errors = append(p.Errors, shapeField(d))
 		}
 	}

@@ -67,12 +67,16 @@ func TestEveryKindHasItsStatus(t *testing.T) {
 func TestOurFaultIsLoggedOnceWithItsCauseAndNobodyElses(t *testing.T) {
 	r := newRig(t)
 	ctx := WithClient(t.Context(), Client{RequestID: testRequest})
-	r.refuse(ctx, fault.Wrap(fault.Internal, "", "broken", errors.New("the cause")))
+	if p := r.refuse(ctx, fault.Wrap(fault.Internal, "", "broken", errors.New("the cause"))); p.Status != http.StatusInternalServerError {
+		t.Errorf("%+v", p)
+	}
 	if got := r.log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "the cause") || !strings.Contains(got, testRequest) {
 		t.Errorf("log: %q", got)
 	}
 	r.log.Reset()
-	r.refuse(ctx, fault.New(fault.NotFound, "", "no"))
+	if p := r.refuse(ctx, fault.New(fault.NotFound, "", "no")); p.Status != http.StatusNotFound {
+		t.Errorf("%+v", p)
+	}
 	if r.log.Len() > 0 {
 		t.Errorf("log: %q", r.log)
 	}

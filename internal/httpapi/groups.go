@@ -157,10 +157,12 @@ func (a *API) getGroup(ctx context.Context, who caller, in *GroupID) (GroupDetai
 	return detail, err
 }
 
-func (a *API) updateGroup(ctx context.Context, who caller, in *struct {
+type updateGroupInput struct {
 	GroupID
 	Body GroupChange
-}) (ChangedGroup, error) {
+}
+
+func (a *API) updateGroup(ctx context.Context, who caller, in *updateGroupInput) (ChangedGroup, error) {
 	g, err := a.directory.UpdateGroup(ctx, who.actor, in.ID, in.Body.Name, in.Body.Description)
 	return ChangedGroup{ID: g.ID, Name: g.Name, Description: g.Description}, err
 }
@@ -169,17 +171,21 @@ func (a *API) deleteGroup(ctx context.Context, who caller, in *GroupID) (Message
 	return Message{"Group deleted"}, a.directory.DeleteGroup(ctx, who.actor, in.ID)
 }
 
-func (a *API) addMember(ctx context.Context, who caller, in *struct {
+type addMemberInput struct {
 	GroupID
 	Body NewMember
-}) (Message, error) {
+}
+
+func (a *API) addMember(ctx context.Context, who caller, in *addMemberInput) (Message, error) {
 	return Message{"Member added"}, a.directory.AddMember(ctx, who.actor, in.ID, in.Body.UserID)
 }
 
-func (a *API) removeMember(ctx context.Context, who caller, in *struct {
+type removeMemberInput struct {
 	GroupID
 	UserID string `path:"user_id" doc:"Id of the member." example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
-}) (Message, error) {
+}
+
+func (a *API) removeMember(ctx context.Context, who caller, in *removeMemberInput) (Message, error) {
 	return Message{"Member removed"}, a.directory.RemoveMember(ctx, who.actor, in.ID, in.UserID)
 }
 

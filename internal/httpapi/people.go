@@ -187,26 +187,32 @@ func (a *API) setRegistration(
 	return RegistrationState{enabled}, err
 }
 
-func (a *API) setRole(ctx context.Context, who caller, in *struct {
+type setRoleInput struct {
 	UserID
 	Body RoleRequest
-}) (UserRole, error) {
+}
+
+func (a *API) setRole(ctx context.Context, who caller, in *setRoleInput) (UserRole, error) {
 	u, err := a.directory.SetRole(ctx, who.actor, in.ID, in.Body.Role)
 	return UserRole{ID: u.ID, Email: u.Email, Role: u.Role}, err
 }
 
-func (a *API) setStatus(ctx context.Context, who caller, in *struct {
+type setStatusInput struct {
 	UserID
 	Body StatusRequest
-}) (UserStatus, error) {
+}
+
+func (a *API) setStatus(ctx context.Context, who caller, in *setStatusInput) (UserStatus, error) {
 	u, err := a.directory.SetStatus(ctx, who.actor, in.ID, in.Body.Status)
 	return UserStatus{ID: u.ID, Email: u.Email, Status: u.Status}, err
 }
 
-func (a *API) resetPassword(ctx context.Context, who caller, in *struct {
+type resetPasswordInput struct {
 	UserID
 	Body PasswordReset
-}) (Message, error) {
+}
+
+func (a *API) resetPassword(ctx context.Context, who caller, in *resetPasswordInput) (Message, error) {
 	return Message{"Password reset"}, a.directory.ResetPassword(ctx, who.actor, in.ID, in.Body.New)
 }
 

@@ -137,7 +137,7 @@ var homePage = template.Must(template.New("home").Parse(`<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Title}}</title>
 <link rel="icon" href="data:,">
-<style>{{.Style}}</style>
+<style>` + homeStyle + `</style>
 </head>
 <body>
 <h1>{{.Title}}</h1>
@@ -157,7 +157,7 @@ var homePage = template.Must(template.New("home").Parse(`<!doctype html>
 func (a *API) serveHome() http.HandlerFunc {
 	var page bytes.Buffer
 	err := homePage.Execute(&page, map[string]any{
-		"Title": a.title, "Version": a.version, "Issuer": a.issuer, "Style": template.CSS(homeStyle),
+		"Title": a.title, "Version": a.version, "Issuer": a.issuer,
 	})
 	if err != nil {
 		panic(err) // a constant template over strings

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"net/http"
@@ -211,6 +213,16 @@ func TestPagesAnswerThemselvesAndBringEverythingAlong(t *testing.T) {
 	}
 	for _, path := range []string{"/docs/", "/docs/nothing", "/docs/..%2ferrors.go", "/docs/index.html", "/docs/swagger-ui.css.gz"} {
 		r.want(http.StatusNotFound, r.call(http.MethodGet, path, "", ""))
+	}
+}
+
+func TestHomePageMayUseItsOwnStyle(t *testing.T) {
+	a := newPublic(t).call(http.MethodGet, "/", "", "")
+	_, style, _ := strings.Cut(string(a.raw), "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	digest := sha256.Sum256([]byte(style))
+	if style == "" || !strings.Contains(a.header.Get("Content-Security-Policy"), "'sha256-"+base64.StdEncoding.EncodeToString(digest[:])+"'") {
+		t.Errorf("%v\n%s", a.header, a.raw)
 	}
 }
 

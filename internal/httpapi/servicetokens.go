@@ -139,9 +139,11 @@ func (a *API) validateServiceToken(ctx context.Context, _ caller, in *struct{ Bo
 	return Validity{Valid: err == nil, Name: t.Name, Role: t.Role, OrgID: t.OrgID}, err
 }
 
-func (a *API) revokeServiceToken(ctx context.Context, who caller, in *struct {
+type revokeServiceTokenInput struct {
 	Name string `path:"name" doc:"Name of the service token." example:"billing"`
-}) (Message, error) {
+}
+
+func (a *API) revokeServiceToken(ctx context.Context, who caller, in *revokeServiceTokenInput) (Message, error) {
 	return Message{"Service token revoked"}, a.tokens.RevokeServiceToken(ctx, who.actor, in.Name)
 }
 
