@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
@@ -24,6 +26,17 @@ var ErrReuse = errors.New("a spent refresh token came back; its family was ended
 // not sign in is ErrInvalidToken. So is a spent one, but that also ends its
 // family, for good although an error is returned, and ErrReuse is in the chain.
 func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, hashes []string, next NewRefresh) (g Grant, err error) {
+	if s.writer == nil {
+		// No row, a statement that lost to another transaction and one that was
+		// never sent have changed nothing: the act below says why, or tries again.
+		g, done, err := s.rotatePostgres(ctx, hashes, next)
+		if done && err == nil {
+			return g, nil
+		}
+		if err != nil && conditionOf(err) != conflict && !pgconn.SafeToRetry(err) {
+			return Grant{}, s.classify(err)
+		}
+	}
 	err = s.write(ctx, func(t *tx) error {
 		userID, familyID, spent, err := t.spend(hashes)
 		if err != nil {

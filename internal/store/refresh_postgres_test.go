@@ -1,0 +1,55 @@
+package store_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+func TestRotationOnPostgresIsOneStatement(t *testing.T) {
+	var log bytes.Buffer
+	s := storetest.OpenURL(t, storetest.Postgres(t), func(c *store.Config) {
+		c.Echo, c.Log = true, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	system := store.Act{Action: "test", By: identity.Actor{System: true}}
+	u := identity.User{
+		ID: "u1", Email: "a@example.com", EmailKey: "a@example.com", PasswordHash: "h",
+		Role: identity.Viewer, OrgID: identity.DefaultOrg, Status: identity.Active,
+	}
+	if err := s.CreateUser(t.Context(), system, u); err != nil {
+		t.Fatal(err)
+	}
+	var groups []string
+	for _, name := range []string{"b", "a"} {
+		g, err := s.InsertGroup(t.Context(), system, identity.Group{Name: name, OrgID: identity.DefaultOrg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.AddMember(t.Context(), system, g.ID, u.ID); err != nil {
+			t.Fatal(err)
+		}
+		groups = append(groups, g.ID)
+	}
+	end := time.Now().Add(time.Hour)
+	first := store.NewRefresh{Hash: "one", ExpiresAt: end}
+	if _, err := s.StartFamily(t.Context(), system, u.ID, "h", "f1", end, first); err != nil {
+		t.Fatal(err)
+	}
+	log.Reset()
+	g, err := s.RotateRefresh(t.Context(), identity.Actor{}, []string{"one"}, store.NewRefresh{Hash: "two", ExpiresAt: end.Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "msg=sql"); n != 1 {
+		t.Errorf("%d statements, want 1:\n%s", n, log.String())
+	}
+	if g.User.ID != u.ID || g.FamilyID != "f1" || len(g.Groups) != 2 || !strings.Contains(strings.Join(groups, " "), g.Groups[0]) || g.Groups[0] > g.Groups[1] {
+		t.Errorf("granted %+v, want the groups %v sorted", g, groups)
+	}
+}
