@@ -18,7 +18,7 @@ var floors = [][]string{
 	{"internal/store"},
 	{"internal/config", "picoauth/picoauthtest"},
 	{"picoauth"},
-	{"internal/identity", "internal/jose"},
+	{"internal/identity", "internal/jose", "internal/seal"},
 	{"internal/fault"},
 }
 
@@ -55,6 +55,7 @@ var never = map[string][]string{
 	"internal/jose":         {module + "/", "os", "net", "net/"},
 	"internal/fault":        {module + "/"},
 	"internal/identity":     {"os", "net", "net/"},
+	"internal/seal":         {module + "/", "os", "net", "net/"},
 	"picoauth":              {module + "/internal/identity", module + "/internal/fault"},
 	"picoauth/picoauthtest": {module + "/internal/identity", module + "/internal/fault"},
 }

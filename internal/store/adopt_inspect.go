@@ -56,9 +56,9 @@ func legacyTables() []legacyTable {
 	}
 }
 
-// newTables are the tables of our first schema that the original does not have.
+// newTables are the tables of our schema that the original does not have.
 func newTables() []string {
-	return []string{"organizations", "refresh_families", "settings", "audit_events"}
+	return []string{"organizations", "refresh_families", "settings", "audit_events", "signing_keys", "leases"}
 }
 
 // shape is what a look at the catalogue of a database tells.

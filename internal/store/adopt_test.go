@@ -358,7 +358,7 @@ func TestRefusalOfAnAdoptionIsBounded(t *testing.T) {
 func TestNewTablesAreThoseOfTheSchema(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ours.db")
 	db := openFile(t, path)
-	mustExec(t, db, schema)
+	mustExec(t, db, schema+schemaKeys)
 	tables, err := catalogue{q: db}.tables(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -20,19 +20,25 @@ type copyTable struct {
 	columns []string
 }
 
-// copyTables are the tables in an order that foreign keys allow.
+// copyTables are the tables in an order that foreign keys allow. Leases are left
+// out: whoever has one is not there.
 func copyTables() []copyTable {
 	return []copyTable{
 		{"organizations", []string{"id", "status", "created_at"}},
-		{"users", []string{"id", "email", "email_key", "display_name", "password_hash", "role", "org_id", "status",
-			"default_password", "created_at", "last_login_at"}},
+		{"users", []string{
+			"id", "email", "email_key", "display_name", "password_hash", "role", "org_id", "status",
+			"default_password", "created_at", "last_login_at",
+		}},
 		{"groups", []string{"id", "name", "name_key", "description", "org_id", "created_at", "updated_at"}},
 		{"group_members", []string{"group_id", "user_id", "joined_at"}},
 		{"refresh_families", []string{"id", "user_id", "created_at", "expires_at", "ended_at", "end_reason"}},
-		{"refresh_tokens", []string{"id", "user_id", "family_id", "token_hash", "expires_at", "created_at", "used_at",
-			"access_jti", "access_expires_at"}},
+		{"refresh_tokens", []string{
+			"id", "user_id", "family_id", "token_hash", "expires_at", "created_at", "used_at",
+			"access_jti", "access_expires_at",
+		}},
 		{"service_tokens", []string{"id", "name", "token_hash", "role", "org_id", "description", "created_at", "revoked_at"}},
 		{"settings", []string{"key", "value"}},
+		{"signing_keys", []string{"kid", "algorithm", "status", "public_key", "sealed_key", "created_at", "activated_at", "retired_at"}},
 		{"audit_events", []string{"id", "at", "action", "outcome", "actor_id", "target_id", "org_id", "address", "request_id", "detail"}},
 	}
 }
@@ -185,7 +191,7 @@ func isFresh(ctx context.Context, dest *sql.Tx) (bool, error) {
 		case "organizations":
 			query += " WHERE id <> 'default'"
 		case "settings":
-			query += " WHERE key <> '" + settingGuard + "'"
+			query += " WHERE key NOT IN ('" + settingGuard + "', '" + settingKeySet + "')"
 		}
 		var n int64
 		if err := dest.QueryRowContext(ctx, query).Scan(&n); err != nil {

@@ -14,12 +14,15 @@ import (
 )
 
 // schemaTarget is the version of the schema that this program works with.
-const schemaTarget int64 = 1
+const schemaTarget int64 = 2
 
-// schema is one text for both engines.
-//
+// The migrations are one text for both engines.
+
 //go:embed migrations/0001_schema.sql
 var schema string
+
+//go:embed migrations/0002_keys.sql
+var schemaKeys string
 
 // schemaVersion returns the version of the schema with one cheap query, -1 when
 // there is none of ours. It is what a start without a migration costs.
@@ -79,6 +82,11 @@ func (s *Store) provider(db *sql.DB, opts adoptOptions) (*goose.Provider, error)
 		goose.WithSlog(slog.New(slog.DiscardHandler)), // we log what it did ourselves
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{
 			RunTx: func(ctx context.Context, tx *sql.Tx) error { return s.createOrAdopt(ctx, tx, opts) },
+		}, nil), goose.NewGoMigration(2, &goose.GoFunc{
+			RunTx: func(ctx context.Context, tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, schemaKeys)
+				return err
+			},
 		}, nil)),
 	}
 	dialect := goose.DialectSQLite3

@@ -92,8 +92,10 @@ var (
 
 // Settings keys and values.
 const (
-	settingRegistration = "registration_enabled"
-	settingGuard        = "superadmin_guard"
-	settingAdoptedKey   = "adopted_key"
-	adoptedKeyPending   = "pending" // never a thumbprint: those have 43 characters
+	settingRegistration  = "registration_enabled"
+	settingGuard         = "superadmin_guard"
+	settingAdoptedKey    = "adopted_key"
+	adoptedKeyPending    = "pending" // never a thumbprint: those have 43 characters
+	settingKeySet        = "key_set_version"
+	settingLegacyHashKey = "legacy_hash_key"
 )

@@ -1,0 +1,112 @@
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+const (
+	// keySize is that of AES-256.
+	keySize = 32
+
+	// version begins each sealed text: "v1.ID.BYTES", where ID names the master
+	// key, so that a new one can take over while old texts are still there, and
+	// BYTES are nonce, ciphertext and tag.
+	version = "v1"
+)
+
+// The refusals of Open.
+var (
+	ErrOtherKey = errors.New("it was sealed under another master key")
+	ErrDamaged  = errors.New("it is damaged, or belongs to another place")
+)
+
+// ErrKey is what Parse says of a text that is no master key. It never holds the
+// text.
+var ErrKey = errors.New("a master key is 32 bytes in base64")
+
+// Master is a master key. It does not print.
+type Master struct {
+	aead cipher.AEAD
+	id   string
+}
+
+// Parse reads a master key: 32 bytes in base64, of the standard or the URL
+// alphabet, with or without padding.
+func Parse(text string) (*Master, error) {
+	text = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
+	key, err := base64.RawStdEncoding.Strict().DecodeString(text)
+	if err != nil || len(key) != keySize || strings.ContainsAny(text, "\r\n") {
+		return nil, ErrKey
+	}
+	return newMaster([keySize]byte(key))
+}
+
+func newMaster(key [keySize]byte) (*Master, error) {
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil, err
+	}
+	// A random nonce for each text: 2^32 texts are far away.
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, key[:])
+	mac.Write([]byte("pico-auth/master-key-id/v1"))
+	return &Master{aead: aead, id: base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:6])}, nil
+}
+
+// Place is where a sealed text is stored. It opens nowhere else, so that who may
+// write to the database cannot exchange two of them.
+type Place struct{ Table, Column, Row string }
+
+// bound is the associated data: each part with its length, so that no two
+// places are alike.
+func (p Place) bound() []byte {
+	var b strings.Builder
+	for _, part := range []string{"pico-auth/sealed/" + version, p.Table, p.Column, p.Row} {
+		b.WriteString(strconv.Itoa(len(part)) + ":" + part)
+	}
+	return []byte(b.String())
+}
+
+// Seal returns secret as text that only Open at the same place gives back.
+func (m *Master) Seal(at Place, secret []byte) string {
+	return version + "." + m.id + "." + base64.RawURLEncoding.EncodeToString(m.aead.Seal(nil, nil, secret, at.bound()))
+}
+
+// Open returns what was sealed, ErrOtherKey when that was under another master
+// key, else ErrDamaged.
+func (m *Master) Open(at Place, sealed string) ([]byte, error) {
+	parts := strings.Split(sealed, ".")
+	if len(parts) != 3 || parts[0] != version {
+		return nil, ErrDamaged
+	}
+	if parts[1] != m.id {
+		return nil, ErrOtherKey
+	}
+	text, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])
+	if err != nil {
+		return nil, ErrDamaged
+	}
+	secret, err := m.aead.Open(nil, nil, text, at.bound())
+	if err != nil {
+		return nil, ErrDamaged
+	}
+	return secret, nil
+}
+
+// Format hides the key from fmt, and so from most logs.
+func (Master) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "[redacted]") }
+
+// MarshalText hides the key from encoding/json and slog.
+func (Master) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }

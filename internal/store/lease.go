@@ -1,0 +1,39 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// TakeLease makes holder the owner of the named work until life has passed, or
+// renews it. It reports false while somebody else is the owner. Only the
+// database's clock counts, so the replicas' own clocks may differ.
+func (s *Store) TakeLease(ctx context.Context, name, holder string, life time.Duration) (held bool, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		now := s.databaseMillis()
+		n, err := t.exec(`INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, `+now+` + $3)
+			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+			WHERE leases.holder = excluded.holder OR leases.expires_at <= `+now,
+			name, holder, life.Milliseconds())
+		held = n == 1
+		return err
+	})
+	return held && err == nil, err
+}
+
+// GiveLease ends the lease before its time, if holder has it.
+func (s *Store) GiveLease(ctx context.Context, name, holder string) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec("DELETE FROM leases WHERE name = $1 AND holder = $2", name, holder)
+		return err
+	})
+}
+
+// databaseMillis is the expression for the milliseconds since 1970 by the
+// database's clock.
+func (s *Store) databaseMillis() string {
+	if s.target.engine == enginePostgres {
+		return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+	}
+	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+}
