@@ -137,11 +137,12 @@ func (s *Server) handler() (http.Handler, error) {
 }
 
 // mount answers GET and HEAD of the own paths and leaves the rest to the API,
-// whose refusals have the API's shape.
+// whose refusals have the API's shape. So are requests with a chunked body: no
+// supervisor sends one, and the API ends their connection.
 func mount(own map[string]http.Handler, api http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, ok := own[r.URL.Path]
-		if !ok || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
+		if !ok || (r.Method != http.MethodGet && r.Method != http.MethodHead) || len(r.TransferEncoding) > 0 {
 			api.ServeHTTP(w, r)
 			return
 		}
