@@ -148,7 +148,7 @@ func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 func client() *http.Client {
-	return &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
 	}}
 }

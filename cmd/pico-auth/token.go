@@ -69,10 +69,10 @@ func (c tokenInspectCmd) Run(sh *shell) error {
 
 func (sh *shell) inspect(cfg config.Config, token string) (inspection, error) {
 	var found inspection
-	header, claims, malformed := jose.Inspect(token)
-	if malformed != nil {
-		found.Reason = malformed.Error()
-		return found, nil
+	header, claims, err := jose.Inspect(token)
+	if err != nil {
+		found.Reason = err.Error()
+		return found, nil //nolint:nilerr // what is wrong with the token is the finding
 	}
 	if json.Valid(header) && json.Valid(claims) {
 		found.Header, found.Claims = header, claims
