@@ -22,6 +22,8 @@ const (
 
 func (s *Store) Write(ctx context.Context, act func(*Tx) error) error { return s.write(ctx, act) }
 
+func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error { return s.read(ctx, fn) }
+
 func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(query, args...) }
 
 func Keep(err error) error { return kept{err} }

@@ -150,3 +150,19 @@ func TestReadsEndWithTheirCaller(t *testing.T) {
 		}
 	})
 }
+
+func TestALongReadIsInterruptedWithItsCaller(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		err := s.Read(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 2000000000)
+				SELECT COUNT(*) FROM c`)
+			return err
+		})
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 5*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
