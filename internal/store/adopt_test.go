@@ -45,6 +45,9 @@ func makeOriginal(t testing.TB, minor int, more ...string) (path string) {
 
 func openFile(t testing.TB, path string) *sql.DB {
 	t.Helper()
+	if err := createFile(path); err != nil {
+		t.Fatal(err)
+	}
 	db, err := openSQLite(path)
 	if err != nil {
 		t.Fatal(err)

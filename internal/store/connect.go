@@ -18,6 +18,13 @@ const (
 	busyTimeout = "busy_timeout(5000)"
 
 	connectTimeout = 5 * time.Second
+	// poolTimeout bounds the wait for a connection to PostgreSQL: while all of
+	// them hang in a network that is cut, the next caller is told so early.
+	poolTimeout = 6 * time.Second
+	// patience bounds a read, and an act with all its attempts, on PostgreSQL,
+	// whatever the network does. It is longer than statement_timeout, so that a
+	// server that can still speak does.
+	patience = 12 * time.Second
 
 	// Connections to PostgreSQL are renewed now and then, so that a server
 	// added behind a load balancer gets its share.
@@ -26,9 +33,11 @@ const (
 )
 
 // openSQLite returns a pool on the file, connecting at first use. The pragmas,
-// such as "query_only(1)", hold on each connection.
+// such as "query_only(1)", hold on each connection. The file must be there: a
+// connection opened after somebody removed it must not put an empty one in its
+// place.
 func openSQLite(path string, pragmas ...string) (*sql.DB, error) {
-	q := url.Values{"_pragma": append([]string{busyTimeout, "foreign_keys(1)"}, pragmas...)}
+	q := url.Values{"mode": {"rw"}, "_pragma": append([]string{busyTimeout, "foreign_keys(1)"}, pragmas...)}
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed // a drive letter on Windows

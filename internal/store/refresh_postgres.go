@@ -42,7 +42,7 @@ func (s *Store) rotatePostgres(ctx context.Context, hashes []string, next NewRef
 	if next.ID == "" {
 		next.ID = newID()
 	}
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), actTimeout)
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	t := s.newTx(work, s.reader)
 	var groups string

@@ -50,6 +50,7 @@ type Store struct {
 	file    fs.FileInfo // SQLite only: the file as opened
 	count   counters
 	damaged atomic.Pointer[string] // what was said when damage was first met
+	failing atomic.Bool            // SQLite only: the last batch was lost, or one before and nobody looked since
 }
 
 // withDefaults fills in what cfg leaves out.
@@ -108,11 +109,22 @@ func (s *Store) write(ctx context.Context, act func(*tx) error) error {
 // read runs fn, which makes one query, outside of a transaction.
 func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
 	defer s.count.since(&s.count.readNanos, time.Now())
-	err := fn(s.newTx(ctx, s.reader))
-	if conditionOf(err) == lost && ctx.Err() == nil {
-		err = fn(s.newTx(ctx, s.reader)) // nothing was done, so once more on another connection
+	bounded, cancel := s.bounded(ctx)
+	defer cancel()
+	err := fn(s.newTx(bounded, s.reader))
+	if conditionOf(err) == lost && bounded.Err() == nil {
+		err = fn(s.newTx(bounded, s.reader)) // nothing was done, so once more on another connection
 	}
 	return s.classifyRead(ctx, err)
+}
+
+// bounded limits what a read waits for a server that may be out of reach. A
+// file answers or fails.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.writer != nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, patience)
 }
 
 // snapshot runs fn, which makes several queries, on one state of the database.
@@ -122,12 +134,14 @@ func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
 	if s.writer == nil {
 		opts = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	}
-	db, err := s.reads.BeginTx(ctx, opts)
+	bounded, cancel := s.bounded(ctx)
+	defer cancel()
+	db, err := s.reads.BeginTx(bounded, opts)
 	if err != nil {
 		return s.classifyRead(ctx, err)
 	}
 	defer func() { _ = db.Rollback() }() // nothing was written
-	t := s.newTx(ctx, s.wrap(db))
+	t := s.newTx(bounded, s.wrap(db))
 	t.locks = false
 	return s.classifyRead(ctx, fn(t))
 }
@@ -141,9 +155,15 @@ func (s *Store) classifyRead(ctx context.Context, err error) error {
 	return s.classify(err)
 }
 
-// classify is the last stop of each error.
+// classify is the last stop of each error. A table that is not there is a
+// defect of ours, unless somebody put another file in the place of the database.
 func (s *Store) classify(err error) error {
 	s.note(err)
+	if s.writer != nil && isNoTable(err) {
+		if moved := s.inPlace(); moved != nil {
+			return unavailable(errors.Join(moved, err))
+		}
+	}
 	return classify(err)
 }
 

@@ -2,26 +2,27 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"math/rand/v2" //nolint:depguard // jitter, no secret
 	"time"
 )
 
-const (
-	// maxAttempts bounds how often an act is run again after it lost to
-	// another or lost its connection.
-	maxAttempts = 6
-	// actTimeout bounds one attempt on PostgreSQL, whatever the network does.
-	actTimeout = 20 * time.Second
-)
+// maxAttempts bounds how often an act is run again after it lost to another or
+// lost its connection.
+const maxAttempts = 6
 
 // transact runs the act in a transaction on PostgreSQL. An attempt that lost to
 // another transaction, or its connection before COMMIT was sent, has done
 // nothing and is repeated; whether a COMMIT without an answer was done nobody
 // knows, so that is not.
 func (s *Store) transact(ctx context.Context, act func(*tx) error) error {
+	// The caller may leave, the statements go on: pgx cancels by closing the
+	// connection, and a departing crowd would empty the pool.
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
 	for attempt := 1; ; attempt++ {
-		again, answer := s.attempt(ctx, act)
-		if !again || attempt == maxAttempts {
+		again, answer := s.attempt(ctx, work, act)
+		if !again || attempt == maxAttempts || work.Err() != nil {
 			return answer
 		}
 		s.count.retries.Add(1)
@@ -34,20 +35,17 @@ func (s *Store) transact(ctx context.Context, act func(*tx) error) error {
 	}
 }
 
-// attempt runs the act once; again says that it can be repeated.
-func (s *Store) attempt(ctx context.Context, act func(*tx) error) (again bool, answer error) {
+// attempt runs the act once, on the context work; again says that it can be
+// repeated. Until it has a connection the caller may still leave.
+func (s *Store) attempt(ctx, work context.Context, act func(*tx) error) (again bool, answer error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	conn, err := s.reads.Conn(ctx)
+	conn, err := s.connection(ctx)
 	if err != nil {
 		return false, err // the pool has tried more than once already
 	}
 	defer conn.Close() //nolint:errcheck // back to the pool; a broken one is discarded there
-	// The caller may leave, the statements go on: pgx cancels by closing the
-	// connection, and a departing crowd would empty the pool.
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), actTimeout)
-	defer cancel()
 	db, err := conn.BeginTx(work, nil)
 	if err != nil {
 		return conditionOf(err) == lost, err
@@ -67,6 +65,13 @@ func (s *Store) attempt(ctx context.Context, act func(*tx) error) (again bool, a
 	}
 	s.count.committed(1)
 	return false, answer
+}
+
+// connection takes one from the pool, or from the server.
+func (s *Store) connection(ctx context.Context) (*sql.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, poolTimeout)
+	defer cancel()
+	return s.reads.Conn(ctx)
 }
 
 // repeatable reports whether a failure before COMMIT may be gone next time.

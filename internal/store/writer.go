@@ -49,6 +49,7 @@ type writer struct {
 	conn  *sql.Conn // nil: to be opened
 	stmts *prepared // on conn
 	run   runner    // runs stmts
+	most  int       // acts in a batch: maxBatch
 }
 
 // The states of a job. Whoever moves it out of waiting owns it.
@@ -65,7 +66,7 @@ type job struct {
 }
 
 func newWriter(s *Store, db *sql.DB) *writer {
-	w := &writer{store: s, db: db, queue: make(chan *job, queueLength), idle: make(chan struct{})}
+	w := &writer{store: s, db: db, queue: make(chan *job, queueLength), idle: make(chan struct{}), most: maxBatch}
 	go w.loop()
 	return w
 }
@@ -151,6 +152,12 @@ func (w *writer) batch(first *job) {
 		w.abort(jobs, err)
 		return
 	}
+	// What was written to a file that has lost its name is not there after the
+	// next start.
+	if err := w.store.inPlace(); err != nil {
+		w.abort(jobs, err)
+		return
+	}
 	w.store.count.committed(uint64(len(jobs)))
 	for i, j := range jobs {
 		j.done <- answers[i]
@@ -160,7 +167,7 @@ func (w *writer) batch(first *job) {
 // next returns the next job that waits already, nil when there is none or the
 // batch is full.
 func (w *writer) next(have int) *job {
-	if have >= maxBatch {
+	if have >= w.most {
 		return nil
 	}
 	if have > 0 && len(w.queue) == 0 {
@@ -243,6 +250,7 @@ func (w *writer) abort(jobs []*job, cause error) {
 	w.store.count.failed.Add(uint64(len(jobs)))
 	w.store.log.Warn("a batch of writes was rolled back", "acts", len(jobs), "error", cause)
 	w.store.note(cause)
+	w.store.failing.Store(true)
 	for _, j := range jobs {
 		j.done <- unavailable(cause)
 	}
