@@ -10,14 +10,17 @@ package password
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/crypto/bcrypt"
+	single "golang.org/x/crypto/bcrypt"
 
+	"github.com/pico-auth/pico-auth/internal/bcrypt"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
@@ -68,8 +71,8 @@ func New(cfg Config) *Hasher {
 		minLength: cfg.MinLength,
 		names:     []string{"pico", "pico-auth", cfg.ServiceName},
 		common:    sync.OnceValue(unpackCommon),
-		generate:  bcrypt.GenerateFromPassword,
-		compare:   bcrypt.CompareHashAndPassword,
+		generate:  single.GenerateFromPassword,
+		compare:   single.CompareHashAndPassword,
 	}
 	if h.cost == 0 {
 		h.cost = defaultCost
@@ -96,9 +99,14 @@ func (h *Hasher) Hash(ctx context.Context, password string) (identity.PasswordHa
 	if len(password) > maxBytes {
 		return "", errTooLong("body.password")
 	}
-	var hash []byte
+	var hash string
 	var failed error
-	if err := h.pool.do(ctx, func() { hash, failed = h.generate([]byte(password), h.cost) }); err != nil {
+	alone := func() {
+		var b []byte
+		b, failed = h.generate([]byte(password), h.cost)
+		hash = string(b)
+	}
+	if err := h.pool.do(ctx, alone, h.hashLane(password, &hash)); err != nil {
 		return "", err
 	}
 	if failed != nil {
@@ -107,16 +115,48 @@ func (h *Hasher) Hash(ctx context.Context, password string) (identity.PasswordHa
 	return identity.PasswordHash(hash), nil
 }
 
+// hashLane is Hash beside others.
+func (h *Hasher) hashLane(password string, hash *string) *lane {
+	made := bcrypt.Hash{Cost: h.cost}
+	_, _ = rand.Read(made.Salt[:]) // never fails
+	return &lane{
+		cost:   h.cost,
+		work:   func() *bcrypt.Work { return bcrypt.NewWork(password, made.Salt) },
+		settle: func(sum string) { made.Sum = sum; *hash = made.String() },
+	}
+}
+
 // Verify reports whether the hash is one of the password. An empty hash stands
 // for nobody: false after the same work. So is a malformed one. It answers
 // Throttled when the queue is full and the context's error when that ended
 // first; neither depends on the hash.
 func (h *Hasher) Verify(ctx context.Context, hash identity.PasswordHash, password string) (bool, error) {
 	var match bool
-	if err := h.pool.do(ctx, func() { match = h.verify(string(hash), password) }); err != nil {
+	alone := func() { match = h.verify(string(hash), password) }
+	if err := h.pool.do(ctx, alone, h.verifyLane(string(hash), password, &match)); err != nil {
 		return false, err
 	}
 	return match, nil
+}
+
+// verifyLane is verify beside others; nil where verify would take more than one
+// hash.
+func (h *Hasher) verifyLane(text, password string, match *bool) *lane {
+	cost, ok := hashCost(text)
+	floor := h.raiseFloor(cost)
+	stored, err := bcrypt.Parse(text)
+	if ok = ok && err == nil; ok && cost < floor {
+		return nil
+	}
+	// For somebody who is not there the salt is zero, and the sum empty.
+	return &lane{
+		cost: floor,
+		work: func() *bcrypt.Work { return bcrypt.NewWork(password, stored.Salt) },
+		settle: func(sum string) {
+			equal := subtle.ConstantTimeCompare([]byte(sum), []byte(stored.Sum)) == 1
+			*match = ok && equal && acceptable(text, password)
+		},
+	}
 }
 
 // verify takes the work of one hash at the floor's cost in every case. A
@@ -129,7 +169,7 @@ func (h *Hasher) verify(hash, password string) bool {
 	if ok {
 		err := h.compare([]byte(hash), []byte(truncate(password)))
 		match = err == nil
-		ok = match || errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) // else nothing was computed
+		ok = match || errors.Is(err, single.ErrMismatchedHashAndPassword) // else nothing was computed
 	}
 	if !ok {
 		h.burn(floor, password)
@@ -138,7 +178,7 @@ func (h *Hasher) verify(hash, password string) bool {
 	for ; cost < floor; cost++ {
 		h.burn(cost, password)
 	}
-	return match && (len(password) <= maxBytes || !ours(hash))
+	return match && acceptable(hash, password)
 }
 
 // raiseFloor returns the floor after it took in a hash's cost.
@@ -162,7 +202,7 @@ func (h *Hasher) burn(cost int, password string) {
 // as long as one hash and does not queue: it is for adoption and start-up.
 func IsDefault(hash identity.PasswordHash) bool {
 	_, ok := hashCost(string(hash))
-	return ok && bcrypt.CompareHashAndPassword([]byte(hash), []byte(Default)) == nil
+	return ok && single.CompareHashAndPassword([]byte(hash), []byte(Default)) == nil
 }
 
 // hashCost returns the cost of a hash that can be verified, 0 and false else.
@@ -170,16 +210,19 @@ func hashCost(hash string) (cost int, ok bool) {
 	if len(hash) != 60 || !strings.HasPrefix(hash, "$2") || !strings.ContainsRune("aby", rune(hash[2])) {
 		return 0, false
 	}
-	cost, err := bcrypt.Cost([]byte(hash))
+	cost, err := single.Cost([]byte(hash))
 	if err != nil || cost > maxCost {
 		return 0, false
 	}
 	return cost, true
 }
 
-// ours reports whether this server made the hash. The original wrote $2b$ and
-// cut passwords at 72 bytes; ours was never given a longer one.
-func ours(hash string) bool { return strings.HasPrefix(hash, "$2a$") }
+// acceptable reports whether a password that agrees with the hash in its first
+// 72 bytes is the one. The original wrote $2b$ and cut passwords there; a hash
+// of this server, $2a$, was never one of a longer password.
+func acceptable(hash, password string) bool {
+	return len(password) <= maxBytes || !strings.HasPrefix(hash, "$2a$")
+}
 
 func truncate(password string) string { return password[:min(len(password), maxBytes)] }
 

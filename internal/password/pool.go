@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/bcrypt"
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
@@ -25,7 +26,13 @@ var errClosed = fault.New(fault.Unavailable, "unavailable", "the server is shutt
 // worker is locked to an OS thread: the kernel then shares the cores between
 // hashing and everything else, which it does in finer slices than Go's 10 ms,
 // and token checks stay fast while logins saturate the machine.
+//
+// A worker that finds several hashes of one cost waiting, more than the idle
+// workers can take one each, computes up to three of them together: that takes
+// hardly longer than one.
 type pool struct {
+	compute func(cost int, works ...*bcrypt.Work) []string // bcrypt.Compute, or a counter in tests
+
 	workers int
 	queue   int
 	ended   sync.WaitGroup
@@ -33,7 +40,8 @@ type pool struct {
 	mu      sync.Mutex
 	work    *sync.Cond // waiting is not empty, or closed
 	waiting *list.List // of *job, in order of arrival
-	running int
+	busy    int        // workers
+	running int        // jobs; several on a worker are done together
 	closed  bool
 	done    uint64
 	refused uint64
@@ -41,8 +49,16 @@ type pool struct {
 }
 
 type job struct {
-	run      func()
+	run      func()     // the work when it is done alone
+	lane     *lane      // the same work when it is done together with others; nil: it cannot be
 	finished chan error // buffered: a caller that went away is not waited for
+}
+
+// lane is a single hash, which can be computed together with others of its cost.
+type lane struct {
+	cost   int
+	work   func() *bcrypt.Work // prepares it
+	settle func(sum string)
 }
 
 func newPool(workers, queue, cost int) *pool {
@@ -52,7 +68,7 @@ func newPool(workers, queue, cost int) *pool {
 	if queue <= 0 {
 		queue = workers * defaultQueue(cost)
 	}
-	p := &pool{workers: workers, queue: queue, waiting: list.New()}
+	p := &pool{compute: bcrypt.Compute, workers: workers, queue: queue, waiting: list.New()}
 	p.work = sync.NewCond(&p.mu)
 	for range workers {
 		p.ended.Go(p.serve)
@@ -71,11 +87,12 @@ func defaultQueue(cost int) int {
 
 // do runs the work on a worker and waits for it. A context that ends takes a
 // waiting caller out of the queue; work that has begun is completed, unwatched.
-func (p *pool) do(ctx context.Context, work func()) error {
+// together may be nil: the work is then always done alone.
+func (p *pool) do(ctx context.Context, work func(), together *lane) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j := &job{run: work, finished: make(chan error, 1)}
+	j := &job{run: work, lane: together, finished: make(chan error, 1)}
 	place, err := p.enter(j)
 	if err != nil {
 		return err
@@ -96,7 +113,7 @@ func (p *pool) enter(j *job) (*list.Element, error) {
 	if p.closed {
 		return nil, errClosed
 	}
-	if p.waiting.Len()+p.running >= p.workers+p.queue {
+	if p.waiting.Len()+p.busy >= p.workers+p.queue {
 		p.refused++
 		return nil, p.full()
 	}
@@ -130,16 +147,33 @@ func (p *pool) leave(place *list.Element) {
 func (p *pool) serve() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	for j := p.next(); j != nil; j = p.next() {
+	for jobs := p.next(); len(jobs) > 0; jobs = p.next() {
 		start := time.Now()
-		j.run()
-		p.finish(time.Since(start))
-		j.finished <- nil
+		p.run(jobs)
+		p.finish(len(jobs), time.Since(start))
+		for _, j := range jobs {
+			j.finished <- nil
+		}
 	}
 }
 
-// next waits for the oldest job; nil ends the worker.
-func (p *pool) next() *job {
+func (p *pool) run(jobs []*job) {
+	if len(jobs) == 1 {
+		jobs[0].run()
+		return
+	}
+	works := make([]*bcrypt.Work, len(jobs))
+	for i, j := range jobs {
+		works[i] = j.lane.work()
+	}
+	for i, sum := range p.compute(jobs[0].lane.cost, works...) {
+		jobs[i].lane.settle(sum)
+	}
+}
+
+// next waits for the oldest job and returns it with those that are done
+// together with it; none ends the worker.
+func (p *pool) next() []*job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.waiting.Len() == 0 && !p.closed {
@@ -148,15 +182,30 @@ func (p *pool) next() *job {
 	if p.closed {
 		return nil
 	}
-	p.running++
-	return p.waiting.Remove(p.waiting.Front()).(*job)
+	idle := p.workers - p.busy
+	share := min((p.waiting.Len()+idle-1)/idle, bcrypt.MaxLanes)
+	jobs := []*job{p.waiting.Remove(p.waiting.Front()).(*job)}
+	for len(jobs) < share && p.together(jobs[0]) {
+		jobs = append(jobs, p.waiting.Remove(p.waiting.Front()).(*job))
+	}
+	p.busy++
+	p.running += len(jobs)
+	return jobs
 }
 
-func (p *pool) finish(took time.Duration) {
+// together reports whether the oldest job that waits can be done with j. Nobody
+// is overtaken for it.
+func (p *pool) together(j *job) bool {
+	other := p.waiting.Front().Value.(*job)
+	return j.lane != nil && other.lane != nil && j.lane.cost == other.lane.cost
+}
+
+func (p *pool) finish(jobs int, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running--
-	p.done++
+	p.busy--
+	p.running -= jobs
+	p.done += uint64(jobs)
 	p.spent += took
 }
 

@@ -1,0 +1,172 @@
+package bcrypt
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	reference "golang.org/x/crypto/bcrypt"
+	"pgregory.net/rapid"
+)
+
+// vectors are hashes of other implementations: crypt_blowfish's own test and
+// Python's bcrypt ($2b$).
+func vectors() map[string]string {
+	return map[string]string{
+		"$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW": "U*U",
+		"$2a$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK": "U*U*",
+		"$2a$05$XXXXXXXXXXXXXXXXXXXXXOAcXxm9kjPGEMsLznoKqmqw7tc8WCx4a": "U*U*U",
+		"$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789chars after 72 are ignored",
+		"$2a$05$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy": "",
+	}
+}
+
+func compute(t *testing.T, hash, password string) string {
+	t.Helper()
+	h, err := Parse(hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Sum = Compute(h.Cost, NewWork(password, h.Salt))[0]
+	return h.String()
+}
+
+func TestVectors(t *testing.T) {
+	for hash, password := range vectors() {
+		if got := compute(t, hash, password); got != hash {
+			t.Errorf("%q: %s, want %s", password, got, hash)
+		}
+	}
+}
+
+func TestEveryLaneAgreesWithTheReference(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cost := rapid.IntRange(4, 5).Draw(t, "cost")
+		passwords := rapid.SliceOfN(rapid.StringN(0, 30, 72), 1, MaxLanes).Draw(t, "passwords")
+		var works []*Work
+		var salts []Salt
+		for range passwords {
+			salt := Salt(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "salt"))
+			salts = append(salts, salt)
+		}
+		for i, p := range passwords {
+			works = append(works, NewWork(p, salts[i]))
+		}
+		for i, sum := range Compute(cost, works...) {
+			hash := Hash{Cost: cost, Salt: salts[i], Sum: sum}.String()
+			if err := reference.CompareHashAndPassword([]byte(hash), []byte(passwords[i])); err != nil {
+				t.Fatalf("lane %d of %d: %v", i, len(passwords), err)
+			}
+		}
+	})
+}
+
+// FuzzLanes lets the fuzzer choose what three lanes hash together.
+func FuzzLanes(f *testing.F) {
+	f.Add("", "a", strings.Repeat("x", 72), []byte("0123456789abcdef"))
+	f.Add("secret123", "\x00", "pässword\xff", []byte{})
+	f.Fuzz(func(t *testing.T, a, b, c string, seed []byte) {
+		var salt Salt
+		copy(salt[:], seed)
+		passwords := []string{a, b, c}
+		sums := Compute(4, NewWork(a, salt), NewWork(b, salt), NewWork(c, salt))
+		for i, p := range passwords {
+			hash := Hash{Cost: 4, Salt: salt, Sum: sums[i]}.String()
+			if err := reference.CompareHashAndPassword([]byte(hash), []byte(p)); err != nil {
+				t.Errorf("lane %d, %q: %v", i, p, err)
+			}
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	for hash := range vectors() {
+		f.Add(hash)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		h, err := Parse(text)
+		if err != nil {
+			return
+		}
+		if cost, err := reference.Cost([]byte(text)); err != nil || cost != h.Cost {
+			t.Errorf("%q: cost %d, the reference says %d, %v", text, h.Cost, cost, err)
+		}
+		if again, err := Parse(h.String()); err != nil || again != h {
+			t.Errorf("%q changes when written and read again", text)
+		}
+	})
+}
+
+func TestParseRefusesWhatIsNoHash(t *testing.T) {
+	good := "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+	for _, text := range []string{
+		"", good[:59], good + "x", strings.Replace(good, "2a", "2x", 1), strings.Replace(good, "2a", "1a", 1),
+		strings.Replace(good, "$05$", "$5$0", 1), strings.Replace(good, "05", "03", 1), strings.Replace(good, "05", "32", 1),
+		strings.Replace(good, "05", "+5", 1), strings.Replace(good, "$05", "x05", 1), strings.Replace(good, "CC", "*C", 1),
+	} {
+		if _, err := Parse(text); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestComputeTakesNoMoreThanItHasLanes(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	Compute(4, make([]*Work, MaxLanes+1)...)
+}
+
+func TestTheGeneratedLanesAreUpToDate(t *testing.T) {
+	gen, err := filepath.Abs("gen")
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(t.TempDir(), "gen")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, gen).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cmd := exec.CommandContext(t.Context(), binary)
+	cmd.Dir = t.TempDir()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	want, err := os.ReadFile(filepath.Join(cmd.Dir, "lanes_gen.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile("lanes_gen.go"); err != nil || string(got) != string(want) {
+		t.Errorf("lanes_gen.go differs from what gen writes: run go generate (%v)", err)
+	}
+}
+
+func BenchmarkReference(b *testing.B) {
+	hash, err := reference.GenerateFromPassword([]byte("secret123"), 10)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		_ = reference.CompareHashAndPassword(hash, []byte("secret123"))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/hash")
+}
+
+func BenchmarkLanes(b *testing.B) {
+	for lanes := 1; lanes <= MaxLanes; lanes++ {
+		b.Run(string(rune('0'+lanes)), func(b *testing.B) {
+			for b.Loop() {
+				works := make([]*Work, lanes)
+				for i := range works {
+					works[i] = NewWork("secret123", Salt{byte(i)})
+				}
+				Compute(10, works...)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*lanes), "ns/hash")
+		})
+	}
+}
