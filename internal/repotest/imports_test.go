@@ -18,7 +18,7 @@ var floors = [][]string{
 	{"internal/store"},
 	{"internal/config", "picoauth/picoauthtest"},
 	{"picoauth"},
-	{"internal/identity", "internal/jose", "internal/seal"},
+	{"internal/identity", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen"},
 	{"internal/fault"},
 }
 
