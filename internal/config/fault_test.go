@@ -27,6 +27,7 @@ func TestEveryFaultNamesItsKeyAndPlace(t *testing.T) {
 		{name: "file is a list", yaml: "- auth", want: "a.yaml:1 must hold sections such as auth: and server:"},
 		{name: "second document", yaml: "auth: {}\n---\nauth: {}", want: "a.yaml:2 begins a second YAML document: the configuration is one document"},
 		{name: "not yaml", yaml: "auth: {\n", want: "a.yaml:1 is not valid YAML: did not find expected node content"},
+		{name: "tab", yaml: "auth:\n\taudience: a", want: "a.yaml:2 is not valid YAML: indent with spaces, not with tabs; a value that begins with @, % or ` must stand in quotes"},
 		{name: "unknown anchor", yaml: "auth:\n  admin_password: *hunter22", want: "a.yaml is not valid YAML: a value that begins with * or & must stand in quotes"},
 		{name: "tag", yaml: "auth:\n  audience: !!binary aGk=", want: "auth.audience (a.yaml:2) has a YAML tag that is not understood here"},
 		{name: "mapping for text", yaml: "auth:\n  audience: {a: b}", want: "auth.audience (a.yaml:2) must be 1 to 255 characters of text"},

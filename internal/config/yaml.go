@@ -58,8 +58,11 @@ func (l *loader) badYAML(file string, err error) {
 	if m := regexp.MustCompile(`^line (\d+): (.*)$`).FindStringSubmatch(message); m != nil {
 		where, message = file+":"+m[1], m[2]
 	}
-	if strings.Contains(message, "anchor") {
+	switch {
+	case strings.Contains(message, "anchor"):
 		message = "a value that begins with * or & must stand in quotes"
+	case strings.Contains(message, "cannot start any token"):
+		message = "indent with spaces, not with tabs; a value that begins with @, % or ` must stand in quotes"
 	}
 	message, _, _ = strings.Cut(message, "\n")
 	l.fault("", where, "is not valid YAML: "+message)
