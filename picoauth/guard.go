@@ -40,6 +40,10 @@ type Config struct {
 	// fetched then. It is called for each token and must be cheap; the bytes are
 	// parsed again only when they change. Nil: keys are fetched.
 	LocalKeys func() []byte
+	// LocalRefresh is called when a token names a key that LocalKeys does not
+	// have; LocalKeys is asked once more afterwards. Anybody can write such a
+	// token, so it must bound the work it does. Nil: the token is refused at once.
+	LocalRefresh func(ctx context.Context)
 
 	// Leeway is how far the clocks of issuer and service may differ, at most a
 	// minute. Negative: not at all. Zero: 30 seconds, but with LocalKeys an
@@ -138,7 +142,7 @@ func leeway(cfg Config) (early, late time.Duration, err error) {
 
 func newKeySource(cfg Config, now func() time.Time, log *slog.Logger) (keySource, error) {
 	if cfg.LocalKeys != nil {
-		return &localKeys{read: cfg.LocalKeys}, nil
+		return &localKeys{read: cfg.LocalKeys, refresh: cfg.LocalRefresh}, nil
 	}
 	return newRemoteKeys(cfg, now, log)
 }

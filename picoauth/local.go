@@ -12,6 +12,7 @@ import (
 // localKeys reads the key set of an issuer in the same process.
 type localKeys struct {
 	read    func() []byte
+	refresh func(context.Context) // nil: read has everything
 	current atomic.Pointer[localSet]
 }
 
@@ -20,7 +21,20 @@ type localSet struct {
 	keys     map[string]*jose.PublicKey
 }
 
-func (l *localKeys) key(_ context.Context, id string) (*jose.PublicKey, error) {
+func (l *localKeys) key(ctx context.Context, id string) (*jose.PublicKey, error) {
+	key, err := l.find(id)
+	if key == nil && err == nil && l.refresh != nil {
+		l.refresh(ctx)
+		key, err = l.find(id)
+	}
+	if key == nil && err == nil {
+		return nil, unknownKey()
+	}
+	return key, err
+}
+
+// find returns nil without an error when the set has no such key.
+func (l *localKeys) find(id string) (*jose.PublicKey, error) {
 	document := l.read()
 	set := l.current.Load()
 	if set == nil || !bytes.Equal(set.document, document) {
@@ -31,10 +45,7 @@ func (l *localKeys) key(_ context.Context, id string) (*jose.PublicKey, error) {
 		set = &localSet{bytes.Clone(document), keys}
 		l.current.Store(set)
 	}
-	if key := set.keys[id]; key != nil {
-		return key, nil
-	}
-	return nil, unknownKey()
+	return set.keys[id], nil
 }
 
 func unknownKey() *Refusal {

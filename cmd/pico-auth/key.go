@@ -5,14 +5,14 @@ import (
 	"errors"
 
 	"github.com/pico-auth/pico-auth/internal/config"
-	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 type keyCmd struct {
-	Show keyShowCmd `cmd:"" help:"Print the signing keys' ids, never the keys."`
+	Show   keyShowCmd   `cmd:"" help:"Print the signing keys' ids, never the keys."`
+	Forget keyForgetCmd `cmd:"" help:"Give up a signing key that is lost, so that the next start makes another."`
 }
 
 type keyShowCmd struct {
@@ -48,13 +48,52 @@ func (c keyShowCmd) Run(sh *shell) error {
 	}
 	rows := [][]string{{"KID", "ALGORITHM", "STATUS", "FILE"}}
 	for _, k := range ring.Keys() {
-		rows = append(rows, []string{k.KID, string(k.Algorithm), string(k.Status), k.File})
+		file := k.File
+		if file == "" {
+			file = "sealed in the database"
+		}
+		rows = append(rows, []string{k.KID, string(k.Algorithm), string(k.Status), file})
 	}
 	return sh.table(rows)
 }
 
-// keys loads the signing keys; it creates none. The database knows which key
-// kept the original's id.
+type keyForgetCmd struct {
+	KID string `arg:"" name:"kid" help:"The key's id, as the refused start named it."`
+}
+
+// Help is the end of `pico-auth key forget --help`.
+func (keyForgetCmd) Help() string {
+	return `For a key whose files, or whose master key, are lost for good. Every access token that it signed is refused from then on; sessions go
+on with their refresh tokens. Files are not touched: a key that is still in auth.data_dir would be taken up again. Stop all servers first.
+
+Example:
+
+    pico-auth key forget VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
+}
+
+// Run forgets one key.
+func (c keyForgetCmd) Run(sh *shell) error {
+	cfg, _, err := sh.config()
+	if err != nil {
+		return err
+	}
+	if err := mustExist(cfg); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	db, err := store.Open(ctx, server.StoreConfig(cfg, sh.log()))
+	if err != nil {
+		return misconfigured(err)
+	}
+	act := store.Act{Action: "key.forget", By: operator()}
+	if err := errors.Join(db.ForgetSigningKey(ctx, act, c.KID), db.Close()); err != nil {
+		return err
+	}
+	return sh.say("forgot %s; the next start makes another\n", printable(c.KID))
+}
+
+// keys loads the signing keys; it creates none. The database knows which one is
+// active.
 func (sh *shell) keys(cfg config.Config) (*keyring.Ring, error) {
 	if err := mustExist(cfg); err != nil {
 		return nil, err
@@ -65,9 +104,11 @@ func (sh *shell) keys(cfg config.Config) (*keyring.Ring, error) {
 		return nil, misconfigured(err)
 	}
 	sh.tell(adoption(db))
-	ring, err := keyring.Load(ctx, keyring.Config{
-		Dir: cfg.Auth.DataDir, Algorithm: jose.Algorithm(cfg.Auth.Algorithm), Adopted: db, Log: sh.log(),
-	})
+	keys, err := server.KeysConfig(cfg, db, sh.log())
+	if err != nil {
+		return nil, errors.Join(misconfigured(err), db.Close())
+	}
+	ring, err := keyring.Load(ctx, keys)
 	return ring, errors.Join(err, db.Close())
 }
 

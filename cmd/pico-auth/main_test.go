@@ -109,11 +109,16 @@ func request(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // member NAME KEY sets the variable NAME from a member of the last answer, or
-// of the last JSON output.
+// of the last JSON output, or of the first entry of its one list.
 func member(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile("stdout")
 	var members map[string]any
 	ts.Check(json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &members))
+	for _, list := range members {
+		if entries, ok := list.([]any); ok && len(members) == 1 {
+			members = entries[0].(map[string]any)
+		}
+	}
 	ts.Setenv(args[0], fmt.Sprint(members[args[1]]))
 }
 

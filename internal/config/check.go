@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // check looks at keys that depend on one another. It keeps silent about those
@@ -80,6 +81,9 @@ func (l *loader) suspect() {
 	if c.Auth.RefreshTokenExpireDays > c.Auth.SessionMaxDays {
 		l.warn("auth.refresh_token_expire_days", at["auth.refresh_token_expire_days"],
 			"is longer than auth.session_max_days: every session ends with the latter")
+	}
+	if c.Auth.MasterKey != "" && strings.HasPrefix(string(c.Database.URL), "sqlite") {
+		l.warn("auth.master_key", at["auth.master_key"], "has no effect with SQLite: the signing keys stay files in auth.data_dir")
 	}
 	issuer, err := url.Parse(c.Auth.Issuer)
 	if err != nil {

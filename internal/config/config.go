@@ -29,6 +29,7 @@ type Auth struct {
 	Issuer                   string
 	Audience                 string
 	Algorithm                string
+	MasterKey                Secret // 32 bytes in base64, read from its file; empty: none
 	AutoCreateAdmin          bool
 	AdminEmail               string
 	AdminPassword            Secret

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/seal"
 )
 
 // maxSecretFile bounds what is read from the file of a secret.
@@ -79,6 +81,28 @@ func (l *loader) readSecretFile(k key, name string, alsoPlain bool) bool {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	l.set(k, value{text: text, where: fmt.Sprintf("%s (%s_FILE)", path, name)})
 	return true
+}
+
+// filePrefix marks a value that is the path of the file with the value.
+const filePrefix = "file:"
+
+// readMasterKey takes the master key from the file that auth.master_key names.
+func (l *loader) readMasterKey() {
+	path, inFile := strings.CutPrefix(string(l.config.Auth.MasterKey), filePrefix)
+	if !inFile {
+		return
+	}
+	text, err := readSmall(path, maxSecretFile)
+	if err != nil {
+		l.faultAt("auth.master_key", "cannot be read: "+err.Error())
+		return
+	}
+	text = strings.TrimSpace(text)
+	if _, err := seal.Parse(text); err != nil {
+		l.faultAt("auth.master_key", "names the file "+path+", which does not hold 32 bytes in base64")
+		return
+	}
+	l.config.Auth.MasterKey = Secret(text)
 }
 
 // readSmall reads a file of at most limit bytes. Its errors name the file.

@@ -44,6 +44,7 @@ func Load(o Options) (Config, []string, error) {
 	l.readFile(o.File)
 	l.readEnvironment()
 	l.expandHome()
+	l.readMasterKey()
 	l.config.follow()
 	l.check()
 	if len(l.faults) > 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/seal"
 )
 
 // signingAlgorithms are those that the key ring can make a pair for.
@@ -133,7 +134,25 @@ func databaseURL(s string) bool {
 	return ok && slices.Contains([]string{"sqlite", "postgres", "postgresql"}, engine)
 }
 
+// masterKey accepts the key itself or the path of its file, which is read later.
+func masterKey(s string) bool {
+	path, inFile := strings.CutPrefix(s, filePrefix)
+	if inFile {
+		return path != ""
+	}
+	_, err := seal.Parse(s)
+	return err == nil
+}
+
 func hide(string) string { return redacted }
+
+// hideSet hides a secret and shows that there is none.
+func hideSet(s string) string {
+	if s == "" {
+		return ""
+	}
+	return redacted
+}
 
 // redactURL keeps what tells one database from another. A password may hold
 // any character that somebody forgot to escape, so everything up to the last @

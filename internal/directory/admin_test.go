@@ -108,6 +108,9 @@ func TestTheFirstAdminsPasswordObeysThePolicyUnlessItIsTheDefault(t *testing.T) 
 	if got := fields(err); got != "auth.admin_password" {
 		t.Errorf("a weak replacement: named %q", got)
 	}
+	if !strings.HasPrefix(err.Error(), "auth.admin_password: ") {
+		t.Errorf("the sentence does not name the key: %v", err)
+	}
 	if !w.ensure(t, adminEmail, password.Default) && !w.byEmail(t, adminEmail).DefaultPassword {
 		t.Error("a refused replacement took the mark")
 	}

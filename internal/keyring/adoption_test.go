@@ -41,7 +41,7 @@ func TestAdoptedPairKeepsTheOriginalsKid(t *testing.T) {
 			s, dir := adopted(t), pair(t, algorithm)
 			private, _ := files(algorithm)
 			want := derived(string(read(t, filepath.Join(dir, private))))
-			cfg := keyring.Config{Dir: dir, Algorithm: algorithm, Adopted: s}
+			cfg := keyring.Config{Dir: dir, Algorithm: algorithm, Store: s}
 
 			before, err := keyring.Load(t.Context(), cfg)
 			if err != nil || before.Active().KID != keyring.AdoptedKID {
@@ -81,7 +81,7 @@ func TestLegacyHashKeyIsTheOneThatPythonDerives(t *testing.T) {
 	path := filepath.Join(dir, "private.pem")
 	text := string(read(t, path))
 	write(t, path, []byte(strings.ReplaceAll(text, "\n", "\r\n")), 0o600)
-	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Adopted: s})
+	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s})
 	if got, want := ring.LegacyHashKey(), derived(text); !bytes.Equal(got, want) {
 		t.Errorf("%x, want %x", got, want)
 	}
@@ -94,7 +94,7 @@ func TestLegacyHashKeyIsTheOneThatPythonDerives(t *testing.T) {
 func TestAdoptionWithoutTheKeyDecidesForNone(t *testing.T) {
 	s, dir := adopted(t), t.TempDir()
 	var log bytes.Buffer
-	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Adopted: s, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	for range 2 {
 		ring := open(t, cfg)
 		if ring.Active().KID != ring.Active().Thumbprint || ring.LegacyHashKey() != nil {
@@ -113,7 +113,7 @@ func TestAdoptionWithoutTheKeyDecidesForNone(t *testing.T) {
 // not make the RSA pair the adopted one.
 func TestOnlyThePairOfTheConfiguredAlgorithmIsAdopted(t *testing.T) {
 	s, dir := adopted(t), pair(t, jose.RS256)
-	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Adopted: s})
+	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s})
 	for _, info := range ring.Keys() {
 		if info.KID != info.Thumbprint {
 			t.Errorf("%+v", info)
@@ -126,7 +126,7 @@ func TestDecisionIsRepeatedAfterACrash(t *testing.T) {
 	s, dir := adopted(t), pair(t, jose.RS256)
 	want := derived(string(read(t, filepath.Join(dir, "private.pem"))))
 	write(t, filepath.Join(dir, legacyFile), want, 0o600)
-	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Adopted: s})
+	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s})
 	if ring.Active().KID != "pico-auth-1" || !bytes.Equal(ring.LegacyHashKey(), want) {
 		t.Errorf("%+v %x", ring.Active(), ring.LegacyHashKey())
 	}
@@ -134,7 +134,7 @@ func TestDecisionIsRepeatedAfterACrash(t *testing.T) {
 
 func TestHashKeyOutlivesTheAdoptedSigningKey(t *testing.T) {
 	s, dir := adopted(t), pair(t, jose.RS256)
-	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Adopted: s}
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
 	want := open(t, cfg).LegacyHashKey()
 
 	cfg.Algorithm = jose.MLDSA65
@@ -169,7 +169,7 @@ func TestHashKeyOutlivesTheAdoptedSigningKey(t *testing.T) {
 
 func TestDamagedHashKeyIsRefused(t *testing.T) {
 	s, dir := adopted(t), pair(t, jose.RS256)
-	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Adopted: s}
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
 	open(t, cfg)
 	write(t, filepath.Join(dir, legacyFile), []byte("short"), 0o600)
 	if _, err := keyring.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "has 5 bytes and must have 32") {
@@ -186,7 +186,7 @@ func TestStoreThatIsAwayStopsTheStart(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Adopted: s}
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
 	if _, err := keyring.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "which key was adopted") {
 		t.Errorf("open: %v", err)
 	}

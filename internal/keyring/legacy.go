@@ -10,6 +10,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -17,71 +18,119 @@ import (
 // and must outlive the signing key that it was derived from.
 const legacyFile = "legacy-token-hash.key"
 
-// decideAdoption settles which key the adopted installation was signing with:
-// the pair of the configured algorithm that is already in the folder, or none.
-// It runs before a pair is created, and the hash key is durable before the
-// decision is, so a crash in between repeats the step with the same result.
-func (o *opener) decideAdoption(ctx context.Context, key *jose.PrivateKey) (store.AdoptedKey, error) {
+// legacyPlace is where it is kept instead, sealed, when keys are in the database.
+var legacyPlace = seal.Place{Table: "settings", Column: "value", Row: "legacy_hash_key"}
+
+// decide settles which key the adopted installation was signing with: the one
+// of the configured algorithm that was found, or none. It runs before a key is
+// made, and the hash key is durable before the decision is, so a crash in
+// between repeats the step with the same result.
+func (o *opener) decide(ctx context.Context, adopted store.AdoptedKey, found *jose.PrivateKey) (store.AdoptedKey, error) {
+	if !adopted.Pending {
+		return adopted, nil
+	}
 	var thumbprint string
-	if key != nil {
-		thumbprint = key.Public().Thumbprint()
-		if _, err := o.writeLegacyHashKey(o.files); err != nil {
+	if found != nil {
+		thumbprint = found.Public().Thumbprint()
+	}
+	if o.looking {
+		return store.AdoptedKey{Thumbprint: thumbprint}, nil // what Open will decide
+	}
+	if found != nil {
+		if _, err := o.deriveHashKey(ctx, o.files); err != nil {
 			return store.AdoptedKey{}, err
 		}
 	}
-	if err := o.adopted.SetAdoptedKey(ctx, thumbprint); err != nil {
+	if err := o.store.SetAdoptedKey(ctx, thumbprint); err != nil {
 		return store.AdoptedKey{}, fmt.Errorf("record which key was adopted: %w", err)
 	}
-	if key == nil {
+	if found == nil {
 		o.log.Warn("the adopted database came without its signing key; tokens issued before the move are not valid",
 			"folder", o.folder.path)
 	} else {
-		o.log.Info("adopted the signing key", "kid", AdoptedKID, "algorithm", key.Algorithm(), "thumbprint", thumbprint)
+		o.log.Info("adopted the signing key", "kid", AdoptedKID, "algorithm", found.Algorithm(), "thumbprint", thumbprint)
 	}
 	return store.AdoptedKey{Thumbprint: thumbprint}, nil
 }
 
 // legacyHashKey loads the hash key of an adopted installation, nil when there
-// was none. A lost file is derived again while the adopted pair is in the
+// was none. A lost one is derived again while the adopted pair is in the
 // folder; after that it is gone for good, and only said.
-func (o *opener) legacyHashKey(adopted string, keys []KeyInfo) ([]byte, error) {
-	if adopted == "" {
+func (o *opener) legacyHashKey(ctx context.Context, adopted string, keys []KeyInfo) ([]byte, error) {
+	if adopted == "" || o.looking {
 		return nil, nil
 	}
+	if o.inDatabase() {
+		sealed, err := o.store.LegacyHashKey(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the hash key of the adopted installation: %w", err)
+		}
+		if sealed != "" {
+			return o.openSealed(legacyPlace, sealed, "the hash key of the adopted installation")
+		}
+	}
 	key, err := o.folder.readPrivate(legacyFile)
-	if err == nil && len(key) != sha256.Size {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return o.recoverHashKey(ctx, adopted, keys)
+	case err != nil:
+		return nil, err
+	case len(key) != sha256.Size:
 		return nil, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
 			"%s has %d bytes and must have %d; restore it from a backup, or delete it to have it derived from the adopted key",
 			o.folder.join(legacyFile), len(key), sha256.Size))
+	case o.inDatabase():
+		return key, o.keepHashKey(ctx, key)
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
+	return key, nil
+}
+
+func (o *opener) recoverHashKey(ctx context.Context, adopted string, keys []KeyInfo) ([]byte, error) {
 	for _, info := range keys {
-		if info.Thumbprint == adopted {
-			files, err := filesOf(info.Algorithm)
-			if err != nil {
-				return nil, err
-			}
-			return o.writeLegacyHashKey(files)
+		if info.Thumbprint != adopted {
+			continue
 		}
+		files, err := filesOf(info.Algorithm)
+		if err != nil {
+			return nil, err
+		}
+		key, err := o.load(files)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && key.Public().Thumbprint() != adopted {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		return o.deriveHashKey(ctx, files)
 	}
 	o.log.Warn("the hash key of the adopted installation is lost with its signing key; keyed refresh and service tokens from before the move are not valid",
 		"file", o.folder.join(legacyFile))
 	return nil, nil
 }
 
-func (o *opener) writeLegacyHashKey(files pairFiles) ([]byte, error) {
+func (o *opener) deriveHashKey(ctx context.Context, files pairFiles) ([]byte, error) {
 	secret, err := o.folder.readPrivate(files.private)
 	if err != nil {
 		return nil, err
 	}
 	key := deriveLegacyHashKey(files, secret)
+	return key, o.keepHashKey(ctx, key)
+}
+
+// keepHashKey stores the hash key where the signing keys are.
+func (o *opener) keepHashKey(ctx context.Context, key []byte) error {
+	if o.inDatabase() {
+		if err := o.store.SetLegacyHashKey(ctx, o.master.Seal(legacyPlace, key)); err != nil {
+			return fmt.Errorf("store the hash key of the adopted installation: %w", err)
+		}
+		o.log.Info("sealed the hash key of the adopted installation in the database")
+		return nil
+	}
 	if err := o.folder.write(legacyFile, key, privateMode); err != nil {
-		return nil, err
+		return err
 	}
 	o.log.Info("derived the hash key of the adopted installation", "file", o.folder.join(legacyFile))
-	return key, nil
+	return nil
 }
 
 // deriveLegacyHashKey is the derivation of the original's later versions. They

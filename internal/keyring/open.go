@@ -2,9 +2,6 @@ package keyring
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,53 +10,35 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Open loads the pair of cfg.Algorithm from cfg.Dir, and creates folder and
-// pair where there is none. The first Open after an adoption decides which key
-// keeps the original's id. Errors are sentences fit for a terminal.
+// maxAttempts bounds how often Open starts over because another replica was
+// faster. Whoever lost finds the winner's key, so two are the rule.
+const maxAttempts = 10
+
+// Open loads the active key, makes one where there is none at all, and makes
+// one of cfg.Algorithm the active one where another was. The first Open after
+// an adoption decides which key keeps the original's id. An active key that is
+// recorded and not to be had is refused, never replaced. Errors are sentences
+// fit for a terminal.
 func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	o, err := newOpener(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.folder.prepare(); err != nil {
-		return nil, err
-	}
-	unlock, err := o.folder.lock(ctx)
+	leave, err := o.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-	o.folder.sweep()
-
-	adopted, err := o.adoptedKey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	key, err := o.loadActive()
-	if err != nil {
-		return nil, err
-	}
-	if adopted.Pending {
-		if adopted, err = o.decideAdoption(ctx, key); err != nil {
-			return nil, err
+	defer leave()
+	for attempt := 1; ; attempt++ {
+		ring, err := o.settle(ctx)
+		if !errors.Is(err, store.ErrKeysChanged) || attempt == maxAttempts {
+			return ring, err
 		}
 	}
-	created := key == nil
-	if created {
-		if key, err = o.create(); err != nil {
-			return nil, err
-		}
-	}
-	ring, err := o.ring(key, adopted.Thumbprint)
-	if err != nil {
-		return nil, err
-	}
-	ring.created = created
-	ring.legacy, err = o.legacyHashKey(adopted.Thumbprint, ring.keys)
-	return ring, err
 }
 
 // Load is Open for commands that only look: it creates, changes and decides
@@ -69,31 +48,17 @@ func Load(ctx context.Context, cfg Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.folder.readOnly = true
-	adopted, err := o.adoptedKey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	key, err := o.loadActive()
-	if err != nil {
-		return nil, err
-	}
-	if key == nil {
-		return nil, fault.New(fault.NotFound, "no_signing_key",
-			fmt.Sprintf("there is no signing key yet in %s; the first start of the server makes it", cfg.Dir))
-	}
-	thumbprint := adopted.Thumbprint
-	if adopted.Pending {
-		thumbprint = key.Public().Thumbprint() // what Open will decide
-	}
-	return o.ring(key, thumbprint)
+	o.looking, o.folder.readOnly = true, true
+	return o.settle(ctx)
 }
 
-// opener is the work of one Open or Load.
+// opener knows where keys come from.
 type opener struct {
 	folder  folder
-	files   pairFiles
-	adopted *store.Store
+	files   pairFiles    // of the configured algorithm
+	store   *store.Store // nil: nothing is recorded
+	master  *seal.Master // nil: none was given
+	looking bool         // for Load
 	log     *slog.Logger
 }
 
@@ -109,23 +74,82 @@ func newOpener(cfg Config) (*opener, error) {
 	if cfg.Dir == "" {
 		return nil, fault.New(fault.Invalid, "data_dir", "auth.data_dir is empty; it must name the folder of the signing keys")
 	}
-	return &opener{folder: folder{path: cfg.Dir, log: log}, files: files, adopted: cfg.Adopted, log: log}, nil
+	return &opener{folder: folder{path: cfg.Dir, log: log}, files: files, store: cfg.Store, master: cfg.Master, log: log}, nil
 }
 
-func (o *opener) adoptedKey(ctx context.Context) (store.AdoptedKey, error) {
-	if o.adopted == nil {
-		return store.AdoptedKey{}, nil
+// inDatabase reports where private keys are kept. One SQLite file beside one
+// folder gains nothing from sealing, and the original could read the files.
+func (o *opener) inDatabase() bool {
+	return o.master != nil && o.store != nil && o.store.Engine() == "postgres"
+}
+
+// enter gets the folder ready and keeps other processes out of it. Where keys
+// are in the database the folder is only read, if there is one.
+func (o *opener) enter(ctx context.Context) (leave func(), err error) {
+	if o.inDatabase() {
+		o.folder.readOnly = true
+		return func() {}, nil
 	}
-	adopted, err := o.adopted.AdoptedKey(ctx)
+	if err := o.folder.prepare(); err != nil {
+		return nil, err
+	}
+	if leave, err = o.folder.lock(ctx); err != nil {
+		return nil, err
+	}
+	o.folder.sweep()
+	return leave, nil
+}
+
+// settle makes what is recorded and what is there agree, once.
+func (o *opener) settle(ctx context.Context) (*Ring, error) {
+	set, adopted, err := o.recorded(ctx)
 	if err != nil {
-		return adopted, fmt.Errorf("read which key was adopted: %w", err)
+		return nil, err
 	}
-	return adopted, nil
+	ring := &Ring{opener: o}
+	active := set.Active()
+	var signing *jose.PrivateKey
+	if active != nil {
+		if signing, err = o.private(*active); err != nil {
+			return nil, err
+		}
+	}
+	if active == nil || jose.Algorithm(active.Algorithm) != o.files.algorithm && !o.looking {
+		if signing, err = o.find(set); err != nil {
+			return nil, err
+		}
+		if adopted, err = o.decide(ctx, adopted, signing); err != nil {
+			return nil, err
+		}
+		ring.created = signing == nil
+		if ring.created {
+			if signing, err = o.create(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if set, err = o.record(ctx, set, signing, adopted.Thumbprint); err != nil {
+		return nil, err
+	}
+	h, err := o.hold(set, signing)
+	if err != nil {
+		return nil, err
+	}
+	if h.legacy, err = o.legacyHashKey(ctx, adopted.Thumbprint, h.infos); err != nil {
+		return nil, err
+	}
+	ring.held.Store(h)
+	return ring, nil
 }
 
-// loadActive returns the pair of the configured algorithm, nil when its
-// private file does not exist.
-func (o *opener) loadActive() (*jose.PrivateKey, error) {
+// find returns a key of the configured algorithm that is there already: one
+// that was active before, or the pair in the folder; nil when there is none.
+func (o *opener) find(set store.KeySet) (*jose.PrivateKey, error) {
+	for _, row := range slices.Backward(set.Keys) {
+		if jose.Algorithm(row.Algorithm) == o.files.algorithm && row.Sealed != "" {
+			return o.private(row)
+		}
+	}
 	key, err := o.load(o.files)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // absence is a state here, and the next step creates
@@ -133,16 +157,24 @@ func (o *opener) loadActive() (*jose.PrivateKey, error) {
 	return key, err
 }
 
-// create makes the pair of the configured algorithm and commits it. A public
-// file without its private one is what a crash leaves behind, or a loss that
-// nothing can undo; either way it is said.
+// create makes a key of the configured algorithm, and commits it where keys are
+// files. A public file without its private one is what a crash leaves behind,
+// or a loss that nothing can undo; either way it is said.
 func (o *opener) create() (*jose.PrivateKey, error) {
-	if o.folder.exists(o.files.public) {
-		o.log.Warn("replacing a public key that has no private key beside it", "file", o.folder.join(o.files.public))
+	if o.looking {
+		return nil, fault.New(fault.NotFound, "no_signing_key",
+			fmt.Sprintf("there is no signing key yet in %s; the first start of the server makes it", o.folder.path))
 	}
 	key, err := jose.Generate(o.files.algorithm)
 	if err != nil {
 		return nil, fmt.Errorf("make a signing key: %w", err)
+	}
+	if o.inDatabase() {
+		o.log.Info("made a signing key", "algorithm", key.Algorithm(), "thumbprint", key.Public().Thumbprint(), "place", "database")
+		return key, nil
+	}
+	if o.folder.exists(o.files.public) {
+		o.log.Warn("replacing a public key that has no private key beside it", "file", o.folder.join(o.files.public))
 	}
 	secret, public, err := o.files.encode(key)
 	if err != nil {
@@ -154,43 +186,4 @@ func (o *opener) create() (*jose.PrivateKey, error) {
 	o.log.Info("made a signing key", "algorithm", key.Algorithm(), "thumbprint", key.Public().Thumbprint(),
 		"file", o.folder.join(o.files.private))
 	return key, nil
-}
-
-// ring puts the active key first and beside it, for tokens signed before a
-// change of auth.algorithm, an RSA pair of the same folder. ML-DSA keys are
-// never published beside another active key: many clients refuse a whole set
-// for one key type that they do not know.
-func (o *opener) ring(active *jose.PrivateKey, adopted string) (*Ring, error) {
-	kid := func(key *jose.PublicKey) string {
-		if thumbprint := key.Thumbprint(); thumbprint != adopted {
-			return thumbprint
-		}
-		return AdoptedKID
-	}
-	info := func(files pairFiles, key *jose.PublicKey, status Status) KeyInfo {
-		return KeyInfo{kid(key), key.Algorithm(), key.Thumbprint(), status, o.folder.join(files.private)}
-	}
-	public := active.Public()
-	r := &Ring{
-		signer: jose.NewSigner(active, kid(public)),
-		keys:   []KeyInfo{info(o.files, public, Active)},
-	}
-	set := jose.JWKSet{Keys: []jose.JWK{public.JWK(kid(public))}}
-	if o.files != rsaFiles {
-		former, err := o.load(rsaFiles)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		if former != nil {
-			r.keys = append(r.keys, info(rsaFiles, former.Public(), VerifyOnly))
-			set.Keys = append(set.Keys, former.Public().JWK(kid(former.Public())))
-		}
-	}
-	body, err := json.Marshal(set)
-	if err != nil {
-		return nil, fmt.Errorf("encode the key set: %w", err)
-	}
-	sum := sha256.Sum256(body)
-	r.jwks, r.etag = slices.Clip(body), `"`+base64.RawURLEncoding.EncodeToString(sum[:])+`"`
-	return r, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/login"
 	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
@@ -40,12 +41,11 @@ func OpenRooms(ctx context.Context, cfg config.Config, log *slog.Logger) (*Rooms
 	if err != nil {
 		return nil, err
 	}
-	keys, err := keyring.Open(ctx, keyring.Config{
-		Dir:       cfg.Auth.DataDir,
-		Algorithm: jose.Algorithm(cfg.Auth.Algorithm),
-		Adopted:   st,
-		Log:       log,
-	})
+	ring, err := KeysConfig(cfg, st, log)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	keys, err := keyring.Open(ctx, ring)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
@@ -61,6 +61,22 @@ func StoreConfig(cfg config.Config, log *slog.Logger) store.Config {
 		SessionMax:        days(cfg.Auth.SessionMaxDays),
 		IsDefaultPassword: password.IsDefault,
 	}
+}
+
+// KeysConfig is the part of the configuration that the signing keys need.
+func KeysConfig(cfg config.Config, st *store.Store, log *slog.Logger) (keyring.Config, error) {
+	keys := keyring.Config{
+		Dir: cfg.Auth.DataDir, Algorithm: jose.Algorithm(cfg.Auth.Algorithm), Store: st, Log: log,
+	}
+	if cfg.Auth.MasterKey == "" {
+		return keys, nil
+	}
+	master, err := seal.Parse(string(cfg.Auth.MasterKey))
+	if err != nil {
+		return keys, fmt.Errorf("auth.master_key: %w", err)
+	}
+	keys.Master = master
+	return keys, nil
 }
 
 func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring) *Rooms {

@@ -32,8 +32,6 @@ const (
 	maxHeaderBytes    = 32 << 10 // an ML-DSA token is 5 to 7 KB
 	maxConnections    = 4096
 	drainTimeout      = 9 * time.Second // the promise is to be gone within 10 s
-	purgeEvery        = 10 * time.Minute
-	purgeBatch        = 500
 )
 
 // Config is what New needs.
@@ -108,7 +106,12 @@ func (s *Server) handler() (http.Handler, error) {
 		Audience:   c.Auth.Audience,
 		Algorithms: c.AuthClient.AcceptedAlgorithms,
 		LocalKeys:  func() []byte { body, _ := s.rooms.Keys.JWKS(); return body },
-		Now:        s.cfg.Now,
+		LocalRefresh: func(ctx context.Context) {
+			if err := s.rooms.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Log.Warn("could not look for changed signing keys", "error", err)
+			}
+		},
+		Now: s.cfg.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("auth.issuer: %w", err)
@@ -235,6 +238,7 @@ func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var tasks sync.WaitGroup
 	tasks.Go(func() { s.purge(background) })
+	tasks.Go(func() { s.followKeys(background) })
 	failed := make(chan error, 2)
 	go func() { failed <- s.http.Serve(s.listener) }()
 	if s.metrics != nil {
@@ -274,29 +278,6 @@ func (s *Server) Close() error {
 		}
 	}
 	return s.rooms.Close()
-}
-
-// purge removes what has expired, in batches small enough that no request
-// waits behind one.
-func (s *Server) purge(ctx context.Context) {
-	tick := time.NewTicker(purgeEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		for {
-			n, err := s.rooms.Store.Purge(ctx, purgeBatch)
-			if err != nil && ctx.Err() == nil {
-				s.cfg.Log.Warn("could not purge expired tokens", "error", err)
-			}
-			if err != nil || n < purgeBatch {
-				break
-			}
-		}
-	}
 }
 
 // TuneScheduler lets the Go scheduler run more threads than there are cores,

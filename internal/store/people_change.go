@@ -108,13 +108,33 @@ func (s *Store) ResetPassword(ctx context.Context, act Act, userID string, hash 
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec("UPDATE users SET password_hash = $1, default_password = 0 WHERE id = $2", string(hash), u.ID); err != nil {
+		return t.resetPassword(act, u, hash)
+	})
+}
+
+func (t *tx) resetPassword(act Act, u identity.User, hash identity.PasswordHash) error {
+	if _, err := t.exec("UPDATE users SET password_hash = $1, default_password = 0 WHERE id = $2", string(hash), u.ID); err != nil {
+		return err
+	}
+	if err := t.endFamilies(u.ID, "", identity.EndPasswordReset); err != nil {
+		return err
+	}
+	return t.done(act, u.ID, u.OrgID)
+}
+
+// ReplaceDefaultPassword is ResetPassword for somebody who still has the default
+// password, else it is a Conflict "password_changed": of several replicas that
+// start at the same moment one does it.
+func (s *Store) ReplaceDefaultPassword(ctx context.Context, act Act, userID string, hash identity.PasswordHash) error {
+	return s.write(ctx, func(t *tx) error {
+		u, err := t.manage(act.By, userID)
+		if err != nil {
 			return err
 		}
-		if err := t.endFamilies(u.ID, "", identity.EndPasswordReset); err != nil {
-			return err
+		if !u.DefaultPassword {
+			return errPasswordChanged
 		}
-		return t.done(act, u.ID, u.OrgID)
+		return t.resetPassword(act, u, hash)
 	})
 }
 

@@ -61,7 +61,7 @@ func newWorld(t testing.TB, url string, opts ...option) *world {
 	w := &world{store: s, clock: clock, log: new(syncBuffer)}
 	w.audit = audit.New(s, slog.New(slog.NewJSONHandler(w.log, nil)))
 	t.Cleanup(w.audit.Flush)
-	ring := keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Adopted: s} // made faster than RSA
+	ring := keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: s} // made faster than RSA
 	cfg := token.Config{Store: s, Audit: w.audit, Issuer: issuer, Audience: audience, Now: clock.Now}
 	for _, o := range opts {
 		o(&cfg, &ring)

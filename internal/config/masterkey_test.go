@@ -1,0 +1,91 @@
+package config_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	masterStd = "-v0vAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4" // RFC 4648 section 5
+	postgres  = "DATABASE_URL=postgresql://h/db"
+)
+
+func TestTheMasterKeyComesFromAnyOfItsPlaces(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "master")
+	if err := os.WriteFile(file, []byte(masterStd+"\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pointer := filepath.Join(t.TempDir(), "pointer")
+	if err := os.WriteFile(pointer, []byte("file:"+file+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	standard := strings.NewReplacer("-", "+", "_", "/").Replace(masterStd) + "="
+	for _, c := range []struct{ yaml, env, want string }{
+		{"", "", ""},
+		{"auth: {master_key: ''}", "", ""},
+		{"auth: {master_key: '" + masterStd + "'}", "", masterStd},
+		{"auth: {master_key: '" + standard + "'}", "", standard},
+		{"auth: {master_key: 'file:" + file + "'}", "", masterStd},
+		{"", "AUTH_MASTER_KEY=file:" + file, masterStd},
+		{"", "AUTH_MASTER_KEY=" + masterStd, masterStd},
+		{"", "AUTH_MASTER_KEY_FILE=" + pointer, masterStd},
+	} {
+		env := []string{postgres}
+		if c.env != "" {
+			env = append(env, c.env)
+		}
+		if got := mustLoad(t, c.yaml, env...); string(got.Auth.MasterKey) != c.want {
+			t.Errorf("%+v: another key", c)
+		}
+	}
+}
+
+func TestABadMasterKeyIsNamedAndNotShown(t *testing.T) {
+	const rule = "must be 32 bytes in base64, such as `openssl rand -base64 32` prints, or file:PATH of a file that holds them"
+	short := filepath.Join(t.TempDir(), "short")
+	if err := os.WriteFile(short, []byte("c2hvcnQtc2VjcmV0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]string{
+		"c2hvcnQtc2VjcmV0": rule,
+		"file:":            rule,
+		masterStd + "AAAA": rule,
+		"file:/nowhere/m":  "cannot be read: /nowhere/m: no such file or directory",
+		"file:" + short:    "names the file " + short + ", which does not hold 32 bytes in base64",
+	} {
+		_, _, err := load(t, "auth:\n  master_key: '"+value+"'\n", postgres)
+		if want := "auth.master_key (a.yaml:2) " + want; err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "c2hvcnQt") {
+			t.Errorf("shows it: %v", err)
+		}
+	}
+}
+
+func TestTheMasterKeyDoesNotPrint(t *testing.T) {
+	c := mustLoad(t, "auth: {master_key: '"+masterStd+"'}", postgres)
+	encoded, err := json.Marshal(c.Settings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := fmt.Sprintf("%v %+v %#v %s %s", c, c, c, encoded, whole)
+	if strings.Contains(all, masterStd) || !strings.Contains(string(encoded), `"auth.master_key","value":"[redacted]"`) {
+		t.Error(all)
+	}
+}
+
+func TestAMasterKeyForSQLiteIsWarnedOf(t *testing.T) {
+	_, warnings, err := load(t, "auth: {master_key: '"+masterStd+"'}")
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "auth.master_key (a.yaml:1) has no effect with SQLite") {
+		t.Errorf("%v %v", warnings, err)
+	}
+}
