@@ -14,6 +14,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 // TestMain lets a test start this binary again as a process that only opens a
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(ring.Active().Thumbprint)
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	storetest.Main(m)
 }
 
 func process(t *testing.T, dir string, algorithm jose.Algorithm) *exec.Cmd {

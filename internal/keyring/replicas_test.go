@@ -1,0 +1,364 @@
+package keyring_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/seal"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+func master(t testing.TB, fill byte) *seal.Master {
+	t.Helper()
+	m, err := seal.Parse(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{fill}, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// nowhere is a folder that does not exist.
+func nowhere(t testing.TB) string { return filepath.Join(t.TempDir(), "nowhere") }
+
+func rows(t testing.TB, s *store.Store) store.KeySet {
+	t.Helper()
+	set, err := s.SigningKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// refused opens and wants a sentence with all the words.
+func refused(t testing.TB, cfg keyring.Config, words ...string) {
+	t.Helper()
+	_, err := keyring.Open(t.Context(), cfg)
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Kind != fault.Invalid {
+		t.Fatalf("%v is no refusal", err)
+	}
+	for _, word := range words {
+		if !strings.Contains(f.Message, word) {
+			t.Errorf("%q does not say %q", f.Message, word)
+		}
+	}
+}
+
+func accepts(t testing.TB, ring, signer *keyring.Ring) {
+	t.Helper()
+	token, err := signer.Sign([]byte(`{"sub":"u"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify(t, ring, token); err != nil {
+		t.Errorf("a token of %s is refused: %v", signer.Active().KID, err)
+	}
+}
+
+func TestKeysInFilesAreRecordedAtTheNextStart(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		dir := pair(t, jose.RS256)
+		before := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
+		cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
+		for range 2 {
+			ring := open(t, cfg)
+			if ring.Created() || ring.Active() != before.Active() {
+				t.Errorf("created %v: %+v, was %+v", ring.Created(), ring.Active(), before.Active())
+			}
+			set := rows(t, s)
+			if set.Version != 1 || len(set.Keys) != 1 || set.Active().KID != before.Active().KID || set.Active().Sealed != "" {
+				t.Errorf("%+v", set)
+			}
+		}
+		loaded, err := keyring.Load(t.Context(), cfg)
+		if err != nil || loaded.Active() != before.Active() || rows(t, s).Version != 1 {
+			t.Errorf("%+v %v", loaded, err)
+		}
+	})
+}
+
+func TestAServerWithoutTheActiveKeyDoesNotInventOne(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		cfg := keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: s}
+		kid := open(t, cfg).Active().KID
+		empty, other := t.TempDir(), pair(t, jose.MLDSA65)
+		for _, dir := range []string{empty, other} {
+			lost := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s}
+			refused(t, lost, kid, dir, "restore its files", "pico-auth key forget ")
+			lost.Algorithm = jose.RS256
+			refused(t, lost, kid, dir)
+			if _, err := keyring.Load(t.Context(), lost); err == nil {
+				t.Error("it can be loaded")
+			}
+		}
+		if files := list(t, empty); len(files) != 1 || files[0] != "keys.lock" {
+			t.Errorf("left %v", files)
+		}
+		if again := open(t, cfg); again.Created() || again.Active().KID != kid {
+			t.Errorf("%+v", again.Active())
+		}
+	})
+}
+
+func TestAForgottenKeyIsReplacedAtTheNextStart(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		running := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: s})
+		act := store.Act{Action: "key.forget", By: identity.Actor{System: true}}
+		if err := s.ForgetSigningKey(t.Context(), act, running.Active().KID); err != nil {
+			t.Fatal(err)
+		}
+		if err := running.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "until the next start") {
+			t.Errorf("a running server: %v", err)
+		}
+		if err := running.Refresh(t.Context()); err != nil {
+			t.Errorf("said twice: %v", err)
+		}
+		accepts(t, running, running)
+		fresh := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: s})
+		if !fresh.Created() || fresh.Active().KID == running.Active().KID {
+			t.Errorf("%+v", fresh.Active())
+		}
+	})
+}
+
+func TestAChangeOfAlgorithmIsRecorded(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		dir := pair(t, jose.RS256)
+		cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
+		rsa := open(t, cfg)
+		cfg.Algorithm = jose.MLDSA65
+		pq := open(t, cfg)
+		accepts(t, pq, rsa)
+		accepts(t, pq, pq)
+		set := rows(t, s)
+		if len(set.Keys) != 2 || set.Active().KID != pq.Active().KID || set.Keys[0].Status != store.KeyRetiring {
+			t.Errorf("%+v", set)
+		}
+		if loaded, err := keyring.Load(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}); err != nil || loaded.Active() != pq.Active() {
+			t.Errorf("a look with another algorithm configured: %v", err)
+		}
+		cfg.Algorithm = jose.RS256
+		back := open(t, cfg)
+		if back.Created() || back.Active() != rsa.Active() || len(back.Keys()) != 1 {
+			t.Errorf("back: created %v, %+v", back.Created(), back.Keys())
+		}
+	})
+}
+
+// An installation of before, that had changed its algorithm already.
+func TestThePairBesideIsRecordedToo(t *testing.T) {
+	s, dir := storetest.Open(t), pair(t, jose.RS256)
+	rsa := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65})
+	accepts(t, open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s}), rsa)
+	if set := rows(t, s); len(set.Keys) != 2 {
+		t.Errorf("%+v", set)
+	}
+}
+
+func TestSealedKeysNeedNoFolderAndTheRightMasterKey(t *testing.T) {
+	for _, algorithm := range signable {
+		s := storetest.OpenURL(t, storetest.Postgres(t))
+		var log bytes.Buffer
+		cfg := keyring.Config{Dir: nowhere(t), Algorithm: algorithm, Store: s, Master: master(t, 1), Log: slog.New(slog.NewTextHandler(&log, nil))}
+		first := open(t, cfg)
+		if !first.Created() || first.Active().File != "" {
+			t.Errorf("%+v", first.Active())
+		}
+		if _, err := os.Stat(cfg.Dir); !os.IsNotExist(err) {
+			t.Errorf("made the folder: %v", err)
+		}
+		if sealed := rows(t, s).Active().Sealed; !strings.HasPrefix(sealed, "v1.") || strings.Contains(sealed, "PRIVATE") || strings.Contains(log.String(), sealed[20:40]) {
+			t.Errorf("sealed as %.40s", sealed)
+		}
+		second := open(t, keyring.Config{Dir: nowhere(t), Algorithm: algorithm, Store: s, Master: master(t, 1)})
+		if second.Created() {
+			t.Error("made another")
+		}
+		accepts(t, second, first)
+		accepts(t, first, second)
+
+		kid := first.Active().KID
+		cfg.Master = master(t, 2)
+		refused(t, cfg, kid, "auth.master_key is not the master key")
+		cfg.Master = nil
+		cfg.Dir = t.TempDir()
+		refused(t, cfg, kid, "auth.master_key is not set", "AUTH_MASTER_KEY")
+	}
+}
+
+func TestASealedKeyOpensInItsOwnRowOnly(t *testing.T) {
+	url := storetest.Postgres(t)
+	s := storetest.OpenURL(t, url)
+	cfg := keyring.Config{Dir: nowhere(t), Algorithm: jose.MLDSA65, Store: s, Master: master(t, 1)}
+	open(t, cfg)
+	cfg.Algorithm = jose.MLDSA87
+	kid := open(t, cfg).Active().KID
+	storetest.Exec(t, url, `UPDATE signing_keys SET sealed_key = (SELECT sealed_key FROM signing_keys WHERE status = 'retiring') WHERE status = 'active'`)
+	refused(t, cfg, kid, "was exchanged")
+	storetest.Exec(t, url, `UPDATE signing_keys SET sealed_key = 'v1.x.y', public_key = '{}' WHERE status = 'active'`)
+	refused(t, cfg, kid, "cannot be used")
+}
+
+// Moving from SQLite to PostgreSQL keeps the key, its id and the hash key, those
+// of the Python server included.
+func TestFilesMoveIntoTheDatabase(t *testing.T) {
+	dir := pair(t, jose.RS256)
+	lite := storetest.SQLite(t)
+	storetest.Exec(t, lite, string(read(t, "../store/testdata/original-0.1.sql")))
+	source := storetest.OpenURL(t, lite)
+	before := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: source})
+	dest := storetest.EmptyPostgres(t)
+	if _, err := store.Copy(t.Context(), store.Config{URL: lite}, dest, nil); err != nil {
+		t.Fatal(err)
+	}
+	s := storetest.OpenURL(t, dest)
+	refused(t, keyring.Config{Dir: nowhere(t), Algorithm: jose.RS256, Store: s, Master: master(t, 1)}, "pico-auth-1", "is not in auth.data_dir")
+
+	var log bytes.Buffer
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s, Master: master(t, 1), Log: slog.New(slog.NewTextHandler(&log, nil))}
+	moved := open(t, cfg)
+	if !strings.Contains(log.String(), "moved the signing key into the database") {
+		t.Errorf("log %s", log.String())
+	}
+	cfg.Dir = nowhere(t)
+	for _, ring := range []*keyring.Ring{moved, open(t, cfg)} {
+		if ring.Created() || ring.Active().KID != keyring.AdoptedKID || !bytes.Equal(ring.LegacyHashKey(), before.LegacyHashKey()) || ring.LegacyHashKey() == nil {
+			t.Errorf("%+v, hash key %x", ring.Active(), ring.LegacyHashKey())
+		}
+		accepts(t, ring, before)
+	}
+}
+
+func TestAnAdoptionOnPostgresIsDecidedIntoTheDatabase(t *testing.T) {
+	dir, url := pair(t, jose.RS256), storetest.EmptyPostgres(t)
+	storetest.Exec(t, url, string(read(t, "../store/testdata/original-0.1.sql")))
+	s := storetest.OpenURL(t, url)
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s, Master: master(t, 1)}
+	first := open(t, cfg)
+	cfg.Dir = nowhere(t)
+	second := open(t, cfg)
+	want := derived(string(read(t, filepath.Join(dir, "private.pem"))))
+	if first.Active().KID != keyring.AdoptedKID || second.Active() != first.Active() || !bytes.Equal(second.LegacyHashKey(), want) {
+		t.Errorf("%+v %+v %x", first.Active(), second.Active(), second.LegacyHashKey())
+	}
+	if files := list(t, dir); len(files) != 2 {
+		t.Errorf("the folder has %v", files)
+	}
+}
+
+func TestReplicasThatStartTogetherAgreeOnOneKey(t *testing.T) {
+	for name, sealed := range map[string]bool{"one folder": false, "database": true} {
+		t.Run(name, func(t *testing.T) {
+			url, shared := storetest.Postgres(t), filepath.Join(t.TempDir(), "keys")
+			rings := make([]*keyring.Ring, 6)
+			var all sync.WaitGroup
+			for i := range rings {
+				cfg := keyring.Config{Dir: shared, Algorithm: jose.MLDSA65, Store: storetest.OpenURL(t, url)}
+				if sealed {
+					cfg.Dir, cfg.Master = nowhere(t), master(t, 1)
+				}
+				all.Go(func() {
+					var err error
+					if rings[i], err = keyring.Open(t.Context(), cfg); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			created := 0
+			for _, ring := range rings {
+				if ring == nil {
+					t.Fatal("not all are there")
+				}
+				if ring.Created() {
+					created++
+				}
+				accepts(t, rings[0], ring)
+				accepts(t, ring, rings[0])
+			}
+			if created != 1 {
+				t.Errorf("%d made a key", created)
+			}
+		})
+	}
+}
+
+func TestARunningServerTakesUpAChangedKey(t *testing.T) {
+	for name, sealed := range map[string]bool{"one folder": false, "database": true} {
+		t.Run(name, func(t *testing.T) {
+			s := storetest.OpenURL(t, storetest.Postgres(t))
+			cfg := keyring.Config{Dir: pair(t, jose.RS256), Algorithm: jose.RS256, Store: s}
+			if sealed {
+				cfg.Master = master(t, 1)
+			}
+			a, b := open(t, cfg), open(t, cfg)
+			cfg.Algorithm = jose.MLDSA65
+			a2 := open(t, cfg)
+			for _, look := range []func() error{func() error { return b.Recheck(t.Context()) }, func() error { return b.Refresh(t.Context()) }} {
+				if err := look(); err != nil {
+					t.Fatal(err)
+				}
+				if b.Active() != a2.Active() || len(b.Keys()) != 2 {
+					t.Errorf("%+v", b.Keys())
+				}
+			}
+			for _, signer := range []*keyring.Ring{a, a2, b} {
+				accepts(t, b, signer)
+				accepts(t, a2, signer)
+			}
+		})
+	}
+}
+
+// The other replica's folder is not ours, which is a mistake. Its tokens are
+// accepted all the same, and ours stay good.
+func TestAKeyThatIsNotHereIsPublishedAndNotSignedWith(t *testing.T) {
+	s := storetest.Open(t)
+	cfg := keyring.Config{Dir: pair(t, jose.MLDSA65), Algorithm: jose.MLDSA65, Store: s}
+	ring := open(t, cfg)
+	kid := ring.Active().KID
+	elsewhere := keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65}
+	write(t, filepath.Join(elsewhere.Dir, "pqc_secret.bin"), read(t, filepath.Join(cfg.Dir, "pqc_secret.bin")), 0o600)
+	elsewhere.Store, elsewhere.Algorithm = s, jose.RS256
+	other := open(t, elsewhere)
+	if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "going on signing with "+kid) || !strings.Contains(err.Error(), cfg.Dir) {
+		t.Errorf("%v", err)
+	}
+	if err := ring.Refresh(t.Context()); err != nil {
+		t.Errorf("said twice: %v", err)
+	}
+	accepts(t, ring, other)
+	accepts(t, ring, ring)
+}
+
+func TestMadeUpKeysCostFewLooks(t *testing.T) {
+	s := storetest.Open(t)
+	ring := open(t, keyring.Config{Dir: pair(t, jose.RS256), Algorithm: jose.RS256, Store: s})
+	begin := time.Now()
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			if err := ring.Recheck(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("200 callers at once waited %v: they did not share a look", took)
+	}
+}
