@@ -187,12 +187,18 @@ func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) 
 		if err != nil {
 			return err
 		}
-		u, err := t.user(userID, t.forUpdate("u")) // two acts would otherwise count the same groups
+		u, err := t.user(userID, t.forShare("u"))
 		if err != nil {
 			return err
 		}
 		if u.OrgID != g.OrgID {
 			return errNoUser
+		}
+		// Two acts would otherwise count the same groups. The row's own lock will
+		// not do: actors hold theirs shared, so those who add themselves to many
+		// groups at once would all wait for each other.
+		if err := t.alone("groups of " + u.ID); err != nil {
+			return err
 		}
 		_, err = t.exec("INSERT INTO group_members (group_id, user_id, joined_at) VALUES ($1, $2, $3)", g.ID, u.ID, t.stamp())
 		if conditionOf(err) == unique {

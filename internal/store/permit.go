@@ -13,7 +13,7 @@ func (t *tx) permit(by identity.Actor, rule func(actor identity.User) error) err
 	if by.System {
 		return nil
 	}
-	actor, err := t.actor(by)
+	actor, err := t.actor(by, t.forShare("u"))
 	if err != nil {
 		return err
 	}
@@ -21,8 +21,8 @@ func (t *tx) permit(by identity.Actor, rule func(actor identity.User) error) err
 }
 
 // actor reads who asks. Whoever is not there any more may do nothing.
-func (t *tx) actor(by identity.Actor) (identity.User, error) {
-	actor, err := t.user(by.UserID, t.forShare("u"))
+func (t *tx) actor(by identity.Actor, lock string) (identity.User, error) {
+	actor, err := t.user(by.UserID, lock)
 	if fault.KindOf(err) == fault.NotFound {
 		return identity.User{}, identity.ErrForbidden
 	}
@@ -33,19 +33,25 @@ func (t *tx) actor(by identity.Actor) (identity.User, error) {
 // checks that they may. Somebody who administers nobody is refused before
 // anything is looked up, so that they cannot learn which ids exist.
 func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
-	var actor identity.User
-	err := t.permit(by, func(a identity.User) error {
-		actor = a
-		return identity.MayAdminister(a, a.OrgID, "user")
-	})
+	if by.System {
+		return t.user(targetID, t.forUpdate("u"))
+	}
+	lock := t.forShare("u")
+	if by.UserID == targetID {
+		lock = t.forUpdate("u") // two who hold a row shared and then want it alone wait for each other
+	}
+	actor, err := t.actor(by, lock)
 	if err != nil {
 		return identity.User{}, err
 	}
-	target, err := t.user(targetID, t.forUpdate("u"))
-	if err == nil && !by.System {
-		err = identity.MayManage(actor, target)
+	if err := identity.MayAdminister(actor, actor.OrgID, "user"); err != nil {
+		return identity.User{}, err
 	}
-	return target, err
+	target, err := t.user(targetID, t.forUpdate("u"))
+	if err != nil {
+		return identity.User{}, err
+	}
+	return target, identity.MayManage(actor, target)
 }
 
 // homeOrg is the organisation of new things for which none is named: the
@@ -57,7 +63,7 @@ func (t *tx) homeOrg(by identity.Actor, orgID string) (string, error) {
 	if by.System {
 		return identity.DefaultOrg, nil
 	}
-	actor, err := t.actor(by)
+	actor, err := t.actor(by, t.forShare("u"))
 	return actor.OrgID, err
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"slices"
 	"time"
@@ -33,7 +34,7 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, hashes []s
 		if done && err == nil {
 			return g, nil
 		}
-		if err != nil && conditionOf(err) != conflict && !pgconn.SafeToRetry(err) {
+		if err != nil && conditionOf(err) != conflict && !pgconn.SafeToRetry(err) && !errors.Is(err, driver.ErrBadConn) {
 			return Grant{}, s.classify(err)
 		}
 	}

@@ -42,9 +42,16 @@ func (s *Store) rotatePostgres(ctx context.Context, hashes []string, next NewRef
 	if next.ID == "" {
 		next.ID = newID()
 	}
+	// Until there is a connection the caller may still leave: a token that is
+	// spent for somebody who has gone looks stolen when they come back.
+	conn, err := s.connection(ctx)
+	if err != nil {
+		return Grant{}, false, err
+	}
+	defer conn.Close() //nolint:errcheck // back to the pool; a broken one is discarded there
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	t := s.newTx(work, s.reader)
+	t := s.newTx(work, s.wrap(conn))
 	var groups string
 	done, err = t.get(append(userDest(&g.User), &g.FamilyID, &groups), rotateInOne, t.stamp(), first, second,
 		next.ID, next.Hash, formatTime(next.ExpiresAt),

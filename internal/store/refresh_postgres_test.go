@@ -2,8 +2,12 @@ package store_test
 
 import (
 	"bytes"
+	"context"
+	"database/sql"
+	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,4 +56,42 @@ func TestRotationOnPostgresIsOneStatement(t *testing.T) {
 	if g.User.ID != u.ID || g.FamilyID != "f1" || len(g.Groups) != 2 || !strings.Contains(strings.Join(groups, " "), g.Groups[0]) || g.Groups[0] > g.Groups[1] {
 		t.Errorf("granted %+v, want the groups %v sorted", g, groups)
 	}
+}
+
+// A token that is spent for somebody who has gone looks stolen when they come
+// back with it.
+func TestNobodysTokenIsSpentAfterTheyLeftTheQueueForAConnection(t *testing.T) {
+	url := storetest.Postgres(t)
+	clock := storetest.NewClock()
+	w := &world{t: t, s: storetest.OpenURL(t, url+"&pool_max_conns=2", storetest.WithClock(clock)), clock: clock}
+	w.login(w.add("ada", identity.Viewer, "acme"), "one")
+
+	outside, err := sql.Open("pgx", url)
+	w.ok(err)
+	defer outside.Close()
+	lock, err := outside.Begin()
+	w.ok(err)
+	_, err = lock.Exec("LOCK TABLE settings IN ACCESS EXCLUSIVE MODE")
+	w.ok(err)
+	var holders sync.WaitGroup
+	for range 2 {
+		holders.Go(func() { _ = w.s.SetRegistration(context.WithoutCancel(t.Context()), system("hold"), true) })
+	}
+	waiting := func() (n int) {
+		w.ok(outside.QueryRow("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&n))
+		return n
+	}
+	for waiting() < 2 {
+		time.Sleep(5 * time.Millisecond)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := w.s.RotateRefresh(ctx, identity.Actor{}, []string{"one"}, w.next("two")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v after the caller left", err)
+	}
+	w.ok(lock.Rollback())
+	holders.Wait()
+	_, err = w.rotate("one", "three")
+	w.ok(err)
 }

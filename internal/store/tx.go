@@ -163,6 +163,16 @@ func (t *tx) forShare(alias string) string {
 	return " FOR SHARE OF " + alias
 }
 
+// alone waits until no other act is doing what, and keeps others from it until
+// the commit. SQLite has one writer.
+func (t *tx) alone(what string) error {
+	if !t.locks {
+		return nil
+	}
+	_, err := t.exec("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", what)
+	return err
+}
+
 // newID returns a fresh id for a row. Version 7 sorts by time, which keeps
 // insertions at the end of the index.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -1,0 +1,70 @@
+package store_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// atOnce runs act n times at the same moment. An error fails the test, and so
+// does a second attempt: it means that they waited for each other.
+func (w *world) atOnce(n int, act func(i int) error) {
+	w.t.Helper()
+	retries := w.s.Stats().Retries
+	errs := make([]error, n)
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { errs[i] = act(i) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		w.ok(err)
+	}
+	if again := w.s.Stats().Retries - retries; again > 0 {
+		w.t.Errorf("%d acts took %d more attempts: they waited for each other", n, again)
+	}
+}
+
+func TestWhoActsOnThemselvesManyTimesAtOnceDoesNotDeadlock(t *testing.T) {
+	onEach(t, func(w *world) {
+		t := w.t
+		root := w.add("root", identity.Superadmin, "acme")
+		groups := make([]identity.Group, 12)
+		for i := range groups {
+			groups[i] = w.group(numbered("g", i), "acme")
+		}
+		w.atOnce(len(groups), func(i int) error { return w.s.AddMember(t.Context(), act(root), groups[i].ID, root.ID) })
+		w.atOnce(12, func(i int) error {
+			return w.s.ResetPassword(t.Context(), act(root), root.ID, identity.PasswordHash(numbered("hash", i)))
+		})
+	})
+}
+
+func TestAPersonsGroupsAreCountedOneActAtATime(t *testing.T) {
+	onEach(t, func(w *world) {
+		t := w.t
+		u := w.add("ada", identity.Viewer, "acme")
+		for i := range 145 {
+			w.ok(w.s.AddMember(t.Context(), system("add"), w.group(numbered("g", i), "acme").ID, u.ID))
+		}
+		more := make([]identity.Group, 12)
+		for i := range more {
+			more[i] = w.group(numbered("more", i), "acme")
+		}
+		var all sync.WaitGroup
+		for _, g := range more {
+			all.Go(func() { _ = w.s.AddMember(t.Context(), system("add"), g.ID, u.ID) })
+		}
+		all.Wait()
+		member := 0
+		for _, g := range more {
+			_, members, err := w.s.Group(t.Context(), identity.Actor{System: true}, g.ID)
+			w.ok(err)
+			member += len(members)
+		}
+		if member != 5 {
+			t.Errorf("twelve acts at once made %d groups of 150", 145+member)
+		}
+	})
+}
