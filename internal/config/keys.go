@@ -51,7 +51,7 @@ func authKeys() []key {
 			"E-mail address of the first superadmin."),
 		secret("auth.admin_password", func(c *Config) *Secret { return &c.Auth.AdminPassword },
 			"1 to 72 bytes of text", bytesBetween(1, 72), hide,
-			"Password of the first superadmin. While it is the default, the server listens on loopback only."),
+			"Password of the first superadmin; one that is not the default must be good enough for a new password. While it is the default, the server listens on loopback only."),
 		toggle("auth.registration_enabled", func(c *Config) *bool { return &c.Auth.RegistrationEnabled },
 			"Whether anybody may register. An explicit `false` always wins; otherwise what an administrator switched is kept in the database and wins over this."),
 		number("auth.password_min_length", func(c *Config) *int { return &c.Auth.PasswordMinLength }, 1, 72,
