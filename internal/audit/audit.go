@@ -10,6 +10,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -105,14 +107,15 @@ func (l *Log) Failed(ctx context.Context, ev store.Event) {
 }
 
 // Verdict records how an administrative act ended: as Done without an error,
-// as Failed when the actor may not do it. Other refusals (a name that is taken,
-// a person that is gone, a database that is away) are no decision about the
-// actor; the request's own log record tells them.
+// as Failed when the actor may not do it, also where all that they are told is
+// that there is no such thing. Other refusals (a name that is taken, a person
+// that is gone, a database that is away) are no decision about the actor; the
+// request's own log record tells them.
 func (l *Log) Verdict(ctx context.Context, act store.Act, targetID string, err error) {
 	switch {
 	case err == nil:
 		l.Done(ctx, act, targetID)
-	case fault.KindOf(err) == fault.Forbidden:
+	case fault.KindOf(err) == fault.Forbidden, errors.Is(err, identity.ErrElsewhere), errors.Is(err, store.ErrLastSuperadmin):
 		l.Failed(ctx, eventOf(act, targetID))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -132,6 +133,9 @@ func TestStrangersDoNotFillTheTable(t *testing.T) {
 
 func TestVerdictTellsDecisionsFromAccidents(t *testing.T) {
 	act := store.Act{Action: audit.DeleteUser, By: by}
+	orgAdmin := identity.User{
+		ID: "ada", Role: identity.OrgAdmin, OrgID: "acme", Status: identity.Active, OrgStatus: identity.Active,
+	}
 	for name, c := range map[string]struct {
 		err     error
 		records int
@@ -139,6 +143,8 @@ func TestVerdictTellsDecisionsFromAccidents(t *testing.T) {
 	}{
 		"done":      {nil, 1, 0},
 		"forbidden": {identity.ErrForbidden, 1, 1},
+		"elsewhere": {fmt.Errorf("delete: %w", identity.MayManage(orgAdmin, identity.User{OrgID: "other"})), 1, 1},
+		"the last":  {store.ErrLastSuperadmin, 1, 1},
 		"not found": {fault.New(fault.NotFound, "not_found", "there is no such user"), 0, 0},
 		"away":      {fault.New(fault.Unavailable, "unavailable", "the database is away"), 0, 0},
 	} {

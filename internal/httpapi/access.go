@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -106,9 +107,18 @@ func (a *API) authenticateRole(r *http.Request, least identity.Role) (caller, er
 		return caller{}, err
 	}
 	if !who.user.Role.AtLeast(least) {
+		a.logDenied(r, who.actor)
 		return caller{}, identity.ErrForbidden
 	}
 	return who, nil
+}
+
+// logDenied tells who asked for what their role is not for. There is no row in
+// the audit table: anybody with an account could fill it from here.
+func (a *API) logDenied(r *http.Request, by identity.Actor) {
+	a.log.LogAttrs(r.Context(), slog.LevelWarn, "route.denied", slog.Bool("audit", true), slog.String("outcome", "refused"),
+		slog.String("actor_id", by.UserID), slog.String("address", by.Address),
+		slog.String("request_id", by.RequestID), slog.String("detail", r.Pattern))
 }
 
 // serviceToken returns the service token of the request, if it has one. What

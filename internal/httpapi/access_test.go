@@ -334,3 +334,18 @@ func TestRevokedListTakesServiceTokensOnly(t *testing.T) {
 	// A service token is no person anywhere else.
 	r.want(http.StatusUnauthorized, r.call(http.MethodGet, "/api/v1/auth/me", secret, ""))
 }
+
+func TestWhoAsksForMoreThanTheirRoleIsInTheLog(t *testing.T) {
+	r := newRig(t)
+	u := r.person(identity.Viewer, "acme")
+	access, _ := r.session(u)
+	r.want(403, r.call("PUT", "/api/v1/auth/users/"+u.ID+"/role", access, `"superadmin"`))
+	for _, want := range []string{"audit=true", "outcome=refused", "actor_id=" + u.ID, "PUT /api/v1/auth/users/{id}/role", "request_id=" + testRequest} {
+		if !strings.Contains(r.log.String(), want) {
+			t.Errorf("the log does not hold %q:\n%s", want, r.log.String())
+		}
+	}
+	if strings.Contains(r.log.String(), access) {
+		t.Error("the log holds the token")
+	}
+}

@@ -1,11 +1,17 @@
 package identity
 
-import "github.com/pico-auth/pico-auth/internal/fault"
+import (
+	"errors"
 
-// errNotFound answers for what does not exist and for what belongs to another
-// organisation: whoever asks must not learn which.
-func notFound(what string) error {
-	return fault.New(fault.NotFound, "not_found", "there is no such "+what)
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// ErrElsewhere is the cause of a NotFound that hides what belongs to another
+// organisation. It is for the audit: a client must not learn which it was.
+var ErrElsewhere = errors.New("it belongs to another organisation")
+
+func hidden(what string) error {
+	return fault.Wrap(fault.NotFound, "not_found", "there is no such "+what, ErrElsewhere)
 }
 
 // ErrForbidden is the answer to somebody who is known and may not.
@@ -32,7 +38,7 @@ func MayAdminister(actor User, orgID, what string) error {
 	case actor.Role == Superadmin || actor.OrgID == orgID:
 		return nil
 	default:
-		return notFound(what)
+		return hidden(what)
 	}
 }
 
@@ -44,7 +50,7 @@ func MaySee(actor User, orgID, what string) error {
 	case actor.Role == Superadmin || actor.OrgID == orgID:
 		return nil
 	default:
-		return notFound(what)
+		return hidden(what)
 	}
 }
 
