@@ -1,0 +1,247 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+const (
+	rootEmail    = "root@example.com"
+	rootPassword = "a-good-passphrase"
+)
+
+// program builds the real program for one test.
+func program(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pico-auth")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../../cmd/pico-auth")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+func masterKey(fill byte) string {
+	return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{fill}, 32))
+}
+
+// replica is one process of the program.
+type replica struct {
+	t    *testing.T
+	path string
+	env  []string
+	base string
+	cmd  *exec.Cmd
+	log  *lockedBuffer
+}
+
+// newReplica does not start it yet.
+func newReplica(t *testing.T, path, database string, env ...string) *replica {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	own := []string{
+		"HOME=" + dir, "DATABASE_URL=" + database, "SERVER_PORT=" + port, "AUTH_ISSUER=http://localhost:8100", "AUTH_BCRYPT_COST=10",
+		"AUTH_ADMIN_EMAIL=" + rootEmail, "AUTH_ADMIN_PASSWORD=" + rootPassword,
+	}
+	return &replica{t: t, path: path, env: append(own, env...), base: "http://127.0.0.1:" + port}
+}
+
+func (r *replica) start() {
+	r.t.Helper()
+	r.cmd, r.log = exec.Command(r.path, "serve"), &lockedBuffer{}
+	r.cmd.Env, r.cmd.Dir, r.cmd.Stderr, r.cmd.Stdout = r.env, strings.TrimPrefix(r.env[0], "HOME="), r.log, io.Discard
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	started := r.cmd
+	r.t.Cleanup(func() { _ = started.Process.Kill() })
+}
+
+func (r *replica) ready() {
+	r.t.Helper()
+	for range 600 {
+		if resp, err := http.Get(r.base + "/readyz"); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	r.t.Fatalf("the replica does not come up:\n%s", r.log)
+}
+
+// stop ends it as an operator does and wants it to end well.
+func (r *replica) stop() {
+	r.t.Helper()
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.cmd.Wait(); err != nil {
+		r.t.Errorf("it did not stop well: %v\n%s", err, r.log)
+	}
+}
+
+// refused starts it and wants exit code 2 and one sentence with all the words.
+func (r *replica) refused(words ...string) {
+	r.t.Helper()
+	r.start()
+	err := r.cmd.Wait()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		r.t.Fatalf("%v, want exit code 2\n%s", err, r.log)
+	}
+	sentence := ""
+	for line := range strings.Lines(r.log.String()) {
+		if after, ok := strings.CutPrefix(line, "pico-auth: "); ok {
+			sentence += after
+		}
+	}
+	for _, word := range words {
+		if !strings.Contains(sentence, word) || strings.Count(sentence, "\n") != 1 {
+			r.t.Errorf("%q does not say %q", sentence, word)
+		}
+	}
+}
+
+// fleet is replicas behind a balancer that gives each the next request.
+type fleet struct {
+	t        *testing.T
+	replicas []*replica
+	client   *http.Client
+	next     atomic.Int64
+	retried  atomic.Int64
+}
+
+// newFleet starts n replicas at the same moment.
+func newFleet(t *testing.T, path, database string, n int, env ...string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	for range n {
+		f.replicas = append(f.replicas, newReplica(t, path, database, env...))
+	}
+	for _, r := range f.replicas {
+		r.start()
+	}
+	for _, r := range f.replicas {
+		r.ready()
+	}
+	return f
+}
+
+// answer is a status and the members of the body.
+type answer struct {
+	status  int
+	members map[string]any
+}
+
+func (a answer) text(member string) string {
+	s, _ := a.members[member].(string)
+	return s
+}
+
+// at sends a request to one replica. An error is of the connection.
+func (f *fleet) at(base, method, path, bearer string, body any) (answer, error) {
+	var reader io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return answer{}, err
+		}
+		reader = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(context.Background(), method, base+path, reader)
+	if err != nil {
+		return answer{}, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	resp, err := f.client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	a := answer{status: resp.StatusCode}
+	if err := json.NewDecoder(resp.Body).Decode(&a.members); err != nil {
+		return a, fmt.Errorf("%s %s: %d, not JSON: %w", method, path, resp.StatusCode, err)
+	}
+	return a, nil
+}
+
+// call sends a request to the next replica, and to the one after where the
+// connection was refused, or cut off before there was an answer; again says
+// whether the latter happened.
+func (f *fleet) call(method, path, bearer string, body any) (a answer, again bool, err error) {
+	for range 4 * len(f.replicas) {
+		base := f.replicas[int(f.next.Add(1))%len(f.replicas)].base
+		a, err = f.at(base, method, path, bearer, body)
+		cut := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+			err != nil && strings.Contains(err.Error(), "server closed idle connection")
+		if !cut && !errors.Is(err, syscall.ECONNREFUSED) {
+			return a, again, err
+		}
+		again = again || cut
+		f.retried.Add(1)
+	}
+	return a, again, err
+}
+
+// want is call for what has to have that status.
+func (f *fleet) want(status int, method, path, bearer string, body any) answer {
+	f.t.Helper()
+	a, _, err := f.call(method, path, bearer, body)
+	if err != nil || a.status != status {
+		f.t.Fatalf("%s %s: %d %v %v, want %d", method, path, a.status, a.members, err, status)
+	}
+	return a
+}
+
+// everywhere wants that status of each replica.
+func (f *fleet) everywhere(status int, method, path, bearer string, body any) {
+	f.t.Helper()
+	for i, r := range f.replicas {
+		a, err := f.at(r.base, method, path, bearer, body)
+		if err != nil || a.status != status {
+			f.t.Errorf("replica %d: %s %s: %d %v %v, want %d", i, method, path, a.status, a.members, err, status)
+		}
+	}
+}
+
+func (f *fleet) login(email, password string) (access, refresh string) {
+	f.t.Helper()
+	a := f.want(200, "POST", "/api/v1/auth/login", "", map[string]string{"email": email, "password": password})
+	return a.text("access_token"), a.text("refresh_token")
+}

@@ -1,0 +1,387 @@
+package server_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+const auth = "/api/v1/auth"
+
+type body = map[string]any
+
+func TestReplicas(t *testing.T) {
+	path := program(t)
+	t.Run("are one server", func(t *testing.T) { testOneServer(t, path) })
+	t.Run("agree on an empty database", func(t *testing.T) { testEmptyDatabase(t, path) })
+	t.Run("refuse to start without the key", func(t *testing.T) { testWithoutTheKey(t, path) })
+	t.Run("restart one by one under load", func(t *testing.T) { testRollingRestart(t, path) })
+}
+
+func testOneServer(t *testing.T, path string) {
+	database := storetest.EmptyPostgres(t)
+	f := newFleet(t, path, database, 3, "AUTH_MASTER_KEY="+masterKey(1))
+	walks := []struct {
+		name string
+		walk func(*fleet)
+	}{
+		{"accounts", walkAccounts},
+		{"people", walkPeople},
+		{"groups", walkGroups},
+		{"service tokens", walkServiceTokens},
+		{"sessions", walkSessions},
+		{"registration", walkRegistration},
+		{"races", walkRaces},
+		{"another algorithm", walkAlgorithm},
+	}
+	for _, w := range walks {
+		t.Run(w.name, func(t *testing.T) {
+			f.t = t
+			w.walk(f)
+		})
+	}
+	t.Run("one of them purges", func(t *testing.T) {
+		s := storetest.OpenURL(t, database)
+		if mine, err := s.TakeLease(t.Context(), "purge", "somebody", time.Millisecond); mine || err != nil {
+			t.Errorf("nobody has the lease: %v %v", mine, err)
+		}
+		for _, r := range f.replicas {
+			r.stop()
+		}
+		if mine, err := s.TakeLease(t.Context(), "purge", "somebody", time.Millisecond); !mine || err != nil {
+			t.Errorf("nobody gave the lease back: %v %v", mine, err)
+		}
+	})
+}
+
+func walkAccounts(f *fleet) {
+	f.want(200, "POST", auth+"/register", "", body{"email": "ada@example.com", "password": "correct horse", "display_name": "Ada"})
+	f.everywhere(409, "POST", auth+"/register", "", body{"email": "ADA@example.com", "password": "correct horse"})
+	access, refresh := f.login("ada@example.com", "correct horse")
+	f.everywhere(200, "GET", auth+"/me", access, nil)
+	f.everywhere(200, "GET", "/api/v1/auth/jwks", "", nil)
+	f.everywhere(200, "GET", "/.well-known/openid-configuration", "", nil)
+	f.everywhere(401, "POST", auth+"/login", "", body{"email": "ada@example.com", "password": "wrong horse"})
+
+	f.want(403, "POST", auth+"/me/password", access, body{"old_password": "wrong", "new_password": "battery staple"})
+	f.want(200, "POST", auth+"/me/password", access, body{"old_password": "correct horse", "new_password": "battery staple"})
+	f.everywhere(401, "POST", auth+"/refresh", "", body{"refresh_token": refresh})
+	f.everywhere(401, "POST", auth+"/login", "", body{"email": "ada@example.com", "password": "correct horse"})
+
+	access, refresh = f.login("ada@example.com", "battery staple")
+	f.want(200, "POST", auth+"/logout", access, nil)
+	f.everywhere(401, "GET", auth+"/me", access, nil)
+	f.everywhere(401, "POST", auth+"/refresh", "", body{"refresh_token": refresh})
+}
+
+func walkPeople(f *fleet) {
+	root, _ := f.login(rootEmail, rootPassword)
+	eve := f.want(200, "POST", auth+"/users", root, body{"email": "eve@example.com", "password": "correct horse", "org_id": "acme", "role": "viewer"}).text("id")
+	access, refresh := f.login("eve@example.com", "correct horse")
+	f.everywhere(200, "GET", auth+"/users?email=eve@example.com", root, nil)
+	f.everywhere(403, "GET", auth+"/users", access, nil)
+
+	f.want(200, "PUT", auth+"/users/"+eve+"/role", root, body{"role": "org_admin"})
+	f.everywhere(401, "POST", auth+"/refresh", "", body{"refresh_token": refresh})
+	access, _ = f.login("eve@example.com", "correct horse")
+	f.everywhere(200, "GET", auth+"/users", access, nil)
+
+	f.want(200, "PUT", auth+"/users/"+eve+"/status", root, body{"status": "suspended"})
+	f.everywhere(401, "GET", auth+"/me", access, nil)
+	f.everywhere(401, "POST", auth+"/login", "", body{"email": "eve@example.com", "password": "correct horse"})
+	f.want(200, "PUT", auth+"/users/"+eve+"/status", root, body{"status": "active"})
+	f.want(200, "PUT", auth+"/users/"+eve+"/password", root, body{"new_password": "battery staple"})
+	access, _ = f.login("eve@example.com", "battery staple")
+	f.want(200, "DELETE", auth+"/users/"+eve, root, nil)
+	f.everywhere(401, "GET", auth+"/me", access, nil)
+}
+
+func walkGroups(f *fleet) {
+	root, _ := f.login(rootEmail, rootPassword)
+	mo := f.want(200, "POST", auth+"/register", "", body{"email": "mo@example.com", "password": "correct horse"}).text("id")
+	group := f.want(200, "POST", "/api/v1/groups", root, body{"name": "on-call"}).text("id")
+	f.everywhere(409, "POST", "/api/v1/groups", root, body{"name": "on-call"})
+	f.want(200, "POST", "/api/v1/groups/"+group+"/members", root, body{"user_id": mo})
+	f.everywhere(409, "POST", "/api/v1/groups/"+group+"/members", root, body{"user_id": mo})
+	f.want(200, "PUT", "/api/v1/groups/"+group, root, body{"name": "pager"})
+	access, _ := f.login("mo@example.com", "correct horse")
+	f.everywhere(200, "GET", "/api/v1/groups", access, nil)
+	if a := f.want(200, "GET", "/api/v1/groups/"+group, access, nil); a.text("name") != "pager" || len(a.members["members"].([]any)) != 1 {
+		f.t.Errorf("%v", a.members)
+	}
+	f.want(200, "DELETE", "/api/v1/groups/"+group+"/members/"+mo, root, nil)
+	f.want(200, "DELETE", "/api/v1/groups/"+group, root, nil)
+	f.everywhere(404, "GET", "/api/v1/groups/"+group, root, nil)
+}
+
+func walkServiceTokens(f *fleet) {
+	root, _ := f.login(rootEmail, rootPassword)
+	secret := f.want(200, "POST", auth+"/service-tokens", root, body{"name": "billing"}).text("token")
+	f.everywhere(200, "POST", auth+"/service-tokens", root, body{"name": "billing"})
+	f.everywhere(200, "GET", auth+"/service-tokens", root, nil)
+	f.everywhere(200, "POST", auth+"/service-tokens/validate", "", body{"token": secret})
+	f.everywhere(200, "GET", auth+"/revoked-jtis", secret, nil)
+	f.want(200, "DELETE", auth+"/service-tokens/billing", root, nil)
+	f.everywhere(401, "GET", auth+"/revoked-jtis", secret, nil)
+}
+
+// walkSessions spends a chain that hops between replicas, then presents a spent
+// token: the session ends everywhere, and everybody lists its tokens.
+func walkSessions(f *fleet) {
+	f.want(200, "POST", auth+"/register", "", body{"email": "kim@example.com", "password": "correct horse"})
+	access, refresh := f.login("kim@example.com", "correct horse")
+	chain := []string{refresh}
+	for range 9 {
+		a := f.want(200, "POST", auth+"/refresh", "", body{"refresh_token": chain[len(chain)-1]})
+		access = a.text("access_token")
+		f.everywhere(200, "GET", auth+"/me", access, nil)
+		chain = append(chain, a.text("refresh_token"))
+	}
+	f.want(401, "POST", auth+"/refresh", "", body{"refresh_token": chain[4]})
+	f.everywhere(401, "POST", auth+"/refresh", "", body{"refresh_token": chain[9]})
+	f.everywhere(401, "GET", auth+"/me", access, nil)
+	root, _ := f.login(rootEmail, rootPassword)
+	for _, r := range f.replicas {
+		a, err := f.at(r.base, "GET", auth+"/revoked-jtis", root, nil)
+		if items, _ := a.members["items"].([]any); err != nil || len(items) < 10 {
+			f.t.Errorf("%d revoked tokens are listed, %v", len(items), err)
+		}
+	}
+}
+
+func walkRegistration(f *fleet) {
+	root, _ := f.login(rootEmail, rootPassword)
+	f.want(200, "PUT", auth+"/users/registration", root, body{"enabled": false})
+	f.everywhere(403, "POST", auth+"/register", "", body{"email": "late@example.com", "password": "correct horse"})
+	for _, r := range f.replicas {
+		if a, err := f.at(r.base, "GET", auth+"/users/registration", root, nil); err != nil || a.members["registration_enabled"] != false {
+			f.t.Errorf("%v %v", a.members, err)
+		}
+	}
+	f.want(200, "PUT", auth+"/users/registration", root, body{"enabled": true})
+	f.want(200, "POST", auth+"/register", "", body{"email": "late@example.com", "password": "correct horse"})
+}
+
+// walkRaces presents one refresh token to all replicas at once.
+func walkRaces(f *fleet) {
+	for range 10 {
+		_, refresh := f.login(rootEmail, rootPassword)
+		var winners atomic.Int32
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				a, again, err := f.call("POST", auth+"/refresh", "", body{"refresh_token": refresh})
+				switch {
+				case err == nil && a.status == 200 && !again:
+					winners.Add(1)
+				case err != nil || a.status != 401:
+					f.t.Errorf("%d %v %v", a.status, a.members, err)
+				}
+			})
+		}
+		all.Wait()
+		if winners.Load() != 1 {
+			f.t.Errorf("%d winners", winners.Load())
+		}
+	}
+}
+
+// walkAlgorithm restarts one replica with another algorithm: the others accept
+// its tokens at once, publish its key, and sign with it soon.
+func walkAlgorithm(f *fleet) {
+	before, _ := f.login(rootEmail, rootPassword)
+	f.replicas[0].stop()
+	f.replicas[0].env = append(f.replicas[0].env, "AUTH_ALGORITHM=ML-DSA-65")
+	f.replicas[0].start()
+	f.replicas[0].ready()
+	a, err := f.at(f.replicas[0].base, "POST", auth+"/login", "", body{"email": rootEmail, "password": rootPassword})
+	if err != nil || a.status != 200 {
+		f.t.Fatalf("%v %v", a, err)
+	}
+	f.everywhere(200, "GET", auth+"/me", a.text("access_token"), nil)
+	f.everywhere(200, "GET", auth+"/me", before, nil)
+	var sets []string
+	for _, r := range f.replicas {
+		a, err := f.at(r.base, "GET", "/api/v1/auth/jwks", "", nil)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		sets = append(sets, fmt.Sprint(a.members))
+	}
+	if sets[0] != sets[1] || sets[1] != sets[2] || !strings.Contains(sets[0], "ML-DSA-65") || !strings.Contains(sets[0], "RS256") {
+		f.t.Errorf("key sets %v", sets)
+	}
+	time.Sleep(2500 * time.Millisecond) // what a replica that meets no such token takes
+	for range f.replicas {
+		access, _ := f.login(rootEmail, rootPassword)
+		if len(access) < 4000 {
+			f.t.Error("a replica still signs with RS256")
+		}
+		f.everywhere(200, "GET", auth+"/me", access, nil)
+	}
+}
+
+func testEmptyDatabase(t *testing.T, path string) {
+	for name, env := range map[string][]string{
+		"sealed":     {"AUTH_MASTER_KEY=" + masterKey(1)},
+		"one folder": {"AUTH_DATA_DIR=" + filepath.Join(t.TempDir(), "keys")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t, path, storetest.EmptyPostgres(t), 5, env...)
+			for range f.replicas {
+				access, _ := f.login(rootEmail, rootPassword)
+				f.everywhere(200, "GET", auth+"/me", access, nil)
+			}
+			made := 0
+			for _, r := range f.replicas {
+				r.stop() // what it logs is written by then
+				made += strings.Count(r.log.String(), `"msg":"user.create_first_admin"`)
+			}
+			if made != 1 {
+				t.Errorf("%d first administrators", made)
+			}
+		})
+	}
+}
+
+func testWithoutTheKey(t *testing.T, path string) {
+	t.Run("sealed", func(t *testing.T) {
+		database := storetest.EmptyPostgres(t)
+		first := newReplica(t, path, database, "AUTH_MASTER_KEY="+masterKey(1))
+		first.start()
+		first.ready()
+		first.stop()
+		newReplica(t, path, database, "AUTH_MASTER_KEY="+masterKey(2)).refused("auth.master_key is not the master key under which the signing key")
+		newReplica(t, path, database).refused("is sealed in the database and auth.master_key is not set; set it (AUTH_MASTER_KEY or AUTH_MASTER_KEY_FILE)")
+		newReplica(t, path, database, "AUTH_MASTER_KEY=nonsense").refused("auth.master_key (environment AUTH_MASTER_KEY) must be 32 bytes in base64")
+		first.start()
+		first.ready()
+		first.stop()
+	})
+	t.Run("folder", func(t *testing.T) {
+		database, dir := storetest.EmptyPostgres(t), filepath.Join(t.TempDir(), "keys")
+		first := newReplica(t, path, database, "AUTH_DATA_DIR="+dir)
+		first.start()
+		first.ready()
+		first.stop()
+		elsewhere := filepath.Join(t.TempDir(), "keys")
+		newReplica(t, path, database, "AUTH_DATA_DIR="+elsewhere).refused("the active signing key", "is not in auth.data_dir "+elsewhere, "pico-auth key forget")
+		newReplica(t, path, database, "AUTH_DATA_DIR="+elsewhere, "AUTH_MASTER_KEY="+masterKey(1)).refused("is not in auth.data_dir "+elsewhere)
+		moved := newReplica(t, path, database, "AUTH_DATA_DIR="+dir, "AUTH_MASTER_KEY="+masterKey(1))
+		moved.start()
+		moved.ready()
+		moved.stop()
+		if !strings.Contains(moved.log.String(), "moved the signing key into the database") {
+			t.Errorf("log:\n%s", moved.log)
+		}
+	})
+}
+
+// load is what the clients of a rolling restart did and met.
+type load struct {
+	*fleet
+	mu       sync.Mutex
+	people   []string // acknowledged registrations
+	refusals []string
+	rotated  atomic.Int64
+	unclear  atomic.Int64 // in flight to a process that stopped: done or not
+}
+
+func (l *load) refuse(what string, a answer, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refusals = append(l.refusals, fmt.Sprint(what, ": ", a.status, " ", a.members, " ", err))
+}
+
+// register makes people until stop is closed.
+func (l *load) register(stop <-chan struct{}) {
+	for i := 0; !closed(stop); i++ {
+		email := fmt.Sprintf("rolling-%d@example.com", i)
+		a, again, err := l.call("POST", auth+"/register", "", body{"email": email, "password": "correct horse"})
+		switch {
+		case again && a.status == 409:
+			l.unclear.Add(1)
+		case err != nil || a.status != 200:
+			l.refuse("register", a, err)
+			continue
+		}
+		l.mu.Lock()
+		l.people = append(l.people, email)
+		l.mu.Unlock()
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// refresh spends a chain until stop is closed, and returns its end.
+func (l *load) refresh(stop <-chan struct{}, token string) string {
+	for !closed(stop) {
+		a, again, err := l.call("POST", auth+"/refresh", "", body{"refresh_token": token})
+		switch {
+		case again && a.status == 401:
+			l.unclear.Add(1)
+			return ""
+		case err != nil || a.status != 200:
+			l.refuse("refresh", a, err)
+			return ""
+		}
+		l.rotated.Add(1)
+		token = a.text("refresh_token")
+		if me, _, err := l.call("GET", auth+"/me", a.text("access_token"), nil); err != nil || me.status != 200 {
+			l.refuse("me", me, err)
+		}
+	}
+	return token
+}
+
+func closed(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
+	}
+}
+
+func testRollingRestart(t *testing.T, path string) {
+	l := &load{fleet: newFleet(t, path, storetest.EmptyPostgres(t), 3, "AUTH_MASTER_KEY="+masterKey(1))}
+	tokens := make([]string, 6)
+	for i := range tokens {
+		_, tokens[i] = l.login(rootEmail, rootPassword)
+	}
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() { l.register(stop) })
+	for i := range tokens {
+		all.Go(func() { tokens[i] = l.refresh(stop, tokens[i]) })
+	}
+	for _, r := range l.replicas {
+		time.Sleep(500 * time.Millisecond)
+		r.stop()
+		r.start()
+		r.ready()
+	}
+	time.Sleep(500 * time.Millisecond)
+	close(stop)
+	all.Wait()
+
+	t.Logf("%d rotations, %d registrations, %d retries, %d unclear", l.rotated.Load(), len(l.people), l.retried.Load(), l.unclear.Load())
+	if len(l.refusals) > 0 {
+		t.Errorf("refused:\n%s", strings.Join(l.refusals, "\n"))
+	}
+	if l.rotated.Load() < 50 || len(l.people) < 5 || l.retried.Load() == 0 || l.unclear.Load() > 2 {
+		t.Error("that was no load, or no restart, or one that cut people off")
+	}
+	for _, token := range slices.DeleteFunc(tokens, func(s string) bool { return s == "" }) {
+		l.want(200, "POST", auth+"/refresh", "", body{"refresh_token": token})
+	}
+	for _, email := range l.people {
+		l.login(email, "correct horse")
+	}
+}
