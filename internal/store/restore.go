@@ -38,6 +38,9 @@ func Restore(ctx context.Context, cfg Config, file string) (kept string, err err
 		return "", badFile(to.path, "cannot be written", err)
 	}
 	defer os.Remove(partial) //nolint:errcheck // gone already where it could be renamed
+	if err := keepOwner(partial, to.path); err != nil {
+		return "", badFile(to.path, "cannot be given to its owner", err)
+	}
 	if kept, err = setAside(ctx, to.path, to.path+".before-restore-"+cfg.Now().UTC().Format("20060102T150405Z")); err != nil {
 		return "", err
 	}
@@ -86,6 +89,19 @@ func copyDurably(to, from string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// keepOwner gives the new file to the owner of the database that was there, or
+// else of its folder.
+func keepOwner(partial, path string) error {
+	like, err := os.Stat(path)
+	if err != nil {
+		like, err = os.Stat(filepath.Dir(path))
+	}
+	if err != nil {
+		return err
+	}
+	return giveTo(partial, like)
 }
 
 // setAside renames the database at path, if there is one, once it is a single
