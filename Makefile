@@ -10,6 +10,7 @@ PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 PKG       ?= ./...
 FUZZTIME  ?= 10s
 BENCHTIME ?= 1s
+KILLS     ?= 1000
 
 # What a binary holds must depend on the sources and the version alone.
 export CGO_ENABLED = 0
@@ -19,7 +20,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: run build test lint fmt vuln bench fuzz cover release clean help
+.PHONY: run build test torture lint fmt vuln bench bench-slow fuzz cover release clean help
 
 run: build ## build and start the server on its embedded default
 	@exec $(BIN)/pico-auth serve
@@ -29,6 +30,9 @@ build: ## build bin/pico-auth, static
 
 test: ## vet, and every test with the race detector, on SQLite and PostgreSQL
 	@GO='$(GO)' tools/test.sh $(PKG)
+
+torture: ## kill the program at random moments under load (KILLS=1000)
+	@TORTURE_KILLS=$(KILLS) $(GO) test -count 1 -timeout 2h -v -run Kill9 ./internal/torture
 
 lint: ## formatting, the linters of .golangci.yml, unreachable code
 	@$(TOOL) golangci-lint run
@@ -43,6 +47,11 @@ vuln: ## search the dependencies for known vulnerabilities
 bench: ## run the benchmarks (PKG=./internal/store BENCHTIME=3s)
 	@$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PKG)
 
+bench-slow: ## the store's rotations on a disk slowed to 2 ms a sync; needs strace
+	@$(GO) test -c -o $(BIN)/store.test ./internal/store
+	@cd internal/store && strace -f -qq --seccomp-bpf -o /dev/null -e trace=fsync,fdatasync -e inject=fsync,fdatasync:delay_exit=2000 \
+		$(abspath $(BIN))/store.test -test.run '^$$' -test.bench Rotations -test.benchtime $(BENCHTIME)
+
 fuzz: ## run every fuzz target for FUZZTIME (FUZZTIME=1m)
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' tools/fuzz.sh $(PKG)
 
@@ -56,4 +65,4 @@ clean: ## remove what the other targets made
 	@rm -rf $(BIN) $(DIST) coverage.out
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

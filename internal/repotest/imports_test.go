@@ -9,6 +9,7 @@ import (
 // floors is the house from top to bottom. A room may import any room on a
 // floor below its own and none on its own.
 var floors = [][]string{
+	{"internal/torture"},
 	{"cmd/pico-auth"},
 	{"internal/server"},
 	{"internal/httpapi"},
@@ -47,6 +48,7 @@ var only = map[string][]string{
 	module + "/internal/store/storetest": {},
 	module + "/picoauth/picoauthtest":    {},
 	module + "/internal/repotest":        {},
+	module + "/internal/torture":         {},
 }
 
 // never names what a room must not import although the floors would allow it.

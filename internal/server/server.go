@@ -31,7 +31,12 @@ const (
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 32 << 10 // an ML-DSA token is 5 to 7 KB
 	maxConnections    = 4096
-	drainTimeout      = 9 * time.Second // the promise is to be gone within 10 s
+)
+
+// The promise is to be gone 10 s after the signal, whatever the database does.
+const (
+	drainTimeout = 8 * time.Second         // for requests in flight
+	stopTimeout  = 9500 * time.Millisecond // for everything
 )
 
 // Config is what New needs.
@@ -233,7 +238,7 @@ func (s *Server) Rooms() *Rooms { return s.rooms }
 // Run serves until ctx ends, then drains: it turns unready, takes no new
 // connection, lets requests in flight finish for drainTimeout, and closes
 // everything. It returns nil after a drain, also one that had to cut somebody
-// off.
+// off, or to leave behind a database that does not answer.
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var tasks sync.WaitGroup
@@ -245,14 +250,26 @@ func (s *Server) Run(ctx context.Context) error {
 		go func() { failed <- s.metrics.Serve(s.scrape) }()
 	}
 	var err error
+	var late <-chan time.Time
 	select {
 	case <-ctx.Done():
+		late = time.After(stopTimeout)
 		s.drain(context.WithoutCancel(ctx))
 	case err = <-failed:
 	}
 	stop()
-	tasks.Wait()
-	return errors.Join(err, s.Close())
+	closed := make(chan error, 1)
+	go func() {
+		tasks.Wait()
+		closed <- s.Close()
+	}()
+	select {
+	case closing := <-closed:
+		return errors.Join(err, closing)
+	case <-late:
+		s.cfg.Log.Error("stopped without closing the database: it does not answer; what was acknowledged is in it")
+		return err
+	}
 }
 
 func (s *Server) drain(ctx context.Context) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 // running is a server of a test, on a free port, with its own folder.
@@ -377,5 +378,29 @@ func TestHealth(t *testing.T) {
 	}
 	if status, _ := s.call("POST", "/livez", "", nil); status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
 		t.Errorf("POST /livez answers %d", status)
+	}
+}
+
+// A database that hangs must not keep the process: supervisors kill after 10 s.
+func TestTheServerIsGoneInTimeWhenTheDatabaseHangs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := start(t, dir, nil)
+	defer storetest.Hold(t, string(testConfig(dir).Database.URL), "PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE")()
+	for range 4 {
+		go func() { // whatever they are answered
+			body := strings.NewReader(`{"email":"admin@pico.local","password":"admin"}`)
+			if answer, err := http.Post(s.base+"/api/v1/auth/login", "application/json", body); err == nil {
+				_ = answer.Body.Close()
+			}
+		}()
+	}
+	time.Sleep(time.Second) // they wait for the writer
+	begin := time.Now()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("gone after %v", took)
 	}
 }

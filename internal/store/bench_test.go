@@ -3,6 +3,9 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,19 +15,82 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// Durable rotations by the number of clients that wait for one each.
-func BenchmarkRotate(b *testing.B) {
-	for _, clients := range []int{1, 16, 64, 256} {
-		b.Run(fmt.Sprintf("sqlite/clients=%d", clients), func(b *testing.B) { benchRotate(b, storetest.Open(b), clients) })
+// manner is a way to commit. Only the first is the product's.
+type manner struct {
+	name     string
+	sync     string // the value of PRAGMA synchronous
+	together bool   // acts that wait share a commit
+}
+
+var manners = []manner{
+	{"together", "FULL", true},
+	{"each", "FULL", false},
+	{"normal", "NORMAL", true},
+	{"off", "OFF", true},
+}
+
+// Rotations per second, signing left out, by the number of clients that wait
+// for one each: as they are made durable here, with a commit for each, and with
+// a database that syncs less or never. `make bench-slow` runs it on a slow disk.
+func BenchmarkRotations(b *testing.B) {
+	rates := map[string]float64{}
+	syncs := 0.0
+	b.Run("sync", func(b *testing.B) { syncs = benchSync(b) })
+	clients := []int{1, 16, 64, 256}
+	for _, n := range clients {
+		for _, m := range manners {
+			b.Run(fmt.Sprintf("clients=%d/%s", n, m.name), func(b *testing.B) {
+				s := storetest.Open(b)
+				s.CommitAs(b, m.sync, m.together)
+				rates[fmt.Sprint(m.name, n)] = benchRotate(b, s, n)
+			})
+		}
 	}
+	if len(rates) < len(clients)*len(manners) {
+		return // only some were asked for
+	}
+	var table strings.Builder
+	fmt.Fprintf(&table, "one sync of 4 KB: %.0f/s\n%8s%10s%10s%10s%10s%10s%10s%10s%10s\n", syncs,
+		"clients", "together", "each", "NORMAL", "OFF", "/each", "/NORMAL", "/OFF", "/sync")
+	for _, n := range clients {
+		rate := func(m string) float64 { return rates[fmt.Sprint(m, n)] }
+		t := rate("together")
+		fmt.Fprintf(&table, "%8d%10.0f%10.0f%10.0f%10.0f%10.2f%10.2f%10.2f%10.2f\n", n,
+			t, rate("each"), rate("normal"), rate("off"), t/rate("each"), t/rate("normal"), t/rate("off"), t/syncs)
+	}
+	fmt.Printf("rotations per second, and durable ones together over the others\n%s", table.String()) // b.Log is not shown beside sub-benchmarks
+}
+
+// benchSync returns how often a second the disk syncs a page appended to a
+// file, as a commit does.
+func benchSync(b *testing.B) float64 {
+	f, err := os.Create(filepath.Join(b.TempDir(), "log"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	page := make([]byte, 4096)
+	for b.Loop() {
+		if _, err := f.Write(page); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return float64(b.N) / b.Elapsed().Seconds()
+}
+
+// The same on PostgreSQL, whose test server is not durable.
+func BenchmarkRotationsOnPostgreSQL(b *testing.B) {
 	for _, clients := range []int{1, 16, 64} {
-		b.Run(fmt.Sprintf("postgres/clients=%d", clients), func(b *testing.B) {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
 			benchRotate(b, storetest.OpenURL(b, storetest.Postgres(b)), clients)
 		})
 	}
 }
 
-func benchRotate(b *testing.B, s *store.Store, clients int) {
+func benchRotate(b *testing.B, s *store.Store, clients int) (rate float64) {
 	ctx := context.Background()
 	admin := store.Act{Action: "seed", By: identity.Actor{System: true}}
 	next := func(hash string) store.NewRefresh {
@@ -40,6 +106,7 @@ func benchRotate(b *testing.B, s *store.Store, clients int) {
 			b.Fatal(err)
 		}
 	}
+	before := s.Stats()
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	b.ReportAllocs()
@@ -57,10 +124,11 @@ func benchRotate(b *testing.B, s *store.Store, clients int) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rotations/s")
-	if stats := s.Stats(); stats.Batches > 0 {
-		b.ReportMetric(float64(stats.Transactions)/float64(stats.Batches), "acts/commit")
-	}
+	rate = float64(b.N) / b.Elapsed().Seconds()
+	b.ReportMetric(rate, "rotations/s")
+	after := s.Stats()
+	b.ReportMetric(float64(after.Transactions-before.Transactions)/float64(after.Batches-before.Batches), "acts/commit")
+	return rate
 }
 
 // What each request with an access token costs the database.
@@ -76,4 +144,31 @@ func BenchmarkBearer(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A batch of the purge among 200,000 live tokens costs the batch, not the table.
+func BenchmarkPurge(b *testing.B) {
+	url := storetest.SQLite(b)
+	if err := storetest.OpenURL(b, url).Close(); err != nil {
+		b.Fatal(err)
+	}
+	storetest.Exec(b, url, `INSERT INTO refresh_families (id, user_id, created_at, expires_at)
+		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+		SELECT 'f' || i, 'u' || i, '2026-11-01T00:00:00.000000Z', '2027-01-01T00:00:00.000000Z' FROM n;
+		INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, access_expires_at)
+		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
+		SELECT 't' || i, 'u' || i % 20000, 'f' || (i % 20000 + 1), lower(hex(randomblob(32))),
+			strftime('2026-12-%dT%H:%M:%S.000000Z', i, 'unixepoch'), '2026-11-01T00:00:00.000000Z', '2026-11-01T00:15:00.000000Z' FROM n`)
+	clock := storetest.NewClock()
+	s := storetest.OpenURL(b, url, storetest.WithClock(clock))
+	clock.Advance(month)
+	purged := 0
+	for b.Loop() {
+		n, err := s.Purge(b.Context(), 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		purged += n
+	}
+	b.ReportMetric(float64(purged)/float64(b.N), "tokens/batch")
 }

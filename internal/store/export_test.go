@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"testing"
 )
 
 // What tests of transactions need besides the verbs.
@@ -27,6 +28,18 @@ func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error { return s.r
 func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(query, args...) }
 
 func Keep(err error) error { return kept{err} }
+
+// CommitAs makes a SQLite store that was not written to yet commit in a way that
+// is not the product's, to be compared with.
+func (s *Store) CommitAs(t testing.TB, synchronous string, together bool) {
+	t.Helper()
+	if _, err := s.writer.db.ExecContext(t.Context(), "PRAGMA synchronous = "+synchronous); err != nil {
+		t.Fatal(err)
+	}
+	if !together {
+		s.writer.most = 1
+	}
+}
 
 // Fuse makes one statement fail.
 type Fuse struct {

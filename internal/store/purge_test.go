@@ -92,22 +92,3 @@ func TestPurgeGoesInSmallBatchesAndKeepsTheAuditLog(t *testing.T) {
 		}
 	})
 }
-
-// A month of use leaves no more rows than a week and a day of it.
-func TestPurgeBoundsAMonthOfUse(t *testing.T) {
-	onEach(t, func(w *world) {
-		u := w.add("u", identity.Viewer, "default")
-		w.login(u, "t0")
-		most, rows := 0, 1
-		for i := range 30 * 4 {
-			w.clock.Advance(6 * time.Hour)
-			_, err := w.rotate("t"+itoa(i), "t"+itoa(i+1))
-			w.ok(err)
-			rows += 1 - w.purge(0)
-			most = max(most, rows)
-		}
-		if limit := 8*4 + 2; most > limit {
-			w.t.Errorf("%d rows of one session, want at most %d", most, limit)
-		}
-	})
-}

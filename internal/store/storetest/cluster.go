@@ -5,6 +5,7 @@ package storetest
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,62 +16,87 @@ import (
 	"syscall"
 )
 
-// startCluster starts a PostgreSQL server of the machine's newest binaries on a
-// socket in a temporary folder, without durability, and returns its URL. As
-// root it runs as the user postgres, since the server refuses root.
-//
-// The server is the child of a shell that waits for the end of its standard
-// input, which the operating system closes however this process ends: a
-// crashed or killed test leaves no server and no folder behind.
+// cluster is a PostgreSQL server of the machine's newest binaries on a socket
+// in a temporary folder, without durability. As root it runs as the user
+// postgres, since the server refuses root.
+type cluster struct {
+	bin, dir   string
+	credential *syscall.SysProcAttr
+}
+
+// startCluster makes a cluster, starts it and returns its URL.
 func startCluster() (databaseURL string, stop func(), err error) {
-	bin, err := findBinaries()
+	c, err := newCluster()
 	if err != nil {
 		return "", nil, err
+	}
+	halt, err := c.start("off")
+	if err != nil {
+		c.remove()
+		return "", nil, err
+	}
+	return c.url(), func() { halt(removed) }, nil
+}
+
+func newCluster() (*cluster, error) {
+	bin, err := findBinaries()
+	if err != nil {
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "pico-pg-") // short: a socket's path has at most 107 bytes
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	credential, err := ownerOf(dir)
-	if err != nil {
-		_ = os.RemoveAll(dir)
-		return "", nil, err
+	c := &cluster{bin: bin, dir: dir}
+	if c.credential, err = ownerOf(dir); err != nil {
+		c.remove()
+		return nil, err
 	}
-	data := filepath.Join(dir, "data")
 	var out bytes.Buffer
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
-	initdb.Dir, initdb.SysProcAttr, initdb.Stdout, initdb.Stderr = dir, credential, &out, &out
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+	initdb.Dir, initdb.SysProcAttr, initdb.Stdout, initdb.Stderr = dir, c.credential, &out, &out
 	if err := initdb.Run(); err != nil {
-		_ = os.RemoveAll(dir)
-		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out.Bytes())
+		c.remove()
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out.Bytes())
 	}
-	halt, err := runServer(bin, dir, data, credential)
-	if err != nil {
-		_ = os.RemoveAll(dir)
-		return "", nil, err
-	}
-	query := url.Values{"host": {dir}, "user": {"postgres"}, "sslmode": {"disable"}}
-	return "postgres:///postgres?" + query.Encode(), func() {
-		halt()
-		_ = os.RemoveAll(dir)
-	}, nil
+	return c, nil
 }
 
-// babysitter gets pg_ctl, the data folder, the folder around it and the
-// server's options.
+func (c *cluster) data() string   { return filepath.Join(c.dir, "data") }
+func (c *cluster) socket() string { return filepath.Join(c.dir, ".s.PGSQL.5432") }
+func (c *cluster) remove()        { _ = os.RemoveAll(c.dir) }
+
+func (c *cluster) url() string {
+	query := url.Values{"host": {c.dir}, "user": {"postgres"}, "sslmode": {"disable"}}
+	return "postgres:///postgres?" + query.Encode()
+}
+
+// The fates of the folder when its server was stopped.
+const (
+	kept    = "kept\n"
+	removed = ""
+)
+
+// babysitter is the shell whose child the server is. It waits for a line or the
+// end of its standard input, which the operating system closes however this
+// process ends: a crashed or killed test leaves no server and no folder behind.
+// It gets pg_ctl, the data folder, the folder around it and the server's
+// options.
 const babysitter = `trap '' INT TERM HUP
 "$0" start -D "$1" -w -t 60 -l "$2/log" -o "$3" >&2 || { cat "$2/log" >&2; exit 1; }
 echo ready
-cat >/dev/null
+read -r fate
 "$0" stop -D "$1" -m immediate -w >/dev/null 2>&1
-cd / && rm -rf "$2"`
+[ "$fate" = kept ] || { cd / && rm -rf "$2"; }`
 
-func runServer(bin, dir, data string, credential *syscall.SysProcAttr) (stop func(), err error) {
-	options := "-c listen_addresses='' -c unix_socket_directories='" + dir + "' -c fsync=off -c synchronous_commit=off" +
+// start starts the server. With commits "on" what was committed survives its
+// immediate stop.
+func (c *cluster) start(commits string) (stop func(fate string), err error) {
+	options := "-c listen_addresses='' -c unix_socket_directories='" + c.dir + "' -c fsync=off -c synchronous_commit=" + commits +
 		" -c full_page_writes=off -c max_connections=300 -c shared_buffers=64MB"
 	var complaints bytes.Buffer
-	shell := exec.Command("/bin/sh", "-c", babysitter, filepath.Join(bin, "pg_ctl"), data, dir, options)
-	shell.Dir, shell.SysProcAttr, shell.Stderr = dir, credential, &complaints
+	shell := exec.Command("/bin/sh", "-c", babysitter, filepath.Join(c.bin, "pg_ctl"), c.data(), c.dir, options)
+	shell.Dir, shell.SysProcAttr, shell.Stderr = c.dir, c.credential, &complaints
 	stdin, err := shell.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -87,7 +113,8 @@ func runServer(bin, dir, data string, credential *syscall.SysProcAttr) (stop fun
 		_ = shell.Wait()
 		return nil, fmt.Errorf("start PostgreSQL: %s", complaints.Bytes())
 	}
-	return func() {
+	return func(fate string) {
+		_, _ = io.WriteString(stdin, fate)
 		_ = stdin.Close() // the shell stops the server
 		_ = shell.Wait()
 	}, nil

@@ -19,6 +19,18 @@ func EachEmpty(t *testing.T, test func(t *testing.T, url string)) {
 // may have it open.
 func Exec(t testing.TB, url, script string) {
 	t.Helper()
+	db := openRaw(t, url)
+	if _, err := db.ExecContext(t.Context(), script); err != nil {
+		t.Errorf("run SQL on the test database: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// openRaw opens the database of the URL without the store.
+func openRaw(t testing.TB, url string) *sql.DB {
+	t.Helper()
 	driver, name := "pgx", url
 	if path, ok := strings.CutPrefix(url, "sqlite:///"); ok {
 		driver, name = "sqlite", filepath.FromSlash(path)
@@ -27,10 +39,5 @@ func Exec(t testing.TB, url, script string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.ExecContext(t.Context(), script); err != nil {
-		t.Errorf("run SQL on the test database: %v", err)
-	}
-	if err := db.Close(); err != nil {
-		t.Error(err)
-	}
+	return db
 }
