@@ -1,0 +1,60 @@
+//go:build unix
+
+package storetest
+
+import (
+	"errors"
+	"os"
+	"testing"
+)
+
+// Outage is a PostgreSQL server of one test, which stops and starts it.
+type Outage struct {
+	t       testing.TB
+	cluster *cluster
+	stop    func(fate string) // nil: it is stopped
+}
+
+// NewOutage starts a server that is removed when the test ends. Without the
+// programs of PostgreSQL the test is skipped, or fails with REQUIRE_POSTGRES=1.
+func NewOutage(t testing.TB) *Outage {
+	t.Helper()
+	c, err := newCluster()
+	switch {
+	case errors.Is(err, errNoPostgres) && os.Getenv("REQUIRE_POSTGRES") != "1":
+		t.Skipf("SKIPPED, NO OUTAGE OF POSTGRESQL WAS TESTED: %v", err)
+	case err != nil:
+		t.Fatalf("PostgreSQL for tests: %v", err)
+	}
+	o := &Outage{t: t, cluster: c}
+	t.Cleanup(func() {
+		o.Stop()
+		c.remove()
+	})
+	o.Start()
+	return o
+}
+
+// URL is of the server's first database.
+func (o *Outage) URL() string { return o.cluster.url() }
+
+// Socket is where the server listens.
+func (o *Outage) Socket() string { return o.cluster.socket() }
+
+// Start starts the server.
+func (o *Outage) Start() {
+	o.t.Helper()
+	stop, err := o.cluster.start("on")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.stop = stop
+}
+
+// Stop stops the server at once, as a crash would.
+func (o *Outage) Stop() {
+	if o.stop != nil {
+		o.stop(kept)
+		o.stop = nil
+	}
+}

@@ -1,0 +1,112 @@
+//go:build linux
+
+package torture
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// smallDisk is a file system of that many bytes that goes away with the test.
+func smallDisk(t *testing.T, bytes int) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", bytes)); err != nil {
+		skip(t, "a small file system cannot be mounted, which needs root: "+err.Error())
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// fill takes all the space there is, until the function returned gives it back.
+func fill(t *testing.T, dir string) (empty func()) {
+	t.Helper()
+	path := filepath.Join(dir, "filler")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := 1 << 20; size > 0; {
+		if _, err := f.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
+			size /= 2
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAFullDiskRefusesWritesAndRecovers(t *testing.T) {
+	dir := smallDisk(t, 6<<20)
+	s := newSiteAt(t, t.TempDir(), "sqlite:///"+filepath.Join(dir, "auth.db"))
+	p := s.start()
+	access, refresh := p.session(adminEmail)
+	for range 2 {
+		empty := fill(t, dir)
+		var refused answer
+		for n := 0; ; n++ { // what the log has room for is still done
+			a := p.refresh(refresh)
+			if a.status != 200 {
+				refused = a
+				break
+			}
+			if refresh = a.member("refresh_token"); n > 2000 {
+				t.Fatal("the disk is never full")
+			}
+		}
+		p.unavailable("a refresh on a full disk", refused)
+		p.unavailable("a registration", p.register("nobody@example.org"))
+		p.unavailable("a login", p.login(adminEmail))
+		p.becomesUnready(5 * time.Second)
+		p.verifies(access)
+		p.must(p.me(access))
+
+		empty()
+		p.becomesReady(5 * time.Second)
+		a := p.must(p.refresh(refresh)) // the refused one was not spent
+		access, refresh = a.member("access_token"), a.member("refresh_token")
+		p.must(p.login(adminEmail))
+	}
+	p.noDefects()
+	p.stop()
+	s.sound()
+}
+
+// A disk that is full when the program is killed still has all that was
+// acknowledged.
+func TestAFullDiskLosesNothingToKill9(t *testing.T) {
+	dir := smallDisk(t, 6<<20)
+	s := newSiteAt(t, t.TempDir(), "sqlite:///"+filepath.Join(dir, "auth.db"))
+	p := s.start()
+	_, refresh := p.session(adminEmail)
+	empty := fill(t, dir)
+	for {
+		a := p.refresh(refresh)
+		if a.status != 200 {
+			break
+		}
+		refresh = a.member("refresh_token")
+	}
+	p.kill()
+	empty()
+	p = s.start()
+	p.must(p.refresh(refresh))
+	p.stop()
+	s.sound()
+}

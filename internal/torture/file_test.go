@@ -1,0 +1,279 @@
+//go:build linux
+
+package torture
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+// noDefects fails the test when the log tells of a 500 or a panic.
+func (p *process) noDefects() {
+	p.site.t.Helper()
+	if lines := p.complaints(); len(lines) > 0 {
+		p.site.t.Errorf("the log has %d complaints, such as %s", len(lines), lines[0])
+	}
+}
+
+func (s *site) file() string { return strings.TrimPrefix(s.database, "sqlite:///") }
+
+func TestALockOfAnotherProcessIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	p := s.start()
+	access, refresh := p.session(adminEmail)
+	release := storetest.Hold(t, s.database, "BEGIN EXCLUSIVE")
+	begun := time.Now()
+
+	var waiting sync.WaitGroup
+	for i := range 8 {
+		waiting.Go(func() { p.unavailable("a registration", p.register(fmt.Sprintf("p%d@example.org", i))) })
+	}
+	p.becomesUnready(5 * time.Second)
+	p.verifies(access)
+	p.must(p.me(access))
+	p.unavailable("a refresh", p.refresh(refresh))
+	waiting.Wait()
+	time.Sleep(time.Until(begun.Add(10 * time.Second)))
+	release()
+
+	p.becomesReady(10 * time.Second)
+	a := p.must(p.refresh(refresh)) // the refused one was not spent
+	p.must(p.me(a.member("access_token")))
+	p.must(p.register("p0@example.org"))
+	p.noDefects()
+	p.stop()
+	s.sound()
+}
+
+func TestAShortLockIsNotNoticed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	p := s.start()
+	_, refresh := p.session(adminEmail)
+	release := storetest.Hold(t, s.database, "BEGIN IMMEDIATE")
+	done := make(chan answer)
+	go func() { done <- p.refresh(refresh) }()
+	time.Sleep(time.Second)
+	release()
+	p.must(<-done)
+}
+
+// damage overwrites the pages of which the query gives the numbers.
+func (s *site) damage(pages ...int) {
+	s.t.Helper()
+	f, err := os.OpenFile(s.file(), os.O_WRONLY, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, page := range pages {
+		if _, err := f.WriteAt(bytes.Repeat([]byte{0xA5}, 4096), int64(page-1)*4096); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// roots are the first pages of a table and its indexes.
+func (s *site) roots(table string) []int {
+	s.t.Helper()
+	var pages []int
+	for _, row := range storetest.Rows(s.t, s.database, "SELECT rootpage FROM sqlite_schema WHERE tbl_name = '"+table+"' AND rootpage > 0") {
+		n, err := strconv.Atoi(row[0])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		pages = append(pages, n)
+	}
+	return pages
+}
+
+// settle makes a site with somebody signed in, its log folded into the file, so
+// that what is damaged is not read from the log.
+func settle(t *testing.T) (s *site, access, refresh string) {
+	t.Helper()
+	s = newSite(t)
+	p := s.start()
+	for i := range 3 {
+		p.must(p.register(fmt.Sprintf("p%d@example.org", i)))
+	}
+	access, refresh = p.session(adminEmail)
+	p.stop()
+	return s, access, refresh
+}
+
+func TestADamagedPageIsNeitherHiddenNorRepaired(t *testing.T) {
+	for _, table := range []string{"users", "refresh_tokens", "refresh_families", "settings"} {
+		for _, running := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/running=%v", table, running), func(t *testing.T) {
+				t.Parallel()
+				s, access, refresh := settle(t)
+				pages := s.roots(table)
+				var p *process
+				if running {
+					p = s.start()
+					s.damage(pages...)
+				} else {
+					s.damage(pages...)
+					if p = s.startsOrRefuses(); p == nil {
+						return
+					}
+				}
+				// Connections that are open may have the page in memory.
+				p.answersOrIsUnavailable("me", p.me(access))
+				p.answersOrIsUnavailable("a refresh", p.refresh(refresh))
+				p.answersOrIsUnavailable("a login", p.login(adminEmail))
+				p.answersOrIsUnavailable("a registration", p.register("late@example.org"))
+				p.answersOrIsUnavailable("people", p.call("GET", "/api/v1/auth/users", access, nil))
+				p.verifies(access)
+				if !running || table == "settings" {
+					p.becomesUnready(5 * time.Second)
+					time.Sleep(100 * time.Millisecond)
+					p.becomesUnready(time.Millisecond) // and stays so
+				}
+				p.noDefects500()
+				p.kill()
+				s.stillDamaged()
+			})
+		}
+	}
+}
+
+// startsOrRefuses starts the program on a damaged file. It may refuse to start,
+// in a sentence, and then returns nil.
+func (s *site) startsOrRefuses() *process {
+	s.t.Helper()
+	p := s.launch()
+	deadline := time.Now().Add(startTimeout)
+	for p.status("/livez") != 200 {
+		select {
+		case <-p.ended:
+			if code := p.cmd.ProcessState.ExitCode(); code < 1 || code > 2 || !strings.Contains(p.tail(), "damaged") || strings.Contains(p.tail(), "goroutine ") {
+				s.t.Errorf("exit code %d: %s", code, p.tail())
+			}
+			s.stillDamaged()
+			return nil
+		case <-time.After(5 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal("the program neither starts nor refuses to")
+		}
+	}
+	return p
+}
+
+// noDefects500 fails the test when anything was answered with 500. Damage
+// itself is an error in the log, as it must be.
+func (p *process) noDefects500() {
+	p.site.t.Helper()
+	lines := slices.DeleteFunc(p.complaints(), func(line string) bool { return strings.Contains(line, "the database is damaged") })
+	if len(lines) > 0 {
+		p.site.t.Errorf("the log has %d complaints, such as %s", len(lines), lines[0])
+	}
+}
+
+func (s *site) stillDamaged() {
+	s.t.Helper()
+	if code, out := s.run("migrate", "--check"); code == 0 {
+		s.t.Errorf("the damage has gone:\n%s", out)
+	}
+}
+
+func TestANewerSchemaIsNotTouched(t *testing.T) {
+	t.Parallel()
+	s, _, _ := settle(t)
+	storetest.Exec(t, s.database, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
+	before := s.content()
+	for _, command := range [][]string{{"serve"}, {"migrate"}} {
+		code, out := s.run(command...)
+		if code == 0 || !strings.Contains(out, "newer") || strings.Contains(out, "goroutine ") {
+			t.Errorf("%v: exit code %d: %s", command, code, out)
+		}
+	}
+	if !bytes.Equal(before, s.content()) {
+		t.Error("the file was changed")
+	}
+}
+
+func (s *site) content() []byte {
+	s.t.Helper()
+	b, err := os.ReadFile(s.file())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}
+
+func TestARemovedDatabaseIsNoticedAndNotReplaced(t *testing.T) {
+	for name, harm := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"everything removed": func(path string) error {
+			return errors.Join(os.Remove(path), os.Remove(path+"-wal"), os.Remove(path+"-shm"))
+		},
+		"replaced by an empty file": func(path string) error {
+			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, nil, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			p := s.start()
+			access, refresh := p.session(adminEmail)
+			if err := harm(s.file()); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				p.unavailable("a refresh", p.refresh(refresh))
+				p.unavailable("a registration", p.register(fmt.Sprintf("p%d@example.org", i)))
+			}
+			var readers sync.WaitGroup
+			for range 32 { // more than there are connections
+				readers.Go(func() { p.answersOrIsUnavailable("me", p.me(access)) })
+			}
+			readers.Wait()
+			p.becomesUnready(5 * time.Second)
+			p.verifies(access)
+			p.noDefects()
+			p.kill()
+			if _, err := os.Stat(s.file()); name != "replaced by an empty file" && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("there is a new file: %v", err)
+			}
+		})
+	}
+}
+
+// The file that comes back under its name is the same one: nobody is needed.
+func TestADatabaseThatComesBackIsTakenUp(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	p := s.start()
+	_, refresh := p.session(adminEmail)
+	away := filepath.Join(s.dir, "away.db")
+	if err := os.Rename(s.file(), away); err != nil {
+		t.Fatal(err)
+	}
+	p.unavailable("a registration", p.register("p@example.org"))
+	p.becomesUnready(5 * time.Second)
+	if err := os.Rename(away, s.file()); err != nil {
+		t.Fatal(err)
+	}
+	p.becomesReady(5 * time.Second)
+	p.must(p.refresh(refresh))
+	p.noDefects()
+	p.stop()
+	s.sound()
+}

@@ -1,0 +1,240 @@
+//go:build linux
+
+package torture
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	adminEmail = "admin@pico.local"
+	password   = "a-long-enough-passphrase"
+
+	// startTimeout is for machines that do much else.
+	startTimeout = 30 * time.Second
+)
+
+// site is a place where the program lives through several lives: its keys, its
+// database, its port.
+type site struct {
+	t        *testing.T
+	dir      string
+	database string // URL
+	env      map[string]string
+	base     string // URL
+}
+
+// newSite is a site with a fresh SQLite database.
+func newSite(t *testing.T) *site {
+	t.Helper()
+	dir := t.TempDir()
+	return newSiteAt(t, dir, "sqlite:///"+filepath.Join(dir, "auth.db"))
+}
+
+func newSiteAt(t *testing.T, dir, database string) *site {
+	t.Helper()
+	port := freePort(t)
+	return &site{
+		t: t, dir: dir, database: database, base: "http://127.0.0.1:" + port,
+		env: map[string]string{
+			"HOME": dir, "DATABASE_URL": database, "SERVER_PORT": port, "AUTH_DATA_DIR": filepath.Join(dir, "keys"),
+			"AUTH_ADMIN_EMAIL": adminEmail, "AUTH_ADMIN_PASSWORD": password, "AUTH_BCRYPT_COST": "10",
+			"AUTH_ACCESS_TOKEN_EXPIRE_MINUTES": "600", "AUTH_ISSUER": "http://127.0.0.1:" + port,
+		},
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func (s *site) environ() []string {
+	var env []string
+	for name := range maps.Keys(s.env) {
+		env = append(env, name+"="+s.env[name])
+	}
+	return append(env, "PATH="+os.Getenv("PATH"))
+}
+
+// run carries out a command of the program and returns its exit code and what
+// it said.
+func (s *site) run(args ...string) (code int, out string) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), binary, args...)
+	cmd.Dir, cmd.Env = s.dir, s.environ()
+	text, err := cmd.CombinedOutput()
+	exit := (*exec.ExitError)(nil)
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(text)
+}
+
+// sound checks the whole database with the program's own check.
+func (s *site) sound() {
+	s.t.Helper()
+	if code, out := s.run("migrate", "--check"); code != 0 {
+		s.t.Fatalf("the database is not sound:\n%s", out)
+	}
+}
+
+// process is one life of the program.
+type process struct {
+	*client
+	site  *site
+	cmd   *exec.Cmd
+	log   string // file of its standard error
+	ended chan struct{}
+}
+
+// launch starts the program without waiting for it, behind the command given,
+// if any.
+func (s *site) launch(before ...string) *process {
+	s.t.Helper()
+	args := append(before, binary, "serve")
+	log := filepath.Join(s.t.TempDir(), "log")
+	out, err := os.Create(log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer out.Close() // the program has its own
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, s.environ(), out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	p := &process{client: newClient(s.t, s.base), site: s, cmd: cmd, log: log, ended: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // how it ended is in cmd.ProcessState
+		close(p.ended)
+	}()
+	s.t.Cleanup(func() {
+		p.kill()
+		if s.t.Failed() {
+			s.t.Logf("the end of the program's log:\n%s", p.tail())
+		}
+	})
+	return p
+}
+
+// start starts the program and waits until it is ready.
+func (s *site) start(before ...string) *process {
+	s.t.Helper()
+	p := s.launch(before...)
+	deadline := time.Now().Add(startTimeout)
+	for p.status("/readyz") != http.StatusOK {
+		select {
+		case <-p.ended:
+			s.t.Fatalf("the program ended at its start: %v\n%s", p.cmd.ProcessState, p.tail())
+		case <-time.After(2 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the program is not ready after %v\n%s", startTimeout, p.tail())
+		}
+	}
+	return p
+}
+
+// kill ends the program as a power cut does, and waits until it is gone.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may be gone already
+	<-p.ended
+	p.hangUp()
+}
+
+// stop ends the program as an operator does.
+func (p *process) stop() {
+	p.site.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.site.t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(startTimeout):
+		p.site.t.Fatalf("the program does not stop\n%s", p.tail())
+	}
+	p.hangUp()
+}
+
+// tail is the end of the log.
+func (p *process) tail() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-4000):])
+}
+
+// complaints are the lines of the log that tell of a 500 or a panic.
+func (p *process) complaints() []string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, "goroutine ") || strings.Contains(line, `"status":500`) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// eventually waits until the condition holds and returns how long that took.
+func (p *process) eventually(within time.Duration, what string, holds func() bool) time.Duration {
+	p.site.t.Helper()
+	start := time.Now()
+	for !holds() {
+		if time.Since(start) > within {
+			p.site.t.Fatalf("not within %v: %s", within, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return time.Since(start)
+}
+
+func (p *process) becomesReady(within time.Duration) time.Duration {
+	p.site.t.Helper()
+	return p.eventually(within, "the program is ready again", func() bool { return p.status("/readyz") == http.StatusOK })
+}
+
+func (p *process) becomesUnready(within time.Duration) time.Duration {
+	p.site.t.Helper()
+	return p.eventually(within, "the program says that it is not ready", func() bool {
+		return p.status("/readyz") == http.StatusServiceUnavailable
+	})
+}
+
+// goroutines is how many the program has.
+func (p *process) goroutines() int {
+	p.site.t.Helper()
+	body := p.text("/metrics")
+	_, after, _ := strings.Cut(body, "\ngo_goroutines ")
+	var n int
+	if _, err := fmt.Sscan(after, &n); err != nil {
+		p.site.t.Fatalf("go_goroutines is not in /metrics: %v", err)
+	}
+	return n
+}
