@@ -49,11 +49,12 @@ func (m *metrics) handler() http.Handler {
 
 // local serves next only to this machine: on the API's own listener the
 // numbers are nobody else's business. A request that a proxy passed on is not
-// local, wherever the proxy runs.
+// local, wherever the proxy runs. A header counts even if it is empty: the
+// client may have sent it so, and the proxy its own one behind it.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		forwarded := r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" || r.Header.Get("Via") != ""
-		if forwarded || !peerAddress(r).IsLoopback() {
+		forwarded := len(r.Header["X-Forwarded-For"]) + len(r.Header["Forwarded"]) + len(r.Header["Via"])
+		if forwarded > 0 || !peerAddress(r).IsLoopback() {
 			answerText(w, http.StatusNotFound, "not found")
 			return
 		}
