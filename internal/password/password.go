@@ -217,11 +217,12 @@ func hashCost(hash string) (cost int, ok bool) {
 	return cost, true
 }
 
-// acceptable reports whether a password that agrees with the hash in its first
-// 72 bytes is the one. The original wrote $2b$ and cut passwords there; a hash
-// of this server, $2a$, was never one of a longer password.
+// acceptable reports whether a password that bcrypt takes for the hash's is the
+// one. It looks at 72 bytes only, and behind a NUL it starts over: "ab" is to it
+// "ab\x00ab", too. The original wrote $2b$ and cut passwords; a hash of this
+// server, $2a$, was never one of a longer password nor of one with a NUL.
 func acceptable(hash, password string) bool {
-	return len(password) <= maxBytes || !strings.HasPrefix(hash, "$2a$")
+	return !strings.HasPrefix(hash, "$2a$") || (len(password) <= maxBytes && !strings.ContainsRune(password, 0))
 }
 
 func truncate(password string) string { return password[:min(len(password), maxBytes)] }

@@ -157,6 +157,26 @@ func TestOurHashesNeverMatchMoreThan72Bytes(t *testing.T) {
 	}
 }
 
+// TestOurHashesMatchNothingWithANUL holds although bcrypt repeats a password
+// with a NUL between, so that it cannot tell these apart.
+func TestOurHashesMatchNothingWithANUL(t *testing.T) {
+	h := newHasher(t, Config{})
+	ours := hashOf(t, "zebra-lamp", bcrypt.MinCost)
+	const twice = "zebra-lamp\x00zebra-lamp"
+	if verify(t, h, ours, twice) || verify(t, h, ours, "zebra-lamp\x00") || !verify(t, h, ours, "zebra-lamp") {
+		t.Error("a hash of ours is misjudged")
+	}
+	var match bool
+	together := h.verifyLane(string(ours), twice, &match)
+	together.settle(h.pool.compute(together.cost, together.work())[0])
+	if match {
+		t.Error("beside others, a hash of ours matches a password with a NUL")
+	}
+	if !verify(t, h, fromPython(ours), twice) {
+		t.Error("the original took it, and somebody may have it")
+	}
+}
+
 func TestCutMayFallIntoACharacter(t *testing.T) {
 	h := newHasher(t, Config{})
 	typed := "a" + strings.Repeat("ü", 40) // Python cut in the middle of one
