@@ -34,7 +34,6 @@ func (serveCmd) Run(sh *shell) error {
 	for _, w := range warnings {
 		log.Warn("configuration: " + w)
 	}
-	server.TuneScheduler()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the next signal finds the system's own handling
@@ -45,6 +44,7 @@ func (serveCmd) Run(sh *shell) error {
 	case err != nil:
 		return misconfigured(err)
 	}
+	server.TuneScheduler() // after New has counted the cores
 	return s.Run(ctx)
 }
 

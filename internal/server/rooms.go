@@ -83,7 +83,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	passwords := password.New(password.Config{
 		Cost:        cfg.Auth.BcryptCost,
 		MinLength:   cfg.Auth.PasswordMinLength,
-		Workers:     runtime.NumCPU(),
+		Workers:     runtime.GOMAXPROCS(0), // unlike runtime.NumCPU it knows a container's share of the cores
 		ServiceName: cfg.FastAPI.Title,
 	})
 	events := audit.New(st, log)
