@@ -256,6 +256,20 @@ func TestAliasesAreFollowed(t *testing.T) {
 	}
 }
 
+func TestALinkToALostFileIsNotTheAbsenceOfAFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if _, _, err := config.Load(config.Options{Environ: []string{"HOME=/home/ada"}}); err != nil {
+		t.Errorf("without a file: %v", err)
+	}
+	if err := os.Symlink("lost.yaml", config.DefaultFile); err != nil {
+		t.Skip(err)
+	}
+	_, _, err := config.Load(config.Options{Environ: []string{"HOME=/home/ada"}})
+	if err == nil || !strings.Contains(err.Error(), config.DefaultFile) {
+		t.Errorf("with a link to nowhere: %v, want a fault that names it", err)
+	}
+}
+
 func TestEmptyFilesAndSectionsAreFine(t *testing.T) {
 	for _, yaml := range []string{"", "# nothing\n", "---\n", "auth:\nserver: {}\n", "null\n", "\ufeffauth: {}\n", "--- {}\n...\n"} {
 		mustLoad(t, yaml)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -24,8 +25,8 @@ func (l *loader) readFile(file string) {
 		name = DefaultFile
 	}
 	content, err := readSmall(name, maxFile)
-	if errors.Is(err, fs.ErrNotExist) && file == "" {
-		return
+	if _, absent := os.Lstat(name); errors.Is(absent, fs.ErrNotExist) && file == "" {
+		return // a link to nowhere is there: its file was lost
 	}
 	if err != nil {
 		l.fault("", "the configuration file", "cannot be read: "+err.Error())
