@@ -24,6 +24,7 @@ type Config struct {
 	Store     *store.Store
 	Passwords *password.Hasher
 	Audit     *audit.Log
+	Exposed   bool             // a network reaches the server: the published default password proves nobody
 	Now       func() time.Time // nil: time.Now
 }
 
@@ -32,6 +33,7 @@ type Login struct {
 	store     *store.Store
 	passwords *password.Hasher
 	audit     *audit.Log
+	exposed   bool
 	now       func() time.Time
 	digestKey [32]byte // of the digests of unknown addresses, new in each process
 	counts    counts
@@ -42,7 +44,7 @@ func New(cfg Config) *Login {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	l := &Login{store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, now: cfg.Now}
+	l := &Login{store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, exposed: cfg.Exposed, now: cfg.Now}
 	_, _ = rand.Read(l.digestKey[:]) // never fails: it ends the process instead
 	return l
 }

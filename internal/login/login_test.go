@@ -219,3 +219,30 @@ func TestACallerThatHangsUpIsNoFailureOfOurs(t *testing.T) {
 		t.Errorf("stats: %+v", got)
 	}
 }
+
+func TestTheDefaultPasswordProvesNobodyToANetwork(t *testing.T) {
+	s := storetest.Open(t)
+	w := newWorld(t, s, password.Config{})
+	u := w.person(t, "admin@pico.local", identity.Active)
+	u.ID, u.Email, u.EmailKey, u.DefaultPassword = "marked", "marked@pico.local", "marked@pico.local", true
+	if err := s.CreateUser(t.Context(), store.Act{Action: "test", By: identity.Actor{System: true}}, u); err != nil {
+		t.Fatal(err)
+	}
+	exposed := login.New(login.Config{Store: s, Passwords: w.hasher, Audit: w.audit, Exposed: true})
+	for _, c := range []struct {
+		where *login.Login
+		email string
+		want  error
+	}{
+		{w.Login, "marked@pico.local", nil},
+		{exposed, "marked@pico.local", login.ErrCredentials},
+		{exposed, "admin@pico.local", nil},
+	} {
+		if _, err := c.where.Password(t.Context(), web, c.email, secret); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.email, err, c.want)
+		}
+	}
+	if got := exposed.Stats(); got.Published != 1 || got.Succeeded != 1 {
+		t.Errorf("counted %+v", got)
+	}
+}

@@ -15,8 +15,9 @@ import (
 )
 
 // Password returns the person whose e-mail and password these are, with the
-// hash that was verified. Nobody, a wrong password and a suspended person are
-// ErrCredentials after the same work; too many logins at once are Throttled.
+// hash that was verified. Nobody, a wrong password, a suspended person and, on
+// a server that a network reaches, the default password are ErrCredentials
+// after the same work; too many logins at once are Throttled.
 func (l *Login) Password(ctx context.Context, by identity.Actor, email, password string) (identity.User, error) {
 	user, err := l.find(ctx, email)
 	if err != nil {
@@ -64,6 +65,10 @@ func (l *Login) judge(user identity.User, matches bool) outcome {
 	case !identity.CanSignIn(user):
 		l.counts.suspended.Add(1)
 		return suspendedUser
+	case l.exposed && user.DefaultPassword:
+		// The start looked at active superadmins only, and once.
+		l.counts.published.Add(1)
+		return publishedPassword
 	default:
 		l.counts.succeeded.Add(1)
 		return succeeded
@@ -104,4 +109,6 @@ const (
 	unknownUser   outcome = "unknown_user"
 	wrongPassword outcome = "wrong_password"
 	suspendedUser outcome = "suspended"
+
+	publishedPassword outcome = "default_password"
 )

@@ -3,7 +3,7 @@ package login
 import "sync/atomic"
 
 type counts struct {
-	succeeded, unknown, wrong, suspended, throttled, failed atomic.Uint64
+	succeeded, unknown, wrong, suspended, published, throttled, failed atomic.Uint64
 }
 
 // Stats counts password logins since the start, by outcome.
@@ -12,6 +12,7 @@ type Stats struct {
 	UnknownUser   uint64 // nobody has that e-mail
 	WrongPassword uint64
 	Suspended     uint64 // right password; the person or their organisation is suspended
+	Published     uint64 // right, but the published default password on an exposed server
 	Throttled     uint64 // turned away: too many logins at once
 	Failed        uint64 // an accident of ours, such as a database that is away
 }
@@ -21,6 +22,6 @@ func (l *Login) Stats() Stats {
 	return Stats{
 		Succeeded: l.counts.succeeded.Load(), UnknownUser: l.counts.unknown.Load(),
 		WrongPassword: l.counts.wrong.Load(), Suspended: l.counts.suspended.Load(),
-		Throttled: l.counts.throttled.Load(), Failed: l.counts.failed.Load(),
+		Published: l.counts.published.Load(), Throttled: l.counts.throttled.Load(), Failed: l.counts.failed.Load(),
 	}
 }

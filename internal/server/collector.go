@@ -55,7 +55,7 @@ func (c *roomCollector) Collect(ch chan<- prometheus.Metric) {
 	l := c.rooms.Login.Stats()
 	for outcome, n := range map[string]uint64{
 		"success": l.Succeeded, "unknown_user": l.UnknownUser, "wrong_password": l.WrongPassword,
-		"suspended": l.Suspended, "throttled": l.Throttled, "error": l.Failed,
+		"suspended": l.Suspended, "default_password": l.Published, "throttled": l.Throttled, "error": l.Failed,
 	} {
 		count(logins, float64(n), outcome)
 	}

@@ -92,7 +92,9 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		Keys:      keys,
 		Passwords: passwords,
 		Audit:     events,
-		Login:     login.New(login.Config{Store: st, Passwords: passwords, Audit: events}),
+		Login: login.New(login.Config{
+			Store: st, Passwords: passwords, Audit: events, Exposed: !isLoopback(cfg.Server.Host),
+		}),
 		Directory: directory.New(directory.Config{
 			Store: st, Passwords: passwords, Audit: events, Log: log,
 			RegistrationDefault: cfg.Auth.RegistrationEnabled,

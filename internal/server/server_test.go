@@ -370,6 +370,31 @@ func TestADefaultPasswordIsNotOfferedToANetwork(t *testing.T) {
 	}
 }
 
+// The start looks at active superadmins; one who is let in again later must not
+// bring the default password to the network.
+func TestADefaultPasswordThatComesBackOpensNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir, nil)
+	admin, _ := s.login("admin@pico.local", "admin")
+	s.must("POST", "/api/v1/auth/users", admin, map[string]string{
+		"email": "root@example.com", "password": "battery staple", "role": "superadmin",
+	})
+	root, _ := s.login("root@example.com", "battery staple")
+	id := s.must("GET", "/api/v1/auth/me", admin, nil)["id"].(string)
+	s.must("PUT", "/api/v1/auth/users/"+id+"/status", root, map[string]string{"status": "suspended"})
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	s = start(t, dir, func(c *config.Config) { c.Server.Host = "0.0.0.0" })
+	root, _ = s.login("root@example.com", "battery staple")
+	s.must("PUT", "/api/v1/auth/users/"+id+"/status", root, map[string]string{"status": "active"})
+	status, answer := s.call("POST", "/api/v1/auth/login", "", map[string]string{"email": "admin@pico.local", "password": "admin"})
+	if status != http.StatusUnauthorized || answer["error"] != "invalid_credentials" {
+		t.Errorf("the default password over the network: %d %v", status, answer)
+	}
+}
+
 func TestHealth(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	for _, path := range []string{"/livez", "/readyz"} {
