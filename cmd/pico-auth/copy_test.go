@@ -1,0 +1,42 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+// typed runs one command line with what a person types and returns what it
+// printed.
+func typed(t *testing.T, input string, args ...string) (code int, out, said string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = run(args, &shell{in: strings.NewReader(input), out: &stdout, err: &stderr})
+	return code, stdout.String(), stderr.String()
+}
+
+func TestPeopleMoveToPostgres(t *testing.T) {
+	dest := storetest.EmptyPostgres(t)
+	t.Chdir(t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("AUTH_BCRYPT_COST", "10")
+	if code, _, said := typed(t, "a-good-passphrase\n", "user", "create", "alice@example.com"); code != 0 {
+		t.Fatal(said)
+	}
+	for _, repeated := range []string{"first", "again"} {
+		code, out, said := typed(t, dest+"\n", "copy", "--to", "-")
+		if code != 0 || !strings.Contains(out, "users") {
+			t.Fatalf("%s: exit %d, %s%s", repeated, code, out, said)
+		}
+		if repeated == "first" && !strings.Contains(said, "users: 1 rows") {
+			t.Errorf("no progress: %s", said)
+		}
+	}
+	t.Setenv("DATABASE_URL", dest)
+	code, out, said := typed(t, "", "user", "list")
+	if code != 0 || !strings.Contains(out, "alice@example.com") {
+		t.Errorf("exit %d, %s%s", code, out, said)
+	}
+}
