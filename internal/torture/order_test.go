@@ -155,7 +155,7 @@ func judge(calls []syscallLine) (acknowledged int, wrong []string) {
 		if !strings.Contains(c.args, "HTTP/1.1 200 OK") {
 			continue
 		}
-		stored := ""
+		var stored string
 		if m := issued.FindStringSubmatch(c.args); m != nil {
 			stored = hashOf(m[1])
 		} else if m := registered.FindStringSubmatch(c.args); m != nil {
