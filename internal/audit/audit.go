@@ -26,6 +26,7 @@ import (
 const (
 	Login              = "login"
 	Logout             = "logout"
+	Refresh            = "token.refresh"
 	Register           = "user.register"
 	CreateUser         = "user.create"
 	CreateFirstAdmin   = "user.create_first_admin"
@@ -53,6 +54,11 @@ const Reuse = store.ActionReuse
 // the log then is their only record.
 const maxPending = 256
 
+// refusalEvery is how often the table takes a refusal of one act about one
+// person. The log has each of them; without a bound, whoever knows an address
+// could fill the disk with wrong passwords.
+const refusalEvery = time.Minute
+
 // storeWithin is how long storing one refusal may take.
 const storeWithin = 5 * time.Second
 
@@ -62,6 +68,11 @@ type Log struct {
 	log     *slog.Logger
 	pending chan struct{} // one element for each refusal being stored
 	storing sync.WaitGroup
+
+	now    func() time.Time // time.Now, or a test's
+	mu     sync.Mutex
+	since  time.Time       // when stored was begun
+	stored map[string]bool // acts and people whose refusal was stored since
 }
 
 // New returns a Log over the store's table and the given logger. A nil log
@@ -70,7 +81,7 @@ func New(s *store.Store, log *slog.Logger) *Log {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Log{store: s, log: log, pending: make(chan struct{}, maxPending)}
+	return &Log{store: s, log: log, pending: make(chan struct{}, maxPending), now: time.Now}
 }
 
 // Done logs a success whose row the verb has already stored. targetID is whom
@@ -90,7 +101,7 @@ func (l *Log) Failed(ctx context.Context, ev store.Event) {
 		ev.Outcome = store.OutcomeRefused
 	}
 	l.write(ctx, slog.LevelWarn, ev)
-	if ev.TargetID == "" && ev.ActorID == "" {
+	if ev.TargetID == "" && ev.ActorID == "" || !l.first(ev) {
 		return
 	}
 	select {
@@ -104,6 +115,22 @@ func (l *Log) Failed(ctx context.Context, ev store.Event) {
 		defer func() { <-l.pending }()
 		l.insert(context.WithoutCancel(ctx), ev)
 	})
+}
+
+// first reports whether the table has no refusal of this act about these
+// people from the current minute.
+func (l *Log) first(ev store.Event) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := l.now(); now.Sub(l.since) >= refusalEvery || l.stored == nil {
+		l.since, l.stored = now, map[string]bool{}
+	}
+	key := ev.Action + " " + ev.ActorID + " " + ev.TargetID
+	if l.stored[key] {
+		return false
+	}
+	l.stored[key] = true
+	return true
 }
 
 // Verdict records how an administrative act ended: as Done without an error,

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -179,8 +181,8 @@ func TestAFloodOfRefusalsIsBoundedAndEachIsLogged(t *testing.T) {
 	log, b := newLog(s)
 	const flood = 2000
 	var all sync.WaitGroup
-	for range flood {
-		all.Go(func() { log.Failed(t.Context(), store.Event{Action: audit.Login, TargetID: "bob"}) })
+	for i := range flood {
+		all.Go(func() { log.Failed(t.Context(), store.Event{Action: audit.Login, TargetID: strconv.Itoa(i)}) })
 	}
 	all.Wait()
 	log.Flush()
@@ -195,6 +197,33 @@ func TestAFloodOfRefusalsIsBoundedAndEachIsLogged(t *testing.T) {
 	}
 	if stored := countRows(t, s); logged != flood || stored+dropped != flood {
 		t.Errorf("%d logged, %d stored, %d said to be dropped", logged, stored, dropped)
+	}
+}
+
+func TestTheTableTakesOneRefusalAMinuteOfEachActAndPerson(t *testing.T) {
+	s := storetest.Open(t)
+	log, b := newLog(s)
+	clock := storetest.NewClock()
+	audit.SetNow(log, clock.Now)
+	refuse := func(action, target string) {
+		log.Failed(t.Context(), store.Event{Action: action, TargetID: target})
+		log.Flush()
+	}
+	for range 5 {
+		refuse(audit.Login, "bob")
+		refuse(audit.Login, "ada")
+		refuse(audit.ChangePassword, "bob")
+	}
+	if stored := countRows(t, s); stored != 3 {
+		t.Errorf("%d stored in one minute, want 3", stored)
+	}
+	clock.Advance(time.Minute)
+	refuse(audit.Login, "bob")
+	if stored := countRows(t, s); stored != 4 {
+		t.Errorf("%d stored after a minute, want 4", stored)
+	}
+	if logged := len(b.records(t)); logged != 16 {
+		t.Errorf("%d logged, want all 16", logged)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string) (Pair, error) {
 	hashes, err := i.hashes(presented)
 	if err != nil {
-		i.counts.refused.Add(1)
+		i.countRefusal(ctx, by, err)
 		return Pair{}, err
 	}
 	d := i.draft(i.now())
@@ -27,6 +27,8 @@ func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string
 		return Pair{}, fmt.Errorf("rotate refresh token: %w", err)
 	}
 	i.counts.rotated.Add(1)
+	by.UserID = grant.User.ID
+	i.audit.Done(ctx, store.Act{Action: audit.Refresh, By: by, Detail: "family " + grant.FamilyID}, grant.User.ID)
 	return i.seal(d, grant)
 }
 
@@ -39,5 +41,8 @@ func (i *Issuer) countRefusal(ctx context.Context, by identity.Actor, err error)
 		})
 	case fault.KindOf(err) == fault.Unauthenticated:
 		i.counts.refused.Add(1)
+		i.audit.Failed(ctx, store.Event{
+			Action: audit.Refresh, Address: by.Address, RequestID: by.RequestID,
+		})
 	}
 }

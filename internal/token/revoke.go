@@ -38,7 +38,8 @@ func (i *Issuer) LogoutByRefresh(ctx context.Context, by identity.Actor, present
 	if err != nil {
 		return fmt.Errorf("log out: %w", err)
 	}
-	i.audit.Done(ctx, act, act.By.FamilyID)
+	act.Detail = "family " + act.By.FamilyID
+	i.audit.Done(ctx, act, "")
 	return nil
 }
 
