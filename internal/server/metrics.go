@@ -48,9 +48,10 @@ func (m *metrics) handler() http.Handler {
 }
 
 // local serves next only to this machine: on the API's own listener the
-// numbers are nobody else's business. A request that a proxy passed on is not
-// local, wherever the proxy runs. A header counts even if it is empty: the
-// client may have sent it so, and the proxy its own one behind it.
+// numbers are nobody else's business. A request that a proxy marks as passed on
+// is not local, wherever the proxy runs; one that marks nothing must refuse the
+// path itself. A header counts even if it is empty: the client may have sent it
+// so, and the proxy its own one behind it.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		forwarded := len(r.Header["X-Forwarded-For"]) + len(r.Header["Forwarded"]) + len(r.Header["Via"])

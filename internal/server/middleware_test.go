@@ -42,6 +42,7 @@ func TestClientAddressBelievesOnlyTrustedProxies(t *testing.T) {
 		{"garbage", []string{"127.0.0.1"}, "127.0.0.1:1", []string{"203.0.113.1, <script>"}, "127.0.0.1"},
 		{"port and brackets", []string{"127.0.0.1"}, "127.0.0.1:1", []string{"[2001:db8::1]:443"}, "2001:db8::1"},
 		{"mapped IPv4 peer", []string{"127.0.0.1"}, "[::ffff:127.0.0.1]:1", []string{"203.0.113.1"}, "203.0.113.1"},
+		{"mapped proxy network", []string{"::ffff:10.0.0.0/104"}, "10.1.2.3:1", []string{"203.0.113.1"}, "203.0.113.1"},
 		{"unknown peer", []string{"127.0.0.1"}, "@", []string{"203.0.113.1"}, ""},
 	}
 	for _, tt := range tests {

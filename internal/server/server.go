@@ -170,6 +170,9 @@ func parseProxies(list []string) (proxies, error) {
 		if err != nil {
 			return nil, fmt.Errorf("server.trusted_proxies: %w", err)
 		}
+		if a := prefix.Addr(); a.Is4In6() && prefix.Bits() >= 96 {
+			prefix = netip.PrefixFrom(a.Unmap(), prefix.Bits()-96) // as the addresses it is compared with
+		}
 		p = append(p, prefix.Masked())
 	}
 	return p, nil

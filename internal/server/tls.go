@@ -21,7 +21,7 @@ type certificate struct {
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
-	modTime time.Time
+	loaded  [2]time.Time // when the files of pair were written
 	checked time.Time
 }
 
@@ -34,7 +34,7 @@ func loadCertificate(certFile, keyFile string, log *slog.Logger, now func() time
 }
 
 func (c *certificate) load() error {
-	modTime, err := newest(c.certFile, c.keyFile)
+	written, err := c.written()
 	if err != nil {
 		return err
 	}
@@ -42,22 +42,19 @@ func (c *certificate) load() error {
 	if err != nil {
 		return err
 	}
-	c.pair, c.modTime, c.checked = &pair, modTime, c.now()
+	c.pair, c.loaded, c.checked = &pair, written, c.now()
 	return nil
 }
 
-func newest(files ...string) (time.Time, error) {
-	var latest time.Time
-	for _, f := range files {
+func (c *certificate) written() (times [2]time.Time, err error) {
+	for i, f := range []string{c.certFile, c.keyFile} {
 		info, err := os.Stat(f)
 		if err != nil {
-			return latest, err
+			return times, err
 		}
-		if info.ModTime().After(latest) {
-			latest = info.ModTime()
-		}
+		times[i] = info.ModTime()
 	}
-	return latest, nil
+	return times, nil
 }
 
 // get is tls.Config.GetCertificate.
@@ -68,8 +65,8 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return c.pair, nil
 	}
 	c.checked = c.now()
-	modTime, err := newest(c.certFile, c.keyFile)
-	if err == nil && !modTime.Equal(c.modTime) {
+	written, err := c.written()
+	if err == nil && written != c.loaded {
 		if err = c.load(); err == nil {
 			c.log.Info("took up a renewed TLS certificate", "file", c.certFile)
 		}
