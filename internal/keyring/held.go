@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -54,7 +55,7 @@ func (o *opener) publish(h *held, set store.KeySet) error {
 		return fmt.Errorf("encode the key set: %w", err)
 	}
 	sum := sha256.Sum256(body)
-	h.jwks, h.etag = body[:len(body):len(body)], `"`+base64.RawURLEncoding.EncodeToString(sum[:])+`"`
+	h.jwks, h.etag = slices.Clip(body), `"`+base64.RawURLEncoding.EncodeToString(sum[:])+`"`
 	return nil
 }
 

@@ -34,8 +34,11 @@ func TestWhatIsSealedOpensAtItsPlaceOnly(t *testing.T) {
 		t.Error("sealed twice the same")
 	}
 	for _, other := range []seal.Place{
-		{"signing_key", "ssealed_key", "pico-auth-1"}, {"signing_keys", "sealed_key", "pico-auth-2"},
-		{"settings", "sealed_key", "pico-auth-1"}, {"signing_keys", "public_key", "pico-auth-1"}, {},
+		{"signing_key", "ssealed_key", "pico-auth-1"},
+		{"signing_keys", "sealed_key", "pico-auth-2"},
+		{"settings", "sealed_key", "pico-auth-1"},
+		{"signing_keys", "public_key", "pico-auth-1"},
+		{},
 	} {
 		if _, err := m.Open(other, sealed); !errors.Is(err, seal.ErrDamaged) {
 			t.Errorf("at %+v: %v", other, err)

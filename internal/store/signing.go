@@ -74,7 +74,7 @@ func (s *Store) SigningKeys(ctx context.Context) (set KeySet, err error) {
 
 func scanSigningKey(r scanner) (k SigningKey, err error) {
 	var status, created string
-	if err = r.Scan(&k.KID, &k.Algorithm, &status, &k.Public, &k.Sealed, &created); err != nil {
+	if err := r.Scan(&k.KID, &k.Algorithm, &status, &k.Public, &k.Sealed, &created); err != nil {
 		return k, err
 	}
 	k.Status = KeyStatus(status)
