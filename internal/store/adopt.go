@@ -91,7 +91,7 @@ func refuseAdoption(faults []string) error {
 		more = fmt.Sprintf("\n  and %d more", len(faults)-maxListed)
 		faults = faults[:maxListed]
 	}
-	return fault.New(fault.Conflict, "cannot_adopt",
+	return fault.New(fault.Invalid, "cannot_adopt",
 		"the Python server's database cannot be adopted as it is, and nothing in it was changed; "+
 			"put this right with the Python server or in the database, then start again:\n  "+
 			strings.Join(faults, "\n  ")+more)

@@ -18,8 +18,12 @@ const (
 	stateForeign  = "foreign"  // somebody else's tables: left alone
 )
 
-// versionTable is where goose keeps what was applied.
-const versionTable = "goose_db_version"
+// versionTable is where goose keeps what was applied. Other programs use goose,
+// too: the versions are of ours only beside ourTable, which each version has.
+const (
+	versionTable = "goose_db_version"
+	ourTable     = "refresh_families"
+)
 
 // querier is a database, a connection or a transaction to read from.
 type querier interface {
@@ -88,8 +92,12 @@ func inspect(ctx context.Context, q querier, postgres bool) (shape, error) {
 			sh.others = append(sh.others, name)
 		}
 	}
-	if sh.version > 0 {
+	switch {
+	case sh.version > 0 && slices.Contains(tables, ourTable):
 		sh.state = stateOurs
+		return sh, nil
+	case sh.version > 0:
+		sh.state, sh.legacy = stateForeign, slices.DeleteFunc(tables, func(name string) bool { return !isLegacy(name) })
 		return sh, nil
 	}
 	if err := c.matchOriginal(ctx, tables, &sh); err != nil {
@@ -172,11 +180,11 @@ func (c catalogue) findObstacles(ctx context.Context, sh *shape) error {
 func (sh shape) refusal(newest int64) error {
 	switch {
 	case sh.state == stateForeign:
-		return fault.New(fault.Conflict, "foreign_database", fmt.Sprintf(
+		return fault.New(fault.Invalid, "foreign_database", fmt.Sprintf(
 			"the database holds tables that are neither this server's nor the Python server's (%s); "+
 				"set database.url to another database", strings.Join(append(sh.legacy, sh.others...), ", ")))
 	case sh.version > newest:
-		return fault.New(fault.Conflict, "newer_database", fmt.Sprintf(
+		return fault.New(fault.Invalid, "newer_database", fmt.Sprintf(
 			"the database was written by a newer version of this program (schema %d, this program knows %d); "+
 				"start that version, or restore a backup made by this one", sh.version, newest))
 	default:

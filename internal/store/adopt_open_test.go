@@ -387,7 +387,7 @@ func TestObstaclesOnPostgresAreNamed(t *testing.T) {
 			fillOriginal(t, url, 3, obstacle)
 			var log bytes.Buffer
 			_, err := store.Open(t.Context(), moving(url, &log))
-			if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), want) {
+			if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), want) {
 				t.Errorf("error = %v, want a refusal that names %s", err, want)
 			}
 		})
@@ -396,15 +396,21 @@ func TestObstaclesOnPostgresAreNamed(t *testing.T) {
 
 func TestAForeignDatabaseIsRefusedByName(t *testing.T) {
 	for name, text := range map[string]string{
-		"others":             "CREATE TABLE invoices (id TEXT); CREATE TABLE customers (id TEXT)",
-		"users of others":    "CREATE TABLE users (id TEXT, name TEXT); CREATE TABLE invoices (id TEXT)",
+		"others":          "CREATE TABLE invoices (id TEXT); CREATE TABLE customers (id TEXT)",
+		"users of others": "CREATE TABLE users (id TEXT, name TEXT); CREATE TABLE invoices (id TEXT)",
+		"others who use goose": `CREATE TABLE invoices (id TEXT); CREATE TABLE users (id TEXT);
+			CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY, version_id BIGINT NOT NULL, is_applied BOOLEAN NOT NULL, tstamp TIMESTAMP);
+			INSERT INTO goose_db_version (id, version_id, is_applied) VALUES (1, 0, TRUE), (2, 1, TRUE), (3, 2, TRUE)`,
+		"newer others who use goose": `CREATE TABLE invoices (id TEXT);
+			CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY, version_id BIGINT NOT NULL, is_applied BOOLEAN NOT NULL, tstamp TIMESTAMP);
+			INSERT INTO goose_db_version (id, version_id, is_applied) VALUES (1, 20260101, TRUE)`,
 		"half of the Python": "CREATE TABLE groups (id TEXT); CREATE TABLE invoices (id TEXT)",
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachOriginal(t, 0, text, func(t *testing.T, url string, _ *sql.DB) {
 				var log bytes.Buffer
 				_, err := store.Open(t.Context(), moving(url, &log))
-				if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "invoices") {
+				if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "invoices") {
 					t.Errorf("error = %v, want a refusal that names the tables", err)
 				}
 				plan, err := store.Check(t.Context(), moving(url, &log))

@@ -25,10 +25,12 @@ var schema string
 var schemaKeys string
 
 // schemaVersion returns the version of the schema with one cheap query, -1 when
-// there is none of ours. It is what a start without a migration costs.
+// there is none of ours: no versions, or those of another program. It is what a
+// start without a migration costs.
 func schemaVersion(ctx context.Context, db *sql.DB) (int64, error) {
 	var version sql.NullInt64
-	err := db.QueryRowContext(ctx, "SELECT MAX(version_id) FROM goose_db_version WHERE is_applied").Scan(&version)
+	err := db.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+versionTable+
+		" WHERE is_applied AND NOT EXISTS (SELECT 1 FROM "+ourTable+" WHERE id = '')").Scan(&version)
 	switch {
 	case isNoTable(err), err == nil && !version.Valid:
 		return -1, nil

@@ -84,7 +84,19 @@ func (s *Store) prepareSQLite(ctx context.Context, cfg Config, db *sql.DB) error
 	if mode != "wal" {
 		return badFile(s.target.path, "lies on a file system that cannot share memory between processes; SQLite needs a local one", nil)
 	}
-	return nil
+	return refuseReadOnly(ctx, db)
+}
+
+// refuseReadOnly writes nothing, but as a writer: SQLite opens a file that it
+// cannot write, even for BEGIN IMMEDIATE, and says so at the first login only.
+// That another process holds the lock shows that the file can be written.
+func refuseReadOnly(ctx context.Context, db *sql.DB) error {
+	_, err := db.ExecContext(ctx, "UPDATE settings SET value = value WHERE key = ''")
+	var lite *sqlite.Error
+	if errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_BUSY {
+		return nil
+	}
+	return err
 }
 
 func (s *Store) migrateSQLite(ctx context.Context, cfg Config, db *sql.DB) error {

@@ -106,7 +106,7 @@ func TestUnsoundFilesAreRefusedInWords(t *testing.T) {
 				_ = s.Close()
 				t.Fatal("it was opened")
 			}
-			if kind := fault.KindOf(err); kind == fault.Internal || !strings.Contains(err.Error(), c.want) {
+			if kind := fault.KindOf(err); kind != fault.Invalid || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("kind %d: %v, want %q", kind, err, c.want)
 			}
 			if after, _ := os.ReadFile(path); !bytes.Equal(before, after) && name != "newer" {
@@ -118,6 +118,35 @@ func TestUnsoundFilesAreRefusedInWords(t *testing.T) {
 	if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "folder does not exist") {
 		t.Errorf("missing folder: %v", err)
 	}
+}
+
+func TestAFileThatCannotBeWrittenIsRefusedAtOnce(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("nothing is read-only to root")
+	}
+	path := filepath.Join(t.TempDir(), "auth.db")
+	if err := storetest.OpenURL(t, fileURL(path)).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(t.Context(), store.Config{URL: fileURL(path)})
+	if err == nil {
+		_ = s.Close()
+	}
+	if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "cannot be opened for writing") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestALockOfAnotherProcessIsNoReadOnlyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "auth.db")
+	if err := storetest.OpenURL(t, fileURL(path)).Close(); err != nil {
+		t.Fatal(err)
+	}
+	defer storetest.Hold(t, fileURL(path), "BEGIN IMMEDIATE")()
+	storetest.OpenURL(t, fileURL(path))
 }
 
 func TestDamagedHeaderIsRefusedAndTheFileLeftAlone(t *testing.T) {
