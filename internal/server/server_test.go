@@ -178,7 +178,8 @@ func get(t *testing.T, url string, header http.Header) (int, string, http.Header
 func TestAPersonRegistersJoinsAGroupAndSeesItInTheNextToken(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	alice := s.must("POST", "/api/v1/auth/register", "", map[string]any{
-		"email": "alice@example.com", "password": "secret123", "display_name": "Alice"})
+		"email": "alice@example.com", "password": "secret123", "display_name": "Alice",
+	})
 	if alice["role"] != "viewer" || alice["status"] != "active" {
 		t.Fatalf("registered as %v", alice)
 	}
