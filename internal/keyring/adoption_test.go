@@ -111,13 +111,35 @@ func TestAdoptionWithoutTheKeyDecidesForNone(t *testing.T) {
 
 // A folder that holds RSA keys while the installation signs with ML-DSA does
 // not make the RSA pair the adopted one.
-func TestOnlyThePairOfTheConfiguredAlgorithmIsAdopted(t *testing.T) {
-	s, dir := adopted(t), pair(t, jose.RS256)
-	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s})
-	for _, info := range ring.Keys() {
-		if info.KID != info.Thumbprint {
-			t.Errorf("%+v", info)
+func TestAnAlgorithmChangedWithTheMoveKeepsTheAdoptedKey(t *testing.T) {
+	for _, move := range []struct{ from, to jose.Algorithm }{
+		{jose.RS256, jose.MLDSA65}, {jose.MLDSA65, jose.RS256}, {jose.MLDSA87, jose.RS256},
+	} {
+		s, dir := adopted(t), pair(t, move.from)
+		old := open(t, keyring.Config{Dir: dir, Algorithm: move.from}).Active().Thumbprint
+		ring := open(t, keyring.Config{Dir: dir, Algorithm: move.to, Store: s})
+		if ring.Active().KID != ring.Active().Thumbprint || ring.Active().Algorithm != move.to {
+			t.Errorf("%s to %s: active %+v", move.from, move.to, ring.Active())
 		}
+		if len(ring.LegacyHashKey()) == 0 {
+			t.Errorf("%s to %s: the hash key is lost", move.from, move.to)
+		}
+		// AKP keys are published only while ML-DSA is the algorithm.
+		if keys := ring.Keys(); move.from == jose.RS256 && (len(keys) != 2 || keys[1].KID != "pico-auth-1" || keys[1].Thumbprint != old) {
+			t.Errorf("%s to %s: %+v", move.from, move.to, keys)
+		}
+	}
+}
+
+func TestThePairOfTheConfiguredAlgorithmIsAdoptedBeforeAnother(t *testing.T) {
+	s, dir := adopted(t), pair(t, jose.RS256)
+	pq := pair(t, jose.MLDSA65)
+	for _, name := range []string{"pqc_secret.bin", "pqc_public.bin"} {
+		write(t, filepath.Join(dir, name), read(t, filepath.Join(pq, name)), 0o600)
+	}
+	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s})
+	if keys := ring.Keys(); keys[0].KID != "pico-auth-1" || keys[0].Algorithm != jose.MLDSA65 || keys[1].KID == "pico-auth-1" {
+		t.Errorf("%+v", keys)
 	}
 }
 

@@ -22,12 +22,20 @@ const legacyFile = "legacy-token-hash.key"
 var legacyPlace = seal.Place{Table: "settings", Column: "value", Row: "legacy_hash_key"}
 
 // decide settles which key the adopted installation was signing with: the one
-// of the configured algorithm that was found, or none. It runs before a key is
-// made, and the hash key is durable before the decision is, so a crash in
-// between repeats the step with the same result.
+// of the configured algorithm that was found; or else the one of another, since
+// the algorithm may have been changed with the move; or none. It runs before a
+// key is made, and the hash key is durable before the decision is, so a crash
+// in between repeats the step with the same result.
 func (o *opener) decide(ctx context.Context, adopted store.AdoptedKey, found *jose.PrivateKey) (store.AdoptedKey, error) {
 	if !adopted.Pending {
 		return adopted, nil
+	}
+	files := o.files
+	if found == nil {
+		var err error
+		if found, files, err = o.findOther(); err != nil {
+			return store.AdoptedKey{}, err
+		}
 	}
 	var thumbprint string
 	if found != nil {
@@ -37,7 +45,7 @@ func (o *opener) decide(ctx context.Context, adopted store.AdoptedKey, found *jo
 		return store.AdoptedKey{Thumbprint: thumbprint}, nil // what Open will decide
 	}
 	if found != nil {
-		if _, err := o.deriveHashKey(ctx, o.files); err != nil {
+		if _, err := o.deriveHashKey(ctx, files); err != nil {
 			return store.AdoptedKey{}, err
 		}
 	}
@@ -51,6 +59,30 @@ func (o *opener) decide(ctx context.Context, adopted store.AdoptedKey, found *jo
 		o.log.Info("adopted the signing key", "kid", AdoptedKID, "algorithm", found.Algorithm(), "thumbprint", thumbprint)
 	}
 	return store.AdoptedKey{Thumbprint: thumbprint}, nil
+}
+
+// findOther looks in the folder for a pair of another algorithm than the
+// configured one.
+func (o *opener) findOther() (*jose.PrivateKey, pairFiles, error) {
+	for _, algorithm := range []jose.Algorithm{jose.RS256, jose.MLDSA65, jose.MLDSA87} {
+		files, err := filesOf(algorithm)
+		if err != nil {
+			return nil, pairFiles{}, err
+		}
+		if files.private == o.files.private {
+			continue // looked for already, and not there
+		}
+		key, err := o.load(files)
+		switch {
+		case err == nil:
+			return key, files, nil
+		case algorithm == jose.MLDSA65 && !errors.Is(err, fs.ErrNotExist):
+			continue // it may be one of ML-DSA-87, which has the same name
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, pairFiles{}, err
+		}
+	}
+	return nil, o.files, nil
 }
 
 // legacyHashKey loads the hash key of an adopted installation, nil when there
