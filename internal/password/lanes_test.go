@@ -2,6 +2,7 @@ package password
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	single "golang.org/x/crypto/bcrypt"
 
 	"github.com/pico-auth/pico-auth/internal/bcrypt"
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
@@ -138,5 +140,20 @@ func TestNeighboursDoNotMixUpTheirAnswers(t *testing.T) {
 	all.Wait()
 	if together == 0 {
 		t.Error("nothing was computed together, so nothing was tested")
+	}
+}
+
+func TestAPanicFailsTheHashAndNotTheProcess(t *testing.T) {
+	h := New(Config{Cost: 4, Workers: 1})
+	defer h.Close()
+	working := h.compare
+	h.compare = func([]byte, []byte) error { panic("the reason") }
+	var f *fault.Error
+	if ok, err := h.Verify(t.Context(), "", "password"); ok || !errors.As(err, &f) || f.Kind != fault.Internal || strings.Contains(f.Message, "the reason") {
+		t.Errorf("%t, %#v", ok, err)
+	}
+	h.compare = working
+	if _, err := h.Verify(t.Context(), "", "password"); err != nil {
+		t.Errorf("the worker is gone: %v", err)
 	}
 }

@@ -3,7 +3,9 @@ package password
 import (
 	"container/list"
 	"context"
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -149,18 +151,24 @@ func (p *pool) serve() {
 	defer runtime.UnlockOSThread()
 	for jobs := p.next(); len(jobs) > 0; jobs = p.next() {
 		start := time.Now()
-		p.run(jobs)
+		err := p.run(jobs)
 		p.finish(len(jobs), time.Since(start))
 		for _, j := range jobs {
-			j.finished <- nil
+			j.finished <- err
 		}
 	}
 }
 
-func (p *pool) run(jobs []*job) {
+// run does the jobs. A panic is the failure of these jobs, not of the process.
+func (p *pool) run(jobs []*job) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.Wrap(fault.Internal, "", "a password hash panicked", fmt.Errorf("%v\n%s", r, debug.Stack()))
+		}
+	}()
 	if len(jobs) == 1 {
 		jobs[0].run()
-		return
+		return nil
 	}
 	works := make([]*bcrypt.Work, len(jobs))
 	for i, j := range jobs {
@@ -169,6 +177,7 @@ func (p *pool) run(jobs []*job) {
 	for i, sum := range p.compute(jobs[0].lane.cost, works...) {
 		jobs[i].lane.settle(sum)
 	}
+	return nil
 }
 
 // next waits for the oldest job and returns it with those that are done
