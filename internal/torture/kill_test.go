@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	chains  = 5 // refresh chains under load; a lost one costs a password hash
+	chains  = 4 // refresh chains under load; a lost one costs a password hash
 	managed = 3 // people whose role changes
 )
 
