@@ -60,8 +60,10 @@ type Server struct {
 	scrape   net.Listener // of metrics; nil with it
 }
 
-// New opens the rooms, makes the first administrator, refuses what must not be
-// started, and listens. The port 0 asks for a free one; see Addr.
+// New listens, opens the rooms, makes the first administrator and refuses what
+// must not be started. It listens first, so that a start whose port is taken
+// leaves no database and no keys behind; nobody is answered before Run. The
+// port 0 asks for a free one; see Addr.
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -72,18 +74,24 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	rooms, err := OpenRooms(ctx, cfg.Config, cfg.Log)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{cfg: cfg, rooms: rooms, health: &health{ping: rooms.Store.Ping}}
+	s := &Server{cfg: cfg}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Server) prepare(ctx context.Context) error {
+func (s *Server) prepare(ctx context.Context) (err error) {
+	if s.listener, err = s.listen(ctx); err != nil {
+		return err
+	}
+	if s.scrape, err = s.listenMetrics(ctx); err != nil {
+		return err
+	}
+	if s.rooms, err = OpenRooms(ctx, s.cfg.Config, s.cfg.Log); err != nil {
+		return err
+	}
+	s.health = &health{ping: s.rooms.Store.Ping}
 	defaultPassword, err := s.firstAdmin(ctx)
 	if err != nil {
 		return err
@@ -93,12 +101,6 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	s.http = s.newHTTP(handler)
-	if s.listener, err = s.listen(ctx); err != nil {
-		return err
-	}
-	if err := s.listenMetrics(ctx); err != nil {
-		return err
-	}
 	s.announce(defaultPassword)
 	return nil
 }
@@ -222,16 +224,17 @@ func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 	return ln, nil
 }
 
-func (s *Server) listenMetrics(ctx context.Context) error {
-	if s.metrics == nil {
-		return nil
+// listenMetrics returns nil when /metrics is on the API's listener.
+func (s *Server) listenMetrics(ctx context.Context) (net.Listener, error) {
+	address := s.cfg.Config.Server.MetricsListen
+	if address == "" {
+		return nil, nil
 	}
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Config.Server.MetricsListen)
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("server.metrics_listen: %w", err)
+		return nil, fmt.Errorf("server.metrics_listen: %w", err)
 	}
-	s.scrape = ln
-	return nil
+	return ln, nil
 }
 
 // Addr is the address the API listens on.
@@ -298,6 +301,9 @@ func (s *Server) Close() error {
 		if ln != nil {
 			_ = ln.Close()
 		}
+	}
+	if s.rooms == nil {
+		return nil
 	}
 	return s.rooms.Close()
 }

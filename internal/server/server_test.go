@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -393,6 +394,28 @@ func TestADefaultPasswordThatComesBackOpensNothing(t *testing.T) {
 	status, answer := s.call("POST", "/api/v1/auth/login", "", map[string]string{"email": "admin@pico.local", "password": "admin"})
 	if status != http.StatusUnauthorized || answer["error"] != "invalid_credentials" {
 		t.Errorf("the default password over the network: %d %v", status, answer)
+	}
+}
+
+func TestAStartWhosePortIsTakenLeavesNothingBehind(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	dir := t.TempDir()
+	for _, change := range []func(*config.Config){
+		func(c *config.Config) { c.Server.Port = ln.Addr().(*net.TCPAddr).Port },
+		func(c *config.Config) { c.Server.MetricsListen = ln.Addr().String() },
+	} {
+		cfg := testConfig(dir)
+		change(&cfg)
+		if _, err := server.New(t.Context(), server.Config{Config: cfg}); err == nil || !strings.Contains(err.Error(), "server.") {
+			t.Errorf("%v, want a refusal that names the key", err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
 	}
 }
 
