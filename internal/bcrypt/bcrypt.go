@@ -189,5 +189,5 @@ func (t *state) encipher(l, r uint32) (uint32, uint32) {
 }
 
 func (t *state) mix(x uint32) uint32 {
-	return ((t.s0[byte(x>>24)] + t.s1[byte(x>>16)]) ^ t.s2[byte(x>>8)]) + t.s3[byte(x)]
+	return ((t.s0[byte(x>>24)] + t.s1[byte(x>>16)]) ^ t.s2[byte(x>>8)]) + t.s3[byte(x)] //nolint:gosec // one byte each is what is wanted
 }

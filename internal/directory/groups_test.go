@@ -18,8 +18,6 @@ func (w *world) group(t *testing.T, name, orgID string) identity.Group {
 	return g
 }
 
-func ptr(s string) *string { return &s }
-
 func TestAGroupLivesThroughItsSevenEndpoints(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		by := actor(w.person(t, "boss", identity.OrgAdmin, "acme"))
@@ -42,16 +40,16 @@ func TestAGroupLivesThroughItsSevenEndpoints(t *testing.T) {
 		}
 
 		w.clock.Advance(time.Minute)
-		changed, err := w.UpdateGroup(t.Context(), by, g.ID, ptr("Blue team"), nil)
+		changed, err := w.UpdateGroup(t.Context(), by, g.ID, new("Blue team"), nil)
 		if err != nil || changed.Name != "Blue team" || changed.Description != "breaks things" || !changed.UpdatedAt.Equal(w.clock.Now()) {
 			t.Errorf("renamed %+v, %v", changed, err)
 		}
-		changed, err = w.UpdateGroup(t.Context(), by, g.ID, nil, ptr(""))
+		changed, err = w.UpdateGroup(t.Context(), by, g.ID, nil, new(""))
 		if err != nil || changed.Name != "Blue team" || changed.Description != "" {
 			t.Errorf("described %+v, %v", changed, err)
 		}
 		other := w.group(t, "Red team", "acme") // the name is free again
-		_, err = w.UpdateGroup(t.Context(), by, other.ID, ptr("Blue team"), nil)
+		_, err = w.UpdateGroup(t.Context(), by, other.ID, new("Blue team"), nil)
 		wantCode(t, err, "group_exists")
 
 		page, err := w.Groups(t.Context(), actor(ada), directory.Filter{})
@@ -98,7 +96,7 @@ func TestGroupPermissionMatrix(t *testing.T) {
 				check(t, name+" read", err, see)
 				_, err = w.CreateGroup(t.Context(), who, directory.NewGroup{Name: "new " + name, OrgID: org})
 				check(t, name+" create", err, change)
-				_, err = w.UpdateGroup(t.Context(), who, g.ID, ptr("renamed "+name), nil)
+				_, err = w.UpdateGroup(t.Context(), who, g.ID, new("renamed "+name), nil)
 				check(t, name+" update", err, change)
 				check(t, name+" add", w.AddMember(t.Context(), who, g.ID, extra.ID), change)
 				check(t, name+" remove", w.RemoveMember(t.Context(), who, g.ID, member.ID), change)
@@ -147,7 +145,7 @@ func TestGroupFaultsAreNamedAllAtOnce(t *testing.T) {
 	if got, want := fields(err), "body.name body.description body.org_id"; got != want {
 		t.Errorf("create named %q, want %q", got, want)
 	}
-	_, err = w.UpdateGroup(t.Context(), system, "x", ptr(""), ptr(bad))
+	_, err = w.UpdateGroup(t.Context(), system, "x", new(""), new(bad))
 	if got, want := fields(err), "body.name body.description"; got != want {
 		t.Errorf("update named %q, want %q", got, want)
 	}
@@ -159,7 +157,7 @@ func TestGroupIdsThatCannotBeAreNotFound(t *testing.T) {
 		for _, id := range []string{"", "nothing", "a\x00b", "\xff", strings.Repeat("x", 1<<16)} {
 			_, _, err := w.Group(t.Context(), system, id)
 			wantCode(t, err, "not_found")
-			_, err = w.UpdateGroup(t.Context(), system, id, ptr("x"), nil)
+			_, err = w.UpdateGroup(t.Context(), system, id, new("x"), nil)
 			wantCode(t, err, "not_found")
 			wantCode(t, w.DeleteGroup(t.Context(), system, id), "not_found")
 			wantCode(t, w.AddMember(t.Context(), system, id, "x"), "not_found")

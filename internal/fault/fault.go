@@ -84,8 +84,7 @@ func (e *Error) Is(target error) bool {
 // KindOf returns the kind of the first Error in err's chain, Internal when
 // there is none.
 func KindOf(err error) Kind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return Internal

@@ -214,7 +214,7 @@ func (p *pool) finish(jobs int, took time.Duration) {
 	defer p.mu.Unlock()
 	p.busy--
 	p.running -= jobs
-	p.done += uint64(jobs)
+	p.done += uint64(jobs) //nolint:gosec // one to three
 	p.spent += took
 }
 

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -29,8 +30,8 @@ func (p proxies) clientAddress(r *http.Request) string {
 	}
 	client := peer
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := parseHop(hops[i])
+	for _, hop := range slices.Backward(hops) {
+		hop, err := parseHop(hop)
 		if err != nil {
 			break // whoever wrote this is the last one we can name
 		}

@@ -240,9 +240,6 @@ func (s *Server) listenMetrics(ctx context.Context) (net.Listener, error) {
 // Addr is the address the API listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Rooms are the parts below HTTP, for tests that look behind the API.
-func (s *Server) Rooms() *Rooms { return s.rooms }
-
 // Run serves until ctx ends, then drains: it turns unready, takes no new
 // connection, lets requests in flight finish for drainTimeout, and closes
 // everything. It returns nil after a drain, also one that had to cut somebody

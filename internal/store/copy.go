@@ -205,8 +205,9 @@ func isFresh(ctx context.Context, dest *sql.Tx) (bool, error) {
 }
 
 func fill(ctx context.Context, source, dest *sql.Tx, progress CopyProgress) error {
-	for _, name := range []string{"organizations", "settings"} { // the source has these rows, too
-		if _, err := dest.ExecContext(ctx, "DELETE FROM "+name); err != nil {
+	// What a new schema has, the source has, too.
+	for _, statement := range []string{"DELETE FROM organizations", "DELETE FROM settings"} {
+		if _, err := dest.ExecContext(ctx, statement); err != nil {
 			return err
 		}
 	}

@@ -187,7 +187,7 @@ func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) 
 		if err != nil {
 			return err
 		}
-		u, err := t.user(userID, t.forShare("u"))
+		u, err := t.user(userID, t.forShare())
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ func (t *tx) permit(by identity.Actor, rule func(actor identity.User) error) err
 	if by.System {
 		return nil
 	}
-	actor, err := t.actor(by, t.forShare("u"))
+	actor, err := t.actor(by, t.forShare())
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
 	if by.System {
 		return t.user(targetID, t.forUpdate("u"))
 	}
-	lock := t.forShare("u")
+	lock := t.forShare()
 	if by.UserID == targetID {
 		lock = t.forUpdate("u") // two who hold a row shared and then want it alone wait for each other
 	}
@@ -63,7 +63,7 @@ func (t *tx) homeOrg(by identity.Actor, orgID string) (string, error) {
 	if by.System {
 		return identity.DefaultOrg, nil
 	}
-	actor, err := t.actor(by, t.forShare("u"))
+	actor, err := t.actor(by, t.forShare())
 	return actor.OrgID, err
 }
 

@@ -155,12 +155,13 @@ func (t *tx) forUpdate(alias string) string {
 	return " FOR UPDATE OF " + alias
 }
 
-// forShare is appended to a SELECT whose row must not change before the commit.
-func (t *tx) forShare(alias string) string {
+// forShare is appended to a SELECT of a person, alias u, who must not change
+// before the commit.
+func (t *tx) forShare() string {
 	if !t.locks {
 		return ""
 	}
-	return " FOR SHARE OF " + alias
+	return " FOR SHARE OF u"
 }
 
 // alone waits until no other act is doing what, and keeps others from it until

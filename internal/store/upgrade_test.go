@@ -2,7 +2,9 @@ package store_test
 
 import (
 	"os"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -60,4 +62,38 @@ func TestADatabaseOfVersionOneIsUpgraded(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Replicas that start at the same moment on a database that has to be made,
+// upgraded or adopted: one does it, and none is put off by what it sees halfway.
+func TestReplicasMigrateTogether(t *testing.T) {
+	original, err := os.ReadFile("testdata/original-0.1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, script := range map[string]string{"empty": "", "version one": versionOne(t) + goosePostgres, "original": string(original)} {
+		t.Run(name, func(t *testing.T) {
+			for range 8 {
+				url := storetest.EmptyPostgres(t)
+				if script != "" {
+					storetest.Exec(t, url, script)
+				}
+				var all sync.WaitGroup
+				for i := range 6 {
+					all.Go(func() {
+						time.Sleep(time.Duration(i) * 5 * time.Millisecond) // into the middle of it
+						s, err := store.Open(t.Context(), store.Config{URL: url})
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if err := s.Close(); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				all.Wait()
+			}
+		})
+	}
 }

@@ -69,7 +69,7 @@ func TestAccessTokenVerifiesWithAnIndependentLibraryFromThePublishedKeys(t *test
 	w := open(t, withRS256)
 	p := w.issue(t, w.viewer(t))
 
-	jws, err := josev4.ParseSigned(p.AccessToken, []josev4.SignatureAlgorithm{josev4.RS256})
+	jws, err := josev4.ParseSignedCompact(p.AccessToken, []josev4.SignatureAlgorithm{josev4.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}

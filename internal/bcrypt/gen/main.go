@@ -68,7 +68,7 @@ func piFraction(n int) []uint32 {
 	words := make([]uint32, n)
 	mask := big.NewInt(0xffffffff)
 	for i := n - 1; i >= 0; i-- {
-		words[i] = uint32(new(big.Int).And(pi, mask).Uint64())
+		words[i] = uint32(new(big.Int).And(pi, mask).Uint64()) //nolint:gosec // masked to 32 bits
 		pi.Rsh(pi, 32)
 	}
 	return words
