@@ -8,7 +8,6 @@ import (
 	"log/slog"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
@@ -27,7 +26,7 @@ var schemaKeys string
 // schemaVersion returns the version of the schema with one cheap query, -1 when
 // there is none of ours: no versions, or those of another program. It is what a
 // start without a migration costs.
-func schemaVersion(ctx context.Context, db *sql.DB) (int64, error) {
+func schemaVersion(ctx context.Context, db querier) (int64, error) {
 	var version sql.NullInt64
 	err := db.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+versionTable+
 		" WHERE is_applied AND NOT EXISTS (SELECT 1 FROM "+ourTable+" WHERE id = '')").Scan(&version)
@@ -45,7 +44,7 @@ func schemaVersion(ctx context.Context, db *sql.DB) (int64, error) {
 // that is neither ours nor the original's, or newer than this program. Each
 // migration is one transaction together with its entry in goose's table. Two
 // processes never migrate at once: on SQLite the caller holds lockFile, on
-// PostgreSQL goose holds an advisory lock.
+// PostgreSQL the advisory lock migrationLock.
 func (s *Store) migrate(ctx context.Context, cfg Config, db *sql.DB) error {
 	opts := adoptOptions{
 		postgres: s.target.engine == enginePostgres, path: s.target.path, now: s.now, log: s.log,
@@ -94,11 +93,6 @@ func (s *Store) provider(db *sql.DB, opts adoptOptions) (*goose.Provider, error)
 	dialect := goose.DialectSQLite3
 	if opts.postgres {
 		dialect = goose.DialectPostgres
-		session, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // once a second, for 5 minutes
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, goose.WithSessionLocker(session))
 	}
 	return goose.NewProvider(dialect, db, nil, options...)
 }

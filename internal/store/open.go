@@ -6,12 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+const (
+	// migrationLock is the advisory lock under which PostgreSQL databases are
+	// migrated, the same in every version of this program.
+	migrationLock int64 = 0x7069636f61757468 // "picoauth"
+	// migrationWait bounds a migration, and the wait for another replica's.
+	migrationWait = 10 * time.Minute
 )
 
 // Open opens the database, creating it when it is absent, and brings its schema
@@ -152,7 +161,27 @@ func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) err
 		return err
 	}
 	own := openPostgres(migrationConfig(s.target.pg))
-	return errors.Join(s.migrate(ctx, cfg, own), own.Close())
+	return errors.Join(s.migratePostgres(ctx, cfg, own), own.Close())
+}
+
+// migratePostgres keeps other replicas out from the first look to the last
+// commit: what they would see halfway looks like somebody else's database. The
+// lock ends with the session, which ends with the caller's pool.
+func (s *Store) migratePostgres(ctx context.Context, cfg Config, own *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, migrationWait)
+	defer cancel()
+	session, err := own.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.Close() //nolint:errcheck // back to the pool, which is closed next
+	if _, err := session.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLock); err != nil {
+		return err
+	}
+	if version, err := schemaVersion(ctx, session); err != nil || version == schemaTarget {
+		return err // another replica was faster
+	}
+	return s.migrate(ctx, cfg, own)
 }
 
 // explainPostgres says what is wrong with the server in words.
