@@ -50,7 +50,7 @@ func (a *API) groupRoutes() []route {
 			Route: Route{http.MethodPost, "/api/v1/groups/{id}/members", "add_member", OrgAdmin},
 			Tag:   tagGroups, Summary: "Add a member",
 			Description: "Somebody of the group's organisation. It shows in their next access token.",
-			body:        jsonBody, bare: "user_id", refusals: map[int]string{409: "`already_member`"}, typed: endpoint(a, a.addMember),
+			body:        jsonBody, bare: "user_id", refusals: map[int]string{409: "`already_member`, or `too_many_groups` for one token to name"}, typed: endpoint(a, a.addMember),
 		},
 		{
 			Route: Route{http.MethodDelete, "/api/v1/groups/{id}/members/{user_id}", "remove_member", OrgAdmin},

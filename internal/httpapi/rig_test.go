@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -58,6 +59,8 @@ type rig struct {
 	t     testing.TB
 	store *store.Store
 	log   *bytes.Buffer
+
+	documented func() openAPI // every answer is held against it; nil: none is
 }
 
 func newRig(t testing.TB, change ...func(*Config)) *rig {
@@ -89,6 +92,12 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 		c(&cfg)
 	}
 	r.API = New(cfg)
+	r.documented = sync.OnceValue(func() (doc openAPI) {
+		if err := json.Unmarshal(r.openAPI().body, &doc); err != nil {
+			panic(err)
+		}
+		return doc
+	})
 	return r
 }
 
@@ -151,7 +160,24 @@ func (r *rig) do(req *http.Request) answer {
 			r.t.Fatalf("%s %s: %v in %s", req.Method, req.URL, err, a.raw)
 		}
 	}
+	r.checkDocumented(req, a)
 	return a
+}
+
+// checkDocumented fails the test when the OpenAPI document does not know the
+// status that an operation answered with.
+func (r *rig) checkDocumented(req *http.Request, a answer) {
+	r.t.Helper()
+	if r.documented == nil {
+		return
+	}
+	_, pattern := r.mux.Handler(req)
+	method, path, _ := strings.Cut(pattern, " ")
+	if op, there := r.documented().Paths[path][strings.ToLower(method)]; there {
+		if _, there := op.Responses[strconv.Itoa(a.status)]; !there {
+			r.t.Errorf("%s answers %d %s, which is not documented", pattern, a.status, a.text("error"))
+		}
+	}
 }
 
 // call sends body as JSON, unless it is empty, with the access token, unless

@@ -18,7 +18,7 @@ func (a *API) serviceTokenRoutes() []route {
 			Tag:   tagServiceTokens, Summary: "Create a service token",
 			Description: "The token is shown this once. When there is one of that name already, it stays as it is: the answer has `already_exists` and no `token`.",
 			body:        jsonBody, typed: endpoint(a, a.createServiceToken),
-			refusals: map[int]string{404: otherOrg},
+			refusals: map[int]string{404: otherOrg, 409: "`token_exists`: in another organisation; the names are unique everywhere"},
 		},
 		{
 			Route: Route{http.MethodGet, "/api/v1/auth/service-tokens", "list_service_tokens", OrgAdmin},

@@ -78,7 +78,10 @@ func TestServiceTokenRefusals(t *testing.T) {
 			t.Errorf("%s: %d %s", c.body, a.status, a.raw)
 		}
 	}
-	// One of another organisation is not there.
+	// One of another organisation keeps its name, and is not there.
+	if a := r.want(http.StatusConflict, r.call("POST", path, admin, `{"name":"a"}`)); a.text("error") != "token_exists" {
+		t.Errorf("%s", a.raw)
+	}
 	r.want(http.StatusNotFound, r.call("DELETE", path+"/a", admin, ""))
 	for _, body := range []string{`{}`, `"x"`, `{"token":5}`} {
 		r.want(http.StatusUnprocessableEntity, r.call("POST", path+"/validate", "", body))
