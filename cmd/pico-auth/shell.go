@@ -146,9 +146,10 @@ func mustExist(cfg config.Config) error {
 }
 
 // misconfigured marks what a room refused to be opened with, a damaged key or
-// a database of somebody else, as a fault of the configuration.
+// database or one of somebody else, as a fault of the configuration: another
+// try cannot help.
 func misconfigured(err error) error {
-	if err != nil && fault.KindOf(err) == fault.Invalid {
+	if err != nil && (fault.KindOf(err) == fault.Invalid || errors.Is(err, store.ErrDamaged)) {
 		return usageError{err}
 	}
 	return err

@@ -20,7 +20,7 @@ import (
 // moments (a lock, a restart, a full queue) are over by then.
 const retryAfter = 2 * time.Second
 
-// unavailable says that the database is away, busy, full or damaged.
+// unavailable says that the database is away, busy or full.
 func unavailable(cause error) error {
 	return &fault.Error{
 		Kind: fault.Unavailable, Code: "unavailable", Message: "the database is not available at the moment",
@@ -158,8 +158,12 @@ func classify(err error) error {
 		return err
 	}
 	switch conditionOf(err) {
-	case away, lost, conflict, damaged:
+	case away, lost, conflict:
 		return unavailable(err)
+	case damaged:
+		lasting := *ErrDamaged
+		lasting.Cause = err
+		return &lasting
 	case unstored:
 		return errUnstorable
 	default:

@@ -81,6 +81,13 @@ func TestClassifyKeepsRefusalsAndHidesNothing(t *testing.T) {
 	if got := classify(cause); fault.KindOf(got) != fault.Unavailable || !errors.Is(got, error(cause)) {
 		t.Errorf("too many connections: %v", got)
 	}
+	damage := &pgconn.PgError{Code: "XX001"}
+	if got := classify(damage); !errors.Is(got, ErrDamaged) || fault.KindOf(got) != fault.Unavailable || !errors.Is(got, error(damage)) {
+		t.Errorf("a damaged page: %v", got)
+	}
+	if errors.Is(classify(cause), ErrDamaged) {
+		t.Error("an outage that passes is taken for damage")
+	}
 	if !violates(&pgconn.PgError{Code: "23505", ConstraintName: "users_email_key_key"}, "users.email_key") {
 		t.Error("PostgreSQL's constraint is not recognised")
 	}
