@@ -115,19 +115,17 @@ func (s *Store) Groups(ctx context.Context, by identity.Actor, f ListFilter) (p 
 			columns: groupColumns, from: "groups g", alias: "g", scan: scanGroup,
 			key: func(g identity.Group) (time.Time, string) { return g.CreatedAt, g.ID },
 		}
-		org := f.OrgID
+		of := scope{org: f.OrgID, all: f.OrgID == ""}
 		err := t.permit(by, func(actor identity.User) error {
-			if org == "" {
-				org = actor.OrgID
+			if of.all {
+				of = scope{org: actor.OrgID}
 			}
-			return identity.MaySee(actor, org, "group")
+			return identity.MaySee(actor, of.org, "group")
 		})
 		if err != nil {
 			return err
 		}
-		if org != "" {
-			l.only("g.org_id", org)
-		}
+		l.within("g.org_id", of)
 		p, err = l.page(t, f)
 		return err
 	})

@@ -31,6 +31,20 @@ type list[T any] struct {
 	args  []any
 }
 
+// scope is the organisation that a list is about, or all of them. An adopted one
+// may have an empty name, which must not stand for all.
+type scope struct {
+	org string
+	all bool
+}
+
+// within narrows the list to rows of the scope, whose organisation is in column.
+func (l *list[T]) within(column string, of scope) {
+	if !of.all {
+		l.only(column, of.org)
+	}
+}
+
 // only narrows the list to rows whose column has the value.
 func (l *list[T]) only(column, value string) {
 	l.args = append(l.args, value)

@@ -87,13 +87,11 @@ func (s *Store) Users(ctx context.Context, by identity.Actor, f ListFilter) (p P
 			columns: userColumns, from: userTables, alias: "u", scan: scanUser,
 			key: func(u identity.User) (time.Time, string) { return u.CreatedAt, u.ID },
 		}
-		org, err := t.listedOrg(by, f.OrgID, "user")
+		of, err := t.listed(by, f.OrgID, "user")
 		if err != nil {
 			return err
 		}
-		if org != "" {
-			l.only("u.org_id", org)
-		}
+		l.within("u.org_id", of)
 		if f.EmailKey != "" {
 			l.only("u.email_key", f.EmailKey)
 		}
@@ -103,20 +101,19 @@ func (s *Store) Users(ctx context.Context, by identity.Actor, f ListFilter) (p P
 	return p, err
 }
 
-// listedOrg returns the organisation that a list for administrators is about,
-// empty for all of them.
-func (t *tx) listedOrg(by identity.Actor, wanted, what string) (string, error) {
-	org := wanted
+// listed returns what a list for administrators is about.
+func (t *tx) listed(by identity.Actor, wanted, what string) (scope, error) {
+	of := scope{org: wanted, all: wanted == ""}
 	err := t.permit(by, func(actor identity.User) error {
-		if org == "" && actor.Role != identity.Superadmin {
-			org = actor.OrgID
-		}
-		if org == "" {
+		switch {
+		case of.all && actor.Role == identity.Superadmin:
 			return identity.MayAdminister(actor, actor.OrgID, what)
+		case of.all:
+			of = scope{org: actor.OrgID}
 		}
-		return identity.MayAdminister(actor, org, what)
+		return identity.MayAdminister(actor, of.org, what)
 	})
-	return org, err
+	return of, err
 }
 
 // HasSuperadmin reports whether there is any superadmin, active or not.

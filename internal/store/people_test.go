@@ -9,6 +9,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 func TestUserIsReadAsStored(t *testing.T) {
@@ -431,6 +432,31 @@ func TestDeletingAPersonDropsTheirMemberships(t *testing.T) {
 		w.ok(err)
 		if len(members) != 0 {
 			w.t.Errorf("members: %v", members)
+		}
+	})
+}
+
+// The original could hold people of an organisation without a name, and an
+// adopted one keeps it.
+func TestTheNamelessOrganisationSeesOnlyItself(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		w := &world{t: t, s: storetest.OpenURL(t, url), clock: storetest.NewClock()}
+		w.group("others", "acme")
+		boss, viewer := w.add("boss", identity.OrgAdmin, "acme"), w.add("viewer", identity.Viewer, "acme")
+		storetest.Exec(t, url, "INSERT INTO organizations (id, status, created_at) VALUES ('', 'active', '2026-01-01T00:00:00.000000Z')")
+		storetest.Exec(t, url, "UPDATE users SET org_id = '' WHERE id IN ('"+boss.ID+"', '"+viewer.ID+"')")
+		w.add("stranger", identity.Viewer, "acme")
+		_, _, err := w.s.InsertServiceToken(t.Context(), system("seed"), identity.ServiceToken{Name: "theirs", Role: identity.Viewer, OrgID: "acme"}, "hash")
+		w.ok(err)
+
+		people, err := w.s.Users(t.Context(), by(boss), store.ListFilter{})
+		w.ok(err)
+		tokens, err := w.s.ServiceTokens(t.Context(), by(boss), store.ListFilter{})
+		w.ok(err)
+		groups, err := w.s.Groups(t.Context(), by(viewer), store.ListFilter{})
+		w.ok(err)
+		if people.Total != 2 || tokens.Total != 0 || groups.Total != 0 {
+			t.Errorf("%d people, %d service tokens, %d groups; want 2, 0, 0", people.Total, tokens.Total, groups.Total)
 		}
 	})
 }

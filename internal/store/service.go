@@ -112,13 +112,11 @@ func (s *Store) ServiceTokens(ctx context.Context, by identity.Actor, f ListFilt
 			key:   func(st identity.ServiceToken) (time.Time, string) { return st.CreatedAt, st.ID },
 			where: []string{"s.revoked_at IS NULL"},
 		}
-		org, err := t.listedOrg(by, f.OrgID, "service token")
+		of, err := t.listed(by, f.OrgID, "service token")
 		if err != nil {
 			return err
 		}
-		if org != "" {
-			l.only("s.org_id", org)
-		}
+		l.within("s.org_id", of)
 		p, err = l.page(t, f)
 		return err
 	})
