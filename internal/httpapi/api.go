@@ -25,7 +25,7 @@ type Config struct {
 	Keys      *keyring.Ring
 	Guard     *picoauth.Guard // over the key set of Keys
 
-	Issuer      string       // as in the claim iss, without a trailing slash; discovery is built from it
+	Issuer      string       // as in the claim iss; discovery is built from it
 	Title       string       // of the API page; empty: "Pico Auth API"
 	Version     string       // of the API page; empty: "dev"
 	CORSOrigins []string     // exact origins whose scripts may call; nil: none

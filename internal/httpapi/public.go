@@ -112,10 +112,11 @@ type Discovery struct {
 }
 
 func (a *API) serveDiscovery() http.HandlerFunc {
+	base := strings.TrimRight(a.issuer, "/")
 	body, err := json.Marshal(Discovery{
 		Issuer:        a.issuer,
-		KeySet:        a.issuer + "/api/v1/auth/jwks",
-		TokenEndpoint: a.issuer + "/api/v1/auth/login",
+		KeySet:        base + "/api/v1/auth/jwks",
+		TokenEndpoint: base + "/api/v1/auth/login",
 		ResponseTypes: []string{},
 		SubjectTypes:  []string{"public"},
 		Algorithms:    []string{string(a.keys.Algorithm())},

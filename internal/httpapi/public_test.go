@@ -180,17 +180,19 @@ func TestKeySetAndDiscoveryMayBeKeptByAnybody(t *testing.T) {
 }
 
 func TestDiscoverySaysOnlyWhatIsTrue(t *testing.T) {
-	got := newPublic(t).call(http.MethodGet, "/.well-known/openid-configuration", "", "").body
-	want := map[string]any{
-		"issuer":                                testIssuer,
-		"jwks_uri":                              testIssuer + "/api/v1/auth/jwks",
-		"token_endpoint":                        testIssuer + "/api/v1/auth/login",
-		"response_types_supported":              []any{},
-		"subject_types_supported":               []any{"public"},
-		"id_token_signing_alg_values_supported": []any{"RS256"},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	for _, slash := range []string{"", "/"} { // an issuer may end in one; the server's addresses have no empty part
+		got := newPublic(t, func(c *Config) { c.Issuer += slash }).call(http.MethodGet, "/.well-known/openid-configuration", "", "").body
+		want := map[string]any{
+			"issuer":                                testIssuer + slash,
+			"jwks_uri":                              testIssuer + "/api/v1/auth/jwks",
+			"token_endpoint":                        testIssuer + "/api/v1/auth/login",
+			"response_types_supported":              []any{},
+			"subject_types_supported":               []any{"public"},
+			"id_token_signing_alg_values_supported": []any{"RS256"},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 
