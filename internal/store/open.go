@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"time"
 
@@ -201,6 +202,9 @@ func (s *Store) explainPostgres(err error) error {
 		}
 	}
 	if c := conditionOf(err); c == lost || c == away {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op // pgx repeats it on lines of their own
+		}
 		return fault.Wrap(fault.Unavailable, "unavailable", server+"does not answer", err)
 	}
 	return err
