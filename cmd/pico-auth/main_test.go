@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -123,13 +124,19 @@ func member(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // stall leaves a request half sent, so that a drain has somebody to wait for.
+// The server says "continue" when its handler waits for the rest.
 func stall(ts *testscript.TestScript, _ bool, _ []string) {
 	conn, err := net.Dial("tcp", "127.0.0.1:"+ts.Getenv("PORT"))
 	ts.Check(err)
 	ts.Defer(func() { conn.Close() })
-	_, err = io.WriteString(conn, "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
+	_, err = io.WriteString(conn, "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+
+		"Content-Length: 99\r\nExpect: 100-continue\r\n\r\n")
 	ts.Check(err)
-	time.Sleep(200 * time.Millisecond) // until the handler waits for the rest
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	ts.Check(err)
+	if line != "HTTP/1.1 100 Continue\r\n" {
+		ts.Fatalf("the server answers %q to half a request", line)
+	}
 }
 
 // gone waits until nobody listens any more.

@@ -34,9 +34,8 @@ func (serveCmd) Run(sh *shell) error {
 	for _, w := range warnings {
 		log.Warn("configuration: " + w)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop) // the next signal finds the system's own handling
 	s, err := server.New(ctx, server.Config{Config: cfg, Version: buildVersion(), Log: log.Logger, Out: sh.out})
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -46,6 +45,24 @@ func (serveCmd) Run(sh *shell) error {
 	}
 	server.TuneScheduler() // after New has counted the cores
 	return s.Run(ctx)
+}
+
+// untilSignal returns a context that SIGINT or SIGTERM ends; a second one ends
+// the process at once, with the code that shells give to a killed program.
+func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		second := <-signals
+		if number, ok := second.(syscall.Signal); ok {
+			os.Exit(128 + int(number))
+		}
+		os.Exit(1)
+	}()
+	return ctx, cancel
 }
 
 func isTerminal(w any) bool {
