@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
 // The states that Check tells apart where inspect says stateOurs.
@@ -106,6 +108,13 @@ func (p *Plan) fill(ctx context.Context, db *sql.DB, cfg Config) error {
 		p.State = stateBehind
 	default:
 		p.State = stateCurrent
+		var lacking *fault.Error
+		if err := checkComplete(ctx, tx); errors.As(err, &lacking) {
+			p.Problems = append(p.Problems, lacking.Message)
+			return nil
+		} else if err != nil {
+			return err
+		}
 	}
 	return p.count(ctx, tx, cfg.Now())
 }

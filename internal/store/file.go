@@ -119,6 +119,9 @@ const lockTimeout = 5 * time.Minute
 // process. The file beside the database stays: removing it would let two hold
 // locks on different files of one name.
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	if info, err := os.Lstat(path + ".lock"); err == nil && !info.Mode().IsRegular() {
+		return nil, badFile(path, "has a lock beside it, "+path+".lock, that is not a regular file", nil)
+	}
 	lock := flock.New(path+".lock", flock.SetPermissions(fileMode))
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()

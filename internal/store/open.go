@@ -87,6 +87,9 @@ func (s *Store) prepareSQLite(ctx context.Context, cfg Config, db *sql.DB) error
 			return err
 		}
 	}
+	if err := checkComplete(ctx, db); err != nil {
+		return err
+	}
 	var mode string
 	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
 		return err
@@ -158,11 +161,16 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 
 func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) error {
 	version, err := schemaVersion(ctx, db)
-	if err != nil || version == schemaTarget {
+	if err != nil {
 		return err
 	}
-	own := openPostgres(migrationConfig(s.target.pg))
-	return errors.Join(s.migratePostgres(ctx, cfg, own), own.Close())
+	if version != schemaTarget {
+		own := openPostgres(migrationConfig(s.target.pg))
+		if err := errors.Join(s.migratePostgres(ctx, cfg, own), own.Close()); err != nil {
+			return err
+		}
+	}
+	return checkComplete(ctx, db)
 }
 
 // migratePostgres keeps other replicas out from the first look to the last

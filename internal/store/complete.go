@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// checkComplete refuses a database whose recorded version promises a table, a
+// column or a setting that somebody has taken away: met later it would be an
+// error without a reason. Two statements that read no rows but settings.
+func checkComplete(ctx context.Context, q querier) error {
+	var none int
+	if err := q.QueryRowContext(ctx, everyColumn()).Scan(&none); err != nil {
+		if isNoTable(err) || isNoColumn(err) {
+			return incomplete(fmt.Sprintf("lacks a table or a column of its schema version %d", schemaTarget), err)
+		}
+		return err
+	}
+	var settings int
+	err := q.QueryRowContext(ctx, "SELECT COUNT(*) FROM settings WHERE key IN ($1, $2)", settingGuard, settingKeySet).Scan(&settings)
+	if err == nil && settings != 2 {
+		return incomplete(fmt.Sprintf("lacks %q or %q in its table settings", settingGuard, settingKeySet), nil)
+	}
+	return err
+}
+
+// everyColumn names all columns of all tables, and reads nothing.
+func everyColumn() string {
+	var b strings.Builder
+	b.WriteString("SELECT COUNT(*) FROM (SELECT holder AS one FROM leases WHERE 1 = 0")
+	for _, t := range copyTables() {
+		fmt.Fprintf(&b, " UNION ALL SELECT one FROM (SELECT 'x' AS one, %s FROM %s) AS t WHERE 1 = 0", strings.Join(t.columns, ", "), t.name)
+	}
+	b.WriteString(") AS every")
+	return b.String()
+}
+
+func incomplete(what string, cause error) error {
+	return fault.Wrap(fault.Invalid, "database_incomplete",
+		"the database "+what+"; it was changed by hand or is half restored: restore a backup", cause)
+}
+
+func isNoColumn(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code == "42703"
+	}
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && lite.Code() == sqlite3.SQLITE_ERROR && strings.Contains(lite.Error(), "no such column")
+}
