@@ -2,13 +2,17 @@ package httpapi
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
 // secret stands for whatever a client may send by mistake. No answer and no
@@ -140,6 +144,43 @@ func TestThousandFaultsMakeAShortAnswer(t *testing.T) {
 		r.call(http.MethodPost, "/api/v1/auth/login", "", `{`+body.String()+`"email":"a"}`))
 	if n := len(a.body["errors"].([]any)); n != maxFieldProblems {
 		t.Errorf("%d faults", n)
+	}
+}
+
+// TestNullStandsForAnOptionalMemberLeftOut as clients in Python send it; a
+// required one it does not replace. What is documented is what is accepted: the
+// rig compares each answer, and here each request, with the document.
+func TestNullStandsForAnOptionalMemberLeftOut(t *testing.T) {
+	r := newRig(t)
+	admin := r.as(identity.Superadmin, "default")
+	a := r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/users", admin,
+		`{"email":"a@example.com","password":"a long passphrase","display_name":null,"role":null,"org_id":null}`))
+	if a.body["role"] != "viewer" {
+		t.Errorf("role %v", a.body["role"])
+	}
+	g := r.group("default")
+	a = r.want(http.StatusOK, r.call(http.MethodPut, "/api/v1/groups/"+g.ID, admin, `{"name":null,"description":"new"}`))
+	if a.body["name"] != g.Name || a.body["description"] != "new" {
+		t.Errorf("group %s", a.raw)
+	}
+	r.want(http.StatusUnprocessableEntity, r.call(http.MethodPost, "/api/v1/groups", admin, `{"name":null}`))
+
+	var document struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct {
+					Type any
+					Enum []any
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(r.want(http.StatusOK, r.call(http.MethodGet, "/openapi.json", "", "")).raw, &document); err != nil {
+		t.Fatal(err)
+	}
+	role := document.Components.Schemas["NewUser"].Properties["role"]
+	if !slices.Equal(role.Type.([]any), []any{"string", "null"}) || !slices.Contains(role.Enum, nil) {
+		t.Errorf("documented: %+v", role)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -113,11 +114,31 @@ func describe(doc *huma.OpenAPI, rt *route) {
 			Content:     map[string]*huma.MediaType{problemType: {Schema: schema, Example: example(status, meaning)}},
 		}
 	}
+	if op.RequestBody != nil {
+		allowNull(doc, op.RequestBody.Content["application/json"].Schema)
+	}
 	if rt.bare != "" {
 		object := op.RequestBody.Content["application/json"].Schema
 		op.RequestBody.Content["application/json"] = &huma.MediaType{Schema: &huma.Schema{
 			OneOf: []*huma.Schema{object, {Type: huma.TypeString, Description: "The same as an object with only " + rt.bare + "."}},
 		}}
+	}
+}
+
+// allowNull says that null stands for an optional member left out, as it does:
+// clients in Python send None that way.
+func allowNull(doc *huma.OpenAPI, request *huma.Schema) {
+	if request.Ref != "" {
+		request = doc.Components.Schemas.SchemaFromRef(request.Ref)
+	}
+	for name, member := range request.Properties {
+		if slices.Contains(request.Required, name) || member.Nullable {
+			continue
+		}
+		member.Nullable = true
+		if len(member.Enum) > 0 {
+			member.Enum = append(member.Enum, nil)
+		}
 	}
 }
 
