@@ -74,6 +74,7 @@ func translate(o original, now time.Time, sessionMax time.Duration) adopted {
 	for _, s := range o.serviceTokens {
 		t.serviceToken(s)
 	}
+	t.findCrowded()
 	t.findCollisions()
 	t.collectOrgs()
 	return t.adopted
@@ -191,6 +192,21 @@ func (t *translator) time(what, column, text string) time.Time {
 
 func (t *translator) unreadable(what, column, text string) {
 	t.problems = append(t.problems, fmt.Sprintf("%s has no readable %s: %q", what, column, text))
+}
+
+// findCrowded names who is in more groups than a token can name; the original
+// had no limit.
+func (t *translator) findCrowded() {
+	groups := make(map[string]int)
+	for _, m := range t.members {
+		groups[m.UserID]++
+	}
+	for _, u := range t.users {
+		if n := groups[u.ID]; n > maxGroups {
+			t.warnings = append(t.warnings, fmt.Sprintf(
+				"the person %q (id %q) is in %d groups; more than %d may not fit into an access token", u.Email, u.ID, n, maxGroups))
+		}
+	}
 }
 
 // findCollisions names all rows that a unique key of ours would refuse.

@@ -126,6 +126,28 @@ func TestTranslateKeepsHarmlessOddities(t *testing.T) {
 	}
 }
 
+func TestTranslateNamesWhoIsInMoreGroupsThanATokenHolds(t *testing.T) {
+	o := original{users: []legacyUser{person("u1", "many@example.org"), person("u2", "most@example.org")}}
+	for i := range maxGroups + 1 {
+		id := fmt.Sprintf("g%d", i)
+		o.groups = append(o.groups, team(id, id, "default"))
+		o.members = append(o.members, legacyMember{groupID: id, userID: "u1"})
+		if i > 0 {
+			o.members = append(o.members, legacyMember{groupID: id, userID: "u2"})
+		}
+	}
+	for i := range o.members {
+		o.members[i].joinedAt = "2026-01-02T03:04:05"
+	}
+	got := translate(o, adoptionDay, adoptionLife)
+	if len(got.warnings) != 1 || !strings.Contains(got.warnings[0], "many@example.org") || !strings.Contains(got.warnings[0], "151 groups") {
+		t.Errorf("warnings = %q, want the one person", got.warnings)
+	}
+	if len(got.members) != 2*maxGroups+1 {
+		t.Errorf("%d memberships, want all", len(got.members))
+	}
+}
+
 func TestTranslateCapsRefreshTokensByTheirFamily(t *testing.T) {
 	got := translate(original{users: []legacyUser{person("u1", "a")}, refreshTokens: []legacyRefresh{
 		{"r1", "u1", "h1", "2027-11-22", "2026-11-01"},

@@ -128,6 +128,13 @@ func postgresCondition(code string) condition {
 	}
 }
 
+// refusesWrites reports whether err says that nothing at all can be written: a
+// full disk, or a server that became a standby.
+func refusesWrites(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "53100" || pg.Code == "25006")
+}
+
 // isNoTable reports whether err says that a table is not there.
 func isNoTable(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {

@@ -13,7 +13,8 @@ import (
 
 // StartFamily begins a session of somebody whose password was verified against
 // the hash verified, if that is still their hash and they may sign in, else it
-// is ErrInvalidCredentials. No token of the family outlives absoluteEnd.
+// is ErrInvalidCredentials. No refresh token of the family outlives
+// absoluteEnd; the last access token may, by its own life.
 func (s *Store) StartFamily(ctx context.Context, act Act, userID string, verified identity.PasswordHash,
 	familyID string, absoluteEnd time.Time, next NewRefresh,
 ) (g Grant, err error) {
@@ -127,8 +128,11 @@ func (t *tx) endFamilies(userID, but string, reason identity.EndReason) error {
 	return err
 }
 
-// RevokedJTIs lists the ids of access tokens that have not expired and are
-// revoked, since the session they came from was ended.
+// verifierLeeway is how long after its exp a verifier may still take a token.
+const verifierLeeway = time.Minute
+
+// RevokedJTIs lists the ids of access tokens that some verifier may still take
+// and that are revoked, since the session they came from was ended.
 func (s *Store) RevokedJTIs(ctx context.Context) (jtis []string, err error) {
 	err = s.read(ctx, func(t *tx) error {
 		jtis = []string{}
@@ -143,7 +147,7 @@ func (s *Store) RevokedJTIs(ctx context.Context) (jtis []string, err error) {
 			}
 			return nil
 		}, `SELECT t.access_jti, COALESCE(f.end_reason, '') FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-			WHERE f.ended_at IS NOT NULL AND t.access_jti IS NOT NULL AND t.access_expires_at > $1`, t.stamp())
+			WHERE f.ended_at IS NOT NULL AND t.access_jti IS NOT NULL AND t.access_expires_at > $1`, formatTime(t.now.Add(-verifierLeeway)))
 	})
 	if err != nil {
 		return nil, err

@@ -11,18 +11,29 @@ import (
 var (
 	errEmailTaken = fault.New(fault.Conflict, "email_taken", "this e-mail address is in use")
 
+	errRegistrationOff = fault.New(fault.Forbidden, "registration_disabled", "registration is switched off")
+
 	errSelfPromotion = errors.New("who registers becomes an active viewer of the default organisation")
 )
 
 // InsertUser stores somebody who registers, without asking who does it;
 // therefore only as an active viewer of the default organisation. A used
-// address is a Conflict "email_taken". Zero ID, EmailKey and CreatedAt are
+// address is a Conflict "email_taken"; a switch that was turned off meanwhile is
+// Forbidden "registration_disabled". Zero ID, EmailKey and CreatedAt are
 // filled in.
 func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error {
 	if u.Role != identity.Viewer || u.OrgID != identity.DefaultOrg || u.Status != identity.Active {
 		return errSelfPromotion
 	}
 	return s.write(ctx, func(t *tx) error {
+		var enabled string
+		set, err := t.get([]any{&enabled}, "SELECT value FROM settings WHERE key = $1", settingRegistration)
+		if err != nil {
+			return err
+		}
+		if set && enabled != "true" {
+			return errRegistrationOff
+		}
 		stored, err := t.insertUser(u)
 		if err != nil {
 			return err

@@ -81,6 +81,9 @@ func TestRegistrationGivesNothingAway(t *testing.T) {
 		if w.lastEvent().ID != ev.ID {
 			w.t.Error("a refused registration left an audit row of success")
 		}
+		w.ok(w.s.SetRegistration(w.t.Context(), system("close"), false))
+		again.Email = "late@example.org"
+		w.refused(w.s.InsertUser(w.t.Context(), store.Act{Action: "user.register"}, again), fault.Forbidden, "registration_disabled")
 	})
 }
 

@@ -16,17 +16,19 @@ func (s *Store) Ping(ctx context.Context) error {
 	if text := s.damaged.Load(); text != nil {
 		return unavailable(errors.New(*text))
 	}
-	if s.writer == nil {
-		return s.read(ctx, pingSchema)
-	}
-	if err := s.pingFile(ctx); err != nil {
-		return s.classify(err)
+	if s.writer != nil {
+		if err := s.pingFile(ctx); err != nil {
+			return s.classify(err)
+		}
 	}
 	if s.failing.Load() {
 		if err := s.write(ctx, pingDisk); err != nil {
 			return err
 		}
 		s.failing.Store(false)
+	}
+	if s.writer == nil {
+		return s.read(ctx, pingSchema)
 	}
 	// An empty act costs a lock and no sync, and fails where the writer does.
 	return s.write(ctx, pingSchema)

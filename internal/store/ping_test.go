@@ -22,6 +22,32 @@ func TestPingIsQuietWhenAllIsWell(t *testing.T) {
 	})
 }
 
+// TestPingNoticesAServerThatTakesNoWrites as a standby does, from the first
+// write on that was refused until one succeeds again.
+func TestPingNoticesAServerThatTakesNoWrites(t *testing.T) {
+	url := storetest.Postgres(t)
+	s := storetest.OpenURL(t, url)
+	beside, name := storetest.Postgres(t), storetest.Rows(t, url, "SELECT current_database()")[0][0]
+	turn := func(readOnly string) {
+		storetest.Rows(t, beside, "ALTER DATABASE "+name+" SET default_transaction_read_only = "+readOnly)
+		storetest.Rows(t, beside, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+name+"'")
+	}
+	write := func() error {
+		return s.SetRegistration(t.Context(), store.Act{Action: "x", By: identity.Actor{System: true}}, true)
+	}
+	turn("on")
+	if err := write(); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a write: %v", err)
+	}
+	if err := s.Ping(t.Context()); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("ping: %v", err)
+	}
+	turn("off")
+	if err := errors.Join(s.Ping(t.Context()), write()); err != nil {
+		t.Errorf("it does not come back: %v", err)
+	}
+}
+
 func TestPingNoticesWhatHappensToTheFile(t *testing.T) {
 	for name, harm := range map[string]func(path string) error{
 		"removed": func(path string) error { return os.Remove(path) },

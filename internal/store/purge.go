@@ -17,7 +17,7 @@ const defaultPurge = 200
 // tokens went. The caller repeats it while it is a full batch.
 //
 // A token goes a day after it expired or its family ended, but never before the
-// access token beside it expired, which might have to be listed as revoked. A
+// access token beside it expired for every verifier, which might have to be listed as revoked. A
 // spent one stays as long as an unspent one would: until then its reuse ends
 // the family. Audit rows stay.
 func (s *Store) Purge(ctx context.Context, batch int) (n int, err error) {
@@ -51,7 +51,7 @@ func (t *tx) purgeTokens(which string, limit int) (int, error) {
 		err = r.Scan(&id)
 		return id, err
 	}, "DELETE FROM refresh_tokens WHERE id IN ("+which+") RETURNING family_id",
-		formatTime(t.now.Add(-auditWindow)), t.stamp(), limit)
+		formatTime(t.now.Add(-auditWindow)), formatTime(t.now.Add(-verifierLeeway)), limit)
 	if err != nil {
 		return 0, err
 	}

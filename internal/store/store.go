@@ -50,7 +50,7 @@ type Store struct {
 	file    fs.FileInfo // SQLite only: the file as opened
 	count   counters
 	damaged atomic.Pointer[string] // what was said when damage was first met
-	failing atomic.Bool            // SQLite only: the last batch was lost, or one before and nobody looked since
+	failing atomic.Bool            // a write failed as all would, and nobody has looked since
 }
 
 // withDefaults fills in what cfg leaves out.

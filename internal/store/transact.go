@@ -22,6 +22,9 @@ func (s *Store) transact(ctx context.Context, act func(*tx) error) error {
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		again, answer := s.attempt(ctx, work, act)
+		if refusesWrites(answer) {
+			s.failing.Store(true)
+		}
 		if !again || attempt == maxAttempts || work.Err() != nil {
 			return answer
 		}
