@@ -120,8 +120,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add("\x00", "")
 	file := filepath.Join(f.TempDir(), "a.yaml")
 	f.Fuzz(func(t *testing.T, yaml, pair string) {
-		if strings.Contains(pair, "_FILE=") {
-			t.Skip("reads whatever it names")
+		if strings.Contains(pair, "_FILE=") || strings.Contains(pair, "\x00") {
+			t.Skip("it reads whatever it names, and no system passes on a variable with a NUL")
 		}
 		if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 			t.Fatal(err)
