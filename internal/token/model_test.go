@@ -190,7 +190,8 @@ func (m *model) checkRevoked(rt *rapid.T) {
 	}
 	for _, s := range m.sessions {
 		for jti, exp := range s.jtis {
-			if want := s.over && exp.After(m.now()); listed[jti] != want {
+			// A verifier's clock may be a minute behind.
+			if want := s.over && exp.Add(time.Minute).After(m.now()); listed[jti] != want {
 				rt.Fatalf("access token listed as revoked: %v, want %v (over %v, expires %v, now %v)", listed[jti], want, s.over, exp, m.now())
 			}
 		}

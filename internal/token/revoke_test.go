@@ -117,7 +117,7 @@ func TestRevokedJTIsListUnexpiredAccessTokensOfEndedSessions(t *testing.T) {
 				w.revoked(t)
 				end(t, w, u, w.actor(t, p))
 				w.revoked(t, w.claims(t, p)["jti"])
-				w.clock.Advance(15 * time.Minute)
+				w.clock.Advance(16 * time.Minute) // a verifier's clock may be a minute behind
 				w.revoked(t)
 			})
 		})
