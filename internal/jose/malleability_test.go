@@ -8,6 +8,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -186,6 +189,40 @@ func TestEd25519NumbersHaveOneSpelling(t *testing.T) {
 	}
 	if key.public.key.verify(input, slices.Concat(good[:32], littleEndian(order))) {
 		t.Error("verified with S the order")
+	}
+}
+
+// The list is right: under each of these keys the identity and a zero sign about
+// every eighth message, with either sign. No key set may bring one in.
+func TestEd25519KeysThatEverybodyCanSignWithAreRefused(t *testing.T) {
+	forged := make([]byte, ed25519.SignatureSize)
+	forged[0] = 1
+	for _, y := range smallOrder {
+		for _, sign := range []byte{0, 0x80} {
+			key, err := hex.DecodeString(y)
+			if err != nil {
+				t.Fatal(err)
+			}
+			key[31] |= sign
+			signs := false
+			for i := range 500 {
+				signs = signs || ed25519.Verify(key, fmt.Appendf(nil, "message %d", i), forged)
+			}
+			// With x zero there is no other sign, so some are no points at all.
+			if !signs && sign == 0 {
+				t.Errorf("%x: no point of small order", key)
+			}
+			if _, err := ParseJWK(JWK{Kty: "OKP", Crv: "Ed25519", X: encode(key)}); !errors.Is(err, ErrKey) {
+				t.Errorf("%x: %v", key, err)
+			}
+			der, err := x509.MarshalPKIXPublicKey(ed25519.PublicKey(key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ParsePublicPEM(EdDSA, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})); !errors.Is(err, ErrKey) {
+				t.Errorf("%x as PEM: %v", key, err)
+			}
+		}
 	}
 }
 
