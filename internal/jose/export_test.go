@@ -2,6 +2,10 @@ package jose
 
 import "time"
 
+// OwnKeys is a key of each algorithm by its name, and one of RS256 and PS256
+// each with 3072 bits.
+func OwnKeys() map[string]*PrivateKey { return ownKeys() }
+
 // SignRaw signs an encoded header and payload that a test chose.
 func SignRaw(key *PrivateKey, input string) (string, error) {
 	signature, err := key.key.sign([]byte(input))

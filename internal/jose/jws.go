@@ -24,7 +24,8 @@ type Header struct {
 	Type      string    // TypeJWT or TypeAccessToken
 }
 
-// Signer makes compact tokens with one key.
+// Signer makes compact tokens with one key. It never changes, so any number of
+// callers may sign at once, and none waits for another.
 type Signer struct {
 	key    *PrivateKey
 	prefix string // the encoded header and its dot, the same for every token
