@@ -12,7 +12,7 @@ import (
 // BenchmarkVerify is what a guarded request pays; the bare RS256 check alone is
 // about two thirds of it.
 func BenchmarkVerify(b *testing.B) {
-	for _, algorithm := range []string{"RS256", "ES256", "EdDSA", "ML-DSA-65", "ML-DSA-87"} {
+	for _, algorithm := range []string{"RS256", "PS256", "ES256", "ES384", "EdDSA", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"} {
 		b.Run(algorithm, func(b *testing.B) {
 			issuer := picoauthtest.NewIssuer(b, picoauthtest.WithAlgorithm(algorithm))
 			set := issuer.KeySet()

@@ -24,12 +24,15 @@
 // # What is believed
 //
 // A token is a compact JWS whose kid names a key of the issuer's key set; the
-// algorithm is that key's, never the token's choice. RS256, ES256, EdDSA,
-// ML-DSA-65 and ML-DSA-87 are understood. The claims exp, iat, iss, aud and sub
-// must be there with the right types; nbf counts when present. Everything else
-// in a header (jwk, jku, x5c, crit, zip) is refused or ignored, and a token of
-// more than 16 KiB is refused unread. A token is looked for in the Authorization
-// header only.
+// algorithm is that key's, never the token's choice. RS256, PS256, ES256, ES384,
+// EdDSA over Ed25519 (by this name and by Ed25519), ML-DSA-44, ML-DSA-65 and
+// ML-DSA-87 are understood. The claims exp, iat, iss, aud and sub must be there
+// with the right types; nbf counts when present. Everything else in a header
+// (jwk, jku, x5c, crit, zip) is refused or ignored, and a token of more than 16
+// KiB is refused unread. A token is looked for in the Authorization header only.
+//
+// An ECDSA signature can be rewritten into a second one that verifies as well:
+// a service that must know a token again remembers its jti, not its text.
 //
 // A valid token stays valid until it expires, 15 minutes by default: role,
 // groups and suspension are as they were when it was issued.

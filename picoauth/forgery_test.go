@@ -165,7 +165,7 @@ func TestEveryTruncationAndEveryChangedByteIsRefused(t *testing.T) {
 }
 
 func TestEveryAlgorithmVerifiesAndCanBeSwitchedOff(t *testing.T) {
-	names := []string{"RS256", "ES256", "EdDSA", "ML-DSA-65", "ML-DSA-87"}
+	names := []string{"RS256", "PS256", "ES256", "ES384", "EdDSA", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"}
 	for i, name := range names {
 		t.Run(name, func(t *testing.T) {
 			issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm(name))

@@ -3,6 +3,7 @@ package jose
 import (
 	"crypto"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 
@@ -18,7 +19,9 @@ type Algorithm string
 // The algorithms, by the names that keys of ours carry.
 const (
 	RS256   Algorithm = "RS256"
+	PS256   Algorithm = "PS256"
 	ES256   Algorithm = "ES256"
+	ES384   Algorithm = "ES384"
 	EdDSA   Algorithm = "EdDSA"
 	MLDSA44 Algorithm = "ML-DSA-44"
 	MLDSA65 Algorithm = "ML-DSA-65"
@@ -63,6 +66,7 @@ type algorithm struct {
 	crv   string // empty: keys of this kty name no curve
 
 	generate        func() (privateKey, error)
+	generateRSA     func(bits int) (privateKey, error)
 	fromJWK         func(JWK) (publicKey, error)
 	standardPrivate func(any) (privateKey, error) // from what crypto/x509 parsed
 	standardPublic  func(any) (publicKey, error)
@@ -70,10 +74,13 @@ type algorithm struct {
 }
 
 // table is every algorithm there is. For a key set's entry that names no
-// algorithm the first row with its kty and crv counts.
+// algorithm the first row with its kty and crv counts: a bare RSA key is one of
+// RS256, as key sets older than PS256 meant it.
 var table = []algorithm{
 	rsaAlgorithm(RS256, crypto.SHA256),
+	rsaAlgorithm(PS256, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}),
 	ecdsaAlgorithm(ES256, elliptic.P256(), crypto.SHA256),
+	ecdsaAlgorithm(ES384, elliptic.P384(), crypto.SHA384),
 	ed25519Algorithm(),
 	mldsaAlgorithm(MLDSA44, mldsa44.Scheme(), shape{4, 4, 2}, func(key sign.PrivateKey, input, signature []byte) error {
 		return mldsa44.SignTo(key.(*mldsa44.PrivateKey), input, nil, true, signature)

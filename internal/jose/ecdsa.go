@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	_ "crypto/sha512" // crypto.SHA384
 	"errors"
 	"fmt"
 	"math/big"
@@ -77,6 +78,11 @@ type ecdsaPublic struct {
 func (k ecdsaPublic) signatureSize() int { return 2 * coordinateSize(k.key.Curve) }
 func (k ecdsaPublic) standard() any      { return k.key }
 
+// verify leaves the range of r and s to ecdsa.Verify, which refuses zero and
+// what is not below the order. It takes s and its negative alike, as ECDSA does:
+// JWS asks for no low s, and half of what other issuers sign has a high one. So
+// a holder can write a second token with the same claims out of the first; what
+// tells tokens apart is their jti, never their text.
 func (k ecdsaPublic) verify(input, signature []byte) bool {
 	half := len(signature) / 2
 	r := new(big.Int).SetBytes(signature[:half])

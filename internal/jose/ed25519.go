@@ -1,9 +1,12 @@
 package jose
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
+	"slices"
 )
 
 // ed25519Algorithm is the row of EdDSA over Ed25519 (RFC 8037). RFC 9864 gives
@@ -26,7 +29,7 @@ func ed25519Algorithm() algorithm {
 			if len(x) != ed25519.PublicKeySize {
 				return nil, errors.New("x of the wrong length")
 			}
-			return ed25519Public(x), nil
+			return checkedEd25519(x)
 		},
 		standardPrivate: func(parsed any) (privateKey, error) {
 			key, ok := parsed.(ed25519.PrivateKey)
@@ -40,9 +43,32 @@ func ed25519Algorithm() algorithm {
 			if !ok {
 				return nil, errors.New("not an Ed25519 key")
 			}
-			return ed25519Public(key), nil
+			return checkedEd25519(key)
 		},
 	}
+}
+
+// smallOrder are the y coordinates of the points of order 1, 2, 4 and 8, two of
+// them also as a number that is not reduced, little-endian and without the sign
+// bit. Under such a key everybody can sign: after some tries the identity and a
+// zero are a signature. Zeroes alone, as of a buffer never filled, are one.
+var smallOrder = []string{
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+}
+
+func checkedEd25519(key []byte) (publicKey, error) {
+	y := bytes.Clone(key)
+	y[len(y)-1] &= 0x7f
+	if slices.Contains(smallOrder, hex.EncodeToString(y)) {
+		return nil, errors.New("an Ed25519 key that everybody can sign with")
+	}
+	return ed25519Public(key), nil
 }
 
 type ed25519Private ed25519.PrivateKey

@@ -1,6 +1,7 @@
 package jose_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -80,6 +81,67 @@ func FuzzParsePrivatePEM(f *testing.F) {
 			key, err := jose.ParsePrivatePEM(name, data)
 			if err != nil {
 				continue
+			}
+			token, err := jose.NewSigner(key, "k").Sign(claims)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := jose.Verify(token, only(key.Public())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// FuzzParsePublicPEM: whatever is accepted is the same key as a JWK and again as
+// PEM, and belongs to the algorithm that it was asked for.
+func FuzzParsePublicPEM(f *testing.F) {
+	for _, name := range withPEM {
+		encoded, err := keys()[name].Public().MarshalPEM()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(encoded)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, name := range withPEM {
+			key, err := jose.ParsePublicPEM(name, data)
+			if err != nil {
+				continue
+			}
+			encoded, err := key.MarshalPEM()
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := jose.ParsePublicPEM(name, encoded)
+			if err != nil || !again.Equal(key) || key.Algorithm() != name {
+				t.Fatalf("%s: another key from its own PEM: %v", name, err)
+			}
+			if published, err := jose.ParseJWK(key.JWK("k")); err != nil || !published.Equal(key) {
+				t.Fatalf("%s: another key from its own JWK: %v", name, err)
+			}
+		}
+	})
+}
+
+// FuzzParseExpandedMLDSA: whatever is accepted is written as it was read, and
+// signs what its public half verifies.
+func FuzzParseExpandedMLDSA(f *testing.F) {
+	pq := []jose.Algorithm{jose.MLDSA44, jose.MLDSA65, jose.MLDSA87}
+	for _, name := range pq {
+		secret, public := keys()[name].MarshalExpanded()
+		f.Add(secret, public)
+		f.Add(secret, []byte(nil))
+	}
+	f.Fuzz(func(t *testing.T, secret, public []byte) {
+		for _, name := range pq {
+			key, err := jose.ParseExpandedMLDSA(name, secret, public)
+			if err != nil {
+				continue
+			}
+			gotSecret, gotPublic := key.MarshalExpanded()
+			if !bytes.Equal(gotSecret, secret) || (public != nil && !bytes.Equal(gotPublic, public)) {
+				t.Fatalf("%s: written otherwise than read", name)
 			}
 			token, err := jose.NewSigner(key, "k").Sign(claims)
 			if err != nil {

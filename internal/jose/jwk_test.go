@@ -104,6 +104,10 @@ func TestUselessEntriesAreSkippedAndOthersKept(t *testing.T) {
 		"private AKP":             entry(t, jose.MLDSA65, "x", map[string]any{"priv": "AQAB"}),
 		"alg of another type":     entry(t, jose.RS256, "x", map[string]any{"alg": "ES256"}),
 		"alg of another curve":    entry(t, jose.ES256, "x", map[string]any{"crv": "P-384"}),
+		"ES384 on P-256":          entry(t, jose.ES256, "x", map[string]any{"alg": "ES384"}),
+		"PS256 of EC":             entry(t, jose.ES256, "x", map[string]any{"alg": "PS256"}),
+		"ES256 on P-384":          entry(t, jose.ES384, "x", map[string]any{"alg": "ES256"}),
+		"PS384":                   entry(t, jose.PS256, "x", map[string]any{"alg": "PS384"}),
 		"RSA of 1024 bits":        entry(t, jose.RS256, "x", map[string]any{"n": modulus(1024, true)}),
 		"RSA of 2047 bits":        entry(t, jose.RS256, "x", map[string]any{"n": modulus(2047, true)}),
 		"RSA of 8200 bits":        entry(t, jose.RS256, "x", map[string]any{"n": modulus(8200, true)}),
@@ -144,7 +148,7 @@ func TestUselessEntriesAreSkippedAndOthersKept(t *testing.T) {
 }
 
 func TestAlgorithmIsInferredWhereTypeLeavesNoDoubt(t *testing.T) {
-	for _, name := range []jose.Algorithm{jose.RS256, jose.ES256, jose.EdDSA} {
+	for _, name := range []jose.Algorithm{jose.RS256, jose.ES256, jose.ES384, jose.EdDSA} {
 		bare := entry(t, name, "k", map[string]any{"alg": nil, "use": nil, "key_ops": []string{"verify"}})
 		parsed, err := jose.ParseJWKSet([]byte(`{"keys":[` + bare + `],"extra":1}`))
 		if err != nil {
@@ -158,6 +162,25 @@ func TestAlgorithmIsInferredWhereTypeLeavesNoDoubt(t *testing.T) {
 	parsed, err := jose.ParseJWKSet([]byte(`{"keys":[` + renamed + `]}`))
 	if err != nil || parsed["k"] == nil || parsed["k"].Algorithm() != jose.EdDSA {
 		t.Errorf("Ed25519: %v %v", parsed, err)
+	}
+}
+
+// RFC 7517 section 4.4: what a key's alg names is all that the key is for.
+func TestRSAKeyVerifiesWhatItsAlgNamesAndNothingElse(t *testing.T) {
+	for _, own := range []jose.Algorithm{jose.RS256, jose.PS256} {
+		token, err := jose.NewSigner(keys()[own], "k").Sign(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for alg, verifies := range map[any]bool{"RS256": own == jose.RS256, "PS256": own == jose.PS256, nil: own == jose.RS256} {
+			parsed, err := jose.ParseJWKSet([]byte(`{"keys":[` + entry(t, own, "k", map[string]any{"alg": alg}) + `]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := jose.Verify(token, only(parsed["k"])); (err == nil) != verifies {
+				t.Errorf("%s token, key for %v: %v", own, alg, err)
+			}
+		}
 	}
 }
 

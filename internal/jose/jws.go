@@ -24,7 +24,8 @@ type Header struct {
 	Type      string    // TypeJWT or TypeAccessToken
 }
 
-// Signer makes compact tokens with one key.
+// Signer makes compact tokens with one key. It never changes, so any number of
+// callers may sign at once, and none waits for another.
 type Signer struct {
 	key    *PrivateKey
 	prefix string // the encoded header and its dot, the same for every token
@@ -46,19 +47,19 @@ func NewSigner(key *PrivateKey, kid string) *Signer {
 // Sign returns the compact token of payload, which is usually a JSON object of
 // claims and is not looked at.
 func (s *Signer) Sign(payload []byte) (string, error) {
-	encoding := base64.RawURLEncoding
-	size := len(s.prefix) + encoding.EncodedLen(len(payload)) + 1 +
-		encoding.EncodedLen(s.key.public.key.signatureSize())
-	token := make([]byte, 0, size)
-	token = append(token, s.prefix...)
-	token = encoding.AppendEncode(token, payload)
-	signature, err := s.key.key.sign(token)
+	size := len(s.prefix) + base64.RawURLEncoding.EncodedLen(len(payload))
+	input := make([]byte, size)
+	encodeInto(input[copy(input, s.prefix):], payload)
+	signature, err := s.key.key.sign(input)
 	if err != nil {
 		return "", fmt.Errorf("sign with %s: %w", s.key.Algorithm(), err)
 	}
-	token = append(token, '.')
-	token = encoding.AppendEncode(token, signature)
-	return string(token), nil
+	var token strings.Builder
+	token.Grow(size + 1 + base64.RawURLEncoding.EncodedLen(len(signature)))
+	token.Write(input)
+	token.WriteByte('.')
+	writeEncoded(&token, signature)
+	return token.String(), nil
 }
 
 // Verify returns the payload of a compact token after checking its signature

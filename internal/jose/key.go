@@ -57,7 +57,24 @@ func Generate(name Algorithm) (*PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := row.generate()
+	return generated(row, row.generate)
+}
+
+// GenerateRSA is Generate for RS256 and PS256 with a modulus of so many bits,
+// 2048 or 3072. Any other size is ErrKey, any other algorithm ErrAlgorithm.
+func GenerateRSA(name Algorithm, bits int) (*PrivateKey, error) {
+	row, err := lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if row.generateRSA == nil {
+		return nil, fmt.Errorf("%w: %s keys are not RSA keys", ErrAlgorithm, row.name)
+	}
+	return generated(row, func() (privateKey, error) { return row.generateRSA(bits) })
+}
+
+func generated(row *algorithm, generate func() (privateKey, error)) (*PrivateKey, error) {
+	key, err := generate()
 	if err != nil {
 		return nil, fmt.Errorf("generate %s key: %w", row.name, err)
 	}

@@ -10,13 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"strings"
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
 )
 
-var withPEM = []jose.Algorithm{jose.RS256, jose.ES256, jose.EdDSA}
+var withPEM = []jose.Algorithm{jose.RS256, jose.PS256, jose.ES256, jose.ES384, jose.EdDSA}
 
 func TestKeysSurvivePEM(t *testing.T) {
 	for _, name := range withPEM {
@@ -85,6 +86,7 @@ func TestUnusablePrivatePEMIsRefused(t *testing.T) {
 		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: body, Headers: headers}))
 	}
 	body, _ := pem.Decode(good)
+	old := x509.MarshalPKCS1PrivateKey(standard(t, keys()[jose.RS256]).(*rsa.PrivateKey))
 	cases := map[string]struct{ data, says string }{
 		"empty":              {"", "no complete PEM block"},
 		"garbage":            {"\x00\x01\x02", "no complete PEM block"},
@@ -100,6 +102,8 @@ func TestUnusablePrivatePEMIsRefused(t *testing.T) {
 		"encrypted PKCS #1":  {block("RSA PRIVATE KEY", body.Bytes, map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}), "encrypted"},
 		"half PKCS #8":       {block("PRIVATE KEY", body.Bytes[:200], nil), "PKCS #8"},
 		"half PKCS #1":       {block("RSA PRIVATE KEY", body.Bytes[:200], nil), "PKCS #1"},
+		"more than PKCS #8":  {block("PRIVATE KEY", append(bytes.Clone(body.Bytes), 5, 0), nil), "PKCS #8"},
+		"more than PKCS #1":  {block("RSA PRIVATE KEY", append(old, 5, 0), nil), "PKCS #1"},
 		"EC":                 {string(ec), "not an RSA key"},
 	}
 	for name, c := range cases {
@@ -109,6 +113,93 @@ func TestUnusablePrivatePEMIsRefused(t *testing.T) {
 				t.Errorf("error %v, want one that says %q", err, c.says)
 			}
 		})
+	}
+}
+
+func TestRSAKeysAreMadeInTwoSizes(t *testing.T) {
+	for name, bits := range map[string]int{
+		"RS256": 2048, "PS256": 2048, "RS256 of 3072 bits": 3072, "PS256 of 3072 bits": 3072,
+	} {
+		key := jose.OwnKeys()[name]
+		if got := standard(t, key).(*rsa.PrivateKey).N.BitLen(); got != bits {
+			t.Errorf("%s: %d bits", name, got)
+		}
+		token, err := jose.NewSigner(key, "k").Sign(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := jose.Verify(token, only(key.Public())); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if key, err := jose.GenerateRSA(jose.RS256, 2048); err != nil || key.Algorithm() != jose.RS256 {
+		t.Errorf("the default asked for: %v", err)
+	}
+	for _, bits := range []int{-1, 0, 1024, 2047, 3071, 4096, 1 << 20} {
+		if _, err := jose.GenerateRSA(jose.RS256, bits); !errors.Is(err, jose.ErrKey) {
+			t.Errorf("%d bits: %v", bits, err)
+		}
+	}
+	for _, name := range []jose.Algorithm{jose.ES256, jose.MLDSA44, "HS256"} {
+		if _, err := jose.GenerateRSA(name, 3072); !errors.Is(err, jose.ErrAlgorithm) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A key belongs to one algorithm: what PEM holds of a kind, curve or size that
+// is not the algorithm's is no key of it.
+func TestPEMOfAnotherAlgorithmIsRefused(t *testing.T) {
+	sameKeys := func(a, b jose.Algorithm) bool { // PEM says RSA, not how it signs
+		return a == b || (keys()[a].Public().JWK("").Kty == "RSA" && keys()[b].Public().JWK("").Kty == "RSA")
+	}
+	for _, own := range withPEM {
+		private, err := keys()[own].MarshalPEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := keys()[own].Public().MarshalPEM()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range withPEM {
+			_, errPrivate := jose.ParsePrivatePEM(name, private)
+			_, errPublic := jose.ParsePublicPEM(name, public)
+			if sameKeys(own, name) != (errPrivate == nil) || sameKeys(own, name) != (errPublic == nil) {
+				t.Errorf("%s key read as %s: %v, %v", own, name, errPrivate, errPublic)
+			}
+		}
+	}
+}
+
+func TestForeignRSAKeysAreBounded(t *testing.T) {
+	odd := func(bits uint) *big.Int {
+		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		return n.SetBit(n, 0, 1)
+	}
+	for _, c := range []struct {
+		n    *big.Int
+		e    int
+		good bool
+	}{
+		{odd(2048), 65537, true},
+		{odd(8192), 3, true},
+		{odd(2047), 65537, false},
+		{odd(8193), 65537, false},
+		{new(big.Int).Lsh(big.NewInt(1), 2047), 65537, false},
+		{odd(2048), 1, false},
+		{odd(2048), 65536, false},
+	} {
+		der, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: c.n, E: c.e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []jose.Algorithm{jose.RS256, jose.PS256} {
+			_, err := jose.ParsePublicPEM(name, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+			if (err == nil) != c.good {
+				t.Errorf("%s of %d bits, exponent %d: %v", name, c.n.BitLen(), c.e, err)
+			}
+		}
 	}
 }
 

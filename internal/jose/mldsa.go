@@ -9,7 +9,10 @@ import (
 
 // mldsaAlgorithm is the row of an ML-DSA parameter set as RFC 9964 uses it:
 // pure ML-DSA with the empty context. Signatures are hedged, the variant that
-// FIPS 204 prefers.
+// FIPS 204 section 3.4 prefers: fresh randomness goes into each, so that a fault
+// during one of two signatures over the same input does not give the key away,
+// and a watcher of power or time sees no two alike. A broken source of
+// randomness costs nothing: what is left is the deterministic variant.
 func mldsaAlgorithm(name Algorithm, scheme sign.Scheme, sh shape, to signTo) algorithm {
 	return algorithm{
 		name: name,

@@ -3,6 +3,7 @@ package jose_test
 import (
 	"bytes"
 	"crypto"
+	stdEd25519 "crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
@@ -13,6 +14,7 @@ import (
 
 	"filippo.io/mldsa"
 	"github.com/cloudflare/circl/sign"
+	"github.com/cloudflare/circl/sign/ed25519"
 	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 	"github.com/cloudflare/circl/sign/mldsa/mldsa87"
@@ -22,7 +24,7 @@ import (
 )
 
 // standard is the key as crypto/x509 reads it from our PEM.
-func standard(t *testing.T, key *jose.PrivateKey) crypto.Signer {
+func standard(t testing.TB, key *jose.PrivateKey) crypto.Signer {
 	t.Helper()
 	encoded, err := key.MarshalPEM()
 	if err != nil {
@@ -37,9 +39,13 @@ func standard(t *testing.T, key *jose.PrivateKey) crypto.Signer {
 }
 
 func TestGoJoseVerifiesOursAndWeVerifyIts(t *testing.T) {
+	all := []*jose.PrivateKey{jose.OwnKeys()["RS256 of 3072 bits"], jose.OwnKeys()["PS256 of 3072 bits"]}
 	for _, name := range withPEM {
+		all = append(all, keys()[name])
+	}
+	for _, key := range all {
+		name := key.Algorithm()
 		t.Run(string(name), func(t *testing.T) {
-			key := keys()[name]
 			kid := key.Public().Thumbprint()
 			ours, err := jose.NewSigner(key, kid).Sign(claims)
 			if err != nil {
@@ -81,6 +87,25 @@ func TestGoJoseVerifiesOursAndWeVerifyIts(t *testing.T) {
 				t.Errorf("we read %s %+v %v", got, h, err)
 			}
 		})
+	}
+}
+
+// go-jose signs with the standard library, as we do; circl's Ed25519 is other code.
+func TestIndependentEd25519Agrees(t *testing.T) {
+	key := keys()[jose.EdDSA]
+	raw := standard(t, key).(stdEd25519.PrivateKey)
+	token, err := jose.NewSigner(key, "k").Sign(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dot := strings.LastIndexByte(token, '.')
+	theirs := ed25519.NewKeyFromSeed(raw.Seed())
+	if signature := ed25519.Sign(theirs, []byte(token[:dot])); token != token[:dot+1]+base64.RawURLEncoding.EncodeToString(signature) {
+		t.Errorf("their signature is %x", signature)
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
+	if err != nil || !ed25519.Verify(theirs.Public().(ed25519.PublicKey), []byte(token[:dot]), signature) {
+		t.Errorf("our token does not verify there: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package jose
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ func parsePrivateBlock(block *pem.Block) (any, error) {
 	switch block.Type {
 	case "PRIVATE KEY":
 		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		if err != nil {
+		if err != nil || !oneValue(block.Bytes) {
 			return nil, errors.New("not a PKCS #8 private key")
 		}
 		return key, nil
@@ -61,6 +62,14 @@ func parsePrivateBlock(block *pem.Block) (any, error) {
 		return nil, errors.New("no private key but a public one")
 	}
 	return nil, errors.New("a PEM block of a type that is not understood")
+}
+
+// oneValue reports whether der ends where its first value does. Of all forms
+// that crypto/x509 reads, PKCS #8 alone may have something behind it.
+func oneValue(der []byte) bool {
+	var value asn1.RawValue
+	rest, err := asn1.Unmarshal(der, &value)
+	return err == nil && len(rest) == 0
 }
 
 // MarshalPEM returns the key as PKCS #8. ML-DSA keys have no PEM form here;

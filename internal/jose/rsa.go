@@ -14,24 +14,32 @@ import (
 // Sizes of RSA moduli in bits. Below the minimum a key is forgeable, above the
 // maximum one verification becomes a way to burn our processor.
 const (
-	generatedRSABits = 2048
-	minRSABits       = 2048
-	maxRSABits       = 8192
+	defaultRSABits = 2048
+	strongRSABits  = 3072 // 128 bits of security (NIST SP 800-57), at 3 times the time of a signature
+	minRSABits     = 2048
+	maxRSABits     = 8192
 )
 
 // rsaAlgorithm is the row of an RSA algorithm: a bare hash as options means
-// PKCS #1 v1.5, *rsa.PSSOptions mean PSS.
+// PKCS #1 v1.5, *rsa.PSSOptions mean PSS, whose salt RFC 7518 section 3.5 makes
+// as long as the hash.
 func rsaAlgorithm(name Algorithm, options crypto.SignerOpts) algorithm {
+	generate := func(bits int) (privateKey, error) {
+		if bits != defaultRSABits && bits != strongRSABits {
+			return nil, fmt.Errorf("%w: an RSA key of %d bits is not made here, only of %d or %d",
+				ErrKey, bits, defaultRSABits, strongRSABits)
+		}
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			return nil, err
+		}
+		return rsaPrivate{key, options}, nil
+	}
 	return algorithm{
-		name: name,
-		kty:  "RSA",
-		generate: func() (privateKey, error) {
-			key, err := rsa.GenerateKey(rand.Reader, generatedRSABits)
-			if err != nil {
-				return nil, err
-			}
-			return rsaPrivate{key, options}, nil
-		},
+		name:        name,
+		kty:         "RSA",
+		generate:    func() (privateKey, error) { return generate(defaultRSABits) },
+		generateRSA: generate,
 		fromJWK: func(k JWK) (publicKey, error) {
 			key, err := rsaFromJWK(k)
 			if err != nil {

@@ -34,7 +34,7 @@ func refused(t *testing.T, err error, status int) {
 }
 
 func TestGuardAcceptsWhatTheIssuerMints(t *testing.T) {
-	for _, algorithm := range []string{"RS256", "ES256", "EdDSA", "ML-DSA-65", "ML-DSA-87"} {
+	for _, algorithm := range []string{"RS256", "PS256", "ES256", "ES384", "EdDSA", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"} {
 		t.Run(algorithm, func(t *testing.T) {
 			issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm(algorithm))
 			g := newGuard(t, issuer.Config())
@@ -58,7 +58,7 @@ func TestGuardAcceptsWhatTheIssuerMints(t *testing.T) {
 // TestAnIndependentLibraryAcceptsOurTokens runs go-oidc's discovery, key set and
 // verification against the issuer.
 func TestAnIndependentLibraryAcceptsOurTokens(t *testing.T) {
-	for _, algorithm := range []string{oidc.RS256, oidc.ES256, oidc.EdDSA} {
+	for _, algorithm := range []string{oidc.RS256, oidc.PS256, oidc.ES256, oidc.ES384, oidc.EdDSA} {
 		t.Run(algorithm, func(t *testing.T) {
 			issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm(algorithm), picoauthtest.WithAudience("notes"))
 			var verifier *oidc.IDTokenVerifier
