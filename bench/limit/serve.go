@@ -30,22 +30,15 @@ func Serve(addr string) error {
 	return server.ListenAndServe()
 }
 
-// work does the work once a request. What it needs is made at the first one,
-// and there is one for each request at a time, since some works are not safe
-// for concurrent use.
+// work does the work once a request. What it needs is made at the first one.
 func work(newWork func() (func() error, error)) http.HandlerFunc {
-	ready := sync.Pool{}
+	ready := sync.OnceValues(newWork)
 	return func(w http.ResponseWriter, _ *http.Request) {
-		do, _ := ready.Get().(func() error)
-		if do == nil {
-			var err error
-			if do, err = newWork(); err != nil {
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-				return
-			}
+		do, err := ready()
+		if err == nil {
+			err = do()
 		}
-		defer ready.Put(do)
-		if err := do(); err != nil {
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}

@@ -89,7 +89,6 @@ func ecdsaSigner(curve elliptic.Curve, sign func(*ecdsa.PrivateKey) error) func(
 func mldsaSigner(scheme sign.Scheme, signTo func(sign.PrivateKey, []byte) error) func() (func() error, error) {
 	return func() (func() error, error) {
 		_, key, err := scheme.GenerateKey()
-		out := make([]byte, scheme.SignatureSize())
-		return func() error { return signTo(key, out) }, err
+		return func() error { return signTo(key, make([]byte, scheme.SignatureSize())) }, err
 	}
 }

@@ -105,6 +105,12 @@ func (c *Conn) body(status, end int) ([]byte, error) {
 	return c.chunks(start)
 }
 
+// Header returns a header of the latest answer, named as net/http writes it.
+func (c *Conn) Header(name string) (string, bool) {
+	header, _, _ := bytes.Cut(c.buf, []byte("\r\n\r\n"))
+	return field(append(header[:len(header):len(header)], "\r\n"...), "\r\n"+name+": ")
+}
+
 // field returns a header's value; net/http writes names in one form only.
 func field(header []byte, name string) (string, bool) {
 	_, after, found := bytes.Cut(header, []byte(name))

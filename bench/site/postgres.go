@@ -33,11 +33,11 @@ cd / && rm -rf "$1"`
 
 // Postgres returns the URL of an empty database and a function that removes it:
 // on the server of TEST_DATABASE_URL, else on one of the machine's newest
-// binaries with PostgreSQL's own durability.
-func Postgres(ctx context.Context) (databaseURL string, stop func(), err error) {
+// binaries, with PostgreSQL's own durability, in a folder below parent.
+func Postgres(ctx context.Context, parent string) (databaseURL string, stop func(), err error) {
 	server, end := os.Getenv("TEST_DATABASE_URL"), func() {}
 	if server == "" {
-		if server, end, err = startPostgres(ctx); err != nil {
+		if server, end, err = startPostgres(ctx, parent); err != nil {
 			return "", nil, err
 		}
 	}
@@ -62,12 +62,12 @@ func Postgres(ctx context.Context) (databaseURL string, stop func(), err error) 
 	}, nil
 }
 
-func startPostgres(ctx context.Context) (databaseURL string, stop func(), err error) {
+func startPostgres(ctx context.Context, parent string) (databaseURL string, stop func(), err error) {
 	bin, err := postgresBinaries()
 	if err != nil {
 		return "", nil, err
 	}
-	dir, err := os.MkdirTemp("", "pico-pg-") // short: a socket's path has at most 107 bytes
+	dir, err := os.MkdirTemp(parent, "pg-") // keep it short: a socket's path has at most 107 bytes
 	if err != nil {
 		return "", nil, err
 	}
