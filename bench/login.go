@@ -122,7 +122,8 @@ func (l *lab) flood() (err error) {
 	l.charts = append(l.charts, report.Chart{
 		Name: "flood", Title: "GET /me at 200 a second, with and without a flood of logins", Unit: "milliseconds from the intended start",
 		Bars: []report.Bar{
-			{Label: "idle, p50", Value: milliseconds(quiet.Quantile(50))}, {Label: "idle, p99", Value: milliseconds(quiet.Quantile(99))},
+			{Label: "idle, p50", Value: milliseconds(quiet.Quantile(50))},
+			{Label: "idle, p99", Value: milliseconds(quiet.Quantile(99))},
 			{Label: "16 clients log in, p50", Value: milliseconds(loud.Quantile(50))},
 			{Label: "16 clients log in, p99", Value: milliseconds(loud.Quantile(99)), Aim: 6},
 		},

@@ -59,16 +59,16 @@ func (l *lab) soak(length time.Duration) (err error) {
 		}
 		rates = append(rates, r.Rate())
 		x = append(x, time.Since(begin).Minutes())
-		line := fmt.Sprintf("%6.1f min  %6.0f/s", x[len(x)-1], r.Rate())
+		fmt.Fprintf(os.Stderr, "%6.1f min  %6.0f/s", x[len(x)-1], r.Rate())
 		for _, g := range all {
 			v, err := g.of(w)
 			if err != nil {
 				return err
 			}
 			g.y = append(g.y, v)
-			line += fmt.Sprintf("  %s %.1f %s", g.path, v, g.unit)
+			fmt.Fprintf(os.Stderr, "  %s %.1f %s", g.path, v, g.unit)
 		}
-		fmt.Fprintln(os.Stderr, line)
+		fmt.Fprintln(os.Stderr)
 	}
 	chart := report.Chart{Name: "soak", Title: "Under load without a pause: what must not grow", Unit: fmt.Sprintf("66 clients, 1 login : 20 refreshes : 200 reads, at %.0f requests a second in the median", median(rates))}
 	var grown error

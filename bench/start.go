@@ -91,7 +91,7 @@ func (l *lab) size() error {
 	if err != nil {
 		return err
 	}
-	defer binary.Close()
+	defer binary.Close() //nolint:errcheck // it was only read
 	linked := "static"
 	for _, part := range binary.Progs {
 		if part.Type == elf.PT_INTERP {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -24,9 +25,13 @@ type Conn struct {
 	out []byte // the body of a chunked answer
 }
 
+func dial(addr string) (net.Conn, error) {
+	return net.DialTimeout("tcp", addr, patience) //nolint:noctx // within this machine it takes no time
+}
+
 // Dial connects to an address of this machine.
 func Dial(addr string) (*Conn, error) {
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := dial(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +45,7 @@ func Dial(addr string) (*Conn, error) {
 // decides when an answer is noticed, and not Go's poller, whose timers and
 // wake-ups would be measured as latency.
 func DialBlocking(addr string) (*Conn, error) {
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := dial(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +113,7 @@ func (c *Conn) body(status, end int) ([]byte, error) {
 // Header returns a header of the latest answer, named as net/http writes it.
 func (c *Conn) Header(name string) (string, bool) {
 	header, _, _ := bytes.Cut(c.buf, []byte("\r\n\r\n"))
-	return field(append(header[:len(header):len(header)], "\r\n"...), "\r\n"+name+": ")
+	return field(append(slices.Clip(header), "\r\n"...), "\r\n"+name+": ")
 }
 
 // field returns a header's value; net/http writes names in one form only.

@@ -75,7 +75,7 @@ func TestOpenLoopCountsWhatAStallKeptFromBeingSent(t *testing.T) {
 func TestClosedLoopMeasuresAKnownDelay(t *testing.T) {
 	const delay = 20 * time.Millisecond
 	var served atomic.Int64
-	addr := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	addr := serve(t, func(http.ResponseWriter, *http.Request) {
 		time.Sleep(delay)
 		served.Add(1)
 	})
@@ -124,7 +124,7 @@ func TestConnReadsEveryFormOfAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		t.Cleanup(func() { _ = c.Close() })
 		for _, want := range []struct {
 			path   string
 			status int

@@ -71,14 +71,10 @@ func (l Closed) Run() (Result, error) {
 	histograms := make([]*hdrhistogram.Histogram, len(l.Clients))
 	refused := make([]int64, len(l.Clients))
 	errs := make([]error, len(l.Clients))
-	conns := make([]*Conn, len(l.Clients))
-	for i := range conns {
-		c, err := Dial(l.Addr)
-		if err != nil {
-			return Result{}, err
-		}
-		defer c.Close() //nolint:errcheck // nothing is on it any more
-		conns[i] = c
+	conns, hangUp, err := dialAll(len(l.Clients), l.Addr, Dial)
+	defer hangUp()
+	if err != nil {
+		return Result{}, err
 	}
 	var clients sync.WaitGroup
 	for i, step := range l.Clients {
@@ -141,14 +137,10 @@ func (l Open) Run() (Result, error) {
 	lates := make([]*hdrhistogram.Histogram, l.Conns)
 	refused := make([]int64, l.Conns)
 	errs := make([]error, l.Conns)
-	conns := make([]*Conn, l.Conns)
-	for i := range conns {
-		c, err := DialBlocking(l.Addr)
-		if err != nil {
-			return Result{}, err
-		}
-		defer c.Close() //nolint:errcheck // nothing is on it any more
-		conns[i] = c
+	conns, hangUp, err := dialAll(l.Conns, l.Addr, DialBlocking)
+	defer hangUp()
+	if err != nil {
+		return Result{}, err
 	}
 	start := time.Now().Add(10 * time.Millisecond)
 	var clients sync.WaitGroup
@@ -196,6 +188,24 @@ func sleepUntil(t time.Time) error {
 		}
 	}
 	return nil
+}
+
+// dialAll makes n connections. hangUp ends those that were made, whatever the
+// error.
+func dialAll(n int, addr string, dial func(string) (*Conn, error)) (conns []*Conn, hangUp func(), err error) {
+	hangUp = func() {
+		for _, c := range conns {
+			_ = c.Close() // nothing is on it any more
+		}
+	}
+	for range n {
+		c, err := dial(addr)
+		if err != nil {
+			return conns, hangUp, err
+		}
+		conns = append(conns, c)
+	}
+	return conns, hangUp, nil
 }
 
 func (r *Result) collect(histograms []*hdrhistogram.Histogram, refused []int64) {

@@ -28,7 +28,8 @@ func Read(path string) (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, json.Unmarshal(text, &r)
+	err = json.Unmarshal(text, &r)
+	return r, err
 }
 
 // Write keeps the result in a file.
@@ -115,13 +116,15 @@ func (r Result) Update(document, folder string) error {
 	if !found || !ended {
 		return fmt.Errorf("%s has not the lines %q and %q", document, begin, end)
 	}
-	table := r.markdown()
+	var table strings.Builder
+	table.WriteString(before + begin + "\n" + r.markdown())
 	for _, chart := range r.Charts {
 		name := "performance-" + chart.Name + ".svg"
 		if err := os.WriteFile(folder+"/"+name, []byte(chart.SVG()), 0o644); err != nil { //nolint:gosec // it is published
 			return err
 		}
-		table += fmt.Sprintf("\n![%s](%s)\n", chart.Title, name)
+		fmt.Fprintf(&table, "\n![%s](%s)\n", chart.Title, name)
 	}
-	return os.WriteFile(document, []byte(before+begin+"\n"+table+"\n"+end+after), 0o644) //nolint:gosec // it is published
+	table.WriteString("\n" + end + after)
+	return os.WriteFile(document, []byte(table.String()), 0o644) //nolint:gosec // it is published
 }

@@ -67,7 +67,7 @@ func (s *Site) environ(port string) []string {
 
 // Accepts reports whether the program takes the site's configuration.
 func (s *Site) Accepts(ctx context.Context) bool {
-	cmd := exec.CommandContext(ctx, s.Binary, "config", "check")
+	cmd := exec.CommandContext(ctx, s.Binary, "config", "check") //nolint:gosec // the program under test
 	cmd.Dir, cmd.Env = s.Dir, s.environ("8100")
 	return cmd.Run() == nil
 }
@@ -125,8 +125,8 @@ func (p *Process) firstAnswer(begin time.Time) error {
 	for {
 		conn, err := load.Dial(p.Addr)
 		if err == nil {
-			defer conn.Close() //nolint:errcheck // nothing is on it any more
 			status, _, err := conn.Do(load.Request("GET", "/livez", "", ""))
+			_ = conn.Close()
 			if err != nil || status != 200 {
 				return fmt.Errorf("first answer: %d %w\n%s", status, err, p.Tail())
 			}
