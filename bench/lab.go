@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pico-auth/pico-auth/bench/limit"
 	"github.com/pico-auth/pico-auth/bench/load"
 	"github.com/pico-auth/pico-auth/bench/report"
 	"github.com/pico-auth/pico-auth/bench/site"
@@ -163,6 +164,29 @@ func closed(c load.Closed, kept *[]load.Result) func() (float64, error) {
 	}
 }
 
+// bareRate is a side of round that does bare work on all cores and keeps its
+// speed.
+func bareRate(over time.Duration, newWork func() (func() error, error), kept *[]limit.Speed) func() (float64, error) {
+	return func() (float64, error) {
+		s, err := limit.Rate(over, newWork)
+		*kept = append(*kept, s)
+		return s.Rate, err
+	}
+}
+
+// cpus is the CPU of one work in each round, in microseconds. Where others use
+// the machine too it varies far less than a rate.
+func cpus(speeds []limit.Speed) []float64 {
+	all := make([]float64, len(speeds))
+	for i, s := range speeds {
+		all[i] = micro(s.CPU)
+	}
+	return all
+}
+
+// cpu is what the program spent on one answer, in microseconds.
+func cpu(r load.Result) float64 { return micro(r.CPU()) }
+
 // typical is the result with the median rate.
 func typical(results []load.Result) load.Result {
 	sorted := slices.SortedFunc(slices.Values(results), func(a, b load.Result) int { return cmp.Compare(a.Rate(), b.Rate()) })
@@ -283,15 +307,6 @@ func times(a []float64, by float64) []float64 {
 		products[i] = a[i] * by
 	}
 	return products
-}
-
-// inverse is one over each.
-func inverse(a []float64) []float64 {
-	result := make([]float64, len(a))
-	for i := range a {
-		result[i] = 1 / a[i]
-	}
-	return result
 }
 
 func median(a []float64) float64 { return report.Row{Samples: a}.Median() }

@@ -37,10 +37,11 @@ func (l *lab) login() (err error) {
 	if err != nil {
 		return err
 	}
+	var hashes []limit.Speed
 	var saturated, handler, pairs, lone []load.Result
 	hash := load.Request("POST", "/hash", "", "")
 	m, err := l.round(
-		func() (float64, error) { return limit.Rate(l.pace.logins/2, limit.Hash(loginCost)) },
+		bareRate(l.pace.logins/2, limit.Hash(loginCost), &hashes),
 		closed(load.Closed{Addr: w.Addr, Clients: logins(floodPeople), Warm: time.Second, For: l.pace.logins, CPU: w.CPU}, &saturated),
 		closed(load.Closed{Addr: bare.Addr, Clients: same(floodPeople, hash), Warm: l.pace.warm, For: l.pace.logins / 2}, &handler),
 		closed(load.Closed{Addr: w.Addr, Clients: logins(4), Warm: l.pace.warm, For: l.pace.logins / 2}, &pairs),
@@ -57,6 +58,10 @@ func (l *lab) login() (err error) {
 		report.Row{
 			Key: "login.saturated", Path: "logins, cost 12, 16 clients, over the bare x/crypto rate of all cores",
 			AtLeast: 2.7, Samples: over(m[1], m[0]), Context: say(typical(saturated), "logins") + fmt.Sprintf("; x/crypto %.1f/s", median(m[0])),
+		},
+		report.Row{
+			Key: "login.cpu", Path: "CPU of a bare x/crypto hash over CPU of such a login",
+			AtLeast: 2.6, Samples: over(cpus(hashes), each(saturated, cpu)), Context: fmt.Sprintf("%.0f over %.0f ms", median(cpus(hashes))/1000, cpu(typical(saturated))/1000),
 		},
 		report.Row{
 			Key: "login.handler", Path: "the same over x/crypto behind a bare net/http handler",
@@ -85,9 +90,10 @@ func (l *lab) flood() (err error) {
 		return err
 	}
 	bystanders := load.Open{Addr: w.Addr, Conns: 16, Step: step(w.sessions[0].me), Rate: 200, Warm: l.pace.flood / 4, For: l.pace.flood}
+	var hashes []limit.Speed
 	var quiets, louds, floods []load.Result
 	m, err := l.round(
-		func() (float64, error) { return limit.Rate(l.pace.logins/3, limit.Hash(loginCost)) },
+		bareRate(l.pace.logins/3, limit.Hash(loginCost), &hashes),
 		func() (float64, error) {
 			r, err := bystanders.Run()
 			quiets = append(quiets, r)
@@ -113,6 +119,9 @@ func (l *lab) flood() (err error) {
 		report.Row{
 			Key: "flood.p99", Path: "the same p99", Unit: "ms", AtMost: 6, Samples: times(m[2], 1e-6),
 			Context: fmt.Sprintf("of it the generator itself was late by %.2f ms at p99", late),
+		},
+		report.Row{
+			Key: "flood.cpu", Path: "CPU of a bare x/crypto hash over CPU of a login in the flood, /me included", Samples: over(cpus(hashes), each(floods, cpu)),
 		},
 		report.Row{
 			Key: "flood.logins", Path: "logins meanwhile, over the bare x/crypto rate of all cores", Samples: over(each(floods, load.Result.Rate), m[0]),

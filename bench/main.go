@@ -100,8 +100,8 @@ func run(ctx context.Context) error {
 	failed := l.perform(chosen)
 	result := l.result(time.Since(begin))
 	result.Print(os.Stdout)
-	if err := l.keep(result, o.only != "" || o.soak > 0); err != nil {
-		return err
+	if err := l.keep(result, failed != nil || o.only != "" || o.soak > 0); err != nil {
+		return errors.Join(failed, err)
 	}
 	if o.bounds != "" {
 		failed = errors.Join(failed, l.check(o.bounds, chosen))
@@ -109,8 +109,8 @@ func run(ctx context.Context) error {
 	return failed
 }
 
-// keep writes the result. A run of some scenarios replaces those of an earlier
-// result only.
+// keep writes the result. A run of some scenarios, or one that failed, replaces
+// only what it measured in an earlier result.
 func (l *lab) keep(result report.Result, some bool) error {
 	if all, err := report.Read(l.out); err == nil && some {
 		all.Merge(result)

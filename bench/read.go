@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/pico-auth/pico-auth/bench/limit"
 	"github.com/pico-auth/pico-auth/bench/load"
@@ -54,12 +53,11 @@ func (l *lab) read() (err error) {
 	if err != nil {
 		return err
 	}
-	cpu := each(me, func(r load.Result) float64 { return micro(r.CPU()) })
 	one := typical(me)
 	generator := one.Generator.Seconds() / (one.Generator + one.Server).Seconds()
 	l.add(
 		report.Row{
-			Key: "read.me", Path: "GET /me, CPU of a request", Unit: "us", AtMost: 50, Samples: cpu,
+			Key: "read.me", Path: "GET /me, CPU of a request", Unit: "us", AtMost: 50, Samples: each(me, cpu),
 			Context: say(one, "requests") + fmt.Sprintf("; the generator had %.0f %% of the CPU spent", 100*generator),
 		},
 		report.Row{
@@ -69,6 +67,10 @@ func (l *lab) read() (err error) {
 		report.Row{
 			Key: "read.keys", Path: "key set over static bytes behind the same middleware (/livez)", AtLeast: 0.9, Samples: over(m[2], m[1]),
 			Context: say(typical(keys), "requests"),
+		},
+		report.Row{
+			Key: "read.keys_cpu", Path: "CPU of /livez over CPU of the key set", AtLeast: 0.9, Samples: over(each(livez, cpu), each(keys, cpu)),
+			Context: fmt.Sprintf("%.0f us; discovery %.0f us, 304 %.0f us", cpu(typical(keys)), cpu(typical(discovery)), cpu(typical(known))),
 		},
 		report.Row{
 			Key: "read.discovery", Path: "discovery over the same", AtLeast: 0.9, Samples: over(m[3], m[1]),
@@ -130,23 +132,23 @@ func (l *lab) mixed() (err error) {
 	}
 	static := same(readClients, load.Request("GET", "/static", "", ""))
 	var answers, mixture []load.Result
-	cores := float64(runtime.NumCPU())
-	m, err := l.round(
-		func() (float64, error) { return limit.Rate(l.pace.logins/3, limit.Hash(loginCost)) },
-		func() (float64, error) { return limit.Rate(l.pace.window/2, limit.Sign("RS256")) },
-		closed(load.Closed{Addr: bare.Addr, Clients: static, Warm: l.pace.warm, For: l.pace.window / 2}, &answers),
+	var hashes, signatures []limit.Speed
+	_, err = l.round(
+		bareRate(l.pace.logins/3, limit.Hash(loginCost), &hashes),
+		bareRate(l.pace.window/2, limit.Sign("RS256"), &signatures),
+		closed(load.Closed{Addr: bare.Addr, Clients: static, Warm: l.pace.warm, For: l.pace.window / 2, CPU: bare.CPU}, &answers),
 		closed(load.Closed{Addr: w.Addr, Clients: mix(w.sessions), Warm: 2 * l.pace.window, For: l.pace.logins * 3 / 2, CPU: w.CPU}, &mixture),
 	)
 	if err != nil {
 		return err
 	}
-	share := make([]float64, len(m[3]))
+	share := make([]float64, len(mixture))
 	for i := range share {
-		alone := (mixLogins/m[0][i] + mixRefreshes/m[1][i] + mixReads/m[2][i]) * cores // seconds of CPU
-		share[i] = m[3][i] / (mixLogins + mixRefreshes + mixReads) * alone / cores
+		alone := mixLogins*micro(hashes[i].CPU) + mixRefreshes*micro(signatures[i].CPU) + mixReads*cpu(answers[i])
+		share[i] = alone / (mixLogins + mixRefreshes + mixReads) / cpu(mixture[i])
 	}
 	l.add(report.Row{
-		Key: "mixed.share", Path: "1 login : 20 refreshes : 200 reads, over bare hashes, signatures and answers of the same number",
+		Key: "mixed.share", Path: "1 login : 20 refreshes : 200 reads: CPU of as many bare hashes, signatures and answers over theirs",
 		Samples: share, Context: say(typical(mixture), "requests"),
 	})
 	return nil

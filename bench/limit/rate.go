@@ -13,22 +13,32 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/pico-auth/pico-auth/bench/load"
 )
 
-// Rate is how often a second all cores together do the work, over the time
-// given. newWork makes the work of one core.
-func Rate(over time.Duration, newWork func() (func() error, error)) (float64, error) {
+// Speed is what all cores together can do.
+type Speed struct {
+	Rate float64       // works a second
+	CPU  time.Duration // of one work
+}
+
+// Rate does the work on all cores over the time given. newWork makes the work
+// of one core.
+func Rate(over time.Duration, newWork func() (func() error, error)) (Speed, error) {
 	cores := runtime.GOMAXPROCS(0)
 	works := make([]func() error, cores)
 	for i := range works {
 		work, err := newWork()
 		if err != nil {
-			return 0, err
+			return Speed{}, err
 		}
 		works[i] = work
 	}
 	var stop atomic.Bool
+	var all atomic.Int64
 	rates, errs := make([]float64, cores), make([]error, cores)
+	before := load.OwnCPU()
 	var running sync.WaitGroup
 	for i, work := range works {
 		running.Go(func() {
@@ -38,16 +48,17 @@ func Rate(over time.Duration, newWork func() (func() error, error)) (float64, er
 				done++
 			}
 			rates[i] = float64(done) / time.Since(begin).Seconds() // whole ones only: a hash takes long
+			all.Add(int64(done))
 		})
 	}
 	time.Sleep(over)
 	stop.Store(true)
 	running.Wait()
-	sum := 0.0
+	speed := Speed{CPU: (load.OwnCPU() - before) / time.Duration(max(all.Load(), 1))}
 	for _, r := range rates {
-		sum += r
+		speed.Rate += r
 	}
-	return sum, errors.Join(errs...)
+	return speed, errors.Join(errs...)
 }
 
 // Lone is how long the work takes one core while the others idle: the median

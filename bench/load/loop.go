@@ -236,15 +236,15 @@ func startMeter(server func() time.Duration) meter {
 	if server == nil {
 		server = func() time.Duration { return 0 }
 	}
-	return meter{begin: time.Now(), server: server, before: server(), own: ownCPU()}
+	return meter{begin: time.Now(), server: server, before: server(), own: OwnCPU()}
 }
 
 func (m meter) stop() Result {
-	return Result{Elapsed: time.Since(m.begin), Server: m.server() - m.before, Generator: ownCPU() - m.own}
+	return Result{Elapsed: time.Since(m.begin), Server: m.server() - m.before, Generator: OwnCPU() - m.own}
 }
 
-// ownCPU is what this process has spent.
-func ownCPU() time.Duration {
+// OwnCPU is what this process has spent.
+func OwnCPU() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // fails for bad arguments only
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
