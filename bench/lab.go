@@ -38,7 +38,7 @@ type pace struct {
 
 func paces() []pace {
 	return []pace{
-		{"full", 3, 2 * time.Second, 6 * time.Second, 300 * time.Millisecond, 5 * time.Second, 1_000_000, 100_000},
+		{"full", 3, 2 * time.Second, 5 * time.Second, 300 * time.Millisecond, 4 * time.Second, 1_000_000, 100_000},
 		{"check", 3, 800 * time.Millisecond, 3 * time.Second, 200 * time.Millisecond, 2 * time.Second, 100_000, 20_000},
 		{"quick", 1, 200 * time.Millisecond, 600 * time.Millisecond, 50 * time.Millisecond, time.Second / 2, 10_000, 1_000},
 	}

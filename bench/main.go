@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -115,8 +116,19 @@ func (l *lab) keep(result report.Result, some bool) error {
 	if all, err := report.Read(l.out); err == nil && some {
 		all.Merge(result)
 		result = all
+		slices.SortStableFunc(result.Rows, func(a, b report.Row) int { return place(a) - place(b) })
 	}
 	return result.Write(l.out)
+}
+
+// place is where the row's scenario stands among all; those of a soak are last.
+func place(row report.Row) int {
+	scenario, _, _ := strings.Cut(row.Key, ".")
+	at := slices.Index(names(), scenario)
+	if at < 0 {
+		return len(names())
+	}
+	return at
 }
 
 // check measures what broke a bound once more before it believes it: a

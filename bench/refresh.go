@@ -180,7 +180,7 @@ func bar(label string, r report.Row) report.Bar {
 const memoryTime = 60 * time.Second
 
 // memory looks at the program after very many refreshes, and a login for every
-// hundred of them.
+// 400 of them.
 func (l *lab) memory() (err error) {
 	algorithm, err := l.fastest()
 	if err != nil {
@@ -195,7 +195,7 @@ func (l *lab) memory() (err error) {
 	for i := range clients {
 		refresh, enter, n := clients[i], step(loginRequest(i+1)), i
 		clients[i] = func(c *load.Conn) error {
-			if n++; n%100 == 0 {
+			if n++; n%400 == 0 {
 				return enter(c)
 			}
 			return refresh(c)
