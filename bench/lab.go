@@ -55,7 +55,7 @@ func scenarios() []scenario {
 	return []scenario{
 		{"start", (*lab).start, true},
 		{"login", (*lab).login, true},
-		{"flood", (*lab).flood, true},
+		{"flood", (*lab).flood, false},
 		{"refresh", (*lab).refresh, true},
 		{"read", (*lab).read, true},
 		{"mixed", (*lab).mixed, false},
