@@ -36,6 +36,21 @@ func gauges() []*flatness {
 	}
 }
 
+// settled is the gauge when it has come to rest: the program needs a moment to
+// see that the clients of the last load have hung up.
+func (g *flatness) settled(w *world) (float64, error) {
+	v, err := g.of(w)
+	for range 20 {
+		time.Sleep(50 * time.Millisecond)
+		now, again := g.of(w)
+		if err = errors.Join(err, again); err != nil || now >= v {
+			return min(v, now), err
+		}
+		v = now
+	}
+	return v, err
+}
+
 // soak keeps the program busy and fails when something grows: it compares the
 // second quarter of the time with the last.
 func (l *lab) soak(length time.Duration) (err error) {
@@ -61,7 +76,7 @@ func (l *lab) soak(length time.Duration) (err error) {
 		x = append(x, time.Since(begin).Minutes())
 		fmt.Fprintf(os.Stderr, "%6.1f min  %6.0f/s", x[len(x)-1], r.Rate())
 		for _, g := range all {
-			v, err := g.of(w)
+			v, err := g.settled(w)
 			if err != nil {
 				return err
 			}
