@@ -10,6 +10,8 @@ PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 PKG       ?= ./...
 FUZZTIME  ?= 10s
 BENCHTIME ?= 1s
+SOAK      ?= 1h
+ONLY      ?=
 KILLS     ?= 1000
 
 # What a binary holds must depend on the sources and the version alone.
@@ -20,7 +22,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: run build test torture lint fmt vuln bench bench-slow fuzz cover release clean help
+.PHONY: run build test torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release clean help
 
 run: build ## build and start the server on its embedded default
 	@exec $(BIN)/pico-auth serve
@@ -44,7 +46,23 @@ fmt: ## format every Go file
 vuln: ## search the dependencies for known vulnerabilities
 	@$(TOOL) govulncheck ./...
 
-bench: ## run the benchmarks (PKG=./internal/store BENCHTIME=3s)
+bench: build $(BIN)/bench ## measure the program over real sockets beside its limits (ONLY=login,read)
+	@$(BIN)/bench -binary $(BIN)/pico-auth -out $(BIN)/bench.json -only '$(ONLY)'
+
+bench-check: build $(BIN)/bench ## a short bench; fails where a bound of bench/bounds.json is broken
+	@$(BIN)/bench -binary $(BIN)/pico-auth -out $(BIN)/bench-check.json -check bench/bounds.json
+
+bench-report: $(BIN)/bench ## write what make bench found into docs/performance.md (NOTE='a sentence')
+	@$(BIN)/bench -out $(BIN)/bench.json -report docs/performance.md -note '$(NOTE)'
+
+soak: build $(BIN)/bench ## load the program for SOAK=1h; fails when anything grows
+	@$(BIN)/bench -binary $(BIN)/pico-auth -out $(BIN)/bench.json -soak $(SOAK)
+
+.PHONY: $(BIN)/bench
+$(BIN)/bench:
+	@$(GO) build -o $@ ./bench
+
+microbench: ## run the Go benchmarks (PKG=./internal/store BENCHTIME=3s)
 	@$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PKG)
 
 bench-slow: ## the store's rotations on a disk slowed to 2 ms a sync; needs strace

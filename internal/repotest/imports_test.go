@@ -9,7 +9,9 @@ import (
 // floors is the house from top to bottom. A room may import any room on a
 // floor below its own and none on its own.
 var floors = [][]string{
-	{"internal/torture"},
+	{"internal/torture", "bench"},
+	{"bench/limit", "bench/site"},
+	{"bench/load", "bench/report"},
 	{"cmd/pico-auth"},
 	{"internal/server"},
 	{"internal/httpapi"},
@@ -26,19 +28,20 @@ var floors = [][]string{
 // only names who alone may import a package; a folder stands for what is below
 // it, too. A key that ends in a slash is a prefix.
 var only = map[string][]string{
-	"net/http":                           {"internal/httpapi", "picoauth", "internal/server", "cmd"},
+	"net/http":                           {"internal/httpapi", "picoauth", "internal/server", "cmd", "bench/limit"},
 	"net/http/":                          {"internal/httpapi", "picoauth", "internal/server", "cmd"},
-	"database/sql":                       {"internal/store"},
+	"database/sql":                       {"internal/store", "bench/site"},
 	"database/sql/":                      {"internal/store"},
-	"modernc.org/":                       {"internal/store"},
-	"github.com/jackc/":                  {"internal/store"},
+	"modernc.org/":                       {"internal/store", "bench/site"},
+	"github.com/jackc/":                  {"internal/store", "bench/site"},
 	"github.com/pressly/goose/":          {"internal/store"},
-	"github.com/cloudflare/circl/":       {"internal/jose"},
+	"github.com/cloudflare/circl/":       {"internal/jose", "bench/limit"},
 	"github.com/go-jose/":                {"internal/jose", "internal/httpapi"},
 	"github.com/danielgtaylor/huma/":     {"internal/httpapi"},
 	"github.com/alecthomas/kong":         {"cmd"},
 	"go.yaml.in/":                        {"internal/config"},
-	"golang.org/x/crypto/bcrypt":         {"internal/password"},
+	"github.com/HdrHistogram/":           {"bench/load"},
+	"golang.org/x/crypto/bcrypt":         {"internal/password", "bench/limit", "bench/site"},
 	"github.com/prometheus/":             {"internal/server"},
 	"testing":                            {"internal/store/storetest", "picoauth/picoauthtest"},
 	module + "/internal/config":          {"internal/server", "cmd"},

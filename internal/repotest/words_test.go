@@ -14,7 +14,7 @@ import (
 var topLevel = []string{
 	".ci", ".dockerignore", ".editorconfig", ".gitattributes", ".github", ".gitignore", ".golangci.yml",
 	"CHANGELOG.md", "CONTRIBUTING.md", "Containerfile", "LICENSE", "Makefile", "README.md", "SECURITY.md",
-	"cmd", "contrib", "docs", "go.mod", "go.sum", "internal", "picoauth", "tools",
+	"bench", "cmd", "contrib", "docs", "go.mod", "go.sum", "internal", "picoauth", "tools",
 }
 
 func TestNothingStrayLiesAtTheTopLevel(t *testing.T) {
@@ -64,7 +64,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	}
 	for dir, doc := range docs {
 		start := "Package " + path.Base(dir) + " "
-		if strings.HasPrefix(dir, "cmd/") || path.Base(dir) == "gen" {
+		if strings.HasPrefix(dir, "cmd/") || path.Base(dir) == "gen" || dir == "bench" {
 			start = "Command " + path.Base(dir) + " "
 		}
 		if !strings.HasPrefix(doc, start) {

@@ -1,0 +1,161 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pico-auth/pico-auth/bench/load"
+	"github.com/pico-auth/pico-auth/bench/report"
+	"github.com/pico-auth/pico-auth/bench/site"
+)
+
+const (
+	fewPeople = 1000
+	// knownPeople are those that act, evenly spread over all: enough that their
+	// rows are not the same few pages.
+	knownPeople = 1000
+	// growthCost is the lowest: a dearer hash would hide what the database costs.
+	growthCost = 10
+)
+
+// growth compares a thousand people with a million, each with a live session.
+// One client asks at a time, so a latency is the work itself.
+func (l *lab) growth() (err error) {
+	algorithm, err := l.fastest()
+	if err != nil {
+		return err
+	}
+	env := map[string]string{"AUTH_ALGORITHM": algorithm}
+	few, err := l.open(site.Seed{People: fewPeople, Known: knownPeople, Cost: growthCost}, env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, few.close()) }()
+	begin := time.Now()
+	many, err := l.open(site.Seed{People: l.pace.people, Known: knownPeople, Cost: growthCost}, env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, many.close()) }()
+	filled := time.Since(begin)
+	if err := errors.Join(enterAll(few.Addr, few.sessions), enterAll(many.Addr, many.sessions)); err != nil {
+		return err
+	}
+	var sides []func() (float64, error)
+	var results []*[]load.Result // of each kind: few, many
+	kinds := []struct {
+		name string
+		path string
+		next func(*session) load.Step
+		long time.Duration
+	}{
+		{"login", "login", func(s *session) load.Step { return step(loginRequest(s.n)) }, l.pace.logins / 2},
+		{"refresh", "refresh", func(s *session) load.Step { return s.refresh }, l.pace.window},
+		{"me", "GET /me", func(s *session) load.Step { return step(s.me) }, l.pace.window},
+	}
+	for _, kind := range kinds {
+		for _, w := range []*world{few, many} {
+			kept := new([]load.Result)
+			results = append(results, kept)
+			sides = append(sides, closed(load.Closed{
+				Addr: w.Addr, Clients: []load.Step{everybody(w.sessions, kind.next)}, Warm: l.pace.warm, For: kind.long,
+			}, kept))
+		}
+	}
+	if _, err := l.round(sides...); err != nil {
+		return err
+	}
+	chart := report.Chart{Name: "growth", Title: fmt.Sprintf("From %d to %d people: latency at the median", fewPeople, l.pace.people), Unit: "ratio; 1 is no growth at all"}
+	for i, kind := range kinds {
+		before, now := *results[2*i], *results[2*i+1]
+		a, b := typical(before), typical(now)
+		row := report.Row{
+			Key: "growth." + kind.name, Path: fmt.Sprintf("%s, p50 with %d people and sessions over p50 with %d", kind.path, l.pace.people, fewPeople),
+			AtMost: 1.3, Samples: over(each(now, p50), each(before, p50)),
+			Context: fmt.Sprintf("p50 %s ms, before %s ms; p99 %s, before %s", short(b, 50), short(a, 50), short(b, 99), short(a, 99)),
+		}
+		if i == 0 {
+			row.Context += fmt.Sprintf("; filled in %.0f s", filled.Seconds())
+		}
+		l.add(row)
+		chart.Bars = append(chart.Bars, bar(kind.path, row))
+	}
+	l.charts = append(l.charts, chart)
+	return nil
+}
+
+// everybody is one client that acts as the next person each time, in an order
+// that jumps about the tables.
+func everybody(sessions []*session, next func(*session) load.Step) load.Step {
+	steps := make([]load.Step, len(sessions))
+	for i, s := range sessions {
+		steps[i] = next(s)
+	}
+	at := 0
+	return func(c *load.Conn) error {
+		at = (at + 619) % len(steps) // no divisor in common with knownPeople
+		return steps[at](c)
+	}
+}
+
+// postgres puts PostgreSQL beside SQLite.
+func (l *lab) postgres() (err error) {
+	url, stop, err := site.Postgres(l.ctx, l.dir)
+	if errors.Is(err, site.ErrNoPostgres) {
+		l.add(report.Row{Key: "postgres.refresh", Path: "refresh on PostgreSQL over SQLite", Missing: "SKIPPED: " + err.Error()})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer stop()
+	algorithm, err := l.fastest()
+	if err != nil {
+		return err
+	}
+	env := map[string]string{"AUTH_ALGORITHM": algorithm}
+	seed := site.Seed{People: manyClients, Cost: growthCost}
+	lite, err := l.open(seed, env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lite.close()) }()
+	s, err := site.New(l.binary, l.dir, env)
+	if err != nil {
+		return err
+	}
+	s.URL = url
+	post, err := l.openAt(s, seed)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, post.close()) }()
+	if err := errors.Join(enterAll(lite.Addr, lite.sessions), enterAll(post.Addr, post.sessions)); err != nil {
+		return err
+	}
+	var rotations, rotationsLite, reads, readsLite []load.Result
+	side := func(w *world, clients []load.Step, kept *[]load.Result) func() (float64, error) {
+		return closed(load.Closed{Addr: w.Addr, Clients: clients, Warm: l.pace.warm, For: l.pace.window, CPU: w.CPU}, kept)
+	}
+	m, err := l.round(
+		side(lite, refreshes(lite.sessions), &rotationsLite), side(post, refreshes(post.sessions), &rotations),
+		side(lite, readers(lite.sessions[:readClients]), &readsLite), side(post, readers(post.sessions[:readClients]), &reads),
+	)
+	if err != nil {
+		return err
+	}
+	l.add(
+		report.Row{
+			Key: "postgres.refresh", Path: "refresh, " + algorithm + ", 64 clients, PostgreSQL over SQLite", Samples: over(m[1], m[0]),
+			Context: say(typical(rotations), "refreshes") + fmt.Sprintf("; SQLite %.0f/s", median(m[0])),
+		},
+		report.Row{
+			Key: "postgres.me", Path: "GET /me, PostgreSQL over SQLite", Samples: over(m[3], m[2]),
+			Context: say(typical(reads), "requests") + fmt.Sprintf("; SQLite %.0f/s", median(m[2])),
+		},
+	)
+	return nil
+}

@@ -1,0 +1,221 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pico-auth/pico-auth/bench/limit"
+	"github.com/pico-auth/pico-auth/bench/load"
+	"github.com/pico-auth/pico-auth/bench/report"
+	"github.com/pico-auth/pico-auth/bench/site"
+	"github.com/pico-auth/pico-auth/internal/jose"
+)
+
+// manyClients is the concurrency at which refreshes are measured.
+const manyClients = 64
+
+// algorithms are those that auth.algorithm accepts, RS256 first: the program
+// itself is asked.
+func (l *lab) algorithms() ([]string, error) {
+	names := []string{string(jose.RS256)}
+	for _, name := range jose.Algorithms() {
+		if name == jose.RS256 {
+			continue
+		}
+		s, err := site.New(l.binary, l.dir, map[string]string{"AUTH_ALGORITHM": string(name)})
+		if err != nil {
+			return nil, err
+		}
+		if s.Accepts(l.ctx) {
+			names = append(names, string(name))
+		}
+		if err := s.Remove(); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// fastest is the algorithm that hides least of what is not signing.
+func (l *lab) fastest() (string, error) {
+	names, err := l.algorithms()
+	if err != nil {
+		return "", err
+	}
+	for _, wanted := range []jose.Algorithm{jose.EdDSA, jose.ES256, jose.MLDSA65} {
+		for _, name := range names {
+			if name == string(wanted) {
+				return name, nil
+			}
+		}
+	}
+	return names[0], nil
+}
+
+// signed is what was measured with one algorithm.
+type signed struct {
+	name     string
+	world    *world
+	bare     []float64 // signatures a second of all cores; none where no bare one is known
+	speeds   []limit.Speed
+	handler  []float64 // bare signatures behind net/http, a second
+	runs     []load.Result
+	newLimit func() (func() error, error)
+}
+
+// refresh measures refreshes of 64 clients with every algorithm, on SQLite with
+// synchronous=FULL, beside bare signatures of it.
+func (l *lab) refresh() (err error) {
+	names, err := l.algorithms()
+	if err != nil {
+		return err
+	}
+	bare, err := l.bare()
+	if err != nil {
+		return err
+	}
+	defer bare.Stop() //nolint:errcheck // it ends with the signal
+	var all []*signed
+	for _, name := range names {
+		w, err := l.open(site.Seed{People: manyClients, Cost: 10}, map[string]string{"AUTH_ALGORITHM": name})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, w.close()) }()
+		all = append(all, &signed{name: name, world: w, newLimit: limit.Sign(name)})
+	}
+	for range l.pace.rounds {
+		for _, s := range all {
+			if err := l.ctx.Err(); err != nil {
+				return err
+			}
+			if err := s.round(l.pace, bare); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+	}
+	l.refreshRows(all)
+	return nil
+}
+
+func (s *signed) round(p pace, bare *site.Process) error {
+	if s.newLimit != nil {
+		rate, err := bareRate(p.window/2, s.newLimit, &s.speeds)()
+		if err != nil {
+			return err
+		}
+		s.bare = append(s.bare, rate)
+		r, err := load.Closed{
+			Addr: bare.Addr, Clients: same(manyClients, load.Request("POST", "/sign/"+s.name, "", "")), Warm: p.warm, For: p.window / 2,
+		}.Run()
+		if err != nil {
+			return err
+		}
+		s.handler = append(s.handler, r.Rate())
+	}
+	r, err := load.Closed{Addr: s.world.Addr, Clients: refreshes(s.world.sessions), Warm: p.warm, For: p.window, CPU: s.world.CPU}.Run()
+	if err != nil {
+		return err
+	}
+	s.runs = append(s.runs, r)
+	return nil
+}
+
+func (s *signed) rates() []float64 { return each(s.runs, load.Result.Rate) }
+
+func (l *lab) refreshRows(all []*signed) {
+	rs256 := all[0]
+	spent, bareCPU := each(rs256.runs, cpu), cpus(rs256.speeds)
+	l.add(
+		report.Row{
+			Key: "refresh.RS256", Path: "refresh, RS256, 64 clients, over the bare signing rate of all cores",
+			AtLeast: 0.8, Samples: over(rs256.rates(), rs256.bare), Context: say(typical(rs256.runs), "refreshes") + fmt.Sprintf("; %.0f signatures/s", median(rs256.bare)),
+		},
+		report.Row{
+			Key: "refresh.handler", Path: "the same over bare signatures behind a bare net/http handler",
+			Samples: over(rs256.rates(), rs256.handler), Context: fmt.Sprintf("the handler %.0f/s", median(rs256.handler)),
+		},
+		report.Row{
+			Key: "refresh.cpu", Path: "CPU of a refresh, RS256, over that of a bare signature",
+			AtMost: 1.2, Samples: over(spent, bareCPU), Context: fmt.Sprintf("%.0f over %.0f us", median(spent), median(bareCPU)),
+		},
+		report.Row{
+			Key: "refresh.tail", Path: "refresh, RS256, 64 clients, p99 over p50",
+			AtMost: 3, Samples: each(rs256.runs, func(r load.Result) float64 { return p99(r) / p50(r) }),
+		},
+	)
+	aims := map[string]float64{"EdDSA": 3, "ES256": 3, "ML-DSA-65": 2.5}
+	chart := report.Chart{Name: "refresh", Title: "Refreshes a second by algorithm", Unit: "64 clients, 2 cores shared with the load, SQLite with synchronous=FULL"}
+	for _, s := range all {
+		r := report.Row{Samples: s.rates()}
+		chart.Bars = append(chart.Bars, bar(s.name, r))
+		if s == rs256 {
+			continue
+		}
+		row := report.Row{
+			Key: "refresh." + s.name, Path: "refresh, " + s.name + ", over RS256",
+			AtLeast: aims[s.name], Samples: over(s.rates(), rs256.rates()), Context: say(typical(s.runs), "refreshes"),
+		}
+		if len(s.bare) > 0 {
+			row.Context += fmt.Sprintf("; %.2f of %.0f bare signatures/s, whose CPU is %.0f us", median(over(s.rates(), s.bare)), median(s.bare), median(cpus(s.speeds)))
+		}
+		l.add(row)
+	}
+	l.charts = append(l.charts, chart)
+}
+
+// bar shows a row's median with its spread.
+func bar(label string, r report.Row) report.Bar {
+	b := report.Bar{Label: label, Value: r.Median(), Least: r.Samples[0], Most: r.Samples[0], Aim: max(r.AtLeast, r.AtMost)}
+	for _, v := range r.Samples {
+		b.Least, b.Most = min(b.Least, v), max(b.Most, v)
+	}
+	return b
+}
+
+// memoryTime bounds the scenario on slow machines.
+const memoryTime = 60 * time.Second
+
+// memory looks at the program after very many refreshes, and a login for every
+// 400 of them.
+func (l *lab) memory() (err error) {
+	algorithm, err := l.fastest()
+	if err != nil {
+		return err
+	}
+	w, err := l.open(site.Seed{People: manyClients, Cost: 10}, map[string]string{"AUTH_ALGORITHM": algorithm})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	clients := refreshes(w.sessions)
+	for i := range clients {
+		refresh, enter, n := clients[i], step(loginRequest(i+1)), i
+		clients[i] = func(c *load.Conn) error {
+			if n++; n%400 == 0 {
+				return enter(c)
+			}
+			return refresh(c)
+		}
+	}
+	var resident []float64
+	begin, done := time.Now(), int64(0)
+	for part := range 4 {
+		for done < int64(l.pace.many)*int64(part+1)/4 && time.Since(begin) < memoryTime*time.Duration(part+1)/4 {
+			r, err := load.Closed{Addr: w.Addr, Clients: clients, For: l.pace.window / 2}.Run()
+			if err != nil {
+				return err
+			}
+			done += r.Done
+		}
+		resident = append(resident, float64(w.Resident())/(1<<20))
+	}
+	l.add(report.Row{
+		Key: "memory.after", Path: "resident memory after 100,000 refreshes and logins", Unit: "MiB", AtMost: 40, Samples: resident[1:],
+		Context: fmt.Sprintf("%d with %s in %.0f s; at each quarter %.1f MiB", done, algorithm, time.Since(begin).Seconds(), resident),
+	})
+	return nil
+}

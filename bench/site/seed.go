@@ -1,0 +1,133 @@
+//go:build linux
+
+package site
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
+	_ "modernc.org/sqlite"             // registers the driver "sqlite"
+)
+
+// Password is everybody's.
+const Password = "a-long-enough-passphrase"
+
+// Email is the address of the seeded person n, counted from 1.
+func Email(n int) string { return fmt.Sprintf("p%d@bench.example", n) }
+
+// Refresh is the refresh token of the seeded person n: as long as the program's
+// own, and in the database by its digest as the program keeps them.
+func Refresh(n int) string { return fmt.Sprintf("bench%038d", n) }
+
+// Seed is who is in the database before the load begins.
+type Seed struct {
+	People int // each with a live session
+	Known  int // of them, evenly spread: those whose refresh token is Refresh(n); 0: all
+	Cost   int // of the hash of Password; 0: 12
+}
+
+// Sessions returns the numbers of those whose refresh token is known.
+func (s Seed) Sessions() []int {
+	if s.Known == 0 {
+		s.Known = s.People
+	}
+	numbers := make([]int, s.Known)
+	for i := range numbers {
+		numbers[i] = i*(s.People/s.Known) + 1
+	}
+	return numbers
+}
+
+// Fill has the program make its tables and then puts the people in. Everything
+// is made by the database itself, a million people in some seconds.
+func (s *Site) Fill(ctx context.Context, seed Seed) error {
+	p, err := s.Start(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.Stop(); err != nil {
+		return err
+	}
+	if seed.Cost == 0 {
+		seed.Cost = bcrypt.DefaultCost + 2
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte(Password), seed.Cost)
+	if err != nil {
+		return err
+	}
+	db, err := s.open()
+	if err != nil {
+		return err
+	}
+	err = s.insert(ctx, db, seed, string(hash))
+	return errors.Join(err, db.Close())
+}
+
+func (s *Site) postgres() bool { return !strings.HasPrefix(s.URL, "sqlite:") }
+
+func (s *Site) open() (*sql.DB, error) {
+	if s.postgres() {
+		return sql.Open("pgx", s.URL)
+	}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.Dir, "auth.db")+"?_pragma=synchronous(0)&_pragma=cache_size(-500000)&_pragma=foreign_keys(0)")
+	if err == nil {
+		db.SetMaxOpenConns(1) // the pragmas and the transaction are its own
+	}
+	return db, err
+}
+
+// The rows of person n. The digests of those who are not known are random, as
+// real ones are: that is what spreads them over the index.
+const (
+	numbers = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) `
+	people  = `INSERT INTO users (id, email, email_key, password_hash, role, org_id, status, created_at) ` + numbers +
+		`SELECT 'user-' || i, 'p' || i || '@bench.example', 'p' || i || '@bench.example', $2, 'viewer', 'default', 'active', $3 FROM n`
+	families = `INSERT INTO refresh_families (id, user_id, created_at, expires_at) ` + numbers +
+		`SELECT 'family-' || i, 'user-' || i, $2, $3 FROM n`
+	tokens = `INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at) ` + numbers +
+		`SELECT 'token-' || i, 'user-' || i, 'family-' || i, RANDOM_DIGEST, $3, $2 FROM n`
+	known = `UPDATE refresh_tokens SET token_hash = $1 WHERE id = $2`
+)
+
+func (s *Site) insert(ctx context.Context, db *sql.DB, seed Seed, hash string) error {
+	digest, cast := "lower(hex(randomblob(32)))", "$1"
+	if s.postgres() {
+		digest, cast = "encode(sha256(random()::text::bytea), 'hex')", "$1::int"
+	}
+	text := func(statement string) string {
+		statement = strings.Replace(statement, "RANDOM_DIGEST", digest, 1)
+		return strings.Replace(statement, "$1", cast, 1)
+	}
+	at := func(d time.Duration) string { return time.Now().UTC().Add(d).Format("2006-01-02T15:04:05.000000Z") }
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	if _, err := tx.ExecContext(ctx, text(people), seed.People, hash, at(-time.Hour)); err != nil {
+		return fmt.Errorf("seed people: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, text(families), seed.People, at(-time.Hour), at(90*24*time.Hour)); err != nil {
+		return fmt.Errorf("seed families: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, text(tokens), seed.People, at(-time.Hour), at(7*24*time.Hour)); err != nil {
+		return fmt.Errorf("seed tokens: %w", err)
+	}
+	for _, n := range seed.Sessions() {
+		sum := sha256.Sum256([]byte(Refresh(n)))
+		if _, err := tx.ExecContext(ctx, known, hex.EncodeToString(sum[:]), fmt.Sprintf("token-%d", n)); err != nil {
+			return fmt.Errorf("seed known tokens: %w", err)
+		}
+	}
+	return tx.Commit()
+}

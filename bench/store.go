@@ -1,0 +1,113 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/pico-auth/pico-auth/bench/report"
+)
+
+// benchmark runs Go benchmarks of a package of the program once and returns
+// one value of each by its name: the ns/op, or of another unit.
+type benchmark struct {
+	program string
+	folder  string // of the package: its tests may need it
+	pattern string
+	time    time.Duration
+	unit    string
+}
+
+// build compiles the tests of a package. It needs the go command and the
+// sources, which make runs the bench in.
+func (l *lab) build(room string) (benchmark, error) {
+	b := benchmark{program: filepath.Join(l.dir, filepath.Base(room)+".test"), folder: room, unit: "ns/op"}
+	command := exec.CommandContext(l.ctx, "go", "test", "-c", "-o", b.program, "./"+room) //nolint:gosec // one of two names below
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		return b, fmt.Errorf("compile the benchmarks of %s: %w\n%s", room, err, out)
+	}
+	return b, nil
+}
+
+func (b benchmark) run(ctx context.Context, dir string) (map[string]float64, error) {
+	cmd := exec.CommandContext(ctx, b.program, "-test.run", "^$", "-test.bench", b.pattern, "-test.benchtime", b.time.String()) //nolint:gosec // it was just built
+	cmd.Dir = b.folder
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir) // the disk to be measured
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
+	values := map[string]float64{}
+	line := regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s.*?([0-9.e+]+) ` + regexp.QuoteMeta(b.unit))
+	for _, found := range line.FindAllStringSubmatch(string(out), -1) {
+		if values[found[1]], err = strconv.ParseFloat(found[2], 64); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// store measures, without HTTP and signatures, what commits together and in
+// one statement are worth, and what a token costs beyond its signature. The
+// benchmarks are the rooms' own.
+func (l *lab) store() error {
+	rotations, err := l.build("internal/store")
+	if err != nil {
+		return err
+	}
+	rotations.time = l.pace.window / 2
+	rotations.unit = "rotations/s"
+	rotations.pattern = "Rotations$/clients=64"
+	syncs := rotations
+	syncs.pattern, syncs.unit = "Rotations$/sync", "ns/op"
+	mint, err := l.build("internal/jose")
+	if err != nil {
+		return err
+	}
+	mint.pattern, mint.time = "Mint$/^(EdDSA|ES256|ML-DSA-65)$", l.pace.window/4
+	var each, normal, sync, together []float64
+	beyond := map[string][]float64{}
+	for range l.pace.rounds {
+		rates, err := rotations.run(l.ctx, l.dir)
+		if err != nil {
+			return err
+		}
+		disk, err := syncs.run(l.ctx, l.dir)
+		if err != nil {
+			return err
+		}
+		costs, err := mint.run(l.ctx, l.dir)
+		if err != nil {
+			return err
+		}
+		mine := rates["Rotations/clients=64/together"]
+		together = append(together, mine)
+		each = append(each, mine/rates["Rotations/clients=64/each"])
+		normal = append(normal, mine/rates["Rotations/clients=64/normal"])
+		sync = append(sync, mine/(1e9/disk["Rotations/sync"]))
+		for _, name := range []string{"EdDSA", "ES256", "ML-DSA-65"} {
+			beyond[name] = append(beyond[name], (costs["Mint/"+name+"/token"]-costs["Mint/"+name+"/bare"])/1000)
+		}
+	}
+	l.add(
+		report.Row{
+			Key: "store.together", Path: "rotations in the store, 64 writers, FULL, over one commit each", AtLeast: 2.8, Samples: each,
+			Context: fmt.Sprintf("%.0f rotations/s", median(together)),
+		},
+		report.Row{Key: "store.sync", Path: "the same over the disk's syncs", AtLeast: 1.2, Samples: sync, Context: fmt.Sprintf("%.0f syncs/s", median(together)/median(sync))},
+		report.Row{Key: "store.normal", Path: "the same over synchronous=NORMAL", AtLeast: 0.95, Samples: normal},
+		report.Row{
+			Key: "store.mint", Path: "minting a token beyond the bare signature, EdDSA", Unit: "us", AtMost: 3, Samples: beyond["EdDSA"],
+			Context: fmt.Sprintf("ES256 %.1f us, ML-DSA-65 %.1f us, whose signatures vary by more", median(beyond["ES256"]), median(beyond["ML-DSA-65"])),
+		},
+	)
+	return nil
+}
