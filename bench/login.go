@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -43,7 +44,7 @@ func (l *lab) login() (err error) {
 	m, err := l.round(
 		bareRate(l.pace.logins/2, limit.Hash(loginCost), &hashes),
 		closed(load.Closed{Addr: w.Addr, Clients: logins(floodPeople), Warm: time.Second, For: l.pace.logins, CPU: w.CPU}, &saturated),
-		closed(load.Closed{Addr: bare.Addr, Clients: same(floodPeople, hash), Warm: l.pace.warm, For: l.pace.logins / 2}, &handler),
+		closed(load.Closed{Addr: bare.Addr, Clients: same(runtime.NumCPU(), hash), Warm: l.pace.warm, For: l.pace.logins / 2}, &handler),
 		closed(load.Closed{Addr: w.Addr, Clients: logins(4), Warm: l.pace.warm, For: l.pace.logins / 2}, &pairs),
 		func() (float64, error) {
 			d, err := limit.Lone(5, alone)

@@ -84,7 +84,7 @@ func (l *lab) refresh() (err error) {
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, w.close()) }()
+		defer func() { err = errors.Join(err, w.close()) }() //nolint:gocritic // all of them run until the end
 		all = append(all, &signed{name: name, world: w, newLimit: limit.Sign(name)})
 	}
 	for range l.pace.rounds {

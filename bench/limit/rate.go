@@ -4,8 +4,6 @@ package limit
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -82,28 +80,6 @@ func Hash(cost int) func() (func() error, error) {
 		hash, err := bcrypt.GenerateFromPassword(password, cost)
 		return func() error { return bcrypt.CompareHashAndPassword(hash, password) }, err
 	}
-}
-
-// Syncs is how often a second the disk under dir syncs a page appended to a
-// file, as a commit does.
-func Syncs(dir string, over time.Duration) (float64, error) {
-	f, err := os.Create(filepath.Join(dir, "sync"))
-	if err != nil {
-		return 0, err
-	}
-	defer os.Remove(f.Name()) //nolint:errcheck // the folder goes, too
-	defer f.Close()
-	page := make([]byte, 4096)
-	begin, done := time.Now(), 0
-	for ; time.Since(begin) < over; done++ {
-		if _, err := f.Write(page); err != nil {
-			return 0, err
-		}
-		if err := f.Sync(); err != nil {
-			return 0, err
-		}
-	}
-	return float64(done) / time.Since(begin).Seconds(), nil
 }
 
 func median(d []time.Duration) time.Duration {
