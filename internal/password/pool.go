@@ -18,7 +18,7 @@ type Stats struct {
 	Waiting int     // callers in the queue
 	Running int     // callers being served
 	Done    uint64  // callers served
-	Refused uint64  // callers that found the queue full
+	Refused uint64  // callers that found the queue full, or waited too long
 	Seconds float64 // spent serving, over all workers
 }
 
@@ -35,9 +35,10 @@ var errClosed = fault.New(fault.Unavailable, "unavailable", "the server is shutt
 type pool struct {
 	compute func(cost int, works ...*bcrypt.Work) []string // bcrypt.Compute, or a counter in tests
 
-	workers int
-	queue   int
-	ended   sync.WaitGroup
+	workers  int
+	queue    int
+	patience time.Duration // that a caller may wait for a worker
+	ended    sync.WaitGroup
 
 	mu      sync.Mutex
 	work    *sync.Cond // waiting is not empty, or closed
@@ -70,13 +71,18 @@ func newPool(workers, queue, cost int) *pool {
 	if queue <= 0 {
 		queue = workers * defaultQueue(cost)
 	}
-	p := &pool{compute: bcrypt.Compute, workers: workers, queue: queue, waiting: list.New()}
+	p := &pool{compute: bcrypt.Compute, workers: workers, queue: queue, patience: defaultPatience, waiting: list.New()}
 	p.work = sync.NewCond(&p.mu)
 	for range workers {
 		p.ended.Go(p.serve)
 	}
 	return p
 }
+
+// defaultPatience is well beyond what a full queue takes, and well within the
+// time after which a connection is given up: on a machine that others keep busy
+// the client gets an answer, and not a hang-up.
+const defaultPatience = 10 * time.Second
 
 // defaultQueue is how many may wait for one worker: 16 at cost 12, about three
 // seconds of a core, and as much work at other costs, within reason.
@@ -88,7 +94,8 @@ func defaultQueue(cost int) int {
 }
 
 // do runs the work on a worker and waits for it. A context that ends takes a
-// waiting caller out of the queue; work that has begun is completed, unwatched.
+// waiting caller out of the queue, and so does the end of the pool's patience;
+// work that has begun is completed, after a context's end unwatched.
 // together may be nil: the work is then always done alone.
 func (p *pool) do(ctx context.Context, work func(), together *lane) error {
 	if err := ctx.Err(); err != nil {
@@ -99,12 +106,20 @@ func (p *pool) do(ctx context.Context, work func(), together *lane) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case err := <-j.finished:
-		return err
-	case <-ctx.Done():
-		p.leave(place)
-		return ctx.Err()
+	late := time.NewTimer(p.patience)
+	defer late.Stop()
+	for {
+		select {
+		case err := <-j.finished:
+			return err
+		case <-ctx.Done():
+			p.leave(place)
+			return ctx.Err()
+		case <-late.C:
+			if p.leave(place) {
+				return p.refuse()
+			}
+		}
 	}
 }
 
@@ -116,15 +131,22 @@ func (p *pool) enter(j *job) (*list.Element, error) {
 		return nil, errClosed
 	}
 	if p.waiting.Len()+p.busy >= p.workers+p.queue {
-		p.refused++
 		return nil, p.full()
 	}
 	p.work.Signal()
 	return p.waiting.PushBack(j), nil
 }
 
+// refuse is full for a caller who waited too long.
+func (p *pool) refuse() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.full()
+}
+
 // full is the refusal, with the time after which those before will be served.
 func (p *pool) full() error {
+	p.refused++
 	wait := time.Second
 	if p.done > 0 {
 		rounds := float64(p.waiting.Len() / p.workers)
@@ -137,12 +159,14 @@ func (p *pool) full() error {
 	}
 }
 
-// leave gives up a place in the queue. Removing a job that is no longer in the
-// list does nothing.
-func (p *pool) leave(place *list.Element) {
+// leave gives up a place in the queue and reports whether it was still held:
+// otherwise a worker has begun.
+func (p *pool) leave(place *list.Element) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	before := p.waiting.Len()
 	p.waiting.Remove(place)
+	return p.waiting.Len() < before
 }
 
 // serve is one worker.

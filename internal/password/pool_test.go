@@ -139,6 +139,32 @@ func TestCancelledCallerLeavesTheQueueAndItsPlace(t *testing.T) {
 	})
 }
 
+// TestWhoWaitsTooLongIsRefusedAndWhoIsServedIsNot: on a machine that others keep
+// busy a queue of three seconds can take half a minute, and by then the
+// connection is gone.
+func TestWhoWaitsTooLongIsRefusedAndWhoIsServedIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, g := newPool(1, 3, 12), newGate()
+		defer p.close()
+		served := g.start(context.Background(), p, 0)
+		synctest.Wait()
+		begin := time.Now()
+		err := p.do(context.Background(), func() { t.Error("ran although refused") }, nil)
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Kind != fault.Throttled || time.Since(begin) != defaultPatience {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+		if got := p.stats(); got.Refused != 1 || got.Waiting != 0 || got.Running != 1 {
+			t.Errorf("%+v", got)
+		}
+		time.Sleep(time.Minute)
+		close(g.open)
+		if err := <-served; err != nil {
+			t.Errorf("the one that a worker had begun: %v", err)
+		}
+	})
+}
+
 func TestCancelledCallerDoesNotWaitForWorkThatHasBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, g := newPool(1, 2, 12), newGate()
