@@ -162,6 +162,9 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, rt *route) (*http.Re
 	if err := checkQuery(r, rt.query); err != nil {
 		return r, err
 	}
+	if rt.plain != nil {
+		return r, nil // it asks for nothing but the path
+	}
 	admitted := r.WithContext(context.WithValue(r.Context(), callerKey, who))
 	admitted.Header.Del("Accept") // it is JSON, whatever is asked for
 	if rt.body == noBody {
