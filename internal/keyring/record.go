@@ -178,7 +178,11 @@ func (o *opener) beside(set store.KeySet, signing *jose.PrivateKey, adopted stri
 
 func (o *opener) put(ctx context.Context, set store.KeySet, changes []store.SigningKey) (store.KeySet, error) {
 	if o.store != nil && !o.looking {
-		if err := o.store.PutSigningKeys(ctx, set.Version, changes...); err != nil {
+		var wanted []store.KeyChange
+		for _, row := range changes {
+			wanted = append(wanted, store.KeyChange{SigningKey: row})
+		}
+		if err := o.store.PutSigningKeys(ctx, set.Version, wanted...); err != nil {
 			return set, fmt.Errorf("record the signing keys: %w", err)
 		}
 		set.Version++
