@@ -151,6 +151,12 @@ func (s *Store) ForgetSigningKey(ctx context.Context, act Act, kid string) error
 	})
 }
 
+// NoteKey writes to the audit log what somebody did with a key that changes
+// nothing.
+func (s *Store) NoteKey(ctx context.Context, act Act, kid string) error {
+	return s.write(ctx, func(t *tx) error { return t.done(act, kid, "") })
+}
+
 // Sealed is a text under the master key and where it is kept.
 type Sealed struct{ Table, Column, Row, Text string }
 
