@@ -248,7 +248,7 @@ func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var tasks sync.WaitGroup
 	tasks.Go(func() { s.purge(background) })
-	tasks.Go(func() { s.followKeys(background) })
+	tasks.Go(func() { s.tendKeys(background) })
 	failed := make(chan error, 2)
 	go func() { failed <- s.http.Serve(s.listener) }()
 	if s.metrics != nil {
