@@ -461,3 +461,6 @@ func TestTheDeskNeedsAKeyToBeginWith(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func secondCount(n int) time.Duration { return time.Duration(n) * time.Second }
+func minuteCount(n int) time.Duration { return time.Duration(n) * time.Minute }

@@ -100,6 +100,9 @@ type secretFile struct {
 	key  *jose.PrivateKey
 }
 
+// Format hides the file from fmt, which does not ask what is inside.
+func (secretFile) Format(state fmt.State, _ rune) { _, _ = fmt.Fprint(state, "[redacted]") }
+
 // secretBytes do not print.
 type secretBytes []byte
 
