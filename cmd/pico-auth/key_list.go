@@ -86,9 +86,16 @@ func (sh *shell) showKey(_ config.Config, kid string, asJSON bool) error {
 			return sh.json(keyJSON(k))
 		}
 		rows := [][]string{
-			{"kid", k.KID}, {"thumbprint", k.Thumbprint}, {"algorithm", string(k.Algorithm)}, {"status", string(k.Status)},
-			{"created", moment(k.CreatedAt)}, {"active since", moment(k.ActivatedAt)}, {"retiring since", moment(k.RetiredAt)},
-			{"removed", moment(k.RemovedAt)}, {"next step", nextStep(k)}, {"private half", place(k)},
+			{"kid", k.KID},
+			{"thumbprint", k.Thumbprint},
+			{"algorithm", string(k.Algorithm)},
+			{"status", string(k.Status)},
+			{"created", moment(k.CreatedAt)},
+			{"active since", moment(k.ActivatedAt)},
+			{"retiring since", moment(k.RetiredAt)},
+			{"removed", moment(k.RemovedAt)},
+			{"next step", nextStep(k)},
+			{"private half", place(k)},
 		}
 		return sh.table(rows)
 	})

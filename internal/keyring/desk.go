@@ -50,15 +50,13 @@ func (d *Desk) Key(ctx context.Context, kid string) (KeyInfo, error) {
 			return info, nil
 		}
 	}
-	return KeyInfo{}, errors.Join(err, noSuchKey(err))
+	if err == nil {
+		err = errNoSuchKey
+	}
+	return KeyInfo{}, err
 }
 
-func noSuchKey(err error) error {
-	if err != nil {
-		return nil
-	}
-	return fault.New(fault.NotFound, "not_found", "there is no such signing key")
-}
+var errNoSuchKey = fault.New(fault.NotFound, "not_found", "there is no such signing key")
 
 // PublishAhead is for how long a next key is published before it signs.
 func (d *Desk) PublishAhead() time.Duration { return d.o.publishAhead }
@@ -251,7 +249,7 @@ func known(set store.KeySet, kid string) (store.SigningKey, error) {
 	if row := set.Key(kid); row != nil {
 		return *row, nil
 	}
-	return store.SigningKey{}, noSuchKey(nil)
+	return store.SigningKey{}, errNoSuchKey
 }
 
 // Reseal seals everything anew under the master key that was sealed under the

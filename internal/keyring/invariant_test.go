@@ -62,7 +62,7 @@ func TestNoOrderOfEventsBreaksTheLifeOfKeys(t *testing.T) {
 			m.event()
 			m.check()
 		}
-		m.cfg.Store.Close()
+		succeed(m.t, m.cfg.Store.Close())
 	})
 }
 

@@ -274,6 +274,71 @@ func TestAnAdoptionOnPostgresIsDecidedIntoTheDatabase(t *testing.T) {
 	}
 }
 
+// A rotation may be under way when the keys move: all of them do, and go on.
+func TestKeysOfEveryStatusMoveIntoTheDatabase(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		cfg := keyring.Config{Dir: t.TempDir(), Algorithm: jose.EdDSA, Store: s}
+		before := open(t, cfg)
+		rotate(t, cfg, true)
+		next := rotate(t, cfg, false)
+		cfg.Master, cfg.AtRest = master(t, 1), keyring.Sealed
+		open(t, cfg)
+		for _, row := range rows(t, s).Keys {
+			if !strings.HasPrefix(row.Sealed, "v1.") {
+				t.Errorf("the %s key is not sealed", row.Status)
+			}
+		}
+		cfg.Dir = nowhere(t)
+		accepts(t, open(t, cfg), before)
+		if got := rotate(t, cfg, true); got != next {
+			t.Errorf("%s signs, not the one that was next", got)
+		}
+		if _, err := os.Stat(cfg.Dir); !os.IsNotExist(err) {
+			t.Errorf("made the folder: %v", err)
+		}
+		refused(t, keyring.Config{Dir: cfg.Dir, Algorithm: jose.EdDSA, Store: s, AtRest: keyring.Sealed}, "needs auth.master_key")
+	})
+}
+
+// In a change of master key one replica after another is restarted, and each can
+// read what any of them seals, before and after the reseal.
+func TestAMasterKeyIsReplacedUnderRunningReplicas(t *testing.T) {
+	url := storetest.EmptyPostgres(t)
+	storetest.Exec(t, url, string(read(t, "../store/testdata/original-0.1.sql")))
+	s := storetest.OpenURL(t, url)
+	cfg := keyring.Config{Dir: pair(t, jose.RS256), Algorithm: jose.RS256, Store: s, Master: master(t, 1)}
+	old := open(t, cfg)
+	hash := old.LegacyHashKey()
+	cfg.Dir = nowhere(t)
+	both := cfg
+	both.Master = master(t, 2).After(master(t, 1))
+	middle := open(t, both)
+	rotate(t, both, false)
+	for want := 2; want >= 0; want -= 2 { // what rotate sealed is under the new one already
+		if n, err := desk(t, both).Reseal(t.Context(), operator); n != want || err != nil {
+			t.Errorf("resealed %d, want %d: %v", n, want, err)
+		}
+	}
+	must(t, old.Refresh(t.Context()))
+	must(t, middle.Refresh(t.Context()))
+	fresh := cfg
+	fresh.Master = master(t, 2)
+	after := open(t, fresh)
+	for _, ring := range []*keyring.Ring{old, middle, after} {
+		accepts(t, after, ring)
+	}
+	if !bytes.Equal(after.LegacyHashKey(), hash) || len(hash) == 0 {
+		t.Error("the hash key of the adopted installation is another one")
+	}
+	refused(t, cfg, "auth.master_key is not the master key", "auth.former_master_key")
+	rotate(t, fresh, true)
+	must(t, middle.Refresh(t.Context()))
+	accepts(t, after, middle)
+	if _, err := desk(t, cfg).Reseal(t.Context(), operator); err == nil {
+		t.Error("resealed under a key that does not open anything")
+	}
+}
+
 func TestReplicasThatStartTogetherAgreeOnOneKey(t *testing.T) {
 	for name, sealed := range map[string]bool{"one folder": false, "database": true} {
 		t.Run(name, func(t *testing.T) {

@@ -31,7 +31,7 @@ func printed(v any) string {
 // pieces are the forms in which a part of a secret could be seen.
 func pieces(secret []byte) []string {
 	part := secret[len(secret)/2 : len(secret)/2+12]
-	list := strings.Trim(fmt.Sprint(part), "[]")
+	list := strings.Trim(fmt.Sprintf("%d", part), "[]")
 	return []string{
 		string(part), fmt.Sprintf("%x", part), fmt.Sprintf("%X", part), list, strings.ReplaceAll(list, " ", ", "),
 		base64.StdEncoding.EncodeToString(part), base64.RawURLEncoding.EncodeToString(part[:9]),

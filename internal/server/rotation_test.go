@@ -258,7 +258,8 @@ func (w *rotating) RoundTrip(req *http.Request) (resp *http.Response, err error)
 		req = req.Clone(req.Context())
 		req.URL.Host = strings.TrimPrefix(base, "http://")
 		resp, err = w.client.Transport.RoundTrip(req)
-		if err == nil || !(errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+		cut := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+		if !cut {
 			return resp, err
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -307,10 +308,7 @@ func (w *rotating) verifiers(ctx context.Context) {
 			return err
 		},
 		"jose by go-oidc": func(token string) error {
-			_, err := remote.VerifySignature(ctx, token)
-			if ctx.Err() != nil {
-				return nil
-			}
+			_, err := remote.VerifySignature(context.Background(), token)
 			return err
 		},
 		"jose by keyfunc": func(token string) error {

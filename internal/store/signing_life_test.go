@@ -47,7 +47,7 @@ func TestTheTimeOfKeysIsCountedByOneReplica(t *testing.T) {
 			t.Helper()
 			counted, held, err := w.s.CountKeyTime(t.Context(), holder, 50*time.Millisecond, passed...)
 			w.ok(err)
-			return fmt.Sprint(counted, held)
+			return fmt.Sprintf("%t/%t", counted, held)
 		}
 		n := store.KeyTime{KID: "n", Status: store.KeyNext, Passed: 2 * time.Second}
 		for i, step := range []struct {
@@ -56,13 +56,13 @@ func TestTheTimeOfKeysIsCountedByOneReplica(t *testing.T) {
 			passed       []store.KeyTime
 			counted      time.Duration
 		}{
-			{"one", "false true", 0, []store.KeyTime{n}, 0}, // what it saw before it was the one
-			{"one", "true true", 0, []store.KeyTime{n}, 2 * time.Second},
-			{"two", "false false", 0, []store.KeyTime{n}, 2 * time.Second},
-			{"one", "true true", 0, []store.KeyTime{{KID: "n", Status: store.KeyRetiring, Passed: time.Hour}, {KID: "a", Status: store.KeyNext, Passed: time.Hour}}, 2 * time.Second},
-			{"one", "true true", 100 * time.Millisecond, []store.KeyTime{n}, 4 * time.Second}, // late, and nobody was in between
-			{"two", "false true", 100 * time.Millisecond, []store.KeyTime{n}, 4 * time.Second},
-			{"one", "false false", 0, []store.KeyTime{n}, 4 * time.Second},
+			{"one", "false/true", 0, []store.KeyTime{n}, 0}, // what it saw before it was the one
+			{"one", "true/true", 0, []store.KeyTime{n}, 2 * time.Second},
+			{"two", "false/false", 0, []store.KeyTime{n}, 2 * time.Second},
+			{"one", "true/true", 0, []store.KeyTime{{KID: "n", Status: store.KeyRetiring, Passed: time.Hour}, {KID: "a", Status: store.KeyNext, Passed: time.Hour}}, 2 * time.Second},
+			{"one", "true/true", 100 * time.Millisecond, []store.KeyTime{n}, 4 * time.Second}, // late, and nobody was in between
+			{"two", "false/true", 100 * time.Millisecond, []store.KeyTime{n}, 4 * time.Second},
+			{"one", "false/false", 0, []store.KeyTime{n}, 4 * time.Second},
 		} {
 			time.Sleep(step.wait)
 			if got := count(step.holder, step.passed...); got != step.want {
@@ -73,7 +73,7 @@ func TestTheTimeOfKeysIsCountedByOneReplica(t *testing.T) {
 			}
 		}
 		w.ok(w.s.StopCountingKeyTime(t.Context(), "two"))
-		if got := count("one"); got != "false true" {
+		if got := count("one"); got != "false/true" {
 			t.Errorf("given back: %s", got)
 		}
 		set := w.keys()
