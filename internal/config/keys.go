@@ -101,7 +101,7 @@ func clientKeys() []key {
 			"Understood for the sake of existing files. Left out it follows `auth.audience`, and it may not differ from it."),
 		list("auth_client.accepted_algorithms", func(c *Config) *[]string { return &c.AuthClient.AcceptedAlgorithms },
 			"a list whose entries are each "+oneOf(algorithms()), among(algorithms()),
-			"Algorithms that this server accepts on its own endpoints; it must hold `auth.algorithm`. Left out it is every algorithm of the key set, so that tokens stay good across a change of `auth.algorithm`."),
+			"Algorithms that this server accepts on its own endpoints; it must hold `auth.algorithm`. When that is changed, keep the former one in the list until its last tokens have expired. Left out it is every algorithm of the key set, so that tokens stay good across a change of `auth.algorithm`."),
 	}
 }
 

@@ -111,7 +111,7 @@ func (s *Server) handler() (http.Handler, error) {
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer:     c.Auth.Issuer,
 		Audience:   c.Auth.Audience,
-		Algorithms: c.AuthClient.AcceptedAlgorithms,
+		Algorithms: s.acceptedAlgorithms(),
 		LocalKeys:  func() []byte { body, _ := s.rooms.Keys.JWKS(); return body },
 		LocalRefresh: func(ctx context.Context) {
 			if err := s.rooms.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {

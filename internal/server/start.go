@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,6 +57,18 @@ func isLoopback(host string) bool {
 	}
 	a, err := netip.ParseAddr(host)
 	return err == nil && a.Unmap().IsLoopback()
+}
+
+// acceptedAlgorithms is what is configured, and what the server signs with until
+// a change of auth.algorithm has gone through: else it would refuse its own tokens.
+func (s *Server) acceptedAlgorithms() []string {
+	accepted := slices.Clone(s.cfg.Config.AuthClient.AcceptedAlgorithms)
+	if signing := string(s.rooms.Keys.Algorithm()); accepted != nil && !slices.Contains(accepted, signing) {
+		s.cfg.Log.Warn("auth_client.accepted_algorithms lacks the algorithm of the key that still signs; it is accepted until the next start",
+			"algorithm", signing)
+		accepted = append(accepted, signing)
+	}
+	return accepted
 }
 
 // announce tells the person who started the server where everything is.
