@@ -76,7 +76,7 @@ func (c *clockwork) config(s *store.Store, dir string) keyring.Config {
 	}
 }
 
-// statuses is what the database says, such as "active, next".
+// statuses is what the database says, such as "active/next".
 func statuses(t testing.TB, s *store.Store, kids ...string) string {
 	t.Helper()
 	set := rows(t, s)
@@ -86,7 +86,7 @@ func statuses(t testing.TB, s *store.Store, kids ...string) string {
 			all = append(all, string(row.Status))
 		}
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(all, "/")
 }
 
 func eachClocked(t *testing.T, test func(t *testing.T, c *clockwork, cfg keyring.Config)) {
@@ -112,11 +112,11 @@ func TestTheLifeOfAKey(t *testing.T) {
 			t.Fatalf("%+v", keys)
 		}
 		c.tick(t, 5*time.Minute-time.Second, ring)
-		if got := statuses(t, cfg.Store, first, second); got != "active, next" {
+		if got := statuses(t, cfg.Store, first, second); got != "active/next" {
 			t.Errorf("a second early: %s", got)
 		}
 		c.tick(t, time.Second, ring)
-		if got := statuses(t, cfg.Store, first, second); got != "retiring, active" || ring.Active().KID != second {
+		if got := statuses(t, cfg.Store, first, second); got != "retiring/active" || ring.Active().KID != second {
 			t.Errorf("when it was published long enough: %s", got)
 		}
 		if _, err := verify(t, ring, old); err != nil {
@@ -125,11 +125,11 @@ func TestTheLifeOfAKey(t *testing.T) {
 		// The last token may have been signed just now, by a replica that looks in
 		// five seconds.
 		c.tick(t, 10*time.Minute+time.Minute+4*time.Second, ring)
-		if got := statuses(t, cfg.Store, first, second); got != "retiring, active" {
+		if got := statuses(t, cfg.Store, first, second); got != "retiring/active" {
 			t.Errorf("while tokens may be good: %s", got)
 		}
 		c.tick(t, time.Second, ring)
-		if got := statuses(t, cfg.Store, first, second); got != "removed, active" || len(ring.Keys()) != 1 {
+		if got := statuses(t, cfg.Store, first, second); got != "removed/active" || len(ring.Keys()) != 1 {
 			t.Errorf("when the last has expired: %s", got)
 		}
 		if _, err := verify(t, ring, old); err == nil {
@@ -223,23 +223,23 @@ func TestAClockThatJumpsMovesNoKey(t *testing.T) {
 		c.tick(t, time.Minute, ring)
 		c.wall.Advance(-1000 * time.Hour)
 		c.tick(t, time.Minute, ring)
-		if got := statuses(t, cfg.Store, first, second); got != "active, next" {
+		if got := statuses(t, cfg.Store, first, second); got != "active/next" {
 			t.Fatalf("a jump made %s", got)
 		}
 		c.tick(t, 3*time.Minute, ring)
 		c.wall.Advance(1000 * time.Hour)
 		c.tick(t, time.Minute, ring)
-		if got := statuses(t, cfg.Store, first, second); got != "retiring, active" {
+		if got := statuses(t, cfg.Store, first, second); got != "retiring/active" {
 			t.Fatalf("a jump removed a key: %s", got)
 		}
 		// Set back, tokens live longer by the clock on the wall than was counted.
 		c.wall.Advance(-1001 * time.Hour)
 		c.tick(t, time.Hour-time.Minute, ring)
-		if got := statuses(t, cfg.Store, first, second); got != "retiring, active" {
+		if got := statuses(t, cfg.Store, first, second); got != "retiring/active" {
 			t.Fatalf("tokens of it are still good: %s", got)
 		}
 		c.tick(t, 15*time.Minute, ring)
-		if got := statuses(t, cfg.Store, first, second); got != "removed, active" {
+		if got := statuses(t, cfg.Store, first, second); got != "removed/active" {
 			t.Fatalf("it stays for ever: %s", got)
 		}
 	})
@@ -327,7 +327,7 @@ func TestWithdrawnAndRevokedKeys(t *testing.T) {
 			t.Errorf("the active key: %v", err)
 		}
 		must(t, d.Withdraw(t.Context(), operator, second))
-		if got := statuses(t, cfg.Store, first, second); got != "active, removed" {
+		if got := statuses(t, cfg.Store, first, second); got != "active/removed" {
 			t.Errorf("withdrawn: %s", got)
 		}
 
@@ -335,7 +335,7 @@ func TestWithdrawnAndRevokedKeys(t *testing.T) {
 		must(t, err)
 		fresh, err := d.Revoke(t.Context(), operator, first)
 		must(t, err)
-		if got := statuses(t, cfg.Store, first, second, fresh); got != "removed, removed, active" {
+		if got := statuses(t, cfg.Store, first, second, fresh); got != "removed/removed/active" {
 			t.Errorf("revoked: %s", got)
 		}
 		must(t, ring.Refresh(t.Context()))
@@ -352,7 +352,7 @@ func TestWithdrawnAndRevokedKeys(t *testing.T) {
 		if got, err := d.Revoke(t.Context(), operator, waiting); got != "" || err != nil {
 			t.Errorf("a retiring one: %q %v", got, err)
 		}
-		if got := statuses(t, cfg.Store, fresh, waiting, last); got != "removed, removed, active" {
+		if got := statuses(t, cfg.Store, fresh, waiting, last); got != "removed/removed/active" {
 			t.Errorf("in the end: %s", got)
 		}
 		for _, kid := range []string{first, "nonsense"} {
