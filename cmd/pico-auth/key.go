@@ -11,13 +11,21 @@ import (
 )
 
 type keyCmd struct {
-	Show   keyShowCmd   `cmd:"" help:"Print the signing keys' ids, never the keys."`
+	List   keyListCmd   `cmd:"" help:"List the signing keys, where each is in its life, and its next step."`
+	Show   keyShowCmd   `cmd:"" help:"Print the published keys' ids, one key, or the key set; never a private key."`
+	Rotate keyRotateCmd `cmd:"" help:"Make another signing key, which takes over when it has been published long enough."`
+	Retire keyRetireCmd `cmd:"" help:"Take a key out of use in good order."`
+	Revoke keyRevokeCmd `cmd:"" help:"End a leaked key at once; every token that it signed is refused."`
+	Import keyImportCmd `cmd:"" help:"Publish a private key of yours, which takes over as a new one does."`
+	Export keyExportCmd `cmd:"" help:"Write a key's private half to a file, or print its public half."`
+	Reseal keyResealCmd `cmd:"" help:"Seal everything under the new master key that the former one sealed."`
 	Forget keyForgetCmd `cmd:"" help:"Give up a signing key that is lost, so that the next start makes another."`
 }
 
 type keyShowCmd struct {
-	JSON bool `xor:"form" help:"Print JSON."`
-	JWKS bool `name:"jwks" xor:"form" help:"Print the published key set."`
+	KID  string `arg:"" optional:"" name:"kid" help:"Describe this key, which may be a removed one."`
+	JSON bool   `xor:"form" help:"Print JSON."`
+	JWKS bool   `name:"jwks" xor:"form" help:"Print the published key set."`
 }
 
 // Help is the end of `pico-auth key show --help`.
@@ -25,6 +33,7 @@ func (keyShowCmd) Help() string {
 	return `Examples:
 
     pico-auth key show
+    pico-auth key show VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs
     pico-auth key show --jwks > jwks.json`
 }
 
@@ -33,6 +42,9 @@ func (c keyShowCmd) Run(sh *shell) error {
 	cfg, _, err := sh.config()
 	if err != nil {
 		return err
+	}
+	if c.KID != "" && !c.JWKS {
+		return sh.showKey(cfg, c.KID, c.JSON)
 	}
 	ring, err := sh.keys(cfg)
 	if err != nil {
@@ -44,17 +56,23 @@ func (c keyShowCmd) Run(sh *shell) error {
 		_, err := sh.out.Write(append(body, '\n'))
 		return err
 	case c.JSON:
-		return sh.json(keysJSON(ring))
+		return sh.json(keysJSON(ring.Keys()))
 	}
 	rows := [][]string{{"KID", "ALGORITHM", "STATUS", "FILE"}}
 	for _, k := range ring.Keys() {
-		file := k.File
-		if file == "" {
-			file = "sealed in the database"
-		}
-		rows = append(rows, []string{k.KID, string(k.Algorithm), string(k.Status), file})
+		rows = append(rows, []string{k.KID, string(k.Algorithm), string(k.Status), place(k)})
 	}
 	return sh.table(rows)
+}
+
+func place(k keyring.KeyInfo) string {
+	switch {
+	case k.Status == keyring.Removed:
+		return "erased"
+	case k.File == "":
+		return "sealed in the database"
+	}
+	return k.File
 }
 
 type keyForgetCmd struct {
@@ -65,6 +83,7 @@ type keyForgetCmd struct {
 func (keyForgetCmd) Help() string {
 	return `For a key whose files, or whose master key, are lost for good. Every access token that it signed is refused from then on; sessions go
 on with their refresh tokens. Files are not touched: a key that is still in auth.data_dir would be taken up again. Stop all servers first.
+For a key that is there and has leaked, use "key revoke".
 
 Example:
 
@@ -94,31 +113,44 @@ func (c keyForgetCmd) Run(sh *shell) error {
 
 // keys loads the signing keys; it creates none. The database knows which one is
 // active.
-func (sh *shell) keys(cfg config.Config) (*keyring.Ring, error) {
+func (sh *shell) keys(cfg config.Config) (ring *keyring.Ring, err error) {
+	err = sh.withKeys(cfg, func(ctx context.Context, keys keyring.Config) error {
+		ring, err = keyring.Load(ctx, keys)
+		return err
+	})
+	return ring, err
+}
+
+// desk runs do at the desk where keys are changed. Running servers take a change
+// up by themselves.
+func (sh *shell) desk(do func(context.Context, *keyring.Desk, config.Config) error) error {
+	cfg, _, err := sh.config()
+	if err != nil {
+		return err
+	}
+	return sh.withKeys(cfg, func(ctx context.Context, keys keyring.Config) error {
+		desk, err := keyring.NewDesk(keys)
+		if err != nil {
+			return misconfigured(err)
+		}
+		return do(ctx, desk, cfg)
+	})
+}
+
+// withKeys runs do with the database open. It creates none.
+func (sh *shell) withKeys(cfg config.Config, do func(context.Context, keyring.Config) error) error {
 	if err := mustExist(cfg); err != nil {
-		return nil, err
+		return err
 	}
 	ctx := context.Background()
 	db, err := store.Open(ctx, server.StoreConfig(cfg, sh.log()))
 	if err != nil {
-		return nil, misconfigured(err)
+		return misconfigured(err)
 	}
 	sh.tell(adoption(db))
 	keys, err := server.KeysConfig(cfg, db, sh.log())
 	if err != nil {
-		return nil, errors.Join(misconfigured(err), db.Close())
+		return errors.Join(misconfigured(err), db.Close())
 	}
-	ring, err := keyring.Load(ctx, keys)
-	return ring, errors.Join(err, db.Close())
-}
-
-func keysJSON(ring *keyring.Ring) any {
-	all := []map[string]string{}
-	for _, k := range ring.Keys() {
-		all = append(all, map[string]string{
-			"kid": k.KID, "algorithm": string(k.Algorithm), "thumbprint": k.Thumbprint,
-			"status": string(k.Status), "file": k.File,
-		})
-	}
-	return map[string]any{"keys": all}
+	return errors.Join(do(ctx, keys), db.Close())
 }

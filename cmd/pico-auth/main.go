@@ -35,7 +35,7 @@ type cli struct {
 	Configure configCmd  `cmd:"" name:"config" help:"Check or show the configuration."`
 	User      userCmd    `cmd:"" help:"Create, list and change people."`
 	Group     groupCmd   `cmd:"" help:"List groups."`
-	Key       keyCmd     `cmd:"" help:"Show signing keys, or give up a lost one."`
+	Key       keyCmd     `cmd:"" help:"List, rotate, retire, revoke, import and export signing keys."`
 	Migrate   migrateCmd `cmd:"" help:"Bring the database to this version's tables, or tell what that would do."`
 	Token     tokenCmd   `cmd:"" help:"Look into an access token."`
 	Health    healthCmd  `cmd:"" help:"Ask the running server whether it is ready."`

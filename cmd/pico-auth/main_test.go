@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,7 +41,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "ready": ready, "http": request, "member": member, "terminate": terminate,
-			"stall": stall, "gone": gone,
+			"stall": stall, "gone": gone, "soon": soon,
 		},
 	})
 }
@@ -76,6 +77,19 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if stderr := ts.ReadFile("stderr"); strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, ".go:") {
 		ts.Fatalf("a stack trace is no sentence")
 	}
+}
+
+// soon PATTERN PROGRAM ARGS... runs a program until what it prints matches.
+func soon(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	for range 300 {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	ts.Fatalf("it does not come to that")
 }
 
 // ready [https] waits until the server of the script answers.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // check looks at keys that depend on one another. It keeps silent about those
@@ -16,6 +17,7 @@ import (
 func (l *loader) check() {
 	l.checkTLS()
 	l.checkClient()
+	l.checkKeys()
 	if len(l.faults) == 0 {
 		l.suspect()
 	}
@@ -43,6 +45,27 @@ func (l *loader) checkClient() {
 	accepted := c.AuthClient.AcceptedAlgorithms
 	if accepted != nil && !slices.Contains(accepted, c.Auth.Algorithm) && l.sound("auth.algorithm") {
 		l.faultAt("auth_client.accepted_algorithms", "must contain "+c.Auth.Algorithm+", which auth.algorithm ("+origins["auth.algorithm"]+") signs with")
+	}
+}
+
+// checkKeys looks at what a rotation needs.
+func (l *loader) checkKeys() {
+	a, k := l.config.Auth, l.config.Keys
+	life := time.Duration(a.AccessTokenExpireMinutes) * time.Minute
+	if k.RotateEvery > 0 && k.RotateEvery < k.PublishAhead+life && l.sound("keys.rotate_every", "keys.publish_ahead", "auth.access_token_expire_minutes") {
+		l.faultAt("keys.rotate_every", "must be at least "+showPeriod(k.PublishAhead+life)+", the sum of keys.publish_ahead and auth.access_token_expire_minutes")
+	}
+	if !l.sound("auth.master_key", "auth.former_master_key", "keys.at_rest") {
+		return
+	}
+	if k.AtRest == "sealed" && a.MasterKey == "" {
+		l.faultAt("keys.at_rest", "is sealed, which needs auth.master_key as well")
+	}
+	if a.FormerMasterKey != "" && a.MasterKey == "" {
+		l.faultAt("auth.former_master_key", "needs auth.master_key as well, the one that follows it")
+	}
+	if a.FormerMasterKey != "" && a.FormerMasterKey == a.MasterKey {
+		l.faultAt("auth.former_master_key", "must be another one than auth.master_key")
 	}
 }
 
@@ -82,8 +105,8 @@ func (l *loader) suspect() {
 		l.warn("auth.refresh_token_expire_days", at["auth.refresh_token_expire_days"],
 			"is longer than auth.session_max_days: every session ends with the latter")
 	}
-	if c.Auth.MasterKey != "" && strings.HasPrefix(string(c.Database.URL), "sqlite") {
-		l.warn("auth.master_key", at["auth.master_key"], "has no effect with SQLite: the signing keys stay files in auth.data_dir")
+	if c.Auth.MasterKey != "" && c.Keys.AtRest == "" && strings.HasPrefix(string(c.Database.URL), "sqlite") {
+		l.warn("auth.master_key", at["auth.master_key"], "has no effect with SQLite unless keys.at_rest is sealed: the signing keys stay files in auth.data_dir")
 	}
 	issuer, err := url.Parse(c.Auth.Issuer)
 	if err != nil {

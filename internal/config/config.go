@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 )
 
 // Config is everything an operator can set. Default and Load make one; the
 // zero value is not usable.
 type Config struct {
 	Auth       Auth
+	Keys       Keys
 	Database   Database
 	AuthClient AuthClient
 	FastAPI    FastAPI
@@ -30,12 +32,21 @@ type Auth struct {
 	Audience                 string
 	Algorithm                string
 	MasterKey                Secret // 32 bytes in base64, read from its file; empty: none
+	FormerMasterKey          Secret // the same; empty: none
 	AutoCreateAdmin          bool
 	AdminEmail               string
 	AdminPassword            Secret
 	RegistrationEnabled      bool
 	PasswordMinLength        int
 	BcryptCost               int
+}
+
+// Keys is the section keys: the life of the signing keys.
+type Keys struct {
+	PublishAhead time.Duration // a key is published so long before it signs
+	RotateEvery  time.Duration // zero: only when asked to
+	RSABits      int           // of new RSA keys
+	AtRest       string        // files or sealed; empty: by database and master key
 }
 
 // Database is the section database.
@@ -98,6 +109,7 @@ func defaults() Config {
 			PasswordMinLength:        8,
 			BcryptCost:               12,
 		},
+		Keys:       Keys{PublishAhead: 5 * time.Minute, RSABits: 2048},
 		Database:   Database{URL: "sqlite+aiosqlite:///auth.db"},
 		AuthClient: AuthClient{Enabled: true},
 		FastAPI:    FastAPI{Title: "Pico Auth API"},

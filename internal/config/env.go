@@ -46,7 +46,7 @@ func (l *loader) readEnvironment() {
 func (l *loader) warnUnused(known map[string]bool) {
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
 		section, rest, found := strings.Cut(name, "_")
-		if known[name] || !found || !slices.Contains([]string{"AUTH", "DATABASE", "FASTAPI", "SERVER"}, section) {
+		if known[name] || !found || !slices.Contains([]string{"AUTH", "KEYS", "DATABASE", "FASTAPI", "SERVER"}, section) {
 			continue
 		}
 		if after, ok := strings.CutPrefix(rest, "CLIENT_"); ok && section == "AUTH" {
@@ -86,23 +86,23 @@ func (l *loader) readSecretFile(k key, name string, alsoPlain bool) bool {
 // filePrefix marks a value that is the path of the file with the value.
 const filePrefix = "file:"
 
-// readMasterKey takes the master key from the file that auth.master_key names.
-func (l *loader) readMasterKey() {
-	path, inFile := strings.CutPrefix(string(l.config.Auth.MasterKey), filePrefix)
+// readMasterKey takes a master key from the file that a key names.
+func (l *loader) readMasterKey(name string, key *Secret) {
+	path, inFile := strings.CutPrefix(string(*key), filePrefix)
 	if !inFile {
 		return
 	}
 	text, err := readSmall(path, maxSecretFile)
 	if err != nil {
-		l.faultAt("auth.master_key", "cannot be read: "+err.Error())
+		l.faultAt(name, "cannot be read: "+err.Error())
 		return
 	}
 	text = strings.TrimSpace(text)
 	if _, err := seal.Parse(text); err != nil {
-		l.faultAt("auth.master_key", "names the file "+path+", which does not hold 32 bytes in base64")
+		l.faultAt(name, "names the file "+path+", which does not hold 32 bytes in base64")
 		return
 	}
-	l.config.Auth.MasterKey = Secret(text)
+	*key = Secret(text)
 }
 
 // readSmall reads a file of at most limit bytes. Its errors name the file.

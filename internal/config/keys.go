@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // key is one setting: where it is kept, what it may hold, what it is for.
@@ -18,7 +19,7 @@ type key struct {
 
 // keys is every key there is, in the order of the reference.
 func keys() []key {
-	return slices.Concat(authKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys())
+	return slices.Concat(authKeys(), signingKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys())
 }
 
 func authKeys() []key {
@@ -39,11 +40,14 @@ func authKeys() []key {
 			"1 to 255 characters of text", line,
 			"The `aud` of every token."),
 		text("auth.algorithm", func(c *Config) *string { return &c.Auth.Algorithm },
-			oneOf(signingAlgorithms()), among(signingAlgorithms()),
-			"What new tokens are signed with. `ML-DSA-65` and `ML-DSA-87` are post-quantum. The pair for another algorithm is created beside the one that exists."),
+			oneOf(algorithms()), among(algorithms()),
+			"What new tokens are signed with. The ML-DSA ones are post-quantum. Another one is a rotation: its key is published at the next start, signs after `keys.publish_ahead`, and tokens of the former one are good until they expire."),
 		secret("auth.master_key", func(c *Config) *Secret { return &c.Auth.MasterKey },
 			"32 bytes in base64, such as `openssl rand -base64 32` prints, or file:PATH of a file that holds them", orEmpty(masterKey), hideSet,
-			"Master key of what is kept sealed in the database. With it the signing keys of a PostgreSQL database lie there and not in `auth.data_dir`, so that replicas need no folder in common. It is not stored anywhere: without it they cannot be read. With SQLite it has no effect."),
+			"Master key of what is kept sealed in the database. With it the signing keys of a PostgreSQL database lie there and not in `auth.data_dir`, so that replicas need no folder in common; with SQLite only where `keys.at_rest` says so. It is not stored anywhere: without it they cannot be read."),
+		secret("auth.former_master_key", func(c *Config) *Secret { return &c.Auth.FormerMasterKey },
+			"32 bytes in base64, or file:PATH of a file that holds them", orEmpty(masterKey), hideSet,
+			"The master key of before, while it is being replaced: it opens what it sealed and seals nothing any more. `pico-auth key reseal` makes it needless."),
 		toggle("auth.auto_create_admin", func(c *Config) *bool { return &c.Auth.AutoCreateAdmin },
 			"Create the first superadmin at start when there is none at all."),
 		text("auth.admin_email", func(c *Config) *string { return &c.Auth.AdminEmail },
@@ -58,6 +62,20 @@ func authKeys() []key {
 			"Least number of characters of a new password."),
 		number("auth.bcrypt_cost", func(c *Config) *int { return &c.Auth.BcryptCost }, 10, 15,
 			"Cost of new password hashes. One more doubles the time of a login."),
+	}
+}
+
+func signingKeys() []key {
+	return []key{
+		period("keys.publish_ahead", func(c *Config) *time.Duration { return &c.Keys.PublishAhead }, time.Second, 30*day, false,
+			"For how long a new key is in the key set before it signs. The key set may be kept for a little less, at most five minutes, so that whoever keeps it always has the key that signs. Below a minute it depends on clients that fetch the set again when they meet an unknown key id. Before making it shorter, let the former time pass between the restart and the next rotation."),
+		period("keys.rotate_every", func(c *Config) *time.Duration { return &c.Keys.RotateEvery }, time.Second, 3650*day, true,
+			"Age at which the key that signs is replaced by itself; 90d is a good one. `0`: only by `pico-auth key rotate`. It must hold a whole rotation: `keys.publish_ahead` and the life of an access token."),
+		choice("keys.rsa_bits", func(c *Config) *int { return &c.Keys.RSABits }, []int{2048, 3072},
+			"Size of new RSA keys. The key that signs stays as it is until the next rotation."),
+		text("keys.at_rest", func(c *Config) *string { return &c.Keys.AtRest },
+			"files or sealed", orEmpty(among([]string{"files", "sealed"})),
+			"Where private keys are kept: in `files` of `auth.data_dir`, or `sealed` in the database under `auth.master_key`. Left out it is `sealed` on PostgreSQL with a master key, else `files`. Keys that are files are sealed at the next start; sealed ones stay so until they are replaced."),
 	}
 }
 
@@ -82,8 +100,8 @@ func clientKeys() []key {
 			"at most 255 characters of text", orEmpty(line),
 			"Understood for the sake of existing files. Left out it follows `auth.audience`, and it may not differ from it."),
 		list("auth_client.accepted_algorithms", func(c *Config) *[]string { return &c.AuthClient.AcceptedAlgorithms },
-			"a list whose entries are each "+oneOf(knownAlgorithms()), among(knownAlgorithms()),
-			"Algorithms that this server accepts on its own endpoints; it must hold `auth.algorithm`. Left out it is every algorithm of the key set, so that tokens stay good across a change of `auth.algorithm`."),
+			"a list whose entries are each "+oneOf(algorithms()), among(algorithms()),
+			"Algorithms that this server accepts on its own endpoints; it must hold `auth.algorithm`. When that is changed, keep the former one in the list until its last tokens have expired. Left out it is every algorithm of the key set, so that tokens stay good across a change of `auth.algorithm`."),
 	}
 }
 

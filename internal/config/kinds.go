@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -55,6 +56,74 @@ func number(name string, field func(*Config) *int, least, most int, doc string) 
 		}),
 		show: func(c Config) any { return *field(&c) },
 	}
+}
+
+// choice takes one of a few numbers.
+func choice(name string, field func(*Config) *int, among []int, doc string) key {
+	words := make([]string, len(among))
+	for i, n := range among {
+		words[i] = strconv.Itoa(n)
+	}
+	return key{
+		name: name, doc: doc, rule: oneOf(words),
+		set: scalar(func(c *Config, s string) bool {
+			i := slices.Index(words, s)
+			if i >= 0 {
+				*field(c) = among[i]
+			}
+			return i >= 0
+		}),
+		show: func(c Config) any { return *field(&c) },
+	}
+}
+
+// period takes a duration as Go writes it, or in days, such as 90d.
+func period(name string, field func(*Config) *time.Duration, least, most time.Duration, orOff bool, doc string) key {
+	rule := "a duration from " + showPeriod(least) + " to " + showPeriod(most) + ", such as 90s, 5m, 720h or 90d"
+	if orOff {
+		rule += ", or 0"
+	}
+	return key{
+		name: name, doc: doc, rule: rule,
+		set: scalar(func(c *Config, s string) bool {
+			d, ok := parsePeriod(s)
+			if !ok || d < least && (d != 0 || !orOff) || d > most {
+				return false
+			}
+			*field(c) = d
+			return true
+		}),
+		show: func(c Config) any { return showPeriod(*field(&c)) },
+	}
+}
+
+const day = 24 * time.Hour
+
+func parsePeriod(s string) (time.Duration, bool) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.Atoi(days)
+		return time.Duration(n) * day, err == nil && strconv.Itoa(n) == days && n >= 0 && n <= 36_500
+	}
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0
+}
+
+// showPeriod writes a duration as a person does.
+func showPeriod(d time.Duration) string {
+	if d > 0 && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	text := d.String()
+	if d >= time.Minute && strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if d >= time.Hour && strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	if d == 0 {
+		return "0"
+	}
+	return text
 }
 
 // toggle takes the words that the original took.

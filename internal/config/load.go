@@ -44,7 +44,8 @@ func Load(o Options) (Config, []string, error) {
 	l.readFile(o.File)
 	l.readEnvironment()
 	l.expandHome()
-	l.readMasterKey()
+	l.readMasterKey("auth.master_key", &l.config.Auth.MasterKey)
+	l.readMasterKey("auth.former_master_key", &l.config.Auth.FormerMasterKey)
 	l.config.follow()
 	l.check()
 	if len(l.faults) > 0 {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -122,7 +123,8 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 		"AUTH_CLIENT_ACCEPTED_ALGORITHMS": "RS256, ML-DSA-65", "FASTAPI_TITLE": "T", "FASTAPI_VERSION": "2",
 		"SERVER_HOST": "::1", "SERVER_PORT": "9000", "SERVER_TRUSTED_PROXIES": "10.0.0.0/8,::1",
 		"SERVER_CORS_ORIGINS": "https://app.example.com", "SERVER_TLS_CERT": "", "SERVER_TLS_KEY": "",
-		"SERVER_METRICS_LISTEN": ":9100",
+		"SERVER_METRICS_LISTEN": ":9100", "AUTH_FORMER_MASTER_KEY": masterStd,
+		"KEYS_PUBLISH_AHEAD": "1h30m", "KEYS_ROTATE_EVERY": "90d", "KEYS_RSA_BITS": "3072", "KEYS_AT_REST": "sealed",
 	}
 	var env []string
 	for name, v := range values {
@@ -144,6 +146,27 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 	if c.AuthClient.Issuer != "https://a.example/" || c.Auth.AutoCreateAdmin || c.Server.Port != 9000 ||
 		c.Database.URL != "postgresql+asyncpg://u:p@h/db" || len(c.Server.TrustedProxies) != 2 {
 		t.Errorf("%+v", c)
+	}
+}
+
+func TestPeriodsAreReadAndShownAsPeopleWriteThem(t *testing.T) {
+	for text, want := range map[string]struct {
+		d     time.Duration
+		shown string
+	}{
+		"0": {0, "0"}, "0s": {0, "0"}, "90d": {90 * 24 * time.Hour, "90d"}, "720h": {30 * 24 * time.Hour, "30d"},
+		"25h": {25 * time.Hour, "25h"}, "90m": {90 * time.Minute, "1h30m"}, "1500s": {25 * time.Minute, "25m"}, "20m1s": {20*time.Minute + time.Second, "20m1s"},
+		"1h0m5s": {time.Hour + 5*time.Second, "1h0m5s"},
+	} {
+		c := mustLoad(t, "keys: {rotate_every: '"+text+"'}")
+		if c.Keys.RotateEvery != want.d {
+			t.Errorf("%s is %v", text, c.Keys.RotateEvery)
+		}
+		for _, s := range c.Settings() {
+			if s.Key == "keys.rotate_every" && s.Value != want.shown {
+				t.Errorf("%s is shown as %v", text, s.Value)
+			}
+		}
 	}
 }
 

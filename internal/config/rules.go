@@ -15,18 +15,11 @@ import (
 	"github.com/pico-auth/pico-auth/internal/seal"
 )
 
-// signingAlgorithms are those that the key ring can make a pair for.
-func signingAlgorithms() []string {
-	return names([]jose.Algorithm{jose.RS256, jose.MLDSA65, jose.MLDSA87})
-}
-
-// knownAlgorithms are those that a token can be verified with.
-func knownAlgorithms() []string { return names(jose.Algorithms()) }
-
-func names(algorithms []jose.Algorithm) []string {
-	all := make([]string, len(algorithms))
-	for i, a := range algorithms {
-		all[i] = string(a)
+// algorithms are those that tokens can be signed and verified with.
+func algorithms() []string {
+	var all []string
+	for _, a := range jose.Algorithms() {
+		all = append(all, string(a))
 	}
 	return all
 }

@@ -77,6 +77,7 @@ var rules = map[string]Access{
 	"GET /api/v1/auth/revoked-jtis":                BearerOrService,
 	"GET /api/v1/auth/jwks":                        Anonymous,
 	"GET /.well-known/openid-configuration":        Anonymous,
+	"GET /.well-known/jwks-pqc.json":               Anonymous,
 	"GET /openapi.json":                            Anonymous,
 	"GET /docs":                                    Anonymous,
 	"GET /docs/{file}":                             Anonymous,

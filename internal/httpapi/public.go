@@ -56,22 +56,31 @@ func hasETag(values []string, etag string) bool {
 	return false
 }
 
-// cachePublic is for what changes only with the keys or the configuration.
-const cachePublic = "public, max-age=300"
+// cachePublic is for what changes with the keys only: who keeps it no longer than
+// that has each key before a token comes that it signed.
+func (a *API) cachePublic() string {
+	return "public, max-age=" + strconv.Itoa(int(a.keys.MaxAge().Seconds()))
+}
 
 func (a *API) publicRoutes() []route {
 	return []route{
 		{
 			Route: Route{http.MethodGet, "/api/v1/auth/jwks", "jwks", Anonymous},
 			Tag:   tagKeys, Summary: "The public keys",
-			Description: "The JWK Set that verifies access tokens. It may be kept for five minutes and has an ETag.",
+			Description: "The JWK Set that verifies access tokens: the key that signs first, then the one that is going to, then those that signed before and whose tokens may still be good. A key is listed before it signs; keep the set no longer than Cache-Control says. It has an ETag.",
+			public:      true, plain: a.serveKeys, answer: reflect.TypeFor[KeySet](),
+		},
+		{
+			Route: Route{http.MethodGet, "/.well-known/jwks-pqc.json", "jwks_pqc", Anonymous},
+			Tag:   tagKeys, Summary: "The public keys, post-quantum ones always among them",
+			Description: "The same keys as /api/v1/auth/jwks. That one leaves AKP keys out when there comes to be a reason to, for the sake of clients that refuse a whole set for one key type they do not know; this one never does.",
 			public:      true, plain: a.serveKeys, answer: reflect.TypeFor[KeySet](),
 		},
 		{
 			Route: Route{http.MethodGet, "/.well-known/openid-configuration", "discovery", Anonymous},
 			Tag:   tagKeys, Summary: "Discovery",
 			Description: "Where the keys are and how tokens are signed, in the form of OpenID Connect Discovery. This server is not an OpenID provider: it has no authorization endpoint and so no response types, and its token endpoint is the login.",
-			public:      true, plain: a.serveDiscovery(), answer: reflect.TypeFor[Discovery](),
+			public:      true, plain: a.serveDiscovery, answer: reflect.TypeFor[Discovery](),
 		},
 		{Route: Route{http.MethodGet, "/openapi.json", "openapi", Anonymous}, plain: a.serveOpenAPI},
 		{Route: Route{http.MethodGet, "/docs", "docs", Anonymous}, plain: a.serveDocs()},
@@ -82,7 +91,7 @@ func (a *API) publicRoutes() []route {
 
 func (a *API) serveKeys(w http.ResponseWriter, r *http.Request) {
 	body, etag := a.keys.JWKS()
-	document{media: "application/json", body: body, etag: etag}.serve(w, r, cachePublic)
+	document{media: "application/json", body: body, etag: etag}.serve(w, r, a.cachePublic())
 }
 
 // KeySet is a JWK Set, RFC 7517.
@@ -90,12 +99,16 @@ type KeySet struct {
 	Keys []Key `json:"keys" nullable:"false"`
 }
 
-// Key is a public key: RSA, or AKP for ML-DSA (RFC 9964).
+// Key is a public key: RSA or EC (RFC 7518), OKP for EdDSA (RFC 8037), or AKP for
+// ML-DSA (RFC 9964).
 type Key struct {
-	Type      string `json:"kty" enum:"RSA,AKP" example:"RSA"`
+	Type      string `json:"kty" enum:"RSA,EC,OKP,AKP" example:"RSA"`
 	ID        string `json:"kid" doc:"As in the header of the tokens it verifies." example:"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"`
 	Use       string `json:"use" example:"sig"`
 	Algorithm string `json:"alg" example:"RS256"`
+	Curve     string `json:"crv,omitempty" doc:"Of an EC or OKP key." example:"P-256"`
+	X         string `json:"x,omitempty" doc:"Of an EC or OKP key."`
+	Y         string `json:"y,omitempty" doc:"Of an EC key."`
 	Modulus   string `json:"n,omitempty" doc:"Of an RSA key." example:"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx..."`
 	Exponent  string `json:"e,omitempty" doc:"Of an RSA key." example:"AQAB"`
 	Public    string `json:"pub,omitempty" doc:"Of an AKP key."`
@@ -108,24 +121,28 @@ type Discovery struct {
 	TokenEndpoint string   `json:"token_endpoint" doc:"The login; it takes JSON." example:"https://auth.example.com/api/v1/auth/login"`
 	ResponseTypes []string `json:"response_types_supported" nullable:"false" doc:"None: there is no authorization endpoint."`
 	SubjectTypes  []string `json:"subject_types_supported" nullable:"false" example:"[\"public\"]"`
-	Algorithms    []string `json:"id_token_signing_alg_values_supported" nullable:"false" doc:"What access tokens are signed with." example:"[\"RS256\"]"`
+	Algorithms    []string `json:"id_token_signing_alg_values_supported" nullable:"false" doc:"What access tokens are signed with now, first, and then what those that are still good or come next may be signed with." example:"[\"RS256\"]"`
 }
 
-func (a *API) serveDiscovery() http.HandlerFunc {
+// serveDiscovery is made anew for each answer: the algorithms change with the
+// keys.
+func (a *API) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	base := strings.TrimRight(a.issuer, "/")
-	body, err := json.Marshal(Discovery{
+	d := Discovery{
 		Issuer:        a.issuer,
 		KeySet:        base + "/api/v1/auth/jwks",
 		TokenEndpoint: base + "/api/v1/auth/login",
 		ResponseTypes: []string{},
 		SubjectTypes:  []string{"public"},
-		Algorithms:    []string{string(a.keys.Algorithm())},
-	})
+	}
+	for _, algorithm := range a.keys.Algorithms() {
+		d.Algorithms = append(d.Algorithms, string(algorithm))
+	}
+	body, err := json.Marshal(d)
 	if err != nil {
 		panic(err) // strings
 	}
-	d := newDocument("application/json", append(body, '\n'))
-	return func(w http.ResponseWriter, r *http.Request) { d.serve(w, r, cachePublic) }
+	newDocument("application/json", append(body, '\n')).serve(w, r, a.cachePublic())
 }
 
 const homeStyle = `body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1rem;color:#1c2430;background:#fff}` +

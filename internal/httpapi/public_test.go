@@ -149,10 +149,10 @@ func refusalsOf(route Route) []string {
 
 func TestKeySetAndDiscoveryMayBeKeptByAnybody(t *testing.T) {
 	r := newPublic(t, func(c *Config) { c.CORSOrigins = []string{"https://app.example.com"} })
-	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/openid-configuration"} {
+	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks-pqc.json", "/.well-known/openid-configuration"} {
 		first := r.want(http.StatusOK, r.call(http.MethodGet, path, "", ""))
 		etag := first.header.Get("Etag")
-		if !strings.HasPrefix(etag, `"`) || first.header.Get("Cache-Control") != "public, max-age=300" {
+		if !strings.HasPrefix(etag, `"`) || first.header.Get("Cache-Control") != "public, max-age=295" {
 			t.Errorf("%s: %v", path, first.header)
 		}
 		if first.header.Get("Access-Control-Allow-Origin") != "*" || first.header.Get("Access-Control-Allow-Credentials") != "" {

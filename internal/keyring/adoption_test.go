@@ -109,24 +109,24 @@ func TestAdoptionWithoutTheKeyDecidesForNone(t *testing.T) {
 	}
 }
 
-// A folder that holds RSA keys while the installation signs with ML-DSA does
-// not make the RSA pair the adopted one.
-func TestAnAlgorithmChangedWithTheMoveKeepsTheAdoptedKey(t *testing.T) {
+// The adopted key goes on signing until the new one has been published long
+// enough: its clients have a key set in which there is no other.
+func TestAnAlgorithmChangedWithTheMoveIsARotation(t *testing.T) {
 	for _, move := range []struct{ from, to jose.Algorithm }{
-		{jose.RS256, jose.MLDSA65}, {jose.MLDSA65, jose.RS256}, {jose.MLDSA87, jose.RS256},
+		{jose.RS256, jose.MLDSA65}, {jose.MLDSA65, jose.RS256}, {jose.MLDSA87, jose.RS256}, {jose.RS256, jose.ES256},
 	} {
 		s, dir := adopted(t), pair(t, move.from)
 		old := open(t, keyring.Config{Dir: dir, Algorithm: move.from}).Active().Thumbprint
 		ring := open(t, keyring.Config{Dir: dir, Algorithm: move.to, Store: s})
-		if ring.Active().KID != ring.Active().Thumbprint || ring.Active().Algorithm != move.to {
-			t.Errorf("%s to %s: active %+v", move.from, move.to, ring.Active())
+		keys := ring.Keys()
+		if len(keys) != 2 || keys[0].KID != "pico-auth-1" || keys[0].Thumbprint != old || keys[0].Algorithm != move.from {
+			t.Errorf("%s to %s: %+v", move.from, move.to, keys)
+		}
+		if len(keys) == 2 && (keys[1].Status != keyring.Next || keys[1].Algorithm != move.to || keys[1].KID != keys[1].Thumbprint) {
+			t.Errorf("%s to %s: %+v", move.from, move.to, keys[1])
 		}
 		if len(ring.LegacyHashKey()) == 0 {
 			t.Errorf("%s to %s: the hash key is lost", move.from, move.to)
-		}
-		// AKP keys are published only while ML-DSA is the algorithm.
-		if keys := ring.Keys(); move.from == jose.RS256 && (len(keys) != 2 || keys[1].KID != "pico-auth-1" || keys[1].Thumbprint != old) {
-			t.Errorf("%s to %s: %+v", move.from, move.to, keys)
 		}
 	}
 }
@@ -160,6 +160,7 @@ func TestHashKeyOutlivesTheAdoptedSigningKey(t *testing.T) {
 	want := open(t, cfg).LegacyHashKey()
 
 	cfg.Algorithm = jose.MLDSA65
+	rotate(t, cfg, true)
 	pq := open(t, cfg)
 	if !bytes.Equal(pq.LegacyHashKey(), want) || pq.Keys()[1].KID != "pico-auth-1" || pq.Active().KID == "pico-auth-1" {
 		t.Errorf("after a change of algorithm: %x, %+v", pq.LegacyHashKey(), pq.Keys())

@@ -229,6 +229,21 @@ func (f *folder) write(name string, data []byte, mode fs.FileMode) error {
 	return f.commit(staged, name)
 }
 
+// remove unlinks a file for good. One that is not there is no error.
+func (f *folder) remove(name string) error {
+	if !f.exists(name) {
+		return nil
+	}
+	if err := os.Remove(f.join(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fileFault(f.join(name), "cannot be removed", err)
+	}
+	if err := syncFolder(f.path); err != nil {
+		return folderFault(f.path, "cannot be synced to disk", err)
+	}
+	f.log.Info("removed a key file", "file", f.join(name))
+	return nil
+}
+
 func (f *folder) writable() error {
 	if !f.readOnly {
 		return nil

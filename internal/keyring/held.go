@@ -1,12 +1,14 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -28,27 +30,24 @@ func (o *opener) hold(set store.KeySet, signing *jose.PrivateKey) (*held, error)
 	return h, o.publish(h, set)
 }
 
-// publish fills in the key set. The key that signs comes first. The others are
-// published for the tokens that they signed before, but for ML-DSA keys: many
-// clients refuse a whole set for one key type that they do not know.
+// publish fills in the key set.
 func (o *opener) publish(h *held, set store.KeySet) error {
 	h.version = set.Version
 	keys := jose.JWKSet{Keys: []jose.JWK{}}
-	for _, first := range []bool{true, false} {
-		for _, row := range set.Keys {
-			public, jwk, err := publicHalf(row)
-			switch {
-			case err != nil:
-				return err
-			case (row.Status == store.KeyActive) != first, !first && jwk.Kty == "AKP" && row.KID != h.kid:
-				continue
-			}
-			info, err := o.info(row, public)
-			if err != nil {
-				return err
-			}
-			h.infos, keys.Keys = append(h.infos, info), append(keys.Keys, jwk)
+	for _, row := range inOrder(set.Keys) {
+		if row.Status == store.KeyRemoved {
+			continue
 		}
+		_, jwk, err := publicHalf(row)
+		if err != nil {
+			return err
+		}
+		info, err := o.info(row)
+		if err != nil {
+			return err
+		}
+		h.infos, keys.Keys = append(h.infos, info), append(keys.Keys, jwk)
+		h.underWay = h.underWay || row.Status != store.KeyActive
 	}
 	body, err := json.Marshal(keys)
 	if err != nil {
@@ -59,17 +58,41 @@ func (o *opener) publish(h *held, set store.KeySet) error {
 	return nil
 }
 
-func (o *opener) info(row store.SigningKey, public *jose.PublicKey) (KeyInfo, error) {
-	info := KeyInfo{KID: row.KID, Algorithm: public.Algorithm(), Thumbprint: public.Thumbprint(), Status: VerifyOnly}
-	if row.Status == store.KeyActive {
-		info.Status = Active
+// inOrder puts the key that signs first, since there are clients that take the
+// first one, then the next, then those that signed before, the last one first.
+func inOrder(rows []store.SigningKey) []store.SigningKey {
+	order := []store.KeyStatus{store.KeyActive, store.KeyNext, store.KeyRetiring, store.KeyRemoved}
+	rows = slices.Clone(rows)
+	slices.SortStableFunc(rows, func(a, b store.SigningKey) int {
+		return cmp.Or(
+			slices.Index(order, a.Status)-slices.Index(order, b.Status),
+			b.RemovedAt.Compare(a.RemovedAt), b.RetiredAt.Compare(a.RetiredAt), strings.Compare(a.KID, b.KID))
+	})
+	return rows
+}
+
+func (o *opener) info(row store.SigningKey) (KeyInfo, error) {
+	public, _, err := publicHalf(row)
+	if err != nil {
+		return KeyInfo{}, err
 	}
-	if row.Sealed != "" {
+	info := KeyInfo{
+		KID: row.KID, Algorithm: public.Algorithm(), Thumbprint: public.Thumbprint(), Status: row.Status,
+		CreatedAt: row.CreatedAt, ActivatedAt: row.ActivatedAt, RetiredAt: row.RetiredAt, RemovedAt: row.RemovedAt,
+		Due: max(o.untilDue(row), 0),
+	}
+	if row.Sealed != "" || row.Status == store.KeyRemoved {
 		return info, nil
 	}
 	files, err := filesOf(info.Algorithm)
+	if err != nil {
+		return info, err
+	}
 	info.File = o.folder.join(files.private)
-	return info, err
+	if o.folder.exists(files.own(row.KID)) {
+		info.File = o.folder.join(files.own(row.KID))
+	}
+	return info, nil
 }
 
 // Refresh takes up what another process changed in the keys. It costs one small
@@ -89,43 +112,58 @@ func (r *Ring) refresh(ctx context.Context) error {
 		return nil
 	}
 	version, err := o.store.KeySetVersion(ctx)
-	if err != nil || version == now.version {
+	if err != nil || version == now.version && !now.behind {
 		return err
 	}
 	set, err := o.store.SigningKeys(ctx)
 	if err != nil {
 		return err
 	}
-	next, err := o.follow(set, now)
+	next, err := o.follow(ctx, set, now)
 	if next != nil {
 		r.held.Store(next)
+	}
+	if version == now.version {
+		return nil // told already
 	}
 	return err
 }
 
 // follow returns the keys after a change by somebody else.
-func (o *opener) follow(set store.KeySet, now *held) (*held, error) {
+func (o *opener) follow(ctx context.Context, set store.KeySet, now *held) (*held, error) {
 	next := &held{kid: now.kid, signer: now.signer, legacy: now.legacy}
 	active := set.Active()
 	if active == nil { // forgotten; the next start makes another
 		unchanged := *now
-		unchanged.version = set.Version
+		unchanged.version, unchanged.behind = set.Version, false
 		return &unchanged, fmt.Errorf("no signing key is active any more; going on with %s until the next start", now.kid)
 	}
-	var failed error
-	if active.KID != now.kid {
-		signing, err := o.private(*active)
-		if err == nil {
-			next.kid, next.signer = active.KID, jose.NewSigner(signing, active.KID)
-			o.log.Info("took up another active signing key", "kid", active.KID, "algorithm", active.Algorithm)
-		} else {
-			failed = fmt.Errorf("going on signing with %s: %w", now.kid, err)
-		}
+	failed := o.raise(ctx, *active)
+	if failed == nil && active.KID != now.kid {
+		failed = o.takeUp(next, *active)
+	}
+	if failed != nil {
+		next.behind = true
+		failed = fmt.Errorf("going on signing with %s: %w", now.kid, failed)
+	}
+	if row := set.Key(next.kid); row == nil || row.Status == store.KeyRemoved {
+		next.signer = nil // whatever it signed would be refused
+		failed = fmt.Errorf("signing nothing: %s is no key any more: %w", now.kid, failed)
 	}
 	if err := o.publish(next, set); err != nil {
 		return nil, err
 	}
 	return next, failed
+}
+
+func (o *opener) takeUp(h *held, active store.SigningKey) error {
+	signing, err := o.private(active)
+	if err != nil {
+		return err
+	}
+	h.kid, h.signer = active.KID, jose.NewSigner(signing, active.KID)
+	o.log.Info("took up another active signing key", "kid", active.KID, "algorithm", active.Algorithm)
+	return nil
 }
 
 // Recheck is Refresh for a token of a key that is not in the set: another

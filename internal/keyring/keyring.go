@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -17,22 +19,104 @@ import (
 // an adopted installation was signing with keeps it.
 const AdoptedKID = "pico-auth-1"
 
-// Config says where the keys are.
+// AtRest says where private keys are kept.
+type AtRest string
+
+// The places.
+const (
+	Files  AtRest = "files"  // in Config.Dir
+	Sealed AtRest = "sealed" // in the database, under Config.Master
+)
+
+const (
+	// followWithin is how soon every running server has taken up a change.
+	followWithin = 5 * time.Second
+	// maxFollow is the longest pause between two looks for changes.
+	maxFollow = 2 * time.Second
+
+	// countLease is after how long another replica counts the time of keys in the
+	// place of one that has gone.
+	countLease = 15 * time.Second
+	// clockError is more than the clocks of replicas differ by.
+	clockError = time.Hour
+
+	defaultRSABits   = 2048
+	defaultTokenLife = 15 * time.Minute
+
+	// DefaultPublishAhead is for how long a key is published before it signs.
+	DefaultPublishAhead = 5 * time.Minute
+	// Leeway is by how much the clocks of those who verify tokens may be late.
+	Leeway = time.Minute
+)
+
+// Config says where the keys are and how long they live.
 type Config struct {
 	Dir       string         // auth.data_dir, ~ expanded; required
-	Algorithm jose.Algorithm // auth.algorithm: RS256, ML-DSA-65 or ML-DSA-87; required
-	Store     *store.Store   // records which key is active; nil: the folder alone decides
-	Master    *seal.Master   // on PostgreSQL: private keys are kept in the database, sealed under it; nil: keys are files
+	Algorithm jose.Algorithm // auth.algorithm: of new keys; required
+	Store     *store.Store   // records which key is what; nil: the folder alone decides, and nothing rotates
+	Master    *seal.Master   // auth.master_key; nil: none
+	AtRest    AtRest         // keys.at_rest; empty: Sealed on PostgreSQL with a master key, else Files
 	Log       *slog.Logger   // nil: discard
+
+	PublishAhead time.Duration // keys.publish_ahead; zero: DefaultPublishAhead
+	RotateEvery  time.Duration // keys.rotate_every; zero: only when asked to
+	RSABits      int           // keys.rsa_bits, of new RSA keys; zero: 2048
+	TokenLife    time.Duration // of the access tokens that this server signs; zero: 15 minutes
+	Leeway       time.Duration // zero: Leeway
+
+	Now       func() time.Time     // the wall's clock; nil: time.Now
+	Monotonic func() time.Duration // a clock that nobody sets, from any origin; nil: that of the system
 }
 
-// Status is what a key is still good for.
-type Status string
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.AtRest == "" {
+		c.AtRest = Files
+		if c.Master != nil && c.Store != nil && c.Store.Engine() == "postgres" {
+			c.AtRest = Sealed
+		}
+	}
+	c.PublishAhead = cmp.Or(c.PublishAhead, DefaultPublishAhead)
+	c.RSABits = cmp.Or(c.RSABits, defaultRSABits)
+	c.TokenLife = cmp.Or(c.TokenLife, defaultTokenLife)
+	c.Leeway = cmp.Or(c.Leeway, Leeway)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Monotonic == nil {
+		begin := time.Now()
+		c.Monotonic = func() time.Duration { return time.Since(begin) }
+	}
+	return c
+}
+
+// MaxAge is how long the key set may be kept by who fetches it. A key is
+// published for ahead before it signs, and every server has taken that up a
+// little later: whoever keeps the set no longer than MaxAge always has the key
+// that signs.
+func MaxAge(ahead time.Duration) time.Duration {
+	return min(DefaultPublishAhead, ahead-margin(ahead)).Truncate(time.Second)
+}
+
+func margin(ahead time.Duration) time.Duration { return min(followWithin, ahead/2) }
+
+// pace is the pause between two looks for changes: several times within the
+// margin.
+func pace(ahead time.Duration) time.Duration {
+	return min(maxFollow, max(margin(ahead)/4, 50*time.Millisecond))
+}
+
+// Status is where a key is in its life.
+type Status = store.KeyStatus
 
 // The statuses.
 const (
-	Active     Status = "active"      // signs and verifies
-	VerifyOnly Status = "verify-only" // published for tokens signed before
+	Next     = store.KeyNext     // published, and does not sign yet
+	Active   = store.KeyActive   // signs and verifies
+	Retiring = store.KeyRetiring // verifies what it signed before
+	Removed  = store.KeyRemoved  // was one of ours
 )
 
 // KeyInfo describes a key without holding it.
@@ -41,7 +125,13 @@ type KeyInfo struct {
 	Algorithm  jose.Algorithm
 	Thumbprint string // RFC 7638; the KID of all but the adopted key
 	Status     Status
-	File       string // path of the private half; empty: it is sealed in the database
+	File       string // path of the private half; empty: it is sealed in the database, or erased
+
+	CreatedAt, ActivatedAt, RetiredAt, RemovedAt time.Time // zero: never, or not recorded
+
+	// Due is how much of its status a next or retiring key had before it when it
+	// was read, of time in which a server runs; zero: now, or it stays.
+	Due time.Duration
 }
 
 // Stats counts signatures since Open.
@@ -61,25 +151,36 @@ type Ring struct {
 	checking sync.Mutex // held while looking for changes
 	checked  time.Time  // when the last look began
 
+	stepping sync.Mutex // held while counting; guards what follows
+	holder   string     // this replica, to those who count
+	counting bool
+	watched  map[string]watched // by key id
+
 	signed, failed, nanoseconds atomic.Uint64
 }
 
 // held is the keys at one time. It is immutable.
 type held struct {
-	version int64
-	kid     string // of signer
-	signer  *jose.Signer
-	infos   []KeyInfo // the active one first
-	jwks    []byte
-	etag    string
-	legacy  []byte
+	version  int64
+	kid      string       // of signer
+	signer   *jose.Signer // nil: the key that this process could sign with is good for nothing any more
+	behind   bool         // another key is active, and its private half was not to be had
+	underWay bool         // a key is next or retiring
+	infos    []KeyInfo    // in the order of the key set
+	jwks     []byte
+	etag     string
+	legacy   []byte
+}
+
+var errNoSigner = &fault.Error{
+	Kind: fault.Unavailable, Code: "no_signing_key", Message: "the active signing key is not to be had here", RetryAfter: followWithin,
 }
 
 // Sign returns the compact token of claims, which is a JSON object, under the
 // active key.
 func (r *Ring) Sign(claims []byte) (string, error) {
 	begin := time.Now()
-	token, err := r.held.Load().signer.Sign(claims)
+	token, err := r.held.Load().sign(claims)
 	r.nanoseconds.Add(uint64(time.Since(begin))) //nolint:gosec // monotonic, never negative
 	if err != nil {
 		r.failed.Add(1)
@@ -89,8 +190,31 @@ func (r *Ring) Sign(claims []byte) (string, error) {
 	return token, nil
 }
 
+func (h *held) sign(claims []byte) (string, error) {
+	if h.signer == nil {
+		return "", errNoSigner
+	}
+	return h.signer.Sign(claims)
+}
+
 // Algorithm returns the algorithm of the active key.
 func (r *Ring) Algorithm() jose.Algorithm { return r.Active().Algorithm }
+
+// Algorithms returns those of all keys in the set, that of the active one first.
+func (r *Ring) Algorithms() (all []jose.Algorithm) {
+	for _, k := range r.held.Load().infos {
+		if !slices.Contains(all, k.Algorithm) {
+			all = append(all, k.Algorithm)
+		}
+	}
+	return all
+}
+
+// MaxAge is how long others may keep the key set.
+func (r *Ring) MaxAge() time.Duration { return MaxAge(r.opener.publishAhead) }
+
+// Pace is the pause between two calls of Refresh and Step.
+func (r *Ring) Pace() time.Duration { return pace(r.opener.publishAhead) }
 
 // Active describes the key that signs.
 func (r *Ring) Active() KeyInfo { return r.held.Load().infos[0] }

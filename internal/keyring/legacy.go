@@ -32,10 +32,11 @@ func (o *opener) decide(ctx context.Context, adopted store.AdoptedKey, found *jo
 	}
 	files := o.files
 	if found == nil {
-		var err error
-		if found, files, err = o.findOther(); err != nil {
+		other, theirs, err := o.findOther()
+		if err != nil {
 			return store.AdoptedKey{}, err
 		}
+		found, files = other.key, theirs
 	}
 	var thumbprint string
 	if found != nil {
@@ -45,7 +46,11 @@ func (o *opener) decide(ctx context.Context, adopted store.AdoptedKey, found *jo
 		return store.AdoptedKey{Thumbprint: thumbprint}, nil // what Open will decide
 	}
 	if found != nil {
-		if _, err := o.deriveHashKey(ctx, files); err != nil {
+		secret, err := o.folder.readPrivate(files.private)
+		if err != nil {
+			return store.AdoptedKey{}, err
+		}
+		if _, err := o.deriveHashKey(ctx, files, secret); err != nil {
 			return store.AdoptedKey{}, err
 		}
 	}
@@ -62,33 +67,33 @@ func (o *opener) decide(ctx context.Context, adopted store.AdoptedKey, found *jo
 }
 
 // findOther looks in the folder for a pair of another algorithm than the
-// configured one.
-func (o *opener) findOther() (*jose.PrivateKey, pairFiles, error) {
+// configured one, of those that the original knew. Without one there is no key.
+func (o *opener) findOther() (secretFile, pairFiles, error) {
 	for _, algorithm := range []jose.Algorithm{jose.RS256, jose.MLDSA65, jose.MLDSA87} {
 		files, err := filesOf(algorithm)
 		if err != nil {
-			return nil, pairFiles{}, err
+			return secretFile{}, pairFiles{}, err
 		}
 		if files.private == o.files.private {
 			continue // looked for already, and not there
 		}
-		key, err := o.load(files)
+		pair, err := o.load(files)
 		switch {
 		case err == nil:
-			return key, files, nil
+			return pair, files, nil
 		case algorithm == jose.MLDSA65 && !errors.Is(err, fs.ErrNotExist):
 			continue // it may be one of ML-DSA-87, which has the same name
 		case !errors.Is(err, fs.ErrNotExist):
-			return nil, pairFiles{}, err
+			return secretFile{}, pairFiles{}, err
 		}
 	}
-	return nil, o.files, nil
+	return secretFile{}, o.files, nil
 }
 
 // legacyHashKey loads the hash key of an adopted installation, nil when there
 // was none. A lost one is derived again while the adopted pair is in the
 // folder; after that it is gone for good, and only said.
-func (o *opener) legacyHashKey(ctx context.Context, adopted string, keys []KeyInfo) ([]byte, error) {
+func (o *opener) legacyHashKey(ctx context.Context, adopted string, set store.KeySet) ([]byte, error) {
 	if adopted == "" || o.looking {
 		return nil, nil
 	}
@@ -104,7 +109,7 @@ func (o *opener) legacyHashKey(ctx context.Context, adopted string, keys []KeyIn
 	key, err := o.folder.readPrivate(legacyFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return o.recoverHashKey(ctx, adopted, keys)
+		return o.recoverHashKey(ctx, adopted, set)
 	case err != nil:
 		return nil, err
 	case len(key) != sha256.Size:
@@ -117,34 +122,31 @@ func (o *opener) legacyHashKey(ctx context.Context, adopted string, keys []KeyIn
 	return key, nil
 }
 
-func (o *opener) recoverHashKey(ctx context.Context, adopted string, keys []KeyInfo) ([]byte, error) {
-	for _, info := range keys {
-		if info.Thumbprint != adopted {
+func (o *opener) recoverHashKey(ctx context.Context, adopted string, set store.KeySet) ([]byte, error) {
+	for _, row := range set.Keys {
+		public, _, err := publicHalf(row)
+		if err != nil || public.Thumbprint() != adopted || row.Status == store.KeyRemoved {
 			continue
 		}
-		files, err := filesOf(info.Algorithm)
+		files, err := filesOf(public.Algorithm())
 		if err != nil {
 			return nil, err
 		}
-		key, err := o.load(files)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && key.Public().Thumbprint() != adopted {
+		secret, err := o.fromFiles(row, files, adopted)
+		if errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		if err != nil {
 			return nil, err
 		}
-		return o.deriveHashKey(ctx, files)
+		return o.deriveHashKey(ctx, files, secret.raw)
 	}
 	o.log.Warn("the hash key of the adopted installation is lost with its signing key; keyed refresh and service tokens from before the move are not valid",
 		"file", o.folder.join(legacyFile))
 	return nil, nil
 }
 
-func (o *opener) deriveHashKey(ctx context.Context, files pairFiles) ([]byte, error) {
-	secret, err := o.folder.readPrivate(files.private)
-	if err != nil {
-		return nil, err
-	}
+func (o *opener) deriveHashKey(ctx context.Context, files pairFiles, secret []byte) ([]byte, error) {
 	key := deriveLegacyHashKey(files, secret)
 	return key, o.keepHashKey(ctx, key)
 }

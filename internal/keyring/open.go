@@ -2,11 +2,16 @@ package keyring
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"slices"
+	"strings"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -18,11 +23,11 @@ import (
 // faster. Whoever lost finds the winner's key, so two are the rule.
 const maxAttempts = 10
 
-// Open loads the active key, makes one where there is none at all, and makes
-// one of cfg.Algorithm the active one where another was. The first Open after
-// an adoption decides which key keeps the original's id. An active key that is
-// recorded and not to be had is refused, never replaced. Errors are sentences
-// fit for a terminal.
+// Open loads the active key and makes one where there is none at all. Where the
+// active key is of another algorithm than cfg's it begins the rotation to that
+// one. The first Open after an adoption decides which key keeps the original's
+// id. An active key that is recorded and not to be had is refused, never
+// replaced. Errors are sentences fit for a terminal.
 func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	o, err := newOpener(cfg)
 	if err != nil {
@@ -52,21 +57,27 @@ func Load(ctx context.Context, cfg Config) (*Ring, error) {
 	return o.settle(ctx)
 }
 
-// opener knows where keys come from.
+// opener knows where keys come from, and how long they live.
 type opener struct {
 	folder  folder
 	files   pairFiles    // of the configured algorithm
 	store   *store.Store // nil: nothing is recorded
 	master  *seal.Master // nil: none was given
-	looking bool         // for Load
+	atRest  AtRest
+	rsaBits int
+	looking bool // for Load
 	log     *slog.Logger
+
+	publishAhead time.Duration // a key is published so long before it signs
+	rotateEvery  time.Duration // zero: never by itself
+	tokenLife    time.Duration
+	leeway       time.Duration // of those who verify, and of replicas that have not yet seen a change
+
+	now       func() time.Time     // the wall's clock
+	monotonic func() time.Duration // the clock that nobody sets
 }
 
 func newOpener(cfg Config) (*opener, error) {
-	log := cfg.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
 	files, err := filesOf(cfg.Algorithm)
 	if err != nil {
 		return nil, err
@@ -74,13 +85,30 @@ func newOpener(cfg Config) (*opener, error) {
 	if cfg.Dir == "" {
 		return nil, fault.New(fault.Invalid, "data_dir", "auth.data_dir is empty; it must name the folder of the signing keys")
 	}
-	return &opener{folder: folder{path: cfg.Dir, log: log}, files: files, store: cfg.Store, master: cfg.Master, log: log}, nil
+	cfg = cfg.withDefaults()
+	if cfg.AtRest == Sealed && (cfg.Master == nil || cfg.Store == nil) {
+		return nil, fault.New(fault.Invalid, "at_rest", "keys.at_rest is sealed, which needs auth.master_key")
+	}
+	return &opener{
+		folder: folder{path: cfg.Dir, log: cfg.Log}, files: files, store: cfg.Store, master: cfg.Master,
+		atRest: cfg.AtRest, rsaBits: cfg.RSABits, log: cfg.Log,
+		publishAhead: cfg.PublishAhead, rotateEvery: cfg.RotateEvery, tokenLife: cfg.TokenLife, leeway: cfg.Leeway,
+		now: cfg.Now, monotonic: cfg.Monotonic,
+	}, nil
 }
 
-// inDatabase reports where private keys are kept. One SQLite file beside one
-// folder gains nothing from sealing, and the original could read the files.
-func (o *opener) inDatabase() bool {
-	return o.master != nil && o.store != nil && o.store.Engine() == "postgres"
+// inDatabase reports where new private keys are kept.
+func (o *opener) inDatabase() bool { return o.atRest == Sealed }
+
+// inside runs do with the folder ready, and other processes kept out of it.
+func (o *opener) inside(ctx context.Context, do func(*opener) error) error {
+	here := *o // what is found out about the folder is of this visit
+	leave, err := here.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return do(&here)
 }
 
 // enter gets the folder ready and keeps other processes out of it. Where keys
@@ -106,68 +134,128 @@ func (o *opener) settle(ctx context.Context) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	ring := &Ring{opener: o}
-	active := set.Active()
+	ring := &Ring{opener: o, holder: rand.Text()}
 	var signing *jose.PrivateKey
-	if active != nil {
-		if signing, err = o.private(*active); err != nil {
-			return nil, err
-		}
+	if active := set.Active(); active != nil {
+		signing, err = o.private(*active)
+	} else {
+		signing, set, err = o.first(ctx, ring, set, &adopted)
 	}
-	if active == nil || jose.Algorithm(active.Algorithm) != o.files.algorithm && !o.looking {
-		if signing, err = o.find(set); err != nil {
-			return nil, err
-		}
-		if adopted, err = o.decide(ctx, adopted, signing); err != nil {
-			return nil, err
-		}
-		ring.created = signing == nil
-		if ring.created {
-			if signing, err = o.create(); err != nil {
-				return nil, err
-			}
-		}
+	if err != nil {
+		return nil, err
 	}
-	if set, err = o.record(ctx, set, signing, adopted.Thumbprint); err != nil {
+	if set, err = o.keepUp(ctx, set, adopted.Thumbprint); err != nil {
 		return nil, err
 	}
 	h, err := o.hold(set, signing)
 	if err != nil {
 		return nil, err
 	}
-	if h.legacy, err = o.legacyHashKey(ctx, adopted.Thumbprint, h.infos); err != nil {
+	if h.legacy, err = o.legacyHashKey(ctx, adopted.Thumbprint, set); err != nil {
 		return nil, err
 	}
 	ring.held.Store(h)
 	return ring, nil
 }
 
-// find returns a key of the configured algorithm that is there already: one
-// that was active before, or the pair in the folder; nil when there is none.
-func (o *opener) find(set store.KeySet) (*jose.PrivateKey, error) {
-	for _, row := range slices.Backward(set.Keys) {
-		if jose.Algorithm(row.Algorithm) == o.files.algorithm && row.Sealed != "" {
-			return o.private(row)
+// keepUp brings recorded keys to what is configured now.
+func (o *opener) keepUp(ctx context.Context, set store.KeySet, adopted string) (_ store.KeySet, err error) {
+	if o.store == nil || o.looking {
+		return set, nil
+	}
+	if set, err = o.moveIn(ctx, set); err != nil {
+		return set, err
+	}
+	if set, err = o.steer(ctx, set, adopted); err != nil {
+		return set, err
+	}
+	for _, row := range set.Keys {
+		if row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLife == 0 {
+			if err := o.raise(ctx, row); err != nil {
+				return set, err
+			}
 		}
 	}
-	key, err := o.load(o.files)
+	o.arrange(set)
+	return o.store.SigningKeys(ctx)
+}
+
+// raise notes, before it does so, that this server signs with a key.
+func (o *opener) raise(ctx context.Context, row store.SigningKey) error {
+	if o.store == nil || o.looking || row.TokenLife >= o.tokenLife {
+		return nil
+	}
+	if err := o.store.RaiseTokenLife(ctx, row.KID, o.tokenLife); err != nil {
+		return fmt.Errorf("note how long tokens of %s live: %w", row.KID, err)
+	}
+	return nil
+}
+
+// first finds the key to begin with where none is active: the one that was to
+// be next, a pair in the folder, or a new one.
+func (o *opener) first(ctx context.Context, ring *Ring, set store.KeySet, adopted *store.AdoptedKey) (*jose.PrivateKey, store.KeySet, error) {
+	if next := set.Next(); next != nil {
+		signing, err := o.private(*next)
+		if err != nil {
+			return nil, set, err
+		}
+		next.Status = store.KeyActive
+		set, err = o.put(ctx, set, store.KeyChange{SigningKey: *next, Act: own(actActivate)})
+		return signing, set, err
+	}
+	signing, err := o.find(set)
+	if err != nil {
+		return nil, set, err
+	}
+	if *adopted, err = o.decide(ctx, *adopted, signing); err != nil {
+		return nil, set, err
+	}
+	if signing == nil && o.store != nil && len(set.Keys) == 0 {
+		// A key of another algorithm is no reason for a break: it signs until one
+		// of the configured algorithm has been published long enough.
+		other, _, err := o.findOther()
+		if err != nil {
+			return nil, set, err
+		}
+		signing = other.key
+	}
+	if ring.created = signing == nil; ring.created {
+		if signing, err = o.create(set); err != nil {
+			return nil, set, err
+		}
+	}
+	set, err = o.begin(ctx, set, signing, ring.created, adopted.Thumbprint)
+	return signing, set, err
+}
+
+// find returns the pair of the configured algorithm that lies in the folder, nil
+// when there is none, or one that has had its time.
+func (o *opener) find(set store.KeySet) (*jose.PrivateKey, error) {
+	pair, err := o.load(o.files)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // absence is a state here, and the next step creates
 	}
-	return key, err
+	if err == nil && byThumbprint(set, o.files.algorithm, pair.key.Public().Thumbprint()) != nil {
+		return nil, nil //nolint:nilnil // the same
+	}
+	return pair.key, err
 }
 
 // create makes a key of the configured algorithm, and commits it where keys are
 // files. A public file without its private one is what a crash leaves behind,
 // or a loss that nothing can undo; either way it is said.
-func (o *opener) create() (*jose.PrivateKey, error) {
+func (o *opener) create(set store.KeySet) (*jose.PrivateKey, error) {
 	if o.looking {
 		return nil, fault.New(fault.NotFound, "no_signing_key",
 			fmt.Sprintf("there is no signing key yet in %s; the first start of the server makes it", o.folder.path))
 	}
-	key, err := jose.Generate(o.files.algorithm)
+	key, err := generate(o.files.algorithm, o.rsaBits)
 	if err != nil {
-		return nil, fmt.Errorf("make a signing key: %w", err)
+		return nil, err
+	}
+	if len(set.Keys) > 0 && o.folder.exists(o.files.private) {
+		// Those names are taken; arrange sees to it.
+		return key, o.stow(&store.SigningKey{KID: key.Public().Thumbprint()}, key)
 	}
 	if o.inDatabase() {
 		o.log.Info("made a signing key", "algorithm", key.Algorithm(), "thumbprint", key.Public().Thumbprint(), "place", "database")
@@ -186,4 +274,43 @@ func (o *opener) create() (*jose.PrivateKey, error) {
 	o.log.Info("made a signing key", "algorithm", key.Algorithm(), "thumbprint", key.Public().Thumbprint(),
 		"file", o.folder.join(o.files.private))
 	return key, nil
+}
+
+// stow commits the private half of a key that is about to be recorded: into its
+// row, or a file of its own.
+func (o *opener) stow(row *store.SigningKey, key *jose.PrivateKey) (err error) {
+	if o.inDatabase() {
+		row.Sealed, err = o.sealed(row.KID, key)
+		return err
+	}
+	files, err := filesOf(key.Algorithm())
+	if err != nil {
+		return err
+	}
+	secret, _, err := files.encode(key)
+	if err != nil {
+		return fmt.Errorf("encode a signing key: %w", err)
+	}
+	return o.keep(row.KID, files, secret)
+}
+
+// generate makes a key. rsaBits counts for RSA only.
+func generate(algorithm jose.Algorithm, rsaBits int) (*jose.PrivateKey, error) {
+	isRSA := strings.HasPrefix(string(algorithm), "RS") || strings.HasPrefix(string(algorithm), "PS")
+	if !isRSA || rsaBits == defaultRSABits {
+		key, err := jose.Generate(algorithm)
+		if err != nil {
+			return nil, fmt.Errorf("make a signing key: %w", err)
+		}
+		return key, nil
+	}
+	secret, err := rsa.GenerateKey(rand.Reader, rsaBits)
+	if err != nil {
+		return nil, fmt.Errorf("make a signing key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(secret)
+	if err != nil {
+		return nil, fmt.Errorf("make a signing key: %w", err)
+	}
+	return jose.ParsePrivatePEM(algorithm, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 )
 
-// pairFiles names the two files of a pair.
+// pairFiles names the two files of the active pair of an algorithm.
 type pairFiles struct {
 	algorithm       jose.Algorithm
 	private, public string
@@ -17,21 +18,50 @@ type pairFiles struct {
 
 var rsaFiles = pairFiles{jose.RS256, "private.pem", "public.pem"}
 
-// filesOf returns the files in which pairs of an algorithm are kept, for the
-// algorithms that a server may sign with.
+// filesOf returns the files in which the active pair of an algorithm is kept:
+// those of the original server for what it knows, else named by the algorithm.
 func filesOf(algorithm jose.Algorithm) (pairFiles, error) {
-	switch algorithm {
-	case jose.RS256:
-		return rsaFiles, nil
-	case jose.MLDSA65, jose.MLDSA87:
-		return pairFiles{algorithm, "pqc_secret.bin", "pqc_public.bin"}, nil
+	if known, err := jose.ParseAlgorithm(string(algorithm)); err != nil || known != algorithm {
+		return pairFiles{}, fault.New(fault.Invalid, "algorithm",
+			fmt.Sprintf("auth.algorithm must be one of %s", algorithmNames()))
 	}
-	return pairFiles{}, fault.New(fault.Invalid, "algorithm",
-		fmt.Sprintf("auth.algorithm must be %s, %s or %s", jose.RS256, jose.MLDSA65, jose.MLDSA87))
+	files := pairFiles{algorithm: algorithm}
+	stem := strings.ToLower(string(algorithm))
+	switch {
+	case algorithm == jose.RS256:
+		return rsaFiles, nil
+	case algorithm == jose.MLDSA65 || algorithm == jose.MLDSA87:
+		files.private, files.public = "pqc_secret.bin", "pqc_public.bin"
+	case files.expanded():
+		files.private, files.public = stem+"_secret.bin", stem+"_public.bin"
+	default:
+		files.private, files.public = stem+"_private.pem", stem+"_public.pem"
+	}
+	return files, nil
+}
+
+func algorithmNames() string {
+	var names []string
+	for _, a := range jose.Algorithms() {
+		names = append(names, string(a))
+	}
+	return strings.Join(names, ", ")
+}
+
+// expanded reports whether keys are written in the encoding of FIPS 204, as the
+// original wrote them. All others are PEM.
+func (f pairFiles) expanded() bool { return strings.HasPrefix(string(f.algorithm), "ML-DSA-") }
+
+// own is the file of a key that is not the active one of its algorithm.
+func (f pairFiles) own(kid string) string {
+	if f.expanded() {
+		return "key-" + kid + ".bin"
+	}
+	return "key-" + kid + ".pem"
 }
 
 func (f pairFiles) encode(key *jose.PrivateKey) (secret, public []byte, err error) {
-	if f.algorithm != jose.RS256 {
+	if f.expanded() {
 		secret, public = key.MarshalExpanded()
 		return secret, public, nil
 	}
@@ -43,48 +73,72 @@ func (f pairFiles) encode(key *jose.PrivateKey) (secret, public []byte, err erro
 }
 
 func (f pairFiles) parse(secret []byte) (*jose.PrivateKey, error) {
-	if f.algorithm == jose.RS256 {
-		return jose.ParsePrivatePEM(f.algorithm, secret)
+	if f.expanded() {
+		return jose.ParseExpandedMLDSA(f.algorithm, secret, nil)
 	}
-	return jose.ParseExpandedMLDSA(f.algorithm, secret, nil)
+	return jose.ParsePrivatePEM(f.algorithm, secret)
 }
 
 // thumbprint reads a public file.
 func (f pairFiles) thumbprint(public []byte) (string, error) {
-	if f.algorithm == jose.RS256 {
-		key, err := jose.ParsePublicPEM(f.algorithm, public)
-		if err != nil {
-			return "", err
-		}
-		return key.Thumbprint(), nil
+	parse := jose.ParsePublicPEM
+	if f.expanded() {
+		parse = jose.ParseExpandedPublic
 	}
-	key, err := jose.ParseExpandedPublic(f.algorithm, public)
+	key, err := parse(f.algorithm, public)
 	if err != nil {
 		return "", err
 	}
 	return key.Thumbprint(), nil
 }
 
+// secretFile is a private file as it lies on the disk, and the key in it. It
+// does not print.
+type secretFile struct {
+	name string
+	raw  secretBytes
+	key  *jose.PrivateKey
+}
+
+// Format hides the file from fmt, which does not ask what is inside.
+func (secretFile) Format(state fmt.State, _ rune) { _, _ = fmt.Fprint(state, "[redacted]") }
+
+// secretBytes do not print.
+type secretBytes []byte
+
+// Format hides the bytes from fmt, and so from most logs.
+func (secretBytes) Format(state fmt.State, _ rune) { _, _ = fmt.Fprint(state, "[redacted]") }
+
+// MarshalText hides the bytes from encoding/json and slog.
+func (secretBytes) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
 // load reads a pair and checks that its halves belong together. A missing
 // public file is derived; a missing private one is fs.ErrNotExist.
-func (o *opener) load(files pairFiles) (*jose.PrivateKey, error) {
-	secret, err := o.folder.readPrivate(files.private)
+func (o *opener) load(files pairFiles) (secretFile, error) {
+	secret, err := o.loadSecret(files, files.private)
 	if err != nil {
-		return nil, err
-	}
-	path := o.folder.join(files.private)
-	key, err := files.parse(secret)
-	if err != nil {
-		return nil, unusable(path, err, "restore it from a backup, or move the pair away to have a new one made")
+		return secretFile{}, err
 	}
 	public, err := o.folder.readPublic(files.public)
 	if errors.Is(err, fs.ErrNotExist) {
-		return key, o.derivePublic(files, key)
+		return secret, o.derivePublic(files, secret.key)
 	}
 	if err != nil {
-		return nil, err
+		return secretFile{}, err
 	}
-	return key, o.compare(files, key, public)
+	return secret, o.compare(files, secret.key, public)
+}
+
+func (o *opener) loadSecret(files pairFiles, name string) (secretFile, error) {
+	raw, err := o.folder.readPrivate(name)
+	if err != nil {
+		return secretFile{}, err
+	}
+	key, err := files.parse(raw)
+	if err != nil {
+		return secretFile{}, unusable(o.folder.join(name), err, "restore it from a backup, or move the pair away to have a new one made")
+	}
+	return secretFile{name: name, raw: raw, key: key}, nil
 }
 
 func (o *opener) compare(files pairFiles, key *jose.PrivateKey, public []byte) error {

@@ -14,12 +14,17 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 // TestMain lets a test start this binary again as a process that only opens a
 // folder and prints what it found.
 func TestMain(m *testing.M) {
+	if url := os.Getenv("KEYRING_ROTATE"); url != "" {
+		fmt.Println(rotateForEver(url, os.Getenv("KEYRING_DIR")))
+		os.Exit(1)
+	}
 	if dir := os.Getenv("KEYRING_OPEN"); dir != "" {
 		ring, err := keyring.Open(context.Background(), keyring.Config{Dir: dir, Algorithm: jose.Algorithm(os.Getenv("KEYRING_ALGORITHM"))})
 		if err != nil {
@@ -103,4 +108,86 @@ func TestKilledFirstStartLeavesAFolderThatOpens(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d were committed before the kill", committed, rounds)
+}
+
+// rotateForEver changes keys until it is killed: every operation, and both kinds
+// of file.
+func rotateForEver(url, dir string) error {
+	ctx := context.Background()
+	s, err := store.Open(ctx, store.Config{URL: url})
+	if err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		algorithms := []jose.Algorithm{jose.EdDSA, jose.MLDSA65, jose.MLDSA87, jose.EdDSA, jose.ES256}
+		d, err := keyring.NewDesk(keyring.Config{Dir: dir, Algorithm: algorithms[i%len(algorithms)], Store: s})
+		if err != nil {
+			return err
+		}
+		kid, _, err := d.Rotate(ctx, operator, i%3 != 0)
+		if err == nil && i%4 == 1 {
+			_, err = d.Revoke(ctx, operator, kid)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Killed at any moment of a rotation or a revocation, what the database says and
+// what lies in the folder go together again at the next start: the active key
+// signs, and of removed keys nothing private is left.
+func TestKilledRotationsLeaveKeysThatGoOn(t *testing.T) {
+	rounds := 40
+	if testing.Short() {
+		rounds = 8
+	}
+	url, dir := storetest.SQLite(t), filepath.Join(t.TempDir(), "keys")
+	s := storetest.OpenURL(t, url)
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.EdDSA, Store: s}
+	open(t, cfg)
+	self, err := os.Executable()
+	must(t, err)
+	for round := range rounds {
+		before := rows(t, s).Version
+		cmd := exec.CommandContext(t.Context(), self)
+		out := new(strings.Builder)
+		cmd.Stdout = out
+		cmd.Env = append(os.Environ(), "KEYRING_ROTATE="+url, "KEYRING_DIR="+dir)
+		must(t, cmd.Start())
+		for range 2000 { // until it works
+			if rows(t, s).Version > before {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Duration(round*677%23) * time.Millisecond)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if out.Len() > 0 {
+			t.Fatalf("it stopped by itself: %s", out)
+		}
+		cfg.Algorithm = jose.Algorithm(rows(t, s).Active().Algorithm)
+		ring := open(t, cfg)
+		accepts(t, ring, ring)
+		set, names := rows(t, s), strings.Join(list(t, dir), " ")
+		for _, row := range set.Keys {
+			if row.Status == store.KeyRemoved && strings.Contains(names, row.KID) {
+				t.Errorf("round %d: %s is removed, and there is %s", round, row.KID, names)
+			}
+		}
+		if strings.Contains(names, ".new-") || strings.Contains(names, "key-"+set.Active().KID) {
+			t.Errorf("round %d: %s active, files %s", round, set.Active().KID, names)
+		}
+		for _, row := range set.Keys {
+			if row.Status == store.KeyRetiring || row.Status == store.KeyNext {
+				if _, err := desk(t, cfg).Export(t.Context(), operator, row.KID); err != nil {
+					t.Errorf("round %d: the private half of a %s key is lost: %v", round, row.Status, err)
+				}
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
 }

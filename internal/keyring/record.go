@@ -31,43 +31,44 @@ func (o *opener) recorded(ctx context.Context) (set store.KeySet, adopted store.
 
 // private returns the private half of a recorded key.
 func (o *opener) private(row store.SigningKey) (*jose.PrivateKey, error) {
+	secret, err := o.secret(row)
+	return secret.key, err
+}
+
+// secret returns the private half of a recorded key as it is kept.
+func (o *opener) secret(row store.SigningKey) (secretFile, error) {
 	public, _, err := publicHalf(row)
 	if err != nil {
-		return nil, err
+		return secretFile{}, err
 	}
 	files, err := filesOf(jose.Algorithm(row.Algorithm))
 	if err != nil {
-		return nil, unusableRow(row, err)
+		return secretFile{}, unusableRow(row, err)
 	}
-	var key *jose.PrivateKey
-	if row.Sealed != "" {
-		key, err = o.unseal(row, files)
-	} else {
-		key, err = o.load(files)
+	if row.Sealed == "" {
+		secret, err := o.fromFiles(row, files, public.Thumbprint())
+		if errors.Is(err, fs.ErrNotExist) {
+			err = o.lost(row)
+		}
+		return secret, err
 	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, o.lost(row)
-	case err != nil:
-		return nil, err
-	case key.Public().Thumbprint() == public.Thumbprint():
-		return key, nil
-	case row.Sealed != "":
-		return nil, unusableRow(row, errors.New("its halves are of different keys"))
+	secret, err := o.unseal(row, files)
+	if err == nil && secret.key.Public().Thumbprint() != public.Thumbprint() {
+		err = unusableRow(row, errors.New("its halves are of different keys"))
 	}
-	return nil, o.lost(row)
+	return secret, err
 }
 
-func (o *opener) unseal(row store.SigningKey, files pairFiles) (*jose.PrivateKey, error) {
-	secret, err := o.openSealed(keyPlace(row.KID), row.Sealed, "the signing key "+row.KID)
+func (o *opener) unseal(row store.SigningKey, files pairFiles) (secretFile, error) {
+	raw, err := o.openSealed(keyPlace(row.KID), row.Sealed, "the signing key "+row.KID)
 	if err != nil {
-		return nil, err
+		return secretFile{}, err
 	}
-	key, err := files.parse(secret)
+	key, err := files.parse(raw)
 	if err != nil {
-		return nil, unusableRow(row, err)
+		return secretFile{}, unusableRow(row, err)
 	}
-	return key, nil
+	return secretFile{raw: raw, key: key}, nil
 }
 
 // openSealed says in words why something sealed stays so.
@@ -80,7 +81,7 @@ func (o *opener) openSealed(at seal.Place, sealed, what string) ([]byte, error) 
 	switch {
 	case errors.Is(err, seal.ErrOtherKey):
 		return nil, fault.New(fault.Invalid, "master_key", fmt.Sprintf(
-			"auth.master_key is not the master key under which %s was sealed in the database; set the one that this installation had", what))
+			"auth.master_key is not the master key under which %s was sealed in the database; set the one that this installation had, or that one as auth.former_master_key", what))
 	case err != nil:
 		return nil, fault.Wrap(fault.Invalid, "sealed_key", fmt.Sprintf(
 			"%s cannot be unsealed: its row in the database is damaged or was exchanged; restore the database from a backup", what), err)
@@ -88,17 +89,22 @@ func (o *opener) openSealed(at seal.Place, sealed, what string) ([]byte, error) 
 	return secret, nil
 }
 
-// lost refuses to go on without the active key: a new one would make every
-// token invalid, and other replicas may be signing with it right now.
+// lost refuses to go on without a private key: a new one in the place of the
+// active one would make every token invalid, and other replicas may be signing
+// with it right now.
 func (o *opener) lost(row store.SigningKey) error {
-	argument := row.KID
-	if strings.HasPrefix(argument, "-") {
-		argument = "-- " + argument // else it is a flag
-	}
 	return fault.New(fault.Invalid, "key_lost", fmt.Sprintf(
-		"the active signing key %s (%s) is not in auth.data_dir %s; restore its files from a backup, or point auth.data_dir at the folder that holds them, "+
+		"the %s signing key %s (%s) is not in auth.data_dir %s; restore its files from a backup, or point auth.data_dir at the folder that holds them, "+
 			"which all replicas share; if it is lost for good, run `pico-auth key forget %s` to have a new one made",
-		row.KID, row.Algorithm, o.folder.path, argument))
+		row.Status, row.KID, row.Algorithm, o.folder.path, Argument(row.KID)))
+}
+
+// Argument is a key id as it stands in a command line.
+func Argument(kid string) string {
+	if strings.HasPrefix(kid, "-") {
+		return "-- " + kid // else it is a flag
+	}
+	return kid
 }
 
 func unusableRow(row store.SigningKey, cause error) error {
@@ -108,6 +114,10 @@ func unusableRow(row store.SigningKey, cause error) error {
 
 func keyPlace(kid string) seal.Place {
 	return seal.Place{Table: "signing_keys", Column: "sealed_key", Row: kid}
+}
+
+func sealedPlace(s store.Sealed) seal.Place {
+	return seal.Place{Table: s.Table, Column: s.Column, Row: s.Row}
 }
 
 func publicHalf(row store.SigningKey) (*jose.PublicKey, jose.JWK, error) {
@@ -122,40 +132,27 @@ func publicHalf(row store.SigningKey) (*jose.PublicKey, jose.JWK, error) {
 	return key, jwk, nil
 }
 
-// record makes signing the active key of the set, in the database, too, unless
-// it is that already. Where keys are kept in the database it goes there sealed.
-func (o *opener) record(ctx context.Context, set store.KeySet, signing *jose.PrivateKey, adopted string) (store.KeySet, error) {
-	former := set.Active()
-	row, err := newRow(signing.Public(), store.KeyActive, adopted)
+// begin records signing as the first active key. One that was just made is
+// sealed at once where keys are in the database; moveIn does it for files.
+func (o *opener) begin(ctx context.Context, set store.KeySet, signing *jose.PrivateKey, created bool, adopted string) (store.KeySet, error) {
+	row, err := o.newRow(signing, store.KeyActive, adopted)
 	if err != nil {
 		return set, err
 	}
-	known := slices.IndexFunc(set.Keys, func(k store.SigningKey) bool { return k.KID == row.KID })
-	if known >= 0 {
-		row.Sealed, row.CreatedAt = set.Keys[known].Sealed, set.Keys[known].CreatedAt
-	}
-	imports := o.inDatabase() && row.Sealed == "" && !o.looking
-	if former != nil && former.KID == row.KID && !imports {
-		return set, nil
-	}
-	var changes []store.SigningKey
-	if former != nil && former.KID != row.KID {
-		retired := *former
-		retired.Status = store.KeyRetiring
-		changes = append(changes, retired)
-	}
-	if imports {
+	if created && o.inDatabase() {
 		if row.Sealed, err = o.sealed(row.KID, signing); err != nil {
 			return set, err
 		}
 	}
-	changes = append(changes, row)
+	changes := []store.KeyChange{{SigningKey: row}}
 	beside, err := o.beside(set, signing, adopted)
 	if err != nil {
 		return set, err
 	}
-	changes = append(changes, beside...)
-	return o.put(ctx, set, changes)
+	for _, row := range beside {
+		changes = append(changes, store.KeyChange{SigningKey: row})
+	}
+	return o.put(ctx, set, changes...)
 }
 
 // beside is, the first time that keys are recorded, the RSA pair which lies
@@ -172,31 +169,85 @@ func (o *opener) beside(set store.KeySet, signing *jose.PrivateKey, adopted stri
 	if err != nil {
 		return nil, err
 	}
-	row, err := newRow(former.Public(), store.KeyRetiring, adopted)
+	if former.key.Public().Thumbprint() == signing.Public().Thumbprint() {
+		return nil, nil // one RSA pair under two algorithms
+	}
+	row, err := o.newRow(former.key, store.KeyRetiring, adopted)
 	return []store.SigningKey{row}, err
 }
 
-func (o *opener) put(ctx context.Context, set store.KeySet, changes []store.SigningKey) (store.KeySet, error) {
-	if o.store != nil && !o.looking {
-		if err := o.store.PutSigningKeys(ctx, set.Version, changes...); err != nil {
-			return set, fmt.Errorf("record the signing keys: %w", err)
-		}
-		set.Version++
-		for _, row := range changes {
-			o.log.Info("recorded a signing key", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status, "sealed", row.Sealed != "")
-		}
+// put records changes and returns the keys as they are then. For who only looks,
+// and where nothing is recorded, it is a thought only.
+func (o *opener) put(ctx context.Context, set store.KeySet, changes ...store.KeyChange) (store.KeySet, error) {
+	if o.store == nil || o.looking {
+		return imagine(set, changes), nil
 	}
-	keys := slices.Clone(set.Keys)
+	if err := o.store.PutSigningKeys(ctx, set.Version, changes...); err != nil {
+		return set, fmt.Errorf("record the signing keys: %w", err)
+	}
 	for _, row := range changes {
-		if i := slices.IndexFunc(keys, func(k store.SigningKey) bool { return k.KID == row.KID }); i >= 0 {
-			keys[i] = row
-		} else {
-			keys = append(keys, row)
-		}
+		o.log.Info("recorded a signing key", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status, "sealed", row.Sealed != "")
 	}
-	return store.KeySet{Version: set.Version, Keys: keys}, nil
+	return o.store.SigningKeys(ctx)
 }
 
+func imagine(set store.KeySet, changes []store.KeyChange) store.KeySet {
+	keys := slices.Clone(set.Keys)
+	for _, change := range changes {
+		if i := slices.IndexFunc(keys, func(k store.SigningKey) bool { return k.KID == change.KID }); i >= 0 {
+			keys[i] = change.SigningKey
+		} else {
+			keys = append(keys, change.SigningKey)
+		}
+	}
+	return store.KeySet{Version: set.Version, Keys: keys}
+}
+
+// moveIn seals the keys that are files into the database, where that is their
+// place. Their files are left: replicas that have not been restarted use them.
+func (o *opener) moveIn(ctx context.Context, set store.KeySet) (store.KeySet, error) {
+	if !o.inDatabase() || o.looking {
+		return set, nil
+	}
+	var changes []store.KeyChange
+	for _, row := range set.Keys {
+		if row.Sealed != "" || row.Status == store.KeyRemoved {
+			continue
+		}
+		secret, err := o.secret(row)
+		if err != nil && row.Status == store.KeyActive {
+			return set, err
+		}
+		if err != nil {
+			o.log.Warn("a signing key stays outside of the database: its file is not to be had", "kid", row.KID, "status", row.Status, "error", err)
+			continue
+		}
+		row.Sealed = o.master.Seal(keyPlace(row.KID), secret.raw)
+		changes = append(changes, store.KeyChange{SigningKey: row, Act: own(actSeal)})
+		o.log.Warn("moved the signing key into the database, sealed under auth.master_key; its files are not used any more: remove them when all replicas are up",
+			"kid", row.KID, "file", o.folder.join(secret.name))
+	}
+	if len(changes) == 0 {
+		return set, nil
+	}
+	return o.put(ctx, set, changes...)
+}
+
+// newRow describes a key that is to be recorded. Its id is the thumbprint, but
+// for the key that was adopted.
+func (o *opener) newRow(key *jose.PrivateKey, status store.KeyStatus, adopted string) (store.SigningKey, error) {
+	kid := key.Public().Thumbprint()
+	if kid == adopted {
+		kid = AdoptedKID
+	}
+	public, err := json.Marshal(key.Public().JWK(kid))
+	if err != nil {
+		return store.SigningKey{}, fmt.Errorf("encode a public key: %w", err)
+	}
+	return store.SigningKey{KID: kid, Algorithm: string(key.Algorithm()), Status: status, Public: string(public), TokenLife: o.tokenLife}, nil
+}
+
+// sealed is the private half as it is kept in the database.
 func (o *opener) sealed(kid string, key *jose.PrivateKey) (string, error) {
 	files, err := filesOf(key.Algorithm())
 	if err != nil {
@@ -206,23 +257,5 @@ func (o *opener) sealed(kid string, key *jose.PrivateKey) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encode a signing key: %w", err)
 	}
-	if o.folder.exists(files.private) {
-		o.log.Info("moved the signing key into the database, sealed under auth.master_key; its files are not used any more",
-			"kid", kid, "file", o.folder.join(files.private))
-	}
 	return o.master.Seal(keyPlace(kid), secret), nil
-}
-
-// newRow describes a key that is to be recorded. Its id is the thumbprint, but
-// for the key that was adopted.
-func newRow(key *jose.PublicKey, status store.KeyStatus, adopted string) (store.SigningKey, error) {
-	kid := key.Thumbprint()
-	if kid == adopted {
-		kid = AdoptedKID
-	}
-	public, err := json.Marshal(key.JWK(kid))
-	if err != nil {
-		return store.SigningKey{}, fmt.Errorf("encode a public key: %w", err)
-	}
-	return store.SigningKey{KID: kid, Algorithm: string(key.Algorithm()), Status: status, Public: string(public)}, nil
 }

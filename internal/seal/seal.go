@@ -35,8 +35,9 @@ var ErrKey = errors.New("a master key is 32 bytes in base64")
 
 // Master is a master key. It does not print.
 type Master struct {
-	aead cipher.AEAD
-	id   string
+	aead   cipher.AEAD
+	id     string
+	former *Master // opens what was sealed before this one took over; nil: nothing was
 }
 
 // Parse reads a master key: 32 bytes in base64, of the standard or the URL
@@ -64,6 +65,16 @@ func newMaster(key [keySize]byte) (*Master, error) {
 	mac.Write([]byte("pico-auth/master-key-id/v1"))
 	return &Master{aead: aead, id: base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:6])}, nil
 }
+
+// After returns m as the successor of former: it seals as before, and opens what
+// either of the two sealed.
+func (m *Master) After(former *Master) *Master {
+	return &Master{aead: m.aead, id: m.id, former: former}
+}
+
+// Sealed reports whether a text says that it was sealed under m itself, and not
+// under the former master key.
+func (m *Master) Sealed(text string) bool { return strings.HasPrefix(text, version+"."+m.id+".") }
 
 // Place is where a sealed text is stored. It opens nowhere else, so that who may
 // write to the database cannot exchange two of them.
@@ -93,6 +104,9 @@ func (m *Master) Open(at Place, sealed string) ([]byte, error) {
 		return nil, ErrDamaged
 	}
 	if parts[1] != m.id {
+		if m.former != nil {
+			return m.former.Open(at, sealed)
+		}
 		return nil, ErrOtherKey
 	}
 	text, err := base64.RawURLEncoding.Strict().DecodeString(parts[2])

@@ -109,3 +109,30 @@ func TestMasterKeysDoNotPrint(t *testing.T) {
 		t.Errorf("%d of 9 redacted: %s", n, all)
 	}
 }
+
+// While a master key is being changed both open, and only the new one seals.
+func TestASuccessorOpensWhatTheFormerSealed(t *testing.T) {
+	former, fresh, stranger := master(t, 1), master(t, 2), master(t, 3)
+	both := fresh.After(former)
+	for _, by := range []*seal.Master{former, fresh, both} {
+		sealed := by.Seal(place, []byte("secret"))
+		if got, err := both.Open(place, sealed); err != nil || string(got) != "secret" {
+			t.Errorf("%q %v", got, err)
+		}
+		if both.Sealed(sealed) != (by != former) {
+			t.Errorf("%.12s: sealed under the new one: %v", sealed, both.Sealed(sealed))
+		}
+		if _, err := both.Open(seal.Place{}, sealed); !errors.Is(err, seal.ErrDamaged) {
+			t.Errorf("elsewhere: %v", err)
+		}
+	}
+	if _, err := fresh.Open(place, both.Seal(place, nil)); err != nil {
+		t.Errorf("the successor does not seal under the new key: %v", err)
+	}
+	if _, err := both.Open(place, stranger.Seal(place, nil)); !errors.Is(err, seal.ErrOtherKey) {
+		t.Errorf("a stranger's: %v", err)
+	}
+	if text := fmt.Sprintf("%v %+v %#v", both, both, *both); text != "[redacted] [redacted] [redacted]" {
+		t.Error(text)
+	}
+}

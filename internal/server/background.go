@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"time"
 )
 
@@ -14,8 +15,6 @@ const (
 	// has it keeps it until it stops; another takes over when it is gone.
 	purgeLease = 25 * time.Minute
 	purgeName  = "purge"
-
-	followEvery = 2 * time.Second
 )
 
 // purge removes what has expired, in batches small enough that no request
@@ -61,22 +60,43 @@ func (s *Server) stopPurging(ctx context.Context, holder string) {
 	}
 }
 
-// followKeys takes up the signing keys that another replica, or a command,
-// changed. An outage of the database is told once.
-func (s *Server) followKeys(ctx context.Context) {
-	tick := time.NewTicker(followEvery)
+// tendKeys takes up the signing keys that another replica, or a command, changed,
+// and takes the steps of their life that are due. An outage of the database is
+// told once.
+func (s *Server) tendKeys(ctx context.Context) {
+	tick := time.NewTicker(s.rooms.Keys.Pace())
 	defer tick.Stop()
-	failing := false
+	following, stepping := telling{what: "could not look for changed signing keys"}, telling{what: "could not go on with the life of the signing keys"}
 	for {
 		select {
 		case <-ctx.Done():
+			s.restKeys(context.WithoutCancel(ctx))
 			return
 		case <-tick.C:
 		}
-		err := s.rooms.Keys.Refresh(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			s.cfg.Log.Warn("could not look for changed signing keys", "error", err)
-		}
-		failing = err != nil
+		following.tell(ctx, s.cfg.Log, s.rooms.Keys.Refresh(ctx))
+		stepping.tell(ctx, s.cfg.Log, s.rooms.Keys.Step(ctx))
+	}
+}
+
+// telling logs the first of several failures in a row.
+type telling struct {
+	what    string
+	failing bool
+}
+
+func (t *telling) tell(ctx context.Context, log *slog.Logger, err error) {
+	if err != nil && !t.failing && ctx.Err() == nil {
+		log.Warn(t.what, "error", err)
+	}
+	t.failing = err != nil
+}
+
+// restKeys lets another replica count the time of the keys at once.
+func (s *Server) restKeys(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := s.rooms.Keys.Rest(ctx); err != nil {
+		s.cfg.Log.Warn("could not give the lease of the keys back; it ends by itself", "error", err)
 	}
 }

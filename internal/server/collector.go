@@ -1,6 +1,12 @@
 package server
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pico-auth/pico-auth/internal/keyring"
+)
 
 // roomCollector reads the rooms' own counts when /metrics is asked, so that no
 // room below knows of Prometheus.
@@ -21,6 +27,8 @@ var (
 	signatures      = desc("signatures_total", "Access tokens signed.")
 	signaturesBad   = desc("signatures_failed_total", "Access tokens that could not be signed.")
 	signingSeconds  = desc("signing_seconds_total", "Time spent signing.")
+	keysByStatus    = desc("signing_keys", "Signing keys in the key set, by status.", "status")
+	keyAge          = desc("signing_key_age_seconds", "Age of the key that signs, since it does.")
 	dbTransactions  = desc("database_transactions_total", "Writing transactions.")
 	dbBatches       = desc("database_commits_total", "Commits; each may carry several transactions.")
 	dbQueue         = desc("database_write_queue", "Transactions waiting for the writer.")
@@ -29,7 +37,7 @@ var (
 	dbWriteSeconds  = desc("database_write_seconds_total", "Time spent in writing transactions.")
 	allDescriptions = []*prometheus.Desc{
 		logins, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, reuses, refreshRefused,
-		signatures, signaturesBad, signingSeconds, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
+		signatures, signaturesBad, signingSeconds, keysByStatus, keyAge, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
 	}
 )
 
@@ -73,6 +81,7 @@ func (c *roomCollector) Collect(ch chan<- prometheus.Metric) {
 	count(signatures, float64(k.Signed))
 	count(signaturesBad, float64(k.Failed))
 	count(signingSeconds, k.Seconds)
+	c.collectKeys(ch)
 	s := c.rooms.Store.Stats()
 	count(dbTransactions, float64(s.Transactions))
 	count(dbBatches, float64(s.Batches))
@@ -80,4 +89,16 @@ func (c *roomCollector) Collect(ch chan<- prometheus.Metric) {
 	count(dbRefused, float64(s.Refused))
 	count(dbReadSeconds, s.ReadSeconds)
 	count(dbWriteSeconds, s.WriteSeconds)
+}
+
+func (c *roomCollector) collectKeys(ch chan<- prometheus.Metric) {
+	counts := map[keyring.Status]int{keyring.Next: 0, keyring.Active: 0, keyring.Retiring: 0}
+	for _, k := range c.rooms.Keys.Keys() {
+		counts[k.Status]++
+	}
+	for status, n := range counts {
+		ch <- prometheus.MustNewConstMetric(keysByStatus, prometheus.GaugeValue, float64(n), string(status))
+	}
+	age := time.Since(c.rooms.Keys.Active().ActivatedAt)
+	ch <- prometheus.MustNewConstMetric(keyAge, prometheus.GaugeValue, max(age, 0).Seconds())
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func TestReplicas(t *testing.T) {
 
 func testOneServer(t *testing.T, path string) {
 	database := storetest.EmptyPostgres(t)
-	f := newFleet(t, path, database, 3, "AUTH_MASTER_KEY="+masterKey(1))
+	f := newFleet(t, path, database, 3, "AUTH_MASTER_KEY="+masterKey(1), "KEYS_PUBLISH_AHEAD=4s")
 	walks := []struct {
 		name string
 		walk func(*fleet)
@@ -40,6 +41,7 @@ func testOneServer(t *testing.T, path string) {
 		{"registration", walkRegistration},
 		{"races", walkRaces},
 		{"another algorithm", walkAlgorithm},
+		{"a revoked key", walkRevocation},
 	}
 	for _, w := range walks {
 		t.Run(w.name, func(t *testing.T) {
@@ -193,39 +195,74 @@ func walkRaces(f *fleet) {
 	}
 }
 
-// walkAlgorithm restarts one replica with another algorithm: the others accept
-// its tokens at once, publish its key, and sign with it soon.
+// walkAlgorithm restarts one replica with another algorithm: all publish its key
+// soon, sign with it later, and accept what was signed before and after.
 func walkAlgorithm(f *fleet) {
 	before, _ := f.login(rootEmail, rootPassword)
 	f.replicas[0].stop()
 	f.replicas[0].env = append(f.replicas[0].env, "AUTH_ALGORITHM=ML-DSA-65")
 	f.replicas[0].start()
 	f.replicas[0].ready()
-	a, err := f.at(f.replicas[0].base, "POST", auth+"/login", "", body{"email": rootEmail, "password": rootPassword})
-	if err != nil || a.status != 200 {
-		f.t.Fatalf("%v %v", a, err)
+	meanwhile, _ := f.login(rootEmail, rootPassword)
+	if len(meanwhile) > 4000 {
+		f.t.Error("the new key signs before it was published")
 	}
-	f.everywhere(200, "GET", auth+"/me", a.text("access_token"), nil)
-	f.everywhere(200, "GET", auth+"/me", before, nil)
-	var sets []string
+	f.soon("all publish both keys", func() bool {
+		var sets []string
+		for _, r := range f.replicas {
+			a, err := f.at(r.base, "GET", "/api/v1/auth/jwks", "", nil)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			sets = append(sets, fmt.Sprint(a.members))
+		}
+		return sets[0] == sets[1] && sets[1] == sets[2] && strings.Contains(sets[0], "ML-DSA-65") && strings.Contains(sets[0], "RS256")
+	})
 	for _, r := range f.replicas {
-		a, err := f.at(r.base, "GET", "/api/v1/auth/jwks", "", nil)
-		if err != nil {
-			f.t.Fatal(err)
+		f.soon("it signs with the new key", func() bool {
+			a, err := f.at(r.base, "POST", auth+"/login", "", body{"email": rootEmail, "password": rootPassword})
+			if err != nil || a.status != 200 {
+				f.t.Fatalf("%v %v", a, err)
+			}
+			f.everywhere(200, "GET", auth+"/me", a.text("access_token"), nil)
+			return len(a.text("access_token")) > 4000
+		})
+	}
+	f.everywhere(200, "GET", auth+"/me", before, nil)
+	f.everywhere(200, "GET", auth+"/me", meanwhile, nil)
+}
+
+// soon waits for something that takes some seconds.
+func (f *fleet) soon(what string, is func() bool) {
+	f.t.Helper()
+	for range 200 {
+		if is() {
+			return
 		}
-		sets = append(sets, fmt.Sprint(a.members))
+		time.Sleep(100 * time.Millisecond)
 	}
-	if sets[0] != sets[1] || sets[1] != sets[2] || !strings.Contains(sets[0], "ML-DSA-65") || !strings.Contains(sets[0], "RS256") {
-		f.t.Errorf("key sets %v", sets)
+	f.t.Errorf("never: %s", what)
+}
+
+// walkRevocation revokes the active key by command: what it signed is refused
+// within five seconds, and its sessions go on.
+func walkRevocation(f *fleet) {
+	access, refresh := f.login(rootEmail, rootPassword)
+	f.everywhere(200, "GET", auth+"/me", access, nil)
+	kid := ""
+	for _, entry := range f.want(200, "GET", auth+"/jwks", "", nil).members["keys"].([]any)[:1] {
+		kid = entry.(map[string]any)["kid"].(string)
 	}
-	time.Sleep(2500 * time.Millisecond) // what a replica that meets no such token takes
-	for range f.replicas {
-		access, _ := f.login(rootEmail, rootPassword)
-		if len(access) < 4000 {
-			f.t.Error("a replica still signs with RS256")
-		}
-		f.everywhere(200, "GET", auth+"/me", access, nil)
+	r := f.replicas[0]
+	cmd := exec.Command(r.path, "key", "revoke", "--yes", "--", kid)
+	cmd.Env, cmd.Dir = r.env, strings.TrimPrefix(r.env[0], "HOME=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		f.t.Fatalf("%v\n%s", err, out)
 	}
+	time.Sleep(5 * time.Second)
+	f.everywhere(401, "GET", auth+"/me", access, nil)
+	a := f.want(200, "POST", auth+"/refresh", "", body{"refresh_token": refresh})
+	f.everywhere(200, "GET", auth+"/me", a.text("access_token"), nil)
 }
 
 func testEmptyDatabase(t *testing.T, path string) {

@@ -67,6 +67,8 @@ func StoreConfig(cfg config.Config, log *slog.Logger) store.Config {
 func KeysConfig(cfg config.Config, st *store.Store, log *slog.Logger) (keyring.Config, error) {
 	keys := keyring.Config{
 		Dir: cfg.Auth.DataDir, Algorithm: jose.Algorithm(cfg.Auth.Algorithm), Store: st, Log: log,
+		AtRest: keyring.AtRest(cfg.Keys.AtRest), PublishAhead: cfg.Keys.PublishAhead, RotateEvery: cfg.Keys.RotateEvery,
+		RSABits: cfg.Keys.RSABits, TokenLife: accessLife(cfg),
 	}
 	if cfg.Auth.MasterKey == "" {
 		return keys, nil
@@ -76,7 +78,19 @@ func KeysConfig(cfg config.Config, st *store.Store, log *slog.Logger) (keyring.C
 		return keys, fmt.Errorf("auth.master_key: %w", err)
 	}
 	keys.Master = master
+	if cfg.Auth.FormerMasterKey == "" {
+		return keys, nil
+	}
+	former, err := seal.Parse(string(cfg.Auth.FormerMasterKey))
+	if err != nil {
+		return keys, fmt.Errorf("auth.former_master_key: %w", err)
+	}
+	keys.Master = master.After(former)
 	return keys, nil
+}
+
+func accessLife(cfg config.Config) time.Duration {
+	return time.Duration(cfg.Auth.AccessTokenExpireMinutes) * time.Minute
 }
 
 func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring) *Rooms {
@@ -104,7 +118,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 			Store: st, Keys: keys, Audit: events,
 			Issuer:      cfg.Auth.Issuer,
 			Audience:    cfg.Auth.Audience,
-			AccessLife:  time.Duration(cfg.Auth.AccessTokenExpireMinutes) * time.Minute,
+			AccessLife:  accessLife(cfg),
 			RefreshLife: days(cfg.Auth.RefreshTokenExpireDays),
 			SessionMax:  days(cfg.Auth.SessionMaxDays),
 		}),

@@ -111,7 +111,7 @@ func (s *Server) handler() (http.Handler, error) {
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer:     c.Auth.Issuer,
 		Audience:   c.Auth.Audience,
-		Algorithms: c.AuthClient.AcceptedAlgorithms,
+		Algorithms: s.acceptedAlgorithms(),
 		LocalKeys:  func() []byte { body, _ := s.rooms.Keys.JWKS(); return body },
 		LocalRefresh: func(ctx context.Context) {
 			if err := s.rooms.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {
@@ -248,7 +248,7 @@ func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var tasks sync.WaitGroup
 	tasks.Go(func() { s.purge(background) })
-	tasks.Go(func() { s.followKeys(background) })
+	tasks.Go(func() { s.tendKeys(background) })
 	failed := make(chan error, 2)
 	go func() { failed <- s.http.Serve(s.listener) }()
 	if s.metrics != nil {

@@ -273,6 +273,43 @@ func TestPostQuantumTokensAreAccepted(t *testing.T) {
 	}
 }
 
+// The key of the former algorithm signs for a while. A list that was changed
+// together with auth.algorithm must not make the server refuse what it signs.
+func TestAChangedAlgorithmBreaksNothing(t *testing.T) {
+	dir := t.TempDir()
+	first := start(t, dir, nil)
+	old, _ := first.login("admin@pico.local", "admin")
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir, func(c *config.Config) {
+		c.Auth.Algorithm, c.Keys.PublishAhead = "EdDSA", 2*time.Second
+		c.AuthClient.AcceptedAlgorithms = []string{"EdDSA"}
+	})
+	if text := s.out.String(); !strings.Contains(text, "(RS256; another key (EdDSA) signs in 2s)") {
+		t.Errorf("the start says %s", text)
+	}
+	if !strings.Contains(s.log.String(), "lacks the algorithm of the key that still signs") {
+		t.Errorf("log %s", s.log)
+	}
+	_, discovery, header := get(t, s.base+"/.well-known/openid-configuration", nil)
+	if !strings.Contains(discovery, `["RS256","EdDSA"]`) || header.Get("Cache-Control") != "public, max-age=1" {
+		t.Errorf("%s, %v", discovery, header)
+	}
+	for signs := ""; signs != "EdDSA"; {
+		access, _ := s.login("admin@pico.local", "admin")
+		s.must("GET", "/api/v1/auth/me", access, nil)
+		s.must("GET", "/api/v1/auth/me", old, nil)
+		signs = algorithmOf(access)
+		time.Sleep(100 * time.Millisecond)
+	}
+	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks-pqc.json"} {
+		if _, body, _ := get(t, s.base+path, nil); strings.Index(body, "EdDSA") > strings.Index(body, "RS256") || !strings.Contains(body, "RS256") {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+}
+
 func TestTheLogHasOneRecordARequestAndNoSecret(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	access, refresh := s.login("admin@pico.local", "admin")

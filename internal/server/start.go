@@ -6,9 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/password"
 )
 
@@ -56,6 +59,18 @@ func isLoopback(host string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
+// acceptedAlgorithms is what is configured, and what the server signs with until
+// a change of auth.algorithm has gone through: else it would refuse its own tokens.
+func (s *Server) acceptedAlgorithms() []string {
+	accepted := slices.Clone(s.cfg.Config.AuthClient.AcceptedAlgorithms)
+	if signing := string(s.rooms.Keys.Algorithm()); accepted != nil && !slices.Contains(accepted, signing) {
+		s.cfg.Log.Warn("auth_client.accepted_algorithms lacks the algorithm of the key that still signs; it is accepted until the next start",
+			"algorithm", signing)
+		accepted = append(accepted, signing)
+	}
+	return accepted
+}
+
 // announce tells the person who started the server where everything is.
 func (s *Server) announce(defaultPassword string) {
 	c := s.cfg.Config
@@ -69,7 +84,7 @@ func (s *Server) announce(defaultPassword string) {
 	fmt.Fprintf(out, "  listening on  %s\n", base)
 	fmt.Fprintf(out, "  API page      %s/docs\n", base)
 	fmt.Fprintf(out, "  issuer        %s\n", c.Auth.Issuer)
-	fmt.Fprintf(out, "  keys          %s (%s)\n", c.Auth.DataDir, s.rooms.Keys.Algorithm())
+	fmt.Fprintf(out, "  keys          %s\n", s.keysLine())
 	fmt.Fprintf(out, "  database      %s\n", database)
 	if c.Server.MetricsListen != "" {
 		fmt.Fprintf(out, "  metrics       http://%s/metrics\n", s.scrape.Addr())
@@ -79,6 +94,25 @@ func (s *Server) announce(defaultPassword string) {
 			defaultPassword, password.Default)
 		s.cfg.Log.Warn("the default password is in use", "email", defaultPassword)
 	}
+}
+
+// keysLine says where the keys are, what signs, and what will.
+func (s *Server) keysLine() string {
+	var place, now, coming string
+	for _, k := range s.rooms.Keys.Keys() {
+		switch k.Status {
+		case keyring.Active:
+			now, place = string(k.Algorithm), s.cfg.Config.Auth.DataDir
+			if k.File == "" {
+				place = "sealed in the database"
+			}
+		case keyring.Next:
+			coming = fmt.Sprintf("; another key (%s) signs in %s", k.Algorithm, k.Due.Round(time.Second))
+			s.cfg.Log.Info("a rotation of the signing keys is under way", "next", k.KID, "algorithm", k.Algorithm, "signs_in", k.Due.Round(time.Second))
+		case keyring.Retiring, keyring.Removed:
+		}
+	}
+	return fmt.Sprintf("%s (%s%s)", place, now, coming)
 }
 
 // baseURL is where this machine reaches the server.

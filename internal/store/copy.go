@@ -38,7 +38,10 @@ func copyTables() []copyTable {
 		}},
 		{"service_tokens", []string{"id", "name", "token_hash", "role", "org_id", "description", "created_at", "revoked_at"}},
 		{"settings", []string{"key", "value"}},
-		{"signing_keys", []string{"kid", "algorithm", "status", "public_key", "sealed_key", "created_at", "activated_at", "retired_at"}},
+		{"signing_keys", []string{
+			"kid", "algorithm", "status", "public_key", "sealed_key", "created_at", "activated_at", "retired_at",
+			"removed_at", "counted_ms", "token_life_ms",
+		}},
 		{"audit_events", []string{"id", "at", "action", "outcome", "actor_id", "target_id", "org_id", "address", "request_id", "detail"}},
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // schemaTarget is the version of the schema that this program works with.
-const schemaTarget int64 = 2
+const schemaTarget int64 = 3
 
 // The migrations are one text for both engines.
 
@@ -22,6 +22,9 @@ var schema string
 
 //go:embed migrations/0002_keys.sql
 var schemaKeys string
+
+//go:embed migrations/0003_key_life.sql
+var schemaKeyLife string
 
 // schemaVersion returns the version of the schema with one cheap query, -1 when
 // there is none of ours: no versions, or those of another program. It is what a
@@ -83,18 +86,21 @@ func (s *Store) provider(db *sql.DB, opts adoptOptions) (*goose.Provider, error)
 		goose.WithSlog(slog.New(slog.DiscardHandler)), // we log what it did ourselves
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{
 			RunTx: func(ctx context.Context, tx *sql.Tx) error { return s.createOrAdopt(ctx, tx, opts) },
-		}, nil), goose.NewGoMigration(2, &goose.GoFunc{
-			RunTx: func(ctx context.Context, tx *sql.Tx) error {
-				_, err := tx.ExecContext(ctx, schemaKeys)
-				return err
-			},
-		}, nil)),
+		}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife)),
 	}
 	dialect := goose.DialectSQLite3
 	if opts.postgres {
 		dialect = goose.DialectPostgres
 	}
 	return goose.NewProvider(dialect, db, nil, options...)
+}
+
+// migration is one that only runs statements.
+func migration(version int64, script string) *goose.Migration {
+	return goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, script)
+		return err
+	}}, nil)
 }
 
 // createOrAdopt is the first migration.

@@ -11,10 +11,12 @@ import (
 // KeyStatus is where a signing key is in its life.
 type KeyStatus string
 
-// The statuses. At most one key is active.
+// The statuses. At most one key is next and at most one is active.
 const (
+	KeyNext     KeyStatus = "next"     // published, and does not sign yet
 	KeyActive   KeyStatus = "active"   // signs and verifies
 	KeyRetiring KeyStatus = "retiring" // verifies what it signed before
+	KeyRemoved  KeyStatus = "removed"  // good for nothing; only its history is kept
 )
 
 // SigningKey is one key of the installation.
@@ -23,8 +25,15 @@ type SigningKey struct {
 	Algorithm string
 	Status    KeyStatus
 	Public    string    // the JWK as published
-	Sealed    string    // the private half under the master key; empty: in a file
+	Sealed    string    // the private half under the master key; empty: in a file, or erased
 	CreatedAt time.Time // zero on insertion: now
+
+	// When it came into the status; zero: never. They are not written: a change
+	// of status stamps its own.
+	ActivatedAt, RetiredAt, RemovedAt time.Time
+
+	Counted   time.Duration // that servers saw pass in status next or retiring; begins anew with each status
+	TokenLife time.Duration // longest life of the access tokens that it signed; never lowered; zero: not known
 }
 
 // KeySet is all signing keys as they were at one version.
@@ -34,9 +43,24 @@ type KeySet struct {
 }
 
 // Active returns the key that signs, nil when none was recorded yet.
-func (k KeySet) Active() *SigningKey {
+func (k KeySet) Active() *SigningKey { return k.first(KeyActive) }
+
+// Next returns the key that is published and will sign, nil when there is none.
+func (k KeySet) Next() *SigningKey { return k.first(KeyNext) }
+
+// Key returns the key of that id, removed ones included, nil when there is none.
+func (k KeySet) Key(kid string) *SigningKey {
 	for i := range k.Keys {
-		if k.Keys[i].Status == KeyActive {
+		if k.Keys[i].KID == kid {
+			return &k.Keys[i]
+		}
+	}
+	return nil
+}
+
+func (k KeySet) first(status KeyStatus) *SigningKey {
+	for i := range k.Keys {
+		if k.Keys[i].Status == status {
 			return &k.Keys[i]
 		}
 	}
@@ -65,85 +89,19 @@ func (s *Store) SigningKeys(ctx context.Context) (set KeySet, err error) {
 		if set.Version, err = strconv.ParseInt(version, 10, 64); err != nil {
 			return err
 		}
-		set.Keys, err = collect(t, scanSigningKey, `SELECT kid, algorithm, status, public_key, sealed_key, created_at
-			FROM signing_keys ORDER BY created_at, kid`)
+		set.Keys, err = collect(t, scanSigningKey, `SELECT kid, algorithm, status, public_key, sealed_key, created_at,
+			activated_at, retired_at, removed_at, counted_ms, token_life_ms FROM signing_keys ORDER BY created_at, kid`)
 		return err
 	})
 	return set, err
 }
 
 func scanSigningKey(r scanner) (k SigningKey, err error) {
-	var status, created string
-	if err := r.Scan(&k.KID, &k.Algorithm, &status, &k.Public, &k.Sealed, &created); err != nil {
-		return k, err
-	}
-	k.Status = KeyStatus(status)
-	k.CreatedAt, err = parseTime(created)
+	var counted, life int64
+	err = r.Scan(&k.KID, &k.Algorithm, (*string)(&k.Status), &k.Public, &k.Sealed, timeColumn{&k.CreatedAt},
+		timeColumn{&k.ActivatedAt}, timeColumn{&k.RetiredAt}, timeColumn{&k.RemovedAt}, &counted, &life)
+	k.Counted, k.TokenLife = time.Duration(counted)*time.Millisecond, time.Duration(life)*time.Millisecond
 	return k, err
-}
-
-// PutSigningKeys inserts keys, or changes status and sealed half of those that
-// are there, in that order and all or none. The key set must still be of the
-// version since, else it is ErrKeysChanged: of several replicas that decide at
-// the same moment one succeeds.
-func (s *Store) PutSigningKeys(ctx context.Context, since int64, keys ...SigningKey) error {
-	return s.write(ctx, func(t *tx) error {
-		n, err := t.exec("UPDATE settings SET value = $1 WHERE key = $2 AND value = $3",
-			strconv.FormatInt(since+1, 10), settingKeySet, strconv.FormatInt(since, 10))
-		if err != nil {
-			return err
-		}
-		if n != 1 {
-			return ErrKeysChanged
-		}
-		for _, k := range keys {
-			if err := t.putSigningKey(k); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// putSigningKey keeps the times of a status that does not change.
-func (t *tx) putSigningKey(k SigningKey) error {
-	created := t.stamp()
-	if !k.CreatedAt.IsZero() {
-		created = formatTime(k.CreatedAt)
-	}
-	var activated, retired any
-	if k.Status == KeyActive {
-		activated = t.stamp()
-	} else {
-		retired = t.stamp()
-	}
-	_, err := t.exec(`INSERT INTO signing_keys (kid, algorithm, status, public_key, sealed_key, created_at, activated_at, retired_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (kid) DO UPDATE SET sealed_key = excluded.sealed_key, status = excluded.status,
-			activated_at = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.activated_at
-				ELSE COALESCE(excluded.activated_at, signing_keys.activated_at) END,
-			retired_at = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.retired_at ELSE excluded.retired_at END`,
-		k.KID, k.Algorithm, string(k.Status), k.Public, k.Sealed, created, activated, retired)
-	return err
-}
-
-// ForgetSigningKey drops a key that is lost, NotFound when there is none of that
-// id. The next start makes another where it was the active one.
-func (s *Store) ForgetSigningKey(ctx context.Context, act Act, kid string) error {
-	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec("UPDATE settings SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) WHERE key = $1", settingKeySet)
-		if err != nil {
-			return err
-		}
-		n, err := t.exec("DELETE FROM signing_keys WHERE kid = $1", kid)
-		if err != nil {
-			return err
-		}
-		if n != 1 {
-			return fault.New(fault.NotFound, "not_found", "there is no such signing key")
-		}
-		return t.done(act, kid, "")
-	})
 }
 
 // LegacyHashKey returns the sealed HMAC key of an adopted installation, empty

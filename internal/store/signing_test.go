@@ -27,6 +27,14 @@ func (w *world) keys() store.KeySet {
 	return set
 }
 
+// changed makes changes of keys that nobody answers for.
+func changed(keys ...store.SigningKey) (changes []store.KeyChange) {
+	for _, k := range keys {
+		changes = append(changes, store.KeyChange{SigningKey: k})
+	}
+	return changes
+}
+
 func TestSigningKeysAreKeptWithTheirTimes(t *testing.T) {
 	onEach(t, func(w *world) {
 		if set := w.keys(); set.Version != 0 || set.Active() != nil || len(set.Keys) != 0 {
@@ -34,17 +42,18 @@ func TestSigningKeysAreKeptWithTheirTimes(t *testing.T) {
 		}
 		born := w.clock.Now().UTC()
 		first := store.SigningKey{KID: "k1", Algorithm: "RS256", Status: store.KeyActive, Public: `{"kid":"k1"}`, Sealed: "s1"}
-		w.ok(w.s.PutSigningKeys(t.Context(), 0, first))
+		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(first)...))
 		w.clock.Advance(time.Hour)
 		retired, second := first, store.SigningKey{KID: "k2", Algorithm: "ML-DSA-65", Status: store.KeyActive, Public: `{"kid":"k2"}`}
 		retired.Status = store.KeyRetiring
-		w.ok(w.s.PutSigningKeys(t.Context(), 1, retired, second))
+		w.ok(w.s.PutSigningKeys(t.Context(), 1, changed(retired, second)...))
 
 		set := w.keys()
 		if set.Version != 2 || set.Active() == nil || set.Active().KID != "k2" {
 			t.Errorf("%+v", set)
 		}
 		retired.CreatedAt, second.CreatedAt = born, born.Add(time.Hour)
+		retired.ActivatedAt, retired.RetiredAt, second.ActivatedAt = born, born.Add(time.Hour), born.Add(time.Hour)
 		if diff := cmp.Diff([]store.SigningKey{retired, second}, set.Keys, cmpopts.EquateApproxTime(0)); diff != "" {
 			t.Error(diff)
 		}
@@ -53,8 +62,8 @@ func TestSigningKeysAreKeptWithTheirTimes(t *testing.T) {
 
 func TestAtMostOneKeyIsActive(t *testing.T) {
 	onEach(t, func(w *world) {
-		w.ok(w.s.PutSigningKeys(t.Context(), 0, store.SigningKey{KID: "k1", Status: store.KeyActive}))
-		if err := w.s.PutSigningKeys(t.Context(), 1, store.SigningKey{KID: "k2", Status: store.KeyActive}); err == nil {
+		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(store.SigningKey{KID: "k1", Status: store.KeyActive})...))
+		if err := w.s.PutSigningKeys(t.Context(), 1, changed(store.SigningKey{KID: "k2", Status: store.KeyActive})...); err == nil {
 			t.Error("two keys are active")
 		}
 		if set := w.keys(); set.Version != 1 || len(set.Keys) != 1 {
@@ -70,7 +79,7 @@ func TestOneOfManyReplicasDecidesTheKey(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 12 {
 			all.Go(func() {
-				err := s.PutSigningKeys(t.Context(), 0, store.SigningKey{KID: "k" + itoa(i), Status: store.KeyActive})
+				err := s.PutSigningKeys(t.Context(), 0, changed(store.SigningKey{KID: "k" + itoa(i), Status: store.KeyActive})...)
 				switch {
 				case err == nil:
 					won.Add(1)
@@ -91,7 +100,7 @@ func TestForgottenKeysAreGoneAndItIsKnownWhoForgotThem(t *testing.T) {
 		if err := w.s.ForgetSigningKey(t.Context(), system("key.forget"), "k1"); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("an unknown one: %v", err)
 		}
-		w.ok(w.s.PutSigningKeys(t.Context(), 0, store.SigningKey{KID: "k1", Status: store.KeyActive}))
+		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(store.SigningKey{KID: "k1", Status: store.KeyActive})...))
 		w.ok(w.s.ForgetSigningKey(t.Context(), system("key.forget"), "k1"))
 		if set := w.keys(); set.Version != 2 || len(set.Keys) != 0 {
 			t.Errorf("%+v", set)

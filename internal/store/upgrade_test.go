@@ -44,7 +44,7 @@ func TestADatabaseOfVersionOneIsUpgraded(t *testing.T) {
 		}
 		storetest.Exec(t, url, versionOne(t)+goose)
 		before, err := store.Check(t.Context(), store.Config{URL: url})
-		if err != nil || before.State != "behind" || before.Version != 1 || before.Target != 2 || !before.OK() || before.Users != 1 {
+		if err != nil || before.State != "behind" || before.Version != 1 || before.Target != 3 || !before.OK() || before.Users != 1 {
 			t.Errorf("before: %+v, %v", before, err)
 		}
 		s := storetest.OpenURL(t, url)
@@ -58,7 +58,7 @@ func TestADatabaseOfVersionOneIsUpgraded(t *testing.T) {
 		if set, err := s.SigningKeys(t.Context()); err != nil || set.Version != 0 || len(set.Keys) != 0 {
 			t.Errorf("%+v, %v", set, err)
 		}
-		if err := s.PutSigningKeys(t.Context(), 0, store.SigningKey{KID: "k", Status: store.KeyActive}); err != nil {
+		if err := s.PutSigningKeys(t.Context(), 0, changed(store.SigningKey{KID: "k", Status: store.KeyActive})...); err != nil {
 			t.Error(err)
 		}
 	})

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// maxKeyFile is far more than any private key has.
+const maxKeyFile = 64 << 10
+
+func readKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err == nil && len(data) > maxKeyFile {
+		err = usage("%s is too long to be a key", path)
+	}
+	return data, err
+}
+
+// keyFile is a new file that nobody else may read, from its first instant.
+type keyFile struct{ *os.File }
+
+func newKeyFile(path string) (keyFile, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return keyFile{}, fmt.Errorf("%s exists already; a private key is not written over anything", path)
+	}
+	return keyFile{f}, err
+}
+
+// write commits the content, or leaves no file behind.
+func (f keyFile) write(data []byte) error {
+	_, err := f.Write(data)
+	if err = errors.Join(err, f.Sync()); err != nil {
+		return errors.Join(err, f.discard())
+	}
+	return f.Close()
+}
+
+func (f keyFile) discard() error { return errors.Join(f.Close(), os.Remove(f.Name())) }

@@ -1,0 +1,172 @@
+package keyring
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// Of each algorithm the active pair lies under the names that filesOf gives. A
+// key that waits, or has been replaced, lies in a file of its own, named by its
+// id. The database alone says which key is which, and a file counts only for the
+// key whose thumbprint it has, so a stop between a change there and one in the
+// folder confuses nobody: arrange does the rest later.
+
+// fileNameID is what a key id must look like to be part of a file's name; ours
+// always do.
+var fileNameID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// fromFiles finds the private file of a recorded key, fs.ErrNotExist when there
+// is none.
+func (o *opener) fromFiles(row store.SigningKey, files pairFiles, thumbprint string) (secretFile, error) {
+	if !fileNameID.MatchString(row.KID) {
+		return secretFile{}, unusableRow(row, errors.New("its id is none of ours"))
+	}
+	own, err := o.loadSecret(files, files.own(row.KID))
+	switch {
+	case err == nil && own.key.Public().Thumbprint() != thumbprint:
+		return secretFile{}, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
+			"%s holds another key than its name says; restore it from a backup", o.folder.join(own.name)))
+	case err == nil || !errors.Is(err, fs.ErrNotExist):
+		return own, err
+	}
+	pair, err := o.load(files)
+	if err == nil && pair.key.Public().Thumbprint() != thumbprint {
+		err = fs.ErrNotExist
+	}
+	return pair, err
+}
+
+// keep writes the private half of a key that is not active into a file of its
+// own.
+func (o *opener) keep(kid string, files pairFiles, secret []byte) error {
+	return o.folder.write(files.own(kid), secret, privateMode)
+}
+
+// arrange makes the folder what the database says: the active pair under the
+// names by which the original finds it, all others by their ids, and nothing of
+// removed keys. It may be stopped anywhere and repeated. What it cannot do it
+// logs: no key is lost by it.
+func (o *opener) arrange(set store.KeySet) {
+	if o.folder.readOnly || o.looking || o.store == nil {
+		return
+	}
+	for _, row := range set.Keys {
+		if row.Status == store.KeyRemoved {
+			o.attempt("erase the private half of a removed key", row.KID, o.erase(row))
+		}
+	}
+	if active := set.Active(); active != nil && active.Sealed == "" {
+		o.attempt("give the active pair its usual file names", active.KID, o.putForward(*active, set))
+	}
+}
+
+func (o *opener) attempt(what, kid string, err error) {
+	if err != nil {
+		o.log.Warn("could not "+what, "kid", kid, "error", err)
+	}
+}
+
+// putForward gives the active pair its names. Who is there gives way, but a key
+// that nobody knows is not overwritten.
+func (o *opener) putForward(active store.SigningKey, set store.KeySet) error {
+	files, err := filesOf(jose.Algorithm(active.Algorithm))
+	if err != nil {
+		return err
+	}
+	own, err := o.loadSecret(files, files.own(active.KID))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it has them already
+	}
+	if err != nil {
+		return err
+	}
+	if err := o.makeWay(files, set, active.KID); err != nil {
+		return err
+	}
+	_, public, err := files.encode(own.key)
+	if err != nil {
+		return fmt.Errorf("encode the public key: %w", err)
+	}
+	if err := o.folder.writePair(files, own.raw, public); err != nil {
+		return err
+	}
+	return o.folder.remove(own.name)
+}
+
+// makeWay copies the key under the active pair's name to a file of its own, if
+// it still has one to be kept.
+func (o *opener) makeWay(files pairFiles, set store.KeySet, active string) error {
+	raw, err := o.folder.readPrivate(files.private)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	row, theirs := o.recognise(raw, files, set)
+	switch {
+	case row == nil:
+		return fault.New(fault.Conflict, "key_file", fmt.Sprintf(
+			"%s holds a key that the database does not know; it is left alone, and %s stays beside it; move it away if nobody needs it",
+			o.folder.join(files.private), files.own(active)))
+	case row.KID == active || row.Status == store.KeyRemoved || row.Sealed != "":
+		return nil
+	}
+	return o.keep(row.KID, theirs, raw)
+}
+
+// recognise finds the recorded key that a private file holds. ML-DSA-65 and -87
+// share their name.
+func (o *opener) recognise(raw []byte, files pairFiles, set store.KeySet) (*store.SigningKey, pairFiles) {
+	for _, algorithm := range jose.Algorithms() {
+		theirs, err := filesOf(algorithm)
+		if err != nil || theirs.private != files.private {
+			continue
+		}
+		key, err := theirs.parse(raw)
+		if err != nil {
+			continue
+		}
+		if row := byThumbprint(set, algorithm, key.Public().Thumbprint()); row != nil {
+			return row, theirs
+		}
+	}
+	return nil, files
+}
+
+func byThumbprint(set store.KeySet, algorithm jose.Algorithm, thumbprint string) *store.SigningKey {
+	for i, row := range set.Keys {
+		public, _, err := publicHalf(row)
+		if err == nil && public.Algorithm() == algorithm && public.Thumbprint() == thumbprint {
+			return &set.Keys[i]
+		}
+	}
+	return nil
+}
+
+// erase removes every private file of a key.
+func (o *opener) erase(row store.SigningKey) error {
+	files, err := filesOf(jose.Algorithm(row.Algorithm))
+	if err != nil || !fileNameID.MatchString(row.KID) {
+		return err
+	}
+	err = o.folder.remove(files.own(row.KID))
+	raw, failed := o.folder.readPrivate(files.private)
+	if failed != nil {
+		return err // there is no such pair, or whoever starts with it says what is wrong
+	}
+	public, _, failed := publicHalf(row)
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	if key, failed := files.parse(raw); failed != nil || key.Public().Thumbprint() != public.Thumbprint() {
+		return err
+	}
+	return errors.Join(err, o.folder.remove(files.private), o.folder.remove(files.public))
+}

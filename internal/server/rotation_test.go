@@ -1,0 +1,369 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/picoauth"
+)
+
+// rotations is what the load goes through. Where the first letter is a plus the
+// servers are restarted one after another with that auth.algorithm; else
+// `key rotate` is run beside them.
+var rotations = []string{
+	"+ES256", "ES256", "EdDSA", "RS256", "+ML-DSA-65", "ML-DSA-44", "EdDSA", "RS256", "RS256", "ES256",
+}
+
+// TestRotationIsNotNoticed rotates under load. With ROTATIONS=n in the
+// environment it takes its time: keys are published for 65 seconds, tokens live a
+// minute, and keys are removed while it runs.
+func TestRotationIsNotNoticed(t *testing.T) {
+	path := program(t)
+	t.Run("one process", func(t *testing.T) {
+		t.Parallel()
+		testRotation(t, path, "sqlite:///"+filepath.ToSlash(filepath.Join(t.TempDir(), "auth.db")), 1)
+	})
+	t.Run("three replicas", func(t *testing.T) {
+		t.Parallel()
+		testRotation(t, path, storetest.EmptyPostgres(t), 3, "AUTH_MASTER_KEY="+masterKey(1))
+	})
+}
+
+func testRotation(t *testing.T, path, database string, n int, env ...string) {
+	plan, ahead, slow := rotations, "3s", false
+	if count, err := strconv.Atoi(os.Getenv("ROTATIONS")); err == nil && count > 0 {
+		plan, ahead, slow = rotations[:min(count, len(rotations))], "65s", true
+		env = append(env, "AUTH_ACCESS_TOKEN_EXPIRE_MINUTES=1")
+	}
+	w := &rotating{fleet: newFleet(t, path, database, n, append(env, "KEYS_PUBLISH_AHEAD="+ahead)...), slow: slow}
+	w.store = storetest.OpenURL(t, database)
+	w.verifiers(t.Context())
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() { w.session(ctx) })
+	}
+	all.Go(func() { w.look(ctx) })
+	first := w.set().Active().KID
+	for i, step := range plan {
+		if i%2 == 0 && !slow {
+			w.freshGuard()
+		}
+		w.rotate(strings.TrimPrefix(step, "+"), strings.HasPrefix(step, "+"))
+		t.Logf("%2d: %-9s signs; %d tokens, %d verifications", i+1, w.set().Active().Algorithm, w.minted.Load(), w.verified.Load())
+	}
+	time.Sleep(time.Second)
+	stop()
+	all.Wait()
+	if len(w.refusals) > 0 {
+		t.Errorf("%d refusals, such as:\n%s", len(w.refusals), strings.Join(w.refusals[:min(len(w.refusals), 10)], "\n"))
+	}
+	if w.minted.Load() < int64(5*len(plan)) || w.verified.Load() < 5*w.minted.Load() {
+		t.Errorf("%d tokens, %d verifications: that was no load", w.minted.Load(), w.verified.Load())
+	}
+	want := store.KeyRetiring
+	if slow && len(plan) > 3 {
+		want = store.KeyRemoved
+	}
+	if set := w.set(); len(set.Keys) != len(plan)+1 || set.Key(first).Status != want {
+		t.Errorf("%d keys, the first is %s", len(set.Keys), set.Key(first).Status)
+	}
+}
+
+// rotating is a load of sessions, of services that verify what they are given,
+// and keys that change meanwhile.
+type rotating struct {
+	*fleet
+	store *store.Store
+	slow  bool
+
+	guard     atomic.Pointer[picoauth.Guard]
+	verify    map[string]func(token string) error
+	published string // the address that all fetch the key set from
+
+	mu       sync.Mutex
+	tokens   []minted
+	refusals []string
+
+	minted, verified atomic.Int64
+}
+
+type minted struct {
+	token, algorithm string
+	until            time.Time // it is good until then
+}
+
+func (w *rotating) set() store.KeySet {
+	w.t.Helper()
+	set, err := w.store.SigningKeys(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return set
+}
+
+// rotate waits until the new key signs.
+func (w *rotating) rotate(algorithm string, restart bool) {
+	w.t.Helper()
+	before := w.set().Active().KID
+	for _, r := range w.replicas {
+		r.env = append(r.env, "AUTH_ALGORITHM="+algorithm)
+		if restart {
+			r.stop()
+			r.start()
+			r.ready()
+		}
+	}
+	if !restart {
+		cmd := exec.Command(w.replicas[0].path, "key", "rotate")
+		cmd.Env, cmd.Dir = w.replicas[0].env, strings.TrimPrefix(w.replicas[0].env[0], "HOME=")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			w.t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	for range 1200 {
+		if active := w.set().Active(); active.KID != before && active.Algorithm == algorithm {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	w.t.Fatalf("%s never came to sign\n%s", algorithm, w.replicas[0].log)
+}
+
+// session logs in and refreshes, and has each access token verified at once.
+func (w *rotating) session(ctx context.Context) {
+	refresh := ""
+	for n := 0; ctx.Err() == nil; n++ {
+		var a answer
+		var again bool
+		var err error
+		if refresh == "" || n%8 == 0 {
+			a, again, err = w.patient("POST", auth+"/login", "", body{"email": rootEmail, "password": rootPassword})
+		} else {
+			a, again, err = w.patient("POST", auth+"/refresh", "", body{"refresh_token": refresh})
+		}
+		if err != nil || a.status != 200 {
+			if !again {
+				w.refuse("a session", fmt.Errorf("%d %v %w", a.status, a.members, err))
+			}
+			refresh = ""
+			continue
+		}
+		refresh = a.text("refresh_token")
+		life, _ := a.members["expires_in"].(float64)
+		token := minted{token: a.text("access_token"), until: time.Now().Add(time.Duration(life-2) * time.Second)}
+		token.algorithm = algorithmOf(token.token)
+		w.minted.Add(1)
+		w.check(token)
+		w.mu.Lock()
+		w.tokens = append(w.tokens, token)
+		w.mu.Unlock()
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// look verifies tokens of before, as long as they are good.
+func (w *rotating) look(ctx context.Context) {
+	for ctx.Err() == nil {
+		w.mu.Lock()
+		w.tokens = slices.DeleteFunc(w.tokens, func(m minted) bool { return time.Now().After(m.until) })
+		var some []minted
+		for range min(len(w.tokens), 4) {
+			some = append(some, w.tokens[rand.IntN(len(w.tokens))])
+		}
+		w.mu.Unlock()
+		for _, token := range some {
+			w.check(token)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func algorithmOf(token string) string {
+	header, _, err := jose.Inspect(token)
+	_, rest, _ := strings.Cut(string(header), `"alg":"`)
+	name, _, _ := strings.Cut(rest, `"`)
+	if err != nil {
+		return err.Error()
+	}
+	return name
+}
+
+// check has a token verified by everybody who knows its algorithm.
+func (w *rotating) check(m minted) {
+	if a, _, err := w.patient("GET", auth+"/me", m.token, nil); err != nil || a.status != 200 {
+		w.refuse("the server, "+m.algorithm, fmt.Errorf("%d %v %w", a.status, a.members, err))
+	}
+	w.verified.Add(1)
+	for name, verify := range w.verify {
+		if strings.HasPrefix(m.algorithm, "ML-DSA") && strings.Contains(name, "jose") {
+			continue
+		}
+		if time.Now().After(m.until) {
+			return
+		}
+		w.verified.Add(1)
+		if err := verify(m.token); err != nil {
+			w.refuse(name+", "+m.algorithm, err)
+		}
+	}
+}
+
+func (w *rotating) refuse(who string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refusals = append(w.refusals, time.Now().Format("05.000 ")+who+": "+err.Error())
+}
+
+// patient waits for a server that is being restarted.
+func (w *rotating) patient(method, path, bearer string, body any) (a answer, again bool, err error) {
+	for range 500 {
+		a, again, err = w.call(method, path, bearer, body)
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return a, again, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return a, again, err
+}
+
+// RoundTrip fetches the key set from one server after another.
+func (w *rotating) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	for range 500 {
+		base := w.replicas[int(w.next.Add(1))%len(w.replicas)].base
+		req = req.Clone(req.Context())
+		req.URL.Host = strings.TrimPrefix(base, "http://")
+		resp, err = w.client.Transport.RoundTrip(req)
+		cut := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+		if !cut {
+			return resp, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return resp, err
+}
+
+// freshGuard begins a client that knows no key yet. A picoauth client keeps a
+// key set for a minute at least, and of the keys that it then meets first in a
+// token it looks up two at once and one more each half a minute: with keys that
+// are published for seconds it needs that twice in two rotations.
+func (w *rotating) freshGuard() {
+	guard, err := picoauth.New(picoauth.Config{
+		Issuer: "http://localhost:8100", Audience: "pico-bot", JWKSURL: w.published, Client: &http.Client{Transport: w},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.guard.Store(guard)
+}
+
+// verifiers begins the services: picoauth; go-oidc, which keeps the key set until
+// it meets an unknown key; keyfunc, which fetches it at intervals, here of
+// its max-age, and at no other time; and one that keeps it for exactly
+// its max-age, and never looks again at an unknown key.
+func (w *rotating) verifiers(ctx context.Context) {
+	w.published = "http://127.0.0.1:1" + auth + "/jwks"
+	client := &http.Client{Transport: w, Timeout: 20 * time.Second}
+	w.freshGuard()
+	strict := &strictCache{client: client, url: w.published}
+	if _, err := strict.key(""); err != nil {
+		w.t.Fatal(err)
+	}
+	remote := oidc.NewRemoteKeySet(oidc.ClientContext(ctx, client), w.published)
+	storage, err := jwkset.NewStorageFromHTTP(w.published, jwkset.HTTPClientStorageOptions{Ctx: ctx, Client: client, RefreshInterval: strict.maxAge})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	interval, err := keyfunc.New(keyfunc.Options{Ctx: ctx, Storage: storage})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.verify = map[string]func(string) error{
+		"picoauth": func(token string) error {
+			_, err := w.guard.Load().Verify(context.Background(), token)
+			return err
+		},
+		"jose by go-oidc": func(token string) error {
+			_, err := remote.VerifySignature(context.Background(), token)
+			return err
+		},
+		"jose by keyfunc": func(token string) error {
+			_, err := jwt.Parse(token, interval.Keyfunc, jwt.WithLeeway(time.Second))
+			return err
+		},
+		"strict cache": func(token string) error {
+			_, _, err := jose.Verify(token, func(h jose.Header) (*jose.PublicKey, error) { return strict.key(h.KeyID) })
+			return err
+		},
+	}
+}
+
+// strictCache does what Cache-Control says, and no more.
+type strictCache struct {
+	client *http.Client
+	url    string
+	maxAge time.Duration
+
+	mu    sync.Mutex
+	keys  map[string]*jose.PublicKey
+	until time.Time
+}
+
+func (c *strictCache) key(kid string) (*jose.PublicKey, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); !now.Before(c.until) {
+		if err := c.fetch(now); err != nil {
+			return nil, err
+		}
+	}
+	if c.keys[kid] == nil && kid != "" {
+		return nil, fmt.Errorf("%s is not in the set, which is kept for another %v", kid, time.Until(c.until))
+	}
+	return c.keys[kid], nil
+}
+
+func (c *strictCache) fetch(now time.Time) error {
+	resp, err := c.client.Get(c.url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	_, age, _ := strings.Cut(resp.Header.Get("Cache-Control"), "max-age=")
+	seconds, err := strconv.Atoi(age)
+	if err != nil {
+		return err
+	}
+	c.maxAge = time.Duration(seconds) * time.Second
+	c.until = now.Add(c.maxAge)
+	c.keys, err = jose.ParseJWKSet(text)
+	return err
+}
