@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"sync"
+	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -44,11 +45,14 @@ type API struct {
 	title     string
 	version   string
 	cors      cors
-	log       *slog.Logger
 
-	mux     *http.ServeMux
-	routes  []route
-	openAPI func() document // rendered at the first request for it
+	cachePublic []string // Cache-Control of the key set and discovery
+	log         *slog.Logger
+
+	mux       *http.ServeMux
+	routes    []route
+	openAPI   func() document // rendered at the first request for it
+	published atomic.Pointer[published]
 }
 
 // New returns an API. It panics when a route is declared without an access
@@ -67,7 +71,8 @@ func New(cfg Config) *API {
 	a := &API{
 		directory: cfg.Directory, login: cfg.Login, tokens: cfg.Tokens, keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, title: cfg.Title, version: cfg.Version,
-		cors: cors{origins: cfg.CORSOrigins}, log: cfg.Log, mux: http.NewServeMux(),
+		cachePublic: cachePublic(cfg.Keys),
+		cors:        cors{origins: cfg.CORSOrigins}, log: cfg.Log, mux: http.NewServeMux(),
 	}
 	described := huma.NewAPI(a.humaConfig(), adapter{a.mux})
 	a.openAPI = sync.OnceValue(func() document { return render(described.OpenAPI()) })

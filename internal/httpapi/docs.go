@@ -47,7 +47,7 @@ func (a *API) serveDocs() http.HandlerFunc {
 	d := newDocument("text/html; charset=utf-8", page.Bytes())
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", docsPolicy)
-		d.serve(w, r, "no-cache")
+		d.serve(w, r, revalidate)
 	}
 }
 
@@ -63,20 +63,20 @@ func serveDocsFile(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	d := newDocument(media, data)
 	if !strings.HasSuffix(path, ".gz") {
-		d.serve(w, r, "no-cache")
+		d.serve(w, r, revalidate)
 		return
 	}
 	h.Add("Vary", "Accept-Encoding")
 	if acceptsGzip(r.Header) {
 		h.Set("Content-Encoding", "gzip")
-		d.serve(w, r, "no-cache")
+		d.serve(w, r, revalidate)
 		return
 	}
 	plain, err := decompress(data)
 	if err != nil {
 		panic(err) // embedded, and read by the tests
 	}
-	newDocument(media, plain).serve(w, r, "no-cache")
+	newDocument(media, plain).serve(w, r, revalidate)
 }
 
 // acceptsGzip reads Accept-Encoding as far as browsers and tools use it.

@@ -225,7 +225,7 @@ func describePlain(doc *huma.OpenAPI, rt *route, answer reflect.Type) {
 
 // serveOpenAPI serves the document, which is rendered when first asked for.
 func (a *API) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
-	a.openAPI().serve(w, r, "no-cache")
+	a.openAPI().serve(w, r, revalidate)
 }
 
 func render(doc *huma.OpenAPI) document {

@@ -11,33 +11,40 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
 const tagKeys = "keys"
 
-// document is an answer that is prepared once and served from memory.
+// document is an answer that is prepared once and served from memory, with the
+// headers in the form in which http.Header holds them.
 type document struct {
-	media string
-	body  []byte
-	etag  string
+	body                []byte
+	etag                string
+	media, tags, length []string
 }
 
 func newDocument(media string, body []byte) document {
 	digest := sha256.Sum256(body)
-	return document{media: media, body: body, etag: `"` + hex.EncodeToString(digest[:16]) + `"`}
+	etag := `"` + hex.EncodeToString(digest[:16]) + `"`
+	return document{
+		body: body, etag: etag,
+		media: []string{media}, tags: []string{etag}, length: []string{strconv.Itoa(len(body))},
+	}
 }
 
 // serve answers a GET or HEAD, with 304 when the client has the document.
-func (d document) serve(w http.ResponseWriter, r *http.Request, cacheControl string) {
+func (d document) serve(w http.ResponseWriter, r *http.Request, cacheControl []string) {
 	h := w.Header()
-	h.Set("Cache-Control", cacheControl)
-	h.Set("Etag", d.etag)
+	h["Cache-Control"] = cacheControl
+	h["Etag"] = d.tags
 	if hasETag(r.Header["If-None-Match"], d.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	h.Set("Content-Type", d.media)
-	h.Set("Content-Length", strconv.Itoa(len(d.body)))
+	h["Content-Type"] = d.media
+	h["Content-Length"] = d.length
 	_, _ = w.Write(d.body) // the client may have gone; of a HEAD nothing is sent
 }
 
@@ -56,10 +63,13 @@ func hasETag(values []string, etag string) bool {
 	return false
 }
 
+// revalidate lets an answer be kept, and asked for again each time.
+var revalidate = []string{"no-cache"}
+
 // cachePublic is for what changes with the keys only: who keeps it no longer than
 // that has each key before a token comes that it signed.
-func (a *API) cachePublic() string {
-	return "public, max-age=" + strconv.Itoa(int(a.keys.MaxAge().Seconds()))
+func cachePublic(keys *keyring.Ring) []string {
+	return []string{"public, max-age=" + strconv.Itoa(int(keys.MaxAge().Seconds()))}
 }
 
 func (a *API) publicRoutes() []route {
@@ -90,8 +100,29 @@ func (a *API) publicRoutes() []route {
 }
 
 func (a *API) serveKeys(w http.ResponseWriter, r *http.Request) {
-	body, etag := a.keys.JWKS()
-	document{media: "application/json", body: body, etag: etag}.serve(w, r, a.cachePublic())
+	a.current().keySet.serve(w, r, a.cachePublic)
+}
+
+func (a *API) serveDiscovery(w http.ResponseWriter, r *http.Request) {
+	a.current().discovery.serve(w, r, a.cachePublic)
+}
+
+// published is the documents for one state of the keys.
+type published struct {
+	state     string // the key set's ETag, from before the documents were made
+	keySet    document
+	discovery document
+}
+
+// current makes the documents anew when the keys have changed.
+func (a *API) current() *published {
+	body, state := a.keys.JWKS()
+	if p := a.published.Load(); p != nil && p.state == state {
+		return p
+	}
+	p := &published{state: state, keySet: newDocument("application/json", body), discovery: a.discover()}
+	a.published.Store(p)
+	return p
 }
 
 // KeySet is a JWK Set, RFC 7517.
@@ -124,9 +155,7 @@ type Discovery struct {
 	Algorithms    []string `json:"id_token_signing_alg_values_supported" nullable:"false" doc:"What access tokens are signed with now, first, and then what those that are still good or come next may be signed with." example:"[\"RS256\"]"`
 }
 
-// serveDiscovery is made anew for each answer: the algorithms change with the
-// keys.
-func (a *API) serveDiscovery(w http.ResponseWriter, r *http.Request) {
+func (a *API) discover() document {
 	base := strings.TrimRight(a.issuer, "/")
 	d := Discovery{
 		Issuer:        a.issuer,
@@ -142,7 +171,7 @@ func (a *API) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err) // strings
 	}
-	newDocument("application/json", append(body, '\n')).serve(w, r, a.cachePublic())
+	return newDocument("application/json", append(body, '\n'))
 }
 
 const homeStyle = `body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1rem;color:#1c2430;background:#fff}` +
@@ -186,6 +215,6 @@ func (a *API) serveHome() http.HandlerFunc {
 	d := newDocument("text/html; charset=utf-8", page.Bytes())
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)
-		d.serve(w, r, "no-cache")
+		d.serve(w, r, revalidate)
 	}
 }

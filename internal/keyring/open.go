@@ -3,14 +3,10 @@ package keyring
 import (
 	"context"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -296,21 +292,12 @@ func (o *opener) stow(row *store.SigningKey, key *jose.PrivateKey) (err error) {
 
 // generate makes a key. rsaBits counts for RSA only.
 func generate(algorithm jose.Algorithm, rsaBits int) (*jose.PrivateKey, error) {
-	isRSA := strings.HasPrefix(string(algorithm), "RS") || strings.HasPrefix(string(algorithm), "PS")
-	if !isRSA || rsaBits == defaultRSABits {
-		key, err := jose.Generate(algorithm)
-		if err != nil {
-			return nil, fmt.Errorf("make a signing key: %w", err)
-		}
-		return key, nil
+	key, err := jose.GenerateRSA(algorithm, rsaBits)
+	if errors.Is(err, jose.ErrAlgorithm) {
+		key, err = jose.Generate(algorithm)
 	}
-	secret, err := rsa.GenerateKey(rand.Reader, rsaBits)
 	if err != nil {
 		return nil, fmt.Errorf("make a signing key: %w", err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(secret)
-	if err != nil {
-		return nil, fmt.Errorf("make a signing key: %w", err)
-	}
-	return jose.ParsePrivatePEM(algorithm, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return key, nil
 }
