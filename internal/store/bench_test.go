@@ -81,16 +81,29 @@ func benchSync(b *testing.B) float64 {
 	return float64(b.N) / b.Elapsed().Seconds()
 }
 
-// The same on PostgreSQL, whose test server is not durable.
+// The same on PostgreSQL, whose test server is not durable: all in one
+// statement, beside a transaction of one statement after the other.
 func BenchmarkRotationsOnPostgreSQL(b *testing.B) {
 	for _, clients := range []int{1, 16, 64} {
-		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			benchRotate(b, storetest.OpenURL(b, storetest.Postgres(b)), clients)
+		var one, steps float64
+		b.Run(fmt.Sprintf("clients=%d/one", clients), func(b *testing.B) {
+			one = benchRotate(b, storetest.OpenURL(b, storetest.Postgres(b)), clients)
 		})
+		b.Run(fmt.Sprintf("clients=%d/steps", clients), func(b *testing.B) {
+			s := storetest.OpenURL(b, storetest.Postgres(b))
+			steps = benchRotations(b, s, s.RotateInSteps, clients)
+		})
+		b.Logf("%d clients: one statement rotates %.2f times as often as five", clients, one/steps)
 	}
 }
 
 func benchRotate(b *testing.B, s *store.Store, clients int) (rate float64) {
+	return benchRotations(b, s, s.RotateRefresh, clients)
+}
+
+type rotation func(context.Context, identity.Actor, []string, store.NewRefresh) (store.Grant, error)
+
+func benchRotations(b *testing.B, s *store.Store, rotate rotation, clients int) (rate float64) {
 	ctx := context.Background()
 	admin := store.Act{Action: "seed", By: identity.Actor{System: true}}
 	next := func(hash string) store.NewRefresh {
@@ -113,7 +126,7 @@ func benchRotate(b *testing.B, s *store.Store, clients int) (rate float64) {
 	b.ResetTimer()
 	for _, err := range race(clients, func(i int) error {
 		for n := 0; left.Add(-1) >= 0; n++ {
-			_, err := s.RotateRefresh(ctx, identity.Actor{}, []string{fmt.Sprintf("%d-%d", i, n)}, next(fmt.Sprintf("%d-%d", i, n+1)))
+			_, err := rotate(ctx, identity.Actor{}, []string{fmt.Sprintf("%d-%d", i, n)}, next(fmt.Sprintf("%d-%d", i, n+1)))
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
 // What tests of transactions need besides the verbs.
@@ -26,6 +28,15 @@ func (s *Store) Write(ctx context.Context, act func(*Tx) error) error { return s
 func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error { return s.read(ctx, fn) }
 
 func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(query, args...) }
+
+// RotateInSteps is RotateRefresh as it would be without one statement for all.
+func (s *Store) RotateInSteps(ctx context.Context, by identity.Actor, hashes []string, next NewRefresh) (g Grant, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		g, err = t.rotate(by, hashes, next)
+		return err
+	})
+	return g, err
+}
 
 func Keep(err error) error { return kept{err} }
 

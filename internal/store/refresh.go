@@ -39,20 +39,25 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, hashes []s
 		}
 	}
 	err = s.write(ctx, func(t *tx) error {
-		userID, familyID, spent, err := t.spend(hashes)
-		if err != nil {
-			return err
-		}
-		if !spent {
-			return t.refuseRefresh(by, hashes)
-		}
-		g, err = t.succeed(userID, familyID, next)
+		g, err = t.rotate(by, hashes, next)
 		return err
 	})
 	if err != nil {
 		return Grant{}, err
 	}
 	return g, nil
+}
+
+// rotate is RotateRefresh step by step.
+func (t *tx) rotate(by identity.Actor, hashes []string, next NewRefresh) (Grant, error) {
+	userID, familyID, spent, err := t.spend(hashes)
+	if err != nil {
+		return Grant{}, err
+	}
+	if !spent {
+		return Grant{}, t.refuseRefresh(by, hashes)
+	}
+	return t.succeed(userID, familyID, next)
 }
 
 // spend marks the token used if it is neither used nor expired. The condition
