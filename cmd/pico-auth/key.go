@@ -67,6 +67,8 @@ func (c keyShowCmd) Run(sh *shell) error {
 
 func place(k keyring.KeyInfo) string {
 	switch {
+	case k.Status == keyring.Removed && k.File != "":
+		return "still in " + k.File + ": remove it"
 	case k.Status == keyring.Removed:
 		return "erased"
 	case k.File == "":
@@ -108,7 +110,7 @@ func (c keyForgetCmd) Run(sh *shell) error {
 	if err := errors.Join(db.ForgetSigningKey(ctx, act, c.KID), db.Close()); err != nil {
 		return err
 	}
-	return sh.say("forgot %s; the next start makes another\n", printable(c.KID))
+	return sh.say("forgot %s; if it was the active one, the next start takes up what is in auth.data_dir, or makes another\n", printable(c.KID))
 }
 
 // keys loads the signing keys; it creates none. The database knows which one is

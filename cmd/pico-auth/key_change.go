@@ -107,7 +107,7 @@ func (keyRevokeCmd) Help() string {
 
 What that breaks: every access token that the key signed is refused, by this server within 5 seconds and by others as soon as the key set that
 they keep is out of date, at most five minutes later. Clients get another with their refresh token; nobody has to log in again. Services
-that keep the key set and do not fetch it again at an unknown key id refuse the new tokens for as long. The private half is erased.
+that keep the key set and do not fetch it again at an unknown key id refuse the new tokens for as long. The private half is erased, or it is said where it still lies.
 
 Examples:
 
@@ -140,6 +140,9 @@ func (c keyRevokeCmd) Run(sh *shell) error {
 		text := fmt.Sprintf("revoked %s: what it signed is refused; %s, and others when the key set that they keep is out of date\n", describe(k), takenUp)
 		if successor != "" {
 			text += printable(successor) + " signs now\n"
+		}
+		if k, err = desk.Key(ctx, c.KID); err == nil && k.File != "" {
+			text += "its private half is still in " + printable(k.File) + ": remove it\n"
 		}
 		return sh.say("%s", text)
 	})
@@ -242,7 +245,7 @@ func (keyResealCmd) Help() string {
 
  1. Set auth.master_key to a new one and auth.former_master_key to the one of before, and restart every server, one after another.
  2. Run "pico-auth key reseal". It changes everything or nothing, and can be repeated.
- 3. Remove auth.former_master_key and restart. A start that still needs it says so.
+ 3. Remove auth.former_master_key and restart. A start that needs it for the active key is refused, and one that needs it for another says so in its log.
 
 Example:
 

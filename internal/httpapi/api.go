@@ -45,9 +45,7 @@ type API struct {
 	title     string
 	version   string
 	cors      cors
-
-	cachePublic []string // Cache-Control of the key set and discovery
-	log         *slog.Logger
+	log       *slog.Logger
 
 	mux       *http.ServeMux
 	routes    []route
@@ -71,8 +69,7 @@ func New(cfg Config) *API {
 	a := &API{
 		directory: cfg.Directory, login: cfg.Login, tokens: cfg.Tokens, keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, title: cfg.Title, version: cfg.Version,
-		cachePublic: cachePublic(cfg.Keys),
-		cors:        cors{origins: cfg.CORSOrigins}, log: cfg.Log, mux: http.NewServeMux(),
+		cors: cors{origins: cfg.CORSOrigins}, log: cfg.Log, mux: http.NewServeMux(),
 	}
 	described := huma.NewAPI(a.humaConfig(), adapter{a.mux})
 	a.openAPI = sync.OnceValue(func() document { return render(described.OpenAPI()) })

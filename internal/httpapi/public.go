@@ -11,8 +11,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-
-	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
 const tagKeys = "keys"
@@ -68,8 +66,12 @@ var revalidate = []string{"no-cache"}
 
 // cachePublic is for what changes with the keys only: who keeps it no longer than
 // that has each key before a token comes that it signed.
-func cachePublic(keys *keyring.Ring) []string {
-	return []string{"public, max-age=" + strconv.Itoa(int(keys.MaxAge().Seconds()))}
+func (a *API) cachePublic() []string {
+	age := a.keys.MaxAge()
+	if age == 0 {
+		return revalidate
+	}
+	return []string{"public, max-age=" + strconv.Itoa(int(age.Seconds()))}
 }
 
 func (a *API) publicRoutes() []route {
@@ -100,11 +102,11 @@ func (a *API) publicRoutes() []route {
 }
 
 func (a *API) serveKeys(w http.ResponseWriter, r *http.Request) {
-	a.current().keySet.serve(w, r, a.cachePublic)
+	a.current().keySet.serve(w, r, a.cachePublic())
 }
 
 func (a *API) serveDiscovery(w http.ResponseWriter, r *http.Request) {
-	a.current().discovery.serve(w, r, a.cachePublic)
+	a.current().discovery.serve(w, r, a.cachePublic())
 }
 
 // published is the documents for one state of the keys.

@@ -28,14 +28,15 @@ func NewDesk(cfg Config) (*Desk, error) {
 // Keys describes every key that there ever was, in the order of the key set,
 // removed ones last. There may be none yet.
 func (d *Desk) Keys(ctx context.Context) (all []KeyInfo, err error) {
-	set, err := d.o.store.SigningKeys(ctx)
+	set, _, err := d.o.recorded(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the signing keys: %w", err)
+		return nil, err
 	}
 	for _, row := range inOrder(set.Keys) {
 		info, err := d.o.info(row)
 		if err != nil {
-			return nil, err
+			// That one key cannot be used must not keep the others from being changed.
+			d.o.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status, "error", err)
 		}
 		all = append(all, info)
 	}
@@ -80,12 +81,23 @@ func (d *Desk) change(ctx context.Context, do func(o *opener, set store.KeySet, 
 	})
 }
 
+// holds refuses to make keys where the active one is not to be had: another master
+// key, or none, or another folder than the servers' would make one that none of
+// them can get at.
+func (o *opener) holds(set store.KeySet) error {
+	_, err := o.private(*set.Active())
+	return err
+}
+
 // Rotate makes a key of the configured algorithm and publishes it; it signs when
 // that was long enough. Where such a key waits already, it is that one. With now
 // it signs at once, and tokens are refused by those who keep a key set without
 // it and do not look again.
 func (d *Desk) Rotate(ctx context.Context, by identity.Actor, now bool) (kid string, made bool, err error) {
 	err = d.change(ctx, func(o *opener, set store.KeySet, adopted string) error {
+		if err := o.holds(set); err != nil {
+			return err
+		}
 		next := set.Next()
 		if next == nil {
 			change, err := o.newNext(o.files.algorithm, adopted, store.Act{Action: actRotate, By: by})
@@ -139,12 +151,16 @@ func (d *Desk) Revoke(ctx context.Context, by identity.Actor, kid string) (succe
 			_, err = o.remove(ctx, set, act, row)
 			return err
 		}
-		next, err := o.successor(set, adopted, store.Act{Action: actActivate, By: by, Detail: "after the revocation of " + kid})
+		if err := o.holds(set); err != nil {
+			return err
+		}
+		row.Status = store.KeyRemoved
+		changes, err := o.successor(set, adopted, store.Act{Action: actActivate, By: by, Detail: "after the revocation of " + kid})
 		if err != nil {
 			return err
 		}
-		successor, row.Status = next.KID, store.KeyRemoved
-		if set, err = o.put(ctx, set, store.KeyChange{SigningKey: row, Act: act}, next); err == nil {
+		successor = changes[len(changes)-1].KID
+		if set, err = o.put(ctx, set, append([]store.KeyChange{{SigningKey: row, Act: act}}, changes...)...); err == nil {
 			o.arrange(set)
 		}
 		return err
@@ -152,22 +168,27 @@ func (d *Desk) Revoke(ctx context.Context, by identity.Actor, kid string) (succe
 	return successor, err
 }
 
-// successor is the key that takes over without having waited its time.
-func (o *opener) successor(set store.KeySet, adopted string, act store.Act) (store.KeyChange, error) {
+// successor is, last, the key that takes over without having waited its time: the
+// next one, or where its private half is not to be had a new one. To end a leaked
+// key must not depend on another.
+func (o *opener) successor(set store.KeySet, adopted string, act store.Act) (changes []store.KeyChange, err error) {
 	change := store.KeyChange{Act: act}
 	if next := set.Next(); next != nil {
 		change.SigningKey = *next
 		if _, err := o.private(*next); err != nil {
-			return change, err
+			o.log.Warn("the next signing key is not to be had; a new one takes over", "kid", next.KID, "error", err)
+			lost := store.KeyChange{SigningKey: *next, Act: store.Act{Action: actWithdraw, By: act.By, Detail: "its private half is lost"}}
+			lost.Status, change.SigningKey = store.KeyRemoved, store.SigningKey{}
+			changes = append(changes, lost)
 		}
-	} else {
-		var err error
+	}
+	if change.KID == "" {
 		if change, err = o.newNext(o.files.algorithm, adopted, act); err != nil {
-			return change, err
+			return nil, err
 		}
 	}
 	change.Status, change.TokenLife = store.KeyActive, max(change.TokenLife, o.tokenLife)
-	return change, nil
+	return append(changes, change), nil
 }
 
 // Import publishes a private key of the configured algorithm, which signs when
@@ -180,13 +201,16 @@ func (d *Desk) Import(ctx context.Context, by identity.Actor, secret []byte) (ki
 		return "", fault.New(fault.Invalid, "key_file", fmt.Sprintf("this is no private key for %s (auth.algorithm): %v", files.algorithm, err))
 	}
 	err = d.change(ctx, func(o *opener, set store.KeySet, adopted string) error {
+		if err := o.holds(set); err != nil {
+			return err
+		}
 		if next := set.Next(); next != nil {
 			return fault.New(fault.Conflict, "key_status", fmt.Sprintf(
 				"%s is next already; withdraw it first: pico-auth key retire %s", next.KID, Argument(next.KID)))
 		}
 		for _, row := range set.Keys {
 			// By its mathematics: RSA serves several algorithms with one key.
-			if public, _, err := publicHalf(row); err == nil && public.Thumbprint() == key.Public().Thumbprint() {
+			if public, _, err := o.publicHalf(row); err == nil && public.Thumbprint() == key.Public().Thumbprint() {
 				return fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key serves once", row.KID, row.Status))
 			}
 		}
@@ -234,7 +258,7 @@ func (d *Desk) Export(ctx context.Context, by identity.Actor, kid string) (out E
 // Public returns the public half of a key, also of a removed one, and its entry
 // of the key set.
 func (d *Desk) Public(ctx context.Context, kid string) (*jose.PublicKey, jose.JWK, error) {
-	set, err := d.o.store.SigningKeys(ctx)
+	set, _, err := d.o.recorded(ctx)
 	if err != nil {
 		return nil, jose.JWK{}, err
 	}
@@ -242,7 +266,7 @@ func (d *Desk) Public(ctx context.Context, kid string) (*jose.PublicKey, jose.JW
 	if err != nil {
 		return nil, jose.JWK{}, err
 	}
-	return publicHalf(row)
+	return d.o.publicHalf(row)
 }
 
 func known(set store.KeySet, kid string) (store.SigningKey, error) {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,35 +28,50 @@ const (
 func (o *opener) hold(set store.KeySet, signing *jose.PrivateKey) (*held, error) {
 	active := set.Active()
 	h := &held{kid: active.KID, signer: jose.NewSigner(signing, active.KID)}
-	return h, o.publish(h, set)
+	leftOut, err := o.publish(h, set)
+	if leftOut != nil {
+		o.log.Error("left a signing key out of the key set", "error", leftOut)
+	}
+	return h, err
 }
 
-// publish fills in the key set.
-func (o *opener) publish(h *held, set store.KeySet) error {
+// publish fills in the key set. A row that cannot be used is left out and said in
+// leftOut: the tokens of all other keys are still good.
+func (o *opener) publish(h *held, set store.KeySet) (leftOut, err error) {
 	h.version = set.Version
 	keys := jose.JWKSet{Keys: []jose.JWK{}}
 	for _, row := range inOrder(set.Keys) {
-		if row.Status == store.KeyRemoved {
-			continue
+		if row.Status != store.KeyActive && row.Status != store.KeyNext && row.Status != store.KeyRetiring {
+			continue // removed, or what only a later version knows
 		}
-		_, jwk, err := publicHalf(row)
+		_, jwk, err := o.publicHalf(row)
 		if err != nil {
-			return err
+			leftOut = errors.Join(leftOut, err)
+			continue
 		}
 		info, err := o.info(row)
 		if err != nil {
-			return err
+			return leftOut, err
 		}
 		h.infos, keys.Keys = append(h.infos, info), append(keys.Keys, jwk)
 		h.underWay = h.underWay || row.Status != store.KeyActive
 	}
 	body, err := json.Marshal(keys)
 	if err != nil {
-		return fmt.Errorf("encode the key set: %w", err)
+		return leftOut, fmt.Errorf("encode the key set: %w", err)
 	}
 	sum := sha256.Sum256(body)
 	h.jwks, h.etag = slices.Clip(body), `"`+base64.RawURLEncoding.EncodeToString(sum[:])+`"`
-	return nil
+	return leftOut, nil
+}
+
+// describes returns the description of a key that is in the set.
+func (h *held) describes(kid string) (KeyInfo, bool) {
+	i := slices.IndexFunc(h.infos, func(k KeyInfo) bool { return k.KID == kid })
+	if i < 0 {
+		return KeyInfo{KID: kid}, false
+	}
+	return h.infos[i], true
 }
 
 // inOrder puts the key that signs first, since there are clients that take the
@@ -72,27 +88,45 @@ func inOrder(rows []store.SigningKey) []store.SigningKey {
 }
 
 func (o *opener) info(row store.SigningKey) (KeyInfo, error) {
-	public, _, err := publicHalf(row)
-	if err != nil {
-		return KeyInfo{}, err
-	}
 	info := KeyInfo{
-		KID: row.KID, Algorithm: public.Algorithm(), Thumbprint: public.Thumbprint(), Status: row.Status,
+		KID: row.KID, Algorithm: jose.Algorithm(row.Algorithm), Status: row.Status,
 		CreatedAt: row.CreatedAt, ActivatedAt: row.ActivatedAt, RetiredAt: row.RetiredAt, RemovedAt: row.RemovedAt,
 		Due: max(o.untilDue(row), 0),
 	}
-	if row.Sealed != "" || row.Status == store.KeyRemoved {
-		return info, nil
-	}
-	files, err := filesOf(info.Algorithm)
+	public, _, err := o.publicHalf(row)
 	if err != nil {
 		return info, err
 	}
-	info.File = o.folder.join(files.private)
-	if o.folder.exists(files.own(row.KID)) {
+	info.Thumbprint = public.Thumbprint()
+	files, err := filesOf(info.Algorithm)
+	switch {
+	case err != nil:
+		return info, err
+	case row.Status == store.KeyRemoved:
+		info.File = o.left(files, info)
+	case row.Sealed != "":
+	case o.folder.exists(files.own(row.KID)):
 		info.File = o.folder.join(files.own(row.KID))
+	default:
+		info.File = o.folder.join(files.private)
 	}
 	return info, nil
+}
+
+// left is the file in which the private half of a removed key still is: where keys
+// are sealed, or the folder cannot be written, nobody erases it. Empty: none.
+func (o *opener) left(files pairFiles, info KeyInfo) string {
+	if o.folder.exists(files.own(info.KID)) {
+		return o.folder.join(files.own(info.KID))
+	}
+	raw, err := o.folder.readPrivate(files.private)
+	if err != nil {
+		return ""
+	}
+	if key, err := files.parse(raw); err == nil && key.Public().Thumbprint() == info.Thumbprint {
+		return o.folder.join(files.private)
+	}
+	return ""
 }
 
 // Refresh takes up what another process changed in the keys. It costs one small
@@ -100,9 +134,13 @@ func (o *opener) info(row store.SigningKey) (KeyInfo, error) {
 // the new private key is not to be had, says that this process goes on signing
 // with the former one; it is returned once for each change.
 func (r *Ring) Refresh(ctx context.Context) error {
-	r.checking.Lock()
-	defer r.checking.Unlock()
-	return r.refresh(ctx)
+	select {
+	case r.checking <- struct{}{}:
+		defer func() { <-r.checking }()
+		return r.refresh(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (r *Ring) refresh(ctx context.Context) error {
@@ -111,9 +149,14 @@ func (r *Ring) refresh(ctx context.Context) error {
 	if o.store == nil {
 		return nil
 	}
+	begin := o.monotonic()
 	version, err := o.store.KeySetVersion(ctx)
-	if err != nil || version == now.version && !now.behind {
+	if err != nil {
 		return err
+	}
+	if version == now.version && !now.behind {
+		r.seen.Store(int64(begin))
+		return nil
 	}
 	set, err := o.store.SigningKeys(ctx)
 	if err != nil {
@@ -122,6 +165,7 @@ func (r *Ring) refresh(ctx context.Context) error {
 	next, err := o.follow(ctx, set, now)
 	if next != nil {
 		r.held.Store(next)
+		r.seen.Store(int64(begin))
 	}
 	if version == now.version {
 		return nil // told already
@@ -146,12 +190,18 @@ func (o *opener) follow(ctx context.Context, set store.KeySet, now *held) (*held
 		next.behind = true
 		failed = fmt.Errorf("going on signing with %s: %w", now.kid, failed)
 	}
-	if row := set.Key(next.kid); row == nil || row.Status == store.KeyRemoved {
-		next.signer = nil // whatever it signed would be refused
-		failed = fmt.Errorf("signing nothing: %s is no key any more: %w", now.kid, failed)
-	}
-	if err := o.publish(next, set); err != nil {
+	leftOut, err := o.publish(next, set)
+	if err != nil {
 		return nil, err
+	}
+	failed = errors.Join(failed, leftOut)
+	switch info, published := next.describes(next.kid); {
+	case !published:
+		next.signer = nil // whatever it signed would be refused
+		failed = errors.Join(fmt.Errorf("signing nothing: %s is no key any more", next.kid), failed)
+	case next.behind && info.Status == Retiring:
+		// It must not be removed while tokens are signed with it.
+		failed = errors.Join(failed, o.store.RecountKey(ctx, info.KID))
 	}
 	return next, failed
 }
@@ -171,13 +221,17 @@ func (o *opener) takeUp(h *held, active store.SigningKey) error {
 // together share one look.
 func (r *Ring) Recheck(ctx context.Context) error {
 	asked := time.Now()
-	r.checking.Lock()
-	defer r.checking.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
+	defer cancel()
+	select {
+	case r.checking <- struct{}{}:
+		defer func() { <-r.checking }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if r.checked.After(asked) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
-	defer cancel()
 	select {
 	case <-time.After(recheckPause - time.Since(r.checked)):
 		return r.refresh(ctx)

@@ -125,7 +125,7 @@ type KeyInfo struct {
 	Algorithm  jose.Algorithm
 	Thumbprint string // RFC 7638; the KID of all but the adopted key
 	Status     Status
-	File       string // path of the private half; empty: it is sealed in the database, or erased
+	File       string // path of the private half; empty: it is sealed in the database, or erased; of a removed key: to be removed
 
 	CreatedAt, ActivatedAt, RetiredAt, RemovedAt time.Time // zero: never, or not recorded
 
@@ -148,8 +148,9 @@ type Ring struct {
 	created bool
 	held    atomic.Pointer[held]
 
-	checking sync.Mutex // held while looking for changes
-	checked  time.Time  // when the last look began
+	checking chan struct{} // holds one while somebody looks for changes
+	checked  time.Time     // when the last look began; guarded by checking
+	seen     atomic.Int64  // when the last look began that succeeded, by the monotonic clock
 
 	stepping sync.Mutex // held while counting; guards what follows
 	holder   string     // this replica, to those who count
@@ -176,6 +177,19 @@ var errNoSigner = &fault.Error{
 	Kind: fault.Unavailable, Code: "no_signing_key", Message: "the active signing key is not to be had here", RetryAfter: followWithin,
 }
 
+// Ready returns an error, Unavailable, when Sign would: ask before anything is
+// done that only a token makes good.
+func (r *Ring) Ready() error {
+	if r.held.Load().signer == nil {
+		return errNoSigner
+	}
+	return nil
+}
+
+// Behind reports whether another key is active and this process could not get
+// at its private half.
+func (r *Ring) Behind() bool { return r.held.Load().behind }
+
 // Sign returns the compact token of claims, which is a JSON object, under the
 // active key.
 func (r *Ring) Sign(claims []byte) (string, error) {
@@ -197,7 +211,7 @@ func (h *held) sign(claims []byte) (string, error) {
 	return h.signer.Sign(claims)
 }
 
-// Algorithm returns the algorithm of the active key.
+// Algorithm returns the algorithm of the key that signs here.
 func (r *Ring) Algorithm() jose.Algorithm { return r.Active().Algorithm }
 
 // Algorithms returns those of all keys in the set, that of the active one first.
@@ -210,14 +224,26 @@ func (r *Ring) Algorithms() (all []jose.Algorithm) {
 	return all
 }
 
-// MaxAge is how long others may keep the key set.
-func (r *Ring) MaxAge() time.Duration { return MaxAge(r.opener.publishAhead) }
+// MaxAge is how long others may keep the key set: not at all when this process
+// has not seen the database for so long that another key may be in it by now.
+func (r *Ring) MaxAge() time.Duration {
+	o := r.opener
+	if o.store != nil && o.monotonic()-time.Duration(r.seen.Load()) > margin(o.publishAhead) {
+		return 0
+	}
+	return MaxAge(o.publishAhead)
+}
 
 // Pace is the pause between two calls of Refresh and Step.
 func (r *Ring) Pace() time.Duration { return pace(r.opener.publishAhead) }
 
-// Active describes the key that signs.
-func (r *Ring) Active() KeyInfo { return r.held.Load().infos[0] }
+// Active describes the key that signs here: the active one, or while that is not
+// to be had the one before.
+func (r *Ring) Active() KeyInfo {
+	h := r.held.Load()
+	info, _ := h.describes(h.kid)
+	return info
+}
 
 // Keys describes all keys in the order of the key set, the active one first.
 func (r *Ring) Keys() []KeyInfo { return slices.Clone(r.held.Load().infos) }

@@ -124,7 +124,7 @@ func (o *opener) legacyHashKey(ctx context.Context, adopted string, set store.Ke
 
 func (o *opener) recoverHashKey(ctx context.Context, adopted string, set store.KeySet) ([]byte, error) {
 	for _, row := range set.Keys {
-		public, _, err := publicHalf(row)
+		public, _, err := o.publicHalf(row)
 		if err != nil || public.Thumbprint() != adopted || row.Status == store.KeyRemoved {
 			continue
 		}

@@ -161,7 +161,7 @@ func (r *Ring) Step(ctx context.Context) error {
 	r.stepping.Lock()
 	defer r.stepping.Unlock()
 	o, h := r.opener, r.held.Load()
-	if o.store == nil || !h.underWay && !o.outOfAge(h.infos[0].ActivatedAt) {
+	if o.store == nil || !h.underWay && !o.outOfAge(r.Active().ActivatedAt) {
 		return r.rest(ctx)
 	}
 	err := r.step(ctx)

@@ -61,7 +61,8 @@ type opener struct {
 	master  *seal.Master // nil: none was given
 	atRest  AtRest
 	rsaBits int
-	looking bool // for Load
+	adopted string // thumbprint of the adopted key; empty: none
+	looking bool   // for Load
 	log     *slog.Logger
 
 	publishAhead time.Duration // a key is published so long before it signs
@@ -126,11 +127,13 @@ func (o *opener) enter(ctx context.Context) (leave func(), err error) {
 
 // settle makes what is recorded and what is there agree, once.
 func (o *opener) settle(ctx context.Context) (*Ring, error) {
+	begin := o.monotonic()
 	set, adopted, err := o.recorded(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ring := &Ring{opener: o, holder: rand.Text()}
+	ring := &Ring{opener: o, checking: make(chan struct{}, 1), holder: rand.Text()}
+	ring.seen.Store(int64(begin))
 	var signing *jose.PrivateKey
 	if active := set.Active(); active != nil {
 		signing, err = o.private(*active)
@@ -143,6 +146,11 @@ func (o *opener) settle(ctx context.Context) (*Ring, error) {
 	if set, err = o.keepUp(ctx, set, adopted.Thumbprint); err != nil {
 		return nil, err
 	}
+	if active := set.Active(); active == nil || !o.belongs(signing, *active) {
+		// Another replica let a key sign since signing was read, and this one
+		// would sign with the former key under the id of the new one.
+		return nil, store.ErrKeysChanged
+	}
 	h, err := o.hold(set, signing)
 	if err != nil {
 		return nil, err
@@ -152,6 +160,12 @@ func (o *opener) settle(ctx context.Context) (*Ring, error) {
 	}
 	ring.held.Store(h)
 	return ring, nil
+}
+
+// belongs reports whether a private key is that of the row.
+func (o *opener) belongs(key *jose.PrivateKey, row store.SigningKey) bool {
+	public, _, err := o.publicHalf(row)
+	return err == nil && key.Algorithm() == public.Algorithm() && key.Public().Thumbprint() == public.Thumbprint()
 }
 
 // keepUp brings recorded keys to what is configured now.
@@ -173,7 +187,21 @@ func (o *opener) keepUp(ctx context.Context, set store.KeySet, adopted string) (
 		}
 	}
 	o.arrange(set)
+	o.tryOthers(set)
 	return o.store.SigningKeys(ctx)
+}
+
+// tryOthers says which keys besides the active one cannot be got at, while the
+// operator is looking: a next one will have to sign.
+func (o *opener) tryOthers(set store.KeySet) {
+	for _, row := range set.Keys {
+		if row.Status != store.KeyNext && (row.Status != store.KeyRetiring || row.Sealed == "") {
+			continue
+		}
+		if _, err := o.private(row); err != nil {
+			o.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status, "error", err)
+		}
+	}
 }
 
 // raise notes, before it does so, that this server signs with a key.
@@ -206,6 +234,7 @@ func (o *opener) first(ctx context.Context, ring *Ring, set store.KeySet, adopte
 	if *adopted, err = o.decide(ctx, *adopted, signing); err != nil {
 		return nil, set, err
 	}
+	o.adopted = adopted.Thumbprint
 	if signing == nil && o.store != nil && len(set.Keys) == 0 {
 		// A key of another algorithm is no reason for a break: it signs until one
 		// of the configured algorithm has been published long enough.
@@ -231,7 +260,7 @@ func (o *opener) find(set store.KeySet) (*jose.PrivateKey, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // absence is a state here, and the next step creates
 	}
-	if err == nil && byThumbprint(set, o.files.algorithm, pair.key.Public().Thumbprint()) != nil {
+	if err == nil && o.byThumbprint(set, o.files.algorithm, pair.key.Public().Thumbprint()) != nil {
 		return nil, nil //nolint:nilnil // the same
 	}
 	return pair.key, err

@@ -61,6 +61,9 @@ func (o *opener) arrange(set store.KeySet) {
 			o.attempt("erase the private half of a removed key", row.KID, o.erase(row))
 		}
 	}
+	for _, algorithm := range jose.Algorithms() {
+		o.attempt("erase the pair of a removed key", "", o.erasePair(algorithm, set))
+	}
 	if active := set.Active(); active != nil && active.Sealed == "" {
 		o.attempt("give the active pair its usual file names", active.KID, o.putForward(*active, set))
 	}
@@ -133,40 +136,51 @@ func (o *opener) recognise(raw []byte, files pairFiles, set store.KeySet) (*stor
 		if err != nil {
 			continue
 		}
-		if row := byThumbprint(set, algorithm, key.Public().Thumbprint()); row != nil {
+		if row := o.byThumbprint(set, algorithm, key.Public().Thumbprint()); row != nil {
 			return row, theirs
 		}
 	}
 	return nil, files
 }
 
-func byThumbprint(set store.KeySet, algorithm jose.Algorithm, thumbprint string) *store.SigningKey {
+// byThumbprint finds a recorded key. Its id is the thumbprint, but for the
+// adopted one.
+func (o *opener) byThumbprint(set store.KeySet, algorithm jose.Algorithm, thumbprint string) *store.SigningKey {
 	for i, row := range set.Keys {
-		public, _, err := publicHalf(row)
-		if err == nil && public.Algorithm() == algorithm && public.Thumbprint() == thumbprint {
+		if row.Algorithm != string(algorithm) || row.KID != thumbprint && row.KID != AdoptedKID {
+			continue
+		}
+		public, _, err := o.publicHalf(row)
+		if err == nil && public.Thumbprint() == thumbprint {
 			return &set.Keys[i]
 		}
 	}
 	return nil
 }
 
-// erase removes every private file of a key.
+// erase removes the file of its own that a key had.
 func (o *opener) erase(row store.SigningKey) error {
 	files, err := filesOf(jose.Algorithm(row.Algorithm))
-	if err != nil || !fileNameID.MatchString(row.KID) {
+	if err != nil || !fileNameID.MatchString(row.KID) || !o.folder.exists(files.own(row.KID)) {
 		return err
 	}
-	err = o.folder.remove(files.own(row.KID))
+	return o.folder.remove(files.own(row.KID))
+}
+
+// erasePair removes the pair under the known names of an algorithm where it is
+// that of a removed key. Algorithms that share the names find nothing the second
+// time.
+func (o *opener) erasePair(algorithm jose.Algorithm, set store.KeySet) error {
+	files, err := filesOf(algorithm)
+	if err != nil {
+		return err
+	}
 	raw, failed := o.folder.readPrivate(files.private)
 	if failed != nil {
-		return err // there is no such pair, or whoever starts with it says what is wrong
+		return nil //nolint:nilerr // there is none, or whoever starts with it says what is wrong
 	}
-	public, _, failed := publicHalf(row)
-	if failed != nil {
-		return errors.Join(err, failed)
+	if row, _ := o.recognise(raw, files, set); row == nil || row.Status != store.KeyRemoved {
+		return nil
 	}
-	if key, failed := files.parse(raw); failed != nil || key.Public().Thumbprint() != public.Thumbprint() {
-		return err
-	}
-	return errors.Join(err, o.folder.remove(files.private), o.folder.remove(files.public))
+	return errors.Join(o.folder.remove(files.private), o.folder.remove(files.public))
 }

@@ -23,8 +23,16 @@ func (o *opener) recorded(ctx context.Context) (set store.KeySet, adopted store.
 	if adopted, err = o.store.AdoptedKey(ctx); err != nil {
 		return set, adopted, fmt.Errorf("read which key was adopted: %w", err)
 	}
+	o.adopted = adopted.Thumbprint
 	if set, err = o.store.SigningKeys(ctx); err != nil {
 		return set, adopted, fmt.Errorf("read the signing keys: %w", err)
+	}
+	for _, row := range set.Keys {
+		switch row.Status {
+		case store.KeyNext, store.KeyActive, store.KeyRetiring, store.KeyRemoved:
+		default: // else an active key whose status was edited would be replaced in silence
+			return set, adopted, unusableRow(row, fmt.Errorf("its status is %q", row.Status))
+		}
 	}
 	return set, adopted, nil
 }
@@ -37,7 +45,7 @@ func (o *opener) private(row store.SigningKey) (*jose.PrivateKey, error) {
 
 // secret returns the private half of a recorded key as it is kept.
 func (o *opener) secret(row store.SigningKey) (secretFile, error) {
-	public, _, err := publicHalf(row)
+	public, _, err := o.publicHalf(row)
 	if err != nil {
 		return secretFile{}, err
 	}
@@ -93,9 +101,17 @@ func (o *opener) openSealed(at seal.Place, sealed, what string) ([]byte, error) 
 // active one would make every token invalid, and other replicas may be signing
 // with it right now.
 func (o *opener) lost(row store.SigningKey) error {
+	giveUp := "if it is lost for good, run `pico-auth key forget %s` to have a new one made"
+	switch row.Status {
+	case store.KeyNext:
+		giveUp = "if it is lost for good, withdraw it: `pico-auth key retire %s`"
+	case store.KeyRetiring, store.KeyRemoved:
+		giveUp = "what %s signed is verified without it"
+	case store.KeyActive:
+	}
 	return fault.New(fault.Invalid, "key_lost", fmt.Sprintf(
 		"the %s signing key %s (%s) is not in auth.data_dir %s; restore its files from a backup, or point auth.data_dir at the folder that holds them, "+
-			"which all replicas share; if it is lost for good, run `pico-auth key forget %s` to have a new one made",
+			"which all replicas share; "+giveUp,
 		row.Status, row.KID, row.Algorithm, o.folder.path, Argument(row.KID)))
 }
 
@@ -120,7 +136,11 @@ func sealedPlace(s store.Sealed) seal.Place {
 	return seal.Place{Table: s.Table, Column: s.Column, Row: s.Row}
 }
 
-func publicHalf(row store.SigningKey) (*jose.PublicKey, jose.JWK, error) {
+// publicHalf returns the public half of a recorded key and its entry of the key
+// set. The row of a key is bound to it by its id, which is the thumbprint: who can
+// write to the database but does not hold the keys cannot have another published
+// in the place of one. The thumbprint of the adopted key is recorded by itself.
+func (o *opener) publicHalf(row store.SigningKey) (*jose.PublicKey, jose.JWK, error) {
 	var jwk jose.JWK
 	if err := json.Unmarshal([]byte(row.Public), &jwk); err != nil {
 		return nil, jwk, unusableRow(row, err)
@@ -129,7 +149,14 @@ func publicHalf(row store.SigningKey) (*jose.PublicKey, jose.JWK, error) {
 	if err != nil {
 		return nil, jwk, unusableRow(row, err)
 	}
-	return key, jwk, nil
+	id := row.KID
+	if id == AdoptedKID {
+		id = o.adopted
+	}
+	if key.Thumbprint() != id || string(key.Algorithm()) != row.Algorithm {
+		return nil, jwk, unusableRow(row, errors.New("its id or its algorithm is that of another key"))
+	}
+	return key, key.JWK(row.KID), nil
 }
 
 // begin records signing as the first active key. One that was just made is

@@ -67,6 +67,7 @@ func (s *Server) tendKeys(ctx context.Context) {
 	tick := time.NewTicker(s.rooms.Keys.Pace())
 	defer tick.Stop()
 	following, stepping := telling{what: "could not look for changed signing keys"}, telling{what: "could not go on with the life of the signing keys"}
+	accepting := telling{what: "this server refuses its own tokens"}
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,21 +76,26 @@ func (s *Server) tendKeys(ctx context.Context) {
 		case <-tick.C:
 		}
 		following.tell(ctx, s.cfg.Log, s.rooms.Keys.Refresh(ctx))
+		accepting.tell(ctx, s.cfg.Log, s.acceptsItself())
 		stepping.tell(ctx, s.cfg.Log, s.rooms.Keys.Step(ctx))
 	}
 }
 
-// telling logs the first of several failures in a row.
+// telling logs the first of several like failures in a row.
 type telling struct {
 	what    string
-	failing bool
+	failing string
 }
 
 func (t *telling) tell(ctx context.Context, log *slog.Logger, err error) {
-	if err != nil && !t.failing && ctx.Err() == nil {
-		log.Warn(t.what, "error", err)
+	if err == nil {
+		t.failing = ""
+		return
 	}
-	t.failing = err != nil
+	if text := err.Error(); text != t.failing && ctx.Err() == nil {
+		log.Warn(t.what, "error", err)
+		t.failing = text
+	}
 }
 
 // restKeys lets another replica count the time of the keys at once.

@@ -28,6 +28,7 @@ var (
 	signaturesBad   = desc("signatures_failed_total", "Access tokens that could not be signed.")
 	signingSeconds  = desc("signing_seconds_total", "Time spent signing.")
 	keysByStatus    = desc("signing_keys", "Signing keys in the key set, by status.", "status")
+	keyBehind       = desc("signing_key_behind", "1 while another key is active and this server cannot get at it.")
 	keyAge          = desc("signing_key_age_seconds", "Age of the key that signs, since it does.")
 	dbTransactions  = desc("database_transactions_total", "Writing transactions.")
 	dbBatches       = desc("database_commits_total", "Commits; each may carry several transactions.")
@@ -37,7 +38,7 @@ var (
 	dbWriteSeconds  = desc("database_write_seconds_total", "Time spent in writing transactions.")
 	allDescriptions = []*prometheus.Desc{
 		logins, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, reuses, refreshRefused,
-		signatures, signaturesBad, signingSeconds, keysByStatus, keyAge, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
+		signatures, signaturesBad, signingSeconds, keysByStatus, keyAge, keyBehind, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
 	}
 )
 
@@ -99,6 +100,11 @@ func (c *roomCollector) collectKeys(ch chan<- prometheus.Metric) {
 	for status, n := range counts {
 		ch <- prometheus.MustNewConstMetric(keysByStatus, prometheus.GaugeValue, float64(n), string(status))
 	}
+	behind := 0.0
+	if c.rooms.Keys.Behind() {
+		behind = 1
+	}
+	ch <- prometheus.MustNewConstMetric(keyBehind, prometheus.GaugeValue, behind)
 	age := time.Since(c.rooms.Keys.Active().ActivatedAt)
 	ch <- prometheus.MustNewConstMetric(keyAge, prometheus.GaugeValue, max(age, 0).Seconds())
 }

@@ -12,9 +12,11 @@ import (
 const readyTimeout = 2 * time.Second
 
 // health answers the questions of supervisors. Alive: the process answers.
-// Ready: it should get traffic, so the database answers and no drain began.
+// Ready: it should get traffic, so the database answers, tokens can be signed
+// and no drain began.
 type health struct {
 	ping     func(context.Context) error
+	sign     func() error
 	draining atomic.Bool
 }
 
@@ -31,6 +33,10 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if err := h.ping(ctx); err != nil {
 		answerText(w, http.StatusServiceUnavailable, "the database does not answer")
+		return
+	}
+	if err := h.sign(); err != nil {
+		answerText(w, http.StatusServiceUnavailable, "the active signing key is not to be had")
 		return
 	}
 	answerText(w, http.StatusOK, "ready")

@@ -141,8 +141,8 @@ func TestRouteAndMethodLabelsAreBounded(t *testing.T) {
 }
 
 func TestReadinessFollowsDatabaseAndDrain(t *testing.T) {
-	var broken error
-	h := &health{ping: func(context.Context) error { return broken }}
+	var broken, keyless error
+	h := &health{ping: func(context.Context) error { return broken }, sign: func() error { return keyless }}
 	ask := func() int {
 		w := httptest.NewRecorder()
 		h.ready(w, httptest.NewRequest("GET", "/readyz", nil))
@@ -155,7 +155,11 @@ func TestReadinessFollowsDatabaseAndDrain(t *testing.T) {
 	if got := ask(); got != http.StatusServiceUnavailable {
 		t.Errorf("database away: %d", got)
 	}
-	broken = nil
+	broken, keyless = nil, errors.New("no key")
+	if got := ask(); got != http.StatusServiceUnavailable {
+		t.Errorf("nothing to sign with: %d", got)
+	}
+	keyless = nil
 	h.draining.Store(true)
 	if got := ask(); got != http.StatusServiceUnavailable {
 		t.Errorf("draining: %d", got)

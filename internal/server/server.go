@@ -58,6 +58,7 @@ type Server struct {
 	metrics  *http.Server // nil: /metrics is on the API's listener
 	listener net.Listener
 	scrape   net.Listener // of metrics; nil with it
+	accepted []string     // algorithms of the server's own guard; nil: all
 }
 
 // New listens, opens the rooms, makes the first administrator and refuses what
@@ -91,11 +92,12 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.rooms, err = OpenRooms(ctx, s.cfg.Config, s.cfg.Log); err != nil {
 		return err
 	}
-	s.health = &health{ping: s.rooms.Store.Ping}
+	s.health = &health{ping: s.rooms.Store.Ping, sign: s.rooms.Keys.Ready}
 	defaultPassword, err := s.firstAdmin(ctx)
 	if err != nil {
 		return err
 	}
+	s.accepted = s.acceptedAlgorithms()
 	handler, err := s.handler()
 	if err != nil {
 		return err
@@ -111,7 +113,7 @@ func (s *Server) handler() (http.Handler, error) {
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer:     c.Auth.Issuer,
 		Audience:   c.Auth.Audience,
-		Algorithms: s.acceptedAlgorithms(),
+		Algorithms: s.accepted,
 		LocalKeys:  func() []byte { body, _ := s.rooms.Keys.JWKS(); return body },
 		LocalRefresh: func(ctx context.Context) {
 			if err := s.rooms.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {

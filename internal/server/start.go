@@ -71,6 +71,16 @@ func (s *Server) acceptedAlgorithms() []string {
 	return accepted
 }
 
+// acceptsItself notices that the keys were changed by a command with another
+// configuration than this server was started with.
+func (s *Server) acceptsItself() error {
+	signing := string(s.rooms.Keys.Algorithm())
+	if s.accepted == nil || slices.Contains(s.accepted, signing) {
+		return nil
+	}
+	return fmt.Errorf("auth_client.accepted_algorithms lacked %s, which the active key signs with, when the server was started: start it again", signing)
+}
+
 // announce tells the person who started the server where everything is.
 func (s *Server) announce(defaultPassword string) {
 	c := s.cfg.Config

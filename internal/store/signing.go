@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -76,7 +77,15 @@ func (s *Store) KeySetVersion(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseInt(value, 10, 64)
+	return keySetVersion(value)
+}
+
+func keySetVersion(text string) (int64, error) {
+	version, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, incomplete(fmt.Sprintf("lacks a number in its setting %q", settingKeySet), err)
+	}
+	return version, nil
 }
 
 // SigningKeys returns the signing keys.
@@ -86,7 +95,7 @@ func (s *Store) SigningKeys(ctx context.Context) (set KeySet, err error) {
 		if _, err := t.get([]any{&version}, "SELECT value FROM settings WHERE key = $1", settingKeySet); err != nil {
 			return err
 		}
-		if set.Version, err = strconv.ParseInt(version, 10, 64); err != nil {
+		if set.Version, err = keySetVersion(version); err != nil {
 			return err
 		}
 		set.Keys, err = collect(t, scanSigningKey, `SELECT kid, algorithm, status, public_key, sealed_key, created_at,
@@ -100,6 +109,9 @@ func scanSigningKey(r scanner) (k SigningKey, err error) {
 	var counted, life int64
 	err = r.Scan(&k.KID, &k.Algorithm, (*string)(&k.Status), &k.Public, &k.Sealed, timeColumn{&k.CreatedAt},
 		timeColumn{&k.ActivatedAt}, timeColumn{&k.RetiredAt}, timeColumn{&k.RemovedAt}, &counted, &life)
+	if err != nil && k.KID != "" && conditionOf(err) == ordinary {
+		err = incomplete(fmt.Sprintf("holds something else than a signing key in the row %q of its table signing_keys", k.KID), err)
+	}
 	k.Counted, k.TokenLife = time.Duration(counted)*time.Millisecond, time.Duration(life)*time.Millisecond
 	return k, err
 }

@@ -101,13 +101,15 @@ type KeyTime struct {
 
 // CountKeyTime adds what holder saw pass to the keys that are still in that
 // status, if it is the one replica that counts. holder becomes that one when
-// nobody is, or when whoever was has not counted for life; what it saw before
-// does not count then, since the other may have counted it too. counted says
+// nobody is, or when whoever was has not counted for life, itself included; what it
+// saw before does not count then: another may have counted it too, and during an
+// outage of the database nobody could learn of the keys. counted says
 // that it was added, held that holder is the one from now on.
 func (s *Store) CountKeyTime(ctx context.Context, holder string, life time.Duration, passed ...KeyTime) (counted, held bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		until := s.databaseMillis() + " + $3"
-		n, err := t.exec("UPDATE leases SET expires_at = "+until+" WHERE name = $1 AND holder = $2", keysLease, holder, life.Milliseconds())
+		n, err := t.exec("UPDATE leases SET expires_at = "+until+" WHERE name = $1 AND holder = $2 AND expires_at > "+s.databaseMillis(),
+			keysLease, holder, life.Milliseconds())
 		counted, held = n == 1, n == 1
 		if err != nil || !counted {
 			return err
@@ -125,6 +127,15 @@ func (s *Store) CountKeyTime(ctx context.Context, holder string, life time.Durat
 		held, err = s.TakeLease(ctx, keysLease, holder, life)
 	}
 	return counted && err == nil, held && err == nil, err
+}
+
+// RecountKey lets the time of a retiring key begin anew: a server that cannot get
+// at the active key still signs with it.
+func (s *Store) RecountKey(ctx context.Context, kid string) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec("UPDATE signing_keys SET counted_ms = 0 WHERE kid = $1 AND status = $2", kid, string(KeyRetiring))
+		return err
+	})
 }
 
 // StopCountingKeyTime lets another replica count at once.

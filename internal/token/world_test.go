@@ -32,11 +32,12 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 // world is an Issuer over a real database and a real key.
 type world struct {
 	*token.Issuer
-	store *store.Store
-	keys  *keyring.Ring
-	audit *audit.Log
-	clock *storetest.Clock
-	log   *syncBuffer
+	config token.Config // of the Issuer
+	store  *store.Store
+	keys   *keyring.Ring
+	audit  *audit.Log
+	clock  *storetest.Clock
+	log    *syncBuffer
 }
 
 type option func(*token.Config, *keyring.Config)
@@ -71,7 +72,7 @@ func newWorld(t testing.TB, url string, opts ...option) *world {
 		t.Fatal(err)
 	}
 	w.keys, cfg.Keys = keys, keys
-	w.Issuer = token.New(cfg)
+	w.Issuer, w.config = token.New(cfg), cfg
 	return w
 }
 

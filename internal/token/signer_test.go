@@ -1,0 +1,63 @@
+package token_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/seal"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+func masterKey(t *testing.T, fill byte) *seal.Master {
+	t.Helper()
+	m, err := seal.Parse(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{fill}, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestNoTokenIsSpentWhereNothingCanBeSigned: a server that cannot get at the
+// active key says that it is unavailable. Had it spent the refresh token, the
+// retry that it asks for would look like theft and end the session.
+func TestNoTokenIsSpentWhereNothingCanBeSigned(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		user := w.viewer(t)
+		pair := w.issue(t, user)
+		// Another replica, already restarted with a new master key, revokes the key.
+		both := keyring.Config{
+			Dir: t.TempDir(), Algorithm: jose.EdDSA, Store: w.store, AtRest: keyring.Sealed,
+			Master: masterKey(t, 2).After(masterKey(t, 1)),
+		}
+		desk, err := keyring.NewDesk(both)
+		w.must(t, err)
+		_, err = desk.Revoke(t.Context(), system, w.keys.Active().KID)
+		w.must(t, err)
+		if err := w.keys.Refresh(t.Context()); err == nil {
+			t.Fatal("it has the new key")
+		}
+		for range 3 {
+			if _, err := w.Rotate(t.Context(), web, pair.RefreshToken); fault.KindOf(err) != fault.Unavailable || errors.Is(err, store.ErrReuse) {
+				t.Errorf("refresh: %v", err)
+			}
+			if _, err := w.Issue(t.Context(), web, user); fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("login: %v", err)
+			}
+		}
+		healthy, err := keyring.Open(t.Context(), both)
+		w.must(t, err)
+		cfg := w.config
+		cfg.Keys = healthy
+		if _, err := token.New(cfg).Rotate(t.Context(), web, pair.RefreshToken); err != nil {
+			t.Errorf("the session goes on elsewhere: %v", err)
+		}
+	}, func(_ *token.Config, k *keyring.Config) {
+		k.Algorithm, k.Master, k.AtRest = jose.EdDSA, masterKey(t, 1), keyring.Sealed
+	})
+}
