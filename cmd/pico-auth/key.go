@@ -44,7 +44,7 @@ func (c keyShowCmd) Run(sh *shell) error {
 		return err
 	}
 	if c.KID != "" && !c.JWKS {
-		return sh.showKey(cfg, c.KID, c.JSON)
+		return sh.showKey(c.KID, c.JSON)
 	}
 	ring, err := sh.keys(cfg)
 	if err != nil {
@@ -125,7 +125,7 @@ func (sh *shell) keys(cfg config.Config) (ring *keyring.Ring, err error) {
 
 // desk runs do at the desk where keys are changed. Running servers take a change
 // up by themselves.
-func (sh *shell) desk(do func(context.Context, *keyring.Desk, config.Config) error) error {
+func (sh *shell) desk(do func(context.Context, *keyring.Desk) error) error {
 	cfg, _, err := sh.config()
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (sh *shell) desk(do func(context.Context, *keyring.Desk, config.Config) err
 		if err != nil {
 			return misconfigured(err)
 		}
-		return do(ctx, desk, cfg)
+		return do(ctx, desk)
 	})
 }
 

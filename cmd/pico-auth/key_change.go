@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
@@ -31,7 +30,7 @@ Examples:
 
 // Run begins a rotation, or ends it at once.
 func (c keyRotateCmd) Run(sh *shell) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk, _ config.Config) error {
+	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
 		kid, made, err := desk.Rotate(ctx, operator(), c.Now)
 		if err != nil {
 			return err
@@ -67,7 +66,7 @@ Example:
 
 // Run takes a key out of use.
 func (c keyRetireCmd) Run(sh *shell) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk, _ config.Config) error {
+	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
 		k, err := desk.Key(ctx, c.KID)
 		if err != nil {
 			return err
@@ -117,7 +116,7 @@ Examples:
 
 // Run ends one key.
 func (c keyRevokeCmd) Run(sh *shell) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk, _ config.Config) error {
+	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
 		k, err := desk.Key(ctx, c.KID)
 		if err != nil {
 			return err
@@ -168,7 +167,7 @@ func (c keyImportCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk, _ config.Config) error {
+	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
 		kid, err := desk.Import(ctx, operator(), secret)
 		if err != nil {
 			return err
@@ -203,7 +202,7 @@ func (c keyExportCmd) Run(sh *shell) error {
 	if (c.Out == "") == (c.Public == "") {
 		return usage("say --out FILE for the private half, or --public jwk or pem")
 	}
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk, _ config.Config) error {
+	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
 		if c.Public != "" {
 			return c.printPublic(ctx, sh, desk)
 		}
@@ -255,7 +254,7 @@ Example:
 
 // Run seals everything anew.
 func (keyResealCmd) Run(sh *shell) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk, _ config.Config) error {
+	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
 		n, err := desk.Reseal(ctx, operator())
 		if err != nil {
 			return misconfigured(err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
@@ -27,7 +26,7 @@ Examples:
 
 // Run lists the keys.
 func (c keyListCmd) Run(sh *shell) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk, _ config.Config) error {
+	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
 		all, err := desk.Keys(ctx)
 		if err != nil {
 			return err
@@ -76,8 +75,8 @@ func span(d time.Duration) string {
 }
 
 // showKey describes one key.
-func (sh *shell) showKey(_ config.Config, kid string, asJSON bool) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk, _ config.Config) error {
+func (sh *shell) showKey(kid string, asJSON bool) error {
+	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
 		k, err := desk.Key(ctx, kid)
 		if err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -58,9 +57,6 @@ func (d *Desk) Key(ctx context.Context, kid string) (KeyInfo, error) {
 }
 
 var errNoSuchKey = fault.New(fault.NotFound, "not_found", "there is no such signing key")
-
-// PublishAhead is for how long a next key is published before it signs.
-func (d *Desk) PublishAhead() time.Duration { return d.o.publishAhead }
 
 // change runs do on the recorded keys, again when another process was faster.
 func (d *Desk) change(ctx context.Context, do func(o *opener, set store.KeySet, adopted string) error) error {
