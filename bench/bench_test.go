@@ -188,3 +188,34 @@ func TestBenchmarksAreReadByUnit(t *testing.T) {
 		t.Errorf("%v, %v", values, err)
 	}
 }
+
+// TestOnlyARunOfAllReplacesEverything: a row of an earlier run does not outlive
+// one that was to measure all.
+func TestOnlyARunOfAllReplacesEverything(t *testing.T) {
+	l := &lab{out: filepath.Join(t.TempDir(), "result.json")}
+	row := func(key string) []report.Row { return []report.Row{{Key: key, Samples: []float64{1}}} }
+	for _, c := range []struct {
+		key  string
+		some bool
+		want []string
+	}{
+		{"read.me", true, []string{"read.me"}}, // there is no earlier one
+		{"login.cpu", true, []string{"login.cpu", "read.me"}},
+		{"start.idle", false, []string{"start.idle"}},
+	} {
+		if err := l.keep(report.Result{Rows: row(c.key)}, c.some); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := report.Read(l.out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var keys []string
+		for _, r := range kept.Rows {
+			keys = append(keys, r.Key)
+		}
+		if !slices.Equal(keys, c.want) {
+			t.Errorf("after %s: %v, want %v", c.key, keys, c.want)
+		}
+	}
+}
