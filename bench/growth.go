@@ -147,14 +147,15 @@ func (l *lab) postgres() (err error) {
 	if err != nil {
 		return err
 	}
+	const alone = "that CPU is of the server alone, without PostgreSQL's own processes"
 	l.add(
 		report.Row{
 			Key: "postgres.refresh", Path: "refresh, " + algorithm + ", 64 clients, PostgreSQL over SQLite", Samples: over(m[1], m[0]),
-			Context: say(typical(rotations), "refreshes") + fmt.Sprintf("; SQLite %.0f/s", median(m[0])),
+			Context: say(typical(rotations), "refreshes") + fmt.Sprintf("; %s; SQLite %.0f/s", alone, median(m[0])),
 		},
 		report.Row{
 			Key: "postgres.me", Path: "GET /me, PostgreSQL over SQLite", Samples: over(m[3], m[2]),
-			Context: say(typical(reads), "requests") + fmt.Sprintf("; SQLite %.0f/s", median(m[2])),
+			Context: say(typical(reads), "requests") + fmt.Sprintf("; %s; SQLite %.0f/s", alone, median(m[2])),
 		},
 	)
 	return nil

@@ -101,7 +101,10 @@ func run(ctx context.Context) error {
 	failed := l.perform(chosen)
 	result := l.result(time.Since(begin))
 	result.Print(os.Stdout)
-	if err := l.keep(result, failed != nil || o.only != "" || o.soak > 0); err != nil {
+	if ctx.Err() != nil && o.soak == 0 {
+		return errors.Join(failed, fmt.Errorf("ended early: %s stays as it was", o.out))
+	}
+	if err := l.keep(result, o.only != "" || o.soak > 0); err != nil {
 		return errors.Join(failed, err)
 	}
 	if o.bounds != "" {
@@ -110,8 +113,8 @@ func run(ctx context.Context) error {
 	return failed
 }
 
-// keep writes the result. A run of some scenarios, or one that failed, replaces
-// only what it measured in an earlier result.
+// keep writes the result. A run of some scenarios replaces those only in an
+// earlier result; a run of all replaces everything, also where one failed.
 func (l *lab) keep(result report.Result, some bool) error {
 	if all, err := report.Read(l.out); err == nil && some {
 		all.Merge(result)
@@ -123,8 +126,7 @@ func (l *lab) keep(result report.Result, some bool) error {
 
 // place is where the row's scenario stands among all; those of a soak are last.
 func place(row report.Row) int {
-	scenario, _, _ := strings.Cut(row.Key, ".")
-	at := slices.Index(names(), scenario)
+	at := slices.Index(names(), row.Scenario())
 	if at < 0 {
 		return len(names())
 	}
@@ -132,33 +134,36 @@ func place(row report.Row) int {
 }
 
 // check measures what broke a bound once more before it believes it: a
-// neighbour may have used the machine.
+// neighbour may have used the machine. A bound of a scenario that was not
+// chosen is none.
 func (l *lab) check(path string, chosen []scenario) error {
 	bounds, err := report.ReadBounds(path)
 	if err != nil {
 		return err
 	}
-	broken := bounds.Broken(l.rows)
-	if len(broken) == 0 {
+	var names []string
+	for _, s := range chosen {
+		names = append(names, s.name)
+	}
+	bounds = bounds.Of(names)
+	keys, sentences := bounds.Broken(l.rows)
+	if len(keys) == 0 {
 		fmt.Fprintln(os.Stdout, "\nno bound is broken")
 		return nil
 	}
-	fmt.Fprintf(os.Stdout, "\nonce more, since bounds are broken:\n  %s\n", strings.Join(broken, "\n  "))
+	fmt.Fprintf(os.Stdout, "\nonce more, since bounds are broken:\n  %s\n", strings.Join(sentences, "\n  "))
 	var again []scenario
 	for _, s := range chosen {
-		for _, sentence := range broken {
-			if strings.HasPrefix(sentence, s.name+".") {
-				again = append(again, s)
-				break
-			}
+		if slices.ContainsFunc(keys, func(key string) bool { return report.Row{Key: key}.Scenario() == s.name }) {
+			again = append(again, s)
+			l.rows = slices.DeleteFunc(l.rows, func(row report.Row) bool { return row.Scenario() == s.name })
 		}
 	}
-	l.rows = nil
 	if err := l.perform(again); err != nil {
 		return err
 	}
-	if broken = bounds.Broken(l.rows); len(broken) > 0 {
-		return fmt.Errorf("bounds are broken:\n  %s", strings.Join(broken, "\n  "))
+	if _, sentences = bounds.Broken(l.rows); len(sentences) > 0 {
+		return fmt.Errorf("bounds are broken:\n  %s", strings.Join(sentences, "\n  "))
 	}
 	fmt.Fprintln(os.Stdout, "\nthe second time no bound is broken")
 	return nil

@@ -61,7 +61,11 @@ func (l *lab) read() (err error) {
 			Context: say(one, "requests") + fmt.Sprintf("; the generator had %.0f %% of the CPU spent", 100*generator),
 		},
 		report.Row{
-			Key: "read.me_rate", Path: "GET /me over a bare ServeMux with static bytes", Samples: over(m[5], m[0]),
+			Key: "read.me_cpu", Path: "CPU of GET /me over CPU of /livez", Samples: over(each(me, cpu), each(livez, cpu)),
+			Context: fmt.Sprintf("%.0f over %.0f us", cpu(one), cpu(typical(livez))),
+		},
+		report.Row{
+			Key: "read.me_rate", Path: "GET /me over a bare ServeMux with static bytes", Samples: over(m[5], m[0]), Doubt: doubt(over(m[5], m[0]), 0, 1),
 			Context: fmt.Sprintf("a bare ServeMux %.0f/s, %.0f us of CPU", median(m[0]), micro(typical(static).CPU())),
 		},
 		report.Row{
@@ -137,19 +141,19 @@ func (l *lab) mixed() (err error) {
 		bareRate(l.pace.logins/3, limit.Hash(loginCost), &hashes),
 		bareRate(l.pace.window/2, limit.Sign("RS256"), &signatures),
 		closed(load.Closed{Addr: bare.Addr, Clients: static, Warm: l.pace.warm, For: l.pace.window / 2, CPU: bare.CPU}, &answers),
-		closed(load.Closed{Addr: w.Addr, Clients: mix(w.sessions), Warm: 2 * l.pace.window, For: l.pace.logins * 3 / 2, CPU: w.CPU}, &mixture),
+		closed(load.Closed{Addr: w.Addr, Clients: mix(w.sessions), Warm: l.pace.window, For: l.pace.logins * 3 / 2, CPU: w.CPU}, &mixture),
 	)
 	if err != nil {
 		return err
 	}
-	share := make([]float64, len(mixture))
-	for i := range share {
-		alone := mixLogins*micro(hashes[i].CPU) + mixRefreshes*micro(signatures[i].CPU) + mixReads*cpu(answers[i])
-		share[i] = alone / (mixLogins + mixRefreshes + mixReads) / cpu(mixture[i])
+	alone := make([]float64, len(mixture))
+	for i := range alone {
+		sum := mixLogins*micro(hashes[i].CPU) + mixRefreshes*micro(signatures[i].CPU) + mixReads*cpu(answers[i])
+		alone[i] = sum / (mixLogins + mixRefreshes + mixReads)
 	}
 	l.add(report.Row{
 		Key: "mixed.share", Path: "1 login : 20 refreshes : 200 reads: CPU of as many bare hashes, signatures and answers over theirs",
-		Samples: share, Context: say(typical(mixture), "requests"),
+		Samples: over(alone, each(mixture, cpu)), Context: say(typical(mixture), "requests"),
 	})
 	return nil
 }

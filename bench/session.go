@@ -86,8 +86,10 @@ func judge(status int, body []byte, err error) error {
 		return err
 	case status == 200:
 		return nil
-	case status == 429 || status == 503:
+	case status == 429:
 		return load.ErrRefused
+	case status >= 500:
+		return fmt.Errorf("%w: %d %s", load.ErrFailed, status, body)
 	default:
 		return fmt.Errorf("the answer is %d %s", status, body)
 	}
@@ -156,6 +158,9 @@ func say(r load.Result, what string) string {
 	}
 	if r.Refused > 0 {
 		parts = append(parts, fmt.Sprintf("%d refused", r.Refused))
+	}
+	if r.Failed > 0 {
+		parts = append(parts, fmt.Sprintf("%d ANSWERED 5xx", r.Failed))
 	}
 	return strings.Join(parts, "; ")
 }

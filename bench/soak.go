@@ -51,8 +51,8 @@ func (g *flatness) settled(w *world) (float64, error) {
 	return v, err
 }
 
-// soak keeps the program busy and fails when something grows: it compares the
-// second quarter of the time with the last.
+// soak keeps the program busy and fails when something grows or an answer is
+// 5xx: it compares the second quarter of the time with the last.
 func (l *lab) soak(length time.Duration) (err error) {
 	w, err := l.open(site.Seed{People: manyClients, Cost: growthCost}, nil)
 	if err != nil {
@@ -65,6 +65,7 @@ func (l *lab) soak(length time.Duration) (err error) {
 	clients := append(mix(w.sessions), logins(2)...)
 	all := gauges()
 	var x, rates []float64
+	var sum answers
 	interval := max(length/soakSamples, time.Second)
 	begin := time.Now()
 	for time.Since(begin) < length && l.ctx.Err() == nil {
@@ -72,9 +73,10 @@ func (l *lab) soak(length time.Duration) (err error) {
 		if err != nil {
 			return err
 		}
+		sum.add(r)
 		rates = append(rates, r.Rate())
 		x = append(x, time.Since(begin).Minutes())
-		fmt.Fprintf(os.Stderr, "%6.1f min  %6.0f/s", x[len(x)-1], r.Rate())
+		fmt.Fprintf(os.Stderr, "%6.1f min  %6.0f/s  %d refused, %d answered 5xx", x[len(x)-1], r.Rate(), r.Refused, r.Failed)
 		for _, g := range all {
 			v, err := g.settled(w)
 			if err != nil {
@@ -86,20 +88,43 @@ func (l *lab) soak(length time.Duration) (err error) {
 		fmt.Fprintln(os.Stderr)
 	}
 	chart := report.Chart{Name: "soak", Title: "Under load without a pause: what must not grow", Unit: fmt.Sprintf("66 clients, 1 login : 20 refreshes : 200 reads, at %.0f requests a second in the median", median(rates))}
-	var grown error
+	bad := sum.judge()
+	l.add(report.Row{Key: "soak.requests", Path: "requests answered in " + length.String(), Unit: "a second", Samples: []float64{median(rates)}, Context: sum.String()})
 	for _, g := range all {
 		early, late := middle(g.y, 1), middle(g.y, 3)
 		l.add(report.Row{
 			Key: "soak." + g.key, Path: g.path + ", last quarter over the second", AtMost: 1.1 + g.slack/max(early, 1),
-			Samples: []float64{late / max(early, 1e-9)}, Context: fmt.Sprintf("%.1f, then %.1f %s, at most %.1f", early, late, g.unit, slices.Max(g.y)),
+			Samples: []float64{max(late, 1e-3) / max(early, 1e-3)}, Context: fmt.Sprintf("%.1f, then %.1f %s, at most %.1f", early, late, g.unit, slices.Max(g.y)),
 		})
 		if late > 1.1*early+g.slack {
-			grown = errors.Join(grown, fmt.Errorf("%s grew from %.1f to %.1f %s", g.path, early, late, g.unit))
+			bad = errors.Join(bad, fmt.Errorf("%w: %s grew from %.1f to %.1f %s", errJudged, g.path, early, late, g.unit))
 		}
 		chart.Lines = append(chart.Lines, report.Line{Label: g.path, Unit: g.unit, X: x, Y: g.y})
 	}
 	l.charts = append(l.charts, chart)
-	return grown
+	return bad
+}
+
+// answers are all of a soak's.
+type answers struct{ done, refused, failed int64 }
+
+func (a *answers) add(r load.Result) {
+	a.done, a.refused, a.failed = a.done+r.Done, a.refused+r.Refused, a.failed+r.Failed
+}
+
+func (a *answers) String() string {
+	return fmt.Sprintf("%d answers, %d refused, %d answered 5xx", a.done, a.refused, a.failed)
+}
+
+// judge allows refusals, which protect the server, and no failure of it.
+func (a *answers) judge() error {
+	switch {
+	case a.failed > 0:
+		return fmt.Errorf("%w: %d requests were answered 5xx", errJudged, a.failed)
+	case a.done == 0:
+		return fmt.Errorf("%w: no request was answered", errJudged)
+	}
+	return nil
 }
 
 // middle is the median of a quarter, counted from 0.

@@ -64,6 +64,7 @@ func (l *lab) start() error {
 			Key: "start.existing", Path: "exec to first answer, key and database exist", Unit: "ms", AtMost: 15, Samples: again,
 			Context: fmt.Sprintf("%.2f times a bare net/http server's %.1f ms", median(again)/median(bare), median(bare)),
 		},
+		report.Row{Key: "start.over", Path: "the same over a bare net/http server's", Samples: over(again, bare)},
 		report.Row{
 			Key: "start.first", Path: "exec to first answer, first ever", Unit: "ms", Samples: first,
 			Context: "makes an RSA key, the tables and the first administrator's bcrypt hash",

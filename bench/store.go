@@ -8,7 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -46,11 +46,30 @@ func (b benchmark) run(ctx context.Context, dir string) (map[string]float64, err
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
+	return parseBenchmarks(string(out), b.unit)
+}
+
+// parseBenchmarks takes the values of one unit from what go test prints: a
+// name with the number of processors behind it, how often it ran, and pairs of
+// value and unit.
+func parseBenchmarks(out, unit string) (map[string]float64, error) {
 	values := map[string]float64{}
-	line := regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s.*?([0-9.e+]+) ` + regexp.QuoteMeta(b.unit))
-	for _, found := range line.FindAllStringSubmatch(string(out), -1) {
-		if values[found[1]], err = strconv.ParseFloat(found[2], 64); err != nil {
-			return nil, err
+	suffix := fmt.Sprintf("-%d", runtime.GOMAXPROCS(0)) // as go test appends it where it is not 1
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+			continue
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(fields[0], "Benchmark"), suffix)
+		for i := 3; i < len(fields); i += 2 {
+			if fields[i] != unit {
+				continue
+			}
+			v, err := strconv.ParseFloat(fields[i-1], 64)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			values[name] = v
 		}
 	}
 	return values, nil
@@ -106,9 +125,9 @@ func (l *lab) store() error {
 	return l.mint()
 }
 
-// mint measures what assembling a token takes besides its signature: the
-// benchmark takes the time of both in one go, so that signatures which vary by
-// more than the rest do not hide it.
+// mint measures what assembling a token takes besides its signature: of each
+// token the benchmark takes the whole time less that of the signature in it, so
+// that signatures which vary by more than the rest do not hide it.
 func (l *lab) mint() error {
 	mint, err := l.build("internal/jose")
 	if err != nil {
@@ -123,12 +142,17 @@ func (l *lab) mint() error {
 			return err
 		}
 		for _, name := range names {
-			around[name] = append(around[name], costs["Mint/"+name+"/mint"]/1000)
+			cost, found := costs["Mint/"+name+"/mint"]
+			if !found {
+				return fmt.Errorf("the benchmark has no %s of %s", mint.unit, name)
+			}
+			around[name] = append(around[name], cost/1000)
 		}
 	}
 	for _, name := range names {
 		l.add(report.Row{
-			Key: "mint." + strings.ToLower(name), Path: "assembling a token around its signature, " + name, Unit: "us", AtMost: 3, Samples: around[name],
+			Key: "mint." + strings.ToLower(name), Path: "assembling a token, time around the signature in the same call, " + name, Unit: "us", AtMost: 3, Samples: around[name],
+			Context: "of 500 tokens a round the fast end, the 5th percentile",
 		})
 	}
 	return nil

@@ -3,6 +3,7 @@
 package load_test
 
 import (
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -94,14 +95,42 @@ func TestClosedLoopMeasuresAKnownDelay(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreCountedApart(t *testing.T) {
-	addr := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) })
-	r, err := load.Closed{Addr: addr, Clients: []load.Step{get}, For: 100 * time.Millisecond}.Run()
+func TestRefusalsAndFailuresAreCountedApart(t *testing.T) {
+	status := func(wrong error) load.Step {
+		return func(c *load.Conn) error {
+			if _, _, err := c.Do(load.Request("GET", "/", "", "")); err != nil {
+				return err
+			}
+			return wrong
+		}
+	}
+	addr := serve(t, func(http.ResponseWriter, *http.Request) {})
+	r, err := load.Closed{Addr: addr, Clients: []load.Step{status(load.ErrRefused), status(load.ErrFailed)}, For: 100 * time.Millisecond}.Run()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Done != 0 || r.Refused == 0 {
-		t.Errorf("%d done, %d refused", r.Done, r.Refused)
+	if r.Done != 0 || r.Refused == 0 || r.Failed == 0 {
+		t.Errorf("%d done, %d refused, %d failed", r.Done, r.Refused, r.Failed)
+	}
+	if r.Short() || r.Rate() != 0 {
+		t.Errorf("a server that did nothing has a rate of %v", r.Rate())
+	}
+}
+
+// TestClosedLoopWaitsForWhatIsInFlight: the slowest answers are the likeliest
+// to be in flight when the time is over.
+func TestClosedLoopWaitsForWhatIsInFlight(t *testing.T) {
+	const delay = 300 * time.Millisecond
+	addr := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(delay) })
+	r, err := load.Closed{Addr: addr, Clients: []load.Step{get}, For: delay / 3}.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Done != 0 || r.Latency.TotalCount() != 1 || r.Quantile(50) < delay*99/100 {
+		t.Errorf("%d done, %d latencies, of %v", r.Done, r.Latency.TotalCount(), r.Quantile(50))
+	}
+	if !r.Short() || !math.IsNaN(r.Rate()) {
+		t.Errorf("a load too short for an answer has a rate of %v", r.Rate())
 	}
 }
 

@@ -5,6 +5,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -15,16 +16,20 @@ import (
 )
 
 // Step is one request of one client: it sends it and judges the answer. An
-// error that is ErrRefused is counted, any other ends the load.
+// error that is ErrRefused or ErrFailed is counted, any other ends the load.
 type Step func(c *Conn) error
 
-// ErrRefused says that the server answered 429 or 503: it did not do the work.
-var ErrRefused = errors.New("refused by the server")
+// What a server may answer without ending the load.
+var (
+	ErrRefused = errors.New("refused by the server") // 429: it chose not to do the work
+	ErrFailed  = errors.New("the server failed")     // 5xx: it could not
+)
 
 // Result is what a load measured between the end of its warm-up and its end.
 type Result struct {
-	Done      int64
-	Refused   int64
+	Done      int64 // answers before the end; the latencies have those in flight at the end, too
+	Refused   int64 // 429
+	Failed    int64 // 5xx
 	Elapsed   time.Duration
 	Server    time.Duration // CPU of the server
 	Generator time.Duration // CPU of this process
@@ -32,13 +37,27 @@ type Result struct {
 	Late      *hdrhistogram.Histogram // how late the generator itself sent; open loop only
 }
 
-// Rate is answers a second.
-func (r Result) Rate() float64 { return float64(r.Done) / r.Elapsed.Seconds() }
+// Short says that answers came, but none before the end: the load was too short
+// to measure a rate. A load without any answer is not short; its rate is 0.
+func (r Result) Short() bool { return r.Done == 0 && r.Latency.TotalCount() > 0 }
 
-// CPU is what the server spent on one answer.
-func (r Result) CPU() time.Duration { return r.Server / time.Duration(max(r.Done, 1)) }
+// Rate is answers a second, NaN when the load was too short for one.
+func (r Result) Rate() float64 {
+	if r.Short() {
+		return math.NaN()
+	}
+	return float64(r.Done) / r.Elapsed.Seconds()
+}
 
-// Quantile is the latency at a percentile, such as 99.9.
+// CPU is what the server spent on one answer, 0 when it gave none.
+func (r Result) CPU() time.Duration {
+	if r.Done == 0 {
+		return 0
+	}
+	return r.Server / time.Duration(r.Done)
+}
+
+// Quantile is the latency at a percentile, such as 99.9; 0 without an answer.
 func (r Result) Quantile(percentile float64) time.Duration {
 	return time.Duration(r.Latency.ValueAtQuantile(percentile))
 }
@@ -49,7 +68,8 @@ func newHistogram() *hdrhistogram.Histogram {
 
 // Closed is a fixed number of clients of which each sends its next request when
 // it has its answer. Latency is the time of an answer; the rate is what the
-// server can do.
+// server can do. What is in flight at the end is waited for and its latency
+// counts, so that the slowest answers are not those that are left out.
 type Closed struct {
 	Addr    string
 	Clients []Step
@@ -68,8 +88,7 @@ const (
 // Run applies the load.
 func (l Closed) Run() (Result, error) {
 	var phase atomic.Int32
-	histograms := make([]*hdrhistogram.Histogram, len(l.Clients))
-	refused := make([]int64, len(l.Clients))
+	tallies := make([]tally, len(l.Clients))
 	errs := make([]error, len(l.Clients))
 	conns, hangUp, err := dialAll(len(l.Clients), l.Addr, Dial)
 	defer hangUp()
@@ -78,26 +97,16 @@ func (l Closed) Run() (Result, error) {
 	}
 	var clients sync.WaitGroup
 	for i, step := range l.Clients {
-		h := newHistogram()
-		histograms[i] = h
+		t := &tallies[i]
+		t.latency = newHistogram()
 		clients.Go(func() {
-			for phase.Load() != over {
+			for phase.Load() != over && errs[i] == nil {
 				begin := time.Now()
 				err := step(conns[i])
 				took := time.Since(begin)
-				measured := phase.Load() == measuring
-				switch {
-				case err == nil && measured:
-					errs[i] = h.RecordValue(int64(took))
-				case errors.Is(err, ErrRefused):
-					if measured {
-						refused[i]++
-					}
-				case err != nil:
-					errs[i] = err
-				}
-				if errs[i] != nil {
-					return
+				at := phase.Load()
+				if errs[i] = t.count(err, took, at != warming); err == nil && at == measuring {
+					t.done++
 				}
 			}
 		})
@@ -109,7 +118,7 @@ func (l Closed) Run() (Result, error) {
 	phase.Store(over)
 	r := meter.stop()
 	clients.Wait()
-	r.collect(histograms, refused)
+	r.collect(tallies)
 	return r, errors.Join(errs...)
 }
 
@@ -133,9 +142,8 @@ func (l Open) Run() (Result, error) {
 	skip := int64(l.Warm / interval)
 	last := skip + int64(l.For/interval)
 	var next atomic.Int64
-	histograms := make([]*hdrhistogram.Histogram, l.Conns)
+	tallies := make([]tally, l.Conns)
 	lates := make([]*hdrhistogram.Histogram, l.Conns)
-	refused := make([]int64, l.Conns)
 	errs := make([]error, l.Conns)
 	conns, hangUp, err := dialAll(l.Conns, l.Addr, DialBlocking)
 	defer hangUp()
@@ -145,8 +153,8 @@ func (l Open) Run() (Result, error) {
 	start := time.Now().Add(10 * time.Millisecond)
 	var clients sync.WaitGroup
 	for i := range conns {
-		h, late := newHistogram(), newHistogram()
-		histograms[i], lates[i] = h, late
+		t, late := &tallies[i], newHistogram()
+		t.latency, lates[i] = newHistogram(), late
 		clients.Go(func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
@@ -156,13 +164,10 @@ func (l Open) Run() (Result, error) {
 				lateness := time.Since(intended)
 				err := l.Step(conns[i])
 				took := time.Since(intended)
-				switch {
-				case errors.Is(err, ErrRefused):
-					refused[i]++
-				case err != nil:
-					errs[i] = err
-				case n >= skip:
-					errs[i] = errors.Join(h.RecordValue(int64(took)), late.RecordValue(int64(max(lateness, time.Microsecond))))
+				errs[i] = errors.Join(errs[i], t.count(err, took, n >= skip))
+				if err == nil && n >= skip {
+					t.done++
+					errs[i] = errors.Join(errs[i], late.RecordValue(int64(max(lateness, time.Microsecond))))
 				}
 				if errs[i] != nil {
 					return
@@ -174,7 +179,7 @@ func (l Open) Run() (Result, error) {
 	meter := startMeter(l.CPU)
 	clients.Wait()
 	r := meter.stop()
-	r.collect(histograms, refused)
+	r.collect(tallies)
 	r.Late = merge(lates)
 	return r, errors.Join(errs...)
 }
@@ -206,46 +211,4 @@ func dialAll(n int, addr string, dial func(string) (*Conn, error)) (conns []*Con
 		conns = append(conns, c)
 	}
 	return conns, hangUp, nil
-}
-
-func (r *Result) collect(histograms []*hdrhistogram.Histogram, refused []int64) {
-	r.Latency = merge(histograms)
-	r.Done = r.Latency.TotalCount()
-	for _, n := range refused {
-		r.Refused += n
-	}
-}
-
-func merge(histograms []*hdrhistogram.Histogram) *hdrhistogram.Histogram {
-	all := newHistogram()
-	for _, h := range histograms {
-		all.Merge(h)
-	}
-	return all
-}
-
-// meter reads the clocks at both ends of what is measured.
-type meter struct {
-	begin  time.Time
-	server func() time.Duration
-	before time.Duration
-	own    time.Duration
-}
-
-func startMeter(server func() time.Duration) meter {
-	if server == nil {
-		server = func() time.Duration { return 0 }
-	}
-	return meter{begin: time.Now(), server: server, before: server(), own: OwnCPU()}
-}
-
-func (m meter) stop() Result {
-	return Result{Elapsed: time.Since(m.begin), Server: m.server() - m.before, Generator: OwnCPU() - m.own}
-}
-
-// OwnCPU is what this process has spent.
-func OwnCPU() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // fails for bad arguments only
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

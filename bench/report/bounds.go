@@ -3,14 +3,17 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 )
 
 // Bound is where a change has made something slower. It is looser than the aim
 // by the noise of the machines that run the check.
 type Bound struct {
-	AtLeast float64 `json:"at_least,omitempty"` // 0: no such bound
-	AtMost  float64 `json:"at_most,omitempty"`  // 0: no such bound
+	AtLeast   float64  `json:"at_least,omitempty"`  // 0: no such bound
+	AtMost    float64  `json:"at_most,omitempty"`   // 0: no such bound
+	Tolerance *float64 `json:"tolerance,omitempty"` // nil: that of all
 }
 
 // Bounds are the bounds of rows, by key.
@@ -32,21 +35,45 @@ func ReadBounds(path string) (Bounds, error) {
 	return b, nil
 }
 
-// Broken returns a sentence for each row whose median is beyond its bound by
-// more than the tolerance. Rows that were not measured break nothing.
-func (b Bounds) Broken(rows []Row) []string {
-	var sentences []string
-	for _, row := range rows {
-		bound, bounded := b.Rows[row.Key]
-		if !bounded || len(row.Samples) == 0 {
-			continue
-		}
-		m := row.Median()
-		if !meets(m, bound.AtLeast*(1-b.Tolerance), bound.AtMost*(1+b.Tolerance)) {
-			limit := Row{Unit: row.Unit, AtLeast: bound.AtLeast, AtMost: bound.AtMost}
-			sentences = append(sentences, fmt.Sprintf("%s: %s is %s, and must be %s (tolerance %.0f %%)",
-				row.Key, row.Path, row.Value(), limit.Aim(), 100*b.Tolerance))
+// Of are the bounds of some scenarios.
+func (b Bounds) Of(scenarios []string) Bounds {
+	rows := map[string]Bound{}
+	for key, bound := range b.Rows {
+		if slices.Contains(scenarios, Row{Key: key}.Scenario()) {
+			rows[key] = bound
 		}
 	}
-	return sentences
+	return Bounds{Tolerance: b.Tolerance, Rows: rows}
+}
+
+// Broken returns the keys of the bounds that are broken, in order, and a
+// sentence for each: the row's median is beyond it by more than the tolerance,
+// the row has a round in which nothing was answered, or nobody measured it.
+func (b Bounds) Broken(rows []Row) (keys, sentences []string) {
+	for _, key := range slices.Sorted(maps.Keys(b.Rows)) {
+		bound := b.Rows[key]
+		tolerance := b.Tolerance
+		if bound.Tolerance != nil {
+			tolerance = *bound.Tolerance
+		}
+		row := Row{Key: key, Missing: "there is no such row"}
+		if at := slices.IndexFunc(rows, func(r Row) bool { return r.Key == key }); at >= 0 {
+			row = rows[at]
+		}
+		limit := Row{Unit: row.Unit, AtLeast: bound.AtLeast, AtMost: bound.AtMost}
+		var sentence string
+		switch row.Verdict() {
+		case Unmeasured:
+			sentence = fmt.Sprintf("%s: not measured: %s", key, row.Missing)
+		case Failed:
+			sentence = fmt.Sprintf("%s: %s: there was a round in which nothing was answered", key, row.Path)
+		default:
+			if meets(row.Median(), bound.AtLeast*(1-tolerance), bound.AtMost*(1+tolerance)) {
+				continue
+			}
+			sentence = fmt.Sprintf("%s: %s is %s, and must be %s (tolerance %.0f %%)", key, row.Path, row.Value(), limit.Aim(), 100*tolerance)
+		}
+		keys, sentences = append(keys, key), append(sentences, sentence)
+	}
+	return keys, sentences
 }

@@ -9,7 +9,7 @@ import (
 
 // Chart is a picture of some of the result: bars, or lines over time.
 type Chart struct {
-	Name  string `json:"name"` // of the file
+	Name  string `json:"name"` // of its scenario, and in that of the file
 	Title string `json:"title"`
 	Unit  string `json:"unit"` // of the values, shown below the title
 	Bars  []Bar  `json:"bars,omitempty"`

@@ -12,14 +12,23 @@ import (
 	"github.com/pico-auth/pico-auth/bench/report"
 )
 
-func TestAVerdictNeedsEveryRound(t *testing.T) {
+func TestTheVerdictIsTheMediansWhenTheRoundsAgree(t *testing.T) {
 	for _, c := range []struct {
 		row  report.Row
 		want string
 	}{
-		{report.Row{AtLeast: 2, Samples: []float64{2, 2.5, 3}}, report.Reached},
-		{report.Row{AtLeast: 2, Samples: []float64{1.9, 2.5, 3}}, report.Noise},
-		{report.Row{AtMost: 2, Samples: []float64{2.1, 3, 4}}, report.Missed},
+		{report.Row{AtLeast: 2, Samples: []float64{1.9, 2.5, 3}}, report.Reached},
+		{report.Row{AtLeast: 2, Samples: []float64{1.9, 1.95, 3}}, report.Nearly},
+		{report.Row{AtLeast: 2, Samples: []float64{1.9, 1.93, 3}}, report.Missed},
+		{report.Row{AtMost: 2, Samples: []float64{1.9, 2.05, 3}}, report.Nearly},
+		{report.Row{AtMost: 2, Samples: []float64{1.9, 2.07, 3}}, report.Missed},
+		{report.Row{AtLeast: 2, Samples: []float64{2, 4, 4.1}}, report.Unreliable},
+		{report.Row{Samples: []float64{2, 4, 4.1}}, report.Unreliable},
+		{report.Row{AtMost: 2, Samples: []float64{-1, 1}}, report.Unreliable},
+		{report.Row{AtLeast: 2, Samples: []float64{3}, Doubt: "more than there can be"}, report.Unreliable},
+		{report.Row{AtMost: 2, Samples: []float64{0, 1, 1}}, report.Failed},
+		{report.Row{Samples: []float64{0}}, report.Failed},
+		{report.Row{AtMost: 2}, report.Unmeasured},
 		{report.Row{Samples: []float64{1}}, report.NoAim},
 	} {
 		if got := c.row.Verdict(); got != c.want {
@@ -28,38 +37,10 @@ func TestAVerdictNeedsEveryRound(t *testing.T) {
 	}
 }
 
-func TestBoundsForgiveOnlyTheTolerance(t *testing.T) {
-	b := report.Bounds{Tolerance: 0.1, Rows: map[string]report.Bound{"login": {AtLeast: 2}, "me": {AtMost: 50}}}
-	within := []report.Row{{Key: "login", Samples: []float64{1, 1.81, 3}}, {Key: "me", Samples: []float64{54}}, {Key: "other", Samples: []float64{0}}, {Key: "login"}}
-	if broken := b.Broken(within); len(broken) != 0 {
-		t.Errorf("broken within the tolerance: %v", broken)
-	}
-	beyond := []report.Row{{Key: "login", Samples: []float64{1.7}}, {Key: "me", Samples: []float64{56}}}
-	if broken := b.Broken(beyond); len(broken) != 2 {
-		t.Errorf("not broken beyond the tolerance: %v", broken)
-	}
-}
-
-// TestBoundsOfTheRepositoryAreRead: each names a scenario and bounds something.
-func TestBoundsOfTheRepositoryAreRead(t *testing.T) {
-	b, err := report.ReadBounds("../bounds.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.Tolerance <= 0 || len(b.Rows) == 0 {
-		t.Errorf("no tolerance, or no bounds: %+v", b)
-	}
-	for key, bound := range b.Rows {
-		if (bound.AtLeast == 0) == (bound.AtMost == 0) || !strings.Contains(key, ".") {
-			t.Errorf("%s: %+v is not one bound of a row", key, bound)
-		}
-	}
-}
-
 var result = report.Result{
 	When: "2026-11-22", Machine: "2 cores", Version: "v1", Took: "1s",
 	Rows: []report.Row{
-		{Key: "a.b", Path: "a | b", AtLeast: 1, Samples: []float64{1, 2}},
+		{Key: "a.b", Path: "a | b", AtLeast: 1, Samples: []float64{1, 2}, Context: "here", When: "2026-11-20", Version: "v0"},
 		{Key: "a.c", Path: "none", Missing: "SKIPPED"},
 	},
 	Charts: []report.Chart{
@@ -87,7 +68,7 @@ func TestUpdateReplacesOnlyWhatIsBetweenTheMarks(t *testing.T) {
 	if !strings.HasPrefix(string(text), before) || !strings.HasSuffix(string(text), after) || strings.Contains(string(text), "old") {
 		t.Errorf("the document is now\n%s", text)
 	}
-	if want := `| a \| b | at least 1.00 | 1.50 | 1.00 to 2.00 | reached |`; !strings.Contains(string(text), want) {
+	if want := `| a \| b | at least 1.00 | 1.50 | 1.00 to 2.00 | reached | here; measured earlier: 2026-11-20 v0 |`; !strings.Contains(string(text), want) {
 		t.Errorf("no row %s in\n%s", want, text)
 	}
 }
@@ -122,13 +103,5 @@ func TestChartsAreWellFormedAndInert(t *testing.T) {
 		if strings.Contains(svg, "NaN") || strings.Contains(svg, "href") {
 			t.Errorf("%s:\n%s", chart.Name, svg)
 		}
-	}
-}
-
-func TestMergeReplacesRowsByKey(t *testing.T) {
-	all := report.Result{Rows: []report.Row{{Key: "a", Path: "old"}, {Key: "b"}}}
-	all.Merge(report.Result{Rows: []report.Row{{Key: "a", Path: "new"}, {Key: "c"}}})
-	if len(all.Rows) != 3 || all.Rows[0].Path != "new" {
-		t.Errorf("%+v", all.Rows)
 	}
 }

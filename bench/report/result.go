@@ -5,18 +5,18 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 )
 
-// Result is what one run of the bench found.
+// Result is what a run of the bench found. Its rows may be of earlier runs; those
+// say so.
 type Result struct {
 	When    string  `json:"when"`    // day, in UTC
 	Machine string  `json:"machine"` // processor and its cores
 	Version string  `json:"version"` // of the program
 	Note    string  `json:"note,omitempty"`
-	Took    string  `json:"took"`
+	Took    string  `json:"took"` // by the latest run
 	Rows    []Row   `json:"rows"`
 	Charts  []Chart `json:"charts"`
 }
@@ -41,24 +41,39 @@ func (r Result) Write(path string) error {
 	return os.WriteFile(path, append(text, '\n'), 0o600)
 }
 
-// Merge puts the rows and charts of a later run over those of an earlier one.
+// Merge puts a later run of some scenarios over an earlier result, of which it
+// keeps the rows and charts of the other scenarios. The header becomes that of
+// the later run, and a row that was kept says when and for which version it was
+// measured where that differs. What another machine measured is not kept.
 func (r *Result) Merge(later Result) {
+	ran := map[string]bool{}
 	for _, row := range later.Rows {
-		at := slices.IndexFunc(r.Rows, func(old Row) bool { return old.Key == row.Key })
-		if at < 0 {
-			r.Rows = append(r.Rows, row)
-		} else {
-			r.Rows[at] = row
-		}
+		ran[row.Scenario()] = true
 	}
-	for _, chart := range later.Charts {
-		at := slices.IndexFunc(r.Charts, func(old Chart) bool { return old.Name == chart.Name })
-		if at < 0 {
+	earlier := *r
+	*r = later
+	if earlier.Machine != later.Machine {
+		return
+	}
+	r.Rows, r.Charts = nil, nil
+	for _, row := range earlier.Rows {
+		if ran[row.Scenario()] {
+			continue
+		}
+		if row.When == "" && row.Version == "" {
+			row.When, row.Version = earlier.When, earlier.Version
+		}
+		if row.When == later.When && row.Version == later.Version {
+			row.When, row.Version = "", ""
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	for _, chart := range earlier.Charts {
+		if !ran[chart.Name] {
 			r.Charts = append(r.Charts, chart)
-		} else {
-			r.Charts[at] = chart
 		}
 	}
+	r.Rows, r.Charts = append(r.Rows, later.Rows...), append(r.Charts, later.Charts...)
 }
 
 // Print writes the table for a terminal.
@@ -67,11 +82,7 @@ func (r Result) Print(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "path\taim\tmeasured\trounds\tverdict\there")
 	for _, row := range r.Rows {
-		context := row.Context
-		if row.Missing != "" {
-			context = row.Missing
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Path, row.Aim(), row.Value(), row.Spread(), row.Verdict(), context)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Path, row.Aim(), row.Value(), row.Spread(), row.Verdict(), row.here())
 	}
 	_ = t.Flush() // a terminal that went away cannot be told so
 }
@@ -85,11 +96,7 @@ func (r Result) markdown() string {
 	}
 	b.WriteString("\n\n| path | aim | measured | rounds | verdict | on this machine |\n|---|---|---|---|---|---|\n")
 	for _, row := range r.Rows {
-		context := row.Context
-		if row.Missing != "" {
-			context = row.Missing
-		}
-		cells := []string{row.Path, row.Aim(), row.Value(), row.Spread(), row.Verdict(), context}
+		cells := []string{row.Path, row.Aim(), row.Value(), row.Spread(), row.Verdict(), row.here()}
 		for i := range cells {
 			cells[i] = strings.ReplaceAll(cells[i], "|", `\|`)
 		}

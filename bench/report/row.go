@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Row is one line of the table: a number that was measured several times and
@@ -17,15 +18,33 @@ type Row struct {
 	Samples []float64 `json:"samples"`            // one a round
 	Context string    `json:"context,omitempty"`  // absolute numbers of this machine
 	Missing string    `json:"missing,omitempty"`  // why nothing was measured
+	Doubt   string    `json:"doubt,omitempty"`    // why the number cannot be believed
+	When    string    `json:"when,omitempty"`     // as in Result; empty: as the result's
+	Version string    `json:"version,omitempty"`  // as in Result; empty: as the result's
 }
 
 // The verdicts.
 const (
-	Reached = "reached"
-	Missed  = "not reached"
-	Noise   = "within noise" // some rounds reach the aim and some do not
-	NoAim   = ""
+	Reached    = "reached"     // the median reaches the aim
+	Nearly     = "nearly"      // the median misses it by no more than nearby
+	Missed     = "not reached" // the median misses it by more
+	Unreliable = "unreliable"  // the rounds differ too much, or the number is impossible
+	Failed     = "failed"      // there was a round in which nothing was answered
+	Unmeasured = "not measured"
+	NoAim      = ""
 )
+
+const (
+	nearby    = 0.03 // share by which a median may miss an aim nearly
+	mostApart = 2.0  // factor between the least and the most round of a reliable row
+)
+
+// Scenario is the part of the bench that measures the row: its key up to the
+// dot.
+func (r Row) Scenario() string {
+	scenario, _, _ := strings.Cut(r.Key, ".")
+	return scenario
+}
 
 // Median is the row's value, NaN when nothing was measured.
 func (r Row) Median() float64 {
@@ -39,28 +58,48 @@ func (r Row) Median() float64 {
 	return (s[len(s)/2-1] + s[len(s)/2]) / 2
 }
 
-// Verdict compares every round with the aim.
+// Verdict judges the rounds by themselves, and then their median by the aim.
 func (r Row) Verdict() string {
-	if r.Missing != "" {
-		return "not measured"
-	}
-	if r.AtLeast == 0 && r.AtMost == 0 {
+	switch m := r.Median(); {
+	case r.Missing != "" || len(r.Samples) == 0:
+		return Unmeasured
+	case slices.Contains(r.Samples, 0):
+		return Failed
+	case r.Doubt != "" || r.apart():
+		return Unreliable
+	case r.AtLeast == 0 && r.AtMost == 0:
 		return NoAim
+	case meets(m, r.AtLeast, r.AtMost):
+		return Reached
+	case meets(m, r.AtLeast*(1-nearby), r.AtMost*(1+nearby)):
+		return Nearly
+	default:
+		return Missed
 	}
-	met := 0
-	for _, v := range r.Samples {
-		if meets(v, r.AtLeast, r.AtMost) {
-			met++
+}
+
+// apart says that the rounds did not measure the same thing.
+func (r Row) apart() bool {
+	least, most := slices.Min(r.Samples), slices.Max(r.Samples)
+	return least != most && (least < 0 || most > mostApart*least)
+}
+
+// here is what the table says beside the numbers: those of this machine, and
+// what to think of them.
+func (r Row) here() string {
+	if r.Missing != "" {
+		return r.Missing
+	}
+	var parts []string
+	for _, part := range []string{r.Context, r.Doubt} {
+		if part != "" {
+			parts = append(parts, part)
 		}
 	}
-	switch met {
-	case len(r.Samples):
-		return Reached
-	case 0:
-		return Missed
-	default:
-		return Noise
+	if r.When != "" || r.Version != "" {
+		parts = append(parts, strings.TrimSpace("measured earlier: "+r.When+" "+r.Version))
 	}
+	return strings.Join(parts, "; ")
 }
 
 func meets(v, atLeast, atMost float64) bool {
