@@ -47,7 +47,7 @@ func keySetClient(given *http.Client) *http.Client {
 	client := http.Client{Transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		ForceAttemptHTTP2:      true,
-		DisableKeepAlives:      true, // minutes lie between two fetches
+		DisableKeepAlives:      true, // minutes lie between two fetches, as a rule
 		MaxResponseHeaderBytes: 64 << 10,
 	}}
 	if given != nil {
@@ -86,7 +86,8 @@ func (r *remoteKeys) download() (map[string]*jose.PublicKey, time.Duration, erro
 }
 
 // cacheLife is how long an answer may be kept by its Cache-Control (RFC 9111
-// section 5.2.2), within our bounds.
+// section 5.2.2), within our bounds. An answer that wants no cache at all is
+// kept for minTTL: it names no time, and no set would mean a fetch for each token.
 func cacheLife(h http.Header, unsaid time.Duration) time.Duration {
 	life := unsaid
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
@@ -97,9 +98,9 @@ func cacheLife(h http.Header, unsaid time.Duration) time.Duration {
 		case "max-age":
 			seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
 			if err == nil {
-				life = time.Duration(seconds) * time.Second
+				life = min(max(time.Duration(seconds)*time.Second, minNamedTTL), maxTTL)
 			}
 		}
 	}
-	return boundTTL(life)
+	return life
 }

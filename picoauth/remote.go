@@ -16,8 +16,12 @@ const (
 	keySetPath = "/api/v1/auth/jwks"
 
 	defaultTTL = 5 * time.Minute
-	minTTL     = time.Minute
+	minTTL     = time.Minute // of a life that the issuer does not name
 	maxTTL     = time.Hour
+	// minNamedTTL is the least max-age that is followed. An issuer that rotates
+	// quickly names a short one, and then the next key must come by the regular
+	// refresh: the permits for unknown key ids are anybody's to use up.
+	minNamedTTL = time.Second
 	// maxStale is how long keys serve after the last successful fetch.
 	maxStale = 24 * time.Hour
 
@@ -149,6 +153,7 @@ func (r *remoteKeys) mayFetch(set *remoteSet, known bool, now time.Time) bool {
 
 // fetch brings a key set, or counts a failure, and closes done.
 func (r *remoteKeys) fetch(done chan struct{}) {
+	asked := r.now()
 	keys, ttl, err := r.download()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -164,7 +169,7 @@ func (r *remoteKeys) fetch(done chan struct{}) {
 	r.failures, r.retryAt = 0, time.Time{}
 	r.current.Store(&remoteSet{
 		keys:      keys,
-		refreshAt: now.Add(ttl - ttl/10),
+		refreshAt: asked.Add(ttl - ttl/10), // a slow answer may be as old as its question
 		freshTo:   now.Add(ttl),
 		usableTo:  now.Add(maxStale),
 	})

@@ -83,11 +83,14 @@ func TestCacheControlIsFollowedWithinBounds(t *testing.T) {
 		"max-age=600":                     10 * time.Minute,
 		"public, MAX-AGE=600":             10 * time.Minute,
 		`max-age="600"`:                   10 * time.Minute,
-		"max-age=0":                       time.Minute,
+		"max-age=30":                      30 * time.Second,
+		"max-age=5":                       5 * time.Second,
+		"max-age=0":                       time.Second,
 		"max-age=31536000":                time.Hour,
 		"max-age=99999999999999999999999": 5 * time.Minute,
 		"max-age=-1":                      5 * time.Minute,
 		"max-age=600, no-store":           time.Minute,
+		"no-store, max-age=5":             time.Minute,
 		"no-cache":                        time.Minute,
 	} {
 		t.Run(header, func(t *testing.T) {

@@ -10,7 +10,16 @@ import (
 // maxKeyFile is far more than any private key has.
 const maxKeyFile = 64 << 10
 
+// readKeyFile looks before it opens: opening a pipe waits for its other end, and
+// opening a device may do something.
 func readKeyFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, usage("%s is not a regular file; a private key is read from one", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -27,6 +36,9 @@ func readKeyFile(path string) ([]byte, error) {
 type keyFile struct{ *os.File }
 
 func newKeyFile(path string) (keyFile, error) {
+	if path == "-" {
+		return keyFile{}, usage("a private key is not printed; say --out FILE, or ./- for a file of this name")
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return keyFile{}, fmt.Errorf("%s exists already; a private key is not written over anything", path)

@@ -1,6 +1,10 @@
 package jose
 
-import "time"
+import (
+	"crypto"
+	"crypto/rsa"
+	"time"
+)
 
 // OwnKeys is a key of each algorithm by its name, and one of RS256 and PS256
 // each with 3072 bits.
@@ -56,4 +60,14 @@ func (k clockedPublic) verify(input, signature []byte) bool {
 	start := time.Now()
 	defer func() { *k.inside = time.Since(start) }()
 	return k.publicKey.verify(input, signature)
+}
+
+// FromRSA is key as one of RS256, past everything that a parser looks at.
+func FromRSA(key *rsa.PrivateKey) *PrivateKey {
+	return newPrivateKey(&table[0], rsaPrivate{key, crypto.SHA256})
+}
+
+// Mismatched is private with the public half of another key.
+func Mismatched(private, other *PrivateKey) *PrivateKey {
+	return &PrivateKey{private.algorithm, private.key, other.public}
 }

@@ -13,7 +13,8 @@ import (
 const maxPEM = 64 << 10
 
 // ParsePrivatePEM reads the one private key in data, PKCS #8 or, as older
-// tools wrote it, PKCS #1. It must be of the kind that name signs with.
+// tools wrote it, PKCS #1. It must be of the kind that name signs with. Whether
+// the numbers of an RSA key are primes is left to [PrivateKey.Check].
 func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
 	row, err := lookup(name)
 	if err != nil {

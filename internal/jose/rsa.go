@@ -52,10 +52,7 @@ func rsaAlgorithm(name Algorithm, options crypto.SignerOpts) algorithm {
 			if !ok {
 				return nil, errors.New("not an RSA key")
 			}
-			if len(key.Primes) != 2 {
-				return nil, errors.New("an RSA key of more than two primes")
-			}
-			return rsaPrivate{key, options}, checkRSA(&key.PublicKey)
+			return rsaPrivate{key, options}, errors.Join(checkRSA(&key.PublicKey), checkRSAShape(key))
 		},
 		standardPublic: func(parsed any) (publicKey, error) {
 			key, ok := parsed.(*rsa.PublicKey)
