@@ -193,6 +193,9 @@ func (o *opener) successor(set store.KeySet, adopted string, act store.Act) (cha
 func (d *Desk) Import(ctx context.Context, by identity.Actor, secret []byte) (kid string, err error) {
 	files := d.o.files
 	key, err := files.parse(secret)
+	if err == nil {
+		err = key.Check()
+	}
 	if err != nil {
 		return "", fault.New(fault.Invalid, "key_file", fmt.Sprintf("this is no private key for %s (auth.algorithm): %v", files.algorithm, err))
 	}

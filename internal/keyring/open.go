@@ -263,6 +263,11 @@ func (o *opener) find(set store.KeySet) (*jose.PrivateKey, error) {
 	if err == nil && o.byThumbprint(set, o.files.algorithm, pair.key.Public().Thumbprint()) != nil {
 		return nil, nil //nolint:nilnil // the same
 	}
+	if err == nil {
+		if err = pair.key.Check(); err != nil { // it comes from outside, and is looked at this once
+			err = unusable(o.folder.join(o.files.private), err, "move the pair away to have a new one made")
+		}
+	}
 	return pair.key, err
 }
 
