@@ -45,7 +45,7 @@ func TestTheTimeOfKeysIsCountedByOneReplica(t *testing.T) {
 			store.SigningKey{KID: "a", Status: store.KeyActive}, store.SigningKey{KID: "n", Status: store.KeyNext})...))
 		count := func(holder string, passed ...store.KeyTime) string {
 			t.Helper()
-			counted, held, err := w.s.CountKeyTime(t.Context(), holder, 50*time.Millisecond, passed...)
+			counted, held, err := w.s.CountKeyTime(t.Context(), holder, time.Second, passed...)
 			w.ok(err)
 			return fmt.Sprintf("%t/%t", counted, held)
 		}
@@ -60,8 +60,9 @@ func TestTheTimeOfKeysIsCountedByOneReplica(t *testing.T) {
 			{"one", "true/true", 0, []store.KeyTime{n}, 2 * time.Second},
 			{"two", "false/false", 0, []store.KeyTime{n}, 2 * time.Second},
 			{"one", "true/true", 0, []store.KeyTime{{KID: "n", Status: store.KeyRetiring, Passed: time.Hour}, {KID: "a", Status: store.KeyNext, Passed: time.Hour}}, 2 * time.Second},
-			{"one", "true/true", 100 * time.Millisecond, []store.KeyTime{n}, 4 * time.Second}, // late, and nobody was in between
-			{"two", "false/true", 100 * time.Millisecond, []store.KeyTime{n}, 4 * time.Second},
+			{"one", "false/true", 1200 * time.Millisecond, []store.KeyTime{n}, 2 * time.Second}, // late, as after an outage
+			{"one", "true/true", 0, []store.KeyTime{n}, 4 * time.Second},
+			{"two", "false/true", 1200 * time.Millisecond, []store.KeyTime{n}, 4 * time.Second},
 			{"one", "false/false", 0, []store.KeyTime{n}, 4 * time.Second},
 		} {
 			time.Sleep(step.wait)
