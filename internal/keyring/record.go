@@ -156,7 +156,8 @@ func (o *opener) publicHalf(row store.SigningKey) (*jose.PublicKey, jose.JWK, er
 	if key.Thumbprint() != id || string(key.Algorithm()) != row.Algorithm {
 		return nil, jwk, unusableRow(row, errors.New("its id or its algorithm is that of another key"))
 	}
-	return key, key.JWK(row.KID), nil
+	jwk = key.JWK(row.KID)
+	return key, jwk, nil
 }
 
 // begin records signing as the first active key. One that was just made is
