@@ -357,10 +357,11 @@ func (c *strictCache) fetch(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	_, age, _ := strings.Cut(resp.Header.Get("Cache-Control"), "max-age=")
-	seconds, err := strconv.Atoi(age)
-	if err != nil {
-		return err
+	seconds := 0 // no-cache: a server that has not seen the database for a moment promises nothing
+	if _, age, named := strings.Cut(resp.Header.Get("Cache-Control"), "max-age="); named {
+		if seconds, err = strconv.Atoi(age); err != nil {
+			return err
+		}
 	}
 	c.maxAge = time.Duration(seconds) * time.Second
 	c.until = now.Add(c.maxAge)

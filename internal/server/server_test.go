@@ -293,7 +293,8 @@ func TestAChangedAlgorithmBreaksNothing(t *testing.T) {
 		t.Errorf("log %s", s.log)
 	}
 	_, discovery, header := get(t, s.base+"/.well-known/openid-configuration", nil)
-	if !strings.Contains(discovery, `["RS256","EdDSA"]`) || header.Get("Cache-Control") != "public, max-age=1" {
+	// On a busy machine the last look at the database may be too long ago to promise anything.
+	if keep := header.Get("Cache-Control"); !strings.Contains(discovery, `["RS256","EdDSA"]`) || keep != "public, max-age=1" && keep != "no-cache" {
 		t.Errorf("%s, %v", discovery, header)
 	}
 	for signs := ""; signs != "EdDSA"; {
