@@ -294,7 +294,7 @@ func (w *rotating) verifiers(ctx context.Context) {
 		w.t.Fatal(err)
 	}
 	remote := oidc.NewRemoteKeySet(oidc.ClientContext(ctx, client), w.published)
-	storage, err := jwkset.NewStorageFromHTTP(w.published, jwkset.HTTPClientStorageOptions{Ctx: ctx, Client: client, RefreshInterval: strict.maxAge})
+	storage, err := jwkset.NewStorageFromHTTP(w.published, jwkset.HTTPClientStorageOptions{Ctx: ctx, Client: client, RefreshInterval: max(strict.maxAge, time.Second)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
