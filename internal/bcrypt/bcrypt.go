@@ -10,10 +10,6 @@ import (
 
 //go:generate go run ./gen
 
-// MaxLanes is how many hashes Compute can make at once. A fourth gains little
-// and costs every one of them time: the registers are used up.
-const MaxLanes = 3
-
 const (
 	saltText = 22 // characters of a salt
 	sumText  = 31 // characters of a sum
@@ -63,7 +59,7 @@ func (h Hash) String() string {
 // Work is one hash to be computed. The zero value is not useful: see NewWork.
 type Work struct {
 	blowfish  state
-	key, salt [18]uint32 // as mixed into the 18 words of P
+	key, salt schedule
 	raw       [4]uint32  // the salt
 }
 
@@ -109,9 +105,9 @@ func (w *Work) expandSalted() {
 	for i := 0; i < len(t.p); i += 2 {
 		t.p[i], t.p[i+1] = step()
 	}
-	for _, box := range []*[256]uint32{&t.s0, &t.s1, &t.s2, &t.s3} {
-		for i := 0; i < len(box); i += 2 {
-			box[i], box[i+1] = step()
+	for box := range t.s {
+		for i := 0; i < len(t.s[box]); i += 2 {
+			t.s[box][i], t.s[box][i+1] = step()
 		}
 	}
 }
@@ -119,52 +115,36 @@ func (w *Work) expandSalted() {
 // Compute makes the sums of one to MaxLanes works at one cost, in the order of
 // the works. Each work can be computed once. It panics at other numbers.
 func Compute(cost int, works ...*Work) []string {
-	expand := lanes(works)
+	if len(works) == 0 || len(works) > MaxLanes {
+		panic(fmt.Sprintf("bcrypt: %d works at once", len(works)))
+	}
+	var lanes struct {
+		states      [MaxLanes]state
+		keys, salts [MaxLanes]schedule
+	}
+	for i, w := range works {
+		lanes.states[i], lanes.keys[i], lanes.salts[i] = w.blowfish, w.key, w.salt
+	}
+	expand := expanders[len(works)]
 	for range uint64(1) << cost {
-		expand()
+		expand(&lanes.states, &lanes.keys)
+		expand(&lanes.states, &lanes.salts)
 	}
 	sums := make([]string, len(works))
-	for i, w := range works {
-		sums[i] = w.sum()
+	for i := range works {
+		sums[i] = lanes.states[i].sum()
 	}
 	return sums
 }
 
-// lanes returns one round of the expensive loop: each state takes in its key,
-// then its salt.
-func lanes(works []*Work) func() {
-	switch len(works) {
-	case 1:
-		a := works[0]
-		return func() {
-			expand1(&a.blowfish, &a.key)
-			expand1(&a.blowfish, &a.salt)
-		}
-	case 2:
-		a, b := works[0], works[1]
-		return func() {
-			expand2(&a.blowfish, &a.key, &b.blowfish, &b.key)
-			expand2(&a.blowfish, &a.salt, &b.blowfish, &b.salt)
-		}
-	case 3:
-		a, b, c := works[0], works[1], works[2]
-		return func() {
-			expand3(&a.blowfish, &a.key, &b.blowfish, &b.key, &c.blowfish, &c.key)
-			expand3(&a.blowfish, &a.salt, &b.blowfish, &b.salt, &c.blowfish, &c.salt)
-		}
-	default:
-		panic(fmt.Sprintf("bcrypt: %d works at once", len(works)))
-	}
-}
-
 // sum encrypts the magic text 64 times; its last byte is dropped, as the first
 // implementation did.
-func (w *Work) sum() string {
+func (t *state) sum() string {
 	magic := [24]byte([]byte("OrpheanBeholderScryDoubt"))
 	for i := 0; i < len(magic); i += 8 {
 		l, r := binary.BigEndian.Uint32(magic[i:]), binary.BigEndian.Uint32(magic[i+4:])
 		for range 64 {
-			l, r = w.blowfish.encipher(l, r)
+			l, r = t.encipher(l, r)
 		}
 		binary.BigEndian.PutUint32(magic[i:], l)
 		binary.BigEndian.PutUint32(magic[i+4:], r)
@@ -172,10 +152,13 @@ func (w *Work) sum() string {
 	return alphabet.EncodeToString(magic[:23])
 }
 
+// schedule is a key or a salt as it is mixed into the 18 words of P.
+type schedule [18]uint32
+
 // state is the key schedule of Blowfish.
 type state struct {
-	p              [18]uint32
-	s0, s1, s2, s3 [256]uint32
+	p schedule
+	s [4][256]uint32
 }
 
 // encipher encrypts one block of 64 bits.
@@ -189,5 +172,5 @@ func (t *state) encipher(l, r uint32) (uint32, uint32) {
 }
 
 func (t *state) mix(x uint32) uint32 {
-	return ((t.s0[byte(x>>24)] + t.s1[byte(x>>16)]) ^ t.s2[byte(x>>8)]) + t.s3[byte(x)] //nolint:gosec // one byte each is what is wanted
+	return ((t.s[0][x>>24] + t.s[1][byte(x>>16)]) ^ t.s[2][byte(x>>8)]) + t.s[3][byte(x)] //nolint:gosec // one byte each is what is wanted
 }

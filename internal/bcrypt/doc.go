@@ -2,9 +2,9 @@
 // instructions.
 //
 // One hash leaves most of a core idle: each step waits for a table look-up that
-// depends on the step before. Two or three independent hashes, their steps
-// interleaved, share that wait, so a core makes up to three times as many
-// hashes and each takes hardly longer than alone.
+// depends on the step before. Two to four independent hashes, their steps
+// interleaved, share that wait, so a core makes about three times as many
+// hashes and each takes little longer than alone.
 //
 // It owns the arithmetic and the text form of a hash, nothing else: which costs
 // and passwords are good, who waits, and when hashes are put together is

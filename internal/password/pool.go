@@ -30,8 +30,8 @@ var errClosed = fault.New(fault.Unavailable, "unavailable", "the server is shutt
 // and token checks stay fast while logins saturate the machine.
 //
 // A worker that finds several hashes of one cost waiting, more than the idle
-// workers can take one each, computes up to three of them together: that takes
-// hardly longer than one.
+// workers can take one each, computes up to four of them together: that takes
+// little longer than one.
 type pool struct {
 	compute func(cost int, works ...*bcrypt.Work) []string // bcrypt.Compute, or a counter in tests
 
@@ -238,7 +238,7 @@ func (p *pool) finish(jobs int, took time.Duration) {
 	defer p.mu.Unlock()
 	p.busy--
 	p.running -= jobs
-	p.done += uint64(jobs) //nolint:gosec // one to three
+	p.done += uint64(jobs) //nolint:gosec // one to four
 	p.spent += took
 }
 
