@@ -70,6 +70,7 @@ type Guard struct {
 	algorithms []jose.Algorithm
 	now        func() time.Time
 	log        *slog.Logger
+	known      jose.Memory // tokens are presented many times
 }
 
 // New returns a Guard, or an error that says what is wrong with cfg. It fetches
@@ -154,7 +155,7 @@ func (g *Guard) Verify(ctx context.Context, token string) (*SecurityContext, err
 		return nil, invalidToken("the token is too long", nil)
 	}
 	var keyErr error
-	payload, _, err := jose.Verify(token, func(h jose.Header) (*jose.PublicKey, error) {
+	payload, _, err := g.known.Verify(token, func(h jose.Header) (*jose.PublicKey, error) {
 		var key *jose.PublicKey
 		key, keyErr = g.key(ctx, h)
 		return key, keyErr

@@ -60,7 +60,7 @@ func (h Hash) String() string {
 type Work struct {
 	blowfish  state
 	key, salt schedule
-	raw       [4]uint32  // the salt
+	raw       [4]uint32 // the salt
 }
 
 // NewWork prepares the hash of a password of at most 72 bytes; what follows

@@ -262,6 +262,20 @@ func BenchmarkVerify(b *testing.B) {
 	})
 }
 
+// BenchmarkKnown is the check of a token that was seen before.
+func BenchmarkKnown(b *testing.B) {
+	eachAlgorithm(b, func(b *testing.B, k benched) {
+		var memory jose.Memory
+		lookup := only(k.key.Public())
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, _, err := memory.Verify(k.token, lookup); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 // BenchmarkLoad is what a start pays for its key.
 func BenchmarkLoad(b *testing.B) {
 	for _, name := range withPEM {

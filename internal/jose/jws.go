@@ -70,6 +70,11 @@ func (s *Signer) Sign(payload []byte) (string, error) {
 // all, but for crit, whose presence is refused: this package understands no
 // extension. A lookup's error passes through, wrapped.
 func Verify(token string, key func(Header) (*PublicKey, error)) (payload []byte, h Header, err error) {
+	return (*Memory)(nil).Verify(token, key)
+}
+
+// Verify is the function of that name, with what m remembers.
+func (m *Memory) Verify(token string, key func(Header) (*PublicKey, error)) (payload []byte, h Header, err error) {
 	parts, err := split(token)
 	if err != nil {
 		return nil, Header{}, err
@@ -81,13 +86,13 @@ func Verify(token string, key func(Header) (*PublicKey, error)) (payload []byte,
 	if h.Type != TypeJWT && h.Type != TypeAccessToken {
 		return nil, Header{}, fmt.Errorf("%w: typ is not %s", ErrMalformed, TypeJWT)
 	}
-	payload, err = parts.open(h, key)
+	payload, err = parts.open(h, key, m)
 	return payload, h, err
 }
 
 // open checks the signature of a token whose header is h and decodes its
 // payload.
-func (c compact) open(h Header, key func(Header) (*PublicKey, error)) ([]byte, error) {
+func (c compact) open(h Header, key func(Header) (*PublicKey, error), m *Memory) ([]byte, error) {
 	public, err := key(h)
 	if err != nil {
 		return nil, fmt.Errorf("find the token's key: %w", err)
@@ -98,7 +103,7 @@ func (c compact) open(h Header, key func(Header) (*PublicKey, error)) ([]byte, e
 	if h.Algorithm != public.Algorithm() {
 		return nil, fmt.Errorf("%w: the key's is %s", ErrAlgorithm, public.Algorithm())
 	}
-	if err := c.verify(public); err != nil {
+	if err := m.verify(c, public); err != nil {
 		return nil, err
 	}
 	payload, err := decode(c.payload)
@@ -129,6 +134,7 @@ func Inspect(token string) (header, payload []byte, err error) {
 
 // compact is a token cut at its dots, each part still encoded.
 type compact struct {
+	token                      string // the whole
 	input                      string // what is signed: header, dot, payload
 	header, payload, signature string
 }
@@ -143,7 +149,7 @@ func split(token string) (compact, error) {
 		return compact{}, fmt.Errorf("%w: not three parts", ErrMalformed)
 	}
 	input := token[:len(header)+1+len(payload)]
-	return compact{input, header, payload, signature}, nil
+	return compact{token, input, header, payload, signature}, nil
 }
 
 // verify checks the length before anything is computed from the signature.

@@ -28,9 +28,11 @@ func TestAnyPayloadRoundTrips(t *testing.T) {
 	})
 }
 
-// No change of one token's text makes another token of it.
+// No change of one token's text makes another token of it, not even where the
+// token itself is known.
 func TestAnyChangeOfATokenIsRefused(t *testing.T) {
 	signed := make(map[jose.Algorithm][2]string)
+	known := make(map[jose.Algorithm]*jose.Memory) // has seen the originals
 	for _, name := range jose.Algorithms() {
 		signer := jose.NewSigner(keys()[name], "k")
 		one, err := signer.Sign(claims)
@@ -42,6 +44,12 @@ func TestAnyChangeOfATokenIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		signed[name] = [2]string{one, two}
+		known[name] = new(jose.Memory)
+		for _, token := range signed[name] {
+			if _, _, err := known[name].Verify(token, only(keys()[name].Public())); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	changes := map[string]func(*rapid.T, string, string) string{
 		"flip": func(t *rapid.T, one, _ string) string {
@@ -74,7 +82,7 @@ func TestAnyChangeOfATokenIsRefused(t *testing.T) {
 				if token == pair[0] || token == pair[1] {
 					t.Skip("nothing changed")
 				}
-				if payload, _, err := jose.Verify(token, only(keys()[name].Public())); err == nil {
+				if payload, _, err := known[name].Verify(token, only(keys()[name].Public())); err == nil {
 					t.Fatalf("%s accepted as %s", token, payload)
 				}
 			})

@@ -22,7 +22,7 @@ func openAny(token string, key *PublicKey) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parts.open(h, func(Header) (*PublicKey, error) { return key, nil })
+	return parts.open(h, func(Header) (*PublicKey, error) { return key, nil }, nil)
 }
 
 func readVectors(t testing.TB, name string, into any) {

@@ -109,7 +109,7 @@ func TestWycheproofKeySets(t *testing.T) {
 			if parts, splitErr := split(v.JWS); err == nil && splitErr == nil {
 				h, headerErr := parseHeader(parts.header)
 				if opened = headerErr; headerErr == nil {
-					_, opened = parts.open(h, func(h Header) (*PublicKey, error) { return keys[h.KeyID], nil })
+					_, opened = parts.open(h, func(h Header) (*PublicKey, error) { return keys[h.KeyID], nil }, nil)
 				}
 			}
 			symmetric := bytes.Contains(group.Set, []byte(`"oct"`))
