@@ -109,6 +109,9 @@ func (s *Store) write(ctx context.Context, act func(*tx) error) error {
 // read runs fn, which makes one query, outside of a transaction.
 func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
 	defer s.count.since(&s.count.readNanos, time.Now())
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	bounded, cancel := s.bounded(ctx)
 	defer cancel()
 	err := fn(s.newTx(bounded, s.reader))
@@ -119,10 +122,12 @@ func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
 }
 
 // bounded limits what a read waits for a server that may be out of reach. A
-// file answers or fails.
+// file answers or fails, and the read ends by itself: without a context to
+// watch, database/sql and the driver start no goroutine each, a quarter of what
+// a read costs.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if s.writer != nil {
-		return ctx, func() {}
+		return context.WithoutCancel(ctx), func() {}
 	}
 	return context.WithTimeout(ctx, patience)
 }
