@@ -67,7 +67,7 @@ func (s *Store) UserByEmail(ctx context.Context, emailKey string) (u identity.Us
 // from is over: the zero reason when it is alive, was purged, or the token has
 // none. It is one query, since each authenticated request makes it.
 func (s *Store) Bearer(ctx context.Context, userID, familyID string) (u identity.User, ended identity.EndReason, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.lookup(ctx, func(t *tx) error {
 		found, err := t.get(append(userDest(&u), (*string)(&ended)),
 			"SELECT "+userColumns+`, COALESCE(f.end_reason, '') FROM `+userTables+`
 			LEFT JOIN refresh_families f ON f.id = $2 AND f.user_id = u.id WHERE u.id = $1`, userID, familyID)
