@@ -43,18 +43,6 @@ func eight(v uint64) uint64 {
 		uint64(pairs[v>>28&0xfff])<<32 | uint64(pairs[v>>16&0xfff])<<48
 }
 
-// writeEncoded writes src in base64url, in pieces that join without a seam.
-func writeEncoded(to *strings.Builder, src []byte) {
-	var piece [1024]byte
-	for len(src) > 0 {
-		n := min(len(src), len(piece)/4*3)
-		encoded := piece[:base64.RawURLEncoding.EncodedLen(n)]
-		encodeInto(encoded, src[:n])
-		to.Write(encoded)
-		src = src[n:]
-	}
-}
-
 // decode accepts exactly one spelling of each byte string. Go's decoder skips
 // line breaks even in strict mode, which would give a token many.
 func decode(s string) ([]byte, error) {
