@@ -65,8 +65,9 @@ func (l *lab) read() (err error) {
 			Context: fmt.Sprintf("%.0f over %.0f us", cpu(one), cpu(typical(livez))),
 		},
 		report.Row{
-			Key: "read.me_rate", Path: "GET /me over a bare ServeMux with static bytes", Samples: over(m[5], m[0]), Doubt: doubt(over(m[5], m[0]), 0, 1),
-			Context: fmt.Sprintf("a bare ServeMux %.0f/s, %.0f us of CPU", median(m[0]), micro(typical(static).CPU())),
+			// The aim of 50 us is from a machine on which the bare answer takes 15.
+			Key: "read.me_bare", Path: "CPU of GET /me over that of a bare ServeMux with static bytes", AtMost: 3.3, Samples: over(each(me, cpu), each(static, cpu)),
+			Context: fmt.Sprintf("%.0f over %.0f us; by rate %.2f of %.0f/s", cpu(one), cpu(typical(static)), median(over(m[5], m[0])), median(m[0])),
 		},
 		report.Row{
 			Key: "read.keys", Path: "key set over static bytes behind the same middleware (/livez)", AtLeast: 0.9, Samples: over(m[2], m[1]),
