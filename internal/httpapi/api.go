@@ -71,11 +71,11 @@ func New(cfg Config) *API {
 		issuer: cfg.Issuer, title: cfg.Title, version: cfg.Version,
 		cors: cors{origins: cfg.CORSOrigins}, log: cfg.Log, mux: http.NewServeMux(),
 	}
-	described := huma.NewAPI(a.humaConfig(), adapter{a.mux})
-	a.openAPI = sync.OnceValue(func() document { return render(described.OpenAPI()) })
+	a.openAPI = sync.OnceValue(func() document { return render(a.described()) })
 	a.routes = a.table()
+	served := huma.NewAPI(a.humaConfig(), adapter{a.mux})
 	for i := range a.routes {
-		a.mount(described, &a.routes[i])
+		a.mount(served, &a.routes[i])
 	}
 	a.mux.HandleFunc("/", a.fallback)
 	return a
@@ -121,20 +121,16 @@ func (a *API) Routes() []Route {
 }
 
 // mount puts a route on the mux, behind its rule.
-func (a *API) mount(described huma.API, rt *route) {
+func (a *API) mount(served huma.API, rt *route) {
 	if rt.Access == undeclared {
 		panic("httpapi: " + rt.OperationID + " has no access rule")
 	}
 	if rt.plain != nil {
-		if rt.answer != nil {
-			describePlain(described.OpenAPI(), rt, rt.answer)
-			describe(described.OpenAPI(), rt)
-		}
 		a.mux.Handle(rt.Method+" "+rt.Pattern, a.protect(rt, rt.plain))
 		return
 	}
-	rt.typed(described, *rt.operation(), func(h http.HandlerFunc) http.Handler { return a.protect(rt, h) })
-	describe(described.OpenAPI(), rt)
+	rt.typed(served, *rt.operation(), func(h http.HandlerFunc) http.Handler { return a.protect(rt, h) })
+	allowNull(served.OpenAPI(), rt)
 }
 
 // protect puts everything before a handler that is the same for all: the
