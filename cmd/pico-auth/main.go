@@ -10,11 +10,7 @@
 // sentence a line on standard error.
 package main
 
-import (
-	"os"
-
-	"github.com/alecthomas/kong"
-)
+import "os"
 
 // version is set by the build: -ldflags "-X main.version=v1.2.3". Empty: what
 // the Go toolchain knows about the module.
@@ -51,19 +47,12 @@ func main() {
 // run carries out one command line and returns the exit code.
 func run(args []string, sh *shell) int {
 	var line cli
-	parser, err := kong.New(&line,
-		kong.Name("pico-auth"),
-		kong.Description("Authentication server: accounts, groups, and signed tokens that any JOSE library verifies."),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Writers(sh.out, sh.err),
-		kong.Bind(sh),
-	)
+	command, err := parse(&line, args, sh)
 	if err != nil {
 		return sh.fail(err)
 	}
-	command, err := parser.Parse(args)
-	if err != nil {
-		return sh.fail(usage("%v; see pico-auth --help", err))
+	if command == nil {
+		return 0
 	}
 	if line.Config != nil {
 		if *line.Config == "" {
@@ -71,7 +60,7 @@ func run(args []string, sh *shell) int {
 		}
 		sh.file = *line.Config
 	}
-	if err := command.Run(); err != nil {
+	if err := command.Run(sh); err != nil {
 		return sh.fail(err)
 	}
 	return 0

@@ -18,14 +18,8 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
-// Config is what an API needs. The rooms, the guard and Issuer are required.
+// Config is what an API says about itself. Issuer is required.
 type Config struct {
-	Directory *directory.Directory
-	Login     *login.Login
-	Tokens    *token.Issuer
-	Keys      *keyring.Ring
-	Guard     *picoauth.Guard // over the key set of Keys
-
 	Issuer      string       // as in the claim iss; discovery is built from it
 	Title       string       // of the API page; empty: "Pico Auth API"
 	Version     string       // of the API page; empty: "dev"
@@ -33,8 +27,17 @@ type Config struct {
 	Log         *slog.Logger // nil: discard
 }
 
+// Rooms are what does the work. All are required.
+type Rooms struct {
+	Directory *directory.Directory
+	Login     *login.Login
+	Tokens    *token.Issuer
+	Keys      *keyring.Ring
+	Guard     *picoauth.Guard // over the key set of Keys
+}
+
 // API answers every path of the server but the operator's (health, metrics).
-// It is safe for concurrent use.
+// It is safe for concurrent use once it has its rooms.
 type API struct {
 	directory *directory.Directory
 	login     *login.Login
@@ -53,8 +56,9 @@ type API struct {
 	published atomic.Pointer[published]
 }
 
-// New returns an API. It panics when a route is declared without an access
-// rule: no configuration can cause that.
+// New returns an API that is all there but for its rooms, so that it can be made
+// while they open: Furnish it before it serves. It panics when a route is
+// declared without an access rule: no configuration can cause that.
 func New(cfg Config) *API {
 	if cfg.Title == "" {
 		cfg.Title = "Pico Auth API"
@@ -67,18 +71,22 @@ func New(cfg Config) *API {
 	}
 	configureHuma()
 	a := &API{
-		directory: cfg.Directory, login: cfg.Login, tokens: cfg.Tokens, keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, title: cfg.Title, version: cfg.Version,
 		cors: cors{origins: cfg.CORSOrigins}, log: cfg.Log, mux: http.NewServeMux(),
 	}
-	described := huma.NewAPI(a.humaConfig(), adapter{a.mux})
-	a.openAPI = sync.OnceValue(func() document { return render(described.OpenAPI()) })
+	a.openAPI = sync.OnceValue(func() document { return render(a.described()) })
 	a.routes = a.table()
+	served := huma.NewAPI(a.humaConfig(), adapter{a.mux})
 	for i := range a.routes {
-		a.mount(described, &a.routes[i])
+		a.mount(served, &a.routes[i])
 	}
 	a.mux.HandleFunc("/", a.fallback)
 	return a
+}
+
+// Furnish gives the API its rooms, once.
+func (a *API) Furnish(r Rooms) {
+	a.directory, a.login, a.tokens, a.keys, a.guard = r.Directory, r.Login, r.Tokens, r.Keys, r.Guard
 }
 
 // ServeHTTP implements http.Handler. Afterwards r.Pattern is the matched
@@ -121,20 +129,16 @@ func (a *API) Routes() []Route {
 }
 
 // mount puts a route on the mux, behind its rule.
-func (a *API) mount(described huma.API, rt *route) {
+func (a *API) mount(served huma.API, rt *route) {
 	if rt.Access == undeclared {
 		panic("httpapi: " + rt.OperationID + " has no access rule")
 	}
 	if rt.plain != nil {
-		if rt.answer != nil {
-			describePlain(described.OpenAPI(), rt, rt.answer)
-			describe(described.OpenAPI(), rt)
-		}
 		a.mux.Handle(rt.Method+" "+rt.Pattern, a.protect(rt, rt.plain))
 		return
 	}
-	rt.typed(described, *rt.operation(), func(h http.HandlerFunc) http.Handler { return a.protect(rt, h) })
-	describe(described.OpenAPI(), rt)
+	rt.typed(served, *rt.operation(), func(h http.HandlerFunc) http.Handler { return a.protect(rt, h) })
+	allowNull(served.OpenAPI(), rt)
 }
 
 // protect puts everything before a handler that is the same for all: the

@@ -10,7 +10,7 @@ import (
 
 // BenchmarkNew is what the API adds to the start of the server.
 func BenchmarkNew(b *testing.B) {
-	cfg := Config{Keys: newKeys(b), Issuer: testIssuer}
+	cfg := Config{Issuer: testIssuer}
 	for b.Loop() {
 		New(cfg)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
-	"html/template"
 	"io"
 	"net/http"
 	"strconv"
@@ -40,11 +39,11 @@ func docsFile(name string) (path, media string) {
 }
 
 func (a *API) serveDocs() http.HandlerFunc {
-	var page bytes.Buffer
-	if err := template.Must(template.ParseFS(swagger, "swagger/index.html")).Execute(&page, a.title); err != nil {
-		panic(err) // an embedded template over a string
+	page, err := swagger.ReadFile("swagger/index.html")
+	if err != nil {
+		panic(err) // embedded
 	}
-	d := newDocument("text/html; charset=utf-8", page.Bytes())
+	d := newDocument("text/html; charset=utf-8", fill(string(page), map[string]string{"Title": a.title}))
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", docsPolicy)
 		d.serve(w, r, revalidate)

@@ -267,7 +267,9 @@ func shapeProblem(status int, errs []error) *problem {
 }
 
 // nameable is what a member's name may look like to be repeated to its sender.
-var nameable = regexp.MustCompile(`^(body|query|path)(\.[A-Za-z_][A-Za-z0-9_-]{0,63})?$`)
+var nameable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(body|query|path)(\.[A-Za-z_][A-Za-z0-9_-]{0,63})?$`)
+})
 
 func shapeField(d *huma.ErrorDetail) fieldProblem {
 	f := fieldProblem{Location: d.Location, Message: d.Message}
@@ -279,7 +281,7 @@ func shapeField(d *huma.ErrorDetail) fieldProblem {
 	if d.Message == validation.MsgUnexpectedProperty {
 		f.Message = "there is no such member"
 	}
-	if !nameable.MatchString(f.Location) {
+	if !nameable().MatchString(f.Location) {
 		f.Location, _, _ = strings.Cut(f.Location, ".")
 	}
 	return f

@@ -98,13 +98,45 @@ func (rt *route) security() []map[string][]string {
 	}
 }
 
+// described is the OpenAPI document. It is of an API of its own, which serves
+// nothing: most of the work of a start would be this document, and the one that
+// serves cannot be added to while it does.
+func (a *API) described() *huma.OpenAPI {
+	api := huma.NewAPI(a.humaConfig(), adapter{http.NewServeMux()})
+	doc := api.OpenAPI()
+	for i := range a.routes {
+		switch rt := &a.routes[i]; {
+		case rt.typed != nil:
+			rt.typed(api, *rt.operation(), func(h http.HandlerFunc) http.Handler { return h })
+			allowNull(doc, rt)
+			describe(doc, rt)
+		case rt.answer != nil:
+			describePlain(doc, rt, rt.answer)
+			describe(doc, rt)
+		}
+	}
+	return doc
+}
+
+// operationOf is what huma has made of rt.
+func operationOf(doc *huma.OpenAPI, rt *route) *huma.Operation {
+	item := doc.Paths[rt.Pattern]
+	switch rt.Method {
+	case http.MethodGet:
+		return item.Get
+	case http.MethodPost:
+		return item.Post
+	case http.MethodPut:
+		return item.Put
+	default:
+		return item.Delete
+	}
+}
+
 // describe adds to the OpenAPI document what huma does not know: the refusals,
 // and that a bare string may stand for the body.
 func describe(doc *huma.OpenAPI, rt *route) {
-	item := doc.Paths[rt.Pattern]
-	op := map[string]*huma.Operation{
-		http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put, http.MethodDelete: item.Delete,
-	}[rt.Method]
+	op := operationOf(doc, rt)
 	schema := doc.Components.Schemas.Schema(reflect.TypeFor[problem](), true, "")
 	delete(op.Responses, "default")
 	for status, meaning := range rt.statuses() {
@@ -114,9 +146,6 @@ func describe(doc *huma.OpenAPI, rt *route) {
 			Content:     map[string]*huma.MediaType{problemType: {Schema: schema, Example: example(status, meaning)}},
 		}
 	}
-	if op.RequestBody != nil {
-		allowNull(doc, op.RequestBody.Content["application/json"].Schema)
-	}
 	if rt.bare != "" {
 		object := op.RequestBody.Content["application/json"].Schema
 		op.RequestBody.Content["application/json"] = &huma.MediaType{Schema: &huma.Schema{
@@ -125,9 +154,14 @@ func describe(doc *huma.OpenAPI, rt *route) {
 	}
 }
 
-// allowNull says that null stands for an optional member left out, as it does:
-// clients in Python send None that way.
-func allowNull(doc *huma.OpenAPI, request *huma.Schema) {
+// allowNull lets null stand for an optional member left out: clients in Python
+// send None that way.
+func allowNull(doc *huma.OpenAPI, rt *route) {
+	op := operationOf(doc, rt)
+	if op.RequestBody == nil {
+		return
+	}
+	request := op.RequestBody.Content["application/json"].Schema
 	if request.Ref != "" {
 		request = doc.Components.Schemas.SchemaFromRef(request.Ref)
 	}

@@ -21,11 +21,13 @@ var update = flag.Bool("update", false, "write testdata/openapi.json anew")
 // newPublic is an API of which only the routes without a database are called.
 func newPublic(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
-	cfg := Config{Keys: newKeys(t), Issuer: testIssuer, Version: "1.2.3"}
+	cfg := Config{Issuer: testIssuer, Version: "1.2.3"}
 	for _, c := range change {
 		c(&cfg)
 	}
-	return &rig{API: New(cfg), t: t}
+	r := &rig{API: New(cfg), t: t}
+	r.Furnish(Rooms{Keys: newKeys(t)})
+	return r
 }
 
 func TestOpenAPIDocumentIsTheGoldenOne(t *testing.T) {

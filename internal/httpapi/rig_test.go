@@ -78,7 +78,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{
+	rooms := Rooms{
 		Directory: directory.New(directory.Config{
 			Store: r.store, Passwords: passwords, Audit: events, RegistrationDefault: true,
 		}),
@@ -86,12 +86,14 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 		Tokens: token.New(token.Config{
 			Store: r.store, Keys: keys, Audit: events, Issuer: testIssuer, Audience: testAudience,
 		}),
-		Keys: keys, Guard: guard, Issuer: testIssuer, Version: "1.2.3", Log: log,
+		Keys: keys, Guard: guard,
 	}
+	cfg := Config{Issuer: testIssuer, Version: "1.2.3", Log: log}
 	for _, c := range change {
 		c(&cfg)
 	}
 	r.API = New(cfg)
+	r.Furnish(rooms)
 	r.documented = sync.OnceValue(func() (doc openAPI) {
 		if err := json.Unmarshal(r.openAPI().body, &doc); err != nil {
 			panic(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"reflect"
-	"regexp"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -90,8 +89,6 @@ func (g guardedAdapter) Handle(op *huma.Operation, handle func(huma.Context)) {
 	}))
 }
 
-var wildcard = regexp.MustCompile(`\{([a-z_]+)\}`)
-
 // table is every route of the API: what it is, who may call it, what it does.
 func (a *API) table() []route {
 	var table []route
@@ -99,11 +96,19 @@ func (a *API) table() []route {
 		table = append(table, part...)
 	}
 	for i := range table {
-		for _, match := range wildcard.FindAllStringSubmatch(table[i].Pattern, -1) {
-			table[i].values = append(table[i].values, match[1])
-		}
+		table[i].values = wildcards(table[i].Pattern)
 	}
 	return table
+}
+
+// wildcards are the names in a pattern's braces. The $ that ends one is none.
+func wildcards(pattern string) (names []string) {
+	for _, part := range strings.Split(pattern, "{")[1:] {
+		if name, _, _ := strings.Cut(part, "}"); name != "$" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // methodsOf returns the methods that the path of r has, and whether scripts of

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
+	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -17,14 +17,17 @@ import (
 // key whose thumbprint it has, so a stop between a change there and one in the
 // folder confuses nobody: arrange does the rest later.
 
-// fileNameID is what a key id must look like to be part of a file's name; ours
-// always do.
-var fileNameID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+// namesFile reports whether a key id can be part of a file's name; ours always
+// can.
+func namesFile(kid string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return kid != "" && len(kid) <= 64 && strings.Trim(kid, letters) == ""
+}
 
 // fromFiles finds the private file of a recorded key, fs.ErrNotExist when there
 // is none.
 func (o *opener) fromFiles(row store.SigningKey, files pairFiles, thumbprint string) (secretFile, error) {
-	if !fileNameID.MatchString(row.KID) {
+	if !namesFile(row.KID) {
 		return secretFile{}, unusableRow(row, errors.New("its id is none of ours"))
 	}
 	own, err := o.loadSecret(files, files.own(row.KID))
@@ -161,7 +164,7 @@ func (o *opener) byThumbprint(set store.KeySet, algorithm jose.Algorithm, thumbp
 // erase removes the file of its own that a key had.
 func (o *opener) erase(row store.SigningKey) error {
 	files, err := filesOf(jose.Algorithm(row.Algorithm))
-	if err != nil || !fileNameID.MatchString(row.KID) || !o.folder.exists(files.own(row.KID)) {
+	if err != nil || !namesFile(row.KID) || !o.folder.exists(files.own(row.KID)) {
 		return err
 	}
 	return o.folder.remove(files.own(row.KID))

@@ -17,7 +17,8 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 }
 
-func newMetrics(rooms *Rooms, version string) *metrics {
+// newMetrics returns the metrics of everything but the rooms; see watch.
+func newMetrics(version string) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -33,10 +34,13 @@ func newMetrics(rooms *Rooms, version string) *metrics {
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, build, &roomCollector{rooms},
+	m.registry.MustRegister(m.requests, m.seconds, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
+
+// watch adds the rooms' own counts.
+func (m *metrics) watch(rooms *Rooms) { m.registry.MustRegister(&roomCollector{rooms}) }
 
 func (m *metrics) observe(route string, status int, took time.Duration) {
 	m.requests.WithLabelValues(route, statusText(status)).Inc()

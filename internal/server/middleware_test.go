@@ -71,7 +71,7 @@ func newMiddleware(t *testing.T, next http.HandlerFunc) (*middleware, *bytes.Buf
 	log := &bytes.Buffer{}
 	return &middleware{
 		next: next, log: slog.New(slog.NewJSONHandler(log, nil)),
-		metrics: newMetrics(&Rooms{}, "test"), now: time.Now,
+		metrics: newMetrics("test"), now: time.Now,
 		proxies: mustProxies(t, "192.0.2.1"),
 	}, log
 }

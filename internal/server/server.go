@@ -18,8 +18,6 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/pico-auth/pico-auth/internal/config"
-	"github.com/pico-auth/pico-auth/internal/httpapi"
-	"github.com/pico-auth/pico-auth/picoauth"
 )
 
 // Limits of the listener. They bound what one peer can hold open; the bodies
@@ -89,6 +87,8 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.scrape, err = s.listenMetrics(ctx); err != nil {
 		return err
 	}
+	made := make(chan front, 1)
+	go func() { made <- s.newFront() }()
 	if s.rooms, err = OpenRooms(ctx, s.cfg.Config, s.cfg.Log); err != nil {
 		return err
 	}
@@ -98,69 +98,13 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.accepted = s.acceptedAlgorithms()
-	handler, err := s.handler()
+	handler, err := s.handler(<-made)
 	if err != nil {
 		return err
 	}
 	s.http = s.newHTTP(handler)
 	s.announce(defaultPassword)
 	return nil
-}
-
-// handler mounts everything behind the middleware.
-func (s *Server) handler() (http.Handler, error) {
-	c := s.cfg.Config
-	guard, err := picoauth.New(picoauth.Config{
-		Issuer:     c.Auth.Issuer,
-		Audience:   c.Auth.Audience,
-		Algorithms: s.accepted,
-		LocalKeys:  func() []byte { body, _ := s.rooms.Keys.JWKS(); return body },
-		LocalRefresh: func(ctx context.Context) {
-			if err := s.rooms.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Warn("could not look for changed signing keys", "error", err)
-			}
-		},
-		Now: s.cfg.Now,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("auth.issuer: %w", err)
-	}
-	api := httpapi.New(httpapi.Config{
-		Directory: s.rooms.Directory, Login: s.rooms.Login, Tokens: s.rooms.Tokens,
-		Keys: s.rooms.Keys, Guard: guard,
-		Issuer: c.Auth.Issuer, Title: c.FastAPI.Title, Version: s.apiVersion(),
-		CORSOrigins: c.Server.CORSOrigins, Log: s.cfg.Log,
-	})
-	prefixes, err := parseProxies(c.Server.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
-	m := newMetrics(s.rooms, s.cfg.Version)
-	own := map[string]http.Handler{
-		"/livez":  http.HandlerFunc(s.health.live),
-		"/readyz": http.HandlerFunc(s.health.ready),
-	}
-	if c.Server.MetricsListen == "" {
-		own["/metrics"] = local(m.handler())
-	} else {
-		s.metrics = s.newHTTP(m.handler())
-	}
-	return &middleware{next: mount(own, api), proxies: prefixes, log: s.cfg.Log, metrics: m, now: s.cfg.Now}, nil
-}
-
-// mount answers GET and HEAD of the own paths and leaves the rest to the API,
-// whose refusals have the API's shape. So are requests with a chunked body: no
-// supervisor sends one, and the API ends their connection.
-func mount(own map[string]http.Handler, api http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, ok := own[r.URL.Path]
-		if !ok || (r.Method != http.MethodGet && r.Method != http.MethodHead) || len(r.TransferEncoding) > 0 {
-			api.ServeHTTP(w, r)
-			return
-		}
-		r.Pattern = "GET " + r.URL.Path
-		h.ServeHTTP(w, r)
-	})
 }
 
 func parseProxies(list []string) (proxies, error) {
