@@ -10,6 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/bench/load"
 	"github.com/pico-auth/pico-auth/bench/report"
 	"github.com/pico-auth/pico-auth/bench/site"
+	"github.com/pico-auth/pico-auth/internal/postgrestest"
 )
 
 const (
@@ -104,7 +105,7 @@ func everybody(sessions []*session, next func(*session) load.Step) load.Step {
 // postgres puts PostgreSQL beside SQLite.
 func (l *lab) postgres() (err error) {
 	url, stop, err := site.Postgres(l.ctx, l.dir)
-	if errors.Is(err, site.ErrNoPostgres) {
+	if errors.Is(err, postgrestest.ErrMissing) {
 		l.add(report.Row{Key: "postgres.refresh", Path: "refresh on PostgreSQL over SQLite", Missing: "SKIPPED: " + err.Error()})
 		return nil
 	}

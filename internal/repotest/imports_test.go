@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"internal/config", "picoauth/picoauthtest"},
 	{"picoauth"},
 	{"internal/identity", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen"},
-	{"internal/fault"},
+	{"internal/fault", "internal/postgrestest"},
 }
 
 // only names who alone may import a package; a folder stands for what is below
@@ -49,6 +49,7 @@ var only = map[string][]string{
 	module + "/internal/server":          {"cmd"},
 	module + "/internal/httpapi":         {"internal/server"},
 	module + "/internal/store/storetest": {},
+	module + "/internal/postgrestest":    {"internal/store/storetest", "bench"},
 	module + "/picoauth/picoauthtest":    {},
 	module + "/internal/repotest":        {},
 	module + "/internal/torture":         {},

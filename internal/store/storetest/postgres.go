@@ -15,11 +15,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/pico-auth/pico-auth/internal/postgrestest"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
-
-// errNoPostgres says that neither TEST_DATABASE_URL nor binaries are there.
-var errNoPostgres = errors.New("no PostgreSQL: set TEST_DATABASE_URL, or install the package postgresql")
 
 // shared is the one server of a test process. It is a variable of the package
 // since TestMain and tests have no other way to share one.
@@ -66,11 +64,17 @@ func (s *server) ensure(t testing.TB) {
 	s.once.Do(func() { s.err = s.start() })
 	switch {
 	case s.err == nil:
-	case errors.Is(s.err, errNoPostgres) && os.Getenv("REQUIRE_POSTGRES") != "1":
+	case errors.Is(s.err, postgrestest.ErrMissing) && os.Getenv("REQUIRE_POSTGRES") != "1":
 		t.Skipf("SKIPPED, NOTHING WAS TESTED ON POSTGRESQL: %v", s.err)
 	default:
 		t.Fatalf("PostgreSQL for tests: %v", s.err)
 	}
+}
+
+// quick is a server that loses what the machine loses. With commits "on" what
+// was committed survives the server's immediate stop.
+func quick(commits string) []string {
+	return []string{"fsync=off", "synchronous_commit=" + commits, "full_page_writes=off", "max_connections=300", "shared_buffers=64MB"}
 }
 
 // start connects to the server, starting one where none is given, and makes
@@ -78,7 +82,7 @@ func (s *server) ensure(t testing.TB) {
 func (s *server) start() error {
 	given := os.Getenv("TEST_DATABASE_URL")
 	if given == "" {
-		started, stop, err := startCluster()
+		started, stop, err := postgrestest.Start("", quick("off")...)
 		if err != nil {
 			return err
 		}

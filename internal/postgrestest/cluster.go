@@ -1,9 +1,10 @@
 //go:build unix
 
-package storetest
+package postgrestest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -13,68 +14,78 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
-// cluster is a PostgreSQL server of the machine's newest binaries on a socket
-// in a temporary folder, without durability. As root it runs as the user
-// postgres, since the server refuses root.
-type cluster struct {
+// Cluster is a PostgreSQL server of the machine's newest binaries, on a socket
+// in a folder of its own. As root it runs as the user postgres, since the server
+// refuses root.
+type Cluster struct {
 	bin, dir   string
 	credential *syscall.SysProcAttr
 }
 
-// startCluster makes a cluster, starts it and returns its URL.
-func startCluster() (databaseURL string, stop func(), err error) {
-	c, err := newCluster()
+// Start makes a Cluster in a folder below parent and starts it with settings
+// such as "fsync=off". It returns the URL of its first database and what removes
+// it all. An empty parent is the folder for temporary files.
+func Start(parent string, settings ...string) (databaseURL string, stop func(), err error) {
+	c, err := New(parent)
 	if err != nil {
 		return "", nil, err
 	}
-	halt, err := c.start("off")
+	halt, err := c.Start(settings...)
 	if err != nil {
-		c.remove()
-		return "", nil, err
+		return "", nil, errors.Join(err, c.Remove())
 	}
-	return c.url(), func() { halt(removed) }, nil
+	return c.URL(), func() { halt(Removed) }, nil
 }
 
-func newCluster() (*cluster, error) {
+// New makes a Cluster that is not started yet. Its error is ErrMissing where
+// there are no binaries.
+func New(parent string) (*Cluster, error) {
 	bin, err := findBinaries()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "pico-pg-") // short: a socket's path has at most 107 bytes
+	dir, err := os.MkdirTemp(parent, "pico-pg-") // short: a socket's path has at most 107 bytes
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{bin: bin, dir: dir}
+	c := &Cluster{bin: bin, dir: dir}
 	if c.credential, err = ownerOf(dir); err != nil {
-		c.remove()
-		return nil, err
+		return nil, errors.Join(err, c.Remove())
 	}
 	var out bytes.Buffer
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync") //nolint:gosec,noctx // an installed program, which ends by itself
 	initdb.Dir, initdb.SysProcAttr, initdb.Stdout, initdb.Stderr = dir, c.credential, &out, &out
 	if err := initdb.Run(); err != nil {
-		c.remove()
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out.Bytes())
+		return nil, errors.Join(fmt.Errorf("initdb: %w\n%s", err, out.Bytes()), c.Remove())
 	}
 	return c, nil
 }
 
-func (c *cluster) data() string   { return filepath.Join(c.dir, "data") }
-func (c *cluster) socket() string { return filepath.Join(c.dir, ".s.PGSQL.5432") }
-func (c *cluster) remove()        { _ = os.RemoveAll(c.dir) }
+func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
-func (c *cluster) url() string {
+// Socket is where the server listens.
+func (c *Cluster) Socket() string { return filepath.Join(c.dir, ".s.PGSQL.5432") }
+
+// Remove removes the folder of a server that is stopped.
+func (c *Cluster) Remove() error { return os.RemoveAll(c.dir) }
+
+// URL is of the server's first database.
+func (c *Cluster) URL() string {
 	query := url.Values{"host": {c.dir}, "user": {"postgres"}, "sslmode": {"disable"}}
 	return "postgres:///postgres?" + query.Encode()
 }
 
-// The fates of the folder when its server was stopped.
+// Fate is what becomes of the folder when its server was stopped.
+type Fate string
+
+// The fates. A server whose process ends without a word is removed.
 const (
-	kept    = "kept\n"
-	removed = ""
+	Kept    Fate = "kept\n"
+	Removed Fate = ""
 )
 
 // babysitter is the shell whose child the server is. It waits for a line or the
@@ -89,13 +100,13 @@ read -r fate
 "$0" stop -D "$1" -m immediate -w >/dev/null 2>&1
 [ "$fate" = kept ] || { cd / && rm -rf "$2"; }`
 
-// start starts the server. With commits "on" what was committed survives its
-// immediate stop.
-func (c *cluster) start(commits string) (stop func(fate string), err error) {
-	options := "-c listen_addresses='' -c unix_socket_directories='" + c.dir + "' -c fsync=off -c synchronous_commit=" + commits +
-		" -c full_page_writes=off -c max_connections=300 -c shared_buffers=64MB"
+// Start starts the server with settings such as "fsync=off". Stopping is
+// immediate, as a crash would be.
+func (c *Cluster) Start(settings ...string) (stop func(Fate), err error) {
+	settings = append([]string{"listen_addresses=''", "unix_socket_directories='" + c.dir + "'"}, settings...)
+	options := "-c " + strings.Join(settings, " -c ")
 	var complaints bytes.Buffer
-	shell := exec.Command("/bin/sh", "-c", babysitter, filepath.Join(c.bin, "pg_ctl"), c.data(), c.dir, options)
+	shell := exec.Command("/bin/sh", "-c", babysitter, filepath.Join(c.bin, "pg_ctl"), c.data(), c.dir, options) //nolint:gosec,noctx // its own text and an installed program; it ends with its standard input
 	shell.Dir, shell.SysProcAttr, shell.Stderr = c.dir, c.credential, &complaints
 	stdin, err := shell.StdinPipe()
 	if err != nil {
@@ -113,8 +124,8 @@ func (c *cluster) start(commits string) (stop func(fate string), err error) {
 		_ = shell.Wait()
 		return nil, fmt.Errorf("start PostgreSQL: %s", complaints.Bytes())
 	}
-	return func(fate string) {
-		_, _ = io.WriteString(stdin, fate)
+	return func(fate Fate) {
+		_, _ = io.WriteString(stdin, string(fate))
 		_ = stdin.Close() // the shell stops the server
 		_ = shell.Wait()
 	}, nil
@@ -135,7 +146,7 @@ func findBinaries() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
 		return filepath.Dir(path), nil
 	}
-	return "", errNoPostgres
+	return "", ErrMissing
 }
 
 // ownerOf gives the folder to the user postgres where this process is root, and
@@ -146,7 +157,7 @@ func ownerOf(dir string) (*syscall.SysProcAttr, error) {
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
-		return nil, fmt.Errorf("%w; as root it needs the user postgres", errNoPostgres)
+		return nil, fmt.Errorf("%w; as root it needs the user postgres", ErrMissing)
 	}
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {
