@@ -179,12 +179,8 @@ func (o *opener) keepUp(ctx context.Context, set store.KeySet, adopted string) (
 	if set, err = o.steer(ctx, set, adopted); err != nil {
 		return set, err
 	}
-	for _, row := range set.Keys {
-		if row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLife == 0 {
-			if err := o.raise(ctx, row); err != nil {
-				return set, err
-			}
-		}
+	if err := o.raise(ctx, set); err != nil {
+		return set, err
 	}
 	o.arrange(set)
 	o.tryOthers(set)
@@ -204,13 +200,25 @@ func (o *opener) tryOthers(set store.KeySet) {
 	}
 }
 
-// raise notes, before it does so, that this server signs with a key.
-func (o *opener) raise(ctx context.Context, row store.SigningKey) error {
-	if o.store == nil || o.looking || row.TokenLife >= o.tokenLife {
+// raise notes, before it does so, that this server signs with the active key, and
+// for how long it lets others keep the key set.
+func (o *opener) raise(ctx context.Context, set store.KeySet) error {
+	if o.store == nil || o.looking {
 		return nil
 	}
-	if err := o.store.RaiseTokenLife(ctx, row.KID, o.tokenLife); err != nil {
-		return fmt.Errorf("note how long tokens of %s live: %w", row.KID, err)
+	for _, row := range set.Keys {
+		signs := row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLife == 0
+		if signs && row.TokenLife < o.tokenLife {
+			if err := o.store.RaiseTokenLife(ctx, row.KID, o.tokenLife); err != nil {
+				return fmt.Errorf("note how long tokens of %s live: %w", row.KID, err)
+			}
+		}
+		leads := row.Status == store.KeyActive || row.Status == store.KeyNext
+		if leads && row.PublishAhead < o.publishAhead {
+			if err := o.store.RaisePublishAhead(ctx, row.KID, o.publishAhead); err != nil {
+				return fmt.Errorf("note how long %s may be kept: %w", row.KID, err)
+			}
+		}
 	}
 	return nil
 }
