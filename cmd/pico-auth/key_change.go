@@ -153,7 +153,7 @@ type keyImportCmd struct {
 
 // Help is the end of "pico-auth key import --help".
 func (keyImportCmd) Help() string {
-	return `The key must be one of auth.algorithm, and none that this server has or had. It takes over as one that "key rotate" makes. The file is only read:
+	return `The key must be one of auth.algorithm, and none that this server has or had. PEM is read as PKCS #8, PKCS #1 or SEC 1, without a passphrase. It takes over as one that "key rotate" makes. The file is only read:
 remove it afterwards.
 
 Example:
