@@ -176,6 +176,9 @@ func (r *Ring) refresh(ctx context.Context) error {
 // follow returns the keys after a change by somebody else.
 func (o *opener) follow(ctx context.Context, set store.KeySet, now *held) (*held, error) {
 	next := &held{kid: now.kid, signer: now.signer, legacy: now.legacy}
+	if set.Version != now.version {
+		o.tellOfClocks(set)
+	}
 	active := set.Active()
 	if active == nil { // forgotten; the next start makes another
 		unchanged := *now

@@ -134,6 +134,11 @@ type KeyInfo struct {
 
 	CreatedAt, ActivatedAt, RetiredAt, RemovedAt time.Time // zero: never, or not recorded
 
+	// Problem says why a key cannot be used here: its row is damaged, or it is
+	// next or active and its private half is not to be had. Only Desk looks; empty:
+	// it can.
+	Problem string
+
 	// Due is how much of its status a next or retiring key had before it when it
 	// was read, of time in which a server runs; zero: now, or it stays.
 	Due time.Duration
