@@ -257,7 +257,7 @@ func (keyResealCmd) Run(sh *shell) error {
 	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
 		n, err := desk.Reseal(ctx, operator())
 		if err != nil {
-			return misconfigured(err)
+			return err
 		}
 		if n == 0 {
 			return sh.say("everything is sealed under auth.master_key already\n")
