@@ -62,7 +62,7 @@ func parsePrivateBlock(block *pem.Block) (key any, err error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 		return nil, errors.New("an encrypted private key; it must be stored unencrypted" + converting)
 	}
-	form := ""
+	var form string
 	switch block.Type {
 	case "PRIVATE KEY":
 		form = "PKCS #8"
