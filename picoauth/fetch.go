@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -86,8 +87,11 @@ func (r *remoteKeys) download() (map[string]*jose.PublicKey, time.Duration, erro
 }
 
 // cacheLife is how long an answer may be kept by its Cache-Control (RFC 9111
-// section 5.2.2), within our bounds. An answer that wants no cache at all is
-// kept for minTTL: it names no time, and no set would mean a fetch for each token.
+// section 5.2.2), within our bounds. Of a max-age the time is gone already that
+// the answer has spent in caches on the way (section 4.2.3): a key that was
+// published meanwhile signs when that is over, not later for us. An answer that
+// wants no cache at all is kept for minTTL: it names no time, and no set would
+// mean a fetch for each token.
 func cacheLife(h http.Header, unsaid time.Duration) time.Duration {
 	life := unsaid
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
@@ -98,9 +102,23 @@ func cacheLife(h http.Header, unsaid time.Duration) time.Duration {
 		case "max-age":
 			seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
 			if err == nil {
-				life = min(max(time.Duration(seconds)*time.Second, minNamedTTL), maxTTL)
+				life = min(max(time.Duration(seconds)*time.Second-ageOf(h), minNamedTTL), maxTTL)
 			}
 		}
 	}
 	return life
+}
+
+// ageOf is for how long caches had an answer; zero: none had it, or the header is
+// not understood, which is then to be ignored (RFC 9111 section 5.1).
+func ageOf(h http.Header) time.Duration {
+	first, _, _ := strings.Cut(h.Get("Age"), ",")
+	seconds, err := strconv.ParseUint(strings.TrimSpace(first), 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		seconds = math.MaxInt32 // older than anything that can be named
+	case err != nil:
+		return 0
+	}
+	return time.Duration(min(seconds, math.MaxInt32)) * time.Second
 }

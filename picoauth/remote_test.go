@@ -93,24 +93,56 @@ func TestCacheControlIsFollowedWithinBounds(t *testing.T) {
 		"no-store, max-age=5":             time.Minute,
 		"no-cache":                        time.Minute,
 	} {
-		t.Run(header, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWire(t, "a")
-				w.header.Set("Cache-Control", header)
-				g := w.guard(t)
-				token := w.token(t, "a")
-				if err := verify(t, g, token); err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(life - life/10 - time.Millisecond)
-				_ = verify(t, g, token)
-				wantFetches(t, w, 1)
-				time.Sleep(life / 10)
-				_ = verify(t, g, token)
-				wantFetches(t, w, 2)
-			})
-		})
+		t.Run(header, func(t *testing.T) { followed(t, life, "Cache-Control", header) })
 	}
+}
+
+// TestTheAgeOfAnAnswerIsGone: behind a cache a set is as old as that says, and the
+// key that was published after it must be there when it signs.
+func TestTheAgeOfAnAnswerIsGone(t *testing.T) {
+	for _, c := range []struct {
+		control, age string
+		life         time.Duration
+	}{
+		{"max-age=295", "0", 295 * time.Second},
+		{"max-age=295", "95", 200 * time.Second},
+		{"public, max-age=295", " 245 ", 50 * time.Second},
+		{"max-age=295", "245, 3", 50 * time.Second},
+		{"max-age=295", "295", time.Second},
+		{"max-age=295", "4000", time.Second},
+		{"max-age=295", "18446744073709551615", time.Second},
+		{"max-age=295", "99999999999999999999999", time.Second},
+		{"max-age=295", "-95", 295 * time.Second},
+		{"max-age=295", "95.5", 295 * time.Second},
+		{"max-age=295", "old", 295 * time.Second},
+		{"max-age=31536000", "3600", time.Hour},
+		{"no-cache", "95", time.Minute},
+		{"", "95", 5 * time.Minute},
+	} {
+		t.Run(c.control+" "+c.age, func(t *testing.T) { followed(t, c.life, "Cache-Control", c.control, "Age", c.age) })
+	}
+}
+
+// followed proves that an answer with these headers is kept for life.
+func followed(t *testing.T, life time.Duration, headers ...string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t, "a")
+		for i := 0; i < len(headers); i += 2 {
+			w.header.Set(headers[i], headers[i+1])
+		}
+		g := w.guard(t)
+		token := w.token(t, "a")
+		if err := verify(t, g, token); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(life - life/10 - time.Millisecond)
+		_ = verify(t, g, token)
+		wantFetches(t, w, 1)
+		time.Sleep(life / 10)
+		_ = verify(t, g, token)
+		wantFetches(t, w, 2)
+	})
 }
 
 func TestCacheTTLCountsWhereTheAnswerSaysNothing(t *testing.T) {

@@ -133,13 +133,14 @@ func (sh *shell) desk(do func(context.Context, *keyring.Desk) error) error {
 	return sh.withKeys(cfg, func(ctx context.Context, keys keyring.Config) error {
 		desk, err := keyring.NewDesk(keys)
 		if err != nil {
-			return misconfigured(err)
+			return err
 		}
 		return do(ctx, desk)
 	})
 }
 
-// withKeys runs do with the database open. It creates none.
+// withKeys runs do with the database open. It creates none. Keys that are not to
+// be had with this configuration are its fault, whatever the command.
 func (sh *shell) withKeys(cfg config.Config, do func(context.Context, keyring.Config) error) error {
 	if err := mustExist(cfg); err != nil {
 		return err
@@ -154,5 +155,5 @@ func (sh *shell) withKeys(cfg config.Config, do func(context.Context, keyring.Co
 	if err != nil {
 		return errors.Join(misconfigured(err), db.Close())
 	}
-	return errors.Join(do(ctx, keys), db.Close())
+	return errors.Join(misconfigured(do(ctx, keys)), db.Close())
 }

@@ -153,7 +153,7 @@ type keyImportCmd struct {
 
 // Help is the end of "pico-auth key import --help".
 func (keyImportCmd) Help() string {
-	return `The key must be one of auth.algorithm, and none that this server has or had. It takes over as one that "key rotate" makes. The file is only read:
+	return `The key must be one of auth.algorithm, and none that this server has or had. PEM is read as PKCS #8, PKCS #1 or SEC 1, without a passphrase. It takes over as one that "key rotate" makes. The file is only read:
 remove it afterwards.
 
 Example:
@@ -257,7 +257,7 @@ func (keyResealCmd) Run(sh *shell) error {
 	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
 		n, err := desk.Reseal(ctx, operator())
 		if err != nil {
-			return misconfigured(err)
+			return err
 		}
 		if n == 0 {
 			return sh.say("everything is sealed under auth.master_key already\n")

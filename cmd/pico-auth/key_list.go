@@ -10,7 +10,7 @@ import (
 
 type keyListCmd struct {
 	All  bool `help:"Also those that are removed."`
-	JSON bool `help:"Print JSON; due_seconds is what a next or retiring key has before it."`
+	JSON bool `help:"Print JSON; due_seconds is what a next or retiring key has before it, problem why a private half is not to be had."`
 }
 
 // Help is the end of `pico-auth key list --help`.
@@ -58,10 +58,20 @@ func moment(t time.Time) string {
 func nextStep(k keyring.KeyInfo) string {
 	switch k.Status {
 	case keyring.Next:
-		return "signs in " + span(k.Due)
+		switch {
+		case k.Problem == "":
+			return "signs in " + span(k.Due)
+		case k.Due > 0:
+			return "signs in " + span(k.Due) + "; not from here: " + k.Problem
+		}
+		return "does not sign: " + k.Problem
 	case keyring.Retiring:
 		return "removed in " + span(k.Due)
-	case keyring.Active, keyring.Removed:
+	case keyring.Active:
+		if k.Problem != "" {
+			return "not to be had here: " + k.Problem
+		}
+	case keyring.Removed:
 	}
 	return "-"
 }
@@ -118,6 +128,9 @@ func keyJSON(k keyring.KeyInfo) map[string]any {
 		if !at.IsZero() {
 			m[name] = at.UTC().Format(time.RFC3339)
 		}
+	}
+	if k.Problem != "" {
+		m["problem"] = k.Problem
 	}
 	if k.Status == keyring.Next || k.Status == keyring.Retiring {
 		m["due_seconds"] = int(k.Due.Seconds())

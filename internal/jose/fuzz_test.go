@@ -2,6 +2,9 @@ package jose_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -76,6 +79,11 @@ func FuzzParsePrivatePEM(f *testing.F) {
 		}
 		f.Add(encoded)
 	}
+	sec1, err := x509.MarshalECPrivateKey(standard(f, keys()[jose.ES256]).(*ecdsa.PrivateKey))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, name := range withPEM {
 			key, err := jose.ParsePrivatePEM(name, data)

@@ -2,6 +2,7 @@ package jose_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -69,6 +70,27 @@ func TestPKCS1IsUnderstood(t *testing.T) {
 	}
 }
 
+// TestSEC1IsUnderstood also behind the parameters that openssl writes first.
+func TestSEC1IsUnderstood(t *testing.T) {
+	for _, name := range []jose.Algorithm{jose.ES256, jose.ES384} {
+		der, err := x509.MarshalECPrivateKey(standard(t, keys()[name]).(*ecdsa.PrivateKey))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
+		parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 0}})
+		for _, data := range [][]byte{old, append(parameters, old...)} {
+			key, err := jose.ParsePrivatePEM(name, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if key.Public().Thumbprint() != keys()[name].Public().Thumbprint() {
+				t.Errorf("%s: another key", name)
+			}
+		}
+	}
+}
+
 func TestUnusablePrivatePEMIsRefused(t *testing.T) {
 	good, err := keys()[jose.RS256].MarshalPEM()
 	if err != nil {
@@ -87,19 +109,30 @@ func TestUnusablePrivatePEMIsRefused(t *testing.T) {
 	}
 	body, _ := pem.Decode(good)
 	old := x509.MarshalPKCS1PrivateKey(standard(t, keys()[jose.RS256]).(*rsa.PrivateKey))
+	sec1, err := x509.MarshalECPrivateKey(standard(t, keys()[jose.ES256]).(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
 	cases := map[string]struct{ data, says string }{
 		"empty":              {"", "no complete PEM block"},
 		"garbage":            {"\x00\x01\x02", "no complete PEM block"},
 		"half":               {string(good[:len(good)/2]), "no complete PEM block"},
-		"two keys":           {string(good) + string(good), "more than one"},
+		"two keys":           {string(good) + string(good), "openssl pkey -in FILE -out new.pem"},
 		"text after":         {string(good) + "more", "more than one"},
 		"broken, then whole": {"-----BEGIN PRIVATE KEY-----\n!!!\n" + string(good), "more than one"},
 		"too long":           {strings.Repeat(" ", 1<<17) + string(good), "too long"},
 		"public":             {string(public), "public one"},
-		"certificate":        {block("CERTIFICATE", body.Bytes, nil), "public one"},
+		"certificate":        {block("CERTIFICATE", body.Bytes, nil), "a certificate"},
+		"parameters only":    {block("EC PARAMETERS", []byte{6, 0}, nil), "no complete PEM block"},
+		"parameters twice":   {block("EC PARAMETERS", nil, nil) + block("EC PARAMETERS", nil, nil), "the parameters of one"},
+		"parameters after":   {string(good) + block("EC PARAMETERS", []byte{6, 0}, nil), "more than one"},
+		"OpenSSH":            {block("OPENSSH PRIVATE KEY", body.Bytes, nil), "ssh-keygen -p -m PKCS8"},
 		"other block":        {block("DH PARAMETERS", body.Bytes, nil), "not understood"},
 		"encrypted PKCS #8":  {block("ENCRYPTED PRIVATE KEY", body.Bytes, nil), "encrypted"},
 		"encrypted PKCS #1":  {block("RSA PRIVATE KEY", body.Bytes, map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}), "encrypted"},
+		"encrypted SEC 1":    {block("EC PRIVATE KEY", body.Bytes, map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}), "openssl pkey"},
+		"half SEC 1":         {block("EC PRIVATE KEY", body.Bytes[:200], nil), "SEC 1"},
+		"more than SEC 1":    {block("EC PRIVATE KEY", append(sec1, 5, 0), nil), "SEC 1"},
 		"half PKCS #8":       {block("PRIVATE KEY", body.Bytes[:200], nil), "PKCS #8"},
 		"half PKCS #1":       {block("RSA PRIVATE KEY", body.Bytes[:200], nil), "PKCS #1"},
 		"more than PKCS #8":  {block("PRIVATE KEY", append(bytes.Clone(body.Bytes), 5, 0), nil), "PKCS #8"},

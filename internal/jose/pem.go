@@ -12,9 +12,14 @@ import (
 // maxPEM is far above the 13 KB of an 8192-bit RSA key.
 const maxPEM = 64 << 10
 
-// ParsePrivatePEM reads the one private key in data, PKCS #8 or, as older
-// tools wrote it, PKCS #1. It must be of the kind that name signs with. Whether
-// the numbers of an RSA key are primes is left to [PrivateKey.Check].
+// converting is how everything that holds a private key becomes a file that is
+// read here.
+const converting = "; `openssl pkey -in FILE -out new.pem` writes the one private key of a file as it is read"
+
+// ParsePrivatePEM reads the one private key in data: PKCS #8 or, as older tools
+// wrote it, PKCS #1 or SEC 1, the latter also behind its EC PARAMETERS. It must be
+// of the kind that name signs with. Whether the numbers of an RSA key are primes
+// is left to [PrivateKey.Check].
 func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
 	row, err := lookup(name)
 	if err != nil {
@@ -23,9 +28,9 @@ func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
 	if row.standardPrivate == nil {
 		return nil, fmt.Errorf("%w: %s keys have no PEM form", ErrKey, row.name)
 	}
-	block, err := onlyBlock(data)
+	block, err := onlyBlock(withoutParameters(data))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+		return nil, fmt.Errorf("%w: %w%s", ErrKey, err, converting)
 	}
 	parsed, err := parsePrivateBlock(block)
 	if err != nil {
@@ -38,35 +43,55 @@ func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
 	return newPrivateKey(row, half), nil
 }
 
-// parsePrivateBlock leaves it to crypto/x509 to check that the numbers of a
-// key belong together, which it does; a signature to prove it would cost more.
-func parsePrivateBlock(block *pem.Block) (any, error) {
-	switch block.Type {
-	case "PRIVATE KEY":
-		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		if err != nil || !oneValue(block.Bytes) {
-			return nil, errors.New("not a PKCS #8 private key")
-		}
-		return key, nil
-	case "RSA PRIVATE KEY":
-		if block.Headers["DEK-Info"] != "" {
-			return nil, errors.New("an encrypted private key; it must be stored unencrypted")
-		}
-		key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
-		if err != nil {
-			return nil, errors.New("not a PKCS #1 private key")
-		}
-		return key, nil
-	case "ENCRYPTED PRIVATE KEY":
-		return nil, errors.New("an encrypted private key; it must be stored unencrypted")
-	case "PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE":
-		return nil, errors.New("no private key but a public one")
+// withoutParameters is data without the block that `openssl ecparam -genkey`
+// writes before a key, which names its curve again.
+func withoutParameters(data []byte) []byte {
+	if len(data) > maxPEM {
+		return data
 	}
-	return nil, errors.New("a PEM block of a type that is not understood")
+	if block, rest := pem.Decode(data); block != nil && block.Type == "EC PARAMETERS" &&
+		bytes.HasPrefix(bytes.TrimSpace(data), []byte("-----BEGIN EC PARAMETERS-----")) {
+		return rest
+	}
+	return data
 }
 
-// oneValue reports whether der ends where its first value does. Of all forms
-// that crypto/x509 reads, PKCS #8 alone may have something behind it.
+// parsePrivateBlock leaves it to crypto/x509 to check that the numbers of a
+// key belong together, which it does; a signature to prove it would cost more.
+func parsePrivateBlock(block *pem.Block) (key any, err error) {
+	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
+		return nil, errors.New("an encrypted private key; it must be stored unencrypted" + converting)
+	}
+	var form string
+	switch block.Type {
+	case "PRIVATE KEY":
+		form = "PKCS #8"
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		form = "PKCS #1"
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		form = "SEC 1 on a curve that is known by name"
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	case "PUBLIC KEY", "RSA PUBLIC KEY":
+		return nil, errors.New("no private key but a public one")
+	case "CERTIFICATE", "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST":
+		return nil, errors.New("no private key but a certificate, which has a public one")
+	case "EC PARAMETERS":
+		return nil, errors.New("no private key but the parameters of one")
+	case "OPENSSH PRIVATE KEY":
+		return nil, errors.New("a private key as OpenSSH writes it; `ssh-keygen -p -m PKCS8 -f FILE` rewrites the file as it is read")
+	default:
+		return nil, errors.New("a PEM block of a type that is not understood" + converting)
+	}
+	if err != nil || !oneValue(block.Bytes) {
+		return nil, fmt.Errorf("not a private key in %s%s", form, converting)
+	}
+	return key, nil
+}
+
+// oneValue reports whether der ends where its first value does. Of the forms that
+// crypto/x509 reads, PKCS #8 and SEC 1 may have something behind it.
 func oneValue(der []byte) bool {
 	var value asn1.RawValue
 	rest, err := asn1.Unmarshal(der, &value)

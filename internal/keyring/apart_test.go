@@ -201,7 +201,7 @@ func TestARowIsBoundToItsKey(t *testing.T) {
 			if _, err := verify(t, r, token); err == nil {
 				t.Errorf("%s: the forged token is accepted", name)
 			}
-			if err := r.Ready(); err != nil || r.Active().KID != second {
+			if err := r.Ready(t.Context()); err != nil || r.Active().KID != second {
 				t.Errorf("%s: the other keys suffer: %v", name, err)
 			}
 		}
@@ -217,7 +217,7 @@ func TestARowIsBoundToItsKey(t *testing.T) {
 
 		exchange(ring.Active().KID)
 		_ = ring.Refresh(t.Context())
-		if err := ring.Ready(); fault.KindOf(err) != fault.Unavailable {
+		if err := ring.Ready(t.Context()); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("it signs what its own key set refuses: %v", err)
 		}
 		if _, err := keyring.Open(t.Context(), cfg); fault.KindOf(err) != fault.Invalid {

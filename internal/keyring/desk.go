@@ -32,11 +32,14 @@ func (d *Desk) Keys(ctx context.Context) (all []KeyInfo, err error) {
 		return nil, err
 	}
 	for _, row := range inOrder(set.Keys) {
-		info, err := d.o.info(row)
+		info, err := d.o.info(set, row)
 		if err != nil {
 			// That one key cannot be used must not keep the others from being changed.
 			d.o.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status, "error", err)
+		} else if row.Status == store.KeyNext || row.Status == store.KeyActive {
+			_, err = d.o.private(row)
 		}
+		info.Problem = problem(err)
 		all = append(all, info)
 	}
 	return all, nil

@@ -30,6 +30,8 @@ const (
 	lockRetry = 5 * time.Millisecond
 )
 
+var errEmpty = errors.New("it is empty")
+
 // folder is the one folder that holds the keys, and every touch of it.
 type folder struct {
 	path     string
@@ -178,7 +180,7 @@ func (f *folder) read(name string) ([]byte, fs.FileInfo, error) {
 	case err != nil:
 		return nil, nil, fileFault(path, "cannot be read", err)
 	case len(data) == 0:
-		return nil, nil, fault.New(fault.Invalid, "key_file", path+" is empty; restore it from a backup, or move it away to have it made anew")
+		return nil, nil, fault.Wrap(fault.Invalid, "key_file", path+" is empty; restore it from a backup, or move it away to have it made anew", errEmpty)
 	case len(data) > maxFile:
 		return nil, nil, fault.New(fault.Invalid, "key_file", path+" is too long to be a key")
 	}

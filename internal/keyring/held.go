@@ -49,7 +49,7 @@ func (o *opener) publish(h *held, set store.KeySet) (leftOut, err error) {
 			leftOut = errors.Join(leftOut, err)
 			continue
 		}
-		info, err := o.info(row)
+		info, err := o.info(set, row)
 		if err != nil {
 			return leftOut, err
 		}
@@ -87,11 +87,11 @@ func inOrder(rows []store.SigningKey) []store.SigningKey {
 	return rows
 }
 
-func (o *opener) info(row store.SigningKey) (KeyInfo, error) {
+func (o *opener) info(set store.KeySet, row store.SigningKey) (KeyInfo, error) {
 	info := KeyInfo{
 		KID: row.KID, Algorithm: jose.Algorithm(row.Algorithm), Status: row.Status,
 		CreatedAt: row.CreatedAt, ActivatedAt: row.ActivatedAt, RetiredAt: row.RetiredAt, RemovedAt: row.RemovedAt,
-		Due: max(o.untilDue(row), 0),
+		Due: max(o.untilDue(set, row), 0),
 	}
 	public, _, err := o.publicHalf(row)
 	if err != nil {
@@ -176,13 +176,16 @@ func (r *Ring) refresh(ctx context.Context) error {
 // follow returns the keys after a change by somebody else.
 func (o *opener) follow(ctx context.Context, set store.KeySet, now *held) (*held, error) {
 	next := &held{kid: now.kid, signer: now.signer, legacy: now.legacy}
+	if set.Version != now.version {
+		o.tellOfClocks(set)
+	}
 	active := set.Active()
 	if active == nil { // forgotten; the next start makes another
 		unchanged := *now
 		unchanged.version, unchanged.behind = set.Version, false
 		return &unchanged, fmt.Errorf("no signing key is active any more; going on with %s until the next start", now.kid)
 	}
-	failed := o.raise(ctx, *active)
+	failed := o.raise(ctx, set)
 	if failed == nil && active.KID != now.kid {
 		failed = o.takeUp(next, *active)
 	}

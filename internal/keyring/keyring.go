@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -31,6 +32,10 @@ const (
 const (
 	// followWithin is how soon every running server has taken up a change.
 	followWithin = 5 * time.Second
+	// signUnseen is for how long a server signs on without having seen the
+	// database. By then another key may have taken over just as long ago; the
+	// former one stays for Leeway longer than its tokens, which is more.
+	signUnseen = Leeway / 2
 	// maxFollow is the longest pause between two looks for changes.
 	maxFollow = 2 * time.Second
 
@@ -129,6 +134,11 @@ type KeyInfo struct {
 
 	CreatedAt, ActivatedAt, RetiredAt, RemovedAt time.Time // zero: never, or not recorded
 
+	// Problem says why a key cannot be used here: its row is damaged, or it is
+	// next or active and its private half is not to be had. Only Desk looks; empty:
+	// it can.
+	Problem string
+
 	// Due is how much of its status a next or retiring key had before it when it
 	// was read, of time in which a server runs; zero: now, or it stays.
 	Due time.Duration
@@ -177,13 +187,31 @@ var errNoSigner = &fault.Error{
 	Kind: fault.Unavailable, Code: "no_signing_key", Message: "the active signing key is not to be had here", RetryAfter: followWithin,
 }
 
-// Ready returns an error, Unavailable, when Sign would: ask before anything is
-// done that only a token makes good.
-func (r *Ring) Ready() error {
+// Ready returns an error, Unavailable, when Sign would, or when another key may
+// have taken over so long ago that what is signed here may be refused before it
+// expires: ask before anything is done that only a token makes good. It looks at
+// the database where that was not done lately.
+func (r *Ring) Ready(ctx context.Context) error {
+	if r.unseen() > signUnseen {
+		if err := r.Recheck(ctx); r.unseen() > signUnseen {
+			return &fault.Error{
+				Kind: fault.Unavailable, Code: "no_signing_key", Message: "the signing keys could not be looked for lately",
+				RetryAfter: followWithin, Cause: err,
+			}
+		}
+	}
 	if r.held.Load().signer == nil {
 		return errNoSigner
 	}
 	return nil
+}
+
+// unseen is for how long this process has not seen the database.
+func (r *Ring) unseen() time.Duration {
+	if r.opener.store == nil {
+		return 0
+	}
+	return r.opener.monotonic() - time.Duration(r.seen.Load())
 }
 
 // Behind reports whether another key is active and this process could not get
@@ -228,7 +256,7 @@ func (r *Ring) Algorithms() (all []jose.Algorithm) {
 // has not seen the database for so long that another key may be in it by now.
 func (r *Ring) MaxAge() time.Duration {
 	o := r.opener
-	if o.store != nil && o.monotonic()-time.Duration(r.seen.Load()) > margin(o.publishAhead) {
+	if r.unseen() > margin(o.publishAhead) {
 		return 0
 	}
 	return MaxAge(o.publishAhead)

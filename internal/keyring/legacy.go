@@ -77,7 +77,7 @@ func (o *opener) findOther() (secretFile, pairFiles, error) {
 		if files.private == o.files.private {
 			continue // looked for already, and not there
 		}
-		pair, err := o.load(files)
+		pair, err := o.load(files, makeAnew)
 		switch {
 		case err == nil:
 			return pair, files, nil

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -37,10 +38,10 @@ func own(action string) store.Act {
 
 // untilDue is how much of its present status a key has before it: until next
 // becomes active, or retiring removed. Zero or less: it is due.
-func (o *opener) untilDue(row store.SigningKey) time.Duration {
+func (o *opener) untilDue(set store.KeySet, row store.SigningKey) time.Duration {
 	switch row.Status {
 	case store.KeyNext:
-		return o.publishAhead - row.Counted
+		return o.ahead(set) - row.Counted
 	case store.KeyRetiring:
 		keep := o.keepFor(row)
 		// A wall's clock that was set back makes tokens live longer. Time that
@@ -49,6 +50,19 @@ func (o *opener) untilDue(row store.SigningKey) time.Duration {
 	case store.KeyActive, store.KeyRemoved:
 	}
 	return 0
+}
+
+// ahead is for how long a next key has to be published: for the longest time
+// ahead of the servers that publish its set, or did until a moment ago. Others may
+// keep for so long what they got from any of them, whichever counts. Where none
+// has said what its time is, it is this one's.
+func (o *opener) ahead(set store.KeySet) (longest time.Duration) {
+	for _, row := range set.Keys {
+		if row.Status != store.KeyRemoved {
+			longest = max(longest, row.PublishAhead)
+		}
+	}
+	return cmp.Or(longest, o.publishAhead)
 }
 
 // keepFor is how long a key has to be published after another took over.
@@ -253,7 +267,7 @@ func (r *Ring) Rest(ctx context.Context) error {
 
 func (o *opener) anyDue(set store.KeySet) bool {
 	for _, row := range set.Keys {
-		if (row.Status == store.KeyNext || row.Status == store.KeyRetiring) && o.untilDue(row) <= 0 {
+		if (row.Status == store.KeyNext || row.Status == store.KeyRetiring) && o.untilDue(set, row) <= 0 {
 			return true
 		}
 	}
@@ -263,7 +277,7 @@ func (o *opener) anyDue(set store.KeySet) bool {
 
 // advance takes every step that is due.
 func (o *opener) advance(ctx context.Context, set store.KeySet) (err error) {
-	if next := set.Next(); next != nil && o.untilDue(*next) <= 0 {
+	if next := set.Next(); next != nil && o.untilDue(set, *next) <= 0 {
 		kid, algorithm := next.KID, next.Algorithm
 		if set, err = o.activate(ctx, set, *next, own(actActivate)); err != nil {
 			return err
@@ -272,7 +286,7 @@ func (o *opener) advance(ctx context.Context, set store.KeySet) (err error) {
 	}
 	var gone []store.SigningKey
 	for _, row := range set.Keys {
-		if row.Status == store.KeyRetiring && o.untilDue(row) <= 0 {
+		if row.Status == store.KeyRetiring && o.untilDue(set, row) <= 0 {
 			gone = append(gone, row)
 			o.log.Info("removing a signing key: the last token that it signed has expired", "kid", row.KID, "algorithm", row.Algorithm)
 		}
@@ -300,7 +314,7 @@ func (o *opener) renew(ctx context.Context, set store.KeySet, active store.Signi
 	_, err = o.put(ctx, set, change)
 	if err == nil {
 		o.log.Info("the active signing key has reached keys.rotate_every; another is published and takes over",
-			"kid", active.KID, "next", change.KID, "in", o.publishAhead)
+			"kid", active.KID, "next", change.KID, "in", o.ahead(set).String())
 	}
 	return err
 }

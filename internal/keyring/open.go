@@ -179,38 +179,35 @@ func (o *opener) keepUp(ctx context.Context, set store.KeySet, adopted string) (
 	if set, err = o.steer(ctx, set, adopted); err != nil {
 		return set, err
 	}
-	for _, row := range set.Keys {
-		if row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLife == 0 {
-			if err := o.raise(ctx, row); err != nil {
-				return set, err
-			}
-		}
+	if err := o.raise(ctx, set); err != nil {
+		return set, err
 	}
 	o.arrange(set)
 	o.tryOthers(set)
+	o.tellOrphans(set)
+	o.tellOfClocks(set)
 	return o.store.SigningKeys(ctx)
 }
 
-// tryOthers says which keys besides the active one cannot be got at, while the
-// operator is looking: a next one will have to sign.
-func (o *opener) tryOthers(set store.KeySet) {
-	for _, row := range set.Keys {
-		if row.Status != store.KeyNext && (row.Status != store.KeyRetiring || row.Sealed == "") {
-			continue
-		}
-		if _, err := o.private(row); err != nil {
-			o.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status, "error", err)
-		}
-	}
-}
-
-// raise notes, before it does so, that this server signs with a key.
-func (o *opener) raise(ctx context.Context, row store.SigningKey) error {
-	if o.store == nil || o.looking || row.TokenLife >= o.tokenLife {
+// raise notes, before it does so, that this server signs with the active key, and
+// for how long it lets others keep the key set.
+func (o *opener) raise(ctx context.Context, set store.KeySet) error {
+	if o.store == nil || o.looking {
 		return nil
 	}
-	if err := o.store.RaiseTokenLife(ctx, row.KID, o.tokenLife); err != nil {
-		return fmt.Errorf("note how long tokens of %s live: %w", row.KID, err)
+	for _, row := range set.Keys {
+		signs := row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLife == 0
+		if signs && row.TokenLife < o.tokenLife {
+			if err := o.store.RaiseTokenLife(ctx, row.KID, o.tokenLife); err != nil {
+				return fmt.Errorf("note how long tokens of %s live: %w", row.KID, err)
+			}
+		}
+		leads := row.Status == store.KeyActive || row.Status == store.KeyNext
+		if leads && row.PublishAhead < o.publishAhead {
+			if err := o.store.RaisePublishAhead(ctx, row.KID, o.publishAhead); err != nil {
+				return fmt.Errorf("note how long %s may be kept: %w", row.KID, err)
+			}
+		}
 	}
 	return nil
 }
@@ -256,7 +253,7 @@ func (o *opener) first(ctx context.Context, ring *Ring, set store.KeySet, adopte
 // find returns the pair of the configured algorithm that lies in the folder, nil
 // when there is none, or one that has had its time.
 func (o *opener) find(set store.KeySet) (*jose.PrivateKey, error) {
-	pair, err := o.load(o.files)
+	pair, err := o.load(o.files, makeAnew)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // absence is a state here, and the next step creates
 	}
@@ -265,7 +262,7 @@ func (o *opener) find(set store.KeySet) (*jose.PrivateKey, error) {
 	}
 	if err == nil {
 		if err = pair.key.Check(); err != nil { // it comes from outside, and is looked at this once
-			err = unusable(o.folder.join(o.files.private), err, "move the pair away to have a new one made")
+			err = unusable(o.folder.join(o.files.private), err, makeAnew)
 		}
 	}
 	return pair.key, err

@@ -112,10 +112,15 @@ func (secretBytes) Format(state fmt.State, _ rune) { _, _ = fmt.Fprint(state, "[
 // MarshalText hides the bytes from encoding/json and slog.
 func (secretBytes) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
+// makeAnew is what to do about a broken private file that the database does not
+// know.
+const makeAnew = "restore it from a backup, or move the pair away to have a new one made"
+
 // load reads a pair and checks that its halves belong together. A missing
-// public file is derived; a missing private one is fs.ErrNotExist.
-func (o *opener) load(files pairFiles) (secretFile, error) {
-	secret, err := o.loadSecret(files, files.private)
+// public file is derived; a missing private one is fs.ErrNotExist. remedy is what
+// to do about a private file that is broken.
+func (o *opener) load(files pairFiles, remedy string) (secretFile, error) {
+	secret, err := o.loadSecret(files, files.private, remedy)
 	if err != nil {
 		return secretFile{}, err
 	}
@@ -129,14 +134,17 @@ func (o *opener) load(files pairFiles) (secretFile, error) {
 	return secret, o.compare(files, secret.key, public)
 }
 
-func (o *opener) loadSecret(files pairFiles, name string) (secretFile, error) {
+func (o *opener) loadSecret(files pairFiles, name, remedy string) (secretFile, error) {
 	raw, err := o.folder.readPrivate(name)
+	if errors.Is(err, errEmpty) {
+		return secretFile{}, unusable(o.folder.join(name), errEmpty, remedy)
+	}
 	if err != nil {
 		return secretFile{}, err
 	}
 	key, err := files.parse(raw)
 	if err != nil {
-		return secretFile{}, unusable(o.folder.join(name), err, "restore it from a backup, or move the pair away to have a new one made")
+		return secretFile{}, unusable(o.folder.join(name), err, remedy)
 	}
 	return secretFile{name: name, raw: raw, key: key}, nil
 }

@@ -30,7 +30,8 @@ func (o *opener) fromFiles(row store.SigningKey, files pairFiles, thumbprint str
 	if !namesFile(row.KID) {
 		return secretFile{}, unusableRow(row, errors.New("its id is none of ours"))
 	}
-	own, err := o.loadSecret(files, files.own(row.KID))
+	remedy := "restore it from a backup; " + giveUp(row, "move it away and run")
+	own, err := o.loadSecret(files, files.own(row.KID), remedy)
 	switch {
 	case err == nil && own.key.Public().Thumbprint() != thumbprint:
 		return secretFile{}, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
@@ -38,7 +39,7 @@ func (o *opener) fromFiles(row store.SigningKey, files pairFiles, thumbprint str
 	case err == nil || !errors.Is(err, fs.ErrNotExist):
 		return own, err
 	}
-	pair, err := o.load(files)
+	pair, err := o.load(files, remedy)
 	if err == nil && pair.key.Public().Thumbprint() != thumbprint {
 		err = fs.ErrNotExist
 	}
@@ -85,7 +86,7 @@ func (o *opener) putForward(active store.SigningKey, set store.KeySet) error {
 	if err != nil {
 		return err
 	}
-	own, err := o.loadSecret(files, files.own(active.KID))
+	own, err := o.loadSecret(files, files.own(active.KID), makeAnew)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it has them already
 	}

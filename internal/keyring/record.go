@@ -101,18 +101,23 @@ func (o *opener) openSealed(at seal.Place, sealed, what string) ([]byte, error) 
 // active one would make every token invalid, and other replicas may be signing
 // with it right now.
 func (o *opener) lost(row store.SigningKey) error {
-	giveUp := "if it is lost for good, run `pico-auth key forget %s` to have a new one made"
-	switch row.Status {
-	case store.KeyNext:
-		giveUp = "if it is lost for good, withdraw it: `pico-auth key retire %s`"
-	case store.KeyRetiring, store.KeyRemoved:
-		giveUp = "what %s signed is verified without it"
-	case store.KeyActive:
-	}
 	return fault.New(fault.Invalid, "key_lost", fmt.Sprintf(
 		"the %s signing key %s (%s) is not in auth.data_dir %s; restore its files from a backup, or point auth.data_dir at the folder that holds them, "+
-			"which all replicas share; "+giveUp,
-		row.Status, row.KID, row.Algorithm, o.folder.path, Argument(row.KID)))
+			"which all replicas share; %s",
+		row.Status, row.KID, row.Algorithm, o.folder.path, giveUp(row, "run")))
+}
+
+// giveUp is how to go on without the private half of a recorded key.
+func giveUp(row store.SigningKey, run string) string {
+	kid := Argument(row.KID)
+	switch row.Status {
+	case store.KeyNext:
+		return "if it is lost for good, withdraw it: `pico-auth key retire " + kid + "`"
+	case store.KeyRetiring, store.KeyRemoved:
+		return "what " + kid + " signed is verified without it"
+	case store.KeyActive:
+	}
+	return "if it is lost for good, " + run + " `pico-auth key forget " + kid + "` to have a new one made"
 }
 
 // Argument is a key id as it stands in a command line.
@@ -190,7 +195,7 @@ func (o *opener) beside(set store.KeySet, signing *jose.PrivateKey, adopted stri
 	if len(set.Keys) > 0 || signing.Algorithm() == jose.RS256 {
 		return nil, nil
 	}
-	former, err := o.load(rsaFiles)
+	former, err := o.load(rsaFiles, makeAnew)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -16,7 +16,7 @@ const readyTimeout = 2 * time.Second
 // and no drain began.
 type health struct {
 	ping     func(context.Context) error
-	sign     func() error
+	sign     func(context.Context) error
 	draining atomic.Bool
 }
 
@@ -35,7 +35,7 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		answerText(w, http.StatusServiceUnavailable, "the database does not answer")
 		return
 	}
-	if err := h.sign(); err != nil {
+	if err := h.sign(ctx); err != nil {
 		answerText(w, http.StatusServiceUnavailable, "the active signing key is not to be had")
 		return
 	}

@@ -142,7 +142,7 @@ func TestRouteAndMethodLabelsAreBounded(t *testing.T) {
 
 func TestReadinessFollowsDatabaseAndDrain(t *testing.T) {
 	var broken, keyless error
-	h := &health{ping: func(context.Context) error { return broken }, sign: func() error { return keyless }}
+	h := &health{ping: func(context.Context) error { return broken }, sign: func(context.Context) error { return keyless }}
 	ask := func() int {
 		w := httptest.NewRecorder()
 		h.ready(w, httptest.NewRequest("GET", "/readyz", nil))

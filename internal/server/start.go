@@ -118,7 +118,7 @@ func (s *Server) keysLine() string {
 			}
 		case keyring.Next:
 			coming = fmt.Sprintf("; another key (%s) signs in %s", k.Algorithm, k.Due.Round(time.Second))
-			s.cfg.Log.Info("a rotation of the signing keys is under way", "next", k.KID, "algorithm", k.Algorithm, "signs_in", k.Due.Round(time.Second))
+			s.cfg.Log.Info("a rotation of the signing keys is under way", "next", k.KID, "algorithm", k.Algorithm, "signs_in", k.Due.Round(time.Second).String())
 		case keyring.Retiring, keyring.Removed:
 		}
 	}

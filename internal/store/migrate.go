@@ -13,7 +13,7 @@ import (
 )
 
 // schemaTarget is the version of the schema that this program works with.
-const schemaTarget int64 = 3
+const schemaTarget int64 = 4
 
 // The migrations are one text for both engines.
 
@@ -25,6 +25,9 @@ var schemaKeys string
 
 //go:embed migrations/0003_key_life.sql
 var schemaKeyLife string
+
+//go:embed migrations/0004_key_ahead.sql
+var schemaKeyAhead string
 
 // schemaVersion returns the version of the schema with one cheap query, -1 when
 // there is none of ours: no versions, or those of another program. It is what a
@@ -86,7 +89,7 @@ func (s *Store) provider(db *sql.DB, opts adoptOptions) (*goose.Provider, error)
 		goose.WithSlog(slog.New(slog.DiscardHandler)), // we log what it did ourselves
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{
 			RunTx: func(ctx context.Context, tx *sql.Tx) error { return s.createOrAdopt(ctx, tx, opts) },
-		}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife)),
+		}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead)),
 	}
 	dialect := goose.DialectSQLite3
 	if opts.postgres {

@@ -91,6 +91,15 @@ func (s *Store) RaiseTokenLife(ctx context.Context, kid string, life time.Durati
 	})
 }
 
+// RaisePublishAhead notes that a server publishes a key, and others so long
+// before they sign, unless a longer time is known.
+func (s *Store) RaisePublishAhead(ctx context.Context, kid string, ahead time.Duration) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec("UPDATE signing_keys SET publish_ahead_ms = $1 WHERE kid = $2 AND publish_ahead_ms < $1", ahead.Milliseconds(), kid)
+		return err
+	})
+}
+
 // KeyTime is what a server saw pass by its monotonic clock while a key was in a
 // status.
 type KeyTime struct {

@@ -14,7 +14,7 @@ import (
 // returns its first pair. The transaction asks again whether the person may
 // sign in and whether the verified password is still theirs.
 func (i *Issuer) Issue(ctx context.Context, by identity.Actor, user identity.User) (Pair, error) {
-	if err := i.keys.Ready(); err != nil {
+	if err := i.keys.Ready(ctx); err != nil {
 		return Pair{}, err
 	}
 	d := i.draft(i.now())

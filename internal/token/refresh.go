@@ -15,7 +15,7 @@ import (
 // session. A token that was spent before ends the session: one of the two who
 // presented it is a thief.
 func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string) (Pair, error) {
-	if err := i.keys.Ready(); err != nil {
+	if err := i.keys.Ready(ctx); err != nil {
 		return Pair{}, err // before the token is spent for nothing
 	}
 	hashes, err := i.hashes(presented)

@@ -1,0 +1,100 @@
+package keyring_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+)
+
+// What happens where replicas are configured differently, or one of them does
+// not reach the database.
+
+// TestTheLongestTimeAheadCounts: what one replica lets its readers keep holds
+// whichever replica counts, also when the one that promised has just gone.
+func TestTheLongestTimeAheadCounts(t *testing.T) {
+	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
+		short := cfg
+		short.PublishAhead, short.RotateEvery = 20*time.Second, 3*time.Hour
+		quick, slow := open(t, short), open(t, cfg) // keys.publish_ahead of slow: 5 minutes
+		first := quick.Active().KID
+		second := rotate(t, short, false)
+		promised := slow.MaxAge() // of a set without the second key; then slow ends
+		c.tick(t, 0, quick)
+		for passed := time.Duration(0); passed < promised; passed += 10 * time.Second {
+			if got := quick.Active().KID; got != first {
+				t.Fatalf("%s signs after %v; there may be sets without it for %v", got, passed, promised)
+			}
+			c.tick(t, 10*time.Second, quick)
+		}
+		c.tick(t, 10*time.Second, quick)
+		if got := quick.Active().KID; got != second {
+			t.Fatalf("%s signs after all have it", got)
+		}
+
+		// Nobody is left who promises so much, and the first key has gone.
+		c.tick(t, time.Hour, quick)
+		third := rotate(t, short, false)
+		k, err := desk(t, cfg).Key(t.Context(), third) // a command promises nothing
+		if err != nil || k.Due != short.PublishAhead {
+			t.Errorf("due in %v, %v", k.Due, err)
+		}
+		c.tick(t, 0, quick)
+		c.tick(t, 20*time.Second, quick)
+		if got := quick.Active().KID; got != third {
+			t.Errorf("%s signs: the former time is kept for ever", got)
+		}
+	})
+}
+
+// TestTheShortestRotateEveryCounts, and harms nobody: the key has all its time.
+func TestTheShortestRotateEveryCounts(t *testing.T) {
+	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
+		often, seldom := cfg, cfg
+		often.RotateEvery, seldom.RotateEvery = 20*time.Minute, 90*24*time.Hour
+		a, b := open(t, seldom), open(t, often)
+		used := map[string]bool{}
+		for range 240 {
+			c.tick(t, 15*time.Second, a, b)
+			used[a.Active().KID] = true
+			token, err := b.Sign([]byte(`{}`))
+			must(t, err)
+			if _, err := verify(t, a, token); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(used) < 3 || len(used) > 4 {
+			t.Errorf("%d keys signed within an hour", len(used))
+		}
+	})
+}
+
+// TestAServerLooksBeforeItSigns, when it could not for so long that what it
+// signs might be refused: another key may have taken over, and its own be gone.
+func TestAServerLooksBeforeItSigns(t *testing.T) {
+	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
+		away, there := open(t, cfg), open(t, cfg)
+		rotate(t, cfg, false)
+		cut, cancel := context.WithCancel(t.Context())
+		cancel()
+		c.tick(t, 0, there)
+		for passed := time.Duration(0); passed <= 20*time.Minute; passed += 10 * time.Second {
+			err := away.Ready(cut)
+			if passed <= 30*time.Second && err != nil {
+				t.Errorf("an outage of %v: %v", passed, err)
+			}
+			if passed > 30*time.Second && fault.KindOf(err) != fault.Unavailable {
+				t.Fatalf("it would sign after an outage of %v: %v", passed, err)
+			}
+			c.tick(t, 10*time.Second, there)
+		}
+		must(t, away.Ready(t.Context())) // the database is back, and nobody called Refresh
+		token, err := away.Sign([]byte(`{}`))
+		must(t, err)
+		if _, err := verify(t, there, token); err != nil {
+			t.Error(err)
+		}
+	})
+}

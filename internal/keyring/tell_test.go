@@ -1,0 +1,148 @@
+package keyring_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+// logged is a configuration of files in a new folder, and what is logged.
+func logged(t *testing.T) (*clockwork, keyring.Config, *bytes.Buffer) {
+	t.Helper()
+	c, log := newClockwork(), &bytes.Buffer{}
+	cfg := c.config(storetest.Open(t, storetest.WithClock(c.wall)), filepath.Join(t.TempDir(), "keys"))
+	cfg.Log = slog.New(slog.NewJSONHandler(log, nil))
+	return c, cfg, log
+}
+
+// TestAFileOfNoKeyIsNamedAndLeft: a kill between a file and its row leaves one,
+// but it may as well be somebody's only copy.
+func TestAFileOfNoKeyIsNamedAndLeft(t *testing.T) {
+	_, cfg, log := logged(t)
+	open(t, cfg)
+	rotate(t, cfg, true)
+	rotate(t, cfg, false) // now there is a file of a next and one of a retiring key
+	open(t, cfg)
+	if strings.Contains(log.String(), "is of no key") {
+		t.Errorf("keys that are known: %s", log)
+	}
+	orphan, err := jose.Generate(jose.EdDSA)
+	must(t, err)
+	secret, err := orphan.MarshalPEM()
+	must(t, err)
+	path := filepath.Join(cfg.Dir, "key-"+orphan.Public().Thumbprint()+".pem")
+	write(t, path, secret, 0o600)
+	open(t, cfg)
+	if !strings.Contains(log.String(), "a key file is of no key that the database knows") || !strings.Contains(log.String(), filepath.Base(path)) {
+		t.Errorf("it is not named: %s", log)
+	}
+	if !bytes.Equal(read(t, path), secret) {
+		t.Error("it was touched")
+	}
+}
+
+// TestAKeyRetiredInTheFutureIsNamed at the start and by whoever takes it up: it
+// stays published until then.
+func TestAKeyRetiredInTheFutureIsNamed(t *testing.T) {
+	const says = "retired at a time that has not come yet"
+	c, cfg, log := logged(t)
+	ring := open(t, cfg)
+	rotate(t, cfg, true)
+	succeed(t, ring.Refresh(t.Context()))
+	open(t, cfg)
+	if strings.Contains(log.String(), says) {
+		t.Errorf("a key that was retired now: %s", log)
+	}
+	c.wall.Advance(365 * 24 * time.Hour)
+	rotate(t, cfg, true)
+	c.wall.Advance(-365 * 24 * time.Hour)
+	succeed(t, ring.Refresh(t.Context()))
+	succeed(t, ring.Refresh(t.Context())) // says it once
+	if n := strings.Count(log.String(), says); n != 1 {
+		t.Errorf("a running server says it %d times: %s", n, log)
+	}
+	open(t, cfg)
+	if n := strings.Count(log.String(), says); n != 2 {
+		t.Errorf("a start says it %d times", n-1)
+	}
+}
+
+// TestAStartNamesTheKeysThatItCannotUse, of those that will have to sign.
+func TestAStartNamesTheKeysThatItCannotUse(t *testing.T) {
+	const says = "a signing key cannot be used"
+	c, cfg, log := logged(t)
+	ring := open(t, cfg)
+	next := rotate(t, cfg, false)
+	open(t, cfg)
+	if strings.Contains(log.String(), says) {
+		t.Errorf("one that it can use: %s", log)
+	}
+	must(t, os.Remove(filepath.Join(cfg.Dir, "key-"+next+".pem")))
+	open(t, cfg)
+	if !strings.Contains(log.String(), says) || !strings.Contains(log.String(), "key retire "+keyring.Argument(next)) {
+		t.Errorf("the lost one: %s", log)
+	}
+
+	// The list says so, too, instead of promising that it signs in a moment.
+	succeed(t, ring.Refresh(t.Context()))
+	succeed(t, ring.Step(t.Context()))
+	c.pass(time.Hour)
+	if err := ring.Step(t.Context()); err == nil {
+		t.Error("the step is taken")
+	}
+	k, err := desk(t, cfg).Key(t.Context(), next)
+	must(t, err)
+	if k.Status != keyring.Next || k.Due != 0 || !strings.Contains(k.Problem, "is not in auth.data_dir") {
+		t.Errorf("%s in %v: %q", k.Status, k.Due, k.Problem)
+	}
+	if k, err = desk(t, cfg).Key(t.Context(), ring.Active().KID); err != nil || k.Problem != "" {
+		t.Errorf("the active one: %q, %v", k.Problem, err)
+	}
+}
+
+// TestTheRemedyForARecordedKeyWorks: another pair is not made in its place, so
+// moving the file away alone does not help.
+func TestTheRemedyForARecordedKeyWorks(t *testing.T) {
+	for name, damage := range map[string]func(*testing.T, string){"half": half, "empty": put(nil, 0o600)} {
+		t.Run(name, func(t *testing.T) {
+			_, cfg, _ := logged(t)
+			lost := open(t, cfg).Active().KID
+			path := filepath.Join(cfg.Dir, "eddsa_private.pem")
+			damage(t, path)
+			_, err := keyring.Open(t.Context(), cfg)
+			refusedWith(t, err, "move it away and run `pico-auth key forget "+keyring.Argument(lost)+"` to have a new one made", path)
+			if strings.Contains(err.Error(), "the pair away") {
+				t.Errorf("it says what does not help, too: %v", err)
+			}
+			must(t, os.Rename(path, path+".broken"))
+			if _, err := keyring.Open(t.Context(), cfg); fault.KindOf(err) != fault.Invalid {
+				t.Errorf("moved away only: %v", err)
+			}
+			must(t, cfg.Store.ForgetSigningKey(t.Context(), store.Act{Action: "key.forget", By: operator}, lost))
+			if got := open(t, cfg).Active().KID; got == lost {
+				t.Error("it came back")
+			}
+		})
+	}
+}
+
+// TestTimesInTheLogAreReadable, not counts of nanoseconds.
+func TestTimesInTheLogAreReadable(t *testing.T) {
+	c, cfg, log := logged(t)
+	cfg.RotateEvery = time.Hour
+	ring := open(t, cfg)
+	c.tick(t, time.Hour, ring)
+	if !strings.Contains(log.String(), `"in":"5m0s"`) {
+		t.Errorf("%s", log)
+	}
+}

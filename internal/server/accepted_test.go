@@ -1,0 +1,66 @@
+package server_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+// TestAServerThatRefusesItsOwnTokensSaysSo: a command with another configuration
+// let a key sign whose algorithm this server was started not to accept.
+func TestAServerThatRefusesItsOwnTokensSaysSo(t *testing.T) {
+	const says = `"msg":"this server refuses its own tokens","error":"auth_client.accepted_algorithms lacked ES256, which the active key signs with`
+	dir := t.TempDir()
+	accept := func(c *config.Config) {
+		c.AuthClient.AcceptedAlgorithms = []string{"RS256"}
+		c.Keys.PublishAhead = time.Second // so it looks eight times a second
+	}
+	s := start(t, dir, accept)
+	cfg := testConfig(dir)
+	accept(&cfg)
+	rotate := func(algorithm string) {
+		cfg.Auth.Algorithm = algorithm
+		keys, err := server.KeysConfig(cfg, storetest.OpenURL(t, string(cfg.Database.URL)), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		desk, err := keyring.NewDesk(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := desk.Rotate(t.Context(), identity.Actor{System: true}, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	takenUp := func() (access string) {
+		t.Helper()
+		for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
+			if access, _ = s.login("admin@pico.local", "admin"); algorithmOf(access) == cfg.Auth.Algorithm {
+				return access
+			}
+		}
+		t.Fatalf("%s is not taken up", cfg.Auth.Algorithm)
+		return ""
+	}
+	rotate("RS256")
+	time.Sleep(500 * time.Millisecond)
+	if strings.Contains(s.log.String(), "refuses its own tokens") {
+		t.Errorf("a key that it accepts: %s", s.log)
+	}
+	rotate("ES256")
+	access := takenUp()
+	if status, _ := s.call("GET", "/api/v1/auth/me", access, nil); status != 401 {
+		t.Errorf("its own token: %d", status)
+	}
+	time.Sleep(500 * time.Millisecond) // more looks; it says it once
+	if n := strings.Count(s.log.String(), says); n != 1 {
+		t.Errorf("it says so %d times: %s", n, s.log)
+	}
+}
