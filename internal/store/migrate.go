@@ -78,7 +78,7 @@ func (s *Store) migrate(ctx context.Context, cfg Config, db *sql.DB) error {
 		return fmt.Errorf("migrate the schema: %w", err)
 	}
 	for _, m := range done {
-		s.log.Info("migrated the database", "version", m.Source.Version, "duration", m.Duration)
+		s.log.Info("migrated the database", "version", m.Source.Version, "duration", m.Duration.String())
 	}
 	return nil
 }
