@@ -44,11 +44,11 @@
 // # The key set
 //
 // Keys come from Issuer + "/api/v1/auth/jwks" and are kept as long as the
-// answer's max-age says, less its Age where a cache had it, between one second and
-// one hour; for a minute when it is no-cache or no-store, and for five when it says
-// nothing. A busy service fetches
-// the next set when nine tenths of that have passed, so a key that is published
-// for longer than max-age before it signs is known when its first token comes.
+// answer's max-age says, less its Age where a cache had it, but no longer than an
+// hour; for a minute when that leaves nothing or it is no-cache or no-store, and
+// for five when it says nothing. A busy service fetches the next set when nine
+// tenths of that have passed, so a key that is published for longer than max-age
+// before it signs is known when its first token comes.
 // An unknown kid fetches sooner, at most twice at once and then every 30 seconds,
 // whatever callers send. While the issuer is away its last
 // keys serve for up to 24 hours; a key that a fetched set no longer lists ends

@@ -90,8 +90,8 @@ func (r *remoteKeys) download() (map[string]*jose.PublicKey, time.Duration, erro
 // section 5.2.2), within our bounds. Of a max-age the time is gone already that
 // the answer has spent in caches on the way (section 4.2.3): a key that was
 // published meanwhile signs when that is over, not later for us. An answer that
-// wants no cache at all is kept for minTTL: it names no time, and no set would
-// mean a fetch for each token.
+// wants no cache at all, or is older than it may be, is kept for minTTL: it
+// leaves no time, and no set would mean a fetch for each token.
 func cacheLife(h http.Header, unsaid time.Duration) time.Duration {
 	life := unsaid
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
@@ -101,8 +101,12 @@ func cacheLife(h http.Header, unsaid time.Duration) time.Duration {
 			return minTTL
 		case "max-age":
 			seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
-			if err == nil {
-				life = min(max(time.Duration(seconds)*time.Second-ageOf(h), minNamedTTL), maxTTL)
+			if err != nil {
+				continue
+			}
+			life = min(time.Duration(seconds)*time.Second-ageOf(h), maxTTL)
+			if life <= 0 {
+				return minTTL
 			}
 		}
 	}

@@ -16,12 +16,12 @@ const (
 	keySetPath = "/api/v1/auth/jwks"
 
 	defaultTTL = 5 * time.Minute
-	minTTL     = time.Minute // of a life that the issuer does not name
 	maxTTL     = time.Hour
-	// minNamedTTL is the least max-age that is followed. An issuer that rotates
-	// quickly names a short one, and then the next key must come by the regular
-	// refresh: the permits for unknown key ids are anybody's to use up.
-	minNamedTTL = time.Second
+	// minTTL is for a set whose answer leaves it no time. A short max-age that is
+	// left is followed to the second: an issuer that rotates quickly names one, and
+	// then the next key must come by the regular refresh, since the permits for
+	// unknown key ids are anybody's to use up.
+	minTTL = time.Minute
 	// maxStale is how long keys serve after the last successful fetch.
 	maxStale = 24 * time.Hour
 

@@ -40,27 +40,30 @@ func byUs(args []string) (r reading) {
 func byKong(args []string) (r reading) {
 	var out bytes.Buffer
 	var line cli
-	helped := false
-	options := append(options(&shell{out: &out, err: &out}), kong.Exit(func(int) { helped = true }))
+	type exited struct{} // as the program would
+	defer func() {
+		if p := recover(); p != nil && p != (exited{}) {
+			panic(p)
+		}
+		r.Out = out.String()
+	}()
+	options := append(options(&shell{out: &out, err: &out}), kong.Exit(func(int) { panic(exited{}) }))
 	parser, err := kong.New(&line, options...)
 	if err != nil {
 		panic(err)
 	}
 	command, err := parser.Parse(args)
-	switch {
-	case helped:
-	case err != nil:
+	if err != nil {
 		r.Err = misused(err).Error()
-	default:
-		r.Config, r.Command = line.Config, fmt.Sprintf("%#v", command.Selected().Target.Interface())
+		return r
 	}
-	r.Out = out.String()
+	r.Config, r.Command = line.Config, fmt.Sprintf("%#v", command.Selected().Target.Interface())
 	return r
 }
 
 func TestCommandLinesMeanWhatKongSaysTheyMean(t *testing.T) {
 	for _, line := range []string{
-		"", "serve", "-h", "--help", "-c x serve", "--config=x", "user", "user --help", "user create", "user create -h",
+		"", "serve", "-h", "-h -h", "serve --help -h", "--help", "-c x serve", "--config=x", "user", "user --help", "user create", "user create -h",
 		"user create a@example.com --role=emperor", "user create a@example.com --role superadmin --org= --help",
 		"user set-role", "user set-role a", "user set-role a emperor", "user set-role a viewer", "user set-role a viewer b",
 		"key", "key show --json --jwks", "key show --jwks kid", "key export", "key export kid --public=der", "key export kid --public pem",

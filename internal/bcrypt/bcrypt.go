@@ -113,7 +113,7 @@ func (w *Work) expandSalted() {
 }
 
 // Compute makes the sums of one to MaxLanes works at one cost, in the order of
-// the works. Each work can be computed once. It panics at other numbers.
+// the works. It panics at other numbers.
 func Compute(cost int, works ...*Work) []string {
 	if len(works) == 0 || len(works) > MaxLanes {
 		panic(fmt.Sprintf("bcrypt: %d works at once", len(works)))

@@ -38,13 +38,13 @@ type route struct {
 }
 
 // typed registers a handler with huma, behind a guard.
-type typed func(described huma.API, op huma.Operation, protect func(http.HandlerFunc) http.Handler)
+type typed func(api huma.API, op huma.Operation, protect func(http.HandlerFunc) http.Handler)
 
 // endpoint adapts a handler that takes the caller as an argument and returns
 // the body of the 200.
 func endpoint[I, O any](a *API, handle func(context.Context, caller, *I) (O, error)) typed {
-	return func(described huma.API, op huma.Operation, protect func(http.HandlerFunc) http.Handler) {
-		huma.Register(guarded{described, protect}, op, func(ctx context.Context, in *I) (*reply[O], error) {
+	return func(api huma.API, op huma.Operation, protect func(http.HandlerFunc) http.Handler) {
+		huma.Register(guarded{api, protect}, op, func(ctx context.Context, in *I) (*reply[O], error) {
 			out, err := handle(ctx, callerFrom(ctx), in)
 			if err != nil {
 				return nil, a.refuse(ctx, err)

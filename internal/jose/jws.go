@@ -154,8 +154,8 @@ func split(token string) (compact, error) {
 
 // verify checks the length before anything is computed from the signature.
 func (c compact) verify(public *PublicKey) error {
-	if len(c.signature) != base64.RawURLEncoding.EncodedLen(public.key.signatureSize()) {
-		return fmt.Errorf("%w: wrong length", ErrSignature)
+	if err := c.checkLength(public); err != nil {
+		return err
 	}
 	signature, err := decode(c.signature)
 	if err != nil {
@@ -163,6 +163,13 @@ func (c compact) verify(public *PublicKey) error {
 	}
 	if !public.key.verify([]byte(c.input), signature) {
 		return ErrSignature
+	}
+	return nil
+}
+
+func (c compact) checkLength(public *PublicKey) error {
+	if len(c.signature) != base64.RawURLEncoding.EncodedLen(public.key.signatureSize()) {
+		return fmt.Errorf("%w: wrong length", ErrSignature)
 	}
 	return nil
 }

@@ -16,17 +16,20 @@ const memorySlots = 1 << 13
 // takes its tokens with it.
 //
 // It keeps a token's SHA-256 and nothing that could be presented. Only tokens
-// whose signature is good get in, so that nobody without a key can push others
-// out. The zero value is empty and ready; nil remembers nothing. It is safe for
+// whose signature is good get in; one may push another out, which costs time
+// and nothing else. The zero value is empty and ready; nil remembers nothing. It is safe for
 // concurrent use.
 type Memory struct {
-	slots [memorySlots]atomic.Pointer[proof] // by the first bits of the sum
+	slots [memorySlots]atomic.Pointer[proof] // by some bits of the sum
 }
 
-// proof says that the signature of the token with this sum is one of key.
+// proof says that the signature of the token with this sum is one of a key. It
+// does not hold the key: a set is parsed anew each time it is fetched, and 8,192
+// expanded ML-DSA keys of the past would be half a gigabyte.
 type proof struct {
-	token [sha256.Size]byte
-	key   *PublicKey
+	token      [sha256.Size]byte
+	algorithm  *algorithm
+	thumbprint string
 }
 
 // verify checks the signature of a token, with the arithmetic if need be.
@@ -34,14 +37,18 @@ func (m *Memory) verify(c compact, public *PublicKey) error {
 	if m == nil {
 		return c.verify(public)
 	}
+	if err := c.checkLength(public); err != nil {
+		return err // unread: a token may have 16 KiB
+	}
 	sum := sha256.Sum256([]byte(c.token))
 	slot := &m.slots[binary.BigEndian.Uint32(sum[:])%memorySlots]
-	if known := slot.Load(); known != nil && known.token == sum && known.key == public {
+	found := proof{sum, public.algorithm, public.thumbprint}
+	if known := slot.Load(); known != nil && *known == found {
 		return nil
 	}
 	if err := c.verify(public); err != nil {
 		return err
 	}
-	slot.Store(&proof{sum, public})
+	slot.Store(&found)
 	return nil
 }

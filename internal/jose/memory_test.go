@@ -70,11 +70,10 @@ func TestAMemorySparesTheArithmeticOfOneTokenUnderOneKey(t *testing.T) {
 		}{
 			{token, clocked, true, nil},
 			{token, clocked, false, nil},
-			{token, again, true, nil},
 			{token, again, false, nil},
 			{damaged, again, true, jose.ErrSignature},
 			{damaged, again, true, jose.ErrSignature}, // a refusal is not remembered
-			{token, again, false, nil},
+			{token, clocked, false, nil},
 		} {
 			inside = 0
 			payload, _, err := memory.Verify(c.token, only(c.key))
