@@ -40,15 +40,16 @@ func (m *Memory) verify(c compact, public *PublicKey) error {
 	if err := c.checkLength(public); err != nil {
 		return err // unread: a token may have 16 KiB
 	}
-	sum := sha256.Sum256([]byte(c.token))
+	sum := sha256.Sum256(bytesOf(c.token))
 	slot := &m.slots[binary.BigEndian.Uint32(sum[:])%memorySlots]
-	found := proof{sum, public.algorithm, public.thumbprint}
-	if known := slot.Load(); known != nil && *known == found {
+	good := proof{sum, public.algorithm, public.thumbprint}
+	if known := slot.Load(); known != nil && *known == good {
 		return nil
 	}
 	if err := c.verify(public); err != nil {
 		return err
 	}
-	slot.Store(&found)
+	stored := good // only this copy is on the heap
+	slot.Store(&stored)
 	return nil
 }
