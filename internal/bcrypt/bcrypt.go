@@ -58,15 +58,16 @@ func (h Hash) String() string {
 
 // Work is one hash to be computed. The zero value is not useful: see NewWork.
 type Work struct {
+	cost      int
 	blowfish  state
 	key, salt schedule
 	raw       [4]uint32 // the salt
 }
 
-// NewWork prepares the hash of a password of at most 72 bytes; what follows
-// them is ignored.
-func NewWork(password string, salt Salt) *Work {
-	w := &Work{blowfish: initial}
+// NewWork prepares the hash at a cost of a password of at most 72 bytes; what
+// follows them is ignored.
+func NewWork(password string, salt Salt, cost int) *Work {
+	w := &Work{cost: cost, blowfish: initial}
 	for i := range w.raw {
 		w.raw[i] = binary.BigEndian.Uint32(salt[4*i:])
 	}
@@ -112,8 +113,10 @@ func (w *Work) expandSalted() {
 	}
 }
 
-// Compute makes the sums of one to MaxLanes works at one cost, in the order of
-// the works. It panics at other numbers.
+// Compute makes the sums of one to MaxLanes works, in the order of the works. It
+// takes the rounds of the given cost, whatever the works' own: the sum of a
+// cheaper one is taken on the way, so that nobody can tell it by the time. It
+// panics at other numbers and at a work that is dearer.
 func Compute(cost int, works ...*Work) []string {
 	if len(works) == 0 || len(works) > MaxLanes {
 		panic(fmt.Sprintf("bcrypt: %d works at once", len(works)))
@@ -123,16 +126,25 @@ func Compute(cost int, works ...*Work) []string {
 		keys, salts [MaxLanes]schedule
 	}
 	for i, w := range works {
+		if w.cost > cost {
+			panic(fmt.Sprintf("bcrypt: a work of cost %d among those of %d", w.cost, cost))
+		}
 		lanes.states[i], lanes.keys[i], lanes.salts[i] = w.blowfish, w.key, w.salt
 	}
 	expand := expanders[len(works)]
-	for range uint64(1) << cost {
+	sums := make([]string, len(works))
+	for reached, round := 0, uint64(1); reached <= cost; round++ {
 		expand(&lanes.states, &lanes.keys)
 		expand(&lanes.states, &lanes.salts)
-	}
-	sums := make([]string, len(works))
-	for i := range works {
-		sums[i] = lanes.states[i].sum()
+		if round != 1<<reached {
+			continue
+		}
+		for i, w := range works {
+			if w.cost == reached {
+				sums[i] = lanes.states[i].sum()
+			}
+		}
+		reached++
 	}
 	return sums
 }

@@ -30,7 +30,7 @@ func compute(t *testing.T, hash, password string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Sum = Compute(h.Cost, NewWork(password, h.Salt))[0]
+	h.Sum = Compute(h.Cost, NewWork(password, h.Salt, h.Cost))[0]
 	return h.String()
 }
 
@@ -44,7 +44,7 @@ func TestVectors(t *testing.T) {
 
 func TestEveryLaneAgreesWithTheReference(t *testing.T) {
 	for i := range 24 {
-		lanes, cost := 1+i%MaxLanes, 4+i%2
+		lanes, cost := 1+i%MaxLanes, 4+i%3
 		passwords, salts, works := make([]string, lanes), make([]Salt, lanes), make([]*Work, lanes)
 		for lane := range works {
 			length := (7*i + 31*lane) % 73 // from nothing to as much as counts
@@ -52,10 +52,10 @@ func TestEveryLaneAgreesWithTheReference(t *testing.T) {
 			_, _ = rand.Read(password)
 			_, _ = rand.Read(salts[lane][:])
 			passwords[lane] = string(password)
-			works[lane] = NewWork(passwords[lane], salts[lane])
+			works[lane] = NewWork(passwords[lane], salts[lane], cost-lane%2*min(1, cost-4)) // some are cheaper
 		}
 		for lane, sum := range Compute(cost, works...) {
-			hash := Hash{Cost: cost, Salt: salts[lane], Sum: sum}.String()
+			hash := Hash{Cost: works[lane].cost, Salt: salts[lane], Sum: sum}.String()
 			if err := reference.CompareHashAndPassword([]byte(hash), []byte(passwords[lane])); err != nil {
 				t.Errorf("lane %d of %d, password %x: %v", lane, lanes, passwords[lane], err)
 			}
@@ -71,9 +71,9 @@ func FuzzLanes(f *testing.F) {
 		var salt Salt
 		copy(salt[:], seed)
 		passwords := []string{a, b, c, d}
-		sums := Compute(4, NewWork(a, salt), NewWork(b, salt), NewWork(c, salt), NewWork(d, salt))
+		sums := Compute(5, NewWork(a, salt, 4), NewWork(b, salt, 5), NewWork(c, salt, 4), NewWork(d, salt, 5))
 		for i, p := range passwords {
-			hash := Hash{Cost: 4, Salt: salt, Sum: sums[i]}.String()
+			hash := Hash{Cost: 4 + i%2, Salt: salt, Sum: sums[i]}.String()
 			if err := reference.CompareHashAndPassword([]byte(hash), []byte(p)); err != nil {
 				t.Errorf("lane %d, %q: %v", i, p, err)
 			}
@@ -112,13 +112,19 @@ func TestParseRefusesWhatIsNoHash(t *testing.T) {
 	}
 }
 
-func TestComputeTakesNoMoreThanItHasLanes(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("no panic")
-		}
-	}()
-	Compute(4, make([]*Work, MaxLanes+1)...)
+func TestComputeRefusesWhatItCannotDo(t *testing.T) {
+	for name, works := range map[string][]*Work{
+		"nothing": nil, "more than the lanes": make([]*Work, MaxLanes+1), "a dearer one": {NewWork("a", Salt{}, 4), NewWork("b", Salt{}, 5)},
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			Compute(4, works...)
+		}()
+	}
 }
 
 func TestTheGeneratedLanesAreUpToDate(t *testing.T) {
@@ -161,7 +167,7 @@ func BenchmarkLanes(b *testing.B) {
 			for b.Loop() {
 				works := make([]*Work, lanes)
 				for i := range works {
-					works[i] = NewWork("secret123", Salt{byte(i)})
+					works[i] = NewWork("secret123", Salt{byte(i)}, 10)
 				}
 				Compute(10, works...)
 			}

@@ -87,10 +87,60 @@ func TestIdleWorkersTakeOneHashEach(t *testing.T) {
 	})
 }
 
+// However many try one account at once, the work does not tell what hash it has,
+// or that nobody has it: as many are computed together, by as many rounds.
+func TestNeighboursDoNotTellAHashFromNobody(t *testing.T) {
+	cheap, err := single.GenerateFromPassword([]byte("right"), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal, err := single.GenerateFromPassword([]byte("right"), 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := func(n int, hashes ...identity.PasswordHash) (done [][2]int) {
+		synctest.Test(t, func(*testing.T) {
+			h := New(Config{Cost: 6, Workers: 1, Queue: 100})
+			defer h.Close()
+			inner := h.pool.compute
+			h.pool.compute = func(cost int, works ...*bcrypt.Work) []string {
+				done = append(done, [2]int{len(works), cost})
+				return inner(cost, works...)
+			}
+			g := newGate()
+			first := make(chan error, 1)
+			go func() { first <- h.pool.do(context.Background(), g.work(0), nil) }() // the others wait for it
+			synctest.Wait()
+			var all sync.WaitGroup
+			for i := range n {
+				all.Go(func() { _, _ = h.Verify(context.Background(), hashes[i%len(hashes)], "wrong") })
+				synctest.Wait()
+			}
+			close(g.open)
+			all.Wait()
+			if err := <-first; err != nil {
+				t.Error(err)
+			}
+		})
+		return done
+	}
+	for _, n := range []int{1, 2, 3, 4, 5, 8} {
+		want := work(n, "")
+		for name, hashes := range map[string][]identity.PasswordHash{
+			"cheaper": {identity.PasswordHash(cheap)}, "equal": {identity.PasswordHash(equal)}, "no hash": {"$2a$04$not-a-hash"},
+			"mixed": {identity.PasswordHash(cheap), "", identity.PasswordHash(equal)},
+		} {
+			if got := work(n, hashes...); !slices.Equal(got, want) {
+				t.Errorf("%d with the hash %s: together, by cost %v; nobody: %v", n, name, got, want)
+			}
+		}
+	}
+}
+
 // TestNeighboursDoNotMixUpTheirAnswers verifies right and wrong passwords of
 // all kinds of hashes at once, and makes hashes among them.
 func TestNeighboursDoNotMixUpTheirAnswers(t *testing.T) {
-	h := New(Config{Cost: 4, Workers: 1, Queue: 1000})
+	h := New(Config{Cost: 6, Workers: 1, Queue: 1000})
 	defer h.Close()
 	together := 0
 	inner := h.pool.compute
@@ -113,7 +163,10 @@ func TestNeighboursDoNotMixUpTheirAnswers(t *testing.T) {
 	}{
 		{hash("right", 4, "$2a$"), "right", true},
 		{hash("right", 4, "$2a$"), "wrong", false},
-		{hash("right", 4, "$2b$"), "right", true},
+		{hash("right", 5, "$2b$"), "right", true},
+		{hash("right", 5, "$2b$"), "wrong", false},
+		{hash("right", 6, "$2a$"), "right", true},
+		{hash("right", 6, "$2a$"), "wrong", false},
 		{hash(long[:72], 4, "$2b$"), long, true},
 		{hash(long[:72], 4, "$2a$"), long, false},
 		{hash(long[:72], 4, "$2a$"), long[:72], true},

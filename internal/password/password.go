@@ -121,7 +121,7 @@ func (h *Hasher) hashLane(password string, hash *string) *lane {
 	_, _ = rand.Read(made.Salt[:]) // never fails
 	return &lane{
 		cost:   h.cost,
-		work:   func() *bcrypt.Work { return bcrypt.NewWork(password, made.Salt) },
+		work:   func() *bcrypt.Work { return bcrypt.NewWork(password, made.Salt, made.Cost) },
 		settle: func(sum string) { made.Sum = sum; *hash = made.String() },
 	}
 }
@@ -139,19 +139,18 @@ func (h *Hasher) Verify(ctx context.Context, hash identity.PasswordHash, passwor
 	return match, nil
 }
 
-// verifyLane is verify beside others; nil where verify would take more than one
-// hash.
+// verifyLane is verify beside others. Whatever the hash, it is put together with
+// the same ones and takes the floor's work.
 func (h *Hasher) verifyLane(text, password string, match *bool) *lane {
 	cost, ok := hashCost(text)
 	floor := h.raiseFloor(cost)
 	stored, err := bcrypt.Parse(text)
-	if ok = ok && err == nil; ok && cost < floor {
-		return nil
+	if ok = ok && err == nil; !ok {
+		stored = bcrypt.Hash{Cost: floor} // nobody: the salt is zero, and the sum empty
 	}
-	// For somebody who is not there the salt is zero, and the sum empty.
 	return &lane{
 		cost: floor,
-		work: func() *bcrypt.Work { return bcrypt.NewWork(password, stored.Salt) },
+		work: func() *bcrypt.Work { return bcrypt.NewWork(password, stored.Salt, stored.Cost) },
 		settle: func(sum string) {
 			equal := subtle.ConstantTimeCompare([]byte(sum), []byte(stored.Sum)) == 1
 			*match = ok && equal && acceptable(text, password)
