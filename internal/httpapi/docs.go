@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // swagger is swagger-ui-dist 5.35.0 as npm has it: the two files that the page
@@ -21,29 +22,46 @@ var swagger embed.FS
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// docsFile returns where a file under /docs/ is and what it is, empty when
-// there is none of that name.
-func docsFile(name string) (path, media string) {
-	switch name {
-	case "swagger-ui-bundle.js":
-		return "swagger/swagger-ui-bundle.js.gz", "text/javascript; charset=utf-8"
-	case "swagger-ui.css":
-		return "swagger/swagger-ui.css.gz", "text/css; charset=utf-8"
-	case "init.js":
-		return "swagger/init.js", "text/javascript; charset=utf-8"
-	case "LICENSE", "NOTICE":
-		return "swagger/" + name, "text/plain; charset=utf-8"
-	default:
-		return "", ""
+// docsFile is a file under /docs/, each form of it made when it is first asked
+// for and kept: to unpack or to hash it for each request would let anybody keep
+// the cores busy.
+type docsFile struct {
+	stored func() document
+	plain  func() document // of one that is stored compressed; else nil
+}
+
+func docsFiles() map[string]docsFile {
+	const script, style, text = "text/javascript; charset=utf-8", "text/css; charset=utf-8", "text/plain; charset=utf-8"
+	return map[string]docsFile{
+		"swagger-ui-bundle.js": compressedFile("swagger-ui-bundle.js.gz", script),
+		"swagger-ui.css":       compressedFile("swagger-ui.css.gz", style),
+		"init.js":              {stored: embedded("init.js", script)},
+		"LICENSE":              {stored: embedded("LICENSE", text)},
+		"NOTICE":               {stored: embedded("NOTICE", text)},
 	}
 }
 
-func (a *API) serveDocs() http.HandlerFunc {
-	page, err := swagger.ReadFile("swagger/index.html")
+func embedded(name, media string) func() document {
+	return sync.OnceValue(func() document { return newDocument(media, mustRead(name)) })
+}
+
+func compressedFile(name, media string) docsFile {
+	return docsFile{
+		stored: embedded(name, media),
+		plain:  sync.OnceValue(func() document { return newDocument(media, decompress(mustRead(name))) }),
+	}
+}
+
+func mustRead(name string) []byte {
+	data, err := swagger.ReadFile("swagger/" + name)
 	if err != nil {
 		panic(err) // embedded
 	}
-	d := newDocument("text/html; charset=utf-8", fill(string(page), map[string]string{"Title": a.title}))
+	return data
+}
+
+func (a *API) serveDocs() http.HandlerFunc {
+	d := newDocument("text/html; charset=utf-8", fill(string(mustRead("index.html")), map[string]string{"Title": a.title}))
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", docsPolicy)
 		d.serve(w, r, revalidate)
@@ -52,30 +70,25 @@ func (a *API) serveDocs() http.HandlerFunc {
 
 // serveDocsFile serves a file of the API page, the large ones as they are
 // stored: compressed, unless the client cannot take that.
-func serveDocsFile(w http.ResponseWriter, r *http.Request) {
-	path, media := docsFile(r.PathValue("file"))
-	data, err := swagger.ReadFile(path)
-	if err != nil {
-		writeProblem(w, newProblem(http.StatusNotFound, "not_found", "there is nothing at this address"))
-		return
+func (a *API) serveDocsFile() http.HandlerFunc {
+	files := docsFiles()
+	return func(w http.ResponseWriter, r *http.Request) {
+		file, found := files[r.PathValue("file")]
+		if !found {
+			writeProblem(w, newProblem(http.StatusNotFound, "not_found", "there is nothing at this address"))
+			return
+		}
+		form := file.stored
+		if file.plain != nil {
+			w.Header().Add("Vary", "Accept-Encoding")
+			if acceptsGzip(r.Header) {
+				w.Header().Set("Content-Encoding", "gzip")
+			} else {
+				form = file.plain
+			}
+		}
+		form().serve(w, r, revalidate)
 	}
-	h := w.Header()
-	d := newDocument(media, data)
-	if !strings.HasSuffix(path, ".gz") {
-		d.serve(w, r, revalidate)
-		return
-	}
-	h.Add("Vary", "Accept-Encoding")
-	if acceptsGzip(r.Header) {
-		h.Set("Content-Encoding", "gzip")
-		d.serve(w, r, revalidate)
-		return
-	}
-	plain, err := decompress(data)
-	if err != nil {
-		panic(err) // embedded, and read by the tests
-	}
-	newDocument(media, plain).serve(w, r, revalidate)
 }
 
 // acceptsGzip reads Accept-Encoding as far as browsers and tools use it.
@@ -93,10 +106,14 @@ func acceptsGzip(h http.Header) bool {
 	return false
 }
 
-func decompress(data []byte) ([]byte, error) {
+func decompress(data []byte) []byte {
 	reader, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
-		return nil, err
+		panic(err) // embedded
 	}
-	return io.ReadAll(reader)
+	plain, err := io.ReadAll(reader)
+	if err != nil {
+		panic(err)
+	}
+	return plain
 }

@@ -95,7 +95,7 @@ func (a *API) publicRoutes() []route {
 		},
 		{Route: Route{http.MethodGet, "/openapi.json", "openapi", Anonymous}, plain: a.serveOpenAPI},
 		{Route: Route{http.MethodGet, "/docs", "docs", Anonymous}, plain: a.serveDocs()},
-		{Route: Route{http.MethodGet, "/docs/{file}", "docs_file", Anonymous}, plain: serveDocsFile},
+		{Route: Route{http.MethodGet, "/docs/{file}", "docs_file", Anonymous}, plain: a.serveDocsFile()},
 		{Route: Route{http.MethodGet, "/{$}", "home", Anonymous}, plain: a.serveHome()},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"os"
 	"slices"
 	"strings"
@@ -227,6 +228,31 @@ func TestHomePageMayUseItsOwnStyle(t *testing.T) {
 	digest := sha256.Sum256([]byte(style))
 	if style == "" || !strings.Contains(a.header.Get("Content-Security-Policy"), "'sha256-"+base64.StdEncoding.EncodeToString(digest[:])+"'") {
 		t.Errorf("%v\n%s", a.header, a.raw)
+	}
+}
+
+// Whoever asks for them without end, in whatever form, must not keep the cores
+// and the memory: nothing is unpacked or hashed twice.
+func TestAPIPageFilesCostNothingToServeAgain(t *testing.T) {
+	r := newPublic(t)
+	for file := range docsFiles() {
+		for _, encoding := range []string{"gzip", "identity"} {
+			for _, method := range []string{http.MethodHead, http.MethodGet} {
+				req := httptest.NewRequest(method, "/docs/"+file, nil)
+				req.Header.Set("Accept-Encoding", encoding)
+				req.Header.Set("If-None-Match", r.want(http.StatusOK, r.do(req)).header.Get("Etag"))
+				const times = 20
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				for range times {
+					r.ServeHTTP(httptest.NewRecorder(), req)
+				}
+				runtime.ReadMemStats(&after)
+				if used := (after.TotalAlloc - before.TotalAlloc) / times; used > 20_000 {
+					t.Errorf("%s %s as %s: %d bytes for each 304", method, file, encoding, used)
+				}
+			}
+		}
 	}
 }
 

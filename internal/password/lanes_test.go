@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	single "golang.org/x/crypto/bcrypt"
 
@@ -94,13 +95,13 @@ func TestNeighboursDoNotTellAHashFromNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal, err := single.GenerateFromPassword([]byte("right"), 6)
+	equal, err := single.GenerateFromPassword([]byte("right"), 5)
 	if err != nil {
 		t.Fatal(err)
 	}
 	work := func(n int, hashes ...identity.PasswordHash) (done [][2]int) {
 		synctest.Test(t, func(*testing.T) {
-			h := New(Config{Cost: 6, Workers: 1, Queue: 100})
+			h := New(Config{Cost: 5, Workers: 1, Queue: 100})
 			defer h.Close()
 			inner := h.pool.compute
 			h.pool.compute = func(cost int, works ...*bcrypt.Work) []string {
@@ -124,7 +125,7 @@ func TestNeighboursDoNotTellAHashFromNobody(t *testing.T) {
 		})
 		return done
 	}
-	for _, n := range []int{1, 2, 3, 4, 5, 8} {
+	for _, n := range []int{1, 2, 4, 7} {
 		want := work(n, "")
 		for name, hashes := range map[string][]identity.PasswordHash{
 			"cheaper": {identity.PasswordHash(cheap)}, "equal": {identity.PasswordHash(equal)}, "no hash": {"$2a$04$not-a-hash"},
@@ -140,8 +141,9 @@ func TestNeighboursDoNotTellAHashFromNobody(t *testing.T) {
 // TestNeighboursDoNotMixUpTheirAnswers verifies right and wrong passwords of
 // all kinds of hashes at once, and makes hashes among them.
 func TestNeighboursDoNotMixUpTheirAnswers(t *testing.T) {
-	h := New(Config{Cost: 6, Workers: 1, Queue: 1000})
+	h := New(Config{Cost: 5, Workers: 1, Queue: 1000})
 	defer h.Close()
+	h.pool.patience = time.Minute // the race detector is slow
 	together := 0
 	inner := h.pool.compute
 	h.pool.compute = func(cost int, works ...*bcrypt.Work) []string {
@@ -164,9 +166,7 @@ func TestNeighboursDoNotMixUpTheirAnswers(t *testing.T) {
 		{hash("right", 4, "$2a$"), "right", true},
 		{hash("right", 4, "$2a$"), "wrong", false},
 		{hash("right", 5, "$2b$"), "right", true},
-		{hash("right", 5, "$2b$"), "wrong", false},
-		{hash("right", 6, "$2a$"), "right", true},
-		{hash("right", 6, "$2a$"), "wrong", false},
+		{hash("right", 5, "$2a$"), "wrong", false},
 		{hash(long[:72], 4, "$2b$"), long, true},
 		{hash(long[:72], 4, "$2a$"), long, false},
 		{hash(long[:72], 4, "$2a$"), long[:72], true},

@@ -48,7 +48,7 @@ func TestNothingIsAnsweredBehindARequestWithTwoLengths(t *testing.T) {
 
 func TestAnEmptyForwardingHeaderHidesNoProxy(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
-	for _, name := range []string{"X-Forwarded-For", "Forwarded", "Via"} {
+	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP", "Forwarded", "Via"} {
 		for _, values := range [][]string{{""}, {"", "203.0.113.9"}} {
 			if status, _, _ := get(t, s.base+"/metrics", http.Header{name: values}); status != http.StatusNotFound {
 				t.Errorf("/metrics with %s: %q answers %d, want 404", name, values, status)

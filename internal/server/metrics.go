@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,11 +59,26 @@ func (m *metrics) handler() http.Handler {
 // so, and the proxy its own one behind it.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		forwarded := len(r.Header["X-Forwarded-For"]) + len(r.Header["Forwarded"]) + len(r.Header["Via"])
-		if forwarded > 0 || !peerAddress(r).IsLoopback() {
+		if isForwarded(r.Header) || !peerAddress(r).IsLoopback() {
 			answerText(w, http.StatusNotFound, "not found")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// isForwarded reports whether a proxy has marked the request: by the headers of
+// RFC 7239 and RFC 9110, or by those that proxies and networks of caches use
+// instead.
+func isForwarded(h http.Header) bool {
+	for name := range h {
+		switch name {
+		case "Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip":
+			return true
+		}
+		if strings.HasPrefix(name, "X-Forwarded") {
+			return true
+		}
+	}
+	return false
 }
