@@ -12,14 +12,24 @@ import (
 // maxPEM is far above the 13 KB of an 8192-bit RSA key.
 const maxPEM = 64 << 10
 
+// A FormError is a private key in a form that [ParsePrivatePEM] does not read, and
+// that a tool may make one that it does. It is for who brings a key: a damaged
+// file of ours has no use for the remedy.
+type FormError struct {
+	reason string
+	Remedy string // names the command
+}
+
+func (e *FormError) Error() string { return e.reason }
+
 // converting is how everything that holds a private key becomes a file that is
 // read here.
-const converting = "; `openssl pkey -in FILE -out new.pem` writes the one private key of a file as it is read"
+const converting = "`openssl pkey -in FILE -out new.pem` writes the one private key of a file as it is read"
 
 // ParsePrivatePEM reads the one private key in data: PKCS #8 or, as older tools
 // wrote it, PKCS #1 or SEC 1, the latter also behind its EC PARAMETERS. It must be
 // of the kind that name signs with. Whether the numbers of an RSA key are primes
-// is left to [PrivateKey.Check].
+// is left to [PrivateKey.Check]. The error may hold a [FormError].
 func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
 	row, err := lookup(name)
 	if err != nil {
@@ -30,7 +40,7 @@ func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
 	}
 	block, err := onlyBlock(withoutParameters(data))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w%s", ErrKey, err, converting)
+		return nil, fmt.Errorf("%w: %w", ErrKey, &FormError{err.Error(), converting})
 	}
 	parsed, err := parsePrivateBlock(block)
 	if err != nil {
@@ -60,7 +70,7 @@ func withoutParameters(data []byte) []byte {
 // key belong together, which it does; a signature to prove it would cost more.
 func parsePrivateBlock(block *pem.Block) (key any, err error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, errors.New("an encrypted private key; it must be stored unencrypted" + converting)
+		return nil, &FormError{"an encrypted private key; it must be stored unencrypted", converting}
 	}
 	var form string
 	switch block.Type {
@@ -80,12 +90,12 @@ func parsePrivateBlock(block *pem.Block) (key any, err error) {
 	case "EC PARAMETERS":
 		return nil, errors.New("no private key but the parameters of one")
 	case "OPENSSH PRIVATE KEY":
-		return nil, errors.New("a private key as OpenSSH writes it; `ssh-keygen -p -m PKCS8 -f FILE` rewrites the file as it is read")
+		return nil, &FormError{"a private key as OpenSSH writes it", "`ssh-keygen -p -m PKCS8 -f FILE` rewrites the file as it is read"}
 	default:
-		return nil, errors.New("a PEM block of a type that is not understood" + converting)
+		return nil, &FormError{"a PEM block of a type that is not understood", converting}
 	}
 	if err != nil || !oneValue(block.Bytes) {
-		return nil, fmt.Errorf("not a private key in %s%s", form, converting)
+		return nil, &FormError{"not a private key in " + form, converting}
 	}
 	return key, nil
 }

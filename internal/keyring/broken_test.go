@@ -66,7 +66,7 @@ func TestBrokenFoldersAreRefusedByName(t *testing.T) {
 		{"private a folder", jose.RS256, "private.pem", folder, "is a folder"},
 		{"private a pipe", jose.RS256, "private.pem", pipe, "neither a file nor a folder"},
 		{"private empty", jose.RS256, "private.pem", put(nil, 0o600), "is empty"},
-		{"private half", jose.RS256, "private.pem", half, "no complete PEM block"},
+		{"private half", jose.RS256, "private.pem", half, "no complete PEM block; restore it from a backup"},
 		{"private garbage", jose.RS256, "private.pem", put([]byte("\x7fELF garbage"), 0o600), "no complete PEM block"},
 		{"private huge", jose.RS256, "private.pem", put(bytes.Repeat([]byte("x"), 1<<20), 0o600), "too long"},
 		{"private of 1024 bits", jose.RS256, "private.pem", put(rsaPEM(t, 1024), 0o600), "1024 bits; at least 2048"},

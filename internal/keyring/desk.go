@@ -3,7 +3,6 @@ package keyring
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -188,73 +187,6 @@ func (o *opener) successor(set store.KeySet, adopted string, act store.Act) (cha
 	}
 	change.Status, change.TokenLife = store.KeyActive, max(change.TokenLife, o.tokenLife)
 	return append(changes, change), nil
-}
-
-// Import publishes a private key of the configured algorithm, which signs when
-// that was long enough. It is in PEM, or for ML-DSA in the encoding of FIPS 204.
-// A key that is or was one of ours is a Conflict, as is any while another waits.
-func (d *Desk) Import(ctx context.Context, by identity.Actor, secret []byte) (kid string, err error) {
-	files := d.o.files
-	key, err := files.parse(secret)
-	if err == nil {
-		err = key.Check()
-	}
-	if err != nil {
-		return "", fault.New(fault.Invalid, "key_file", fmt.Sprintf("this is no private key for %s (auth.algorithm): %v", files.algorithm, err))
-	}
-	err = d.change(ctx, func(o *opener, set store.KeySet, adopted string) error {
-		if err := o.holds(set); err != nil {
-			return err
-		}
-		if next := set.Next(); next != nil {
-			return fault.New(fault.Conflict, "key_status", fmt.Sprintf(
-				"%s is next already; withdraw it first: pico-auth key retire %s", next.KID, Argument(next.KID)))
-		}
-		for _, row := range set.Keys {
-			// By its mathematics: RSA serves several algorithms with one key.
-			if public, _, err := o.publicHalf(row); err == nil && public.Thumbprint() == key.Public().Thumbprint() {
-				return fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key serves once", row.KID, row.Status))
-			}
-		}
-		change, err := o.asNext(key, adopted, store.Act{Action: actImport, By: by})
-		if err != nil {
-			return err
-		}
-		kid = change.KID
-		_, err = o.put(ctx, set, change)
-		return err
-	})
-	return kid, err
-}
-
-// Exported is a private key on its way out. It does not print.
-type Exported struct {
-	Bytes secretBytes // PEM, or for ML-DSA the encoding of FIPS 204
-	PEM   bool
-}
-
-// Export returns the private half of a key, and notes who has it.
-func (d *Desk) Export(ctx context.Context, by identity.Actor, kid string) (out Exported, err error) {
-	err = d.change(ctx, func(o *opener, set store.KeySet, _ string) error {
-		row, err := known(set, kid)
-		if err != nil {
-			return err
-		}
-		if row.Status == store.KeyRemoved {
-			return fault.New(fault.Conflict, "key_status", "the signing key is removed; its private half was erased")
-		}
-		secret, err := o.secret(row)
-		if err != nil {
-			return err
-		}
-		files, err := filesOf(jose.Algorithm(row.Algorithm))
-		if err != nil {
-			return err
-		}
-		out = Exported{Bytes: secret.raw, PEM: !files.expanded()}
-		return o.store.NoteKey(ctx, store.Act{Action: actExport, By: by}, kid)
-	})
-	return out, err
 }
 
 // Public returns the public half of a key, also of a removed one, and its entry
