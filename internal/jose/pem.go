@@ -26,6 +26,10 @@ func (e *FormError) Error() string { return e.reason }
 // read here.
 const converting = "`openssl pkey -in FILE -out new.pem` writes the one private key of a file as it is read"
 
+// namingCurve is the same for a key that spells its curve out in numbers, which
+// converting leaves as it is.
+const namingCurve = "`openssl ec -in FILE -param_enc named_curve -out new.pem` writes an EC key as it is read, with the name of its curve"
+
 // ParsePrivatePEM reads the one private key in data: PKCS #8 or, as older tools
 // wrote it, PKCS #1 or SEC 1, the latter also behind its EC PARAMETERS. It must be
 // of the kind that name signs with. Whether the numbers of an RSA key are primes
@@ -42,7 +46,7 @@ func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, &FormError{err.Error(), converting})
 	}
-	parsed, err := parsePrivateBlock(block)
+	parsed, err := parsePrivateBlock(row, block)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
@@ -68,7 +72,7 @@ func withoutParameters(data []byte) []byte {
 
 // parsePrivateBlock leaves it to crypto/x509 to check that the numbers of a
 // key belong together, which it does; a signature to prove it would cost more.
-func parsePrivateBlock(block *pem.Block) (key any, err error) {
+func parsePrivateBlock(row *algorithm, block *pem.Block) (key any, err error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 		return nil, &FormError{"an encrypted private key; it must be stored unencrypted", converting}
 	}
@@ -90,14 +94,27 @@ func parsePrivateBlock(block *pem.Block) (key any, err error) {
 	case "EC PARAMETERS":
 		return nil, errors.New("no private key but the parameters of one")
 	case "OPENSSH PRIVATE KEY":
-		return nil, &FormError{"a private key as OpenSSH writes it", "`ssh-keygen -p -m PKCS8 -f FILE` rewrites the file as it is read"}
+		return nil, &FormError{"a private key as OpenSSH writes it", leavingOpenSSH(row)}
 	default:
 		return nil, &FormError{"a PEM block of a type that is not understood", converting}
 	}
 	if err != nil || !oneValue(block.Bytes) {
-		return nil, &FormError{"not a private key in " + form, converting}
+		remedy := converting
+		if row.kty == "EC" || block.Type == "EC PRIVATE KEY" {
+			remedy = namingCurve
+		}
+		return nil, &FormError{"not a private key in " + form, remedy}
 	}
 	return key, nil
+}
+
+// leavingOpenSSH is how a key of its own form becomes one that is read. Ed25519
+// keys are always written in that form, and nothing else reads it.
+func leavingOpenSSH(row *algorithm) string {
+	if row.crv == "Ed25519" {
+		return "an Ed25519 key stays so; make another with `openssl genpkey -algorithm ed25519 -out new.pem`"
+	}
+	return "`ssh-keygen -p -m PKCS8 -f FILE` rewrites a file with an RSA or ECDSA key as it is read"
 }
 
 // oneValue reports whether der ends where its first value does. Of the forms that
