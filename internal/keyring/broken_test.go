@@ -351,3 +351,28 @@ func TestFolderOfAnotherOwnerIsOnlyWarnedAbout(t *testing.T) {
 		t.Errorf("log %s", log.String())
 	}
 }
+
+// TestAListTouchesNothing: it runs beside servers and takes no lock, and what is
+// wrong with a public file says nothing of the private one.
+func TestAListTouchesNothing(t *testing.T) {
+	for name, damage := range map[string]func(*testing.T, string){
+		"missing": func(t *testing.T, path string) { must(t, os.Remove(path)) },
+		"open":    chmod(0o666),
+		"half":    half,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, cfg, _ := logged(t)
+			active := open(t, cfg).Active().KID
+			damage(t, filepath.Join(cfg.Dir, "eddsa_public.pem"))
+			must(t, os.Remove(filepath.Join(cfg.Dir, "keys.lock")))
+			before := fingerprint(t, cfg.Dir)
+			k, err := desk(t, cfg).Key(t.Context(), active)
+			if err != nil || k.Problem != "" {
+				t.Errorf("the key that signs: %q, %v", k.Problem, err)
+			}
+			if after := fingerprint(t, cfg.Dir); after != before {
+				t.Errorf("files changed:\n%s\n%s", before, after)
+			}
+		})
+	}
+}

@@ -24,19 +24,21 @@ func NewDesk(cfg Config) (*Desk, error) {
 }
 
 // Keys describes every key that there ever was, in the order of the key set,
-// removed ones last. There may be none yet.
+// removed ones last. There may be none yet. It changes nothing, also in the folder.
 func (d *Desk) Keys(ctx context.Context) (all []KeyInfo, err error) {
-	set, _, err := d.o.recorded(ctx)
+	o := *d.o // no lock is taken, so nothing may be written
+	o.folder.readOnly, o.secretOnly = true, true
+	set, _, err := o.recorded(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range inOrder(set.Keys) {
-		info, err := d.o.info(set, row)
+		info, err := o.info(set, row)
 		if err != nil {
 			// That one key cannot be used must not keep the others from being changed.
-			d.o.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status, "error", err)
+			o.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status, "error", err)
 		} else if row.Status == store.KeyNext || row.Status == store.KeyActive {
-			_, err = d.o.private(row)
+			_, err = o.private(row)
 		}
 		info.Problem = problem(err)
 		all = append(all, info)
