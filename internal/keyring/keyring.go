@@ -142,6 +142,11 @@ type KeyInfo struct {
 	// Due is how much of its status a next or retiring key had before it when it
 	// was read, of time in which a server runs; zero: now, or it stays.
 	Due time.Duration
+
+	// Ahead is the time for which a next key is published before it signs, where
+	// that is longer than Config.PublishAhead: present keys were published with it.
+	// Zero: it is not longer.
+	Ahead time.Duration
 }
 
 // Stats counts signatures since Open.

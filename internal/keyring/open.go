@@ -187,6 +187,7 @@ func (o *opener) keepUp(ctx context.Context, set store.KeySet, adopted string) (
 	o.tryOthers(set)
 	o.tellOrphans(set)
 	o.tellOfClocks(set)
+	o.tellOfAhead(set)
 	return o.store.SigningKeys(ctx)
 }
 
