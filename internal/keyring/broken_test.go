@@ -236,7 +236,7 @@ func TestMissingPublicFileIsDerived(t *testing.T) {
 
 // What a kill between the two renames leaves: the public half alone.
 func TestPublicFileAloneWasNeverAPair(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "r[2]") // which means something in a pattern
 	var log bytes.Buffer
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	first := open(t, cfg)

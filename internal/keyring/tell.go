@@ -2,7 +2,6 @@ package keyring
 
 import (
 	"errors"
-	"path/filepath"
 	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -44,16 +43,13 @@ func (o *opener) tellOrphans(set store.KeySet) {
 	if o.inDatabase() {
 		return
 	}
-	found, err := filepath.Glob(o.folder.join("key-*"))
-	if err != nil {
-		return
-	}
-	for _, path := range found {
-		name := filepath.Base(path)
-		kid, pem := strings.CutSuffix(strings.TrimPrefix(name, "key-"), ".pem")
+	for _, name := range o.folder.names() {
+		kid, ours := strings.CutPrefix(name, "key-")
+		kid, pem := strings.CutSuffix(kid, ".pem")
 		kid, bin := strings.CutSuffix(kid, ".bin")
-		if (pem || bin) && set.Key(kid) == nil {
-			o.log.Warn("a key file is of no key that the database knows, and is left alone; if no other server uses this folder, remove it", "file", path)
+		if ours && (pem || bin) && set.Key(kid) == nil {
+			o.log.Warn("a key file is of no key that the database knows, and is left alone; if no other server uses this folder, remove it",
+				"file", o.folder.join(name))
 		}
 	}
 }

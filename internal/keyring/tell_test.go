@@ -29,6 +29,7 @@ func logged(t *testing.T) (*clockwork, keyring.Config, *bytes.Buffer) {
 // but it may as well be somebody's only copy.
 func TestAFileOfNoKeyIsNamedAndLeft(t *testing.T) {
 	_, cfg, log := logged(t)
+	cfg.Dir += "[2]" // which means something in a pattern
 	open(t, cfg)
 	rotate(t, cfg, true)
 	rotate(t, cfg, false) // now there is a file of a next and one of a retiring key
