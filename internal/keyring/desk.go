@@ -148,6 +148,9 @@ func (d *Desk) Revoke(ctx context.Context, by identity.Actor, kid string) (succe
 		case row.Status == store.KeyRemoved:
 			return fault.New(fault.Conflict, "key_status", "the signing key is removed already; nothing that it signed is accepted")
 		case row.Status != store.KeyActive:
+			if err := o.store.RaisePublishAhead(ctx, set.Active().KID, promised(row.PublishAhead)); err != nil {
+				return err
+			}
 			_, err = o.remove(ctx, set, act, row)
 			return err
 		}
@@ -188,6 +191,7 @@ func (o *opener) successor(set store.KeySet, adopted string, act store.Act) (cha
 		}
 	}
 	change.Status, change.TokenLife = store.KeyActive, max(change.TokenLife, o.tokenLife)
+	change.PublishAhead = max(change.PublishAhead, promised(longestAhead(set))) // a set of before may be kept on
 	return append(changes, change), nil
 }
 

@@ -49,6 +49,56 @@ func TestTheLongestTimeAheadCounts(t *testing.T) {
 	})
 }
 
+// TestATimeAheadOutlivesItsKey: what a server let others keep just before it was
+// stopped holds, also where the key that says so ends sooner.
+func TestATimeAheadOutlivesItsKey(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, c *clockwork, short keyring.Config, quick *keyring.Ring, first string){
+		"the active one is revoked": func(t *testing.T, c *clockwork, short keyring.Config, quick *keyring.Ring, first string) {
+			_, err := desk(t, short).Revoke(t.Context(), operator, first)
+			must(t, err)
+		},
+		"the next one takes over from a revoked one": func(t *testing.T, c *clockwork, short keyring.Config, quick *keyring.Ring, first string) {
+			rotate(t, short, false)
+			_, err := desk(t, short).Revoke(t.Context(), operator, first)
+			must(t, err)
+		},
+		"a retiring one is revoked": func(t *testing.T, c *clockwork, short keyring.Config, quick *keyring.Ring, first string) {
+			rotate(t, short, true)
+			_, err := desk(t, short).Revoke(t.Context(), operator, first)
+			must(t, err)
+		},
+		"its tokens are short": func(t *testing.T, c *clockwork, short keyring.Config, quick *keyring.Ring, first string) {
+			rotate(t, short, true)
+			c.tick(t, 0, quick)
+			c.tick(t, 2*time.Minute+5*time.Second, quick)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, cfg, _ := logged(t)
+			cfg.TokenLife = time.Minute
+			short := cfg
+			short.PublishAhead = 20 * time.Second
+			quick, slow := open(t, short), open(t, cfg)
+			until := c.monotonic + slow.MaxAge() // then slow ends
+			end(t, c, short, quick, quick.Active().KID)
+			c.tick(t, 0, quick)
+			last := rotate(t, short, false)
+			c.tick(t, 0, quick)
+			for c.monotonic < until {
+				if quick.Active().KID == last {
+					t.Fatalf("it signs while somebody may keep a set without it for %v", until-c.monotonic)
+				}
+				c.tick(t, 10*time.Second, quick)
+			}
+			c.tick(t, 10*time.Second, quick)
+			c.tick(t, 10*time.Second, quick) // the key that said so goes first
+			if quick.Active().KID != last {
+				t.Error("it does not sign when all have it")
+			}
+		})
+	}
+}
+
 // TestTheShortestRotateEveryCounts, and harms nobody: the key has all its time.
 func TestTheShortestRotateEveryCounts(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
