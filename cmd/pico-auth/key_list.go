@@ -64,7 +64,7 @@ func nextStep(k keyring.KeyInfo) string {
 		case k.Due > 0:
 			return "signs in " + span(k.Due) + "; not from here: " + k.Problem
 		}
-		return "does not sign: " + k.Problem
+		return "due; not from here: " + k.Problem // others may have it
 	case keyring.Retiring:
 		return "removed in " + span(k.Due)
 	case keyring.Active:

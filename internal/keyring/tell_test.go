@@ -172,3 +172,26 @@ func TestALongerTimeAheadOfBeforeIsSaid(t *testing.T) {
 		t.Errorf("the active one: %v, %v", k.Ahead, err)
 	}
 }
+
+// TestTheRemedyIsForWhatIsThere: no new key is made in the place of one that is
+// recorded, nor of an RSA pair that lies beside the one that signs.
+func TestTheRemedyIsForWhatIsThere(t *testing.T) {
+	_, cfg, log := logged(t)
+	active, next := open(t, cfg).Active().KID, rotate(t, cfg, false)
+	write(t, filepath.Join(cfg.Dir, "key-"+active+".pem"), []byte("half"), 0o600)
+	must(t, desk(t, cfg).Withdraw(t.Context(), operator, next))
+	if !strings.Contains(log.String(), "could not give the active pair its usual file names") ||
+		!strings.Contains(log.String(), "pico-auth key forget "+keyring.Argument(active)) || strings.Contains(log.String(), "the pair away") {
+		t.Errorf("the active one: %s", log)
+	}
+
+	_, cfg, _ = logged(t)
+	open(t, keyring.Config{Dir: cfg.Dir, Algorithm: jose.EdDSA})
+	write(t, filepath.Join(cfg.Dir, "private.pem"), []byte("half"), 0o600)
+	_, err := keyring.Open(t.Context(), cfg)
+	refusedWith(t, err, "restore it from a backup, or move the pair away; what it signed is refused then", "private.pem")
+	must(t, os.Remove(filepath.Join(cfg.Dir, "private.pem")))
+	if open(t, cfg).Created() {
+		t.Error("a new one was made")
+	}
+}
