@@ -70,8 +70,9 @@ func withoutParameters(data []byte) []byte {
 	return data
 }
 
-// parsePrivateBlock leaves it to crypto/x509 to check that the numbers of a
-// key belong together, which it does; a signature to prove it would cost more.
+// parsePrivateBlock leaves it to crypto/x509 that the numbers of a key belong
+// together: it checks those of RSA, and of the others it derives the public half
+// anew, whatever the file says. A signature to prove it would cost more.
 func parsePrivateBlock(row *algorithm, block *pem.Block) (key any, err error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 		return nil, &FormError{"an encrypted private key; it must be stored unencrypted", converting}

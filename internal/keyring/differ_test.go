@@ -148,3 +148,19 @@ func TestAServerLooksBeforeItSigns(t *testing.T) {
 		}
 	})
 }
+
+// TestTheLeewayBoundsSigningUnseen: it is all that keeps a key beyond its tokens.
+func TestTheLeewayBoundsSigningUnseen(t *testing.T) {
+	c, cfg, _ := logged(t)
+	cfg.Leeway = 10 * time.Second
+	ring := open(t, cfg)
+	cut, cancel := context.WithCancel(t.Context())
+	cancel()
+	c.pass(5 * time.Second)
+	must(t, ring.Ready(cut))
+	c.pass(time.Second)
+	if err := ring.Ready(cut); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("half of the leeway is over: %v", err)
+	}
+	must(t, ring.Ready(t.Context()))
+}
