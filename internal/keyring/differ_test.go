@@ -52,26 +52,15 @@ func TestTheLongestTimeAheadCounts(t *testing.T) {
 // TestATimeAheadOutlivesItsKey: what a server let others keep just before it was
 // stopped holds, also where the key that says so ends sooner.
 func TestATimeAheadOutlivesItsKey(t *testing.T) {
-	for name, end := range map[string]func(t *testing.T, c *clockwork, short keyring.Config, quick *keyring.Ring, first string){
-		"the active one is revoked": func(t *testing.T, c *clockwork, short keyring.Config, quick *keyring.Ring, first string) {
-			_, err := desk(t, short).Revoke(t.Context(), operator, first)
-			must(t, err)
-		},
-		"the next one takes over from a revoked one": func(t *testing.T, c *clockwork, short keyring.Config, quick *keyring.Ring, first string) {
-			rotate(t, short, false)
-			_, err := desk(t, short).Revoke(t.Context(), operator, first)
-			must(t, err)
-		},
-		"a retiring one is revoked": func(t *testing.T, c *clockwork, short keyring.Config, quick *keyring.Ring, first string) {
-			rotate(t, short, true)
-			_, err := desk(t, short).Revoke(t.Context(), operator, first)
-			must(t, err)
-		},
-		"its tokens are short": func(t *testing.T, c *clockwork, short keyring.Config, quick *keyring.Ring, first string) {
-			rotate(t, short, true)
-			c.tick(t, 0, quick)
-			c.tick(t, 2*time.Minute+5*time.Second, quick)
-		},
+	for name, end := range map[string]struct {
+		rotates, now bool
+		revokes      bool
+		wait         time.Duration
+	}{
+		"the active one is revoked":                  {revokes: true},
+		"the next one takes over from a revoked one": {rotates: true, revokes: true},
+		"a retiring one is revoked":                  {rotates: true, now: true, revokes: true},
+		"its tokens are short":                       {rotates: true, now: true, wait: 2*time.Minute + 5*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, cfg, _ := logged(t)
@@ -80,8 +69,16 @@ func TestATimeAheadOutlivesItsKey(t *testing.T) {
 			short.PublishAhead = 20 * time.Second
 			quick, slow := open(t, short), open(t, cfg)
 			until := c.monotonic + slow.MaxAge() // then slow ends
-			end(t, c, short, quick, quick.Active().KID)
+			first := quick.Active().KID
+			if end.rotates {
+				rotate(t, short, end.now)
+			}
+			if end.revokes {
+				_, err := desk(t, short).Revoke(t.Context(), operator, first)
+				must(t, err)
+			}
 			c.tick(t, 0, quick)
+			c.tick(t, end.wait, quick)
 			last := rotate(t, short, false)
 			c.tick(t, 0, quick)
 			for c.monotonic < until {
