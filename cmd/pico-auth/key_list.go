@@ -64,7 +64,7 @@ func nextStep(k keyring.KeyInfo) string {
 		case k.Due > 0:
 			return "signs in " + span(k.Due) + "; not from here: " + k.Problem
 		}
-		return "does not sign: " + k.Problem
+		return "due; not from here: " + k.Problem // others may have it
 	case keyring.Retiring:
 		return "removed in " + span(k.Due)
 	case keyring.Active:
@@ -81,7 +81,20 @@ func span(d time.Duration) string {
 	if d <= 0 {
 		return "a moment"
 	}
+	const day = 24 * time.Hour
+	if d >= 2*day {
+		return fmt.Sprintf("%d days", d.Round(day)/day)
+	}
 	return d.Round(time.Second).String()
+}
+
+// longer is, in a line of its own, why a next key waits for longer than
+// configured, where it does.
+func longer(k keyring.KeyInfo) string {
+	if k.Ahead == 0 {
+		return ""
+	}
+	return fmt.Sprintf("that is longer than keys.publish_ahead says here: present keys are published with %s, which counts until they are gone\n", span(k.Ahead))
 }
 
 // showKey describes one key.

@@ -68,7 +68,7 @@ func authKeys() []key {
 func signingKeys() []key {
 	return []key{
 		period("keys.publish_ahead", func(c *Config) *time.Duration { return &c.Keys.PublishAhead }, time.Second, 30*day, false,
-			"For how long a new key is in the key set before it signs. The key set may be kept for a little less, at most five minutes, so that whoever keeps it always has the key that signs. Below a minute it depends on clients that fetch the set again when they meet an unknown key id. Before making it shorter, let the former time pass between the restart and the next rotation."),
+			"For how long a new key is in the key set before it signs. The key set may be kept for a little less, at most five minutes, so that whoever keeps it always has the key that signs. Below a minute it depends on clients that fetch the set again when they meet an unknown key id. A shorter one takes effect when the keys of before are gone."),
 		period("keys.rotate_every", func(c *Config) *time.Duration { return &c.Keys.RotateEvery }, time.Second, 3650*day, true,
 			"Age at which the key that signs is replaced by itself; 90d is a good one. `0`: only by `pico-auth key rotate`. It must hold a whole rotation: `keys.publish_ahead` and the life of an access token."),
 		choice("keys.rsa_bits", func(c *Config) *int { return &c.Keys.RSABits }, []int{2048, 3072},

@@ -12,14 +12,28 @@ import (
 // maxPEM is far above the 13 KB of an 8192-bit RSA key.
 const maxPEM = 64 << 10
 
+// A FormError is a private key in a form that [ParsePrivatePEM] does not read, and
+// that a tool may make one that it does. It is for who brings a key: a damaged
+// file of ours has no use for the remedy.
+type FormError struct {
+	reason string
+	Remedy string // names the command
+}
+
+func (e *FormError) Error() string { return e.reason }
+
 // converting is how everything that holds a private key becomes a file that is
 // read here.
-const converting = "; `openssl pkey -in FILE -out new.pem` writes the one private key of a file as it is read"
+const converting = "`openssl pkey -in FILE -out new.pem` writes the one private key of a file as it is read"
+
+// namingCurve is the same for a key that spells its curve out in numbers, which
+// converting leaves as it is.
+const namingCurve = "`openssl ec -in FILE -param_enc named_curve -out new.pem` writes an EC key as it is read, with the name of its curve"
 
 // ParsePrivatePEM reads the one private key in data: PKCS #8 or, as older tools
 // wrote it, PKCS #1 or SEC 1, the latter also behind its EC PARAMETERS. It must be
 // of the kind that name signs with. Whether the numbers of an RSA key are primes
-// is left to [PrivateKey.Check].
+// is left to [PrivateKey.Check]. The error may hold a [FormError].
 func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
 	row, err := lookup(name)
 	if err != nil {
@@ -30,9 +44,9 @@ func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
 	}
 	block, err := onlyBlock(withoutParameters(data))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w%s", ErrKey, err, converting)
+		return nil, fmt.Errorf("%w: %w", ErrKey, &FormError{err.Error(), converting})
 	}
-	parsed, err := parsePrivateBlock(block)
+	parsed, err := parsePrivateBlock(row, block)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
@@ -56,11 +70,12 @@ func withoutParameters(data []byte) []byte {
 	return data
 }
 
-// parsePrivateBlock leaves it to crypto/x509 to check that the numbers of a
-// key belong together, which it does; a signature to prove it would cost more.
-func parsePrivateBlock(block *pem.Block) (key any, err error) {
+// parsePrivateBlock leaves it to crypto/x509 that the numbers of a key belong
+// together: it checks those of RSA, and of the others it derives the public half
+// anew, whatever the file says. A signature to prove it would cost more.
+func parsePrivateBlock(row *algorithm, block *pem.Block) (key any, err error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, errors.New("an encrypted private key; it must be stored unencrypted" + converting)
+		return nil, &FormError{"an encrypted private key; it must be stored unencrypted", converting}
 	}
 	var form string
 	switch block.Type {
@@ -80,14 +95,27 @@ func parsePrivateBlock(block *pem.Block) (key any, err error) {
 	case "EC PARAMETERS":
 		return nil, errors.New("no private key but the parameters of one")
 	case "OPENSSH PRIVATE KEY":
-		return nil, errors.New("a private key as OpenSSH writes it; `ssh-keygen -p -m PKCS8 -f FILE` rewrites the file as it is read")
+		return nil, &FormError{"a private key as OpenSSH writes it", leavingOpenSSH(row)}
 	default:
-		return nil, errors.New("a PEM block of a type that is not understood" + converting)
+		return nil, &FormError{"a PEM block of a type that is not understood", converting}
 	}
 	if err != nil || !oneValue(block.Bytes) {
-		return nil, fmt.Errorf("not a private key in %s%s", form, converting)
+		remedy := converting
+		if row.kty == "EC" || block.Type == "EC PRIVATE KEY" {
+			remedy = namingCurve
+		}
+		return nil, &FormError{"not a private key in " + form, remedy}
 	}
 	return key, nil
+}
+
+// leavingOpenSSH is how a key of its own form becomes one that is read. Ed25519
+// keys are always written in that form, and nothing else reads it.
+func leavingOpenSSH(row *algorithm) string {
+	if row.crv == "Ed25519" {
+		return "an Ed25519 key stays so; make another with `openssl genpkey -algorithm ed25519 -out new.pem`"
+	}
+	return "`ssh-keygen -p -m PKCS8 -f FILE` rewrites a file with an RSA or ECDSA key as it is read"
 }
 
 // oneValue reports whether der ends where its first value does. Of the forms that

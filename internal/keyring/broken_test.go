@@ -66,7 +66,7 @@ func TestBrokenFoldersAreRefusedByName(t *testing.T) {
 		{"private a folder", jose.RS256, "private.pem", folder, "is a folder"},
 		{"private a pipe", jose.RS256, "private.pem", pipe, "neither a file nor a folder"},
 		{"private empty", jose.RS256, "private.pem", put(nil, 0o600), "is empty"},
-		{"private half", jose.RS256, "private.pem", half, "no complete PEM block"},
+		{"private half", jose.RS256, "private.pem", half, "no complete PEM block; restore it from a backup"},
 		{"private garbage", jose.RS256, "private.pem", put([]byte("\x7fELF garbage"), 0o600), "no complete PEM block"},
 		{"private huge", jose.RS256, "private.pem", put(bytes.Repeat([]byte("x"), 1<<20), 0o600), "too long"},
 		{"private of 1024 bits", jose.RS256, "private.pem", put(rsaPEM(t, 1024), 0o600), "1024 bits; at least 2048"},
@@ -236,7 +236,7 @@ func TestMissingPublicFileIsDerived(t *testing.T) {
 
 // What a kill between the two renames leaves: the public half alone.
 func TestPublicFileAloneWasNeverAPair(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "r[2]") // which means something in a pattern
 	var log bytes.Buffer
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	first := open(t, cfg)
@@ -349,5 +349,30 @@ func TestFolderOfAnotherOwnerIsOnlyWarnedAbout(t *testing.T) {
 	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if !strings.Contains(log.String(), "cannot be tightened") {
 		t.Errorf("log %s", log.String())
+	}
+}
+
+// TestAListTouchesNothing: it runs beside servers and takes no lock, and what is
+// wrong with a public file says nothing of the private one.
+func TestAListTouchesNothing(t *testing.T) {
+	for name, damage := range map[string]func(*testing.T, string){
+		"missing": func(t *testing.T, path string) { must(t, os.Remove(path)) },
+		"open":    chmod(0o666),
+		"half":    half,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, cfg, _ := logged(t)
+			active := open(t, cfg).Active().KID
+			damage(t, filepath.Join(cfg.Dir, "eddsa_public.pem"))
+			must(t, os.Remove(filepath.Join(cfg.Dir, "keys.lock")))
+			before := fingerprint(t, cfg.Dir)
+			k, err := desk(t, cfg).Key(t.Context(), active)
+			if err != nil || k.Problem != "" {
+				t.Errorf("the key that signs: %q, %v", k.Problem, err)
+			}
+			if after := fingerprint(t, cfg.Dir); after != before {
+				t.Errorf("files changed:\n%s\n%s", before, after)
+			}
+		})
 	}
 }

@@ -3,7 +3,6 @@ package keyring
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -25,19 +24,21 @@ func NewDesk(cfg Config) (*Desk, error) {
 }
 
 // Keys describes every key that there ever was, in the order of the key set,
-// removed ones last. There may be none yet.
+// removed ones last. There may be none yet. It changes nothing, also in the folder.
 func (d *Desk) Keys(ctx context.Context) (all []KeyInfo, err error) {
-	set, _, err := d.o.recorded(ctx)
+	o := *d.o // no lock is taken, so nothing may be written
+	o.folder.readOnly, o.secretOnly = true, true
+	set, _, err := o.recorded(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range inOrder(set.Keys) {
-		info, err := d.o.info(set, row)
+		info, err := o.info(set, row)
 		if err != nil {
 			// That one key cannot be used must not keep the others from being changed.
-			d.o.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status, "error", err)
+			o.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status, "error", err)
 		} else if row.Status == store.KeyNext || row.Status == store.KeyActive {
-			_, err = d.o.private(row)
+			_, err = o.private(row)
 		}
 		info.Problem = problem(err)
 		all = append(all, info)
@@ -147,6 +148,9 @@ func (d *Desk) Revoke(ctx context.Context, by identity.Actor, kid string) (succe
 		case row.Status == store.KeyRemoved:
 			return fault.New(fault.Conflict, "key_status", "the signing key is removed already; nothing that it signed is accepted")
 		case row.Status != store.KeyActive:
+			if err := o.store.RaisePublishAhead(ctx, set.Active().KID, promised(row.PublishAhead)); err != nil {
+				return err
+			}
 			_, err = o.remove(ctx, set, act, row)
 			return err
 		}
@@ -187,74 +191,8 @@ func (o *opener) successor(set store.KeySet, adopted string, act store.Act) (cha
 		}
 	}
 	change.Status, change.TokenLife = store.KeyActive, max(change.TokenLife, o.tokenLife)
+	change.PublishAhead = max(change.PublishAhead, promised(longestAhead(set))) // a set of before may be kept on
 	return append(changes, change), nil
-}
-
-// Import publishes a private key of the configured algorithm, which signs when
-// that was long enough. It is in PEM, or for ML-DSA in the encoding of FIPS 204.
-// A key that is or was one of ours is a Conflict, as is any while another waits.
-func (d *Desk) Import(ctx context.Context, by identity.Actor, secret []byte) (kid string, err error) {
-	files := d.o.files
-	key, err := files.parse(secret)
-	if err == nil {
-		err = key.Check()
-	}
-	if err != nil {
-		return "", fault.New(fault.Invalid, "key_file", fmt.Sprintf("this is no private key for %s (auth.algorithm): %v", files.algorithm, err))
-	}
-	err = d.change(ctx, func(o *opener, set store.KeySet, adopted string) error {
-		if err := o.holds(set); err != nil {
-			return err
-		}
-		if next := set.Next(); next != nil {
-			return fault.New(fault.Conflict, "key_status", fmt.Sprintf(
-				"%s is next already; withdraw it first: pico-auth key retire %s", next.KID, Argument(next.KID)))
-		}
-		for _, row := range set.Keys {
-			// By its mathematics: RSA serves several algorithms with one key.
-			if public, _, err := o.publicHalf(row); err == nil && public.Thumbprint() == key.Public().Thumbprint() {
-				return fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key serves once", row.KID, row.Status))
-			}
-		}
-		change, err := o.asNext(key, adopted, store.Act{Action: actImport, By: by})
-		if err != nil {
-			return err
-		}
-		kid = change.KID
-		_, err = o.put(ctx, set, change)
-		return err
-	})
-	return kid, err
-}
-
-// Exported is a private key on its way out. It does not print.
-type Exported struct {
-	Bytes secretBytes // PEM, or for ML-DSA the encoding of FIPS 204
-	PEM   bool
-}
-
-// Export returns the private half of a key, and notes who has it.
-func (d *Desk) Export(ctx context.Context, by identity.Actor, kid string) (out Exported, err error) {
-	err = d.change(ctx, func(o *opener, set store.KeySet, _ string) error {
-		row, err := known(set, kid)
-		if err != nil {
-			return err
-		}
-		if row.Status == store.KeyRemoved {
-			return fault.New(fault.Conflict, "key_status", "the signing key is removed; its private half was erased")
-		}
-		secret, err := o.secret(row)
-		if err != nil {
-			return err
-		}
-		files, err := filesOf(jose.Algorithm(row.Algorithm))
-		if err != nil {
-			return err
-		}
-		out = Exported{Bytes: secret.raw, PEM: !files.expanded()}
-		return o.store.NoteKey(ctx, store.Act{Action: actExport, By: by}, kid)
-	})
-	return out, err
 }
 
 // Public returns the public half of a key, also of a removed one, and its entry

@@ -49,6 +49,53 @@ func TestTheLongestTimeAheadCounts(t *testing.T) {
 	})
 }
 
+// TestATimeAheadOutlivesItsKey: what a server let others keep just before it was
+// stopped holds, also where the key that says so ends sooner.
+func TestATimeAheadOutlivesItsKey(t *testing.T) {
+	for name, end := range map[string]struct {
+		rotates, now bool
+		revokes      bool
+		wait         time.Duration
+	}{
+		"the active one is revoked":                  {revokes: true},
+		"the next one takes over from a revoked one": {rotates: true, revokes: true},
+		"a retiring one is revoked":                  {rotates: true, now: true, revokes: true},
+		"its tokens are short":                       {rotates: true, now: true, wait: 2*time.Minute + 5*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, cfg, _ := logged(t)
+			cfg.TokenLife = time.Minute
+			short := cfg
+			short.PublishAhead = 20 * time.Second
+			quick, slow := open(t, short), open(t, cfg)
+			until := c.monotonic + slow.MaxAge() // then slow ends
+			first := quick.Active().KID
+			if end.rotates {
+				rotate(t, short, end.now)
+			}
+			if end.revokes {
+				_, err := desk(t, short).Revoke(t.Context(), operator, first)
+				must(t, err)
+			}
+			c.tick(t, 0, quick)
+			c.tick(t, end.wait, quick)
+			last := rotate(t, short, false)
+			c.tick(t, 0, quick)
+			for c.monotonic < until {
+				if quick.Active().KID == last {
+					t.Fatalf("it signs while somebody may keep a set without it for %v", until-c.monotonic)
+				}
+				c.tick(t, 10*time.Second, quick)
+			}
+			c.tick(t, 10*time.Second, quick)
+			c.tick(t, 10*time.Second, quick) // the key that said so goes first
+			if quick.Active().KID != last {
+				t.Error("it does not sign when all have it")
+			}
+		})
+	}
+}
+
 // TestTheShortestRotateEveryCounts, and harms nobody: the key has all its time.
 func TestTheShortestRotateEveryCounts(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
@@ -97,4 +144,20 @@ func TestAServerLooksBeforeItSigns(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestTheLeewayBoundsSigningUnseen: it is all that keeps a key beyond its tokens.
+func TestTheLeewayBoundsSigningUnseen(t *testing.T) {
+	c, cfg, _ := logged(t)
+	cfg.Leeway = 10 * time.Second
+	ring := open(t, cfg)
+	cut, cancel := context.WithCancel(t.Context())
+	cancel()
+	c.pass(5 * time.Second)
+	must(t, ring.Ready(cut))
+	c.pass(time.Second)
+	if err := ring.Ready(cut); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("half of the leeway is over: %v", err)
+	}
+	must(t, ring.Ready(t.Context()))
 }

@@ -107,15 +107,25 @@ func (f *folder) sweep() {
 	if f.readOnly {
 		return
 	}
-	leftovers, err := filepath.Glob(f.join("*" + tempMark + "*"))
-	if err != nil {
-		return
-	}
-	for _, path := range leftovers {
+	for _, name := range f.names() {
+		path := f.join(name)
+		if !strings.Contains(name, tempMark) {
+			continue
+		}
 		if err := os.Remove(path); err == nil {
 			f.log.Info("removed an unfinished file", "file", path)
 		}
 	}
+}
+
+// names lists the folder. A pattern would not do: the folder's own name may have
+// what is special in one.
+func (f *folder) names() (all []string) {
+	entries, _ := os.ReadDir(f.path) // what cannot be listed has nothing to tidy
+	for _, entry := range entries {
+		all = append(all, entry.Name())
+	}
+	return all
 }
 
 // readPrivate reads a file that nobody else may read. Its absence is

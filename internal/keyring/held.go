@@ -93,6 +93,9 @@ func (o *opener) info(set store.KeySet, row store.SigningKey) (KeyInfo, error) {
 		CreatedAt: row.CreatedAt, ActivatedAt: row.ActivatedAt, RetiredAt: row.RetiredAt, RemovedAt: row.RemovedAt,
 		Due: max(o.untilDue(set, row), 0),
 	}
+	if ahead := o.ahead(set); row.Status == store.KeyNext && ahead > o.publishAhead {
+		info.Ahead = ahead
+	}
 	public, _, err := o.publicHalf(row)
 	if err != nil {
 		return info, err

@@ -32,10 +32,6 @@ const (
 const (
 	// followWithin is how soon every running server has taken up a change.
 	followWithin = 5 * time.Second
-	// signUnseen is for how long a server signs on without having seen the
-	// database. By then another key may have taken over just as long ago; the
-	// former one stays for Leeway longer than its tokens, which is more.
-	signUnseen = Leeway / 2
 	// maxFollow is the longest pause between two looks for changes.
 	maxFollow = 2 * time.Second
 
@@ -142,6 +138,11 @@ type KeyInfo struct {
 	// Due is how much of its status a next or retiring key had before it when it
 	// was read, of time in which a server runs; zero: now, or it stays.
 	Due time.Duration
+
+	// Ahead is the time for which a next key is published before it signs, where
+	// that is longer than Config.PublishAhead: present keys were published with it.
+	// Zero: it is not longer.
+	Ahead time.Duration
 }
 
 // Stats counts signatures since Open.
@@ -192,8 +193,9 @@ var errNoSigner = &fault.Error{
 // expires: ask before anything is done that only a token makes good. It looks at
 // the database where that was not done lately.
 func (r *Ring) Ready(ctx context.Context) error {
-	if r.unseen() > signUnseen {
-		if err := r.Recheck(ctx); r.unseen() > signUnseen {
+	longest := r.opener.signUnseen()
+	if r.unseen() > longest {
+		if err := r.Recheck(ctx); r.unseen() > longest {
 			return &fault.Error{
 				Kind: fault.Unavailable, Code: "no_signing_key", Message: "the signing keys could not be looked for lately",
 				RetryAfter: followWithin, Cause: err,
@@ -205,6 +207,11 @@ func (r *Ring) Ready(ctx context.Context) error {
 	}
 	return nil
 }
+
+// signUnseen is for how long a server signs on without having seen the database.
+// By then another key may have taken over just as long ago; the former one stays
+// for the leeway longer than its tokens, which is more.
+func (o *opener) signUnseen() time.Duration { return o.leeway / 2 }
 
 // unseen is for how long this process has not seen the database.
 func (r *Ring) unseen() time.Duration {

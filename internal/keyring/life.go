@@ -56,22 +56,33 @@ func (o *opener) untilDue(set store.KeySet, row store.SigningKey) time.Duration 
 // ahead of the servers that publish its set, or did until a moment ago. Others may
 // keep for so long what they got from any of them, whichever counts. Where none
 // has said what its time is, it is this one's.
-func (o *opener) ahead(set store.KeySet) (longest time.Duration) {
+func (o *opener) ahead(set store.KeySet) time.Duration {
+	return cmp.Or(longestAhead(set), o.publishAhead)
+}
+
+// longestAhead is zero where none has said what its time is.
+func longestAhead(set store.KeySet) (longest time.Duration) {
 	for _, row := range set.Keys {
 		if row.Status != store.KeyRemoved {
 			longest = max(longest, row.PublishAhead)
 		}
 	}
-	return cmp.Or(longest, o.publishAhead)
+	return longest
 }
 
-// keepFor is how long a key has to be published after another took over.
+// promised is for how long others may keep what a server with that time ahead
+// gave them just before it stopped.
+func promised(ahead time.Duration) time.Duration { return min(ahead, DefaultPublishAhead) }
+
+// keepFor is how long a key has to be published after another took over: until
+// its last token has expired, and until nobody keeps a set in which it was the
+// newest, since its time ahead counts for so long.
 func (o *opener) keepFor(row store.SigningKey) time.Duration {
 	life := row.TokenLife
 	if life == 0 {
 		life = o.tokenLife
 	}
-	return life + o.leeway + followWithin
+	return max(life+o.leeway+followWithin, promised(row.PublishAhead))
 }
 
 // outOfAge reports whether rotateEvery asks for another key. One that was made

@@ -55,15 +55,16 @@ func Load(ctx context.Context, cfg Config) (*Ring, error) {
 
 // opener knows where keys come from, and how long they live.
 type opener struct {
-	folder  folder
-	files   pairFiles    // of the configured algorithm
-	store   *store.Store // nil: nothing is recorded
-	master  *seal.Master // nil: none was given
-	atRest  AtRest
-	rsaBits int
-	adopted string // thumbprint of the adopted key; empty: none
-	looking bool   // for Load
-	log     *slog.Logger
+	folder     folder
+	files      pairFiles    // of the configured algorithm
+	store      *store.Store // nil: nothing is recorded
+	master     *seal.Master // nil: none was given
+	atRest     AtRest
+	rsaBits    int
+	adopted    string // thumbprint of the adopted key; empty: none
+	looking    bool   // for Load
+	secretOnly bool   // for Desk.Keys: whether private halves are to be had; the public files beside them do not count
+	log        *slog.Logger
 
 	publishAhead time.Duration // a key is published so long before it signs
 	rotateEvery  time.Duration // zero: never by itself
@@ -186,6 +187,7 @@ func (o *opener) keepUp(ctx context.Context, set store.KeySet, adopted string) (
 	o.tryOthers(set)
 	o.tellOrphans(set)
 	o.tellOfClocks(set)
+	o.tellOfAhead(set)
 	return o.store.SigningKeys(ctx)
 }
 

@@ -124,6 +124,9 @@ func (o *opener) load(files pairFiles, remedy string) (secretFile, error) {
 	if err != nil {
 		return secretFile{}, err
 	}
+	if o.secretOnly {
+		return secret, nil
+	}
 	public, err := o.folder.readPublic(files.public)
 	if errors.Is(err, fs.ErrNotExist) {
 		return secret, o.derivePublic(files, secret.key)

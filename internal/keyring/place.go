@@ -30,7 +30,7 @@ func (o *opener) fromFiles(row store.SigningKey, files pairFiles, thumbprint str
 	if !namesFile(row.KID) {
 		return secretFile{}, unusableRow(row, errors.New("its id is none of ours"))
 	}
-	remedy := "restore it from a backup; " + giveUp(row, "move it away and run")
+	remedy := restoreRecorded(row)
 	own, err := o.loadSecret(files, files.own(row.KID), remedy)
 	switch {
 	case err == nil && own.key.Public().Thumbprint() != thumbprint:
@@ -44,6 +44,11 @@ func (o *opener) fromFiles(row store.SigningKey, files pairFiles, thumbprint str
 		err = fs.ErrNotExist
 	}
 	return pair, err
+}
+
+// restoreRecorded is what to do about a broken private file of a recorded key.
+func restoreRecorded(row store.SigningKey) string {
+	return "restore it from a backup; " + giveUp(row, "move it away and run")
 }
 
 // keep writes the private half of a key that is not active into a file of its
@@ -86,7 +91,7 @@ func (o *opener) putForward(active store.SigningKey, set store.KeySet) error {
 	if err != nil {
 		return err
 	}
-	own, err := o.loadSecret(files, files.own(active.KID), makeAnew)
+	own, err := o.loadSecret(files, files.own(active.KID), restoreRecorded(active))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it has them already
 	}

@@ -195,7 +195,7 @@ func (o *opener) beside(set store.KeySet, signing *jose.PrivateKey, adopted stri
 	if len(set.Keys) > 0 || signing.Algorithm() == jose.RS256 {
 		return nil, nil
 	}
-	former, err := o.load(rsaFiles, makeAnew)
+	former, err := o.load(rsaFiles, "restore it from a backup, or move the pair away; what it signed is refused then")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -2,7 +2,6 @@ package keyring
 
 import (
 	"errors"
-	"path/filepath"
 	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -44,16 +43,13 @@ func (o *opener) tellOrphans(set store.KeySet) {
 	if o.inDatabase() {
 		return
 	}
-	found, err := filepath.Glob(o.folder.join("key-*"))
-	if err != nil {
-		return
-	}
-	for _, path := range found {
-		name := filepath.Base(path)
-		kid, pem := strings.CutSuffix(strings.TrimPrefix(name, "key-"), ".pem")
+	for _, name := range o.folder.names() {
+		kid, ours := strings.CutPrefix(name, "key-")
+		kid, pem := strings.CutSuffix(kid, ".pem")
 		kid, bin := strings.CutSuffix(kid, ".bin")
-		if (pem || bin) && set.Key(kid) == nil {
-			o.log.Warn("a key file is of no key that the database knows, and is left alone; if no other server uses this folder, remove it", "file", path)
+		if ours && (pem || bin) && set.Key(kid) == nil {
+			o.log.Warn("a key file is of no key that the database knows, and is left alone; if no other server uses this folder, remove it",
+				"file", o.folder.join(name))
 		}
 	}
 }
@@ -66,5 +62,14 @@ func (o *opener) tellOfClocks(set store.KeySet) {
 			o.log.Warn("a signing key was retired at a time that has not come yet, by a clock that was ahead; it stays in the key set until its tokens of then have expired, or it is revoked",
 				"kid", row.KID, "retired_at", row.RetiredAt, "until", row.RetiredAt.Add(o.keepFor(row)))
 		}
+	}
+}
+
+// tellOfAhead says that a next key will wait for longer than configured: else a
+// time that was once tried lasts, and nothing says why.
+func (o *opener) tellOfAhead(set store.KeySet) {
+	if ahead := o.ahead(set); ahead > o.publishAhead {
+		o.log.Warn("keys.publish_ahead is shorter than the time with which present keys are published; a new key is published for the longer one before it signs, until these keys are gone",
+			"configured", o.publishAhead.String(), "counts", ahead.String())
 	}
 }

@@ -29,6 +29,7 @@ func logged(t *testing.T) (*clockwork, keyring.Config, *bytes.Buffer) {
 // but it may as well be somebody's only copy.
 func TestAFileOfNoKeyIsNamedAndLeft(t *testing.T) {
 	_, cfg, log := logged(t)
+	cfg.Dir += "[2]" // which means something in a pattern
 	open(t, cfg)
 	rotate(t, cfg, true)
 	rotate(t, cfg, false) // now there is a file of a next and one of a retiring key
@@ -144,5 +145,53 @@ func TestTimesInTheLogAreReadable(t *testing.T) {
 	c.tick(t, time.Hour, ring)
 	if !strings.Contains(log.String(), `"in":"5m0s"`) {
 		t.Errorf("%s", log)
+	}
+}
+
+// TestALongerTimeAheadOfBeforeIsSaid: it counts for as long as its key is there.
+func TestALongerTimeAheadOfBeforeIsSaid(t *testing.T) {
+	const says = "keys.publish_ahead is shorter"
+	_, cfg, log := logged(t)
+	cfg.PublishAhead = 30 * 24 * time.Hour
+	open(t, cfg)
+	open(t, cfg)
+	if strings.Contains(log.String(), says) {
+		t.Errorf("the same time: %s", log)
+	}
+	cfg.PublishAhead = 0
+	open(t, cfg)
+	if !strings.Contains(log.String(), says) || !strings.Contains(log.String(), `"configured":"5m0s","counts":"720h0m0s"`) {
+		t.Errorf("a shorter one: %s", log)
+	}
+	k, err := desk(t, cfg).Key(t.Context(), rotate(t, cfg, false))
+	must(t, err)
+	if k.Ahead != 30*24*time.Hour || k.Due != k.Ahead {
+		t.Errorf("the next key waits for %v, since %v", k.Due, k.Ahead)
+	}
+	if k, err = desk(t, cfg).Key(t.Context(), open(t, cfg).Active().KID); err != nil || k.Ahead != 0 {
+		t.Errorf("the active one: %v, %v", k.Ahead, err)
+	}
+}
+
+// TestTheRemedyIsForWhatIsThere: no new key is made in the place of one that is
+// recorded, nor of an RSA pair that lies beside the one that signs.
+func TestTheRemedyIsForWhatIsThere(t *testing.T) {
+	_, cfg, log := logged(t)
+	active, next := open(t, cfg).Active().KID, rotate(t, cfg, false)
+	write(t, filepath.Join(cfg.Dir, "key-"+active+".pem"), []byte("half"), 0o600)
+	must(t, desk(t, cfg).Withdraw(t.Context(), operator, next))
+	if !strings.Contains(log.String(), "could not give the active pair its usual file names") ||
+		!strings.Contains(log.String(), "pico-auth key forget "+keyring.Argument(active)) || strings.Contains(log.String(), "the pair away") {
+		t.Errorf("the active one: %s", log)
+	}
+
+	_, cfg, _ = logged(t)
+	open(t, keyring.Config{Dir: cfg.Dir, Algorithm: jose.EdDSA})
+	write(t, filepath.Join(cfg.Dir, "private.pem"), []byte("half"), 0o600)
+	_, err := keyring.Open(t.Context(), cfg)
+	refusedWith(t, err, "restore it from a backup, or move the pair away; what it signed is refused then", "private.pem")
+	must(t, os.Remove(filepath.Join(cfg.Dir, "private.pem")))
+	if open(t, cfg).Created() {
+		t.Error("a new one was made")
 	}
 }

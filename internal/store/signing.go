@@ -37,8 +37,8 @@ type SigningKey struct {
 	TokenLife time.Duration // longest life of the access tokens that it signed; never lowered; zero: not known
 
 	// PublishAhead is the longest time ahead of the servers that publish it: they
-	// tell others to keep the key set for nearly as long. Only RaisePublishAhead
-	// writes it; zero: not known.
+	// tell others to keep the key set for nearly as long. Never lowered; zero: not
+	// known.
 	PublishAhead time.Duration
 }
 

@@ -17,8 +17,9 @@ type KeyChange struct {
 	Act Act // without an Action nothing is written to the audit log
 }
 
-// PutSigningKeys inserts keys, or changes status, sealed half and token life of
-// those that are there, in that order and all or none. The key set must still be
+// PutSigningKeys inserts keys, or changes status and sealed half of those that are
+// there, in that order and all or none. The life of their tokens and their time
+// ahead are only ever raised. The key set must still be
 // of the version since, else it is ErrKeysChanged: of several replicas that
 // decide at the same moment one succeeds.
 func (s *Store) PutSigningKeys(ctx context.Context, since int64, changes ...KeyChange) error {
@@ -68,17 +69,19 @@ func (t *tx) putSigningKey(k SigningKey) error {
 		removed, k.Sealed = t.stamp(), ""
 	case KeyNext:
 	}
-	_, err := t.exec(`INSERT INTO signing_keys (kid, algorithm, status, public_key, sealed_key, created_at, activated_at, retired_at, removed_at, token_life_ms)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+	_, err := t.exec(`INSERT INTO signing_keys (kid, algorithm, status, public_key, sealed_key, created_at, activated_at, retired_at, removed_at, token_life_ms, publish_ahead_ms)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (kid) DO UPDATE SET sealed_key = excluded.sealed_key, status = excluded.status,
 			token_life_ms = CASE WHEN signing_keys.token_life_ms < excluded.token_life_ms THEN excluded.token_life_ms ELSE signing_keys.token_life_ms END,
+			publish_ahead_ms = CASE WHEN signing_keys.publish_ahead_ms < excluded.publish_ahead_ms THEN excluded.publish_ahead_ms ELSE signing_keys.publish_ahead_ms END,
 			counted_ms = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.counted_ms ELSE 0 END,
 			activated_at = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.activated_at
 				ELSE COALESCE(excluded.activated_at, signing_keys.activated_at) END,
 			retired_at = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.retired_at
 				ELSE COALESCE(excluded.retired_at, signing_keys.retired_at) END,
 			removed_at = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.removed_at ELSE excluded.removed_at END`,
-		k.KID, k.Algorithm, string(k.Status), k.Public, k.Sealed, created, activated, retired, removed, k.TokenLife.Milliseconds())
+		k.KID, k.Algorithm, string(k.Status), k.Public, k.Sealed, created, activated, retired, removed,
+		k.TokenLife.Milliseconds(), k.PublishAhead.Milliseconds())
 	return err
 }
 
