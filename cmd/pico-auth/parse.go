@@ -56,7 +56,20 @@ func options(sh *shell) []kong.Option {
 	}
 }
 
-func misused(err error) error { return usage("%v; see pico-auth --help", err) }
+// misused is what is wrong with a command line, without the words of it that may
+// be a password: people type one where no argument belongs, and standard error
+// is kept in logs.
+func misused(err error) error {
+	text := err.Error()
+	if word, unexpected := strings.CutPrefix(text, "unexpected argument "); unexpected {
+		_, hint, _ := strings.Cut(word, ", did you mean ")
+		if text = "there is an argument too many"; hint != "" {
+			text += ", or did you mean " + hint
+		}
+	}
+	text, _, _ = strings.Cut(text, " but got ")
+	return usage("%s; see pico-auth --help", text)
+}
 
 func asksHelp(command *kong.Context) bool {
 	return slices.ContainsFunc(command.Path, func(p *kong.Path) bool {
@@ -102,7 +115,7 @@ func checkChoice(v *kong.Value) error {
 	for _, choice := range v.EnumSlice() {
 		choices = append(choices, strconv.Quote(choice))
 	}
-	return fmt.Errorf("%s must be one of %s but got %q", v.ShortSummary(), strings.Join(choices, ","), target.String())
+	return fmt.Errorf("%s must be one of %s", v.ShortSummary(), strings.Join(choices, ","))
 }
 
 func checkFlags(flags []*kong.Flag) error {

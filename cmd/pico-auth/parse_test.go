@@ -93,6 +93,17 @@ func TestAnyCommandLineMeansWhatKongSaysItMeans(t *testing.T) {
 	})
 }
 
+func TestAPasswordTypedAsAnArgumentIsNotRepeated(t *testing.T) {
+	for _, line := range []string{
+		"user create a@example.com hunter2", "user reset-password a@example.com hunter2", "user create a@example.com --role=hunter2",
+		"user set-role a@example.com hunter2", "user hunter2", "hunter2", "health --timeout=hunter2", "key list --json=hunter2",
+	} {
+		if got := byUs(strings.Fields(line)); got.Err == "" || strings.Contains(got.Err+got.Out, "hunter2") {
+			t.Errorf("%q: %q, %q", line, got.Err, got.Out)
+		}
+	}
+}
+
 // The linker drops the methods that nobody calls, unless something that can be
 // reached looks methods up by a name that only the run knows, as text/template
 // does and kong's Parse. That is 2 MB of program.
