@@ -22,7 +22,8 @@ type copyCmd struct {
 func (copyCmd) Help() string {
 	return `Everything is copied in one transaction and compared, row by row, before it counts. The SQLite database is only read. Stop the server
 first: what it writes after the copy began is not in it. Copying once more onto a finished copy changes nothing; a database that
-holds anything else is refused. The signing keys stay where they are, in auth.data_dir.
+holds anything else is refused. Signing keys in files stay where they are, in auth.data_dir;
+sealed ones are copied with the rest.
 
 Example:
 
