@@ -34,6 +34,7 @@ func (keyShowCmd) Help() string {
 
     pico-auth key show
     pico-auth key show VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs
+    pico-auth key show -- -npZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs
     pico-auth key show --jwks > jwks.json`
 }
 
@@ -87,9 +88,10 @@ func (keyForgetCmd) Help() string {
 on with their refresh tokens. Files are not touched: a key that is still in auth.data_dir would be taken up again. Stop all servers first.
 For a key that is there and has leaked, use "key revoke".
 
-Example:
+Examples:
 
-    pico-auth key forget VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
+    pico-auth key forget VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs
+    pico-auth key forget -- -npZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
 }
 
 // Run forgets one key.
