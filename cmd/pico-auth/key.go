@@ -34,6 +34,7 @@ func (keyShowCmd) Help() string {
 
     pico-auth key show
     pico-auth key show VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs
+    pico-auth key show -- -npZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs
     pico-auth key show --jwks > jwks.json`
 }
 
@@ -75,42 +76,6 @@ func place(k keyring.KeyInfo) string {
 		return "sealed in the database"
 	}
 	return k.File
-}
-
-type keyForgetCmd struct {
-	KID string `arg:"" name:"kid" help:"The key's id, as the refused start named it."`
-}
-
-// Help is the end of `pico-auth key forget --help`.
-func (keyForgetCmd) Help() string {
-	return `For a key whose files, or whose master key, are lost for good. Every access token that it signed is refused from then on; sessions go
-on with their refresh tokens. Files are not touched: a key that is still in auth.data_dir would be taken up again. Stop all servers first.
-For a key that is there and has leaked, use "key revoke".
-
-Example:
-
-    pico-auth key forget VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
-}
-
-// Run forgets one key.
-func (c keyForgetCmd) Run(sh *shell) error {
-	cfg, _, err := sh.config()
-	if err != nil {
-		return err
-	}
-	if err := mustExist(cfg); err != nil {
-		return err
-	}
-	ctx := context.Background()
-	db, err := store.Open(ctx, server.StoreConfig(cfg, sh.log()))
-	if err != nil {
-		return misconfigured(err)
-	}
-	act := store.Act{Action: "key.forget", By: operator()}
-	if err := errors.Join(db.ForgetSigningKey(ctx, act, c.KID), db.Close()); err != nil {
-		return err
-	}
-	return sh.say("forgot %s; if it was the active one, the next start takes up what is in auth.data_dir, or makes another\n", printable(c.KID))
 }
 
 // keys loads the signing keys; it creates none. The database knows which one is

@@ -59,9 +59,10 @@ type keyRetireCmd struct {
 func (keyRetireCmd) Help() string {
 	return `A next key is withdrawn: it has signed nothing. For the active one a rotation begins, as by "key rotate". A retiring one goes by itself.
 
-Example:
+Examples:
 
-    pico-auth key retire VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
+    pico-auth key retire VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs
+    pico-auth key retire -- -npZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
 }
 
 // Run takes a key out of use.
@@ -194,7 +195,8 @@ audit log.
 Examples:
 
     pico-auth key export VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs --out key.pem
-    pico-auth key export VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs --public pem`
+    pico-auth key export VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs --public pem
+    pico-auth key export --public pem -- -npZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
 }
 
 // Run writes or prints one half of a key.

@@ -49,7 +49,7 @@ func run(args []string, sh *shell) int {
 	var line cli
 	command, err := parse(&line, args, sh)
 	if err != nil {
-		return sh.fail(err)
+		return sh.misread(args, err)
 	}
 	if command == nil {
 		return 0
@@ -61,7 +61,7 @@ func run(args []string, sh *shell) int {
 		sh.file = *line.Config
 	}
 	if err := command.Run(sh); err != nil {
-		return sh.fail(err)
+		return sh.misread(args, err)
 	}
 	return 0
 }

@@ -88,6 +88,9 @@ func (f *folder) lock(ctx context.Context) (unlock func(), err error) {
 	locked, err := l.TryLockContext(ctx, lockRetry)
 	switch {
 	case locked:
+		if err := f.giveLock(); err != nil {
+			return nil, errors.Join(fileFault(f.join(lockFile), "cannot be given to the owner of its folder", err), l.Close())
+		}
 		return func() { _ = l.Close() }, nil
 	case errors.Is(err, fs.ErrPermission) || readOnlyFilesystem(err):
 		f.readOnly = true
@@ -99,6 +102,25 @@ func (f *folder) lock(ctx context.Context) (unlock func(), err error) {
 		return nil, err
 	}
 	return nil, folderFault(f.path, "cannot be locked", err)
+}
+
+// giveLock lets the owner of the folder have the lock, too: where it cannot be
+// opened a server takes the folder for one that is only read.
+func (f *folder) giveLock() error {
+	file, err := os.OpenFile(f.join(lockFile), os.O_RDONLY|noFollow, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.give(file), file.Close())
+}
+
+// give gives a file in the folder to the folder's owner.
+func (f *folder) give(file *os.File) error {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return err
+	}
+	return giveTo(file, info)
 }
 
 // sweep removes what writers that were killed left behind. It runs under the
@@ -264,7 +286,7 @@ func (f *folder) writable() error {
 }
 
 // stage writes data under a temporary name and syncs it. The file has its mode
-// from its first instant.
+// from its first instant, and its owner before it has its name.
 func (f *folder) stage(name string, data []byte, mode fs.FileMode) (path string, err error) {
 	path = f.join(name + tempMark + strings.ToLower(rand.Text()))
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|noFollow, mode)
@@ -272,7 +294,7 @@ func (f *folder) stage(name string, data []byte, mode fs.FileMode) (path string,
 		return "", fileFault(f.join(name), "cannot be written", err)
 	}
 	_, err = file.Write(data)
-	err = errors.Join(err, file.Sync(), file.Close())
+	err = errors.Join(err, f.give(file), file.Sync(), file.Close())
 	if err != nil {
 		return "", errors.Join(fileFault(f.join(name), "cannot be written", err), os.Remove(path))
 	}

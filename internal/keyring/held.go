@@ -222,6 +222,17 @@ func (o *opener) takeUp(h *held, active store.SigningKey) error {
 	return nil
 }
 
+// Behind reports whether another key is active, or due to be, and this process
+// could not get at its private half.
+func (r *Ring) Behind() bool {
+	h, lacked := r.held.Load(), r.lacked.Load()
+	if lacked == nil {
+		return h.behind
+	}
+	info, _ := h.describes(*lacked)
+	return h.behind || info.Status == Next // else somebody could get at it, or it was withdrawn
+}
+
 // Recheck is Refresh for a token of a key that is not in the set: another
 // replica may have begun to sign with it a moment ago. Callers that wait
 // together share one look.

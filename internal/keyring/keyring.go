@@ -163,6 +163,8 @@ type Ring struct {
 	checked  time.Time     // when the last look began; guarded by checking
 	seen     atomic.Int64  // when the last look began that succeeded, by the monotonic clock
 
+	lacked atomic.Pointer[string] // id of the last next key that was due and not to be had here; nil: none
+
 	stepping sync.Mutex // held while counting; guards what follows
 	holder   string     // this replica, to those who count
 	counting bool
@@ -220,10 +222,6 @@ func (r *Ring) unseen() time.Duration {
 	}
 	return r.opener.monotonic() - time.Duration(r.seen.Load())
 }
-
-// Behind reports whether another key is active and this process could not get
-// at its private half.
-func (r *Ring) Behind() bool { return r.held.Load().behind }
 
 // Sign returns the compact token of claims, which is a JSON object, under the
 // active key.

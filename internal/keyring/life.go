@@ -217,14 +217,23 @@ func (r *Ring) step(ctx context.Context) error {
 	}
 	err = o.inside(ctx, func(o *opener) error { return o.advance(ctx, set) })
 	if err != nil {
+		if next := set.Next(); next != nil && o.untilDue(set, *next) <= 0 && !o.has(*next) {
+			r.lacked.Store(&next.KID)
+		}
 		// Another replica may have what this one lacks.
 		return errors.Join(err, r.rest(ctx))
 	}
+	r.lacked.Store(nil)
 	if set, err = o.store.SigningKeys(ctx); err != nil {
 		return err
 	}
 	r.watch(set, counted, now)
 	return r.Refresh(ctx)
+}
+
+func (o *opener) has(row store.SigningKey) bool {
+	_, err := o.private(row)
+	return err == nil
 }
 
 // watched is since when this replica has counted for a key, by the monotonic

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -323,14 +324,20 @@ func (o *opener) stow(row *store.SigningKey, key *jose.PrivateKey) (err error) {
 	return o.keep(row.KID, files, secret)
 }
 
-// generate makes a key. rsaBits counts for RSA only.
+// generate makes a key whose id is no flag on a command line: of 64 thumbprints
+// one begins with a dash, and that key is given up for another. rsaBits counts for
+// RSA only.
 func generate(algorithm jose.Algorithm, rsaBits int) (*jose.PrivateKey, error) {
-	key, err := jose.GenerateRSA(algorithm, rsaBits)
-	if errors.Is(err, jose.ErrAlgorithm) {
-		key, err = jose.Generate(algorithm)
+	for {
+		key, err := jose.GenerateRSA(algorithm, rsaBits)
+		if errors.Is(err, jose.ErrAlgorithm) {
+			key, err = jose.Generate(algorithm)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("make a signing key: %w", err)
+		}
+		if !strings.HasPrefix(key.Public().Thumbprint(), "-") {
+			return key, nil
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("make a signing key: %w", err)
-	}
-	return key, nil
 }

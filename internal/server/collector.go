@@ -28,7 +28,7 @@ var (
 	signaturesBad   = desc("signatures_failed_total", "Access tokens that could not be signed.")
 	signingSeconds  = desc("signing_seconds_total", "Time spent signing.")
 	keysByStatus    = desc("signing_keys", "Signing keys in the key set, by status.", "status")
-	keyBehind       = desc("signing_key_behind", "1 while another key is active and this server cannot get at it.")
+	keyBehind       = desc("signing_key_behind", "1 while another key is active, or due to be, and this server cannot get at it.")
 	keyAge          = desc("signing_key_age_seconds", "Age of the key that signs, since it does.")
 	dbTransactions  = desc("database_transactions_total", "Writing transactions.")
 	dbBatches       = desc("database_commits_total", "Commits; each may carry several transactions.")
