@@ -235,3 +235,10 @@ func TestAnEditedStatusStopsTheStart(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

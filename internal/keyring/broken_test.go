@@ -35,13 +35,6 @@ func rsaPEM(t *testing.T, bits int) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Each broken state has a sentence of its own, names the file, and leaves
 // every file as it was.
 func TestBrokenFoldersAreRefusedByName(t *testing.T) {

@@ -173,12 +173,30 @@ func (f *folder) readPublic(name string) ([]byte, error) {
 		return nil, err
 	}
 	if !f.readOnly && looser(info.Mode(), publicMode) {
-		if err := os.Chmod(f.join(name), publicMode); err != nil {
+		if err := f.tighten(name, info); err != nil {
 			return nil, fileFault(f.join(name), "is open to other users and cannot be tightened", err)
 		}
 		f.log.Warn("tightened a public key file", "file", f.join(name), "from", modeText(info.Mode()), "to", modeText(publicMode))
 	}
 	return data, nil
+}
+
+// tighten takes the rights of a public file that go too far, of the one that was
+// read and no other: as root, another under its name may be anybody's.
+func (f *folder) tighten(name string, read fs.FileInfo) error {
+	file, err := os.OpenFile(f.join(name), os.O_RDONLY|noFollow, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err == nil && !os.SameFile(read, info) {
+		err = errors.New("it was exchanged while it was being read")
+	}
+	if err != nil {
+		return err
+	}
+	return file.Chmod(publicMode)
 }
 
 // read takes a regular file only, by its own name: following a link would let
