@@ -133,7 +133,7 @@ func (l *lab) mint() error {
 	if err != nil {
 		return err
 	}
-	names := []string{"RS256", "ES256", "EdDSA", "ML-DSA-65"}
+	names := []string{"RS256", "PS256", "ES256", "ES384", "EdDSA", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"}
 	mint.pattern, mint.time, mint.unit = "Mint$/^("+strings.Join(names, "|")+")$/mint", l.pace.window/4, "ns-around"
 	around := map[string][]float64{}
 	for range l.pace.rounds {
