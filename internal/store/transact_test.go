@@ -151,6 +151,21 @@ func TestReadsEndWithTheirCaller(t *testing.T) {
 	})
 }
 
+// Nothing watches the context of a look-up in a file while it lasts, so it is
+// looked at before.
+func TestALookUpIsNotBegunForSomebodyWhoLeft(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, _, err := s.Bearer(ctx, "u", ""); fault.KindOf(err) != fault.NotFound {
+			t.Fatal(err)
+		}
+		cancel()
+		if _, _, err := s.Bearer(ctx, "u", ""); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 func TestALongReadIsInterruptedWithItsCaller(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
