@@ -115,8 +115,8 @@ func (w *Work) expandSalted() {
 
 // Compute makes the sums of one to MaxLanes works, in the order of the works. It
 // takes the rounds of the given cost, whatever the works' own: the sum of a
-// cheaper one is taken on the way, so that nobody can tell it by the time. It
-// panics at other numbers and at a work that is dearer.
+// cheaper one is taken on the way, so that the time does not reveal it. It
+// panics at other numbers and at a work of a higher cost.
 func Compute(cost int, works ...*Work) []string {
 	if len(works) == 0 || len(works) > MaxLanes {
 		panic(fmt.Sprintf("bcrypt: %d works at once", len(works)))

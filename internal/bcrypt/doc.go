@@ -1,7 +1,7 @@
 // Package bcrypt computes bcrypt hashes of several passwords in one stream of
 // instructions.
 //
-// One hash leaves most of a core idle: each step waits for a table look-up that
+// One hash leaves most of a core idle: each step waits for a table lookup that
 // depends on the step before. Two to four independent hashes, their steps
 // interleaved, share that wait, so a core makes about three times as many
 // hashes and each takes little longer than alone.

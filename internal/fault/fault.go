@@ -1,8 +1,8 @@
-// Package fault is the one error that crosses rooms: what kind of refusal it
-// is, the sentence that may be shown to a person, and the cause that may not.
+// Package fault is the one error that crosses packages: what kind of refusal it
+// is, the sentence that may be shown to a user, and the cause that may not.
 //
 // It owns the kinds and the stable codes' carrier. It does not know HTTP: the
-// edge (httpapi, cmd) maps a Kind to a status or an exit code. Every room
+// edge (httpapi, cmd) maps a Kind to a status or an exit code. Every package
 // above it returns its errors.
 package fault
 
@@ -13,20 +13,20 @@ import (
 )
 
 // Kind says what a caller may do about an error. The zero Kind is Internal, so
-// an error that nobody classified never leaves the server as anything else.
+// an unclassified error never leaves the server as anything else.
 type Kind uint8
 
 // The kinds. Each is the reason, never the HTTP status.
 const (
 	Internal        Kind = iota // a defect or an accident of ours; details stay in the log
 	Invalid                     // the request can never succeed as it is
-	Unauthenticated             // nobody, or nobody that may sign in, is asking
-	Forbidden                   // somebody is asking who may not
-	NotFound                    // it does not exist, or not for the one who asks
+	Unauthenticated             // no valid credential, or one of a user that may not sign in
+	Forbidden                   // the caller is known and lacks the permission
+	NotFound                    // it does not exist, or not for this caller
 	Conflict                    // it collides with something that exists
-	Gone                        // it existed and is over
-	Throttled                   // too much at once; later is fine
-	Unavailable                 // something we depend on is away; later is fine
+	Gone                        // it existed and has ended
+	Throttled                   // too many at once; a later try may succeed
+	Unavailable                 // a dependency does not answer; a later try may succeed
 )
 
 // Field is one fault in one place of a request.
@@ -38,8 +38,8 @@ type Field struct {
 // Error is a classified refusal.
 type Error struct {
 	Kind       Kind
-	Code       string        // stable snake_case word for programs; empty: the edge names the kind
-	Message    string        // a sentence for people, safe to show; never a submitted value
+	Code       string        // stable snake_case code for programs; empty: the edge names the kind
+	Message    string        // a sentence for users, safe to show; never a submitted value
 	Fields     []Field       // single faults of an Invalid request; nil: none
 	RetryAfter time.Duration // for Throttled and Unavailable; zero: the edge's default
 	Cause      error         // for the log only; nil: none
@@ -55,7 +55,7 @@ func Wrap(kind Kind, code, message string, cause error) *Error {
 	return &Error{Kind: kind, Code: code, Message: message, Cause: cause}
 }
 
-// BadField returns the Invalid error of one faulty member of a request.
+// BadField returns the Invalid error of one faulty field of a request.
 func BadField(location, message string) *Error {
 	return &Error{
 		Kind: Invalid, Code: "validation_failed", Message: message,

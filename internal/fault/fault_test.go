@@ -18,20 +18,20 @@ func TestWhatNobodyClassifiedIsInternal(t *testing.T) {
 }
 
 func TestTheKindSurvivesTheWayUp(t *testing.T) {
-	err := fmt.Errorf("find person: %w", fault.New(fault.NotFound, "not_found", "there is no such user"))
+	err := fmt.Errorf("find user: %w", fault.New(fault.NotFound, "not_found", "there is no such user"))
 	if got := fault.KindOf(err); got != fault.NotFound {
 		t.Errorf("KindOf = %d", got)
 	}
 }
 
 func TestAFaultIsFoundAgainAfterACauseWasAdded(t *testing.T) {
-	sentinel := fault.New(fault.Unavailable, "unavailable", "the database is away")
-	err := fmt.Errorf("read: %w", fault.Wrap(fault.Unavailable, "unavailable", "the database is away", io.ErrUnexpectedEOF))
+	sentinel := fault.New(fault.Unavailable, "unavailable", "the database is unavailable")
+	err := fmt.Errorf("read: %w", fault.Wrap(fault.Unavailable, "unavailable", "the database is unavailable", io.ErrUnexpectedEOF))
 	if !errors.Is(err, sentinel) || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%v is neither the fault nor its cause", err)
 	}
 	for _, other := range []*fault.Error{
-		fault.New(fault.Unavailable, "busy", "the database is away"), fault.New(fault.Internal, "unavailable", "the database is away"),
+		fault.New(fault.Unavailable, "busy", "the database is unavailable"), fault.New(fault.Internal, "unavailable", "the database is unavailable"),
 	} {
 		if errors.Is(err, other) {
 			t.Errorf("%v is %+v", err, other)
@@ -42,6 +42,6 @@ func TestAFaultIsFoundAgainAfterACauseWasAdded(t *testing.T) {
 func TestTheTextForTheLogNamesTheCauseAndTheMessageDoesNot(t *testing.T) {
 	err := fault.Wrap(fault.Internal, "", "something broke", io.EOF)
 	if err.Error() != "something broke: EOF" || err.Message != "something broke" {
-		t.Errorf("log %q, people %q", err.Error(), err.Message)
+		t.Errorf("log %q, user %q", err.Error(), err.Message)
 	}
 }

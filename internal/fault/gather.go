@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Gather joins the verdicts on the members of one request into one Invalid
-// error that names every bad field and says every sentence. Nil verdicts are good members; nil is
-// returned when all are. A verdict that is no validation fault (the database
-// is away) is returned instead, since it makes the others guesses.
+// Gather joins the verdicts on the fields of one request into one Invalid error
+// with every bad field and every sentence. A nil verdict is a good field; nil is
+// returned when all are. A verdict that is no validation fault (the database is
+// unavailable) is returned alone, since the others may be wrong then.
 func Gather(verdicts ...error) error {
 	var fields []Field
 	for _, verdict := range verdicts {

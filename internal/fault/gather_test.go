@@ -40,8 +40,8 @@ func TestGatherKeepsTheSentenceOfASingleFault(t *testing.T) {
 }
 
 func TestGatherPassesAccidentsOn(t *testing.T) {
-	away := fault.New(fault.Unavailable, "unavailable", "the database is away")
-	if err := fault.Gather(fault.BadField("body.email", "no address"), away); !errors.Is(err, away) {
+	unavailable := fault.New(fault.Unavailable, "unavailable", "the database is unavailable")
+	if err := fault.Gather(fault.BadField("body.email", "no address"), unavailable); !errors.Is(err, unavailable) {
 		t.Errorf("Gather = %v", err)
 	}
 }

@@ -42,7 +42,7 @@ func TestNISTSeedsGiveNISTKeys(t *testing.T) {
 // NIST's files of signatures are of Sign_internal (FIPS 204, algorithm 7): they
 // sign the message as it stands, without the prefix that pure ML-DSA puts
 // before it. So the keys of the files fit, and the signatures, good ones by
-// NIST's word, are what a key must not take for a token's.
+// NIST, are what a key must not accept as a token's.
 func TestNISTKeysSignAndInternalSignaturesAreRefused(t *testing.T) {
 	var groups []struct {
 		Alg   Algorithm

@@ -29,7 +29,7 @@ const (
 )
 
 // What can be wrong with a token or a key. Every error of this package wraps
-// one of them; errors of a caller's key lookup pass through beside them.
+// one of them; errors of a caller's key lookup pass through.
 var (
 	ErrMalformed = errors.New("malformed token")
 	ErrAlgorithm = errors.New("algorithm not acceptable")
@@ -57,7 +57,7 @@ type standardKey interface {
 	standard() any
 }
 
-// algorithm is one row of the table: how keys of the algorithm come to be. A
+// algorithm is one row of the table: how keys of the algorithm are made and read. A
 // nil function is a form that the algorithm's keys do not have.
 type algorithm struct {
 	name  Algorithm
@@ -73,9 +73,9 @@ type algorithm struct {
 	expandedPrivate func([]byte) (privateKey, error) // from the FIPS 204 encoding
 }
 
-// table is every algorithm there is. For a key set's entry that names no
-// algorithm the first row with its kty and crv counts: a bare RSA key is one of
-// RS256, as key sets older than PS256 meant it.
+// table is every algorithm. A key set's entry without alg takes the first row with
+// its kty and crv: a bare RSA key is one of RS256, as key sets older than PS256
+// meant it.
 var table = []algorithm{
 	rsaAlgorithm(RS256, crypto.SHA256),
 	rsaAlgorithm(PS256, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}),
@@ -103,8 +103,8 @@ func Algorithms() []Algorithm {
 }
 
 // ParseAlgorithm returns the algorithm of a registered name, an alias resolved
-// to the name that our keys carry. Anything else is ErrAlgorithm, "none" and
-// the symmetric algorithms among it.
+// to the name that our keys carry. Anything else, "none" and the symmetric
+// algorithms included, is ErrAlgorithm.
 func ParseAlgorithm(name string) (Algorithm, error) {
 	row, err := lookup(Algorithm(name))
 	if err != nil {
@@ -114,7 +114,7 @@ func ParseAlgorithm(name string) (Algorithm, error) {
 }
 
 // lookup returns the table's row for a name or alias. The error does not
-// repeat the name: it comes from strangers.
+// repeat the name: it comes from outside.
 func lookup(name Algorithm) (*algorithm, error) {
 	for i := range table {
 		if row := &table[i]; name == row.name || (name == row.alias && name != "") {

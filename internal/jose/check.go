@@ -11,20 +11,19 @@ import (
 const (
 	// minRSAExponent is the least that FIPS 186-5 section 5.4 lets a key have.
 	minRSAExponent = 1<<16 + 1
-	// rsaPrimeRounds leaves a composite a chance of 4^-20, and one that was made
-	// to pass them still has the Baillie-PSW test before it.
+	// rsaPrimeRounds accepts a random composite with a probability of 4^-20; one
+	// constructed to pass them must also pass the Baillie-PSW test.
 	rsaPrimeRounds = 20
 	// closeRSAPrimes: primes that agree in their first 100 bits are found by
 	// Fermat's method (FIPS 186-5 appendix A.1.3).
 	closeRSAPrimes = 100
 )
 
-// Check reports whether the key is one to sign with: an RSA key has an exponent
+// Check reports whether the key is fit to sign: an RSA key has an exponent
 // of at least 65537 and exactly two primes, which are primes, neither short nor
 // close to each other; and a key of any algorithm verifies what it signs.
 // Errors are ErrKey and hold nothing of the key. It takes tens of milliseconds
-// for 2048 bits, and more than a second for 8192: it is for keys that come from
-// outside, once.
+// for 2048 bits, and more than a second for 8192: use it once, for keys that come from outside.
 func (k *PrivateKey) Check() error {
 	if half, ok := k.key.(rsaPrivate); ok {
 		if err := checkRSAPrivate(half.key); err != nil {
@@ -46,7 +45,7 @@ func (k *PrivateKey) probe() error {
 	}
 	signature, err := k.key.sign(input)
 	if err != nil {
-		return errors.New("the private key does not sign") // the cause may speak of its numbers
+		return errors.New("the private key does not sign") // the cause may contain its numbers
 	}
 	if !k.public.key.verify(input, signature) {
 		return errors.New("the private key signs what its public half does not verify")
@@ -74,8 +73,8 @@ func checkRSAPrivate(key *rsa.PrivateKey) error {
 	return nil
 }
 
-// checkRSAShape is the part that costs nothing. A short prime makes the modulus
-// as weak as the prime is short.
+// checkRSAShape is the cheap part. A modulus is only as strong as its shorter
+// prime.
 func checkRSAShape(key *rsa.PrivateKey) error {
 	if len(key.Primes) != 2 {
 		return fmt.Errorf("an RSA key of %d primes; exactly 2 are needed", len(key.Primes))

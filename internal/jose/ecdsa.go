@@ -79,10 +79,10 @@ func (k ecdsaPublic) signatureSize() int { return 2 * coordinateSize(k.key.Curve
 func (k ecdsaPublic) standard() any      { return k.key }
 
 // verify leaves the range of r and s to ecdsa.Verify, which refuses zero and
-// what is not below the order. It takes s and its negative alike, as ECDSA does:
-// JWS asks for no low s, and half of what other issuers sign has a high one. So
-// a holder can write a second token with the same claims out of the first; what
-// tells tokens apart is their jti, never their text.
+// what is not below the order. It accepts s and its negative, as ECDSA does:
+// JWS does not require a low s, and half of what other issuers sign has a high
+// one. A holder can therefore derive a second token with the same claims from the
+// first; tokens are identified by their jti, never by their text.
 func (k ecdsaPublic) verify(input, signature []byte) bool {
 	half := len(signature) / 2
 	r := new(big.Int).SetBytes(signature[:half])
@@ -93,7 +93,7 @@ func (k ecdsaPublic) verify(input, signature []byte) bool {
 func (k ecdsaPublic) members() JWK {
 	point, err := k.key.Bytes() // 4 || x || y
 	if err != nil {
-		return JWK{} // a point off the curve, which no way into this type lets pass
+		return JWK{} // a point off the curve, which every constructor refuses
 	}
 	size := coordinateSize(k.key.Curve)
 	return JWK{

@@ -50,8 +50,8 @@ func ed25519Algorithm() algorithm {
 
 // smallOrder are the y coordinates of the points of order 1, 2, 4 and 8, two of
 // them also as a number that is not reduced, little-endian and without the sign
-// bit. Under such a key everybody can sign: after some tries the identity and a
-// zero are a signature. Zeroes alone, as of a buffer never filled, are one.
+// bit. Under such a key anyone can sign: after some tries the identity and a zero
+// are a signature. A buffer of zeroes is such a point.
 var smallOrder = []string{
 	"0000000000000000000000000000000000000000000000000000000000000000",
 	"0100000000000000000000000000000000000000000000000000000000000000",
@@ -66,7 +66,7 @@ func checkedEd25519(key []byte) (publicKey, error) {
 	y := bytes.Clone(key)
 	y[len(y)-1] &= 0x7f
 	if slices.Contains(smallOrder, hex.EncodeToString(y)) {
-		return nil, errors.New("an Ed25519 key that everybody can sign with")
+		return nil, errors.New("an Ed25519 key of small order, under which anyone can sign")
 	}
 	return ed25519Public(key), nil
 }

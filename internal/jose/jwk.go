@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// JWK is one public key of a key set. It has no room for private members.
+// JWK is one public key of a key set. It has no fields for private members.
 type JWK struct {
 	Kty string `json:"kty"`
 	Kid string `json:"kid,omitempty"`
@@ -30,7 +30,7 @@ type JWKSet struct {
 const MaxKeySet = 1 << 20
 
 // ParseJWK returns the key that k describes. Where k names no algorithm, its
-// kty and crv must leave no doubt; AKP keys must name one.
+// kty and crv must determine it; AKP keys must name one.
 func ParseJWK(k JWK) (*PublicKey, error) {
 	row, err := rowOf(k)
 	if err != nil {
@@ -66,8 +66,8 @@ func rowOf(k JWK) (*algorithm, error) {
 }
 
 // ParseJWKSet returns the usable keys of a key set by kid. The set as a whole
-// must be sound: an object without members twice, at most MaxKeySet bytes, no
-// kid for two usable keys. Single entries that are of no use to us (of unknown
+// must be valid: an object without duplicate members, at most MaxKeySet bytes, no
+// kid for two usable keys. Single entries that cannot be used here (of unknown
 // types or algorithms, for encryption, without kid, faulty, symmetric, or with
 // private members, which must never be trusted again) are skipped, so that the
 // others keep working.

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// MaxToken is the size in bytes above which a token is refused unread. An
+// MaxToken is the size in bytes above which a token is refused without being parsed. An
 // ML-DSA-87 signature alone has 6,170 characters.
 const MaxToken = 16 << 10
 
@@ -25,8 +25,8 @@ type Header struct {
 	Type      string    // TypeJWT or TypeAccessToken
 }
 
-// Signer makes compact tokens with one key. It never changes, so any number of
-// callers may sign at once, and none waits for another.
+// Signer makes compact tokens with one key. It is immutable, so any number of
+// callers may sign concurrently without waiting for each other.
 type Signer struct {
 	key    *PrivateKey
 	prefix string // the encoded header and its dot, the same for every token
@@ -45,8 +45,8 @@ func NewSigner(key *PrivateKey, kid string) *Signer {
 	return &Signer{key, encode(header) + "."}
 }
 
-// Sign returns the compact token of payload, which is usually a JSON object of
-// claims and is not looked at.
+// Sign returns the compact token of payload, usually a JSON object of claims; Sign
+// does not parse it.
 func (s *Signer) Sign(payload []byte) (string, error) {
 	size := len(s.prefix) + base64.RawURLEncoding.EncodedLen(len(payload))
 	token := make([]byte, size+1+base64.RawURLEncoding.EncodedLen(s.key.public.key.signatureSize()))
@@ -57,7 +57,7 @@ func (s *Signer) Sign(payload []byte) (string, error) {
 	}
 	token[size] = '.'
 	encodeInto(token[size+1:], signature)
-	// Nobody writes to it any more, and a copy would cost a fifth of what is done
+	// It is not written to again, and a copy would cost a fifth of the work done
 	// here for an ML-DSA token.
 	return unsafe.String(&token[0], len(token)), nil //nolint:gosec // as strings.Builder does
 }
@@ -66,14 +66,14 @@ func (s *Signer) Sign(payload []byte) (string, error) {
 // with the key that the lookup returns for its header. The lookup chooses by
 // KeyID alone; the header's algorithm must then be the key's own.
 //
-// Everything else in the header is ignored, keys it embeds or points to above
-// all, but for crit, whose presence is refused: this package understands no
+// Everything else in the header is ignored, in particular keys that it embeds or
+// points to; only the presence of crit is refused: this package understands no
 // extension. A lookup's error passes through, wrapped.
 func Verify(token string, key func(Header) (*PublicKey, error)) (payload []byte, h Header, err error) {
 	return (*Memory)(nil).Verify(token, key)
 }
 
-// Verify is the function of that name, with what m remembers.
+// Verify is the function Verify, with the signatures that m remembers.
 func (m *Memory) Verify(token string, key func(Header) (*PublicKey, error)) (payload []byte, h Header, err error) {
 	parts, err := split(token)
 	if err != nil {
@@ -113,8 +113,8 @@ func (c compact) open(h Header, key func(Header) (*PublicKey, error), m *Memory)
 	return payload, nil
 }
 
-// Inspect returns a token's decoded header and payload with nothing verified
-// but the shape. It is for showing a token to its owner, never for deciding.
+// Inspect returns a token's decoded header and payload and verifies only the
+// shape. It is for displaying a token, never for a decision.
 func Inspect(token string) (header, payload []byte, err error) {
 	parts, err := split(token)
 	if err != nil {
@@ -174,10 +174,10 @@ func (c compact) checkLength(public *PublicKey) error {
 	return nil
 }
 
-// bytesOf is the text itself, to be read only: a copy of an ML-DSA token for each
-// look at it would be most of what a known one costs.
+// bytesOf is the text itself, read only: a copy of an ML-DSA token would be most of
+// the cost of verifying a remembered one.
 func bytesOf(text string) []byte {
-	return unsafe.Slice(unsafe.StringData(text), len(text)) //nolint:gosec // nobody writes to what a hash or a check of a signature is given
+	return unsafe.Slice(unsafe.StringData(text), len(text)) //nolint:gosec // hashing and verification only read
 }
 
 func parseHeader(encoded string) (Header, error) {

@@ -38,8 +38,8 @@ func (k *PublicKey) Equal(other *PublicKey) bool {
 	return k.algorithm == other.algorithm && k.thumbprint == other.thumbprint
 }
 
-// PrivateKey signs the tokens of one algorithm. It does not print and does not
-// marshal but by MarshalPEM and MarshalExpanded.
+// PrivateKey signs the tokens of one algorithm. It does not print, and only
+// MarshalPEM and MarshalExpanded marshal it.
 type PrivateKey struct {
 	algorithm *algorithm
 	key       privateKey
@@ -106,9 +106,9 @@ func (PrivateKey) MarshalJSON() ([]byte, error) {
 }
 
 // ParseExpandedMLDSA reads an ML-DSA pair in the encodings of FIPS 204, as
-// liboqs writes them. The encodings themselves promise nothing, so everything in
-// them is computed once more and compared, and a signature is made and
-// verified, before the key is trusted.
+// liboqs writes them. The encodings guarantee nothing, so every part that can be
+// derived is computed again and compared, and a signature is made and verified,
+// before the key is trusted.
 // A nil public half is derived.
 func ParseExpandedMLDSA(name Algorithm, secret, public []byte) (*PrivateKey, error) {
 	row, err := lookup(name)

@@ -63,7 +63,7 @@ func changedSignatures(good []byte) map[string][]byte {
 		"zero before":    append([]byte{0}, good...),
 		"zero for last":  append([]byte{0}, good[:len(good)-1]...),
 		"zero for first": append(bytes.Clone(good[1:]), 0),
-		"twice":          slices.Concat(good, good),
+		"doubled":        slices.Concat(good, good),
 		"all zero":       make([]byte, len(good)),
 		"all ones":       bytes.Repeat([]byte{0xff}, len(good)),
 		"halves swapped": slices.Concat(good[len(good)/2:], good[:len(good)/2]),
@@ -162,7 +162,7 @@ func TestECDSANumbersOutOfRangeAreRefused(t *testing.T) {
 }
 
 // RFC 8032 section 5.1.7: S is below the group's order. One that is not would
-// be a second signature for everybody to write.
+// be a second signature that anyone can write.
 func TestEd25519NumbersHaveOneSpelling(t *testing.T) {
 	input := []byte("input")
 	key := ownKeys()["EdDSA"]

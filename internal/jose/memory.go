@@ -9,30 +9,30 @@ import (
 // memorySlots bounds a Memory: half a megabyte when every slot is taken.
 const memorySlots = 1 << 13
 
-// Memory spares the arithmetic for tokens that are presented again and again:
-// it remembers under which key the signature of exactly these bytes was good.
-// Everything else about a token is looked at each time, and the key must still
-// be the one that the lookup returns, so a key that is gone or was replaced
-// takes its tokens with it.
+// Memory saves the signature check for tokens that are presented repeatedly: it
+// remembers under which key the signature of exactly these bytes was good.
+// Everything else about a token is checked each time, and the key must still be
+// the one that the lookup returns, so the tokens of a removed or replaced key are
+// refused.
 //
-// It keeps a token's SHA-256 and nothing that could be presented. Only tokens
-// whose signature is good get in; one may push another out, which costs time
-// and nothing else. The zero value is empty and ready; nil remembers nothing. It is safe for
-// concurrent use.
+// It keeps a token's SHA-256 and nothing that could be presented. Only tokens with
+// a good signature are stored; one may replace another, which costs only time. The
+// zero value is empty and ready; nil remembers nothing. It is safe for concurrent
+// use.
 type Memory struct {
 	slots [memorySlots]atomic.Pointer[proof] // by some bits of the sum
 }
 
 // proof says that the signature of the token with this sum is one of a key. It
-// does not hold the key: a set is parsed anew each time it is fetched, and 8,192
-// expanded ML-DSA keys of the past would be half a gigabyte.
+// does not hold the key: a set is parsed again each time it is fetched, and 8,192
+// expanded old ML-DSA keys would be half a gigabyte.
 type proof struct {
 	token      [sha256.Size]byte
 	algorithm  *algorithm
 	thumbprint string
 }
 
-// verify checks the signature of a token, with the arithmetic if need be.
+// verify checks the signature of a token, from memory if possible.
 func (m *Memory) verify(c compact, public *PublicKey) error {
 	if m == nil {
 		return c.verify(public)

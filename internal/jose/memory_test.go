@@ -15,7 +15,7 @@ import (
 
 // Whatever was presented before, in whatever order, a Memory answers as Verify
 // does: to good tokens, to damaged ones, and when a key is replaced under its
-// name or taken away.
+// name or removed.
 func TestAMemoryChangesNoAnswer(t *testing.T) {
 	signers := []*jose.PrivateKey{keys()[jose.ES256], keys()[jose.EdDSA], keys()[jose.MLDSA44]}
 	var tokens []string
@@ -37,7 +37,7 @@ func TestAMemoryChangesNoAnswer(t *testing.T) {
 		var memory jose.Memory
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			token := rapid.SampledFrom(tokens).Draw(t, "token")
-			var key *jose.PublicKey // gone
+			var key *jose.PublicKey // removed
 			if n := rapid.IntRange(0, len(signers)).Draw(t, "key"); n < len(signers) {
 				key = signers[n].Public()
 			}
@@ -54,7 +54,7 @@ func TestAMemorySparesTheArithmeticOfOneTokenUnderOneKey(t *testing.T) {
 	for name, key := range keys() {
 		var inside time.Duration
 		_, clocked := jose.Clocked(key, &inside)
-		_, again := jose.Clocked(key, &inside) // the same key, read anew
+		_, again := jose.Clocked(key, &inside) // the same key, read again
 		token, err := jose.NewSigner(key, "k").Sign(claims)
 		if err != nil {
 			t.Fatal(err)

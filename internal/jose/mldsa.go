@@ -10,9 +10,9 @@ import (
 // mldsaAlgorithm is the row of an ML-DSA parameter set as RFC 9964 uses it:
 // pure ML-DSA with the empty context. Signatures are hedged, the variant that
 // FIPS 204 section 3.4 prefers: fresh randomness goes into each, so that a fault
-// during one of two signatures over the same input does not give the key away,
-// and a watcher of power or time sees no two alike. A broken source of
-// randomness costs nothing: what is left is the deterministic variant.
+// during one of two signatures over the same input does not reveal the key, and
+// no two measurements of power or time are alike. With a broken source of
+// randomness it is the deterministic variant, which is still secure.
 func mldsaAlgorithm(name Algorithm, scheme sign.Scheme, sh shape, to signTo) algorithm {
 	return algorithm{
 		name: name,
@@ -58,9 +58,9 @@ type mldsaPrivate struct {
 	signTo signTo
 }
 
-// newMLDSAPrivate derives the public half from its encoding: the one that
-// circl hands out keeps what the private encoding says about the public key's
-// hash, and so agrees with a damaged private key.
+// newMLDSAPrivate derives the public half from its encoding: the one that circl
+// returns keeps the hash of the public key as the private encoding states it, and
+// so agrees with a damaged private key.
 func newMLDSAPrivate(name Algorithm, key sign.PrivateKey, to signTo) (mldsaPrivate, error) {
 	derived, ok := key.Public().(sign.PublicKey)
 	if !ok {

@@ -12,9 +12,9 @@ import (
 // maxPEM is far above the 13 KB of an 8192-bit RSA key.
 const maxPEM = 64 << 10
 
-// A FormError is a private key in a form that [ParsePrivatePEM] does not read, and
-// that a tool may make one that it does. It is for who brings a key: a damaged
-// file of ours has no use for the remedy.
+// A FormError is a private key in a form that [ParsePrivatePEM] does not read and
+// that a tool can convert. It is for an operator who imports a key; for a damaged
+// file of this server the remedy is of no use.
 type FormError struct {
 	reason string
 	Remedy string // names the command
@@ -22,16 +22,16 @@ type FormError struct {
 
 func (e *FormError) Error() string { return e.reason }
 
-// converting is how everything that holds a private key becomes a file that is
-// read here.
+// converting is the command that converts any file with a private key to a form
+// that is read here.
 const converting = "`openssl pkey -in FILE -out new.pem` writes the one private key of a file as it is read"
 
-// namingCurve is the same for a key that spells its curve out in numbers, which
-// converting leaves as it is.
+// namingCurve is the same for a key with explicit curve parameters, which
+// converting leaves unchanged.
 const namingCurve = "`openssl ec -in FILE -param_enc named_curve -out new.pem` writes an EC key as it is read, with the name of its curve"
 
 // ParsePrivatePEM reads the one private key in data: PKCS #8 or, as older tools
-// wrote it, PKCS #1 or SEC 1, the latter also behind its EC PARAMETERS. It must be
+// wrote it, PKCS #1 or SEC 1, the latter also after its EC PARAMETERS. It must be
 // of the kind that name signs with. Whether the numbers of an RSA key are primes
 // is left to [PrivateKey.Check]. The error may hold a [FormError].
 func ParsePrivatePEM(name Algorithm, data []byte) (*PrivateKey, error) {
@@ -70,9 +70,9 @@ func withoutParameters(data []byte) []byte {
 	return data
 }
 
-// parsePrivateBlock leaves it to crypto/x509 that the numbers of a key belong
-// together: it checks those of RSA, and of the others it derives the public half
-// anew, whatever the file says. A signature to prove it would cost more.
+// parsePrivateBlock relies on crypto/x509 for the consistency of a key's numbers:
+// it checks those of RSA, and for the others it derives the public half again and
+// ignores that of the file. Proving it with a signature would cost more.
 func parsePrivateBlock(row *algorithm, block *pem.Block) (key any, err error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 		return nil, &FormError{"an encrypted private key; it must be stored unencrypted", converting}
@@ -109,8 +109,8 @@ func parsePrivateBlock(row *algorithm, block *pem.Block) (key any, err error) {
 	return key, nil
 }
 
-// leavingOpenSSH is how a key of its own form becomes one that is read. Ed25519
-// keys are always written in that form, and nothing else reads it.
+// leavingOpenSSH is the command that converts a key in OpenSSH's own form. Ed25519
+// keys are always written in that form, and no other tool reads it.
 func leavingOpenSSH(row *algorithm) string {
 	if row.crv == "Ed25519" {
 		return "an Ed25519 key stays so; make another with `openssl genpkey -algorithm ed25519 -out new.pem`"
@@ -119,7 +119,7 @@ func leavingOpenSSH(row *algorithm) string {
 }
 
 // oneValue reports whether der ends where its first value does. Of the forms that
-// crypto/x509 reads, PKCS #8 and SEC 1 may have something behind it.
+// crypto/x509 reads, PKCS #8 and SEC 1 may have something after it.
 func oneValue(der []byte) bool {
 	var value asn1.RawValue
 	rest, err := asn1.Unmarshal(der, &value)
@@ -182,8 +182,8 @@ func (k *PublicKey) MarshalPEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }
 
-// onlyBlock returns the PEM block that data consists of. A second one would
-// leave it to chance which key somebody meant.
+// onlyBlock returns the PEM block that data consists of. With a second one it would
+// be unclear which key is meant.
 func onlyBlock(data []byte) (*pem.Block, error) {
 	if len(data) > maxPEM {
 		return nil, errors.New("too long to be a key")

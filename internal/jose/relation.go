@@ -8,10 +8,10 @@ import (
 	"slices"
 )
 
-// An expanded ML-DSA private key repeats what follows from its own secrets:
+// An expanded ML-DSA private key repeats values that follow from its own secrets:
 // the low half t0 of the public vector and the hash tr of the public key. A
-// flipped bit there leaves a key that signs, and whose signatures fail now and
-// then. One test signature does not find that; computing t = A*s1 + s2 once
+// flipped bit there leaves a key that signs and whose signatures sometimes fail.
+// One test signature does not find that; computing t = A*s1 + s2 once
 // more does (FIPS 204, algorithm 6). Names are those of the standard.
 
 // shape is the part of an ML-DSA parameter set that decides how keys look.

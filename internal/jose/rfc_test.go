@@ -119,7 +119,7 @@ func TestPublishedTokensAreSignedAgain(t *testing.T) {
 
 // RFC 7517 A.1: of its two keys the one for encryption is not ours to use; and
 // without its use it is a sound one. A.2 has private members, A.3 secrets:
-// nobody publishes those.
+// none are published.
 func TestRFC7517KeySets(t *testing.T) {
 	const (
 		ec  = `"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","kid":"1"`

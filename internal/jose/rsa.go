@@ -12,7 +12,7 @@ import (
 )
 
 // Sizes of RSA moduli in bits. Below the minimum a key is forgeable, above the
-// maximum one verification becomes a way to burn our processor.
+// maximum one verification costs enough to be an attack on the processor.
 const (
 	defaultRSABits = 2048
 	strongRSABits  = 3072 // 128 bits of security (NIST SP 800-57), at 3 times the time of a signature

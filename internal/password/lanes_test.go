@@ -89,7 +89,7 @@ func TestIdleWorkersTakeOneHashEach(t *testing.T) {
 }
 
 // However many try one account at once, the work does not tell what hash it has,
-// or that nobody has it: as many are computed together, by as many rounds.
+// or that the user is unknown: as many are computed together, by as many rounds.
 func TestNeighboursDoNotTellAHashFromNobody(t *testing.T) {
 	cheap, err := single.GenerateFromPassword([]byte("right"), 4)
 	if err != nil {
@@ -132,7 +132,7 @@ func TestNeighboursDoNotTellAHashFromNobody(t *testing.T) {
 			"mixed": {identity.PasswordHash(cheap), "", identity.PasswordHash(equal)},
 		} {
 			if got := work(n, hashes...); !slices.Equal(got, want) {
-				t.Errorf("%d with the hash %s: together, by cost %v; nobody: %v", n, name, got, want)
+				t.Errorf("%d with the hash %s: together, by cost %v; unknown user: %v", n, name, got, want)
 			}
 		}
 	}
@@ -147,7 +147,7 @@ func TestNeighboursDoNotMixUpTheirAnswers(t *testing.T) {
 	together := 0
 	inner := h.pool.compute
 	h.pool.compute = func(cost int, works ...*bcrypt.Work) []string {
-		together += len(works) // one worker: nobody else is here
+		together += len(works) // one worker: no other takes any
 		return inner(cost, works...)
 	}
 	long := strings.Repeat("x", 80)
@@ -207,6 +207,6 @@ func TestAPanicFailsTheHashAndNotTheProcess(t *testing.T) {
 	}
 	h.compare = working
 	if _, err := h.Verify(t.Context(), "", "password"); err != nil {
-		t.Errorf("the worker is gone: %v", err)
+		t.Errorf("the worker ended: %v", err)
 	}
 }

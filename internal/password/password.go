@@ -2,10 +2,10 @@
 // bcrypt and verifies them, a bounded number at a time.
 //
 // It owns the cost of a guess: every verification takes the same work, whether
-// the person exists or not and however their hash was made, and more callers
-// than the cores can serve wait in a short queue or are refused. It does not
-// know people, requests or the store. The rooms login and directory call it;
-// the program gives IsDefault to the store for adoption.
+// the user exists or not and however the hash was made, and more callers than
+// the cores can serve wait in a short queue or are refused. It does not know
+// users, requests or the store. The packages login and directory call it; the
+// program gives IsDefault to the store for adoption.
 package password
 
 import (
@@ -56,8 +56,8 @@ type Hasher struct {
 
 	// floor is the cost whose work each verification takes: the configured one,
 	// or the highest met since. It rises where an operator has lowered the
-	// cost: until people choose new passwords their old hashes take longer, and
-	// unknown people must take as long.
+	// cost: until users choose new passwords their old hashes take longer, and
+	// unknown users must take as long.
 	floor atomic.Int64
 
 	generate func(password []byte, cost int) ([]byte, error) // bcrypt, or a counter in tests
@@ -86,14 +86,14 @@ func New(cfg Config) *Hasher {
 }
 
 // Close refuses the callers that wait, lets running hashes finish and ends the
-// workers. A Hasher that is closed answers Unavailable.
+// workers. A closed Hasher returns Unavailable.
 func (h *Hasher) Close() { h.pool.close() }
 
 // Stats returns what the Hasher is doing and has done.
 func (h *Hasher) Stats() Stats { return h.pool.stats() }
 
 // Hash returns a new hash of the password. It does not apply the policy, see
-// Check, but refuses more than 72 bytes. It answers Throttled when the queue is
+// Check, but refuses more than 72 bytes. It returns Throttled when the queue is
 // full and the context's error when that ended first.
 func (h *Hasher) Hash(ctx context.Context, password string) (identity.PasswordHash, error) {
 	if len(password) > maxBytes {
@@ -115,7 +115,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (identity.PasswordHa
 	return identity.PasswordHash(hash), nil
 }
 
-// hashLane is Hash beside others.
+// hashLane is Hash together with others.
 func (h *Hasher) hashLane(password string, hash *string) *lane {
 	made := bcrypt.Hash{Cost: h.cost}
 	_, _ = rand.Read(made.Salt[:]) // never fails
@@ -127,7 +127,7 @@ func (h *Hasher) hashLane(password string, hash *string) *lane {
 }
 
 // Verify reports whether the hash is one of the password. An empty hash stands
-// for nobody: false after the same work. So is a malformed one. It answers
+// for an unknown user: false after the same work. So is a malformed one. It returns
 // Throttled when the queue is full and the context's error when that ended
 // first; neither depends on the hash.
 func (h *Hasher) Verify(ctx context.Context, hash identity.PasswordHash, password string) (bool, error) {
@@ -139,14 +139,14 @@ func (h *Hasher) Verify(ctx context.Context, hash identity.PasswordHash, passwor
 	return match, nil
 }
 
-// verifyLane is verify beside others. Whatever the hash, it is put together with
-// the same ones and takes the floor's work.
+// verifyLane is verify together with others. The hash has no influence on which
+// others it is computed with, and it takes the floor's work.
 func (h *Hasher) verifyLane(text, password string, match *bool) *lane {
 	cost, ok := hashCost(text)
 	floor := h.raiseFloor(cost)
 	stored, err := bcrypt.Parse(text)
 	if ok = ok && err == nil; !ok {
-		stored = bcrypt.Hash{Cost: floor} // nobody: the salt is zero, and the sum empty
+		stored = bcrypt.Hash{Cost: floor} // unknown user: the salt is zero, and the sum empty
 	}
 	return &lane{
 		cost: floor,
@@ -180,7 +180,7 @@ func (h *Hasher) verify(hash, password string) bool {
 	return match && acceptable(hash, password)
 }
 
-// raiseFloor returns the floor after it took in a hash's cost.
+// raiseFloor raises the floor to a hash's cost and returns it.
 func (h *Hasher) raiseFloor(cost int) int {
 	for {
 		floor := h.floor.Load()
@@ -191,7 +191,7 @@ func (h *Hasher) raiseFloor(cost int) int {
 }
 
 // burn takes the work of one hash. The hash compared with is made up: finding
-// a password for it is as hard as for any other, and nobody looks at the answer.
+// a password for it is as hard as for any other, and the result is not used.
 func (h *Hasher) burn(cost int, password string) {
 	dummy := fmt.Sprintf("$2a$%02d$%s%s", cost, strings.Repeat("abcdefghijkl", 2)[:22], strings.Repeat("m", 31))
 	_ = h.compare([]byte(dummy), []byte(truncate(password)))
@@ -216,10 +216,10 @@ func hashCost(hash string) (cost int, ok bool) {
 	return cost, true
 }
 
-// acceptable reports whether a password that bcrypt takes for the hash's is the
-// one. It looks at 72 bytes only, and behind a NUL it starts over: "ab" is to it
-// "ab\x00ab", too. The original wrote $2b$ and cut passwords; a hash of this
-// server, $2a$, was never one of a longer password nor of one with a NUL.
+// acceptable reports whether a password that bcrypt matches is really the one.
+// bcrypt reads 72 bytes only, and after a NUL it starts over: it treats "ab" and
+// "ab\x00ab" as equal. The original wrote $2b$ and truncated passwords; a hash of
+// this server, $2a$, is never one of a longer password or of one with a NUL.
 func acceptable(hash, password string) bool {
 	return !strings.HasPrefix(hash, "$2a$") || (len(password) <= maxBytes && !strings.ContainsRune(password, 0))
 }

@@ -173,7 +173,7 @@ func TestOurHashesMatchNothingWithANUL(t *testing.T) {
 		t.Error("beside others, a hash of ours matches a password with a NUL")
 	}
 	if !verify(t, h, fromPython(ours), twice) {
-		t.Error("the original took it, and somebody may have it")
+		t.Error("the original took it, and a user may have such a password")
 	}
 }
 
@@ -197,7 +197,7 @@ func TestHashMadeByPythonMatches(t *testing.T) {
 func malformed(t *testing.T) map[string]identity.PasswordHash {
 	good := hashOf(t, "secret123", bcrypt.MinCost)
 	return map[string]identity.PasswordHash{
-		"nobody":             "",
+		"unknown user":       "",
 		"plain text":         "secret123",
 		"prefix only":        "$2b$",
 		"cut":                good[:59],
@@ -216,7 +216,7 @@ func malformed(t *testing.T) map[string]identity.PasswordHash {
 }
 
 // TestEveryVerificationTakesTheSameWork counts bcrypt's rounds, not time:
-// whether the person exists, the hash is sound, cheaper or of Python, or the
+// whether the user exists, the hash is sound, cheaper or of Python, or the
 // password right, wrong or too long makes no difference.
 func TestEveryVerificationTakesTheSameWork(t *testing.T) {
 	const cost = 6
@@ -243,7 +243,7 @@ func TestEveryVerificationTakesTheSameWork(t *testing.T) {
 }
 
 // TestCostlierHashRaisesTheWorkOfAll is the case of an operator who lowered
-// the cost: without it, a quick refusal would say that nobody is there.
+// the cost: without it, a quick refusal would show that the user is unknown.
 func TestCostlierHashRaisesTheWorkOfAll(t *testing.T) {
 	h := newHasher(t, Config{Cost: 5})
 	var m meter
@@ -252,7 +252,7 @@ func TestCostlierHashRaisesTheWorkOfAll(t *testing.T) {
 	if !verify(t, h, old, "secret123") || m.take() != 1<<7 {
 		t.Error("the costly hash itself is misjudged")
 	}
-	for name, hash := range map[string]identity.PasswordHash{"nobody": "", "recent": recent, "old": old} {
+	for name, hash := range map[string]identity.PasswordHash{"unknown user": "", "recent": recent, "old": old} {
 		if verify(t, h, hash, "wrong"); m.take() != 1<<7 {
 			t.Errorf("%s takes another work than the costly hash", name)
 		}
@@ -298,7 +298,7 @@ func TestIsDefaultKnowsThePublishedPassword(t *testing.T) {
 }
 
 // TestRefusalsDoNotDependOnTheHash holds for the full queue and for callers
-// that gave up: neither tells whether somebody is there.
+// that gave up: neither shows whether the user exists.
 func TestRefusalsDoNotDependOnTheHash(t *testing.T) {
 	h := newHasher(t, Config{Workers: 1, Queue: 1})
 	someone := hashOf(t, "secret123", bcrypt.MinCost)

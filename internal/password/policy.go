@@ -15,19 +15,19 @@ import (
 
 const defaultMinLength = 8
 
-// commonGzip holds the passwords that are tried first, see common/README.md.
+// commonGzip holds the most common passwords, see common/README.md.
 //
 //go:embed common/passwords.txt.gz
 var commonGzip []byte
 
-// Check applies the policy to a new password of the person with that e-mail
+// Check applies the policy to a new password of the user with that e-mail
 // address. The location, such as "body.password", goes into the fault. Length
 // counts characters as received; there are no composition rules, see NIST SP
 // 800-63B 3.1.1.2.
 func (h *Hasher) Check(location, password, email string) error {
 	switch {
 	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
-		// Behind a NUL bcrypt starts over: "ab", "ab\x00ab" and so on are equal.
+		// After a NUL bcrypt starts over: "ab", "ab\x00ab" and so on are equal.
 		return fault.BadField(location, "a password must be text without NUL characters")
 	case utf8.RuneCountInString(password) < h.minLength:
 		return fault.BadField(location, fmt.Sprintf("a password must be at least %d characters long", h.minLength))
@@ -62,8 +62,8 @@ func (h *Hasher) isCommon(password string) bool {
 	return !strings.Contains(password, "\n") && strings.Contains(h.common(), "\n"+fold(password)+"\n")
 }
 
-// obvious reports whether the password says no more than the address or the
-// service's name does.
+// obvious reports whether the password adds nothing but digits and punctuation to
+// the address or the service's name.
 func (h *Hasher) obvious(password, email string) bool {
 	local, _, _ := strings.Cut(email, "@")
 	bare := bareWord(password)

@@ -48,13 +48,13 @@ type pool struct {
 	closed  bool
 	done    uint64
 	refused uint64
-	spent   time.Duration
+	took    time.Duration
 }
 
 type job struct {
 	run      func()     // the work when it is done alone
 	lane     *lane      // the same work when it is done together with others; nil: it cannot be
-	finished chan error // buffered: a caller that went away is not waited for
+	finished chan error // buffered: a caller that left is not waited for
 }
 
 // lane is a single hash, which can be computed together with others of its cost.
@@ -80,8 +80,8 @@ func newPool(workers, queue, cost int) *pool {
 }
 
 // defaultPatience is well beyond what a full queue takes, and well within the
-// time after which a connection is given up: on a machine that others keep busy
-// the client gets an answer, and not a hang-up.
+// write timeout of a connection: on a busy machine the client gets a response
+// instead of a closed connection.
 const defaultPatience = 10 * time.Second
 
 // defaultQueue is how many may wait for one worker: 16 at cost 12, about three
@@ -150,7 +150,7 @@ func (p *pool) full() error {
 	wait := time.Second
 	if p.done > 0 {
 		rounds := float64(p.waiting.Len() / p.workers)
-		wait += time.Duration(float64(p.spent) / float64(p.done) * rounds)
+		wait += time.Duration(float64(p.took) / float64(p.done) * rounds)
 	}
 	return &fault.Error{
 		Kind: fault.Throttled, Code: "rate_limited",
@@ -239,7 +239,7 @@ func (p *pool) finish(jobs int, took time.Duration) {
 	p.busy--
 	p.running -= jobs
 	p.done += uint64(jobs) //nolint:gosec // one to four
-	p.spent += took
+	p.took += took
 }
 
 // close refuses those who wait and returns when the workers have ended.
@@ -259,6 +259,6 @@ func (p *pool) stats() Stats {
 	defer p.mu.Unlock()
 	return Stats{
 		Waiting: p.waiting.Len(), Running: p.running,
-		Done: p.done, Refused: p.refused, Seconds: p.spent.Seconds(),
+		Done: p.done, Refused: p.refused, Seconds: p.took.Seconds(),
 	}
 }

@@ -1,4 +1,4 @@
-// Package seal keeps secrets that must be readable again unreadable at rest:
+// Package seal encrypts at rest the secrets that must be readable again:
 // AES-256-GCM under the installation's master key.
 //
 //	master, err := seal.Parse(text)

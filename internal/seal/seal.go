@@ -56,7 +56,7 @@ func newMaster(key [keySize]byte) (*Master, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A random nonce for each text: 2^32 texts are far away.
+	// A random nonce for each text: the bound of 2^32 texts is never reached.
 	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func newMaster(key [keySize]byte) (*Master, error) {
 	return &Master{aead: aead, id: base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:6])}, nil
 }
 
-// After returns m as the successor of former: it seals as before, and opens what
+// After returns m as the successor of former: it seals under m, and opens what
 // either of the two sealed.
 func (m *Master) After(former *Master) *Master {
 	return &Master{aead: m.aead, id: m.id, former: former}
@@ -76,12 +76,12 @@ func (m *Master) After(former *Master) *Master {
 // under the former master key.
 func (m *Master) Sealed(text string) bool { return strings.HasPrefix(text, version+"."+m.id+".") }
 
-// Place is where a sealed text is stored. It opens nowhere else, so that who may
-// write to the database cannot exchange two of them.
+// Place is where a sealed text is stored. It opens at no other place, so that
+// write access to the database is not enough to exchange two of them.
 type Place struct{ Table, Column, Row string }
 
 // bound is the associated data: each part with its length, so that no two
-// places are alike.
+// places are equal.
 func (p Place) bound() []byte {
 	var b strings.Builder
 	for _, part := range []string{"pico-auth/sealed/" + version, p.Table, p.Column, p.Row} {
