@@ -81,7 +81,7 @@ type Page[T any] = store.Page[T]
 // none reports.
 func (f Filter) forStore() (lf store.ListFilter, none bool, err error) {
 	if f.Limit < 0 || f.Limit > MaxLimit {
-		return store.ListFilter{}, false, fault.BadField("query.limit", fmt.Sprintf("limit must be from 1 to %d", MaxLimit))
+		return store.ListFilter{}, false, fault.BadField("limit", fmt.Sprintf("limit must be from 1 to %d", MaxLimit))
 	}
 	if !identity.Storable(f.OrgID) || !identity.Storable(f.Email) {
 		return store.ListFilter{}, true, nil

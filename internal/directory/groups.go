@@ -22,7 +22,7 @@ type NewGroup struct {
 // already uses is a Conflict, group_exists.
 func (d *Directory) CreateGroup(ctx context.Context, by identity.Actor, n NewGroup) (identity.Group, error) {
 	err := fault.Gather(
-		identity.ValidateName("body.name", n.Name),
+		identity.ValidateName(n.Name),
 		identity.ValidateDescription(n.Description),
 		identity.ValidateOrgID(n.OrgID),
 	)
@@ -72,7 +72,7 @@ func (d *Directory) UpdateGroup(
 ) (identity.Group, error) {
 	var badName, badDescription error
 	if name != nil {
-		badName = identity.ValidateName("body.name", *name)
+		badName = identity.ValidateName(*name)
 	}
 	if description != nil {
 		badDescription = identity.ValidateDescription(*description)

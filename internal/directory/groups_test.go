@@ -142,11 +142,11 @@ func TestGroupFaultsAreNamedAllAtOnce(t *testing.T) {
 	w := open(t)
 	bad := strings.Repeat("x", 501)
 	_, err := w.CreateGroup(t.Context(), system, directory.NewGroup{Name: " ", Description: bad, OrgID: "two words"})
-	if got, want := fields(err), "body.name body.description body.org_id"; got != want {
+	if got, want := fields(err), "name description org_id"; got != want {
 		t.Errorf("create named %q, want %q", got, want)
 	}
 	_, err = w.UpdateGroup(t.Context(), system, "x", new(""), new(bad))
-	if got, want := fields(err), "body.name body.description"; got != want {
+	if got, want := fields(err), "name description"; got != want {
 		t.Errorf("update named %q, want %q", got, want)
 	}
 }

@@ -18,7 +18,7 @@ func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPa
 	if err != nil {
 		return fmt.Errorf("read person: %w", err)
 	}
-	if err := d.passwords.Check("body.new_password", newPassword, user.Email); err != nil {
+	if err := d.passwords.Check("new_password", newPassword, user.Email); err != nil {
 		return err
 	}
 	act := store.Act{Action: audit.ChangePassword, By: by}
@@ -46,7 +46,7 @@ func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID
 	if err != nil {
 		return d.verdict(ctx, act, userID, err)
 	}
-	if err := d.passwords.Check("body.new_password", newPassword, target.Email); err != nil {
+	if err := d.passwords.Check("new_password", newPassword, target.Email); err != nil {
 		return err
 	}
 	hash, err := d.passwords.Hash(ctx, newPassword)

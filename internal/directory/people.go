@@ -68,7 +68,7 @@ func (d *Directory) newUser(ctx context.Context, n NewUser) (identity.User, erro
 	role, badRole := identity.ParseRole(n.Role)
 	err := fault.Gather(
 		badEmail,
-		d.passwords.Check("body.password", n.Password, n.Email),
+		d.passwords.Check("password", n.Password, n.Email),
 		identity.ValidateDisplayName(n.DisplayName),
 		badRole,
 		identity.ValidateOrgID(n.OrgID),
@@ -122,7 +122,7 @@ func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role
 func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, status string) (identity.User, error) {
 	s := identity.Status(status)
 	if !s.Valid() {
-		return identity.User{}, fault.BadField("body.status", "status must be one of active, suspended")
+		return identity.User{}, fault.BadField("status", "status must be one of active, suspended")
 	}
 	if !identity.ValidID(userID) {
 		return identity.User{}, errNoUser()

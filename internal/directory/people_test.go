@@ -33,7 +33,7 @@ func TestCreateUserNamesEveryBadMemberAtOnce(t *testing.T) {
 	_, err := w.CreateUser(t.Context(), system, directory.NewUser{
 		Email: "nobody", Password: "short", DisplayName: "\x07", Role: "emperor", OrgID: "two words",
 	})
-	want := "body.email body.password body.display_name body.role body.org_id"
+	want := "email password display_name role org_id"
 	if got := fields(err); got != want {
 		t.Errorf("named %q, want %q", got, want)
 	}
@@ -213,11 +213,11 @@ func TestIdsAndWordsThatCannotBeAreRefused(t *testing.T) {
 		}
 		for _, word := range []string{"", "Viewer", "root", "viewer\x00"} {
 			_, err := w.SetRole(t.Context(), system, "x", word)
-			if got := fields(err); got != "body.role" {
+			if got := fields(err); got != "role" {
 				t.Errorf("role %q: %s", word, got)
 			}
 			_, err = w.SetStatus(t.Context(), system, "x", word)
-			if got := fields(err); got != "body.status" {
+			if got := fields(err); got != "status" {
 				t.Errorf("status %q: %s", word, got)
 			}
 		}
@@ -278,7 +278,7 @@ func TestChangingOnesPassword(t *testing.T) {
 		if fault.KindOf(err) != fault.Forbidden {
 			t.Errorf("kind %d", fault.KindOf(err))
 		}
-		if got := fields(w.ChangePassword(t.Context(), here, secret, "short")); got != "body.new_password" {
+		if got := fields(w.ChangePassword(t.Context(), here, secret, "short")); got != "new_password" {
 			t.Errorf("a weak one: %s", got)
 		}
 		if w.ended(t, here) != "" || !w.knows(t, u.ID, secret) {
@@ -320,7 +320,7 @@ func TestChangingOnesPassword(t *testing.T) {
 func TestResetChecksThePolicyAgainstTheTargetsAddress(t *testing.T) {
 	w := open(t)
 	u := w.person(t, "augusta.ada", identity.Viewer, "default")
-	if got := fields(w.ResetPassword(t.Context(), system, u.ID, "augusta.ada1")); got != "body.new_password" {
+	if got := fields(w.ResetPassword(t.Context(), system, u.ID, "augusta.ada1")); got != "new_password" {
 		t.Errorf("a password like the address: %s", got)
 	}
 	if err := w.ResetPassword(t.Context(), system, u.ID, "battery staple"); err != nil || !w.knows(t, u.ID, "battery staple") {

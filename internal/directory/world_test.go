@@ -158,7 +158,7 @@ func fields(err error) string {
 	}
 	var at []string
 	for _, field := range f.Fields {
-		at = append(at, field.Location)
+		at = append(at, field.Name)
 	}
 	return strings.Join(at, " ")
 }

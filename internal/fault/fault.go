@@ -29,10 +29,11 @@ const (
 	Unavailable                 // a dependency does not answer; a later try may succeed
 )
 
-// Field is one fault in one place of a request.
+// Field is what is wrong with one field of a request. Whether that field came
+// in a body, a query or a path only the edge knows, which adds it.
 type Field struct {
-	Location string // dotted path, such as "body.email"
-	Message  string // a sentence that never holds the submitted value
+	Name    string // as the client calls it, such as "email" or "limit"
+	Message string // a sentence that never holds the submitted value
 }
 
 // Error is a classified refusal.
@@ -56,10 +57,10 @@ func Wrap(kind Kind, code, message string, cause error) *Error {
 }
 
 // BadField returns the Invalid error of one faulty field of a request.
-func BadField(location, message string) *Error {
+func BadField(name, message string) *Error {
 	return &Error{
 		Kind: Invalid, Code: "validation_failed", Message: message,
-		Fields: []Field{{Location: location, Message: message}},
+		Fields: []Field{{Name: name, Message: message}},
 	}
 }
 

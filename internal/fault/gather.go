@@ -25,7 +25,7 @@ func Gather(verdicts ...error) error {
 	case 0:
 		return nil
 	case 1:
-		return BadField(fields[0].Location, fields[0].Message)
+		return BadField(fields[0].Name, fields[0].Message)
 	default:
 		sentences := make([]string, len(fields))
 		for i, f := range fields {

@@ -13,14 +13,14 @@ import (
 func TestGatherNamesEveryBadField(t *testing.T) {
 	err := fault.Gather(
 		nil,
-		fault.BadField("body.email", "no address"),
-		fmt.Errorf("wrapped: %w", fault.BadField("body.role", "no role")),
+		fault.BadField("email", "no address"),
+		fmt.Errorf("wrapped: %w", fault.BadField("role", "no role")),
 	)
 	var got *fault.Error
 	if !errors.As(err, &got) {
 		t.Fatalf("Gather = %v", err)
 	}
-	want := []fault.Field{{Location: "body.email", Message: "no address"}, {Location: "body.role", Message: "no role"}}
+	want := []fault.Field{{Name: "email", Message: "no address"}, {Name: "role", Message: "no role"}}
 	if diff := cmp.Diff(want, got.Fields); diff != "" || got.Kind != fault.Invalid || got.Code != "validation_failed" || got.Message != "no address; no role" {
 		t.Errorf("kind %d, code %q, message %q, fields (-want +got):\n%s", got.Kind, got.Code, got.Message, diff)
 	}
@@ -33,7 +33,7 @@ func TestGatherOfGoodMembersIsNil(t *testing.T) {
 }
 
 func TestGatherKeepsTheSentenceOfASingleFault(t *testing.T) {
-	err := fault.Gather(nil, fault.BadField("body.email", "no address"))
+	err := fault.Gather(nil, fault.BadField("email", "no address"))
 	if err == nil || err.Error() != "no address" {
 		t.Errorf("Gather = %v", err)
 	}
@@ -41,7 +41,7 @@ func TestGatherKeepsTheSentenceOfASingleFault(t *testing.T) {
 
 func TestGatherPassesAccidentsOn(t *testing.T) {
 	unavailable := fault.New(fault.Unavailable, "unavailable", "the database is unavailable")
-	if err := fault.Gather(fault.BadField("body.email", "no address"), unavailable); !errors.Is(err, unavailable) {
+	if err := fault.Gather(fault.BadField("email", "no address"), unavailable); !errors.Is(err, unavailable) {
 		t.Errorf("Gather = %v", err)
 	}
 }

@@ -161,18 +161,20 @@ func checkQuery(r *http.Request, known []string) error {
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return fault.BadField("query", "the query is not well formed")
+		p := newProblem(http.StatusUnprocessableEntity, "validation_failed", "the query is not well formed")
+		p.Errors = []fieldProblem{{Location: "query", Message: p.Detail}}
+		return p
 	}
 	for _, name := range known {
 		values, there := query[name]
 		switch {
 		case !there:
 		case len(values) > 1:
-			return fault.BadField("query."+name, name+" must be there once")
+			return fault.BadField(name, name+" must be there once")
 		case values[0] == "":
-			return fault.BadField("query."+name, name+" must not be empty")
+			return fault.BadField(name, name+" must not be empty")
 		case !utf8.ValidString(values[0]):
-			return fault.BadField("query."+name, name+" must be valid UTF-8")
+			return fault.BadField(name, name+" must be valid UTF-8")
 		}
 	}
 	return nil

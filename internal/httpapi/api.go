@@ -137,7 +137,7 @@ func (a *API) mount(served huma.API, rt *route) {
 		a.mux.Handle(rt.Method+" "+rt.Pattern, a.protect(rt, rt.plain))
 		return
 	}
-	rt.typed(served, *rt.operation(), func(h http.HandlerFunc) http.Handler { return a.protect(rt, h) })
+	rt.typed(served, rt, func(h http.HandlerFunc) http.Handler { return a.protect(rt, h) })
 	allowNull(served.OpenAPI(), rt)
 }
 
@@ -149,7 +149,7 @@ func (a *API) protect(rt *route, next http.HandlerFunc) http.Handler {
 			setPublic(w.Header())
 		}
 		if r, err := a.admit(w, r, rt); err != nil {
-			writeProblem(w, a.refuse(r.Context(), err))
+			writeProblem(w, a.refuse(r.Context(), rt, err))
 		} else {
 			next(w, r)
 		}

@@ -135,9 +135,9 @@ func statusOf(kind fault.Kind) (status int, code string) {
 	}
 }
 
-// problemOf turns what a room returned into what the client sees. An error
-// that nobody classified is a 500 that says nothing.
-func problemOf(ctx context.Context, err error) *problem {
+// problemOf turns what a route met into what the client sees. An error that
+// nobody classified is a 500 that says nothing.
+func problemOf(ctx context.Context, rt *route, err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
@@ -162,7 +162,7 @@ func problemOf(ctx context.Context, err error) *problem {
 		p.retryAfter = cmp.Or(f.RetryAfter, defaultRetry)
 	}
 	for _, field := range f.Fields[:min(len(f.Fields), maxFieldProblems)] {
-		p.Errors = append(p.Errors, fieldProblem{Location: field.Location, Message: field.Message})
+		p.Errors = append(p.Errors, fieldProblem{Location: rt.locate(field.Name), Message: field.Message})
 	}
 	return p
 }
@@ -186,8 +186,8 @@ func classify(err error) *fault.Error {
 
 // refuse is problemOf at the edge: what is our fault goes into the log, once,
 // with its cause.
-func (a *API) refuse(ctx context.Context, err error) *problem {
-	p := problemOf(ctx, err)
+func (a *API) refuse(ctx context.Context, rt *route, err error) *problem {
+	p := problemOf(ctx, rt, err)
 	if p.Status < http.StatusInternalServerError {
 		return p
 	}
@@ -207,7 +207,7 @@ func (a *API) refuse(ctx context.Context, err error) *problem {
 // anything.
 func WriteInternal(w http.ResponseWriter, r *http.Request) {
 	setSecurityHeaders(w.Header())
-	writeProblem(w, problemOf(r.Context(), errPanic))
+	writeProblem(w, problemOf(r.Context(), &route{}, errPanic))
 }
 
 var errPanic = errors.New("panic")
@@ -235,7 +235,7 @@ var configureHuma = sync.OnceFunc(func() {
 	}
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
 		if status >= http.StatusInternalServerError {
-			return problemOf(ctx.Context(), errors.New(message))
+			return problemOf(ctx.Context(), &route{}, errors.New(message))
 		}
 		return shapeProblem(status, errs)
 	}

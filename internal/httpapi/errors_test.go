@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func TestEveryKindHasItsStatus(t *testing.T) {
 		retryAfter string
 		challenge  string
 	}{
-		{fault.BadField("body.name", "name must not be blank"), 422, "validation_failed", "", ""},
+		{fault.BadField("name", "name must not be blank"), 422, "validation_failed", "", ""},
 		{fault.New(fault.Unauthenticated, "invalid_credentials", "no"), 401, "invalid_credentials", "", "Bearer"},
 		{fault.New(fault.Unauthenticated, "invalid_token", "no"), 401, "invalid_token", "", `Bearer error="invalid_token", error_description="no"`},
 		{fault.New(fault.Forbidden, "", "no"), 403, "forbidden", "", ""},
@@ -49,7 +50,7 @@ func TestEveryKindHasItsStatus(t *testing.T) {
 		for _, err := range []error{c.err, fmt.Errorf("on the way up: %w", c.err)} {
 			ctx := WithClient(t.Context(), Client{RequestID: testRequest})
 			rec := httptest.NewRecorder()
-			p := problemOf(ctx, err)
+			p := problemOf(ctx, &route{}, err)
 			writeProblem(rec, p)
 			if rec.Code != c.status || p.Code != c.code || rec.Header().Get("Retry-After") != c.retryAfter || rec.Header().Get("Www-Authenticate") != c.challenge {
 				t.Errorf("%v: %d %s %v", err, rec.Code, p.Code, rec.Header())
@@ -64,17 +65,30 @@ func TestEveryKindHasItsStatus(t *testing.T) {
 	}
 }
 
+// TestFaultOfAFieldIsLocatedByTheRoute: the packages below name fields only.
+func TestFaultOfAFieldIsLocatedByTheRoute(t *testing.T) {
+	rt := &route{query: []string{"limit", "org_id"}, values: []string{"id"}}
+	err := fault.Gather(fault.BadField("id", "x"), fault.BadField("org_id", "x"), fault.BadField("email", "x"))
+	var got []string
+	for _, field := range problemOf(t.Context(), rt, err).Errors {
+		got = append(got, field.Location)
+	}
+	if want := []string{"path.id", "query.org_id", "body.email"}; !slices.Equal(got, want) {
+		t.Errorf("locations %q, want %q", got, want)
+	}
+}
+
 func TestOurFaultIsLoggedOnceWithItsCauseAndNobodyElses(t *testing.T) {
 	r := newRig(t)
 	ctx := WithClient(t.Context(), Client{RequestID: testRequest})
-	if p := r.refuse(ctx, fault.Wrap(fault.Internal, "", "broken", errors.New("the cause"))); p.Status != http.StatusInternalServerError {
+	if p := r.refuse(ctx, &route{}, fault.Wrap(fault.Internal, "", "broken", errors.New("the cause"))); p.Status != http.StatusInternalServerError {
 		t.Errorf("%+v", p)
 	}
 	if got := r.log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "the cause") || !strings.Contains(got, testRequest) {
 		t.Errorf("log: %q", got)
 	}
 	r.log.Reset()
-	if p := r.refuse(ctx, fault.New(fault.NotFound, "", "no")); p.Status != http.StatusNotFound {
+	if p := r.refuse(ctx, &route{}, fault.New(fault.NotFound, "", "no")); p.Status != http.StatusNotFound {
 		t.Errorf("%+v", p)
 	}
 	if r.log.Len() > 0 {

@@ -107,7 +107,7 @@ func (a *API) described() *huma.OpenAPI {
 	for i := range a.routes {
 		switch rt := &a.routes[i]; {
 		case rt.typed != nil:
-			rt.typed(api, *rt.operation(), func(h http.HandlerFunc) http.Handler { return h })
+			rt.typed(api, rt, func(h http.HandlerFunc) http.Handler { return h })
 			allowNull(doc, rt)
 			describe(doc, rt)
 		case rt.answer != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -38,16 +39,29 @@ type route struct {
 }
 
 // typed registers a handler with huma, behind a guard.
-type typed func(api huma.API, op huma.Operation, protect func(http.HandlerFunc) http.Handler)
+type typed func(api huma.API, rt *route, protect func(http.HandlerFunc) http.Handler)
+
+// locate is where a field of a request to the route is: only the edge knows
+// whether its name is one of the path, of the query or of the body.
+func (rt *route) locate(field string) string {
+	switch {
+	case slices.Contains(rt.values, field):
+		return "path." + field
+	case slices.Contains(rt.query, field):
+		return "query." + field
+	default:
+		return "body." + field
+	}
+}
 
 // endpoint adapts a handler that takes the caller as an argument and returns
 // the body of the 200.
 func endpoint[I, O any](a *API, handle func(context.Context, caller, *I) (O, error)) typed {
-	return func(api huma.API, op huma.Operation, protect func(http.HandlerFunc) http.Handler) {
-		huma.Register(guarded{api, protect}, op, func(ctx context.Context, in *I) (*reply[O], error) {
+	return func(api huma.API, rt *route, protect func(http.HandlerFunc) http.Handler) {
+		huma.Register(guarded{api, protect}, *rt.operation(), func(ctx context.Context, in *I) (*reply[O], error) {
 			out, err := handle(ctx, callerFrom(ctx), in)
 			if err != nil {
-				return nil, a.refuse(ctx, err)
+				return nil, a.refuse(ctx, rt, err)
 			}
 			return &reply[O]{Body: out}, nil
 		})

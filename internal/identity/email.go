@@ -30,7 +30,7 @@ func ParseEmail(s string) (email string, err error) {
 	email = norm.NFC.String(s)
 	a, ok := splitEmail(email)
 	if !ok || len(email) > maxEmail || len(a.key()) > maxEmail || len(a.local) > maxLocal {
-		return "", fault.BadField("body.email", "email must be a valid e-mail address of at most 254 bytes")
+		return "", fault.BadField("email", "email must be a valid e-mail address of at most 254 bytes")
 	}
 	return email, nil
 }

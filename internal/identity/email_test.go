@@ -119,7 +119,7 @@ func TestParseEmailRefuses(t *testing.T) {
 	} {
 		got, err := identity.ParseEmail(s)
 		var f *fault.Error
-		if got != "" || !errors.As(err, &f) || f.Kind != fault.Invalid || len(f.Fields) != 1 || f.Fields[0].Location != "body.email" {
+		if got != "" || !errors.As(err, &f) || f.Kind != fault.Invalid || len(f.Fields) != 1 || f.Fields[0].Name != "email" {
 			t.Errorf("%s: %.40q, %v", name, got, err)
 			continue
 		}

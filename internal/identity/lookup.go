@@ -23,7 +23,7 @@ func Storable(s string) bool {
 // Empty, it means their own and passes.
 func ValidateOrgID(s string) error {
 	if s != "" && !ValidID(s) {
-		return fault.BadField("body.org_id", "org_id must be at most 36 characters without white space or control characters")
+		return fault.BadField("org_id", "org_id must be at most 36 characters without white space or control characters")
 	}
 	return nil
 }

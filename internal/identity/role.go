@@ -20,7 +20,7 @@ func Roles() []Role { return []Role{Viewer, Operator, OrgAdmin, Superadmin} }
 func ParseRole(name string) (Role, error) {
 	r := Role(name)
 	if r.rank() == 0 {
-		return "", fault.BadField("body.role", "role must be one of viewer, operator, org_admin, superadmin")
+		return "", fault.BadField("role", "role must be one of viewer, operator, org_admin, superadmin")
 	}
 	return r, nil
 }

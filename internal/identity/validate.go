@@ -19,22 +19,21 @@ const (
 )
 
 // ValidateName checks a name that must be there: of a group, a service token.
-// The location, such as "body.name", goes into the fault.
-func ValidateName(location, s string) error {
+func ValidateName(s string) error {
 	if s == "" {
-		return fault.BadField(location, member(location)+" must not be blank")
+		return fault.BadField("name", "name must not be blank")
 	}
-	return validateText(location, s, MaxName)
+	return validateText("name", s, MaxName)
 }
 
 // ValidateDisplayName checks a person's name. It may be empty.
 func ValidateDisplayName(s string) error {
-	return validateText("body.display_name", s, MaxName)
+	return validateText("display_name", s, MaxName)
 }
 
 // ValidateDescription checks a description. It may be empty.
 func ValidateDescription(s string) error {
-	return validateText("body.description", s, MaxDescription)
+	return validateText("description", s, MaxDescription)
 }
 
 // ValidID reports whether s can be an id, of ours or of the original: up to 36
@@ -51,24 +50,19 @@ func GroupKey(name string) string {
 }
 
 // validateText checks one line of text for people; an empty one passes.
-func validateText(location, s string, limit int) error {
+func validateText(field, s string, limit int) error {
 	switch {
 	case !utf8.ValidString(s):
-		return fault.BadField(location, member(location)+" must be valid UTF-8")
+		return fault.BadField(field, field+" must be valid UTF-8")
 	case utf8.RuneCountInString(s) > limit:
-		return fault.BadField(location, fmt.Sprintf("%s must be at most %d characters long", member(location), limit))
+		return fault.BadField(field, fmt.Sprintf("%s must be at most %d characters long", field, limit))
 	case strings.ContainsFunc(s, unsafe):
-		return fault.BadField(location, member(location)+" must not contain control characters")
+		return fault.BadField(field, field+" must not contain control characters")
 	case s != "" && blank(s):
-		return fault.BadField(location, member(location)+" must not be blank")
+		return fault.BadField(field, field+" must not be blank")
 	default:
 		return nil
 	}
-}
-
-// member is the last part of a location, the word a person knows it by.
-func member(location string) string {
-	return location[strings.LastIndexByte(location, '.')+1:]
 }
 
 // unsafe reports what no text of ours may hold: control characters, line and

@@ -34,11 +34,11 @@ func badTexts() map[string]string {
 	}
 }
 
-func wantBadField(t *testing.T, name, location, submitted string, err error) {
+func wantBadField(t *testing.T, name, field, submitted string, err error) {
 	t.Helper()
 	var f *fault.Error
-	if !errors.As(err, &f) || f.Kind != fault.Invalid || f.Code != "validation_failed" || len(f.Fields) != 1 || f.Fields[0].Location != location {
-		t.Errorf("%s: %#v, want a fault at %s", name, err, location)
+	if !errors.As(err, &f) || f.Kind != fault.Invalid || f.Code != "validation_failed" || len(f.Fields) != 1 || f.Fields[0].Name != field {
+		t.Errorf("%s: %#v, want a fault of %s", name, err, field)
 		return
 	}
 	if submitted != "" && strings.Contains(f.Error(), submitted) {
@@ -51,7 +51,7 @@ func TestNamesAreOneLineOfVisibleText(t *testing.T) {
 		"a", "Field team 7", "Équipe Ü", "मराठी क्\u200dष", "می\u200cخواهم", "👩\u200d💻", "a/b?c#d%", "<b>", "'; --",
 		strings.Repeat("x", 255), strings.Repeat("\U0001f600", 255),
 	} {
-		if err := identity.ValidateName("body.name", good); err != nil {
+		if err := identity.ValidateName(good); err != nil {
 			t.Errorf("%q: %v", good, err)
 		}
 		if err := identity.ValidateDisplayName(good); err != nil {
@@ -62,15 +62,14 @@ func TestNamesAreOneLineOfVisibleText(t *testing.T) {
 		}
 	}
 	for name, bad := range badTexts() {
-		wantBadField(t, name, "body.name", bad, identity.ValidateName("body.name", bad))
-		wantBadField(t, name, "path.name", bad, identity.ValidateName("path.name", bad))
-		wantBadField(t, name, "body.display_name", bad, identity.ValidateDisplayName(bad))
-		wantBadField(t, name, "body.description", bad, identity.ValidateDescription(bad))
+		wantBadField(t, name, "name", bad, identity.ValidateName(bad))
+		wantBadField(t, name, "display_name", bad, identity.ValidateDisplayName(bad))
+		wantBadField(t, name, "description", bad, identity.ValidateDescription(bad))
 	}
 }
 
 func TestNamesMustBeThereAndOtherTextsMayBeEmpty(t *testing.T) {
-	wantBadField(t, "name", "body.name", "", identity.ValidateName("body.name", ""))
+	wantBadField(t, "name", "name", "", identity.ValidateName(""))
 	if err := errors.Join(identity.ValidateDisplayName(""), identity.ValidateDescription("")); err != nil {
 		t.Error(err)
 	}
@@ -79,9 +78,9 @@ func TestNamesMustBeThereAndOtherTextsMayBeEmpty(t *testing.T) {
 func TestLengthsCountCharacters(t *testing.T) {
 	for _, c := range []string{"x", "ü", "漢", "\U0001f600"} {
 		name, description := strings.Repeat(c, 256), strings.Repeat(c, 501)
-		wantBadField(t, "name of "+c, "body.name", name, identity.ValidateName("body.name", name))
-		wantBadField(t, "display name of "+c, "body.display_name", name, identity.ValidateDisplayName(name))
-		wantBadField(t, "description of "+c, "body.description", description, identity.ValidateDescription(description))
+		wantBadField(t, "name of "+c, "name", name, identity.ValidateName(name))
+		wantBadField(t, "display name of "+c, "display_name", name, identity.ValidateDisplayName(name))
+		wantBadField(t, "description of "+c, "description", description, identity.ValidateDescription(description))
 		if err := identity.ValidateDescription(strings.Repeat(c, 500)); err != nil {
 			t.Error(err)
 		}
@@ -89,11 +88,13 @@ func TestLengthsCountCharacters(t *testing.T) {
 }
 
 func TestValidationNamesTheMember(t *testing.T) {
-	for location, want := range map[string]string{
-		"body.name": "name must not be blank", "body.items.0.name": "name must not be blank", "name": "name must not be blank",
+	for want, err := range map[string]error{
+		"name must not be blank":                           identity.ValidateName(" "),
+		"display_name must not contain control characters": identity.ValidateDisplayName("a\x07"),
+		"description must be at most 500 characters long":  identity.ValidateDescription(strings.Repeat("x", 501)),
 	} {
-		if err := identity.ValidateName(location, " "); err == nil || err.Error() != want {
-			t.Errorf("%s: %v", location, err)
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }
@@ -144,7 +145,7 @@ func FuzzValidate(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if identity.ValidateName("body.name", s) == nil {
+		if identity.ValidateName(s) == nil {
 			if !utf8.ValidString(s) || strings.ContainsAny(s, "\x00\n\r\x1b\u202e") || strings.TrimSpace(s) == "" || utf8.RuneCountInString(s) > 255 {
 				t.Fatalf("accepted %q", s)
 			}
@@ -152,7 +153,7 @@ func FuzzValidate(f *testing.F) {
 				t.Fatalf("%q is a name and no description", s)
 			}
 		}
-		if identity.ValidID(s) && identity.ValidateName("body.name", s) != nil {
+		if identity.ValidID(s) && identity.ValidateName(s) != nil {
 			t.Fatalf("%q is an id and no name", s)
 		}
 	})

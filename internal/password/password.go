@@ -97,7 +97,7 @@ func (h *Hasher) Stats() Stats { return h.pool.stats() }
 // full and the context's error when that ended first.
 func (h *Hasher) Hash(ctx context.Context, password string) (identity.PasswordHash, error) {
 	if len(password) > maxBytes {
-		return "", errTooLong("body.password")
+		return "", errTooLong("password")
 	}
 	var hash string
 	var failed error
@@ -226,6 +226,6 @@ func acceptable(hash, password string) bool {
 
 func truncate(password string) string { return password[:min(len(password), maxBytes)] }
 
-func errTooLong(location string) error {
-	return fault.BadField(location, "a password must be at most 72 bytes long in UTF-8")
+func errTooLong(field string) error {
+	return fault.BadField(field, "a password must be at most 72 bytes long in UTF-8")
 }

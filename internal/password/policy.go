@@ -21,22 +21,22 @@ const defaultMinLength = 8
 var commonGzip []byte
 
 // Check applies the policy to a new password of the user with that e-mail
-// address. The location, such as "body.password", goes into the fault. Length
+// address. The field, such as "password", goes into the fault. Length
 // counts characters as received; there are no composition rules, see NIST SP
 // 800-63B 3.1.1.2.
-func (h *Hasher) Check(location, password, email string) error {
+func (h *Hasher) Check(field, password, email string) error {
 	switch {
 	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
 		// After a NUL bcrypt starts over: "ab", "ab\x00ab" and so on are equal.
-		return fault.BadField(location, "a password must be text without NUL characters")
+		return fault.BadField(field, "a password must be text without NUL characters")
 	case utf8.RuneCountInString(password) < h.minLength:
-		return fault.BadField(location, fmt.Sprintf("a password must be at least %d characters long", h.minLength))
+		return fault.BadField(field, fmt.Sprintf("a password must be at least %d characters long", h.minLength))
 	case len(password) > maxBytes:
-		return errTooLong(location)
+		return errTooLong(field)
 	case h.isCommon(password):
-		return fault.BadField(location, "this password is one of the most common ones, choose another")
+		return fault.BadField(field, "this password is one of the most common ones, choose another")
 	case h.obvious(password, email):
-		return fault.BadField(location, "a password must not be the e-mail address or the service's name with digits or punctuation added")
+		return fault.BadField(field, "a password must not be the e-mail address or the service's name with digits or punctuation added")
 	default:
 		return nil
 	}

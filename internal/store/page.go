@@ -10,7 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
-var errBadCursor = fault.BadField("query.cursor", "cursor is not one that this list has given")
+var errBadCursor = fault.BadField("cursor", "cursor is not one that this list has given")
 
 func pageSize(limit int) int {
 	if limit <= 0 || limit > MaxPage {

@@ -16,7 +16,7 @@ func (i *Issuer) Logout(ctx context.Context, by identity.Actor) error {
 	if by.FamilyID == "" {
 		// Access tokens of the original name no session; they outlive a move by
 		// a quarter of an hour.
-		return fault.BadField("body.refresh_token", "this access token names no session: send the refresh token")
+		return fault.BadField("refresh_token", "this access token names no session: send the refresh token")
 	}
 	act := store.Act{Action: audit.Logout, By: by}
 	if err := i.store.EndFamily(ctx, act, by.FamilyID); err != nil {

@@ -59,7 +59,7 @@ func (n NewServiceToken) check() (identity.ServiceToken, error) {
 	}
 	role, badRole := identity.ParseRole(n.Role)
 	err := fault.Gather(
-		identity.ValidateName("body.name", n.Name),
+		identity.ValidateName(n.Name),
 		badRole,
 		identity.ValidateOrgID(n.OrgID),
 		identity.ValidateDescription(n.Description),
@@ -93,7 +93,7 @@ func (i *Issuer) ValidateServiceToken(ctx context.Context, presented string) (id
 func (i *Issuer) ServiceTokens(ctx context.Context, by identity.Actor, f Filter) (ServiceTokenPage, error) {
 	switch {
 	case f.Limit < 0 || f.Limit > store.MaxPage:
-		return ServiceTokenPage{}, fault.BadField("query.limit", fmt.Sprintf("limit must be from 1 to %d", store.MaxPage))
+		return ServiceTokenPage{}, fault.BadField("limit", fmt.Sprintf("limit must be from 1 to %d", store.MaxPage))
 	case !identity.Storable(f.OrgID):
 		return ServiceTokenPage{Items: []identity.ServiceToken{}}, nil
 	}

@@ -129,9 +129,9 @@ func TestServiceTokenFaultsAreNamedAllAtOnce(t *testing.T) {
 	}
 	var got []string
 	for _, field := range f.Fields {
-		got = append(got, field.Location)
+		got = append(got, field.Name)
 	}
-	if want := "body.name body.role body.org_id body.description"; strings.Join(got, " ") != want || f.Kind != fault.Invalid {
+	if want := "name role org_id description"; strings.Join(got, " ") != want || f.Kind != fault.Invalid {
 		t.Errorf("fields %q, want %q", got, want)
 	}
 }
