@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// check looks at keys that depend on one another. It keeps silent about those
-// that are at fault by themselves: a comparison with what they were meant to
-// be would be a guess.
+// check compares settings that depend on one another. It skips those that are
+// invalid by themselves: what they were meant to be is unknown.
 func (l *loader) check() {
 	l.checkTLS()
 	l.checkClient()
@@ -23,24 +22,24 @@ func (l *loader) check() {
 	}
 }
 
-// sound reports whether none of the keys is at fault.
-func (l *loader) sound(keys ...string) bool {
-	return !slices.ContainsFunc(l.faults, func(f Fault) bool { return slices.Contains(keys, f.Key) })
+// sound reports whether none of the settings is at fault.
+func (l *loader) sound(names ...string) bool {
+	return !slices.ContainsFunc(l.faults, func(f Fault) bool { return slices.Contains(names, f.Key) })
 }
 
-// checkClient holds auth_client to auth: the server would refuse the tokens it
-// issues, or accept a stranger's.
+// checkClient compares auth_client with auth: if they differ, the server would
+// refuse its own tokens or accept those of another issuer.
 func (l *loader) checkClient() {
 	c := l.config
 	origins := c.Origins()
 	if !c.AuthClient.Enabled {
-		l.faultAt("auth_client.enabled", "must be true: without it every endpoint would be open to anybody")
+		l.faultAt("auth_client.enabled", "must be true: without it every endpoint would be open to everyone")
 	}
 	if c.AuthClient.Issuer != c.Auth.Issuer && l.sound("auth.issuer", "auth_client.issuer", "server.port", "server.tls_cert") {
-		l.faultAt("auth_client.issuer", "must be the same as auth.issuer ("+origins["auth.issuer"]+"), or left out to follow it")
+		l.faultAt("auth_client.issuer", "must be the same as auth.issuer ("+origins["auth.issuer"]+"), or be removed to follow it")
 	}
 	if c.AuthClient.Audience != c.Auth.Audience && l.sound("auth.audience", "auth_client.audience") {
-		l.faultAt("auth_client.audience", "must be the same as auth.audience ("+origins["auth.audience"]+"), or left out to follow it")
+		l.faultAt("auth_client.audience", "must be the same as auth.audience ("+origins["auth.audience"]+"), or be removed to follow it")
 	}
 	accepted := c.AuthClient.AcceptedAlgorithms
 	if accepted != nil && !slices.Contains(accepted, c.Auth.Algorithm) && l.sound("auth.algorithm") {
@@ -48,7 +47,7 @@ func (l *loader) checkClient() {
 	}
 }
 
-// checkKeys looks at what a rotation needs.
+// checkKeys checks what a rotation needs.
 func (l *loader) checkKeys() {
 	a, k := l.config.Auth, l.config.Keys
 	life := time.Duration(a.AccessTokenExpireMinutes) * time.Minute
@@ -62,10 +61,10 @@ func (l *loader) checkKeys() {
 		l.faultAt("keys.at_rest", "is sealed, which needs auth.master_key as well")
 	}
 	if a.FormerMasterKey != "" && a.MasterKey == "" {
-		l.faultAt("auth.former_master_key", "needs auth.master_key as well, the one that follows it")
+		l.faultAt("auth.former_master_key", "needs auth.master_key as well, the one that replaces it")
 	}
 	if a.FormerMasterKey != "" && a.FormerMasterKey == a.MasterKey {
-		l.faultAt("auth.former_master_key", "must be another one than auth.master_key")
+		l.faultAt("auth.former_master_key", "must differ from auth.master_key")
 	}
 }
 
@@ -93,11 +92,11 @@ func (l *loader) checkTLS() {
 		return
 	}
 	if _, err := tls.X509KeyPair([]byte(cert), []byte(key)); err != nil {
-		l.faultAt("server.tls_cert", "is no certificate in PEM for the key of server.tls_key: "+err.Error())
+		l.faultAt("server.tls_cert", "is not a PEM certificate for the key of server.tls_key: "+err.Error())
 	}
 }
 
-// suspect warns about what is legal and rarely meant.
+// suspect warns about values that are valid and rarely intended.
 func (l *loader) suspect() {
 	c := l.config
 	at := c.Origins()
@@ -114,13 +113,13 @@ func (l *loader) suspect() {
 	}
 	switch {
 	case !loopback(c.Server.Host) && !c.Explicit("auth.issuer"):
-		l.warn("auth.issuer", at["auth.issuer"], "names this machine only, while server.host ("+at["server.host"]+") lets others in: they cannot fetch the key set")
+		l.warn("auth.issuer", at["auth.issuer"], "names this machine only, while server.host ("+at["server.host"]+") accepts remote clients: they cannot fetch the key set")
 	case issuer.Scheme == "http" && !loopback(issuer.Hostname()):
-		l.warn("auth.issuer", at["auth.issuer"], "is plain http: whoever sits between can replace the key set")
+		l.warn("auth.issuer", at["auth.issuer"], "is plain http: an attacker on the network can replace the key set")
 	}
 	for _, proxy := range c.Server.TrustedProxies {
 		if prefix, err := netip.ParsePrefix(proxy); err == nil && prefix.Bits() == 0 {
-			l.warn("server.trusted_proxies", at["server.trusted_proxies"], "trusts every address: anybody can claim to be any client")
+			l.warn("server.trusted_proxies", at["server.trusted_proxies"], "trusts every address: any client can claim any address")
 		}
 	}
 }

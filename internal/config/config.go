@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Config is everything an operator can set. Default and Load make one; the
+// Config is all settings. Default and Load make one; the
 // zero value is not usable.
 type Config struct {
 	Auth       Auth
@@ -19,7 +19,7 @@ type Config struct {
 	FastAPI    FastAPI
 	Server     Server
 
-	origins map[string]string // by key; a key that is not in it has its default
+	origins map[string]string // by setting; one that is not in it has its default
 }
 
 // Auth is the section auth: tokens, the first administrator, passwords.
@@ -41,7 +41,7 @@ type Auth struct {
 	BcryptCost               int
 }
 
-// Keys is the section keys: the life of the signing keys.
+// Keys is the section keys: the lifecycle of the signing keys.
 type Keys struct {
 	PublishAhead time.Duration // a key is published so long before it signs
 	RotateEvery  time.Duration // zero: only when asked to
@@ -55,7 +55,7 @@ type Database struct {
 	Echo bool   // log statements, never their parameters
 }
 
-// Redacted is the URL without what must not be shown.
+// Redacted is the URL without its secrets.
 func (d Database) Redacted() string { return redactURL(string(d.URL)) }
 
 // AuthClient is the section auth_client. Load makes sure that it says the same
@@ -92,7 +92,7 @@ func Default() Config {
 	return c
 }
 
-// defaults leaves empty what follows other keys.
+// defaults leaves empty what is derived from other settings.
 func defaults() Config {
 	return Config{
 		Auth: Auth{
@@ -117,7 +117,7 @@ func defaults() Config {
 	}
 }
 
-// follow fills in what is derived from other keys when it was left out.
+// follow fills in what is derived from other settings where it is empty.
 func (c *Config) follow() {
 	if c.Auth.Issuer == "" {
 		c.Auth.Issuer = c.Server.scheme() + "://localhost:" + strconv.Itoa(c.Server.Port)
@@ -130,32 +130,32 @@ func (c *Config) follow() {
 	}
 }
 
-// Origins says for each key where its value came from: "default", the file and
+// Origins returns for each setting where its value came from: "default", the file and
 // line, or the environment variable.
 func (c Config) Origins() map[string]string {
 	all := make(map[string]string)
-	for _, k := range keys() {
+	for _, k := range settings() {
 		all[k.name] = "default"
 	}
 	maps.Copy(all, c.origins)
 	return all
 }
 
-// Explicit reports whether somebody set key, be it to its default.
+// Explicit reports whether the setting was set, even to its default.
 func (c Config) Explicit(key string) bool { return c.origins[key] != "" }
 
-// Setting is one key as `config show` presents it.
+// Setting is one setting as `config show` presents it.
 type Setting struct {
 	Key    string `json:"key"`
 	Value  any    `json:"value"` // string, int, bool or []string; secrets redacted
 	Origin string `json:"origin"`
 }
 
-// Settings lists every key in the order of the reference, secrets redacted.
+// Settings lists every setting in the order of the reference, secrets redacted.
 func (c Config) Settings() []Setting {
 	origins := c.Origins()
 	var all []Setting
-	for _, k := range keys() {
+	for _, k := range settings() {
 		all = append(all, Setting{Key: k.name, Value: k.show(c), Origin: origins[k.name]})
 	}
 	return all

@@ -14,18 +14,18 @@ import (
 // maxSecretFile bounds what is read from the file of a secret.
 const maxSecretFile = 64 << 10
 
-// variable is the environment's name of a key: AUTH_CLIENT_ISSUER for
-// auth_client.issuer. It is looked up, never taken apart, so it cannot be
-// mistaken for a key client_issuer of auth.
-func variable(key string) string {
-	return strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+// variable is the environment variable of a setting: AUTH_CLIENT_ISSUER for
+// auth_client.issuer. It is looked up, never split, so it cannot be mistaken for a
+// setting client_issuer of auth.
+func variable(name string) string {
+	return strings.ToUpper(strings.ReplaceAll(name, ".", "_"))
 }
 
-// readEnvironment takes over SECTION_KEY variables, and warns about those that
-// look like ours and are none.
+// readEnvironment applies SECTION_SETTING variables, and warns about those that
+// look like one and are none.
 func (l *loader) readEnvironment() {
 	known := make(map[string]bool)
-	for _, k := range keys() {
+	for _, k := range settings() {
 		name := variable(k.name)
 		known[name] = true
 		text, ok := l.env[name]
@@ -42,7 +42,7 @@ func (l *loader) readEnvironment() {
 	l.warnUnused(known)
 }
 
-// warnUnused names the variables that look like ours and change nothing.
+// warnUnused warns about variables that look like a setting and have no effect.
 func (l *loader) warnUnused(known map[string]bool) {
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
 		section, rest, found := strings.Cut(name, "_")
@@ -56,14 +56,14 @@ func (l *loader) warnUnused(known map[string]bool) {
 		if why, ok := ignored(key); ok {
 			l.warn(key, "environment "+name, "has no effect: "+why)
 		} else {
-			l.warn("", "environment "+name, "is no setting and is ignored")
+			l.warn("", "environment "+name, "is not a setting and is ignored")
 		}
 	}
 }
 
-// readSecretFile takes a secret from the file that NAME_FILE points at. It
+// readSecretFile reads a secret from the file that NAME_FILE names. It
 // reports whether there is such a variable.
-func (l *loader) readSecretFile(k key, name string, alsoPlain bool) bool {
+func (l *loader) readSecretFile(k setting, name string, alsoPlain bool) bool {
 	path, ok := l.env[name+"_FILE"]
 	if !ok {
 		return false
@@ -86,7 +86,7 @@ func (l *loader) readSecretFile(k key, name string, alsoPlain bool) bool {
 // filePrefix marks a value that is the path of the file with the value.
 const filePrefix = "file:"
 
-// readMasterKey takes a master key from the file that a key names.
+// readMasterKey reads a master key from the file that a setting names.
 func (l *loader) readMasterKey(name string, key *Secret) {
 	path, inFile := strings.CutPrefix(string(*key), filePrefix)
 	if !inFile {

@@ -8,12 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// A kind of key is a function that makes one. Each understands the text of a
-// value itself, the same from YAML and from the environment: YAML's own idea
+// A kind of setting is a function that makes one. Each parses the text of a value
+// itself, the same from YAML and from the environment: YAML's own idea
 // of types would turn the password 0123 into 83.
 
-func text(name string, field func(*Config) *string, rule string, ok func(string) bool, doc string) key {
-	return key{
+func text(name string, field func(*Config) *string, rule string, ok func(string) bool, doc string) setting {
+	return setting{
 		name: name, rule: rule, doc: doc,
 		set: scalar(func(c *Config, s string) bool {
 			if !ok(s) {
@@ -26,8 +26,8 @@ func text(name string, field func(*Config) *string, rule string, ok func(string)
 	}
 }
 
-func secret(name string, field func(*Config) *Secret, rule string, ok func(string) bool, show func(string) string, doc string) key {
-	return key{
+func secret(name string, field func(*Config) *Secret, rule string, ok func(string) bool, show func(string) string, doc string) setting {
+	return setting{
 		name: name, rule: rule, doc: doc, secret: true,
 		set: scalar(func(c *Config, s string) bool {
 			if !ok(s) {
@@ -42,8 +42,8 @@ func secret(name string, field func(*Config) *Secret, rule string, ok func(strin
 
 // number takes decimal digits only: 0x10 and 1_000 would be read differently
 // by different readers, and 010 was 8 to the original.
-func number(name string, field func(*Config) *int, least, most int, doc string) key {
-	return key{
+func number(name string, field func(*Config) *int, least, most int, doc string) setting {
+	return setting{
 		name: name, doc: doc,
 		rule: "a whole number from " + strconv.Itoa(least) + " to " + strconv.Itoa(most),
 		set: scalar(func(c *Config, s string) bool {
@@ -59,12 +59,12 @@ func number(name string, field func(*Config) *int, least, most int, doc string) 
 }
 
 // choice takes one of a few numbers.
-func choice(name string, field func(*Config) *int, among []int, doc string) key {
+func choice(name string, field func(*Config) *int, among []int, doc string) setting {
 	words := make([]string, len(among))
 	for i, n := range among {
 		words[i] = strconv.Itoa(n)
 	}
-	return key{
+	return setting{
 		name: name, doc: doc, rule: oneOf(words),
 		set: scalar(func(c *Config, s string) bool {
 			i := slices.Index(words, s)
@@ -78,12 +78,12 @@ func choice(name string, field func(*Config) *int, among []int, doc string) key 
 }
 
 // period takes a duration as Go writes it, or in days, such as 90d.
-func period(name string, field func(*Config) *time.Duration, least, most time.Duration, orOff bool, doc string) key {
+func period(name string, field func(*Config) *time.Duration, least, most time.Duration, orOff bool, doc string) setting {
 	rule := "a duration from " + showPeriod(least) + " to " + showPeriod(most) + ", such as 90s, 5m, 720h or 90d"
 	if orOff {
 		rule += ", or 0"
 	}
-	return key{
+	return setting{
 		name: name, doc: doc, rule: rule,
 		set: scalar(func(c *Config, s string) bool {
 			d, ok := parsePeriod(s)
@@ -108,7 +108,7 @@ func parsePeriod(s string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
-// showPeriod writes a duration as a person does.
+// showPeriod formats a duration as the configuration writes it.
 func showPeriod(d time.Duration) string {
 	if d > 0 && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"
@@ -126,9 +126,9 @@ func showPeriod(d time.Duration) string {
 	return text
 }
 
-// toggle takes the words that the original took.
-func toggle(name string, field func(*Config) *bool, doc string) key {
-	return key{
+// toggle accepts the words that the original accepts.
+func toggle(name string, field func(*Config) *bool, doc string) setting {
+	return setting{
 		name: name, rule: "true or false", doc: doc,
 		set: scalar(func(c *Config, s string) bool {
 			switch strings.ToLower(s) {
@@ -146,8 +146,8 @@ func toggle(name string, field func(*Config) *bool, doc string) key {
 }
 
 // list takes a YAML list, or text with commas.
-func list(name string, field func(*Config) *[]string, rule string, ok func(string) bool, doc string) key {
-	return key{
+func list(name string, field func(*Config) *[]string, rule string, ok func(string) bool, doc string) setting {
+	return setting{
 		name: name, rule: rule, doc: doc,
 		set: func(c *Config, v value) (bad []string) {
 			all := []string{}
@@ -177,7 +177,7 @@ func entries(v value) []value {
 	return all
 }
 
-// scalar makes the set of a key that is one text, from what takes the text.
+// scalar makes the set function of a setting that is a single text.
 func scalar(take func(*Config, string) bool) func(*Config, value) []string {
 	return func(c *Config, v value) []string {
 		if v.list || !isText(v.text) || !take(c, v.text) {
@@ -187,8 +187,8 @@ func scalar(take func(*Config, string) bool) func(*Config, value) []string {
 	}
 }
 
-// isText keeps out what no key may hold: a path, a header and a database all
-// end a text at NUL, each in its own way.
+// isText refuses what no setting may hold: paths, headers and databases all treat
+// NUL as the end of a text, each in its own way.
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 func oneOf(words []string) string { return "one of " + strings.Join(words, ", ") }

@@ -16,7 +16,7 @@ type Options struct {
 	Environ []string // NAME=value; nil: os.Environ()
 }
 
-// value is what one source says about one key, not yet understood.
+// value is the raw value of one setting from one source.
 type value struct {
 	text  string
 	list  bool    // entries instead of text
@@ -33,8 +33,8 @@ type loader struct {
 }
 
 // Load reads the file, then the environment on top of it. The warnings are
-// sentences about what was ignored or looks wrong and does not stop the start.
-// The error is a Faults that holds everything that does.
+// sentences about values that are ignored or suspicious and do not prevent the
+// start. The error is a Faults with everything that does.
 func Load(o Options) (Config, []string, error) {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
@@ -65,8 +65,8 @@ func environment(pairs []string) map[string]string {
 	return env
 }
 
-// set takes over one value, or says what is wrong with it.
-func (l *loader) set(k key, v value) {
+// set applies one value or records what is wrong with it.
+func (l *loader) set(k setting, v value) {
 	bad := k.set(&l.config, v)
 	for _, where := range bad {
 		l.fault(k.name, where, "must be "+k.rule)
@@ -80,14 +80,14 @@ func (l *loader) fault(key, where, what string) {
 	l.faults = append(l.faults, Fault{Key: key, Where: where, What: what})
 }
 
-// faultAt is a fault of a value that was already taken over.
+// faultAt records a fault of a value that was already applied.
 func (l *loader) faultAt(key, what string) { l.fault(key, l.config.Origins()[key], what) }
 
 func (l *loader) warn(key, where, what string) {
 	l.warnings = append(l.warnings, Fault{Key: key, Where: where, What: what}.String())
 }
 
-// expandHome replaces a leading ~ in the keys that are paths, as the original
+// expandHome replaces a leading ~ in the settings that are paths, as the original
 // did for its data folder.
 func (l *loader) expandHome() {
 	c := &l.config
@@ -102,7 +102,7 @@ func (l *loader) expand(key string, path *string) {
 	switch {
 	case !ok:
 	case rest != "" && !os.IsPathSeparator(rest[0]):
-		l.faultAt(key, "must not name another person's home folder")
+		l.faultAt(key, "must not name another user's home folder")
 	case home == "":
 		l.faultAt(key, "begins with ~, but there is no home folder: set HOME, or a path without ~")
 	default:

@@ -82,7 +82,7 @@ func TestNothingConfiguredGivesTheDocumentedDefaults(t *testing.T) {
 		t.Error("the default password is not admin")
 	}
 	if c.AuthClient.AcceptedAlgorithms != nil {
-		t.Error("accepted_algorithms narrows although nobody set it")
+		t.Error("accepted_algorithms narrows although it is not set")
 	}
 }
 
@@ -289,7 +289,7 @@ func TestALinkToALostFileIsNotTheAbsenceOfAFile(t *testing.T) {
 	}
 	_, _, err := config.Load(config.Options{Environ: []string{"HOME=/home/ada"}})
 	if err == nil || !strings.Contains(err.Error(), config.DefaultFile) {
-		t.Errorf("with a link to nowhere: %v, want a fault that names it", err)
+		t.Errorf("with a dangling link: %v, want a fault that names it", err)
 	}
 }
 

@@ -35,12 +35,12 @@ func TestReferenceIsCurrent(t *testing.T) {
 	}
 }
 
-// reference writes the table of keys as Markdown.
+// reference writes the settings as Markdown.
 func reference() string {
 	var b strings.Builder
 	b.WriteString("<!-- Everything is generated from internal/config: run go generate ./internal/config. -->\n")
 	section := ""
-	for _, k := range keys() {
+	for _, k := range settings() {
 		if s, _, _ := strings.Cut(k.name, "."); s != section {
 			section = s
 			fmt.Fprintf(&b, "\n## %s\n", section)
@@ -54,14 +54,14 @@ func reference() string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\n## Accepted and ignored\n\nLater versions of the original know these keys. They are accepted with a warning.\n\n| key | why it has no effect |\n|---|---|\n")
-	for _, old := range ignoredKeys() {
+	b.WriteString("\n## Accepted and ignored\n\nLater versions of the original know these settings. They are accepted with a warning.\n\n| setting | why it has no effect |\n|---|---|\n")
+	for _, old := range ignoredSettings() {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", old.name, old.why)
 	}
 	return b.String()
 }
 
-func defaultText(k key) string {
+func defaultText(k setting) string {
 	if k.name == "auth.admin_password" {
 		return "`admin`, for loopback only"
 	}

@@ -55,8 +55,8 @@ func issuerURL(s string) bool {
 	return webScheme(u) && goodAuthority(u) && !strings.ContainsAny(s, "?#")
 }
 
-// origin accepts RFC 6454 section 6.2 as browsers write it. Anything else
-// would never match, and the operator would not learn why.
+// origin accepts RFC 6454 section 6.2 as browsers write it. Any other
+// form would never match, without a visible reason.
 func origin(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil || !webScheme(u) || !goodAuthority(u) || strings.ContainsFunc(s, notInURL) {
@@ -68,7 +68,7 @@ func origin(s string) bool {
 
 func webScheme(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
 
-// goodAuthority wants a host and, if there is a colon, a port that exists.
+// goodAuthority requires a host and, after a colon, a valid port.
 func goodAuthority(u *url.URL) bool {
 	if u.User != nil || u.Hostname() == "" || strings.Contains(u.Host, "*") {
 		return false
@@ -89,7 +89,7 @@ func hostPort(s string) bool {
 }
 
 // hostName accepts what a listener can be bound to. Empty is refused: Go takes
-// it for every interface, which nobody should get by leaving a value blank.
+// it for every interface, which an empty value must not select.
 func hostName(s string) bool {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return true
@@ -120,7 +120,7 @@ func addressOrPrefix(s string) bool {
 	return err == nil
 }
 
-// databaseURL looks at the engine only; the store understands the rest.
+// databaseURL checks the engine only; the store parses the rest.
 func databaseURL(s string) bool {
 	scheme, _, ok := strings.Cut(s, "://")
 	engine, _, _ := strings.Cut(scheme, "+")
@@ -139,7 +139,7 @@ func masterKey(s string) bool {
 
 func hide(string) string { return redacted }
 
-// hideSet hides a secret and shows that there is none.
+// hideSet hides a secret and shows whether one is set.
 func hideSet(s string) string {
 	if s == "" {
 		return ""
@@ -148,7 +148,7 @@ func hideSet(s string) string {
 }
 
 // redactURL keeps what tells one database from another. A password may hold
-// any character that somebody forgot to escape, so everything up to the last @
+// any character that was not escaped, so everything up to the last @
 // belongs to it.
 func redactURL(s string) string {
 	scheme, rest, _ := strings.Cut(s, "://")

@@ -27,18 +27,18 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 			name: "keys of later originals", yaml: "auth: {email_credentials_token: hunter22}\nfastapi: {telemetry: {a: [b]}}\n",
 			env: []string{"DATABASE_POOL_SIZE=5", "AUTH_CLIENT_REVOCATION_BEARER=hunter22"},
 			want: []string{
-				"auth.email_credentials_token (a.yaml:1) has no effect: mailbox passwords are not handed out by this server",
-				"fastapi.telemetry (a.yaml:2) has no effect: there is no such mode",
-				"auth_client.revocation_bearer (environment AUTH_CLIENT_REVOCATION_BEARER) has no effect: the server looks in its database whether a session has ended",
+				"auth.email_credentials_token (a.yaml:1) has no effect: this server does not return mailbox passwords",
+				"fastapi.telemetry (a.yaml:2) has no effect: this mode does not exist",
+				"auth_client.revocation_bearer (environment AUTH_CLIENT_REVOCATION_BEARER) has no effect: the server reads from its database whether a session has ended",
 				"database.pool_size (environment DATABASE_POOL_SIZE) has no effect: the server chooses its own connection pools",
 			},
 		},
 		{
 			name: "unknown variables", env: []string{"AUTH_CLIENT_ISUER=x", "SERVER_SOFTWARE=y", "AUTH_ISSUER_FILE=z", "PATH=p", "AUTH=a", "AUTHOR_X=b", "_="},
 			want: []string{
-				"environment AUTH_CLIENT_ISUER is no setting and is ignored",
-				"environment AUTH_ISSUER_FILE is no setting and is ignored",
-				"environment SERVER_SOFTWARE is no setting and is ignored",
+				"environment AUTH_CLIENT_ISUER is not a setting and is ignored",
+				"environment AUTH_ISSUER_FILE is not a setting and is ignored",
+				"environment SERVER_SOFTWARE is not a setting and is ignored",
 			},
 		},
 		{
@@ -47,15 +47,15 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 		},
 		{
 			name: "local issuer for others", env: []string{"SERVER_HOST=0.0.0.0"},
-			want: []string{"auth.issuer (default) names this machine only, while server.host (environment SERVER_HOST) lets others in: they cannot fetch the key set"},
+			want: []string{"auth.issuer (default) names this machine only, while server.host (environment SERVER_HOST) accepts remote clients: they cannot fetch the key set"},
 		},
 		{
 			name: "plain http", yaml: "auth: {issuer: 'http://auth.example.com'}",
-			want: []string{"auth.issuer (a.yaml:1) is plain http: whoever sits between can replace the key set"},
+			want: []string{"auth.issuer (a.yaml:1) is plain http: an attacker on the network can replace the key set"},
 		},
 		{
 			name: "all the world is a proxy", yaml: "server: {trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]}",
-			want: []string{"server.trusted_proxies (a.yaml:1) trusts every address: anybody can claim to be any client"},
+			want: []string{"server.trusted_proxies (a.yaml:1) trusts every address: any client can claim any address"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 // maxFile bounds the configuration file.
 const maxFile = 1 << 20
 
-// readFile takes over a YAML file. It walks the nodes instead of decoding into
-// structs: only so are all faults found at once, each with its line.
+// readFile applies a YAML file. It walks the nodes instead of decoding into
+// structs: that finds all faults at once, each with its line.
 func (l *loader) readFile(file string) {
 	name := file
 	if name == "" {
@@ -26,7 +26,7 @@ func (l *loader) readFile(file string) {
 	}
 	content, err := readSmall(name, maxFile)
 	if _, absent := os.Lstat(name); errors.Is(absent, fs.ErrNotExist) && file == "" {
-		return // a link to nowhere is there: its file was lost
+		return // a dangling link: its file was lost
 	}
 	if err != nil {
 		l.fault("", "the configuration file", "cannot be read: "+err.Error())
@@ -45,14 +45,14 @@ func (l *loader) readFile(file string) {
 	} else if !errors.Is(err, io.EOF) {
 		l.badYAML(name, err)
 	}
-	y := yamlReader{loader: l, file: name, keys: make(map[string]key)}
-	for _, k := range keys() {
-		y.keys[k.name] = k
+	y := yamlReader{loader: l, file: name, settings: make(map[string]setting)}
+	for _, k := range settings() {
+		y.settings[k.name] = k
 	}
 	y.root(document.Content[0])
 }
 
-// badYAML makes a sentence of a parser's error, which may quote the file.
+// badYAML turns a parser's error, which may quote the file, into a sentence.
 func (l *loader) badYAML(file string, err error) {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
 	where := file
@@ -71,11 +71,11 @@ func (l *loader) badYAML(file string, err error) {
 
 func place(file string, n *yaml.Node) string { return file + ":" + strconv.Itoa(n.Line) }
 
-// yamlReader takes over one document.
+// yamlReader applies one document.
 type yamlReader struct {
 	*loader
-	file string
-	keys map[string]key
+	file     string
+	settings map[string]setting
 }
 
 func (y yamlReader) root(n *yaml.Node) {
@@ -86,11 +86,11 @@ func (y yamlReader) root(n *yaml.Node) {
 
 func (y yamlReader) section(name, content *yaml.Node) {
 	known := false
-	for full := range y.keys {
+	for full := range y.settings {
 		known = known || strings.HasPrefix(full, name.Value+".")
 	}
 	if !known {
-		y.fault(name.Value, place(y.file, name), "is no section of the configuration")
+		y.fault(name.Value, place(y.file, name), "is not a section of the configuration")
 		return
 	}
 	for key, n := range y.pairs(name.Value, content) {
@@ -103,9 +103,9 @@ func (y yamlReader) setting(full, where string, n *yaml.Node) {
 		y.warn(full, where, "has no effect: "+why)
 		return
 	}
-	k, ok := y.keys[full]
+	k, ok := y.settings[full]
 	if !ok {
-		y.fault(full, where, "is no key of the configuration")
+		y.fault(full, where, "is not a setting")
 		return
 	}
 	if v, ok := y.value(full, where, n); ok {
@@ -113,7 +113,7 @@ func (y yamlReader) setting(full, where string, n *yaml.Node) {
 	}
 }
 
-// pairs walks a mapping. The parser does not mind a key that is there twice.
+// pairs walks a mapping. The parser accepts duplicate keys.
 func (y yamlReader) pairs(section string, n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
 	n = resolve(n)
 	return func(yield func(key, content *yaml.Node) bool) {
@@ -121,7 +121,7 @@ func (y yamlReader) pairs(section string, n *yaml.Node) iter.Seq2[*yaml.Node, *y
 			return
 		}
 		if n.Kind != yaml.MappingNode {
-			what := "must hold keys, each on a line of its own below it"
+			what := "must hold settings, each on its own line below it"
 			if section == "" {
 				what = "must hold sections such as auth: and server:"
 			}
@@ -131,7 +131,7 @@ func (y yamlReader) pairs(section string, n *yaml.Node) iter.Seq2[*yaml.Node, *y
 		seen := make(map[string]int)
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i]
-			if first, twice := seen[key.Value]; twice {
+			if first, duplicate := seen[key.Value]; duplicate {
 				full := strings.TrimPrefix(section+"."+key.Value, ".")
 				y.fault(full, place(y.file, key), fmt.Sprintf("is already set in line %d", first))
 				continue
@@ -144,8 +144,8 @@ func (y yamlReader) pairs(section string, n *yaml.Node) iter.Seq2[*yaml.Node, *y
 	}
 }
 
-// value reads a scalar, or a list of them. A key without a value is an empty
-// one: legal where the key may be empty.
+// value reads a scalar, or a list of them. A setting without a value is an empty
+// one: valid where the setting may be empty.
 func (y yamlReader) value(full, where string, n *yaml.Node) (value, bool) {
 	n = resolve(n)
 	if n.Kind != yaml.SequenceNode {
@@ -163,14 +163,14 @@ func (y yamlReader) value(full, where string, n *yaml.Node) (value, bool) {
 
 func (y yamlReader) scalar(full, where string, n *yaml.Node) (value, bool) {
 	if n.Kind != yaml.ScalarNode {
-		y.fault(full, where, "must be "+y.keys[full].rule)
+		y.fault(full, where, "must be "+y.settings[full].rule)
 		return value{}, false
 	}
 	if isNull(n) {
 		return value{where: where}, true
 	}
 	if !ordinaryTag(n) {
-		y.fault(full, where, "has a YAML tag that is not understood here")
+		y.fault(full, where, "has a YAML tag that is not supported")
 		return value{}, false
 	}
 	text, problem := y.interpolate(n.Value)
