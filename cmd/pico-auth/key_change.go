@@ -45,9 +45,9 @@ func (c keyRotateCmd) Run(sh *shell) error {
 			return sh.say("%s signs from now on; %s\nservices that keep a key set without it and do not fetch it again at an unknown key id refuse tokens until theirs is out of date\n",
 				describe(k), takenUp)
 		case made:
-			return sh.say("made %s, which is published now and signs in %s; %s\n%s", describe(k), span(k.Due), takenUp, longer(k))
+			return sh.say("made %s, which is published now and signs in %s; %s\n", describe(k), span(k.Due), takenUp)
 		}
-		return sh.say("%s is next already and signs in %s; --now lets it sign at once\n%s", describe(k), span(k.Due), longer(k))
+		return sh.say("%s is next already and signs in %s; --now lets it sign at once\n", describe(k), span(k.Due))
 	})
 }
 
@@ -87,7 +87,7 @@ func (c keyRetireCmd) Run(sh *shell) error {
 			if err != nil {
 				return err
 			}
-			return sh.say("%s takes over from %s in %s; %s\n%s", describe(next), describe(k), span(next.Due), takenUp, longer(next))
+			return sh.say("%s takes over from %s in %s; %s\n", describe(next), describe(k), span(next.Due), takenUp)
 		case keyring.Retiring:
 			return sh.say("%s does not sign any more; it is removed in %s, when the last token that it signed has expired\n", describe(k), span(k.Due))
 		case keyring.Removed:
@@ -177,7 +177,7 @@ func (c keyImportCmd) Run(sh *shell) error {
 		if err != nil {
 			return err
 		}
-		return sh.say("imported %s, which is published now and signs in %s; %s\n%s", describe(k), span(k.Due), takenUp, longer(k))
+		return sh.say("imported %s, which is published now and signs in %s; %s\n", describe(k), span(k.Due), takenUp)
 	})
 }
 

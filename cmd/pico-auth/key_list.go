@@ -88,15 +88,6 @@ func span(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// longer is, in a line of its own, why a next key waits for longer than
-// configured, where it does.
-func longer(k keyring.KeyInfo) string {
-	if k.Ahead == 0 {
-		return ""
-	}
-	return fmt.Sprintf("that is longer than keys.publish_ahead says here: present keys are published with %s, which counts until they are gone\n", span(k.Ahead))
-}
-
 // showKey describes one key.
 func (sh *shell) showKey(kid string, asJSON bool) error {
 	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {

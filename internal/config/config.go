@@ -109,7 +109,7 @@ func defaults() Config {
 			PasswordMinLength:        8,
 			BcryptCost:               12,
 		},
-		Keys:       Keys{PublishAhead: 5 * time.Minute, RSABits: 2048},
+		Keys:       Keys{PublishAhead: time.Hour, RSABits: 2048},
 		Database:   Database{URL: "sqlite+aiosqlite:///auth.db"},
 		AuthClient: AuthClient{Enabled: true},
 		FastAPI:    FastAPI{Title: "Pico Auth API"},

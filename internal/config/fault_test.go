@@ -64,7 +64,7 @@ func TestEveryFaultNamesItsKeyAndPlace(t *testing.T) {
 		{name: "published for no time", yaml: "keys: {publish_ahead: 0}", want: "keys.publish_ahead (a.yaml:1) must be a duration from 1s to 30d, such as 90s, 5m, 720h or 90d"},
 		{name: "a number of nothing", yaml: "keys: {publish_ahead: 300}", want: "keys.publish_ahead (a.yaml:1) must be a duration from 1s to 30d, such as 90s, 5m, 720h or 90d"},
 		{name: "half a day", yaml: "keys: {rotate_every: 1.5d}", want: "keys.rotate_every (a.yaml:1) must be a duration from 1s to 3650d, such as 90s, 5m, 720h or 90d, or 0"},
-		{name: "rotates before it has rotated", yaml: "keys: {rotate_every: 19m}", want: "keys.rotate_every (a.yaml:1) must be at least 20m, the sum of keys.publish_ahead and auth.access_token_expire_minutes"},
+		{name: "rotates before it has rotated", yaml: "keys: {rotate_every: 19m}", want: "keys.rotate_every (a.yaml:1) must be at least 1h15m, the sum of keys.publish_ahead and auth.access_token_expire_minutes"},
 		{name: "small RSA keys", yaml: "keys: {rsa_bits: 1024}", want: "keys.rsa_bits (a.yaml:1) must be one of 2048, 3072"},
 		{name: "at rest elsewhere", yaml: "keys: {at_rest: vault}", want: "keys.at_rest (a.yaml:1) must be files or sealed"},
 		{name: "sealed under nothing", yaml: "keys: {at_rest: sealed}", want: "keys.at_rest (a.yaml:1) is sealed, which needs auth.master_key as well"},

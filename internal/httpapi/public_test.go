@@ -155,7 +155,7 @@ func TestKeySetAndDiscoveryMayBeKeptByAnybody(t *testing.T) {
 	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks-pqc.json", "/.well-known/openid-configuration"} {
 		first := r.want(http.StatusOK, r.call(http.MethodGet, path, "", ""))
 		etag := first.header.Get("Etag")
-		if !strings.HasPrefix(etag, `"`) || first.header.Get("Cache-Control") != "public, max-age=295" {
+		if !strings.HasPrefix(etag, `"`) || first.header.Get("Cache-Control") != "public, max-age=300" {
 			t.Errorf("%s: %v", path, first.header)
 		}
 		if first.header.Get("Access-Control-Allow-Origin") != "*" || first.header.Get("Access-Control-Allow-Credentials") != "" {

@@ -92,7 +92,7 @@ func TestAnOutageIsNotCountedAsPublished(t *testing.T) {
 		next := rotate(t, cfg, false)
 		succeed(t, a.Refresh(t.Context()))
 		succeed(t, a.Step(t.Context()))
-		if age := b.MaxAge(); age != keyring.MaxAge(keyring.DefaultPublishAhead) {
+		if age := b.MaxAge(); age != keyring.MaxAge(cfg.PublishAhead) {
 			t.Errorf("max-age %v", age)
 		}
 		c.pass(6 * time.Second)

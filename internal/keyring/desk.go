@@ -33,7 +33,7 @@ func (d *Desk) Keys(ctx context.Context) (all []KeyInfo, err error) {
 		return nil, err
 	}
 	for _, row := range inOrder(set.Keys) {
-		info, err := o.info(set, row)
+		info, err := o.info(row)
 		if err != nil {
 			// That one key cannot be used must not keep the others from being changed.
 			o.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status, "error", err)
@@ -148,9 +148,6 @@ func (d *Desk) Revoke(ctx context.Context, by identity.Actor, kid string) (succe
 		case row.Status == store.KeyRemoved:
 			return fault.New(fault.Conflict, "key_status", "the signing key is removed already; nothing that it signed is accepted")
 		case row.Status != store.KeyActive:
-			if err := o.store.RaisePublishAhead(ctx, set.Active().KID, promised(row.PublishAhead)); err != nil {
-				return err
-			}
 			_, err = o.remove(ctx, set, act, row)
 			return err
 		}
@@ -191,7 +188,6 @@ func (o *opener) successor(set store.KeySet, adopted string, act store.Act) (cha
 		}
 	}
 	change.Status, change.TokenLife = store.KeyActive, max(change.TokenLife, o.tokenLife)
-	change.PublishAhead = max(change.PublishAhead, promised(longestAhead(set))) // a set of before may be kept on
 	return append(changes, change), nil
 }
 

@@ -36,7 +36,7 @@ func (d *Desk) Forgettable(ctx context.Context, kid string) (f Forgettable, err 
 	if err != nil {
 		return f, err
 	}
-	if f.KeyInfo, err = o.info(set, row); err != nil {
+	if f.KeyInfo, err = o.info(row); err != nil {
 		f.Problem = problem(err)
 	} else if row.Status != store.KeyRemoved {
 		secret, err := o.secret(row)

@@ -49,7 +49,7 @@ func (o *opener) publish(h *held, set store.KeySet) (leftOut, err error) {
 			leftOut = errors.Join(leftOut, err)
 			continue
 		}
-		info, err := o.info(set, row)
+		info, err := o.info(row)
 		if err != nil {
 			return leftOut, err
 		}
@@ -87,14 +87,11 @@ func inOrder(rows []store.SigningKey) []store.SigningKey {
 	return rows
 }
 
-func (o *opener) info(set store.KeySet, row store.SigningKey) (KeyInfo, error) {
+func (o *opener) info(row store.SigningKey) (KeyInfo, error) {
 	info := KeyInfo{
 		KID: row.KID, Algorithm: jose.Algorithm(row.Algorithm), Status: row.Status,
 		CreatedAt: row.CreatedAt, ActivatedAt: row.ActivatedAt, RetiredAt: row.RetiredAt, RemovedAt: row.RemovedAt,
-		Due: max(o.untilDue(set, row), 0),
-	}
-	if ahead := o.ahead(set); row.Status == store.KeyNext && ahead > o.publishAhead {
-		info.Ahead = ahead
+		Due: max(o.untilDue(row), 0),
 	}
 	public, _, err := o.publicHalf(row)
 	if err != nil {

@@ -109,7 +109,7 @@ func (m *model) event() {
 		m.cfg.TokenLife = time.Duration(rapid.SampledFrom([]int{1, 10, 30}).Draw(m.r, "minutes")) * time.Minute
 		m.restart(m.either())
 	case "ahead":
-		m.cfg.PublishAhead = time.Duration(rapid.SampledFrom([]int{20, 300, 3600}).Draw(m.r, "seconds")) * time.Second
+		m.cfg.PublishAhead = time.Duration(rapid.SampledFrom([]int{360, 600, 3600}).Draw(m.r, "seconds")) * time.Second
 		m.restart(m.either())
 	case "cut":
 		m.cut = m.either()

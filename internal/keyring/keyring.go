@@ -44,8 +44,14 @@ const (
 	defaultRSABits   = 2048
 	defaultTokenLife = 15 * time.Minute
 
-	// DefaultPublishAhead is for how long a key is published before it signs.
-	DefaultPublishAhead = 5 * time.Minute
+	// DefaultPublishAhead is for how long a key is published before it signs: long
+	// enough for clients that keep a key set for 15 minutes whatever its header
+	// says, and to restart services that pin algorithms at their start.
+	DefaultPublishAhead = time.Hour
+	// keySetLifetime is the longest time for which others may keep the key set. It
+	// bounds for how long they accept a revoked key and refuse its replacement, so
+	// it does not grow with the time ahead.
+	keySetLifetime = 5 * time.Minute
 	// Leeway is by how much the clocks of those who verify tokens may be late.
 	Leeway = time.Minute
 )
@@ -98,7 +104,7 @@ func (c Config) withDefaults() Config {
 // little later: whoever keeps the set no longer than MaxAge always has the key
 // that signs.
 func MaxAge(ahead time.Duration) time.Duration {
-	return min(DefaultPublishAhead, ahead-margin(ahead)).Truncate(time.Second)
+	return min(keySetLifetime, ahead-margin(ahead)).Truncate(time.Second)
 }
 
 func margin(ahead time.Duration) time.Duration { return min(followWithin, ahead/2) }
@@ -138,11 +144,6 @@ type KeyInfo struct {
 	// Due is how much of its status a next or retiring key had before it when it
 	// was read, of time in which a server runs; zero: now, or it stays.
 	Due time.Duration
-
-	// Ahead is the time for which a next key is published before it signs, where
-	// that is longer than Config.PublishAhead: present keys were published with it.
-	// Zero: it is not longer.
-	Ahead time.Duration
 }
 
 // Stats counts signatures since Open.

@@ -38,10 +38,10 @@ func own(action string) store.Act {
 
 // untilDue is how much of its present status a key has before it: until next
 // becomes active, or retiring removed. Zero or less: it is due.
-func (o *opener) untilDue(set store.KeySet, row store.SigningKey) time.Duration {
+func (o *opener) untilDue(row store.SigningKey) time.Duration {
 	switch row.Status {
 	case store.KeyNext:
-		return o.ahead(set) - row.Counted
+		return o.publishAhead - row.Counted
 	case store.KeyRetiring:
 		keep := o.keepFor(row)
 		// A wall's clock that was set back makes tokens live longer. Time that
@@ -52,37 +52,10 @@ func (o *opener) untilDue(set store.KeySet, row store.SigningKey) time.Duration 
 	return 0
 }
 
-// ahead is for how long a next key has to be published: for the longest time
-// ahead of the servers that publish its set, or did until a moment ago. Others may
-// keep for so long what they got from any of them, whichever counts. Where none
-// has said what its time is, it is this one's.
-func (o *opener) ahead(set store.KeySet) time.Duration {
-	return cmp.Or(longestAhead(set), o.publishAhead)
-}
-
-// longestAhead is zero where none has said what its time is.
-func longestAhead(set store.KeySet) (longest time.Duration) {
-	for _, row := range set.Keys {
-		if row.Status != store.KeyRemoved {
-			longest = max(longest, row.PublishAhead)
-		}
-	}
-	return longest
-}
-
-// promised is for how long others may keep what a server with that time ahead
-// gave them just before it stopped.
-func promised(ahead time.Duration) time.Duration { return min(ahead, DefaultPublishAhead) }
-
 // keepFor is how long a key has to be published after another took over: until
-// its last token has expired, and until nobody keeps a set in which it was the
-// newest, since its time ahead counts for so long.
+// its last token has expired.
 func (o *opener) keepFor(row store.SigningKey) time.Duration {
-	life := row.TokenLife
-	if life == 0 {
-		life = o.tokenLife
-	}
-	return max(life+o.leeway+followWithin, promised(row.PublishAhead))
+	return cmp.Or(row.TokenLife, o.tokenLife) + o.leeway + followWithin
 }
 
 // outOfAge reports whether rotateEvery asks for another key. One that was made
@@ -217,7 +190,7 @@ func (r *Ring) step(ctx context.Context) error {
 	}
 	err = o.inside(ctx, func(o *opener) error { return o.advance(ctx, set) })
 	if err != nil {
-		if next := set.Next(); next != nil && o.untilDue(set, *next) <= 0 && !o.has(*next) {
+		if next := set.Next(); next != nil && o.untilDue(*next) <= 0 && !o.has(*next) {
 			r.lacked.Store(&next.KID)
 		}
 		// Another replica may have what this one lacks.
@@ -287,7 +260,7 @@ func (r *Ring) Rest(ctx context.Context) error {
 
 func (o *opener) anyDue(set store.KeySet) bool {
 	for _, row := range set.Keys {
-		if (row.Status == store.KeyNext || row.Status == store.KeyRetiring) && o.untilDue(set, row) <= 0 {
+		if (row.Status == store.KeyNext || row.Status == store.KeyRetiring) && o.untilDue(row) <= 0 {
 			return true
 		}
 	}
@@ -297,7 +270,7 @@ func (o *opener) anyDue(set store.KeySet) bool {
 
 // advance takes every step that is due.
 func (o *opener) advance(ctx context.Context, set store.KeySet) (err error) {
-	if next := set.Next(); next != nil && o.untilDue(set, *next) <= 0 {
+	if next := set.Next(); next != nil && o.untilDue(*next) <= 0 {
 		kid, algorithm := next.KID, next.Algorithm
 		if set, err = o.activate(ctx, set, *next, own(actActivate)); err != nil {
 			return err
@@ -306,7 +279,7 @@ func (o *opener) advance(ctx context.Context, set store.KeySet) (err error) {
 	}
 	var gone []store.SigningKey
 	for _, row := range set.Keys {
-		if row.Status == store.KeyRetiring && o.untilDue(set, row) <= 0 {
+		if row.Status == store.KeyRetiring && o.untilDue(row) <= 0 {
 			gone = append(gone, row)
 			o.log.Info("removing a signing key: the last token that it signed has expired", "kid", row.KID, "algorithm", row.Algorithm)
 		}
@@ -334,7 +307,7 @@ func (o *opener) renew(ctx context.Context, set store.KeySet, active store.Signi
 	_, err = o.put(ctx, set, change)
 	if err == nil {
 		o.log.Info("the active signing key has reached keys.rotate_every; another is published and takes over",
-			"kid", active.KID, "next", change.KID, "in", o.ahead(set).String())
+			"kid", active.KID, "next", change.KID, "in", o.publishAhead.String())
 	}
 	return err
 }

@@ -71,7 +71,7 @@ func succeed(t testing.TB, err error) {
 
 func (c *clockwork) config(s *store.Store, dir string) keyring.Config {
 	return keyring.Config{
-		Dir: dir, Algorithm: jose.EdDSA, Store: s, TokenLife: 10 * time.Minute,
+		Dir: dir, Algorithm: jose.EdDSA, Store: s, TokenLife: 10 * time.Minute, PublishAhead: 5 * time.Minute,
 		Now: c.wall.Now, Monotonic: func() time.Duration { return c.monotonic },
 	}
 }

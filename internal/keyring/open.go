@@ -188,12 +188,10 @@ func (o *opener) keepUp(ctx context.Context, set store.KeySet, adopted string) (
 	o.tryOthers(set)
 	o.tellOrphans(set)
 	o.tellOfClocks(set)
-	o.tellOfAhead(set)
 	return o.store.SigningKeys(ctx)
 }
 
-// raise notes, before it does so, that this server signs with the active key, and
-// for how long it lets others keep the key set.
+// raise notes, before it does so, that this server signs with the active key.
 func (o *opener) raise(ctx context.Context, set store.KeySet) error {
 	if o.store == nil || o.looking {
 		return nil
@@ -203,12 +201,6 @@ func (o *opener) raise(ctx context.Context, set store.KeySet) error {
 		if signs && row.TokenLife < o.tokenLife {
 			if err := o.store.RaiseTokenLife(ctx, row.KID, o.tokenLife); err != nil {
 				return fmt.Errorf("note how long tokens of %s live: %w", row.KID, err)
-			}
-		}
-		leads := row.Status == store.KeyActive || row.Status == store.KeyNext
-		if leads && row.PublishAhead < o.publishAhead {
-			if err := o.store.RaisePublishAhead(ctx, row.KID, o.publishAhead); err != nil {
-				return fmt.Errorf("note how long %s may be kept: %w", row.KID, err)
 			}
 		}
 	}

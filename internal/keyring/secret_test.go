@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
@@ -150,7 +151,10 @@ func TestAKPKeysAreInTheSetOnlyWhileTheyCount(t *testing.T) {
 // Who keeps the set as long as it may, and got it from the last server to take up
 // a new key, has that key before it signs.
 func TestTheSetMayBeKeptForLessThanAKeyIsPublishedAhead(t *testing.T) {
-	for ahead, want := range map[int]int{1: 0, 2: 1, 3: 1, 10: 5, 60: 55, 300: 295, 305: 300, 86400: 300} {
+	if keyring.DefaultPublishAhead != time.Hour || keyring.MaxAge(keyring.DefaultPublishAhead) != 5*time.Minute {
+		t.Errorf("by default %v ahead, kept for %v", keyring.DefaultPublishAhead, keyring.MaxAge(keyring.DefaultPublishAhead))
+	}
+	for ahead, want := range map[int]int{1: 0, 2: 1, 3: 1, 10: 5, 60: 55, 300: 295, 305: 300, 3600: 300, 86400: 300} {
 		if got := keyring.MaxAge(secondCount(ahead)); got != secondCount(want) {
 			t.Errorf("%d seconds ahead, kept for %v, want %d seconds", ahead, got, want)
 		}

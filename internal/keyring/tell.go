@@ -64,12 +64,3 @@ func (o *opener) tellOfClocks(set store.KeySet) {
 		}
 	}
 }
-
-// tellOfAhead says that a next key will wait for longer than configured: else a
-// time that was once tried lasts, and nothing says why.
-func (o *opener) tellOfAhead(set store.KeySet) {
-	if ahead := o.ahead(set); ahead > o.publishAhead {
-		o.log.Warn("keys.publish_ahead is shorter than the time with which present keys are published; a new key is published for the longer one before it signs, until these keys are gone",
-			"configured", o.publishAhead.String(), "counts", ahead.String())
-	}
-}

@@ -148,31 +148,6 @@ func TestTimesInTheLogAreReadable(t *testing.T) {
 	}
 }
 
-// TestALongerTimeAheadOfBeforeIsSaid: it counts for as long as its key is there.
-func TestALongerTimeAheadOfBeforeIsSaid(t *testing.T) {
-	const says = "keys.publish_ahead is shorter"
-	_, cfg, log := logged(t)
-	cfg.PublishAhead = 30 * 24 * time.Hour
-	open(t, cfg)
-	open(t, cfg)
-	if strings.Contains(log.String(), says) {
-		t.Errorf("the same time: %s", log)
-	}
-	cfg.PublishAhead = 0
-	open(t, cfg)
-	if !strings.Contains(log.String(), says) || !strings.Contains(log.String(), `"configured":"5m0s","counts":"720h0m0s"`) {
-		t.Errorf("a shorter one: %s", log)
-	}
-	k, err := desk(t, cfg).Key(t.Context(), rotate(t, cfg, false))
-	must(t, err)
-	if k.Ahead != 30*24*time.Hour || k.Due != k.Ahead {
-		t.Errorf("the next key waits for %v, since %v", k.Due, k.Ahead)
-	}
-	if k, err = desk(t, cfg).Key(t.Context(), open(t, cfg).Active().KID); err != nil || k.Ahead != 0 {
-		t.Errorf("the active one: %v, %v", k.Ahead, err)
-	}
-}
-
 // TestTheRemedyIsForWhatIsThere: no new key is made in the place of one that is
 // recorded, nor of an RSA pair that lies beside the one that signs.
 func TestTheRemedyIsForWhatIsThere(t *testing.T) {

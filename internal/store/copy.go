@@ -40,7 +40,7 @@ func copyTables() []copyTable {
 		{"settings", []string{"key", "value"}},
 		{"signing_keys", []string{
 			"kid", "algorithm", "status", "public_key", "sealed_key", "created_at", "activated_at", "retired_at",
-			"removed_at", "counted_ms", "token_life_ms", "publish_ahead_ms",
+			"removed_at", "counted_ms", "token_life_ms",
 		}},
 		{"audit_events", []string{"id", "at", "action", "outcome", "actor_id", "target_id", "org_id", "address", "request_id", "detail"}},
 	}

@@ -35,11 +35,6 @@ type SigningKey struct {
 
 	Counted   time.Duration // that servers saw pass in status next or retiring; begins anew with each status
 	TokenLife time.Duration // longest life of the access tokens that it signed; never lowered; zero: not known
-
-	// PublishAhead is the longest time ahead of the servers that publish it: they
-	// tell others to keep the key set for nearly as long. Never lowered; zero: not
-	// known.
-	PublishAhead time.Duration
 }
 
 // KeySet is all signing keys as they were at one version.
@@ -104,21 +99,20 @@ func (s *Store) SigningKeys(ctx context.Context) (set KeySet, err error) {
 			return err
 		}
 		set.Keys, err = collect(t, scanSigningKey, `SELECT kid, algorithm, status, public_key, sealed_key, created_at,
-			activated_at, retired_at, removed_at, counted_ms, token_life_ms, publish_ahead_ms FROM signing_keys ORDER BY created_at, kid`)
+			activated_at, retired_at, removed_at, counted_ms, token_life_ms FROM signing_keys ORDER BY created_at, kid`)
 		return err
 	})
 	return set, err
 }
 
 func scanSigningKey(r scanner) (k SigningKey, err error) {
-	var counted, life, ahead int64
+	var counted, life int64
 	err = r.Scan(&k.KID, &k.Algorithm, (*string)(&k.Status), &k.Public, &k.Sealed, timeColumn{&k.CreatedAt},
-		timeColumn{&k.ActivatedAt}, timeColumn{&k.RetiredAt}, timeColumn{&k.RemovedAt}, &counted, &life, &ahead)
+		timeColumn{&k.ActivatedAt}, timeColumn{&k.RetiredAt}, timeColumn{&k.RemovedAt}, &counted, &life)
 	if err != nil && k.KID != "" && conditionOf(err) == ordinary {
 		err = incomplete(fmt.Sprintf("holds something else than a signing key in the row %q of its table signing_keys", k.KID), err)
 	}
 	k.Counted, k.TokenLife = time.Duration(counted)*time.Millisecond, time.Duration(life)*time.Millisecond
-	k.PublishAhead = time.Duration(ahead) * time.Millisecond
 	return k, err
 }
 

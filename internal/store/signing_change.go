@@ -18,9 +18,8 @@ type KeyChange struct {
 }
 
 // PutSigningKeys inserts keys, or changes status and sealed half of those that are
-// there, in that order and all or none. The life of their tokens and their time
-// ahead are only ever raised. The key set must still be
-// of the version since, else it is ErrKeysChanged: of several replicas that
+// there, in that order and all or none. The life of their tokens is only
+// ever raised. The key set must still be of the version since, else it is ErrKeysChanged: of several replicas that
 // decide at the same moment one succeeds.
 func (s *Store) PutSigningKeys(ctx context.Context, since int64, changes ...KeyChange) error {
 	return s.write(ctx, func(t *tx) error {
@@ -69,11 +68,10 @@ func (t *tx) putSigningKey(k SigningKey) error {
 		removed, k.Sealed = t.stamp(), ""
 	case KeyNext:
 	}
-	_, err := t.exec(`INSERT INTO signing_keys (kid, algorithm, status, public_key, sealed_key, created_at, activated_at, retired_at, removed_at, token_life_ms, publish_ahead_ms)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+	_, err := t.exec(`INSERT INTO signing_keys (kid, algorithm, status, public_key, sealed_key, created_at, activated_at, retired_at, removed_at, token_life_ms)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (kid) DO UPDATE SET sealed_key = excluded.sealed_key, status = excluded.status,
 			token_life_ms = CASE WHEN signing_keys.token_life_ms < excluded.token_life_ms THEN excluded.token_life_ms ELSE signing_keys.token_life_ms END,
-			publish_ahead_ms = CASE WHEN signing_keys.publish_ahead_ms < excluded.publish_ahead_ms THEN excluded.publish_ahead_ms ELSE signing_keys.publish_ahead_ms END,
 			counted_ms = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.counted_ms ELSE 0 END,
 			activated_at = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.activated_at
 				ELSE COALESCE(excluded.activated_at, signing_keys.activated_at) END,
@@ -81,7 +79,7 @@ func (t *tx) putSigningKey(k SigningKey) error {
 				ELSE COALESCE(excluded.retired_at, signing_keys.retired_at) END,
 			removed_at = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.removed_at ELSE excluded.removed_at END`,
 		k.KID, k.Algorithm, string(k.Status), k.Public, k.Sealed, created, activated, retired, removed,
-		k.TokenLife.Milliseconds(), k.PublishAhead.Milliseconds())
+		k.TokenLife.Milliseconds())
 	return err
 }
 
@@ -90,15 +88,6 @@ func (t *tx) putSigningKey(k SigningKey) error {
 func (s *Store) RaiseTokenLife(ctx context.Context, kid string, life time.Duration) error {
 	return s.write(ctx, func(t *tx) error {
 		_, err := t.exec("UPDATE signing_keys SET token_life_ms = $1 WHERE kid = $2 AND token_life_ms < $1", life.Milliseconds(), kid)
-		return err
-	})
-}
-
-// RaisePublishAhead notes that a server publishes a key, and others so long
-// before they sign, unless a longer time is known.
-func (s *Store) RaisePublishAhead(ctx context.Context, kid string, ahead time.Duration) error {
-	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec("UPDATE signing_keys SET publish_ahead_ms = $1 WHERE kid = $2 AND publish_ahead_ms < $1", ahead.Milliseconds(), kid)
 		return err
 	})
 }

@@ -87,24 +87,6 @@ func TestTheTimeOfKeysIsCountedByOneReplica(t *testing.T) {
 	})
 }
 
-func TestTheTimeAheadIsOnlyRaised(t *testing.T) {
-	onEach(t, func(w *world) {
-		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(store.SigningKey{KID: "a", Status: store.KeyNext})...))
-		for _, c := range [][2]time.Duration{{time.Minute, time.Minute}, {time.Hour, time.Hour}, {time.Minute, time.Hour}} {
-			w.ok(w.s.RaisePublishAhead(t.Context(), "a", c[0]))
-			if got := w.keys().Next().PublishAhead; got != c[1] || w.keys().Version != 1 {
-				t.Errorf("%v: %v, want %v", c[0], got, c[1])
-			}
-		}
-		next := w.keys().Next()
-		next.Status, next.PublishAhead = store.KeyActive, time.Second
-		w.ok(w.s.PutSigningKeys(t.Context(), 1, store.KeyChange{SigningKey: *next}))
-		if got := w.keys().Active().PublishAhead; got != time.Hour {
-			t.Errorf("%v after it was put", got)
-		}
-	})
-}
-
 func TestTokenLifeIsOnlyRaised(t *testing.T) {
 	onEach(t, func(w *world) {
 		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(store.SigningKey{KID: "a", Status: store.KeyActive})...))
