@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	fewPeople = 1000
-	// knownPeople are those that act, evenly spread over all: enough that their
+	fewUsers = 1000
+	// knownUsers are those that act, evenly spread over all: enough that their
 	// rows are not the same few pages.
-	knownPeople = 1000
+	knownUsers = 1000
 	// growthCost is the lowest: a dearer hash would hide what the database costs.
 	growthCost = 10
 )
 
-// growth compares a thousand people with a million, each with a live session.
+// growth compares a thousand users with a million, each with a live session.
 // One client asks at a time, so a latency is the work itself.
 func (l *lab) growth() (err error) {
 	algorithm, err := l.fastest()
@@ -30,13 +30,13 @@ func (l *lab) growth() (err error) {
 		return err
 	}
 	env := map[string]string{"AUTH_ALGORITHM": algorithm}
-	few, err := l.open(site.Seed{People: fewPeople, Known: knownPeople, Cost: growthCost}, env)
+	few, err := l.open(site.Seed{Users: fewUsers, Known: knownUsers, Cost: growthCost}, env)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, few.close()) }()
 	begin := time.Now()
-	many, err := l.open(site.Seed{People: l.pace.people, Known: knownPeople, Cost: growthCost}, env)
+	many, err := l.open(site.Seed{Users: l.pace.users, Known: knownUsers, Cost: growthCost}, env)
 	if err != nil {
 		return err
 	}
@@ -58,23 +58,23 @@ func (l *lab) growth() (err error) {
 		{"me", "GET /me", func(s *session) load.Step { return step(s.me) }, l.pace.window},
 	}
 	for _, kind := range kinds {
-		for _, w := range []*world{few, many} {
+		for _, w := range []*target{few, many} {
 			kept := new([]load.Result)
 			results = append(results, kept)
 			sides = append(sides, closed(load.Closed{
-				Addr: w.Addr, Clients: []load.Step{everybody(w.sessions, kind.next)}, Warm: l.pace.warm, For: kind.long,
+				Addr: w.Addr, Clients: []load.Step{allUsers(w.sessions, kind.next)}, Warm: l.pace.warm, For: kind.long,
 			}, kept))
 		}
 	}
 	if _, err := l.round(sides...); err != nil {
 		return err
 	}
-	chart := report.Chart{Name: "growth", Title: fmt.Sprintf("From %d to %d people: latency at the median", fewPeople, l.pace.people), Unit: "ratio; 1 is no growth at all"}
+	chart := report.Chart{Name: "growth", Title: fmt.Sprintf("From %d to %d users: latency at the median", fewUsers, l.pace.users), Unit: "ratio; 1 is no growth at all"}
 	for i, kind := range kinds {
 		before, now := *results[2*i], *results[2*i+1]
 		a, b := typical(before), typical(now)
 		row := report.Row{
-			Key: "growth." + kind.name, Path: fmt.Sprintf("%s, p50 with %d people and sessions over p50 with %d", kind.path, l.pace.people, fewPeople),
+			Key: "growth." + kind.name, Path: fmt.Sprintf("%s, p50 with %d users and sessions over p50 with %d", kind.path, l.pace.users, fewUsers),
 			AtMost: 1.3, Samples: over(each(now, p50), each(before, p50)),
 			Context: fmt.Sprintf("p50 %s ms, before %s ms; p99 %s, before %s", short(b, 50), short(a, 50), short(b, 99), short(a, 99)),
 		}
@@ -88,16 +88,16 @@ func (l *lab) growth() (err error) {
 	return nil
 }
 
-// everybody is one client that acts as the next person each time, in an order
+// allUsers is one client that acts as the next user each time, in an order
 // that jumps about the tables.
-func everybody(sessions []*session, next func(*session) load.Step) load.Step {
+func allUsers(sessions []*session, next func(*session) load.Step) load.Step {
 	steps := make([]load.Step, len(sessions))
 	for i, s := range sessions {
 		steps[i] = next(s)
 	}
 	at := 0
 	return func(c *load.Conn) error {
-		at = (at + 619) % len(steps) // no divisor in common with knownPeople
+		at = (at + 619) % len(steps) // no divisor in common with knownUsers
 		return steps[at](c)
 	}
 }
@@ -118,7 +118,7 @@ func (l *lab) postgres() (err error) {
 		return err
 	}
 	env := map[string]string{"AUTH_ALGORITHM": algorithm}
-	seed := site.Seed{People: manyClients, Cost: growthCost}
+	seed := site.Seed{Users: manyClients, Cost: growthCost}
 	lite, err := l.open(seed, env)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (l *lab) postgres() (err error) {
 		return err
 	}
 	var rotations, rotationsLite, reads, readsLite []load.Result
-	side := func(w *world, clients []load.Step, kept *[]load.Result) func() (float64, error) {
+	side := func(w *target, clients []load.Step, kept *[]load.Result) func() (float64, error) {
 		return closed(load.Closed{Addr: w.Addr, Clients: clients, Warm: l.pace.warm, For: l.pace.window, CPU: w.CPU}, kept)
 	}
 	m, err := l.round(

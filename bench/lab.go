@@ -27,7 +27,7 @@ type pace struct {
 	logins time.Duration // of one load of logins, which come in batches of 0.2 s
 	warm   time.Duration
 	flood  time.Duration
-	people int // of the large database
+	users  int // of the large database
 	many   int // refreshes until memory is looked at
 }
 

@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	loginCost   = 12
-	floodPeople = 16
+	loginCost  = 12
+	floodUsers = 16
 )
 
 // login measures logins beside the same hash by x/crypto: many at once, two
 // waiting for each core, and one alone.
 func (l *lab) login() (err error) {
 	pairs := 2 * runtime.NumCPU()
-	w, err := l.open(site.Seed{People: max(floodPeople, pairs), Cost: loginCost}, nil)
+	w, err := l.open(site.Seed{Users: max(floodUsers, pairs), Cost: loginCost}, nil)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (l *lab) login() (err error) {
 	hash := load.Request("POST", "/hash", "", "")
 	m, err := l.round(
 		bareRate(l.pace.logins/2, limit.Hash(loginCost), &hashes),
-		closed(load.Closed{Addr: w.Addr, Clients: logins(floodPeople), Warm: time.Second, For: l.pace.logins, CPU: w.CPU}, &saturated),
+		closed(load.Closed{Addr: w.Addr, Clients: logins(floodUsers), Warm: time.Second, For: l.pace.logins, CPU: w.CPU}, &saturated),
 		closed(load.Closed{Addr: bare.Addr, Clients: same(runtime.NumCPU(), hash), Warm: l.pace.warm, For: l.pace.logins / 2}, &handler),
 		closed(load.Closed{Addr: w.Addr, Clients: logins(pairs), Warm: l.pace.warm, For: l.pace.logins / 2}, &twos),
 		func() (float64, error) {
@@ -83,7 +83,7 @@ func (l *lab) login() (err error) {
 
 // flood measures what others notice while 16 clients log in without pause.
 func (l *lab) flood() (err error) {
-	w, err := l.open(site.Seed{People: 64, Cost: loginCost}, nil)
+	w, err := l.open(site.Seed{Users: 64, Cost: loginCost}, nil)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (l *lab) flood() (err error) {
 			Key: "flood.cpu", Path: "CPU of a bare x/crypto hash over CPU of a login in the flood, /me included", Samples: over(cpus(hashes), each(floods, cpu)),
 		},
 		report.Row{
-			Key: "flood.logins", Path: "logins meanwhile, over the bare x/crypto rate of all cores", Samples: over(each(floods, load.Result.Rate), m[0]),
+			Key: "flood.logins", Path: "logins at the same time, over the bare x/crypto rate of all cores", Samples: over(each(floods, load.Result.Rate), m[0]),
 			Context: say(typical(floods), "logins"),
 		},
 	)
@@ -149,7 +149,7 @@ func middling(results []load.Result) load.Result {
 }
 
 // flooded runs the bystanders in the middle of a flood of logins.
-func flooded(w *world, bystanders load.Open) (them, flood load.Result, err error) {
+func flooded(w *target, bystanders load.Open) (them, flood load.Result, err error) {
 	type outcome struct {
 		load.Result
 		error
@@ -157,7 +157,7 @@ func flooded(w *world, bystanders load.Open) (them, flood load.Result, err error
 	done := make(chan outcome, 1)
 	go func() {
 		r, err := load.Closed{
-			Addr: w.Addr, Clients: logins(floodPeople), Warm: time.Second,
+			Addr: w.Addr, Clients: logins(floodUsers), Warm: time.Second,
 			For: bystanders.Warm + bystanders.For, CPU: w.CPU,
 		}.Run()
 		done <- outcome{r, err}

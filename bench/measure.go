@@ -47,7 +47,7 @@ func cpus(speeds []limit.Speed) []float64 {
 	return all
 }
 
-// cpu is what the program spent on one answer, in microseconds, NaN when the
+// cpu is the program's CPU time for one response, in microseconds, NaN when the
 // load was too short for one.
 func cpu(r load.Result) float64 {
 	if r.Short() {

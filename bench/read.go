@@ -18,7 +18,7 @@ const readClients = 32
 // read measures what changes nothing: who am I, the key set, discovery, and
 // the key set for those who have it.
 func (l *lab) read() (err error) {
-	w, err := l.open(site.Seed{People: readClients, Cost: 10}, nil)
+	w, err := l.open(site.Seed{Users: readClients, Cost: 10}, nil)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (l *lab) read() (err error) {
 	l.add(
 		report.Row{
 			Key: "read.me", Path: "GET /me, CPU of a request", Unit: "us", AtMost: 50, Samples: each(me, cpu),
-			Context: say(one, "requests") + fmt.Sprintf("; the generator had %.0f %% of the CPU spent", 100*generator),
+			Context: say(one, "requests") + fmt.Sprintf("; the generator took %.0f %% of the CPU time", 100*generator),
 		},
 		report.Row{
 			Key: "read.me_cpu", Path: "CPU of GET /me over CPU of /livez", Samples: over(each(me, cpu), each(livez, cpu)),
@@ -111,7 +111,7 @@ func keySetETag(addr string) (string, error) {
 	return etag, nil
 }
 
-// The mix of a site whose people log in once, refresh for a day and are
+// The mix of a site whose users log in once, refresh for a day and are
 // verified all the time.
 const (
 	mixLogins    = 1
@@ -122,7 +122,7 @@ const (
 
 // mixed measures the mix beside what its primitives cost alone.
 func (l *lab) mixed() (err error) {
-	w, err := l.open(site.Seed{People: mixClients, Cost: loginCost}, nil)
+	w, err := l.open(site.Seed{Users: mixClients, Cost: loginCost}, nil)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (l *lab) fastest() (string, error) {
 // signed is what was measured with one algorithm.
 type signed struct {
 	name     string
-	world    *world
+	target   *target
 	bare     []float64 // signatures a second of all cores; none where no bare one is known
 	speeds   []limit.Speed
 	handler  []float64 // bare signatures behind net/http, a second
@@ -81,12 +81,12 @@ func (l *lab) refresh() (err error) {
 	defer bare.Stop() //nolint:errcheck // it ends with the signal
 	var all []*signed
 	for _, name := range names {
-		w, err := l.open(site.Seed{People: manyClients, Cost: 10}, map[string]string{"AUTH_ALGORITHM": name})
+		w, err := l.open(site.Seed{Users: manyClients, Cost: 10}, map[string]string{"AUTH_ALGORITHM": name})
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, w.close()) }() //nolint:gocritic // all of them run until the end
-		all = append(all, &signed{name: name, world: w, newLimit: limit.Sign(name)})
+		all = append(all, &signed{name: name, target: w, newLimit: limit.Sign(name)})
 	}
 	for range l.pace.rounds {
 		for _, s := range all {
@@ -118,7 +118,7 @@ func (s *signed) round(p pace, bare *site.Process) error {
 		}
 		s.handler = append(s.handler, r.Rate())
 	}
-	r, err := load.Closed{Addr: s.world.Addr, Clients: refreshes(s.world.sessions), Warm: p.warm, For: window, CPU: s.world.CPU}.Run()
+	r, err := load.Closed{Addr: s.target.Addr, Clients: refreshes(s.target.sessions), Warm: p.warm, For: window, CPU: s.target.CPU}.Run()
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (s *signed) rates() []float64 { return each(s.runs, load.Result.Rate) }
 
 func (l *lab) refreshRows(all []*signed) {
 	rs256 := all[0]
-	spent, bareCPU := each(rs256.runs, cpu), cpus(rs256.speeds)
+	used, bareCPU := each(rs256.runs, cpu), cpus(rs256.speeds)
 	l.add(
 		report.Row{
 			Key: "refresh.RS256", Path: "refresh, RS256, 64 clients, over the bare signing rate of all cores",
@@ -152,7 +152,7 @@ func (l *lab) refreshRows(all []*signed) {
 		},
 		report.Row{
 			Key: "refresh.cpu", Path: "CPU of a refresh, RS256, over that of a bare signature",
-			AtMost: 1.2, Samples: over(spent, bareCPU), Doubt: doubt(over(spent, bareCPU), 1, 0), Context: fmt.Sprintf("%.0f over %.0f us", median(spent), median(bareCPU)),
+			AtMost: 1.2, Samples: over(used, bareCPU), Doubt: doubt(over(used, bareCPU), 1, 0), Context: fmt.Sprintf("%.0f over %.0f us", median(used), median(bareCPU)),
 		},
 		report.Row{
 			Key: "refresh.tail", Path: "refresh, RS256, 64 clients, p99 over p50",
@@ -199,7 +199,7 @@ func (l *lab) memory() (err error) {
 	if err != nil {
 		return err
 	}
-	w, err := l.open(site.Seed{People: manyClients, Cost: 10}, map[string]string{"AUTH_ALGORITHM": algorithm})
+	w, err := l.open(site.Seed{Users: manyClients, Cost: 10}, map[string]string{"AUTH_ALGORITHM": algorithm})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ const (
 	discoveryPath = "/.well-known/openid-configuration"
 )
 
-// session is a seeded person's: its refresh token changes with each refresh.
+// session is that of a seeded user: its refresh token changes with each refresh.
 type session struct {
 	n      int
 	rotate []byte // the request; the token in it is written over
@@ -33,7 +33,7 @@ func newSession(n int) *session {
 	return &session{n: n, rotate: request, at: bytes.LastIndex(request, []byte(token))}
 }
 
-// refresh spends the refresh token and keeps its successor.
+// refresh uses the refresh token and keeps its successor.
 func (s *session) refresh(c *load.Conn) error {
 	status, body, err := c.Do(s.rotate)
 	if err := judge(status, body, err); err != nil {
@@ -110,7 +110,7 @@ func loginRequest(n int) []byte {
 	return load.Request("POST", loginPath, "", fmt.Sprintf(`{"email":%q,"password":%q}`, site.Email(n), site.Password))
 }
 
-// logins are clients of which each logs in as another person.
+// logins are clients of which each logs in as another user.
 func logins(clients int) []load.Step {
 	steps := make([]load.Step, clients)
 	for i := range steps {

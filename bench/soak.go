@@ -23,22 +23,22 @@ type flatness struct {
 	path  string
 	unit  string
 	slack float64 // beyond a tenth
-	of    func(*world) (float64, error)
+	of    func(*target) (float64, error)
 	y     []float64
 }
 
 func gauges() []*flatness {
 	return []*flatness{
-		{key: "memory", path: "resident memory", unit: "MiB", slack: 3, of: func(w *world) (float64, error) { return float64(w.Resident()) / (1 << 20), nil }},
-		{key: "goroutines", path: "goroutines", unit: "", slack: 5, of: func(w *world) (float64, error) { return w.Metric("go_goroutines") }},
-		{key: "files", path: "file descriptors", unit: "", slack: 5, of: func(w *world) (float64, error) { return float64(w.Files()), nil }},
-		{key: "wal", path: "write-ahead log", unit: "MiB", slack: 4, of: func(w *world) (float64, error) { return float64(w.WAL()) / (1 << 20), nil }},
+		{key: "memory", path: "resident memory", unit: "MiB", slack: 3, of: func(w *target) (float64, error) { return float64(w.Resident()) / (1 << 20), nil }},
+		{key: "goroutines", path: "goroutines", unit: "", slack: 5, of: func(w *target) (float64, error) { return w.Metric("go_goroutines") }},
+		{key: "files", path: "file descriptors", unit: "", slack: 5, of: func(w *target) (float64, error) { return float64(w.Files()), nil }},
+		{key: "wal", path: "write-ahead log", unit: "MiB", slack: 4, of: func(w *target) (float64, error) { return float64(w.WAL()) / (1 << 20), nil }},
 	}
 }
 
 // settled is the gauge when it has come to rest: the program needs a moment to
 // see that the clients of the last load have hung up.
-func (g *flatness) settled(w *world) (float64, error) {
+func (g *flatness) settled(w *target) (float64, error) {
 	v, err := g.of(w)
 	for range 20 {
 		time.Sleep(50 * time.Millisecond)
@@ -54,7 +54,7 @@ func (g *flatness) settled(w *world) (float64, error) {
 // soak keeps the program busy and fails when something grows or an answer is
 // 5xx: it compares the second quarter of the time with the last.
 func (l *lab) soak(length time.Duration) (err error) {
-	w, err := l.open(site.Seed{People: manyClients, Cost: growthCost}, nil)
+	w, err := l.open(site.Seed{Users: manyClients, Cost: growthCost}, nil)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/pico-auth/pico-auth/bench/site"
 )
 
-// start measures what a restart costs, what the program holds while nobody
+// start measures what a restart costs, what the program holds while no client
 // asks, and the binary itself.
 func (l *lab) start() error {
 	existing, err := site.New(l.binary, l.dir, nil)
@@ -74,7 +74,7 @@ func (l *lab) start() error {
 	return l.size()
 }
 
-// once is one life of the program, up to its first answer.
+// once is one run of the program, up to its first response.
 func (l *lab) once(s *site.Site) (time.Duration, error) {
 	p, err := s.Start(l.ctx)
 	if err != nil {

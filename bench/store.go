@@ -28,12 +28,12 @@ type benchmark struct {
 
 // build compiles the tests of a package. It needs the go command and the
 // sources, which make runs the bench in.
-func (l *lab) build(room string) (benchmark, error) {
-	b := benchmark{program: filepath.Join(l.dir, filepath.Base(room)+".test"), folder: room, unit: "ns/op"}
-	command := exec.CommandContext(l.ctx, "go", "test", "-c", "-o", b.program, "./"+room) //nolint:gosec // one of two names below
+func (l *lab) build(pkg string) (benchmark, error) {
+	b := benchmark{program: filepath.Join(l.dir, filepath.Base(pkg)+".test"), folder: pkg, unit: "ns/op"}
+	command := exec.CommandContext(l.ctx, "go", "test", "-c", "-o", b.program, "./"+pkg) //nolint:gosec // one of two names below
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
-		return b, fmt.Errorf("compile the benchmarks of %s: %w\n%s", room, err, out)
+		return b, fmt.Errorf("compile the benchmarks of %s: %w\n%s", pkg, err, out)
 	}
 	return b, nil
 }
@@ -77,7 +77,7 @@ func parseBenchmarks(out, unit string) (map[string]float64, error) {
 
 // store measures, without HTTP, what commits together are worth, what one
 // statement is on PostgreSQL, and what a token costs beyond its signature. The
-// benchmarks are the rooms' own.
+// benchmarks are the packages' own.
 func (l *lab) store() error {
 	rotations, err := l.build("internal/store")
 	if err != nil {

@@ -8,15 +8,15 @@ import (
 	"github.com/pico-auth/pico-auth/bench/site"
 )
 
-// world is a site with people in it whose program runs.
-type world struct {
+// target is a site with users whose program runs.
+type target struct {
 	*site.Site
 	*site.Process
 	sessions []*session
 }
 
 // open makes a site, fills it and starts the program.
-func (l *lab) open(seed site.Seed, env map[string]string) (*world, error) {
+func (l *lab) open(seed site.Seed, env map[string]string) (*target, error) {
 	s, err := site.New(l.binary, l.dir, env)
 	if err != nil {
 		return nil, err
@@ -24,8 +24,8 @@ func (l *lab) open(seed site.Seed, env map[string]string) (*world, error) {
 	return l.openAt(s, seed)
 }
 
-func (l *lab) openAt(s *site.Site, seed site.Seed) (*world, error) {
-	w := &world{Site: s}
+func (l *lab) openAt(s *site.Site, seed site.Seed) (*target, error) {
+	w := &target{Site: s}
 	if err := s.Fill(l.ctx, seed); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -39,7 +39,7 @@ func (l *lab) openAt(s *site.Site, seed site.Seed) (*world, error) {
 	return w, nil
 }
 
-func (w *world) close() error {
+func (w *target) close() error {
 	var err error
 	if w.Process != nil {
 		err = w.Stop()

@@ -30,7 +30,7 @@ func get(c *load.Conn) error {
 	return err
 }
 
-// stallOnce answers at once but for one request, during which everybody waits.
+// stallOnce answers at once but for one request, during which allUsers waits.
 func stallOnce(at int64, stall time.Duration) http.HandlerFunc {
 	var requests atomic.Int64
 	var until atomic.Int64

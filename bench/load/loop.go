@@ -49,7 +49,7 @@ func (r Result) Rate() float64 {
 	return float64(r.Done) / r.Elapsed.Seconds()
 }
 
-// CPU is what the server spent on one answer, 0 when it gave none.
+// CPU is the server's CPU time for one response, 0 without a response.
 func (r Result) CPU() time.Duration {
 	if r.Done == 0 {
 		return 0

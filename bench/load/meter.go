@@ -76,7 +76,7 @@ func (m meter) stop() Result {
 	return Result{Elapsed: time.Since(m.begin), Server: m.server() - m.before, Generator: OwnCPU() - m.own}
 }
 
-// OwnCPU is what this process has spent.
+// OwnCPU is the CPU time of this process.
 func OwnCPU() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // fails for bad arguments only

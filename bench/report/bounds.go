@@ -48,7 +48,7 @@ func (b Bounds) Of(scenarios []string) Bounds {
 
 // Broken returns the keys of the bounds that are broken, in order, and a
 // sentence for each: the row's median is beyond it by more than the tolerance,
-// the row has a round in which nothing was answered, or nobody measured it.
+// the row has a round without a response, or was not measured.
 func (b Bounds) Broken(rows []Row) (keys, sentences []string) {
 	for _, key := range slices.Sorted(maps.Keys(b.Rows)) {
 		bound := b.Rows[key]
@@ -66,7 +66,7 @@ func (b Bounds) Broken(rows []Row) (keys, sentences []string) {
 		case Unmeasured:
 			sentence = fmt.Sprintf("%s: not measured: %s", key, row.Missing)
 		case Failed:
-			sentence = fmt.Sprintf("%s: %s: there was a round in which nothing was answered", key, row.Path)
+			sentence = fmt.Sprintf("%s: %s: a round had no response", key, row.Path)
 		default:
 			if meets(row.Median(), bound.AtLeast*(1-tolerance), bound.AtMost*(1+tolerance)) {
 				continue

@@ -45,6 +45,6 @@ func TestABoundWithoutAMeasurementIsBroken(t *testing.T) {
 		}
 	}
 	if keys, _ := b.Of([]string{"login"}).Broken(nil); len(keys) != 0 {
-		t.Errorf("broken although nobody was to measure it: %v", keys)
+		t.Errorf("broken although it was not to be measured: %v", keys)
 	}
 }

@@ -12,7 +12,7 @@ import (
 func TestMergeKeepsOnlyWhatIsStillTrue(t *testing.T) {
 	all := report.Result{
 		When: "2026-11-20", Version: "v1", Machine: "m", Took: "1s",
-		Rows:   []report.Row{{Key: "login.gone"}, {Key: "login.cpu", Path: "old"}, {Key: "read.me"}, {Key: "read.old", When: "2026-11-01", Version: "v0"}},
+		Rows:   []report.Row{{Key: "login.removed"}, {Key: "login.cpu", Path: "old"}, {Key: "read.me"}, {Key: "read.old", When: "2026-11-01", Version: "v0"}},
 		Charts: []report.Chart{{Name: "login"}, {Name: "read"}},
 	}
 	later := report.Result{When: "2026-11-22", Version: "v2", Machine: "m", Took: "2s", Rows: []report.Row{{Key: "login.cpu", Path: "new"}}}

@@ -83,7 +83,7 @@ func TestUpdateRefusesADocumentWithoutMarks(t *testing.T) {
 	}
 }
 
-// TestChartsAreWellFormedAndInert: they are shown by whoever opens the document.
+// TestChartsAreWellFormedAndInert: they are shown wherever the document is opened.
 func TestChartsAreWellFormedAndInert(t *testing.T) {
 	for _, chart := range result.Charts {
 		svg := chart.SVG()

@@ -84,7 +84,7 @@ func (r Result) Print(w io.Writer) {
 	for _, row := range r.Rows {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Path, row.Aim(), row.Value(), row.Spread(), row.Verdict(), row.here())
 	}
-	_ = t.Flush() // a terminal that went away cannot be told so
+	_ = t.Flush() // a closed terminal cannot be told
 }
 
 // markdown is the table for docs/performance.md.

@@ -11,7 +11,7 @@ import (
 // what it should be. Most are ratios to a limit of the same round.
 type Row struct {
 	Key     string    `json:"key"`                // such as login.saturated; bounds name it
-	Path    string    `json:"path"`               // what it is, for people
+	Path    string    `json:"path"`               // what it is, for readers
 	Unit    string    `json:"unit,omitempty"`     // empty: a ratio
 	AtLeast float64   `json:"at_least,omitempty"` // the aim; 0: no such aim
 	AtMost  float64   `json:"at_most,omitempty"`  // the aim; 0: no such aim
@@ -29,7 +29,7 @@ const (
 	Nearly     = "nearly"      // the median misses it by no more than nearby
 	Missed     = "not reached" // the median misses it by more
 	Unreliable = "unreliable"  // the rounds differ too much, or the number is impossible
-	Failed     = "failed"      // there was a round in which nothing was answered
+	Failed     = "failed"      // a round had no response
 	Unmeasured = "not measured"
 	NoAim      = ""
 )

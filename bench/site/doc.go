@@ -1,5 +1,5 @@
 // Package site runs the real program in a temporary folder: it starts and stops
-// the process, asks the kernel what it uses, and fills its database with people
+// the process, asks the kernel what it uses, and fills its database with users
 // and sessions without asking the program, since a million logins would take
 // days.
 //

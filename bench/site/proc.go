@@ -16,7 +16,7 @@ import (
 // every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
-// CPU is what the program has spent so far, all its threads, in user and
+// CPU is the program's CPU time so far, all its threads, in user and
 // kernel. It is 0 when the process is gone.
 func (p *Process) CPU() time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))

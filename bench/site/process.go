@@ -72,7 +72,7 @@ func (s *Site) Accepts(ctx context.Context) bool {
 	return cmd.Run() == nil
 }
 
-// Process is one life of the program.
+// Process is one run of the program.
 type Process struct {
 	Addr    string
 	PID     int
@@ -145,7 +145,7 @@ func (p *Process) firstAnswer(begin time.Time) error {
 
 // Stop ends the program as an operator does, and kills it when it does not.
 func (p *Process) Stop() error {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may be gone already
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	select {
 	case <-p.ended:
 		return nil

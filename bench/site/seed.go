@@ -19,37 +19,37 @@ import (
 	_ "modernc.org/sqlite"             // registers the driver "sqlite"
 )
 
-// Password is everybody's.
+// Password is the password of every user.
 const Password = "a-long-enough-passphrase"
 
-// Email is the address of the seeded person n, counted from 1.
+// Email is the address of the seeded user n, counted from 1.
 func Email(n int) string { return fmt.Sprintf("p%d@bench.example", n) }
 
-// Refresh is the refresh token of the seeded person n: as long as the program's
+// Refresh is the refresh token of the seeded user n: as long as the program's
 // own, and in the database by its digest as the program keeps them.
 func Refresh(n int) string { return fmt.Sprintf("bench%038d", n) }
 
-// Seed is who is in the database before the load begins.
+// Seed says which users are in the database before the load begins.
 type Seed struct {
-	People int // each with a live session
-	Known  int // of them, evenly spread: those whose refresh token is Refresh(n); 0: all
-	Cost   int // of the hash of Password; 0: 12
+	Users int // each with a live session
+	Known int // of them, evenly spread: those whose refresh token is Refresh(n); 0: all
+	Cost  int // of the hash of Password; 0: 12
 }
 
 // Sessions returns the numbers of those whose refresh token is known.
 func (s Seed) Sessions() []int {
 	if s.Known == 0 {
-		s.Known = s.People
+		s.Known = s.Users
 	}
 	numbers := make([]int, s.Known)
 	for i := range numbers {
-		numbers[i] = i*(s.People/s.Known) + 1
+		numbers[i] = i*(s.Users/s.Known) + 1
 	}
 	return numbers
 }
 
-// Fill has the program make its tables and then puts the people in. Everything
-// is made by the database itself, a million people in some seconds.
+// Fill has the program create its tables and then inserts the users. The database
+// itself generates the rows, a million users in some seconds.
 func (s *Site) Fill(ctx context.Context, seed Seed) error {
 	p, err := s.Start(ctx)
 	if err != nil {
@@ -86,11 +86,11 @@ func (s *Site) open() (*sql.DB, error) {
 	return db, err
 }
 
-// The rows of person n. The digests of those who are not known are random, as
-// real ones are: that is what spreads them over the index.
+// The rows of user n. The digests of unknown tokens are random, as real ones are,
+// which spreads them over the index.
 const (
 	numbers = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) `
-	people  = `INSERT INTO users (id, email, email_key, password_hash, role, org_id, status, created_at) ` + numbers +
+	users   = `INSERT INTO users (id, email, email_key, password_hash, role, org_id, status, created_at) ` + numbers +
 		`SELECT 'user-' || i, 'p' || i || '@bench.example', 'p' || i || '@bench.example', $2, 'viewer', 'default', 'active', $3 FROM n`
 	families = `INSERT INTO refresh_families (id, user_id, created_at, expires_at) ` + numbers +
 		`SELECT 'family-' || i, 'user-' || i, $2, $3 FROM n`
@@ -114,13 +114,13 @@ func (s *Site) insert(ctx context.Context, db *sql.DB, seed Seed, hash string) e
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
-	if _, err := tx.ExecContext(ctx, text(people), seed.People, hash, at(-time.Hour)); err != nil {
-		return fmt.Errorf("seed people: %w", err)
+	if _, err := tx.ExecContext(ctx, text(users), seed.Users, hash, at(-time.Hour)); err != nil {
+		return fmt.Errorf("seed users: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, text(families), seed.People, at(-time.Hour), at(90*24*time.Hour)); err != nil {
+	if _, err := tx.ExecContext(ctx, text(families), seed.Users, at(-time.Hour), at(90*24*time.Hour)); err != nil {
 		return fmt.Errorf("seed families: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, text(tokens), seed.People, at(-time.Hour), at(7*24*time.Hour)); err != nil {
+	if _, err := tx.ExecContext(ctx, text(tokens), seed.Users, at(-time.Hour), at(7*24*time.Hour)); err != nil {
 		return fmt.Errorf("seed tokens: %w", err)
 	}
 	for _, n := range seed.Sessions() {
