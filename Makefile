@@ -22,7 +22,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: run build test torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release clean help
+.PHONY: run build test examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release clean help
 
 run: build ## build and start the server on its embedded default
 	@exec $(BIN)/pico-auth serve
@@ -32,6 +32,9 @@ build: ## build bin/pico-auth, static
 
 test: ## vet, and every test with the race detector, on SQLite and PostgreSQL
 	@GO='$(GO)' tools/test.sh $(PKG)
+
+examples: ## build, vet and test the services of picoauth/examples, a module of its own
+	@cd picoauth/examples && $(GO) mod tidy -diff && $(GO) build -o /dev/null ./... && $(GO) vet ./... && $(GO) test ./...
 
 torture: ## kill the program at random moments under load (KILLS=1000)
 	@TORTURE_KILLS=$(KILLS) $(GO) test -count 1 -timeout 2h -v -run Kill9 ./internal/torture

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/picoauth"
 	"github.com/pico-auth/pico-auth/picoauth/picoauthtest"
 )
@@ -16,7 +17,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Run(algorithm, func(b *testing.B) {
 			issuer := picoauthtest.NewIssuer(b, picoauthtest.WithAlgorithm(algorithm))
 			set := issuer.KeySet()
-			g := localGuard(b, issuer, func(cfg *picoauth.Config) { cfg.LocalKeys = func() []byte { return set } })
+			g := localGuard(b, issuer, func(cfg *picoauth.Config) { cfg.Client = localkeys.Client(func() []byte { return set }, nil) })
 			token := issuer.Mint(picoauthtest.Claims{"groups": []string{"g1", "g2"}})
 			b.ReportAllocs()
 			for b.Loop() {
@@ -30,7 +31,7 @@ func BenchmarkVerify(b *testing.B) {
 
 func BenchmarkHandlerRefusesNoToken(b *testing.B) {
 	issuer := picoauthtest.NewIssuer(b, picoauthtest.WithAlgorithm("EdDSA"))
-	handler := localGuard(b, issuer).Handler(http.NotFoundHandler())
+	handler := localGuard(b, issuer).Require(http.NotFoundHandler())
 	r := httptest.NewRequest("GET", "/", nil)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -20,7 +20,8 @@ type rules struct {
 	early, late      time.Duration // grace before iat and nbf, and after exp
 }
 
-// check returns the holder that payload describes, or the *Refusal.
+// check returns what the claims in payload say, or the *Refusal. The result keeps
+// payload.
 func (p rules) check(payload []byte, now time.Time) (*SecurityContext, error) {
 	claims, err := jose.ParseObject(payload)
 	if err != nil {
@@ -30,15 +31,16 @@ func (p rules) check(payload []byte, now time.Time) (*SecurityContext, error) {
 	who := &SecurityContext{
 		Subject:   r.required("sub"),
 		Email:     r.optional("email"),
-		Role:      r.optional("role"),
+		Role:      roleNamed(r.optional("role")),
 		OrgID:     r.optional("org_id"),
 		TokenID:   r.optional("jti"),
 		SessionID: r.optional("sid"),
 		Groups:    r.strings("groups"),
 		ExpiresAt: r.date("exp"),
-		Claims:    claims,
+		Claims:    payload,
 	}
 	issuer, audience, issuedAt := r.required("iss"), r.audience(), r.date("iat")
+	r.refuseIDToken()
 	notBefore := issuedAt
 	if _, ok := claims["nbf"]; ok {
 		notBefore = r.date("nbf")
@@ -68,6 +70,17 @@ type claimReader struct {
 func (r *claimReader) fail(name, what string) {
 	if r.fault == "" {
 		r.fault = "the token's claim " + name + " " + what
+	}
+}
+
+// refuseIDToken keeps tokens out that tell a client about a sign-in (OpenID
+// Connect Core 1.0, sections 2 and 3.3.2.11). They were never meant to open
+// anything, and an access token has none of these claims.
+func (r *claimReader) refuseIDToken() {
+	for _, name := range []string{"nonce", "at_hash", "c_hash"} {
+		if _, ok := r.claims[name]; ok && r.fault == "" {
+			r.fault = "the token is an ID token, not an access token"
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
@@ -29,7 +30,7 @@ func fixedGuard(t testing.TB, leeway time.Duration) (*picoauth.Guard, *jose.Priv
 	set := keySetOf(map[string]*jose.PrivateKey{"k": key})
 	g, err := picoauth.New(picoauth.Config{
 		Issuer: wireIssuer, Audience: wireAudience, Leeway: leeway,
-		LocalKeys: func() []byte { return set }, Now: func() time.Time { return noon },
+		Client: localkeys.Client(func() []byte { return set }, nil), Now: func() time.Time { return noon },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -55,19 +56,24 @@ func TestVerifyReturnsTheHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &picoauth.SecurityContext{
-		Subject: "u1", Email: "a@example.com", Role: "operator", OrgID: "acme",
+		Subject: "u1", Email: "a@example.com", Role: picoauth.Operator, OrgID: "acme",
 		Groups: []string{"g1", "g2"}, TokenID: "j1", SessionID: "s1",
 		ExpiresAt: time.Unix(1795350060, 5e8).UTC(),
-		Claims: claims{
-			"sub": "u1", "email": "a@example.com", "role": "operator", "org_id": "acme",
-			"groups": []any{"g1", "g2"}, "jti": "j1", "sid": "s1", "aud": []any{"other", wireAudience}, "iss": wireIssuer,
-			"iat": json.Number(strconv.FormatInt(noon.Unix(), 10)), "exp": json.Number("1795350060.5"),
-			"big": json.Number("9007199254740993"), "nested": claims{"a": []any{true, nil}},
-		},
+		Claims:    payloadOf(t, token),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// payloadOf is what was signed.
+func payloadOf(t *testing.T, token string) []byte {
+	t.Helper()
+	_, payload, err := jose.Inspect(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
 }
 
 func TestVerifyNeedsNoMoreThanTheRequiredClaims(t *testing.T) {
@@ -76,7 +82,7 @@ func TestVerifyNeedsNoMoreThanTheRequiredClaims(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if who.Groups == nil || len(who.Groups) != 0 || who.Role != "" || who.Email != "" {
+	if who.Groups == nil || len(who.Groups) != 0 || who.Role != 0 || who.Email != "" {
 		t.Errorf("optional claims are not empty: %+v", who)
 	}
 }
@@ -133,6 +139,10 @@ func TestVerifyRefusesBadClaims(t *testing.T) {
 		"jti number":              {"jti": 1},
 		"sid null":                {"sid": json.RawMessage("null")},
 		"wrong case":              {"sub": nil, "Sub": "u1"},
+		"nonce of an ID token":    {"nonce": "n"},
+		"nonce null":              {"nonce": json.RawMessage("null")},
+		"at_hash of an ID token":  {"at_hash": "x"},
+		"c_hash of an ID token":   {"c_hash": 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := g.Verify(t.Context(), sign(t, key, "k", atNoon(changes)))
@@ -184,6 +194,7 @@ func TestRefusalsSayWhy(t *testing.T) {
 		"the token is of another issuer":                         {"iss": "x", "aud": "x"},
 		"the token is for another audience":                      {"aud": "x"},
 		"the token has expired":                                  {"exp": 1},
+		"the token is an ID token, not an access token":          {"at_hash": "x", "aud": "some-client"},
 		"the token is not valid yet":                             {"nbf": noon.Unix() + 60},
 	} {
 		_, err := g.Verify(t.Context(), sign(t, key, "k", atNoon(changes)))
@@ -248,11 +259,15 @@ func FuzzClaims(f *testing.F) {
 			t.Fatalf("accepted what encoding/json refuses: %v", err)
 		}
 		now := float64(noon.Unix())
-		if plain.Iss != wireIssuer && who.Claims["iss"] != wireIssuer || who.Subject == "" || who.Groups == nil {
+		exact, err := jose.ParseObject(who.Claims)
+		if err != nil || exact["iss"] != wireIssuer || who.Subject == "" || who.Groups == nil {
 			t.Fatalf("accepted %q", payload)
 		}
-		if exp, _ := who.Claims["exp"].(json.Number).Float64(); exp <= now {
+		if exp, _ := exact["exp"].(json.Number).Float64(); exp <= now {
 			t.Fatalf("accepted expired %q", payload)
+		}
+		if err := who.Decode(&plain); err == nil && (plain.Sub != who.Subject || plain.Iss != wireIssuer) {
+			t.Fatalf("decoded as another user: %q", payload)
 		}
 	})
 }

@@ -2,35 +2,83 @@ package picoauth
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
 )
 
-// SecurityContext is who makes a request, as a verified token says. It belongs
-// to one request; do not change it.
+// SecurityContext is the user that makes a request, as a verified token says. It
+// belongs to one request; do not change it.
 type SecurityContext struct {
-	Subject   string         // sub, the person's id; never empty
-	Email     string         // empty: the token has none
-	Role      string         // such as "viewer"; empty: the token has none
-	OrgID     string         // organisation; empty: the token has none
-	Groups    []string       // ids of groups; never nil
-	TokenID   string         // jti; empty: the token has none
-	SessionID string         // sid, the same for all tokens of one login; empty: the token has none
-	ExpiresAt time.Time      // exp
-	Claims    map[string]any // all claims, as encoding/json decodes them, numbers as json.Number
+	Subject   string    // sub, the user's id; never empty
+	Email     string    // empty: the token has none
+	Role      Role      // zero: the token has none, or one that this package does not know
+	OrgID     string    // organization; empty: the token has none
+	Groups    []string  // ids of groups; never nil
+	TokenID   string    // jti; empty: the token has none
+	SessionID string    // sid, the same for all tokens of one session; empty: the token has none
+	ExpiresAt time.Time // exp
+	// Claims is the token's payload as it was signed. Read it with Decode.
+	Claims json.RawMessage
 }
 
-// HasRole reports whether the role is one of those named. Roles are compared as
-// names: a superadmin does not have the role "viewer".
-func (s *SecurityContext) HasRole(roles ...string) bool {
-	return s.Role != "" && slices.Contains(roles, s.Role)
-}
-
-// InGroup reports whether at least one of the groups named by id is among the
+// InGroup reports whether at least one of the groups, given by id, is among the
 // token's.
 func (s *SecurityContext) InGroup(ids ...string) bool {
 	return slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(s.Groups, id) })
 }
+
+// Decode stores the token's claims in v as json.Unmarshal does, for claims that
+// SecurityContext has no field for:
+//
+//	var own struct {
+//		Tenant string   `json:"tenant"`
+//		Limits []string `json:"limits"`
+//	}
+//	if err := who.Decode(&own); err != nil {
+//
+// Claims are decoded only here, so that a request that needs none of them does
+// not pay for it. json.Unmarshal also takes a name in another case for a field;
+// Decode fails when that could mean two things: names that differ only in case,
+// or one that differs only in case from a claim that the fields are read from.
+func (s *SecurityContext) Decode(v any) error {
+	claims, err := jose.ParseObject(s.Claims)
+	if err != nil {
+		return errors.New("picoauth: there are no claims to decode")
+	}
+	folded := make(map[string]bool, len(claims))
+	for name := range claims {
+		key := strings.Map(fold, name)
+		if folded[key] || slices.ContainsFunc(standard, func(s string) bool { return s != name && strings.EqualFold(s, name) }) {
+			return errors.New("picoauth: the token has claims whose names differ only in case")
+		}
+		folded[key] = true
+	}
+	if err := json.Unmarshal(s.Claims, v); err != nil {
+		return fmt.Errorf("picoauth: decode the token's claims: %w", err)
+	}
+	return nil
+}
+
+// fold returns the same rune for all that encoding/json takes for one.
+func fold(r rune) rune {
+	for {
+		next := unicode.SimpleFold(r)
+		if next <= r {
+			return next
+		}
+		r = next
+	}
+}
+
+// standard are the claims that a Guard reads itself.
+var standard = []string{"iss", "aud", "sub", "exp", "iat", "nbf", "email", "role", "org_id", "groups", "jti", "sid"}
 
 type contextKey struct{}
 
@@ -40,8 +88,8 @@ func NewContext(ctx context.Context, who *SecurityContext) context.Context {
 	return context.WithValue(ctx, contextKey{}, who)
 }
 
-// FromContext returns who makes the request of ctx; false when nobody signed in,
-// as happens behind Optional and outside any Guard.
+// FromContext returns the user that makes the request of ctx; false when there
+// is none, as behind Optional and outside any Guard.
 func FromContext(ctx context.Context) (*SecurityContext, bool) {
 	who, ok := ctx.Value(contextKey{}).(*SecurityContext)
 	return who, ok && who != nil

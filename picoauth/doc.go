@@ -13,15 +13,23 @@
 //		who, _ := picoauth.FromContext(r.Context())
 //		fmt.Fprintln(w, "hello", who.Subject, "of", who.OrgID)
 //	})
-//	operators := picoauth.RequireRole("operator", "org_admin", "superadmin")
+//	operators := picoauth.MinRole(picoauth.Operator)
 //	mux.Handle("DELETE /notes/{id}", operators(deleteNote))
-//	log.Fatal(http.ListenAndServe(":8080", guard.Handler(mux)))
+//	log.Fatal(http.ListenAndServe(":8080", guard.Require(mux)))
 //
-// [Guard.Handler] lets nobody in without a valid token. [Guard.Optional] is for
-// routes that also serve anonymous callers; a route that nobody wraps asks for
-// nothing. [RequireRole] and [RequireGroup] go inside either.
+// [Guard.Require] refuses requests without a valid token; [Guard.Optional] is for
+// routes that also serve anonymous callers. Both, and [MinRole] and
+// [RequireGroup], which go inside either, are middleware of the type
+// func(http.Handler) http.Handler that routers such as chi take as they are. The
+// folder examples has net/http, chi, echo, gin and gRPC.
 //
-// # What is believed
+// # Roles
+//
+// Roles are ordered: [Viewer], [Operator], [OrgAdmin], [Superadmin]. MinRole(Operator)
+// lets a superadmin pass too. There is no check for one exact role, since it would
+// refuse users who may do more.
+//
+// # What is accepted
 //
 // A token is a compact JWS whose kid names a key of the issuer's key set; the
 // algorithm is that key's, never the token's choice. RS256, PS256, ES256, ES384,
@@ -29,7 +37,11 @@
 // ML-DSA-87 are understood. The claims exp, iat, iss, aud and sub must be there
 // with the right types; nbf counts when present. Everything else in a header
 // (jwk, jku, x5c, crit, zip) is refused or ignored, and a token of more than 16
-// KiB is refused unread. A token is looked for in the Authorization header only.
+// KiB is refused unread. A token is read from the Authorization header only.
+//
+// Only access tokens are accepted: their typ is JWT or at+jwt (RFC 9068). An ID
+// token (a claim nonce, at_hash or c_hash) and a logout token (typ logout+jwt) of
+// the same issuer are refused.
 //
 // The arithmetic of a signature is done once for a token and a key, and spared
 // while the same token comes again; all else is checked each time. A guard
@@ -61,6 +73,14 @@
 // or group is missing, 400 invalid_request when the Authorization header is
 // malformed, 503 when no key set could be had. Bodies are
 // application/problem+json and never repeat anything of the token.
+//
+// # Plain HTTP
+//
+// The key set is fetched over https, from loopback hosts also over http. Inside a
+// container network, or a mesh that ends TLS outside of this process, the server
+// may be reachable over http only: Config.JWKSURL names that address and
+// Config.AllowHTTP allows it. Anybody who can answer in the server's place there
+// can sign in to this service as any user; a warning is logged at each start.
 //
 // The package picoauthtest is an issuer for your tests.
 package picoauth

@@ -10,7 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth/picoauthtest"
 )
 
-// A service that greets whoever holds a token.
+// A service that greets the user of each token.
 func Example() {
 	issuer := picoauthtest.Start() // in production: your pico-auth server
 	defer issuer.Close()
@@ -24,7 +24,7 @@ func Example() {
 		who, _ := picoauth.FromContext(r.Context())
 		_, _ = fmt.Fprintf(w, "hello %s of %s", who.Subject, who.OrgID)
 	})
-	service := guard.Handler(hello)
+	service := guard.Require(hello)
 
 	fmt.Println(call(service, "GET", "/", issuer.Mint(picoauthtest.Claims{"sub": "ann"})))
 	fmt.Println(call(service, "GET", "/", ""))
@@ -34,7 +34,7 @@ func Example() {
 }
 
 // Reading is for everybody, even without a token; writing needs a role.
-func ExampleRequireRole() {
+func ExampleMinRole() {
 	issuer := picoauthtest.Start()
 	defer issuer.Close()
 	guard, err := picoauth.New(issuer.Config())
@@ -45,20 +45,44 @@ func ExampleRequireRole() {
 	said := func(what string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, what) })
 	}
-	operators := picoauth.RequireRole("operator", "org_admin", "superadmin")
+	operators := picoauth.MinRole(picoauth.Operator)
 	mux := http.NewServeMux()
 	mux.Handle("GET /notes", guard.Optional(said("read")))
-	mux.Handle("POST /notes", guard.Handler(operators(said("written"))))
+	mux.Handle("POST /notes", guard.Require(operators(said("written"))))
 
-	viewer := issuer.Mint(picoauthtest.Claims{"role": "viewer"})
-	operator := issuer.Mint(picoauthtest.Claims{"role": "operator"})
+	viewer := issuer.Mint(picoauthtest.Claims{"role": picoauth.Viewer})
+	operator := issuer.Mint(picoauthtest.Claims{"role": picoauth.Operator})
 	fmt.Println(call(mux, "GET", "/notes", ""))
 	fmt.Println(call(mux, "POST", "/notes", operator))
 	fmt.Println(call(mux, "POST", "/notes", viewer))
 	// Output:
 	// 200 read
 	// 200 written
-	// 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"this needs another role","error":"insufficient_scope"}
+	// 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"this needs at least the role operator","error":"insufficient_scope"}
+}
+
+// A token may have claims of your own.
+func ExampleSecurityContext_Decode() {
+	issuer := picoauthtest.Start()
+	defer issuer.Close()
+	guard, err := picoauth.New(issuer.Config())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	service := guard.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, _ := picoauth.FromContext(r.Context())
+		var own struct {
+			Tenant string `json:"tenant"`
+		}
+		if err := who.Decode(&own); err != nil {
+			guard.Refuse(w, r, err)
+			return
+		}
+		_, _ = io.WriteString(w, own.Tenant)
+	}))
+	fmt.Println(call(service, "GET", "/", issuer.Mint(picoauthtest.Claims{"tenant": "acme"})))
+	// Output: 200 acme
 }
 
 // Members of two groups at once: nest RequireGroup.
@@ -71,8 +95,8 @@ func ExampleRequireGroup() {
 		return
 	}
 	open := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "open") })
-	either := guard.Handler(picoauth.RequireGroup("red", "blue")(open))
-	both := guard.Handler(picoauth.RequireGroup("red")(picoauth.RequireGroup("blue")(open)))
+	either := guard.Require(picoauth.RequireGroup("red", "blue")(open))
+	both := guard.Require(picoauth.RequireGroup("red")(picoauth.RequireGroup("blue")(open)))
 
 	red := issuer.Mint(picoauthtest.Claims{"groups": []string{"red"}})
 	fmt.Println(call(either, "GET", "/", red))
@@ -82,14 +106,14 @@ func ExampleRequireGroup() {
 	// 403
 }
 
-// A handler is tested by itself by putting somebody into the context.
+// A handler is tested by itself by putting a user into the context.
 func ExampleNewContext() {
-	handler := picoauth.RequireRole("org_admin")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := picoauth.MinRole(picoauth.OrgAdmin)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, _ := picoauth.FromContext(r.Context())
 		_, _ = io.WriteString(w, who.Email)
 	}))
 	ctx := picoauth.NewContext(httptest.NewRequest("GET", "/", nil).Context(),
-		&picoauth.SecurityContext{Subject: "1", Email: "ann@example.com", Role: "org_admin"})
+		&picoauth.SecurityContext{Subject: "1", Email: "ann@example.com", Role: picoauth.OrgAdmin})
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil).WithContext(ctx))
 	fmt.Println(w.Code, w.Body)

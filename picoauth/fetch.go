@@ -18,9 +18,9 @@ import (
 
 const fetchTimeout = 5 * time.Second
 
-// keySetURL returns where to fetch from. Keys that came over a line that others
-// can write to are no keys, hence https.
-func keySetURL(cfg Config) (string, error) {
+// keySetURL returns where to fetch from. Somebody who can write to the connection
+// chooses the keys, hence https unless the caller vouches for it.
+func keySetURL(cfg Config) (*url.URL, error) {
 	address := cfg.JWKSURL
 	if address == "" {
 		address = strings.TrimRight(cfg.Issuer, "/") + keySetPath
@@ -28,13 +28,17 @@ func keySetURL(cfg Config) (string, error) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.Fragment != "":
-		return "", errors.New("picoauth: the address of the key set is not an absolute URL")
+		return nil, errors.New("picoauth: the address of the key set is not an absolute URL")
 	case u.User != nil:
-		return "", errors.New("picoauth: the address of the key set must not hold a password")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
-		return "", fmt.Errorf("picoauth: the key set must be fetched over https (%s is not a loopback host)", u.Hostname())
+		return nil, errors.New("picoauth: the address of the key set must not hold a password")
+	case u.Scheme == "https", u.Scheme == "http" && (cfg.AllowHTTP || isLoopback(u.Hostname())):
+	case u.Scheme == "http":
+		return nil, fmt.Errorf("picoauth: the key set must be fetched over https (%s is not a loopback host); "+
+			"inside a container network or a mesh that encrypts, set AllowHTTP", u.Hostname())
+	default:
+		return nil, errors.New("picoauth: the address of the key set must start with https://")
 	}
-	return u.String(), nil
+	return u, nil
 }
 
 func isLoopback(host string) bool {
@@ -43,7 +47,7 @@ func isLoopback(host string) bool {
 }
 
 // keySetClient returns a client that follows no redirect: a redirect is a way to
-// make the issuer's name vouch for somebody else's keys.
+// make the issuer's name vouch for the keys of another host.
 func keySetClient(given *http.Client) *http.Client {
 	client := http.Client{Transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/picoauth"
 	"github.com/pico-auth/pico-auth/picoauth/picoauthtest"
 )
@@ -27,7 +28,7 @@ func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 func localGuard(t testing.TB, issuer *picoauthtest.Issuer, change ...func(*picoauth.Config)) *picoauth.Guard {
 	t.Helper()
 	cfg := issuer.Config()
-	cfg.LocalKeys = issuer.KeySet
+	cfg.Client = localkeys.Client(issuer.KeySet, nil)
 	for _, f := range change {
 		f(&cfg)
 	}

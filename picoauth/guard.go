@@ -27,27 +27,27 @@ type Config struct {
 	// Nil: every algorithm that this package knows.
 	Algorithms []string
 
-	// JWKSURL is where the key set is. Empty: Issuer + "/api/v1/auth/jwks".
-	// It must be https, but for loopback hosts.
+	// JWKSURL is where the key set is. Empty: Issuer + "/api/v1/auth/jwks". It may
+	// be on another host than the issuer, such as the address inside a container
+	// network; Issuer is compared with iss only, and need not be a URL then. It must
+	// be https, but for loopback hosts.
 	JWKSURL string
+	// AllowHTTP allows to fetch the key set over plain http from any host. DANGER:
+	// an attacker who can change that response, by a spoofed name, address or
+	// route, chooses the keys, and can then make tokens of any user and role that
+	// this service accepts. Set it only where the connection stays inside one
+	// container network, or inside a mesh that encrypts and authenticates it
+	// outside of this process. False: plain http is for loopback hosts only.
+	AllowHTTP bool
 	// Client fetches the key set; its redirect policy is replaced by one that
 	// follows none, and each fetch ends after 5 seconds. Nil: a client of its own.
 	Client *http.Client
 	// CacheTTL is how long a key set is kept whose answer has no max-age; it is
 	// held between one minute and one hour. Zero: 5 minutes.
 	CacheTTL time.Duration
-	// LocalKeys returns the JWK Set of an issuer in this process; nothing is
-	// fetched then. It is called for each token and must be cheap; the bytes are
-	// parsed again only when they change. Nil: keys are fetched.
-	LocalKeys func() []byte
-	// LocalRefresh is called when a token names a key that LocalKeys does not
-	// have; LocalKeys is asked once more afterwards. Anybody can write such a
-	// token, so it must bound the work it does. Nil: the token is refused at once.
-	LocalRefresh func(ctx context.Context)
 
 	// Leeway is how far the clocks of issuer and service may differ, at most a
-	// minute. Negative: not at all. Zero: 30 seconds, but with LocalKeys an
-	// expired token has no grace, since one clock wrote and reads its exp.
+	// minute. Negative: not at all. Zero: 30 seconds.
 	Leeway time.Duration
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
@@ -95,10 +95,15 @@ func New(cfg Config) (*Guard, error) {
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
-	if g.rules.early, g.rules.late, err = leeway(cfg); err != nil {
+	local := localTransport(cfg.Client)
+	if g.rules.early, g.rules.late, err = leeway(cfg.Leeway, local != nil); err != nil {
 		return nil, err
 	}
-	if g.keys, err = newKeySource(cfg, g.now, g.log); err != nil {
+	if local != nil {
+		g.keys = &localKeys{from: local}
+		return g, nil
+	}
+	if g.keys, err = newRemoteKeys(cfg, g.now, g.log); err != nil {
 		return nil, err
 	}
 	return g, nil
@@ -123,16 +128,18 @@ func algorithmsNamed(names []string) ([]jose.Algorithm, error) {
 	return accepted, nil
 }
 
-// leeway returns how much too early and how much too late a token may be.
-func leeway(cfg Config) (early, late time.Duration, err error) {
+// leeway returns how much too early and how much too late a token may be. With
+// local keys an expired token has no grace by default: one clock wrote and reads
+// its exp.
+func leeway(given time.Duration, local bool) (early, late time.Duration, err error) {
 	switch {
-	case cfg.Leeway > maxLeeway:
-		return 0, 0, fmt.Errorf("picoauth: Leeway is %v; at most %v is allowed", cfg.Leeway, maxLeeway)
-	case cfg.Leeway > 0:
-		return cfg.Leeway, cfg.Leeway, nil
-	case cfg.Leeway < 0:
+	case given > maxLeeway:
+		return 0, 0, fmt.Errorf("picoauth: Leeway is %v; at most %v is allowed", given, maxLeeway)
+	case given > 0:
+		return given, given, nil
+	case given < 0:
 		return 0, 0, nil
-	case cfg.LocalKeys != nil:
+	case local:
 		// Replicas of one issuer share keys but not quite a clock, and iat is
 		// cut to whole seconds: a token may look younger than it is, never older.
 		return defaultLeeway, 0, nil
@@ -141,14 +148,7 @@ func leeway(cfg Config) (early, late time.Duration, err error) {
 	}
 }
 
-func newKeySource(cfg Config, now func() time.Time, log *slog.Logger) (keySource, error) {
-	if cfg.LocalKeys != nil {
-		return &localKeys{read: cfg.LocalKeys, refresh: cfg.LocalRefresh}, nil
-	}
-	return newRemoteKeys(cfg, now, log)
-}
-
-// Verify returns who holds a token. Its error is always a *Refusal. The context
+// Verify returns what a token says of its user. Its error is always a *Refusal. The context
 // bounds the wait for a key set, not the fetch that others wait for too.
 func (g *Guard) Verify(ctx context.Context, token string) (*SecurityContext, error) {
 	if len(token) > jose.MaxToken {
@@ -194,7 +194,7 @@ func describe(err error) string {
 	}
 }
 
-// Authenticate returns who makes a request. Its error is ErrNoToken when the
+// Authenticate returns the user that makes a request. Its error is ErrNoToken when the
 // request carries none, else a *Refusal; Refuse answers with either.
 func (g *Guard) Authenticate(r *http.Request) (*SecurityContext, error) {
 	token, err := bearerToken(r)
@@ -204,17 +204,17 @@ func (g *Guard) Authenticate(r *http.Request) (*SecurityContext, error) {
 	return g.Verify(r.Context(), token)
 }
 
-// Handler demands a valid token. What next serves finds the holder with
-// FromContext.
-func (g *Guard) Handler(next http.Handler) http.Handler {
+// Require is middleware that refuses requests without a valid token. Handlers
+// behind it find the user with FromContext.
+func (g *Guard) Require(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := g.Authenticate(r)
 		g.admit(w, r, next, who, err)
 	})
 }
 
-// Optional lets requests without a token through, without a SecurityContext,
-// and refuses those with a bad one. Another Authorization scheme than Bearer
+// Optional is middleware that lets requests without a token pass, without a
+// SecurityContext, and refuses those with a bad one. Another Authorization scheme than Bearer
 // counts as no token.
 func (g *Guard) Optional(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/picoauth"
 	"github.com/pico-auth/pico-auth/picoauth/picoauthtest"
 )
@@ -43,7 +44,7 @@ const (
 func TestRequestsWithoutAValidTokenAreRefusedAsRFC6750Says(t *testing.T) {
 	issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA"))
 	g := localGuard(t, issuer)
-	handler := g.Handler(http.HandlerFunc(whoami))
+	handler := g.Require(http.HandlerFunc(whoami))
 	good := issuer.Mint()
 	cut := strings.LastIndex(good, ".") + 1
 	changed := good[:cut] + strings.Repeat("A", len(good)-cut)
@@ -135,7 +136,7 @@ func checkProblem(t *testing.T, w *httptest.ResponseRecorder, want answer) {
 
 func TestValidTokensPass(t *testing.T) {
 	issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA"))
-	handler := localGuard(t, issuer).Handler(http.HandlerFunc(whoami))
+	handler := localGuard(t, issuer).Require(http.HandlerFunc(whoami))
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer  "} {
 		r := httptest.NewRequest("GET", "/?q=1", nil)
 		r.Header.Set("Authorization", scheme+issuer.Mint())
@@ -170,34 +171,37 @@ func TestOptionalLetsOnlyTheTokenlessThrough(t *testing.T) {
 	}
 }
 
-func TestRolesAndGroupsAreAnyOfAndExact(t *testing.T) {
+func TestRolesAreOrderedAndGroupsAreAnyOf(t *testing.T) {
 	ok := http.HandlerFunc(whoami)
-	who := func(role string, groups ...string) *picoauth.SecurityContext {
+	who := func(role picoauth.Role, groups ...string) *picoauth.SecurityContext {
 		return &picoauth.SecurityContext{Subject: "u", Role: role, Groups: groups}
 	}
-	const (
-		roleChallenge  = `Bearer error="insufficient_scope", error_description="this needs another role"`
-		groupChallenge = `Bearer error="insufficient_scope", error_description="this needs membership of another group"`
-	)
+	const groupChallenge = `Bearer error="insufficient_scope", error_description="this needs membership of another group"`
+	weaker := func(than string) answer {
+		return answer{403, `Bearer error="insufficient_scope", error_description="this needs at least the role ` + than + `"`, "insufficient_scope"}
+	}
 	for name, c := range map[string]struct {
 		require func(http.Handler) http.Handler
 		who     *picoauth.SecurityContext
 		want    answer // zero: passes
 	}{
-		"role":                  {picoauth.RequireRole("operator"), who("operator"), answer{}},
-		"one of two roles":      {picoauth.RequireRole("operator", "viewer"), who("viewer"), answer{}},
-		"another role":          {picoauth.RequireRole("operator"), who("viewer"), answer{403, roleChallenge, "insufficient_scope"}},
-		"stronger role":         {picoauth.RequireRole("viewer"), who("superadmin"), answer{403, roleChallenge, "insufficient_scope"}},
-		"other case":            {picoauth.RequireRole("viewer"), who("Viewer"), answer{403, roleChallenge, "insufficient_scope"}},
-		"no roles named":        {picoauth.RequireRole(), who("superadmin"), answer{403, roleChallenge, "insufficient_scope"}},
-		"empty role named":      {picoauth.RequireRole(""), who(""), answer{403, roleChallenge, "insufficient_scope"}},
-		"role, nobody":          {picoauth.RequireRole("viewer"), nil, answer{401, plainChallenge, "unauthenticated"}},
-		"group":                 {picoauth.RequireGroup("a"), who("", "b", "a"), answer{}},
-		"one of two groups":     {picoauth.RequireGroup("a", "b"), who("", "b"), answer{}},
-		"another group":         {picoauth.RequireGroup("a"), who("", "b"), answer{403, groupChallenge, "insufficient_scope"}},
-		"superadmin, no groups": {picoauth.RequireGroup("a"), who("superadmin"), answer{403, groupChallenge, "insufficient_scope"}},
-		"no groups named":       {picoauth.RequireGroup(), who("", "a"), answer{403, groupChallenge, "insufficient_scope"}},
-		"group, nobody":         {picoauth.RequireGroup("a"), nil, answer{401, plainChallenge, "unauthenticated"}},
+		"the same role":             {picoauth.MinRole(picoauth.Operator), who(picoauth.Operator), answer{}},
+		"a stronger role":           {picoauth.MinRole(picoauth.Operator), who(picoauth.OrgAdmin), answer{}},
+		"superadmin as operator":    {picoauth.MinRole(picoauth.Operator), who(picoauth.Superadmin), answer{}},
+		"superadmin":                {picoauth.MinRole(picoauth.Superadmin), who(picoauth.Superadmin), answer{}},
+		"viewer":                    {picoauth.MinRole(picoauth.Viewer), who(picoauth.Viewer), answer{}},
+		"a weaker role":             {picoauth.MinRole(picoauth.Operator), who(picoauth.Viewer), weaker("operator")},
+		"org_admin as superadmin":   {picoauth.MinRole(picoauth.Superadmin), who(picoauth.OrgAdmin), weaker("superadmin")},
+		"operator as org_admin":     {picoauth.MinRole(picoauth.OrgAdmin), who(picoauth.Operator), weaker("org_admin")},
+		"no role":                   {picoauth.MinRole(picoauth.Viewer), who(0), weaker("viewer")},
+		"a number below all roles":  {picoauth.MinRole(picoauth.Viewer), who(-1), weaker("viewer")},
+		"role without a token":      {picoauth.MinRole(picoauth.Viewer), nil, answer{401, plainChallenge, "unauthenticated"}},
+		"group":                     {picoauth.RequireGroup("a"), who(0, "b", "a"), answer{}},
+		"one of two groups":         {picoauth.RequireGroup("a", "b"), who(0, "b"), answer{}},
+		"another group":             {picoauth.RequireGroup("a"), who(0, "b"), answer{403, groupChallenge, "insufficient_scope"}},
+		"superadmin without groups": {picoauth.RequireGroup("a"), who(picoauth.Superadmin), answer{403, groupChallenge, "insufficient_scope"}},
+		"no groups named":           {picoauth.RequireGroup(), who(0, "a"), answer{403, groupChallenge, "insufficient_scope"}},
+		"group without a token":     {picoauth.RequireGroup("a"), nil, answer{401, plainChallenge, "unauthenticated"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", "/", nil)
@@ -256,7 +260,7 @@ func TestRefusalsAreLoggedWithoutTheToken(t *testing.T) {
 	token := issuer.Mint(picoauthtest.Claims{"aud": "elsewhere"})
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
-	g.Handler(http.HandlerFunc(whoami)).ServeHTTP(httptest.NewRecorder(), r)
+	g.Require(http.HandlerFunc(whoami)).ServeHTTP(httptest.NewRecorder(), r)
 	if !strings.Contains(log.String(), "another audience") || strings.Contains(log.String(), token[:20]) || strings.Contains(log.String(), "elsewhere") {
 		t.Errorf("log: %s", &log)
 	}
@@ -273,9 +277,16 @@ func TestNewRefusesUnsafeConfigs(t *testing.T) {
 		"http localhost":        {picoauth.Config{Issuer: "http://localhost:8100", Audience: "a"}, true},
 		"http 127.0.0.2":        {picoauth.Config{Issuer: "http://127.0.0.2:8100", Audience: "a"}, true},
 		"http ::1":              {picoauth.Config{Issuer: "http://[::1]:8100", Audience: "a"}, true},
-		"http elsewhere, local": {picoauth.Config{Issuer: "http://auth.lan", Audience: "a", LocalKeys: func() []byte { return nil }}, true},
+		"http elsewhere, local": {picoauth.Config{Issuer: "http://auth.lan", Audience: "a", Client: localkeys.Client(nil, nil)}, true},
 		"leeway of a minute":    {picoauth.Config{Issuer: issuer, Audience: "a", Leeway: time.Minute}, true},
 		"named algorithms":      {picoauth.Config{Issuer: issuer, Audience: "a", Algorithms: []string{"RS256", "ML-DSA-65"}}, true},
+		"keys elsewhere":        {picoauth.Config{Issuer: issuer, Audience: "a", JWKSURL: "https://keys.test/jwks"}, true},
+		"issuer is no URL":      {picoauth.Config{Issuer: "pico-auth", Audience: "a", JWKSURL: "https://keys.test/jwks"}, true},
+		"AllowHTTP":             {picoauth.Config{Issuer: "http://pico-auth:8100", Audience: "a", AllowHTTP: true}, true},
+		"AllowHTTP, keys":       {picoauth.Config{Issuer: issuer, Audience: "a", JWKSURL: "http://pico-auth:8100/jwks", AllowHTTP: true}, true},
+		"AllowHTTP, https":      {picoauth.Config{Issuer: issuer, Audience: "a", AllowHTTP: true}, true},
+		"AllowHTTP, file":       {picoauth.Config{Issuer: issuer, Audience: "a", JWKSURL: "file://h/etc/keys", AllowHTTP: true}, false},
+		"AllowHTTP, user@":      {picoauth.Config{Issuer: "http://u:p@pico-auth", Audience: "a", AllowHTTP: true}, false},
 		"no issuer":             {picoauth.Config{Audience: "a"}, false},
 		"no audience":           {picoauth.Config{Issuer: issuer}, false},
 		"http":                  {picoauth.Config{Issuer: "http://issuer.test", Audience: "a"}, false},

@@ -4,16 +4,27 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"sync/atomic"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/localkeys"
 )
 
 // localKeys reads the key set of an issuer in the same process.
 type localKeys struct {
-	read    func() []byte
-	refresh func(context.Context) // nil: read has everything
+	from    *localkeys.Transport
 	current atomic.Pointer[localSet]
+}
+
+// localTransport returns the key set in this process that client stands for, nil
+// when it is a client for the network.
+func localTransport(client *http.Client) *localkeys.Transport {
+	if client == nil {
+		return nil
+	}
+	transport, _ := client.Transport.(*localkeys.Transport)
+	return transport
 }
 
 type localSet struct {
@@ -23,8 +34,8 @@ type localSet struct {
 
 func (l *localKeys) key(ctx context.Context, id string) (*jose.PublicKey, error) {
 	key, err := l.find(id)
-	if key == nil && err == nil && l.refresh != nil {
-		l.refresh(ctx)
+	if key == nil && err == nil && l.from.Refresh != nil {
+		l.from.Refresh(ctx)
 		key, err = l.find(id)
 	}
 	if key == nil && err == nil {
@@ -35,7 +46,7 @@ func (l *localKeys) key(ctx context.Context, id string) (*jose.PublicKey, error)
 
 // find returns nil without an error when the set has no such key.
 func (l *localKeys) find(id string) (*jose.PublicKey, error) {
-	document := l.read()
+	document := l.from.Read()
 	set := l.current.Load()
 	if set == nil || !bytes.Equal(set.document, document) {
 		keys, err := jose.ParseJWKSet(document)

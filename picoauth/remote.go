@@ -67,12 +67,15 @@ func newRemoteKeys(cfg Config, now func() time.Time, log *slog.Logger) (*remoteK
 	if err != nil {
 		return nil, err
 	}
+	if address.Scheme == "http" && !isLoopback(address.Hostname()) {
+		log.Warn("the key set is fetched over plain http, because AllowHTTP is set", "url", address.String())
+	}
 	ttl := cfg.CacheTTL
 	if ttl == 0 {
 		ttl = defaultTTL
 	}
 	return &remoteKeys{
-		url: address, client: keySetClient(cfg.Client), ttl: boundTTL(ttl),
+		url: address.String(), client: keySetClient(cfg.Client), ttl: boundTTL(ttl),
 		now: now, log: log,
 		unknown: bucket{size: unknownBurst, every: unknownEvery},
 	}, nil

@@ -1,8 +1,10 @@
 package picoauth_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
@@ -432,10 +435,44 @@ func TestRedirectsAreNotFollowedEvenByAGivenClient(t *testing.T) {
 	}
 }
 
+// TestAllowHTTPFetchesOverPlainHTTPAndWarns: every start says so, in case it was
+// meant for a developer's machine only.
+func TestAllowHTTPFetchesOverPlainHTTPAndWarns(t *testing.T) {
+	for address, warns := range map[string]bool{
+		"http://pico-auth:8100/jwks": true, "https://pico-auth:8100/jwks": false, "http://127.0.0.1:8100/jwks": false,
+	} {
+		var log bytes.Buffer
+		w := newWire(t, "a")
+		g := w.guard(t, func(cfg *picoauth.Config) {
+			cfg.JWKSURL, cfg.AllowHTTP, cfg.Log = address, true, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		if err := verify(t, g, w.token(t, "a")); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+		if w.address != address {
+			t.Errorf("fetched from %s, want %s", w.address, address)
+		}
+		if strings.Contains(log.String(), "AllowHTTP") != warns {
+			t.Errorf("%s: the log is %q", address, &log)
+		}
+	}
+}
+
+func TestAllowHTTPFollowsNoRedirectEither(t *testing.T) {
+	w := newWire(t, "a")
+	w.status = http.StatusFound
+	w.header.Set("Location", "http://evil.test/jwks")
+	g := w.guard(t, func(cfg *picoauth.Config) { cfg.JWKSURL, cfg.AllowHTTP = "http://pico-auth:8100/jwks", true })
+	wantCode(t, verify(t, g, w.token(t, "a")), 503)
+	if w.count() != 1 {
+		t.Errorf("%d requests", w.count())
+	}
+}
+
 func TestLocalKeysAreReadAgainOnlyWhenTheyChange(t *testing.T) {
 	w := newWire(t, "a", "b")
 	document := keySetOf(w.keys)
-	g := w.guard(t, func(cfg *picoauth.Config) { cfg.LocalKeys = func() []byte { return document } })
+	g := w.guard(t, func(cfg *picoauth.Config) { cfg.Client = localkeys.Client(func() []byte { return document }, nil) })
 	a, b := w.token(t, "a"), w.token(t, "b")
 	for _, token := range []string{a, b, a} {
 		if err := verify(t, g, token); err != nil {

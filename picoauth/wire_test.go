@@ -30,6 +30,7 @@ type wire struct {
 	body    []byte        // nil: the key set
 	delay   time.Duration // before the answer
 	fetches []time.Time
+	address string // of the last fetch
 }
 
 func newWire(t testing.TB, kids ...string) *wire {
@@ -67,6 +68,7 @@ func (w *wire) count() int {
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	w.fetches = append(w.fetches, time.Now())
+	w.address = r.URL.String()
 	delay := w.delay
 	w.mu.Unlock()
 	select {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
@@ -83,7 +84,7 @@ func (sh *shell) inspect(cfg config.Config, token string) (inspection, error) {
 	}
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Algorithms: cfg.AuthClient.AcceptedAlgorithms,
-		LocalKeys: func() []byte { body, _ := ring.JWKS(); return body },
+		Client: localkeys.Client(func() []byte { body, _ := ring.JWKS(); return body }, nil),
 	})
 	if err != nil {
 		return found, err

@@ -22,6 +22,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/internal/login"
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -73,7 +74,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	t.Cleanup(func() { events.Flush(); passwords.Close() })
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: testIssuer, Audience: testAudience,
-		LocalKeys: func() []byte { body, _ := keys.JWKS(); return body },
+		Client: localkeys.Client(func() []byte { body, _ := keys.JWKS(); return body }, nil),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -56,7 +56,7 @@ var tree = sync.OnceValues(func() ([]source, error) {
 			return err
 		}
 		if entry.IsDir() {
-			return skipFolder(entry.Name())
+			return skipFolder(name, entry.Name())
 		}
 		if !strings.HasSuffix(name, ".go") {
 			return nil
@@ -68,8 +68,12 @@ var tree = sync.OnceValues(func() ([]source, error) {
 	return sources, err
 })
 
-// skipFolder passes over what Go ignores: hidden folders and test data.
-func skipFolder(name string) error {
+// skipFolder passes over what Go ignores, hidden folders and test data, and over
+// modules of their own: the examples may import what this one must not.
+func skipFolder(folder, name string) error {
+	if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil && folder != root {
+		return fs.SkipDir
+	}
 	if name == "testdata" || name == "dist" || (strings.HasPrefix(name, ".") && name != "..") {
 		return fs.SkipDir
 	}

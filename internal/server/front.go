@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/pico-auth/pico-auth/internal/httpapi"
+	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
@@ -34,13 +35,8 @@ func (s *Server) handler(front front) (http.Handler, error) {
 		Issuer:     c.Auth.Issuer,
 		Audience:   c.Auth.Audience,
 		Algorithms: s.accepted,
-		LocalKeys:  func() []byte { body, _ := s.rooms.Keys.JWKS(); return body },
-		LocalRefresh: func(ctx context.Context) {
-			if err := s.rooms.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Warn("could not look for changed signing keys", "error", err)
-			}
-		},
-		Now: s.cfg.Now,
+		Client:     localkeys.Client(s.keySet, s.recheckKeys),
+		Now:        s.cfg.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("auth.issuer: %w", err)
@@ -64,6 +60,19 @@ func (s *Server) handler(front front) (http.Handler, error) {
 		s.metrics = s.newHTTP(m.handler())
 	}
 	return &middleware{next: mount(own, api), proxies: prefixes, log: s.cfg.Log, metrics: m, now: s.cfg.Now}, nil
+}
+
+// keySet is the key set as it is published now.
+func (s *Server) keySet() []byte {
+	body, _ := s.rooms.Keys.JWKS()
+	return body
+}
+
+// recheckKeys looks for keys that another replica made.
+func (s *Server) recheckKeys(ctx context.Context) {
+	if err := s.rooms.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {
+		s.cfg.Log.Warn("could not look for changed signing keys", "error", err)
+	}
 }
 
 // mount answers GET and HEAD of the own paths and leaves the rest to the API,

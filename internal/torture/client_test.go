@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
@@ -157,7 +158,7 @@ func (c *client) verifies(access string) {
 		c.t.Errorf("the key set took %v", took)
 	}
 	guard, err := picoauth.New(picoauth.Config{
-		Issuer: c.base, Audience: "pico-bot", LocalKeys: func() []byte { return keys.body },
+		Issuer: c.base, Audience: "pico-bot", Client: localkeys.Client(func() []byte { return keys.body }, nil),
 	})
 	if err != nil {
 		c.t.Fatal(err)

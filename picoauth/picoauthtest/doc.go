@@ -3,7 +3,7 @@
 //	issuer := picoauthtest.NewIssuer(t)
 //	guard, err := picoauth.New(issuer.Config())
 //	...
-//	req.Header.Set("Authorization", "Bearer "+issuer.Mint(picoauthtest.Claims{"role": "operator"}))
+//	req.Header.Set("Authorization", "Bearer "+issuer.Mint(picoauthtest.Claims{"role": picoauth.Operator}))
 //
 // It serves discovery and a key set over HTTP on a loopback port, like a
 // pico-auth server does, and ends with its test. A test can rotate and retire

@@ -108,7 +108,7 @@ func (i *Issuer) Config() picoauth.Config {
 }
 
 // Mint returns a signed token with the claims that the server's own tokens have:
-// a viewer without groups in the organisation "default", valid for TokenLife.
+// a viewer without groups in the organization "default", valid for TokenLife.
 // Each of claims replaces or adds; nothing is checked, so that bad tokens can be
 // minted as well as good ones.
 func (i *Issuer) Mint(claims ...Claims) string {
@@ -200,8 +200,7 @@ func (i *Issuer) Fetches() int {
 	return i.fetches
 }
 
-// KeySet returns the published JWK Set, for picoauth.Config.LocalKeys and other
-// verifiers.
+// KeySet returns the published JWK Set, for other verifiers.
 func (i *Issuer) KeySet() []byte {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -39,13 +39,13 @@ func TestGuardAcceptsWhatTheIssuerMints(t *testing.T) {
 			issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm(algorithm))
 			g := newGuard(t, issuer.Config())
 			who, err := g.Verify(t.Context(), issuer.Mint(
-				picoauthtest.Claims{"sub": "ann", "role": "operator"},
+				picoauthtest.Claims{"sub": "ann", "role": picoauth.Operator},
 				picoauthtest.Claims{"groups": []string{"g"}, "email": nil},
 			))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if who.Subject != "ann" || who.Role != "operator" || !who.InGroup("g") || who.Email != "" || who.OrgID != "default" || who.TokenID == "" {
+			if who.Subject != "ann" || who.Role != picoauth.Operator || !who.InGroup("g") || who.Email != "" || who.OrgID != "default" || who.TokenID == "" {
 				t.Errorf("%+v", who)
 			}
 			if issuer.Fetches() != 1 {
@@ -201,7 +201,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	_, err = guard.Verify(context.Background(), issuer.Mint(picoauthtest.Claims{"aud": "somebody else"}))
+	_, err = guard.Verify(context.Background(), issuer.Mint(picoauthtest.Claims{"aud": "another service"}))
 	fmt.Println(err)
 	// Output: picoauth: the token is for another audience
 }
