@@ -6,6 +6,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
 type backupCmd struct {
@@ -40,7 +41,7 @@ func (c backupCmd) Run(sh *shell) error {
 		return misconfigured(err)
 	}
 	sh.tell(adoption(db))
-	if err := errors.Join(db.Backup(ctx, c.File), db.Close()); err != nil {
+	if err := errors.Join(transfer.Backup(ctx, db, c.File), db.Close()); err != nil {
 		return err
 	}
 	return sh.say("wrote %s\n", printable(c.File))

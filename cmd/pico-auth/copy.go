@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/pico-auth/pico-auth/internal/server"
-	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
 type copyCmd struct {
@@ -49,7 +49,7 @@ func (c copyCmd) Run(sh *shell) error {
 	}
 	ctx := context.Background()
 	source := server.StoreConfig(cfg, sh.log())
-	copied, err := store.Copy(ctx, source, to, sh.progress())
+	copied, err := transfer.Copy(ctx, source, to, sh.progress())
 	if err != nil {
 		return misconfigured(err)
 	}
@@ -57,7 +57,7 @@ func (c copyCmd) Run(sh *shell) error {
 	for _, t := range copied {
 		rows = append(rows, []string{t.Table, strconv.FormatInt(t.Rows, 10), t.Checksum[:16]})
 	}
-	left, err := store.Uncopied(ctx, source)
+	left, err := transfer.Uncopied(ctx, source)
 	said := sh.table(rows)
 	if len(left) > 0 {
 		said = errors.Join(said, sh.say("not copied, since they are not this program's: %s\n", printable(strings.Join(left, ", "))))
@@ -67,7 +67,7 @@ func (c copyCmd) Run(sh *shell) error {
 
 // progress shows each table on standard error: growing on a terminal, once it
 // is done elsewhere.
-func (sh *shell) progress() store.CopyProgress {
+func (sh *shell) progress() transfer.CopyProgress {
 	f, ok := sh.err.(*os.File)
 	terminal := ok && term.IsTerminal(int(f.Fd()))
 	return func(table string, rows int64, done bool) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
 type migrateCmd struct {
@@ -40,7 +41,7 @@ func (c migrateCmd) Run(sh *shell) error {
 	if !c.Check {
 		return sh.migrate(ctx, open)
 	}
-	plan, err := store.Check(ctx, open)
+	plan, err := transfer.Check(ctx, open)
 	if err != nil {
 		return misconfigured(err)
 	}
@@ -89,7 +90,7 @@ type planJSON struct {
 	Problems        []string `json:"problems"`
 }
 
-func asPlanJSON(p store.Plan) planJSON {
+func asPlanJSON(p transfer.Plan) planJSON {
 	list := func(s []string) []string { return append([]string{}, s...) }
 	return planJSON{
 		OK: p.OK(), Engine: p.Engine, Path: p.Path, State: p.State, Version: p.Version, Target: p.Target,
@@ -101,7 +102,7 @@ func asPlanJSON(p store.Plan) planJSON {
 }
 
 // plan prints what a migration would do.
-func (sh *shell) plan(p store.Plan) error {
+func (sh *shell) plan(p transfer.Plan) error {
 	what, known := map[string]string{
 		"empty":    "there is no database yet; the start creates it",
 		"current":  "the database is up to date",

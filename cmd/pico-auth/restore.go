@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/pico-auth/pico-auth/internal/server"
-	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
 type restoreCmd struct {
@@ -30,7 +30,7 @@ func (c restoreCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	kept, err := store.Restore(context.Background(), server.StoreConfig(cfg, sh.log()), c.File)
+	kept, err := transfer.Restore(context.Background(), server.StoreConfig(cfg, sh.log()), c.File)
 	if err != nil {
 		return misconfigured(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 // maxLine bounds what is read from standard input: a token is at most 16 KiB.
@@ -122,13 +123,13 @@ func (sh *shell) open(cfg config.Config, do func(context.Context, *server.Rooms)
 // adoption says what opening did to a database of the original: the operator
 // must learn of the copy whichever command came first.
 func adoption(db *store.Store) string {
-	backup, dropped, ok := db.Adopted()
-	if !ok {
+	done := db.Adopted()
+	if done == nil {
 		return ""
 	}
-	text := fmt.Sprintf("adopted the database of the Python server; %d dangling memberships were dropped\n", dropped)
-	if backup != "" {
-		text += fmt.Sprintf("the database as it was is kept as %s\n", printable(backup))
+	text := fmt.Sprintf("adopted the database of the Python server; %d dangling memberships were dropped\n", done.Dropped)
+	if done.Backup != "" {
+		text += fmt.Sprintf("the database as it was is kept as %s\n", printable(done.Backup))
 	}
 	return text
 }
@@ -149,7 +150,7 @@ func mustExist(cfg config.Config) error {
 // database or one of somebody else, as a fault of the configuration: another
 // try cannot help.
 func misconfigured(err error) error {
-	if err != nil && (fault.KindOf(err) == fault.Invalid || errors.Is(err, store.ErrDamaged)) {
+	if err != nil && (fault.KindOf(err) == fault.Invalid || errors.Is(err, engine.ErrDamaged)) {
 		return usageError{err}
 	}
 	return err

@@ -19,6 +19,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
 func master(t testing.TB, fill byte) *seal.Master {
@@ -236,7 +237,7 @@ func TestFilesMoveIntoTheDatabase(t *testing.T) {
 	source := storetest.OpenURL(t, lite)
 	before := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: source})
 	dest := storetest.EmptyPostgres(t)
-	if _, err := store.Copy(t.Context(), store.Config{URL: lite}, dest, nil); err != nil {
+	if _, err := transfer.Copy(t.Context(), store.Config{URL: lite}, dest, nil); err != nil {
 		t.Fatal(err)
 	}
 	s := storetest.OpenURL(t, dest)

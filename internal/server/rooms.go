@@ -18,6 +18,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/adopt"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
@@ -55,11 +56,13 @@ func OpenRooms(ctx context.Context, cfg config.Config, log *slog.Logger) (*Rooms
 // StoreConfig is the part of the configuration that the database needs.
 func StoreConfig(cfg config.Config, log *slog.Logger) store.Config {
 	return store.Config{
-		URL:               string(cfg.Database.URL),
-		Log:               log,
-		Echo:              cfg.Database.Echo,
-		SessionMax:        days(cfg.Auth.SessionMaxDays),
-		IsDefaultPassword: password.IsDefault,
+		URL:  string(cfg.Database.URL),
+		Log:  log,
+		Echo: cfg.Database.Echo,
+		Adopt: adopt.New(adopt.Config{
+			SessionMax:        days(cfg.Auth.SessionMaxDays),
+			IsDefaultPassword: password.IsDefault,
+		}),
 	}
 }
 

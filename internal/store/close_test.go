@@ -12,11 +12,13 @@ import (
 
 func TestACleanStopLeavesOneFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.db")
-	s, err := store.Open(t.Context(), store.Config{URL: sqliteURL(path)})
+	s, err := store.Open(t.Context(), store.Config{URL: fileURL(path)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	setRegistration(t, s, true)
+	if err := s.SetRegistration(t.Context(), system("test"), true); err != nil {
+		t.Fatal(err)
+	}
 	if _, _, err := s.Registration(t.Context()); err != nil {
 		t.Fatal(err)
 	}

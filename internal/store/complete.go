@@ -2,25 +2,21 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// checkComplete refuses a database whose recorded version promises a table, a
+// CheckComplete refuses a database whose recorded version promises a table, a
 // column or a setting that somebody has taken away: met later it would be an
 // error without a reason. Two statements that read no rows but settings.
-func checkComplete(ctx context.Context, q querier) error {
+func CheckComplete(ctx context.Context, q engine.Querier) error {
 	var none int
 	if err := q.QueryRowContext(ctx, everyColumn()).Scan(&none); err != nil {
-		if isNoTable(err) || isNoColumn(err) {
-			return incomplete(fmt.Sprintf("lacks a table or a column of its schema version %d", schemaTarget), err)
+		if engine.IsNoTable(err) || engine.IsNoColumn(err) {
+			return incomplete(fmt.Sprintf("lacks a table or a column of its schema version %d", SchemaVersion), err)
 		}
 		return err
 	}
@@ -36,8 +32,8 @@ func checkComplete(ctx context.Context, q querier) error {
 func everyColumn() string {
 	var b strings.Builder
 	b.WriteString("SELECT COUNT(*) FROM (SELECT holder AS one FROM leases WHERE 1 = 0")
-	for _, t := range copyTables() {
-		fmt.Fprintf(&b, " UNION ALL SELECT one FROM (SELECT 'x' AS one, %s FROM %s) AS t WHERE 1 = 0", strings.Join(t.columns, ", "), t.name)
+	for _, t := range Tables() {
+		fmt.Fprintf(&b, " UNION ALL SELECT one FROM (SELECT 'x' AS one, %s FROM %s) AS t WHERE 1 = 0", strings.Join(t.Columns, ", "), t.Name)
 	}
 	b.WriteString(") AS every")
 	return b.String()
@@ -46,12 +42,4 @@ func everyColumn() string {
 func incomplete(what string, cause error) error {
 	return fault.Wrap(fault.Invalid, "database_incomplete",
 		"the database "+what+"; it was changed by hand or is half restored: restore a backup", cause)
-}
-
-func isNoColumn(err error) bool {
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return pg.Code == "42703"
-	}
-	lite, ok := errors.AsType[*sqlite.Error](err)
-	return ok && lite.Code() == sqlite3.SQLITE_ERROR && strings.Contains(lite.Error(), "no such column")
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
 // TestADatabaseThatLacksSomethingStopsTheStart on both engines, in words, and
@@ -32,7 +33,7 @@ func TestADatabaseThatLacksSomethingStopsTheStart(t *testing.T) {
 				if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("%v, want %q", err, c.want)
 				}
-				plan, err := store.Check(t.Context(), store.Config{URL: url})
+				plan, err := transfer.Check(t.Context(), store.Config{URL: url})
 				if err != nil || plan.OK() || !strings.Contains(strings.Join(plan.Problems, " "), c.want) {
 					t.Errorf("check: %+v, %v", plan.Problems, err)
 				}

@@ -6,17 +6,18 @@ import (
 	"os"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 // Exists reports whether the SQLite file of cfg.URL is there; a PostgreSQL
 // database counts as there. A command that only looks asks first, since Open
 // would create the file.
 func Exists(cfg Config) (bool, error) {
-	t, err := parseURL(cfg.URL)
-	if err != nil || t.engine != engineSQLite {
+	t, err := engine.Parse(cfg.URL)
+	if err != nil || t.Engine != engine.SQLite {
 		return err == nil, err
 	}
-	if _, err := os.Stat(t.path); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(t.Path); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	} else if err != nil {
 		return false, fault.Wrap(fault.Unavailable, "unavailable", "the database file cannot be looked at", err)

@@ -102,20 +102,20 @@ func (s *Store) Fuse() *Fuse {
 func (s *Store) Dump(ctx context.Context) (string, error) {
 	var all []string
 	t := s.newTx(ctx, s.reads)
-	for _, table := range copyTables() {
-		row := make([]any, len(table.columns))
+	for _, table := range Tables() {
+		row := make([]any, len(table.Columns))
 		for i := range row {
 			row[i] = new(sql.NullString)
 		}
 		err := t.each(func(r scanner) error {
-			text := table.name
+			text := table.Name
 			err := r.Scan(row...)
 			for _, v := range row {
 				text += fmt.Sprintf("|%v", *v.(*sql.NullString))
 			}
 			all = append(all, text)
 			return err
-		}, "SELECT "+strings.Join(table.columns, ", ")+" FROM "+table.name)
+		}, "SELECT "+strings.Join(table.Columns, ", ")+" FROM "+table.Name)
 		if err != nil {
 			return "", err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 const groupColumns = "g.id, g.name, g.description, g.org_id, g.created_at, g.updated_at"
@@ -76,7 +77,7 @@ func (s *Store) InsertGroup(ctx context.Context, act Act, g identity.Group) (sto
 		_, err = t.exec(`INSERT INTO groups (id, name, name_key, description, org_id, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $6)`,
 			stored.ID, stored.Name, identity.GroupKey(stored.Name), stored.Description, stored.OrgID, t.stamp())
-		if violates(err, "groups.org_id") {
+		if engine.Violates(err, "groups.org_id") {
 			return errGroupExists
 		}
 		if err != nil {
@@ -147,7 +148,7 @@ func (s *Store) UpdateGroup(ctx context.Context, act Act, id string, name, descr
 		g.UpdatedAt = t.now
 		_, err := t.exec("UPDATE groups SET name = $1, name_key = $2, description = $3, updated_at = $4 WHERE id = $5",
 			g.Name, identity.GroupKey(g.Name), g.Description, t.stamp(), g.ID)
-		if violates(err, "groups.org_id") {
+		if engine.Violates(err, "groups.org_id") {
 			return errGroupExists
 		}
 		if err != nil {
@@ -172,9 +173,9 @@ func (s *Store) DeleteGroup(ctx context.Context, act Act, id string) error {
 	})
 }
 
-// maxGroups bounds the groups of one person. An access token names them all
+// MaxGroups bounds the groups of one person. An access token names them all
 // and must stay well under the 16 KiB beyond which it is refused unread.
-const maxGroups = 150
+const MaxGroups = 150
 
 // AddMember puts a person into a group of their own organisation; somebody of
 // another is not found. A second time is a Conflict "already_member", more than
@@ -199,7 +200,7 @@ func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) 
 			return err
 		}
 		_, err = t.exec("INSERT INTO group_members (group_id, user_id, joined_at) VALUES ($1, $2, $3)", g.ID, u.ID, t.stamp())
-		if conditionOf(err) == unique {
+		if engine.ConditionOf(err) == engine.Unique {
 			return errAlreadyMember
 		}
 		if err != nil {
@@ -209,7 +210,7 @@ func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) 
 		if err != nil {
 			return err
 		}
-		if len(groups) > maxGroups {
+		if len(groups) > MaxGroups {
 			return errTooManyGroups
 		}
 		return t.done(act, u.ID, g.OrgID)

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 // TakeLease makes holder the owner of the named work until life has passed, or
@@ -32,7 +34,7 @@ func (s *Store) GiveLease(ctx context.Context, name, holder string) error {
 // databaseMillis is the expression for the milliseconds since 1970 by the
 // database's clock.
 func (s *Store) databaseMillis() string {
-	if s.target.engine == enginePostgres {
+	if s.target.Engine == engine.Postgres {
 		return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
 	}
 	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"

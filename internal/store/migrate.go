@@ -6,14 +6,16 @@ import (
 	_ "embed" // the schema
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// schemaTarget is the version of the schema that this program works with.
-const schemaTarget int64 = 4
+// SchemaVersion is the version of the schema that this program works with.
+const SchemaVersion int64 = 4
 
 // The migrations are one text for both engines.
 
@@ -32,12 +34,12 @@ var schemaKeyAhead string
 // schemaVersion returns the version of the schema with one cheap query, -1 when
 // there is none of ours: no versions, or those of another program. It is what a
 // start without a migration costs.
-func schemaVersion(ctx context.Context, db querier) (int64, error) {
+func schemaVersion(ctx context.Context, db engine.Querier) (int64, error) {
 	var version sql.NullInt64
 	err := db.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+versionTable+
 		" WHERE is_applied AND NOT EXISTS (SELECT 1 FROM "+ourTable+" WHERE id = '')").Scan(&version)
 	switch {
-	case isNoTable(err), err == nil && !version.Valid:
+	case engine.IsNoTable(err), err == nil && !version.Valid:
 		return -1, nil
 	case err != nil:
 		return 0, err
@@ -46,30 +48,21 @@ func schemaVersion(ctx context.Context, db querier) (int64, error) {
 	}
 }
 
-// migrate brings the schema to schemaTarget, or refuses to touch a database
-// that is neither ours nor the original's, or newer than this program. Each
+// migrate brings the schema to SchemaVersion, or refuses to touch a database
+// that is neither ours nor one to adopt, or newer than this program. Each
 // migration is one transaction together with its entry in goose's table. Two
-// processes never migrate at once: on SQLite the caller holds lockFile, on
-// PostgreSQL the advisory lock migrationLock.
+// processes never migrate at once: on SQLite the caller holds engine.LockFile,
+// on PostgreSQL the advisory lock migrationLock.
 func (s *Store) migrate(ctx context.Context, cfg Config, db *sql.DB) error {
-	opts := adoptOptions{
-		postgres: s.target.engine == enginePostgres, path: s.target.path, now: s.now, log: s.log,
-		sessionMax: cfg.SessionMax, isDefaultPassword: cfg.IsDefaultPassword,
-		createSchema: func(ctx context.Context, tx *sql.Tx) error { return s.createSchema(ctx, tx) },
-	}
-	found, err := inspect(ctx, db, opts.postgres)
+	found, err := Inspect(ctx, db, s.target.Engine)
 	if err != nil {
 		return err
 	}
-	if err := found.refusal(schemaTarget); err != nil {
+	create, err := s.first(ctx, cfg, db, found)
+	if err != nil {
 		return err
 	}
-	if found.state == stateOriginal {
-		if opts.backup, err = prepareAdoption(ctx, db, opts); err != nil {
-			return err
-		}
-	}
-	provider, err := s.provider(db, opts)
+	provider, err := s.provider(db, create)
 	if err != nil {
 		return fmt.Errorf("prepare the migration of the schema: %w", err)
 	}
@@ -83,16 +76,15 @@ func (s *Store) migrate(ctx context.Context, cfg Config, db *sql.DB) error {
 	return nil
 }
 
-func (s *Store) provider(db *sql.DB, opts adoptOptions) (*goose.Provider, error) {
+// provider has the migrations, the first of which is create.
+func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error) (*goose.Provider, error) {
 	options := []goose.ProviderOption{
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithSlog(slog.New(slog.DiscardHandler)), // we log what it did ourselves
-		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{
-			RunTx: func(ctx context.Context, tx *sql.Tx) error { return s.createOrAdopt(ctx, tx, opts) },
-		}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead)),
+		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead)),
 	}
 	dialect := goose.DialectSQLite3
-	if opts.postgres {
+	if s.target.Engine == engine.Postgres {
 		dialect = goose.DialectPostgres
 	}
 	return goose.NewProvider(dialect, db, nil, options...)
@@ -106,31 +98,14 @@ func migration(version int64, script string) *goose.Migration {
 	}}, nil)
 }
 
-// createOrAdopt is the first migration.
-func (s *Store) createOrAdopt(ctx context.Context, tx *sql.Tx, opts adoptOptions) error {
-	found, err := inspect(ctx, tx, opts.postgres)
-	if err != nil {
-		return err
-	}
-	if found.state != stateOriginal {
-		return s.createSchema(ctx, tx)
-	}
-	done, err := adopt(ctx, tx, opts)
-	if err != nil {
-		return err
-	}
-	s.adopted, s.backup, s.dropped = true, done.backup, done.dropped
-	return nil
-}
-
-// createSchema makes the tables, and the organisation of everybody who
-// registers.
-func (s *Store) createSchema(ctx context.Context, tx *sql.Tx) error {
+// CreateSchema makes the tables as the first migration does, and the
+// organisation of everybody who registers.
+func CreateSchema(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	if _, err := tx.ExecContext(ctx, schema); err != nil {
 		return fmt.Errorf("create the tables: %w", err)
 	}
 	_, err := tx.ExecContext(ctx, "INSERT INTO organizations (id, status, created_at) VALUES ($1, $2, $3)",
-		identity.DefaultOrg, string(identity.Active), formatTime(s.now()))
+		identity.DefaultOrg, string(identity.Active), formatTime(now))
 	if err != nil {
 		return fmt.Errorf("create the default organisation: %w", err)
 	}

@@ -4,16 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"net"
 	"runtime"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 const (
@@ -25,18 +22,18 @@ const (
 )
 
 // Open opens the database, creating it when it is absent, and brings its schema
-// up to date, adopting a database of the original Python server. The database
-// belongs to the server from then on; it stays open until Close.
+// up to date, adopting a database of another program where cfg.Adopt knows it.
+// The database belongs to the server from then on; it stays open until Close.
 //
 // Errors are faults whose sentences are for the operator.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
-	target, err := parseURL(cfg.URL)
+	target, err := engine.Parse(cfg.URL)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo()}
-	if target.engine == enginePostgres {
+	if target.Engine == engine.Postgres {
 		err = s.openPostgres(ctx, cfg)
 	} else {
 		err = s.openSQLite(ctx, cfg)
@@ -51,21 +48,21 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // is not ours yet is neither switched to WAL nor written to before it was
 // examined.
 func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
-	path := s.target.path
-	info, err := secureFile(path, s.log)
+	path := s.target.Path
+	info, err := engine.SecureFile(path, s.log)
 	if err != nil {
 		return err
 	}
 	s.file = info
-	db, err := openSQLite(path, "synchronous(FULL)")
+	db, err := engine.OpenFile(path, "synchronous(FULL)")
 	if err != nil {
 		return err
 	}
 	db.SetMaxOpenConns(1)
 	if err := s.prepareSQLite(ctx, cfg, db); err != nil {
-		return errors.Join(explainSQLite(path, err), db.Close())
+		return errors.Join(s.target.Explain(err), db.Close())
 	}
-	s.reads, err = openSQLite(path, "query_only(1)")
+	s.reads, err = engine.OpenFile(path, "query_only(1)")
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
@@ -82,12 +79,12 @@ func (s *Store) prepareSQLite(ctx context.Context, cfg Config, db *sql.DB) error
 	if err != nil {
 		return err
 	}
-	if version != schemaTarget {
+	if version != SchemaVersion {
 		if err := s.migrateSQLite(ctx, cfg, db); err != nil {
 			return err
 		}
 	}
-	if err := checkComplete(ctx, db); err != nil {
+	if err := CheckComplete(ctx, db); err != nil {
 		return err
 	}
 	var mode string
@@ -95,7 +92,7 @@ func (s *Store) prepareSQLite(ctx context.Context, cfg Config, db *sql.DB) error
 		return err
 	}
 	if mode != "wal" {
-		return badFile(s.target.path, "lies on a file system that cannot share memory between processes; SQLite needs a local one", nil)
+		return engine.BadFile(s.target.Path, "lies on a file system that cannot share memory between processes; SQLite needs a local one", nil)
 	}
 	return refuseReadOnly(ctx, db)
 }
@@ -113,7 +110,7 @@ func refuseReadOnly(ctx context.Context, db *sql.DB) error {
 }
 
 func (s *Store) migrateSQLite(ctx context.Context, cfg Config, db *sql.DB) error {
-	unlock, err := lockFile(ctx, s.target.path)
+	unlock, err := engine.LockFile(ctx, s.target.Path)
 	if err != nil {
 		return err
 	}
@@ -121,39 +118,11 @@ func (s *Store) migrateSQLite(ctx context.Context, cfg Config, db *sql.DB) error
 	return s.migrate(ctx, cfg, db)
 }
 
-// explainSQLite says what is wrong with the file in words.
-func explainSQLite(path string, err error) error {
-	var already *fault.Error
-	var lite *sqlite.Error
-	switch {
-	case errors.As(err, &already), !errors.As(err, &lite):
-		return err
-	}
-	switch lite.Code() & 0xff {
-	case sqlite3.SQLITE_NOTADB:
-		return badFile(path, "is not a SQLite database", err)
-	case sqlite3.SQLITE_CORRUPT:
-		return badFile(path, "is damaged; restore a backup, or look at it with `migrate --check`", err)
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		return badFile(path, "cannot be opened for writing", err)
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return fault.Wrap(fault.Unavailable, "unavailable", fmt.Sprintf("the database %s is locked by another process", path), err)
-	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
-		return fault.Wrap(fault.Unavailable, "unavailable", fmt.Sprintf("the database %s cannot be written: the disk is full or failing", path), err)
-	default:
-		return err
-	}
-}
-
 // openPostgres connects to the server.
 func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
-	db := openPostgres(s.target.pg)
-	db.SetMaxOpenConns(s.target.pool)
-	db.SetMaxIdleConns(s.target.pool) // a connection costs far more to make than to keep
-	db.SetConnMaxLifetime(connectionLife)
-	db.SetConnMaxIdleTime(connectionIdle)
+	db := s.target.OpenServer()
 	if err := s.preparePostgres(ctx, cfg, db); err != nil {
-		return errors.Join(s.explainPostgres(err), db.Close())
+		return errors.Join(s.target.Explain(err), db.Close())
 	}
 	s.reads, s.reader = db, s.wrap(db)
 	return nil
@@ -164,13 +133,13 @@ func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) err
 	if err != nil {
 		return err
 	}
-	if version != schemaTarget {
-		own := openPostgres(migrationConfig(s.target.pg))
+	if version != SchemaVersion {
+		own := s.target.OpenUnbounded()
 		if err := errors.Join(s.migratePostgres(ctx, cfg, own), own.Close()); err != nil {
 			return err
 		}
 	}
-	return checkComplete(ctx, db)
+	return CheckComplete(ctx, db)
 }
 
 // migratePostgres keeps other replicas out from the first look to the last
@@ -187,33 +156,8 @@ func (s *Store) migratePostgres(ctx context.Context, cfg Config, own *sql.DB) er
 	if _, err := session.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLock); err != nil {
 		return err
 	}
-	if version, err := schemaVersion(ctx, session); err != nil || version == schemaTarget {
+	if version, err := schemaVersion(ctx, session); err != nil || version == SchemaVersion {
 		return err // another replica was faster
 	}
 	return s.migrate(ctx, cfg, own)
-}
-
-// explainPostgres says what is wrong with the server in words.
-func (s *Store) explainPostgres(err error) error {
-	if _, ok := errors.AsType[*fault.Error](err); ok {
-		return err
-	}
-	server := fmt.Sprintf("PostgreSQL at %s:%d ", s.target.pg.Host, s.target.pg.Port)
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch pg.Code {
-		case "28P01", "28000":
-			return fault.Wrap(fault.Invalid, "database_login", server+"refused the user or the password of database.url", err)
-		case "3D000":
-			return fault.Wrap(fault.Invalid, "database_name", server+"has no database of the name in database.url", err)
-		case "42501":
-			return fault.Wrap(fault.Invalid, "database_rights", server+"does not let this user create or change tables", err)
-		}
-	}
-	if c := conditionOf(err); c == lost || c == away {
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			err = op // pgx repeats it on lines of their own
-		}
-		return fault.Wrap(fault.Unavailable, "unavailable", server+"does not answer", err)
-	}
-	return err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 var (
@@ -116,7 +117,7 @@ func (t *tx) insertUser(u identity.User) (identity.User, error) {
 		default_password, created_at, last_login_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		u.ID, u.Email, u.EmailKey, u.DisplayName, string(u.PasswordHash), string(u.Role), u.OrgID, string(u.Status),
 		oneIf(u.DefaultPassword), formatTime(u.CreatedAt), formatOptional(u.LastLoginAt))
-	if violates(err, "users.email_key") {
+	if engine.Violates(err, "users.email_key") {
 		return u, errEmailTaken
 	}
 	return u, err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 var errReplaced = errors.New("the database file is another one than the one opened")
@@ -14,7 +16,7 @@ var errReplaced = errors.New("the database file is another one than the one open
 // does not forget damage that was met before: that does not heal.
 func (s *Store) Ping(ctx context.Context) error {
 	if text := s.damaged.Load(); text != nil {
-		return unavailable(errors.New(*text))
+		return engine.Unavailable(errors.New(*text))
 	}
 	if s.writer != nil {
 		if err := s.pingFile(ctx); err != nil {
@@ -40,7 +42,7 @@ func (s *Store) pingFile(ctx context.Context) error {
 	if err := s.inPlace(); err != nil {
 		return err
 	}
-	db, err := openSQLite(s.target.path, "query_only(1)")
+	db, err := engine.OpenFile(s.target.Path, "query_only(1)")
 	if err != nil {
 		return err
 	}
@@ -50,9 +52,9 @@ func (s *Store) pingFile(ctx context.Context) error {
 // inPlace reports whether the name of the file still leads to the one that is
 // open. It costs a microsecond.
 func (s *Store) inPlace() error {
-	info, err := os.Lstat(s.target.path)
+	info, err := os.Lstat(s.target.Path)
 	if err == nil && !os.SameFile(info, s.file) {
-		return unavailable(errReplaced)
+		return engine.Unavailable(errReplaced)
 	}
 	return err
 }
@@ -72,7 +74,7 @@ func pingSchema(t *tx) error {
 	var value string
 	found, err := t.get([]any{&value}, "SELECT value FROM settings WHERE key = $1", settingGuard)
 	if err == nil && !found {
-		return unavailable(fmt.Errorf("the setting %s is gone", settingGuard))
+		return engine.Unavailable(fmt.Errorf("the setting %s is gone", settingGuard))
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 // ErrReuse is in the chain of the refusal of a spent refresh token whose family
@@ -34,7 +35,7 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, hashes []s
 		if done && err == nil {
 			return g, nil
 		}
-		if err != nil && conditionOf(err) != conflict && !pgconn.SafeToRetry(err) && !errors.Is(err, driver.ErrBadConn) {
+		if err != nil && engine.ConditionOf(err) != engine.Conflict && !pgconn.SafeToRetry(err) && !errors.Is(err, driver.ErrBadConn) {
 			return Grant{}, s.classify(err)
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"strconv"
 
@@ -47,6 +48,13 @@ func (s *Store) AdoptedKey(ctx context.Context) (AdoptedKey, error) {
 	default:
 		return AdoptedKey{Thumbprint: value}, nil
 	}
+}
+
+// ExpectAdoptedKey records that which key an adopted installation was signing
+// with is still to be decided.
+func ExpectAdoptedKey(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO settings (key, value) VALUES ($1, $2)", settingAdoptedKey, adoptedKeyPending)
+	return err
 }
 
 var errKeyDecided = errors.New("which key the adopted installation was signing with is decided already")

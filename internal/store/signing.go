@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 // KeyStatus is where a signing key is in its life.
@@ -109,7 +110,7 @@ func scanSigningKey(r scanner) (k SigningKey, err error) {
 	var counted, life int64
 	err = r.Scan(&k.KID, &k.Algorithm, (*string)(&k.Status), &k.Public, &k.Sealed, timeColumn{&k.CreatedAt},
 		timeColumn{&k.ActivatedAt}, timeColumn{&k.RetiredAt}, timeColumn{&k.RemovedAt}, &counted, &life)
-	if err != nil && k.KID != "" && conditionOf(err) == ordinary {
+	if err != nil && k.KID != "" && engine.ConditionOf(err) == engine.Ordinary {
 		err = incomplete(fmt.Sprintf("holds something else than a signing key in the row %q of its table signing_keys", k.KID), err)
 	}
 	k.Counted, k.TokenLife = time.Duration(counted)*time.Millisecond, time.Duration(life)*time.Millisecond

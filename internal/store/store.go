@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 // Config says which database to open, and how.
@@ -24,25 +24,19 @@ type Config struct {
 	Log  *slog.Logger     // nil: nothing is logged
 	Echo bool             // log the text of each statement, never its parameters
 
-	// SessionMax is the absolute life given to the families of adopted refresh
-	// tokens. 0: 90 days.
-	SessionMax time.Duration
-
-	// IsDefaultPassword is asked at adoption for each superadmin. nil: nobody
-	// has the published default password.
-	IsDefaultPassword func(identity.PasswordHash) bool
+	// Adopt is asked about a database that holds tables of another program. nil:
+	// such a database is refused.
+	Adopt Adopt
 }
 
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {
-	target target
+	target engine.Target
 	now    func() time.Time
 	log    *slog.Logger
 	wrap   func(runner) runner // echoes statements, where that is asked for
 
-	adopted bool   // by this Open
-	backup  string // the copy made before; empty: none
-	dropped int    // memberships left out at adoption
+	adopted *Adoption // by this Open; nil: nothing
 
 	reads   *sql.DB // SQLite: readers only; PostgreSQL: everything
 	reader  runner
@@ -61,12 +55,6 @@ func (cfg Config) withDefaults() Config {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.SessionMax == 0 {
-		cfg.SessionMax = 90 * 24 * time.Hour
-	}
-	if cfg.IsDefaultPassword == nil {
-		cfg.IsDefaultPassword = func(identity.PasswordHash) bool { return false }
-	}
 	return cfg
 }
 
@@ -82,17 +70,13 @@ func (s *Store) Close() error {
 }
 
 // Engine is "sqlite" or "postgres".
-func (s *Store) Engine() string { return s.target.engine }
+func (s *Store) Engine() string { return s.target.Engine }
 
 // Path is the absolute path of the SQLite file, empty on PostgreSQL.
-func (s *Store) Path() string { return s.target.path }
+func (s *Store) Path() string { return s.target.Path }
 
-// Adopted reports whether this Open adopted a database of the original: where
-// the copy made before lies (empty on PostgreSQL), and how many memberships of
-// nobody or in nothing were dropped.
-func (s *Store) Adopted() (backup string, dropped int, ok bool) {
-	return s.backup, s.dropped, s.adopted
-}
+// Adopted returns what this Open adopted, nil when it adopted nothing.
+func (s *Store) Adopted() *Adoption { return s.adopted }
 
 // write runs act in a transaction of its own.
 func (s *Store) write(ctx context.Context, act func(*tx) error) error {
@@ -112,7 +96,7 @@ func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
 	bounded, cancel := s.bounded(ctx)
 	defer cancel()
 	err := fn(s.newTx(bounded, s.reader))
-	if conditionOf(err) == lost && bounded.Err() == nil {
+	if engine.ConditionOf(err) == engine.Lost && bounded.Err() == nil {
 		err = fn(s.newTx(bounded, s.reader)) // nothing was done, so once more on another connection
 	}
 	return s.classifyRead(ctx, err)
@@ -162,7 +146,7 @@ func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
 // classifyRead is classify for a query that ends with its caller: what a driver
 // says about an interruption is not the database's fault.
 func (s *Store) classifyRead(ctx context.Context, err error) error {
-	if ended := ctx.Err(); ended != nil && conditionOf(err).fatal() {
+	if ended := ctx.Err(); ended != nil && engine.ConditionOf(err).Fatal() {
 		return ended
 	}
 	return s.classify(err)
@@ -172,17 +156,17 @@ func (s *Store) classifyRead(ctx context.Context, err error) error {
 // defect of ours, unless somebody put another file in the place of the database.
 func (s *Store) classify(err error) error {
 	s.note(err)
-	if s.writer != nil && isNoTable(err) {
+	if s.writer != nil && engine.IsNoTable(err) {
 		if moved := s.inPlace(); moved != nil {
-			return unavailable(errors.Join(moved, err))
+			return engine.Unavailable(errors.Join(moved, err))
 		}
 	}
-	return classify(err)
+	return engine.Classify(err)
 }
 
 // note remembers damage for Ping: it does not heal.
 func (s *Store) note(err error) {
-	if err == nil || conditionOf(err) != damaged {
+	if err == nil || engine.ConditionOf(err) != engine.Damaged {
 		return
 	}
 	text := err.Error()

@@ -9,9 +9,14 @@ import (
 // timeLayout has a fixed width and one zone, so that times sort as text.
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
+// FormatTime is how a time is stored.
+func FormatTime(t time.Time) string { return formatTime(t) }
+
 func formatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// formatOptional stores the zero time as NULL.
+// FormatOptional is FormatTime, with NULL for the zero time.
+func FormatOptional(t time.Time) sql.NullString { return formatOptional(t) }
+
 func formatOptional(t time.Time) sql.NullString {
 	return sql.NullString{String: formatTime(t), Valid: !t.IsZero()}
 }

@@ -5,6 +5,18 @@ import (
 	"database/sql"
 	"math/rand/v2" //nolint:depguard // jitter, no secret
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/store/engine"
+)
+
+const (
+	// poolTimeout bounds the wait for a connection to PostgreSQL: while all of
+	// them hang in a network that is cut, the next caller is told so early.
+	poolTimeout = 6 * time.Second
+	// patience bounds a read, and an act with all its attempts, on PostgreSQL,
+	// whatever the network does. It is longer than statement_timeout, so that a
+	// server that can still speak does.
+	patience = 12 * time.Second
 )
 
 // maxAttempts bounds how often an act is run again after it lost to another or
@@ -22,7 +34,7 @@ func (s *Store) transact(ctx context.Context, act func(*tx) error) error {
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		again, answer := s.attempt(ctx, work, act)
-		if refusesWrites(answer) {
+		if engine.RefusesWrites(answer) {
 			s.failing.Store(true)
 		}
 		if !again || attempt == maxAttempts || work.Err() != nil {
@@ -51,7 +63,7 @@ func (s *Store) attempt(ctx, work context.Context, act func(*tx) error) (again b
 	defer conn.Close() //nolint:errcheck // back to the pool; a broken one is discarded there
 	db, err := conn.BeginTx(work, nil)
 	if err != nil {
-		return conditionOf(err) == lost, err
+		return engine.ConditionOf(err) == engine.Lost, err
 	}
 	defer func() { _ = db.Rollback() }() // of whatever was not committed, after a panic too
 	t := s.newTx(work, s.wrap(db))
@@ -64,7 +76,7 @@ func (s *Store) attempt(ctx, work context.Context, act func(*tx) error) (again b
 	}
 	if err := db.Commit(); err != nil {
 		s.count.failed.Add(1)
-		return conditionOf(err) == conflict, err
+		return engine.ConditionOf(err) == engine.Conflict, err
 	}
 	s.count.committed(1)
 	return false, answer
@@ -79,6 +91,6 @@ func (s *Store) connection(ctx context.Context) (*sql.Conn, error) {
 
 // repeatable reports whether a failure before COMMIT may be gone next time.
 func repeatable(err error) bool {
-	c := conditionOf(err)
-	return c == conflict || c == lost
+	c := engine.ConditionOf(err)
+	return c == engine.Conflict || c == engine.Lost
 }

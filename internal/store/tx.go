@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 // runner runs statements: a transaction, a pool, or a connection with prepared
@@ -36,7 +38,7 @@ type tx struct {
 
 func (s *Store) newTx(ctx context.Context, run runner) *tx {
 	return &tx{
-		ctx: ctx, run: run, locks: s.target.engine == enginePostgres,
+		ctx: ctx, run: run, locks: s.target.Engine == engine.Postgres,
 		now: s.now().UTC().Truncate(time.Microsecond),
 	}
 }
@@ -130,7 +132,7 @@ func (t *tx) ready(args []any) error {
 	}
 	for _, arg := range args {
 		if text, ok := arg.(string); ok && (!utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0) {
-			return t.fail(errUnstorable)
+			return t.fail(engine.ErrUnstorable)
 		}
 	}
 	return nil
@@ -177,6 +179,14 @@ func (t *tx) alone(what string) error {
 // newID returns a fresh id for a row. Version 7 sorts by time, which keeps
 // insertions at the end of the index.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// oneIf is how a boolean is stored.
+func oneIf(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
 
 // prepared runs statements that are prepared once. Their number is bounded by
 // the number of queries in this package.

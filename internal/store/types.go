@@ -88,12 +88,6 @@ var (
 	ErrInvalidToken       = fault.New(fault.Unauthenticated, "invalid_token", "the token is not valid")
 	ErrInvalidCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "invalid e-mail or password")
 	ErrLastSuperadmin     = fault.New(fault.Conflict, "last_superadmin", "the last active superadmin must stay one")
-
-	// ErrDamaged is an outage that does not pass by itself.
-	ErrDamaged = &fault.Error{
-		Kind: fault.Unavailable, Code: "database_damaged", RetryAfter: retryAfter,
-		Message: "the database is damaged; restore a backup, or look at it with `migrate --check`",
-	}
 )
 
 // Settings keys and values.

@@ -8,7 +8,9 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/adopt"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
 // versionOne is what a start of schema version 1 leaves behind, with a person.
@@ -43,7 +45,7 @@ func TestADatabaseOfVersionOneIsUpgraded(t *testing.T) {
 			goose = goosePostgres
 		}
 		storetest.Exec(t, url, versionOne(t)+goose)
-		before, err := store.Check(t.Context(), store.Config{URL: url})
+		before, err := transfer.Check(t.Context(), store.Config{URL: url})
 		if err != nil || before.State != "behind" || before.Version != 1 || before.Target != 4 || !before.OK() || before.Users != 1 {
 			t.Errorf("before: %+v, %v", before, err)
 		}
@@ -82,7 +84,7 @@ func TestReplicasMigrateTogether(t *testing.T) {
 				for i := range 6 {
 					all.Go(func() {
 						time.Sleep(time.Duration(i) * 5 * time.Millisecond) // into the middle of it
-						s, err := store.Open(t.Context(), store.Config{URL: url})
+						s, err := store.Open(t.Context(), store.Config{URL: url, Adopt: adopt.New(adopt.Config{})})
 						if err != nil {
 							t.Error(err)
 							return

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 const (
@@ -96,14 +97,14 @@ func (w *writer) enqueue(j *job) error {
 	w.gate.RLock()
 	defer w.gate.RUnlock()
 	if w.closed {
-		return unavailable(errClosed)
+		return engine.Unavailable(errClosed)
 	}
 	select {
 	case w.queue <- j:
 		return nil
 	default:
 		w.store.count.refused.Add(1)
-		return unavailable(errQueueFull)
+		return engine.Unavailable(errQueueFull)
 	}
 }
 
@@ -214,7 +215,7 @@ func (w *writer) perform(ctx context.Context, act func(*tx) error) (answer, err 
 	}
 	t := w.store.newTx(ctx, w.run)
 	commit, answer := t.outcome(w.protect(t, act))
-	if conditionOf(t.failed).fatal() {
+	if engine.ConditionOf(t.failed).Fatal() {
 		return nil, t.failed // SQLite may have rolled back everything by itself
 	}
 	if !commit {
@@ -252,6 +253,6 @@ func (w *writer) abort(jobs []*job, cause error) {
 	w.store.note(cause)
 	w.store.failing.Store(true)
 	for _, j := range jobs {
-		j.done <- unavailable(cause)
+		j.done <- engine.Unavailable(cause)
 	}
 }

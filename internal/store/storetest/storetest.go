@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/adopt"
 )
 
 // Option changes the configuration of the store to open.
@@ -36,10 +37,11 @@ func SQLite(t testing.TB) string {
 	return "sqlite:///" + filepath.ToSlash(filepath.Join(t.TempDir(), "auth.db"))
 }
 
-// OpenURL returns the store of the URL, which is closed when the test ends.
+// OpenURL returns the store of the URL, which is closed when the test ends. It
+// adopts a database of the original.
 func OpenURL(t testing.TB, url string, opts ...Option) *store.Store {
 	t.Helper()
-	cfg := store.Config{URL: url}
+	cfg := store.Config{URL: url, Adopt: adopt.New(adopt.Config{})}
 	for _, opt := range opts {
 		opt(&cfg)
 	}

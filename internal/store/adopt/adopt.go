@@ -1,0 +1,190 @@
+package adopt
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
+)
+
+// Config says what an adoption decides.
+type Config struct {
+	// SessionMax is the absolute lifetime given to the families of adopted
+	// refresh tokens. 0: 90 days.
+	SessionMax time.Duration
+
+	// IsDefaultPassword is asked for each superadmin. nil: nobody has the
+	// published default password.
+	IsDefaultPassword func(identity.PasswordHash) bool
+}
+
+// New returns what store.Config.Adopt takes. It knows the databases of the
+// Python server 0.1 to 0.3.
+func New(cfg Config) store.Adopt {
+	if cfg.SessionMax == 0 {
+		cfg.SessionMax = 90 * 24 * time.Hour
+	}
+	if cfg.IsDefaultPassword == nil {
+		cfg.IsDefaultPassword = func(identity.PasswordHash) bool { return false }
+	}
+	return func(ctx context.Context, db store.Candidate) (store.Replace, error) {
+		a := adoption{Config: cfg, Candidate: db, createSchema: store.CreateSchema}
+		err := a.prepare(ctx)
+		if errors.Is(err, errUnknown) {
+			return nil, nil
+		}
+		return a.replace, err
+	}
+}
+
+// adoption is one of one database.
+type adoption struct {
+	Config
+	store.Candidate
+	backup       string // the copy that prepare made; empty: none
+	createSchema func(context.Context, *sql.Tx, time.Time) error
+}
+
+// prepare looks through the whole database of the original and refuses it, by
+// name, where anything would be lost or mixed up. It writes nothing to it. Then,
+// on SQLite, it makes a copy beside it.
+func (a *adoption) prepare(ctx context.Context) error {
+	db := a.DB
+	if a.Engine == engine.SQLite {
+		own, err := engine.OpenFile(a.Path) // as the Python server left it: no pragma changes its journal
+		if err != nil {
+			return fmt.Errorf("open %s: %w", a.Path, err)
+		}
+		defer own.Close()
+		db = own
+	}
+	if _, _, err := a.read(ctx, db); err != nil {
+		return err
+	}
+	if a.Engine == engine.Postgres {
+		a.Log.WarnContext(ctx, "the Python server's tables will be replaced in place; "+
+			"on PostgreSQL no copy is made, the way back is a dump taken before with pg_dump")
+		return nil
+	}
+	var err error
+	if a.backup, err = copyDatabase(ctx, db, a.Path, a.Now()); err != nil {
+		return err
+	}
+	a.Log.InfoContext(ctx, "copied the Python server's database before adopting it", "database", a.Path, "backup", a.backup)
+	return nil
+}
+
+// read reads and rewrites everything in memory, and refuses by name what cannot
+// be adopted.
+func (a *adoption) read(ctx context.Context, q engine.Querier) (shape, adopted, error) {
+	sh, err := inspect(ctx, q, a.Engine)
+	if err != nil {
+		return shape{}, adopted{}, err
+	}
+	o, err := readOriginal(ctx, q, sh)
+	if err != nil {
+		return shape{}, adopted{}, err
+	}
+	rows := translate(o, a.Now(), a.SessionMax)
+	if faults := slices.Concat(sh.problems, rows.collisions, rows.problems); len(faults) > 0 {
+		return shape{}, adopted{}, refuse(faults)
+	}
+	return sh, rows, nil
+}
+
+// maxListed bounds the sentences of one refusal; `migrate --check` tells all of them.
+const maxListed = 20
+
+func refuse(faults []string) error {
+	more := ""
+	if len(faults) > maxListed {
+		more = fmt.Sprintf("\n  and %d more", len(faults)-maxListed)
+		faults = faults[:maxListed]
+	}
+	return fault.New(fault.Invalid, "cannot_adopt",
+		"the Python server's database cannot be adopted as it is, and nothing in it was changed; "+
+			"put this right with the Python server or in the database, then start again:\n  "+
+			strings.Join(faults, "\n  ")+more)
+}
+
+// replace replaces the original's tables with ours in the caller's transaction,
+// and fills them. An error must be followed by a rollback; the database is then
+// the Python server's as before, and the copy is gone again.
+func (a *adoption) replace(ctx context.Context, tx *sql.Tx) (done store.Adoption, err error) {
+	defer func() {
+		if err != nil && a.backup != "" {
+			err = errors.Join(err, os.Remove(a.backup))
+		}
+	}()
+	if err := a.lock(ctx, tx); err != nil {
+		return store.Adoption{}, err
+	}
+	sh, rows, err := a.read(ctx, tx)
+	if err != nil {
+		return store.Adoption{}, err
+	}
+	for _, name := range sh.legacy {
+		if _, err := tx.ExecContext(ctx, "DROP TABLE "+name); err != nil {
+			return store.Adoption{}, fmt.Errorf("replace the table %s of the Python server: %w", name, err)
+		}
+	}
+	if err := a.createSchema(ctx, tx, a.Now()); err != nil {
+		return store.Adoption{}, err
+	}
+	rows.markDefaultPasswords(a.IsDefaultPassword)
+	if err := rows.insert(ctx, tx, a.Now()); err != nil {
+		return store.Adoption{}, err
+	}
+	a.report(ctx, &rows)
+	return store.Adoption{Backup: a.backup, Dropped: len(rows.dropped)}, nil
+}
+
+// lock keeps a Python server that still runs from writing rows between their
+// reading and the end.
+func (a *adoption) lock(ctx context.Context, tx *sql.Tx) error {
+	query := "UPDATE users SET id = id WHERE 1 = 0" // takes SQLite's one lock for writing
+	if a.Engine == engine.Postgres {
+		sh, err := inspect(ctx, tx, a.Engine)
+		if err != nil {
+			return err
+		}
+		query = "LOCK TABLE " + strings.Join(sh.legacy, ", ") + " IN ACCESS EXCLUSIVE MODE"
+	}
+	if _, err := tx.ExecContext(ctx, query); err != nil {
+		return fmt.Errorf("lock the tables of the Python server: %w", err)
+	}
+	return nil
+}
+
+// markDefaultPasswords asks about superadmins only: each answer costs a bcrypt.
+func (a *adopted) markDefaultPasswords(isDefault func(identity.PasswordHash) bool) {
+	for i := range a.users {
+		if u := &a.users[i]; u.Role == identity.Superadmin {
+			u.DefaultPassword = isDefault(u.PasswordHash)
+		}
+	}
+}
+
+// report logs what was done, and each thing that was left out by name.
+func (a *adoption) report(ctx context.Context, rows *adopted) {
+	for _, sentence := range rows.dropped {
+		a.Log.WarnContext(ctx, "adoption drops "+sentence)
+	}
+	for _, sentence := range rows.warnings {
+		a.Log.WarnContext(ctx, "adoption: "+sentence)
+	}
+	a.Log.InfoContext(ctx, "adopted the Python server's database",
+		"users", len(rows.users), "groups", len(rows.groups), "memberships", len(rows.members),
+		"refresh_tokens", len(rows.refreshTokens), "service_tokens", len(rows.serviceTokens),
+		"organizations", len(rows.orgs), "dropped_memberships", len(rows.dropped),
+		"expired_refresh_tokens", rows.expired, "ownerless_refresh_tokens", rows.ownerless, "backup", a.backup)
+}

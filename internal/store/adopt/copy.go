@@ -1,0 +1,43 @@
+package adopt
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/store/engine"
+)
+
+// copyDatabase writes a copy of the open database beside its file and returns
+// the copy's path.
+func copyDatabase(ctx context.Context, db *sql.DB, path string, now time.Time) (backup string, err error) {
+	backup, err = freeName(path + ".backup-" + now.UTC().Format("20060102T150405Z"))
+	if err != nil {
+		return "", engine.BadFile(path, "cannot be copied before its adoption", err)
+	}
+	if err := engine.Snapshot(ctx, db, backup); err != nil {
+		return "", fmt.Errorf("copy the database before its adoption: %w", err)
+	}
+	return backup, nil
+}
+
+// freeName returns name, or name with a number where an attempt in the same
+// second, cut off later, has left its copy.
+func freeName(name string) (string, error) {
+	candidate := name
+	for n := 2; n < 100; n++ {
+		_, err := os.Lstat(candidate)
+		if errors.Is(err, fs.ErrNotExist) {
+			return candidate, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		candidate = fmt.Sprintf("%s-%d", name, n)
+	}
+	return "", fs.ErrExist
+}

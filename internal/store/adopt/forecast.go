@@ -1,0 +1,61 @@
+package adopt
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/store/engine"
+)
+
+// Forecast is what an adoption would keep, drop and refuse.
+type Forecast struct {
+	Users, Groups, Memberships int
+	RefreshTokens              int
+	ServiceTokens              int // those not revoked
+
+	DroppedTokens int      // refresh tokens: expired, or of nobody who may sign in
+	Dropped       []string // a sentence for each membership dropped
+	Warnings      []string // oddities that would be kept
+	Collisions    []string // rows that would be one and the same; they forbid adoption
+	Problems      []string // whatever else forbids it
+}
+
+// Known reports whether the database is one that New knows.
+func Known(ctx context.Context, q engine.Querier, kind string) (bool, error) {
+	_, err := inspect(ctx, q, kind)
+	if errors.Is(err, errUnknown) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Foresee tells what an adoption at the time now would do; known is false where
+// New does not know the database.
+func Foresee(ctx context.Context, q engine.Querier, kind string, now time.Time) (f Forecast, known bool, err error) {
+	sh, err := inspect(ctx, q, kind)
+	if errors.Is(err, errUnknown) {
+		return Forecast{}, false, nil
+	}
+	if err != nil {
+		return Forecast{}, false, err
+	}
+	o, err := readOriginal(ctx, q, sh)
+	if err != nil {
+		return Forecast{}, true, err
+	}
+	rows := translate(o, now, 0) // lifetimes are not foretold
+	f = Forecast{
+		Users: len(rows.users), Groups: len(rows.groups), Memberships: len(rows.members),
+		RefreshTokens: len(rows.refreshTokens), DroppedTokens: rows.expired + rows.ownerless,
+		Dropped: rows.dropped, Warnings: rows.warnings, Collisions: rows.collisions,
+		Problems: slices.Concat(sh.problems, rows.problems),
+	}
+	for _, s := range rows.serviceTokens {
+		if s.RevokedAt.IsZero() {
+			f.ServiceTokens++
+		}
+	}
+	return f, true, nil
+}

@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"database/sql"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+)
+
+const (
+	// busyTimeout is how many milliseconds SQLite waits for the lock of another
+	// process.
+	busyTimeout = "busy_timeout(5000)"
+
+	connectTimeout = 5 * time.Second
+
+	// Connections to PostgreSQL are renewed now and then, so that a server
+	// added behind a load balancer gets its share.
+	connectionLife = time.Hour
+	connectionIdle = 5 * time.Minute
+)
+
+// OpenFile returns a pool on a SQLite file, connecting at first use. The pragmas,
+// such as "query_only(1)", hold on each connection. The file must be there: a
+// connection opened after somebody removed it must not put an empty one in its
+// place.
+func OpenFile(path string, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{"mode": {"rw"}, "_pragma": append([]string{busyTimeout, "foreign_keys(1)"}, pragmas...)}
+	slashed := filepath.ToSlash(path)
+	if !strings.HasPrefix(slashed, "/") {
+		slashed = "/" + slashed // a drive letter on Windows
+	}
+	u := url.URL{Scheme: "file", Path: slashed, RawQuery: q.Encode()}
+	return sql.Open("sqlite", u.String())
+}
+
+// OpenServer returns a pool on the PostgreSQL server, connecting at first use.
+func (t Target) OpenServer() *sql.DB {
+	db := stdlib.OpenDB(*t.Server)
+	db.SetMaxOpenConns(t.pool)
+	db.SetMaxIdleConns(t.pool) // a connection costs far more to make than to keep
+	db.SetConnMaxLifetime(connectionLife)
+	db.SetConnMaxIdleTime(connectionIdle)
+	return db
+}
+
+// OpenUnbounded is OpenServer without the bounds on what a statement may take:
+// a migration of a large table takes what it takes.
+func (t Target) OpenUnbounded() *sql.DB { return stdlib.OpenDB(*unbounded(t.Server)) }

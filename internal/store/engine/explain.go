@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// Explain says in words for the operator why the target cannot be opened.
+// Faults pass through.
+func (t Target) Explain(err error) error {
+	if t.Engine == Postgres {
+		return t.explainServer(err)
+	}
+	return explainFile(t.Path, err)
+}
+
+// explainFile says what is wrong with the file in words.
+func explainFile(path string, err error) error {
+	var already *fault.Error
+	var lite *sqlite.Error
+	switch {
+	case errors.As(err, &already), !errors.As(err, &lite):
+		return err
+	}
+	switch lite.Code() & 0xff {
+	case sqlite3.SQLITE_NOTADB:
+		return BadFile(path, "is not a SQLite database", err)
+	case sqlite3.SQLITE_CORRUPT:
+		return BadFile(path, "is damaged; restore a backup, or look at it with `migrate --check`", err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return BadFile(path, "cannot be opened for writing", err)
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return fault.Wrap(fault.Unavailable, "unavailable", fmt.Sprintf("the database %s is locked by another process", path), err)
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
+		return fault.Wrap(fault.Unavailable, "unavailable", fmt.Sprintf("the database %s cannot be written: the disk is full or failing", path), err)
+	default:
+		return err
+	}
+}
+
+// explainServer says what is wrong with the server in words.
+func (t Target) explainServer(err error) error {
+	if _, ok := errors.AsType[*fault.Error](err); ok {
+		return err
+	}
+	server := fmt.Sprintf("PostgreSQL at %s:%d ", t.Server.Host, t.Server.Port)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code {
+		case "28P01", "28000":
+			return fault.Wrap(fault.Invalid, "database_login", server+"refused the user or the password of database.url", err)
+		case "3D000":
+			return fault.Wrap(fault.Invalid, "database_name", server+"has no database of the name in database.url", err)
+		case "42501":
+			return fault.Wrap(fault.Invalid, "database_rights", server+"does not let this user create or change tables", err)
+		}
+	}
+	if c := ConditionOf(err); c == Lost || c == Away {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op // pgx repeats it on lines of their own
+		}
+		return fault.Wrap(fault.Unavailable, "unavailable", server+"does not answer", err)
+	}
+	return err
+}

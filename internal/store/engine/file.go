@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// fileMode is the mode of the database, its companions and its copies.
+const fileMode fs.FileMode = 0o600
+
+// The database file is never opened here once SQLite may have it open: closing
+// any descriptor of it would drop the locks that SQLite holds through others
+// (fcntl(2) locks belong to the process).
+
+// SecureFile makes sure that path is a regular file that only its owner can
+// read, creating it when it is absent.
+func SecureFile(path string, log *slog.Logger) (fs.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := createFile(path); err != nil {
+			return nil, err
+		}
+		log.Info("created the database", "path", path)
+		info, err = os.Lstat(path)
+	}
+	if err != nil {
+		return nil, BadFile(path, "cannot be examined", err)
+	}
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return nil, BadFile(path, "is a symbolic link; database.url must name the file itself", nil)
+	case info.IsDir():
+		return nil, BadFile(path, "is a folder", nil)
+	case !info.Mode().IsRegular():
+		return nil, BadFile(path, "is not a regular file", nil)
+	}
+	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
+		if err := tighten(name, log); err != nil {
+			return nil, err
+		}
+	}
+	return info, nil
+}
+
+// createFile makes an empty file, which SQLite takes for an empty database. It
+// never follows a link and never touches what another process made meanwhile.
+func createFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return BadFile(path, "cannot be created: its folder does not exist", err)
+	case err != nil:
+		return BadFile(path, "cannot be created", err)
+	}
+	return errors.Join(f.Close(), SyncFolder(filepath.Dir(path)))
+}
+
+// tighten takes the rights of group and others from a file that has them.
+func tighten(path string, log *slog.Logger) error {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" {
+		return nil //nolint:nilerr // a companion that is absent needs nothing
+	}
+	if err := os.Chmod(path, info.Mode().Perm()&0o700); err != nil {
+		return BadFile(path, "is readable by others, and that cannot be changed", err)
+	}
+	log.Warn("the database was readable by others; tightened", "path", path, "was", fmt.Sprintf("%04o", info.Mode().Perm()))
+	return nil
+}
+
+// SyncFolder makes the names in a folder durable.
+func SyncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be synced there
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// BadFile is a fault for the operator: it names the file and what to do.
+func BadFile(path, sentence string, cause error) error {
+	text := fmt.Sprintf("the database %s %s", path, sentence)
+	if cause != nil {
+		text += " (" + reason(cause) + ")"
+	}
+	return fault.Wrap(fault.Invalid, "database_file", text, cause)
+}
+
+// reason is the last word of an error of the operating system, such as
+// "permission denied", without the path that the sentence has already.
+func reason(err error) string {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// lockTimeout is how long a start waits for the migration of another process.
+const lockTimeout = 5 * time.Minute
+
+// LockFile takes the lock that lets one process at a time migrate the SQLite
+// database at path. The lock is the operating system's, so it dies with the
+// process. The file beside the database stays: removing it would let two hold
+// locks on different files of one name.
+func LockFile(ctx context.Context, path string) (unlock func(), err error) {
+	if info, err := os.Lstat(path + ".lock"); err == nil && !info.Mode().IsRegular() {
+		return nil, BadFile(path, "has a lock beside it, "+path+".lock, that is not a regular file", nil)
+	}
+	lock := flock.New(path+".lock", flock.SetPermissions(fileMode))
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return nil, BadFile(path, "cannot be locked for its migration", err)
+	}
+	return func() { _ = lock.Close() }, nil
+}

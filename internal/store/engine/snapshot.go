@@ -1,0 +1,83 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// Snapshot writes a consistent copy of the open SQLite database to path, what
+// is still in its write-ahead log included. The copy is complete and durable
+// when the name appears, readable by its owner only, and never takes the place
+// of something that exists.
+func Snapshot(ctx context.Context, db *sql.DB, path string) error {
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return errBackupExists(path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return badBackup(path, err)
+	}
+	partial := path + ".partial-" + rand.Text()
+	if err := copyInto(ctx, db, partial); err != nil {
+		return err
+	}
+	defer os.Remove(partial) //nolint:errcheck // gone already where it could be renamed
+	return publish(partial, path)
+}
+
+// copyInto writes a copy of the database into a new file. On failure the file
+// is gone again.
+func copyInto(ctx context.Context, db *sql.DB, dest string) (err error) {
+	file, err := os.OpenFile(dest, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return badBackup(dest, err)
+	}
+	defer func() {
+		if err = errors.Join(err, file.Close()); err != nil {
+			_ = os.Remove(dest) // it is worth nothing, and what went wrong counts more
+		}
+	}()
+	// SQLite takes an empty file for its copy, and does not sync what it wrote.
+	if _, err := db.ExecContext(ctx, "VACUUM INTO $1", dest); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// publish gives the finished copy its name. A link, unlike a renaming, fails
+// where the name is taken; a file system without links takes the renaming.
+func publish(partial, path string) error {
+	err := os.Link(partial, path)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return errBackupExists(path)
+	case err != nil:
+		if _, taken := os.Lstat(path); !errors.Is(taken, fs.ErrNotExist) {
+			return errBackupExists(path)
+		}
+		if err := os.Rename(partial, path); err != nil {
+			return badBackup(path, err)
+		}
+	}
+	if err := SyncFolder(filepath.Dir(path)); err != nil {
+		return badBackup(path, err)
+	}
+	return nil
+}
+
+func errBackupExists(path string) error {
+	return fault.New(fault.Conflict, "backup_exists", fmt.Sprintf("%s exists already; a backup never overwrites", path))
+}
+
+// badBackup is a fault for the operator: it names the copy that cannot be
+// written.
+func badBackup(path string, err error) error {
+	return fault.Wrap(fault.Invalid, "backup_failed", fmt.Sprintf("the backup %s cannot be written (%s)", path, reason(err)), err)
+}

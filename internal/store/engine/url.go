@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// The engines by name.
+const (
+	SQLite   = "sqlite"
+	Postgres = "postgres"
+)
+
+// Target is a database URL understood.
+type Target struct {
+	Engine string          // SQLite or Postgres
+	Path   string          // SQLite: absolute path of the file
+	Server *pgx.ConnConfig // PostgreSQL: how to connect
+	pool   int             // PostgreSQL: connections at most
+}
+
+// File is the target of a SQLite file.
+func File(path string) Target { return Target{Engine: SQLite, Path: path} }
+
+// defaultPool is enough to keep a database server of eight cores busy; ten
+// replicas stay within PostgreSQL's default of 100 connections with 9 each:
+// ?pool_max_conns= says so.
+const defaultPool = 16
+
+// Parse understands the forms of database.url, those of SQLAlchemy among
+// them. Its errors name no part of the URL but the scheme and the parameters'
+// names, since there may be a password in it.
+func Parse(raw string) (Target, error) {
+	scheme, rest, found := strings.Cut(raw, "://")
+	if !found {
+		return Target{}, badURL("is not a URL such as sqlite:///auth.db or postgresql://user:password@host/name")
+	}
+	dialect, _, _ := strings.Cut(strings.ToLower(scheme), "+") // the part behind + names a Python driver
+	switch dialect {
+	case "sqlite":
+		return parseSQLite(rest)
+	case "postgres", "postgresql":
+		return parsePostgres(rest)
+	default:
+		return Target{}, badURL("names a database that is neither sqlite nor postgresql")
+	}
+}
+
+func badURL(sentence string) error {
+	return fault.New(fault.Invalid, "database_url", "database.url "+sentence)
+}
+
+// sqliteIgnored are parameters of Python's driver that have no meaning here.
+var sqliteIgnored = []string{"timeout", "check_same_thread", "isolation_level", "cached_statements", "detect_types"}
+
+// parseSQLite takes what follows sqlite://. As in SQLAlchemy the path begins
+// behind the third slash and is taken as it stands, without percent-decoding.
+func parseSQLite(rest string) (Target, error) {
+	name, query, _ := strings.Cut(rest, "?")
+	host, path, found := strings.Cut(name, "/")
+	switch {
+	case host != "":
+		return Target{}, badURL("needs three slashes before a relative path (sqlite:///auth.db) and four before an absolute one")
+	case !found, path == "", path == ":memory:", strings.HasPrefix(path, "file:"):
+		return Target{}, badURL("must name a file: a database in memory would forget everybody at the next start")
+	case strings.ContainsAny(path, "\x00\r\n"):
+		return Target{}, badURL("has a control character in its path")
+	}
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		return Target{}, badURL("has malformed parameters")
+	}
+	for name := range params {
+		if !slices.Contains(sqliteIgnored, name) {
+			return Target{}, badURL("has a parameter that SQLite does not take here; leave out everything behind the question mark")
+		}
+	}
+	abs, err := filepath.Abs(filepath.FromSlash(path))
+	if err != nil {
+		return Target{}, fault.Wrap(fault.Invalid, "database_url", "the working folder cannot be read", err)
+	}
+	return File(abs), nil
+}
+
+// postgresIgnored are parameters of Python's drivers that have no meaning here.
+var postgresIgnored = []string{
+	"prepared_statement_cache_size", "prepared_statement_name_func", "statement_cache_size", "command_timeout", "timeout",
+}
+
+// sslModes maps the values of asyncpg's ssl= to libpq's sslmode=.
+var sslModes = map[string]string{
+	"disable": "disable", "allow": "allow", "prefer": "prefer", "require": "require",
+	"verify-ca": "verify-ca", "verify-full": "verify-full",
+	"true": "verify-full", "1": "verify-full", "false": "disable", "0": "disable",
+}
+
+// parsePostgres takes what follows postgresql://.
+func parsePostgres(rest string) (Target, error) {
+	u, err := url.Parse("postgresql://" + rest)
+	if err != nil {
+		return Target{}, badURL("is malformed; special characters in user and password must be percent-encoded")
+	}
+	params, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return Target{}, badURL("has malformed parameters")
+	}
+	if params.Has("ssl") {
+		mode, ok := sslModes[strings.ToLower(params.Get("ssl"))]
+		if !ok {
+			return Target{}, badURL("has an unknown value of ssl; use disable, prefer, require, verify-ca or verify-full")
+		}
+		params.Del("ssl")
+		params.Set("sslmode", mode)
+	}
+	pool := defaultPool
+	if params.Has("pool_max_conns") {
+		if pool, err = strconv.Atoi(params.Get("pool_max_conns")); err != nil || pool < 2 || pool > 1000 {
+			return Target{}, badURL("has a pool_max_conns that is no number from 2 to 1000")
+		}
+		params.Del("pool_max_conns")
+	}
+	for _, name := range postgresIgnored {
+		params.Del(name)
+	}
+	u.RawQuery = params.Encode()
+	cfg, err := pgx.ParseConfig(u.String())
+	if err != nil {
+		return Target{}, badURL("is not understood as a PostgreSQL URL") // the cause may quote the URL
+	}
+	setTimeouts(cfg)
+	return Target{Engine: Postgres, Server: cfg, pool: pool}, nil
+}
+
+// setTimeouts bounds what a statement may take, unless the URL does. A verb
+// takes milliseconds: what takes seconds waits for a lock nobody will release.
+func setTimeouts(cfg *pgx.ConnConfig) {
+	for name, value := range map[string]string{
+		"application_name":                    "pico-auth",
+		"statement_timeout":                   "10s",
+		"lock_timeout":                        "5s",
+		"idle_in_transaction_session_timeout": "30s",
+	} {
+		if _, set := cfg.RuntimeParams[name]; !set {
+			cfg.RuntimeParams[name] = value
+		}
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
+	}
+}
+
+// unbounded is cfg without the bounds on a statement.
+func unbounded(cfg *pgx.ConnConfig) *pgx.ConnConfig {
+	c := cfg.Copy()
+	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+		c.RuntimeParams[name] = "0"
+	}
+	return c
+}

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package store
-
-import "io/fs"
-
-// giveTo does nothing: files belong to whoever the folder's rules say.
-func giveTo(string, fs.FileInfo) error { return nil }

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
+)
+
+// versionTable is where goose keeps what was applied. Other programs use goose,
+// too: the versions are of ours only beside ourTable, which each version has.
+const (
+	versionTable = "goose_db_version"
+	ourTable     = "refresh_families"
+)
+
+// Table is a table of the schema.
+type Table struct {
+	Name    string
+	Columns []string
+	Initial string // condition on the rows that an empty database has; empty: it has none
+}
+
+// Tables are the tables of the schema, but for leases, in an order that foreign
+// keys allow.
+func Tables() []Table {
+	return []Table{
+		{Name: "organizations", Initial: "id = 'default'", Columns: []string{"id", "status", "created_at"}},
+		{Name: "users", Columns: []string{
+			"id", "email", "email_key", "display_name", "password_hash", "role", "org_id", "status",
+			"default_password", "created_at", "last_login_at",
+		}},
+		{Name: "groups", Columns: []string{"id", "name", "name_key", "description", "org_id", "created_at", "updated_at"}},
+		{Name: "group_members", Columns: []string{"group_id", "user_id", "joined_at"}},
+		{Name: "refresh_families", Columns: []string{"id", "user_id", "created_at", "expires_at", "ended_at", "end_reason"}},
+		{Name: "refresh_tokens", Columns: []string{
+			"id", "user_id", "family_id", "token_hash", "expires_at", "created_at", "used_at",
+			"access_jti", "access_expires_at",
+		}},
+		{Name: "service_tokens", Columns: []string{
+			"id", "name", "token_hash", "role", "org_id", "description", "created_at", "revoked_at",
+		}},
+		{
+			Name: "settings", Columns: []string{"key", "value"},
+			Initial: "key IN ('" + settingGuard + "', '" + settingKeySet + "')",
+		},
+		{Name: "signing_keys", Columns: []string{
+			"kid", "algorithm", "status", "public_key", "sealed_key", "created_at", "activated_at", "retired_at",
+			"removed_at", "counted_ms", "token_life_ms",
+		}},
+		{Name: "audit_events", Columns: []string{
+			"id", "at", "action", "outcome", "actor_id", "target_id", "org_id", "address", "request_id", "detail",
+		}},
+	}
+}
+
+// TableNames are the names of all tables of the schema, sorted, goose's left out.
+func TableNames() []string {
+	names := []string{"leases"}
+	for _, t := range Tables() {
+		names = append(names, t.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Schema is what a look at the catalogue of a database tells.
+type Schema struct {
+	Version int64    // the newest migration that was applied; 0: none
+	Tables  []string // all of them but goose's, sorted
+}
+
+// Inspect looks at the catalogue and reads nothing else but the version.
+func Inspect(ctx context.Context, q engine.Querier, kind string) (Schema, error) {
+	tables, err := engine.Tables(ctx, q, kind)
+	if err != nil {
+		return Schema{}, fmt.Errorf("read the catalogue: %w", err)
+	}
+	var s Schema
+	if slices.Contains(tables, versionTable) {
+		err := q.QueryRowContext(ctx, `SELECT COALESCE(MAX(version_id), 0) FROM `+versionTable+` WHERE is_applied`).Scan(&s.Version)
+		if err != nil {
+			return Schema{}, fmt.Errorf("read the schema version: %w", err)
+		}
+	}
+	s.Tables = slices.DeleteFunc(tables, func(name string) bool { return name == versionTable })
+	return s, nil
+}
+
+// Empty reports whether there is no table yet.
+func (s Schema) Empty() bool { return s.Version == 0 && len(s.Tables) == 0 }
+
+// Ours reports whether a migration of this program was applied.
+func (s Schema) Ours() bool { return s.Version > 0 && slices.Contains(s.Tables, ourTable) }
+
+// Adoptable reports whether there are tables, and no program's migrations:
+// those may be of a program that Config.Adopt knows.
+func (s Schema) Adoptable() bool { return s.Version == 0 && len(s.Tables) > 0 }
+
+// Refusal returns why Open refuses the database, nil where it does not. It does
+// not ask Config.Adopt.
+func (s Schema) Refusal() error {
+	switch {
+	case !s.Empty() && !s.Ours():
+		return fault.New(fault.Invalid, "foreign_database", fmt.Sprintf(
+			"the database holds tables that are neither this server's nor the Python server's (%s); "+
+				"set database.url to another database", strings.Join(s.Tables, ", ")))
+	case s.Version > SchemaVersion:
+		return fault.New(fault.Invalid, "newer_database", fmt.Sprintf(
+			"the database was written by a newer version of this program (schema %d, this program knows %d); "+
+				"start that version, or restore a backup made by this one", s.Version, SchemaVersion))
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,182 @@
+package transfer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/adopt"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
+)
+
+// The states of a database.
+const (
+	stateEmpty    = "empty"    // there is nothing: the tables will be made
+	stateCurrent  = "current"  // of this version
+	stateBehind   = "behind"   // of an earlier version: will be migrated
+	stateNewer    = "newer"    // of a later version
+	stateOriginal = "original" // the Python server's: will be adopted
+	stateForeign  = "foreign"  // of another program: left alone
+	stateDamaged  = "damaged"  // a file that cannot be trusted
+)
+
+// Plan is what store.Open would do with a database, and what it would refuse.
+type Plan struct {
+	Engine  string // "sqlite" or "postgres"
+	Path    string // of the file; empty on PostgreSQL
+	State   string // "empty", "current", "behind", "original", "newer", "foreign"; "damaged" where the file is no sound database
+	Version int64  // the newest migration that was applied; 0: none
+	Target  int64  // the newest migration that this program knows
+
+	Users, Groups, Memberships   int // rows that would be there afterwards
+	RefreshTokens, ServiceTokens int // of those the ones that are valid
+
+	DanglingMembers int      // memberships that would be dropped
+	DroppedTokens   int      // refresh tokens that would be dropped: expired, or of nobody who may sign in
+	Dropped         []string // a sentence for each membership dropped
+	Warnings        []string // oddities that would be kept
+	Collisions      []string // rows that would be one and the same; Open refuses
+	Problems        []string // whatever else Open refuses, and damage
+}
+
+// OK reports whether Open would succeed, as far as can be told beforehand.
+func (p Plan) OK() bool { return len(p.Collisions) == 0 && len(p.Problems) == 0 }
+
+// Check tells what store.Open would do with the database, and changes not a byte of
+// it. Of a SQLite file it verifies every page, in time proportional to its size.
+// It is not for a process that has the same SQLite file open in a Store: closing
+// the file here would drop the Store's locks on it (fcntl(2)).
+func Check(ctx context.Context, cfg store.Config) (Plan, error) {
+	t, err := engine.Parse(cfg.URL)
+	if err != nil {
+		return Plan{}, err
+	}
+	now := clock(cfg)()
+	plan := Plan{Engine: t.Engine, Path: t.Path, Target: store.SchemaVersion}
+	if t.Engine == engine.Postgres {
+		db := t.OpenUnbounded()
+		defer db.Close()
+		return plan, t.Explain(plan.fill(ctx, db, now))
+	}
+	db, closeFile, err := openUnchanged(t.Path)
+	if errors.Is(err, errNoDatabase) {
+		plan.State = stateEmpty
+		return plan, nil
+	}
+	if err != nil {
+		return plan, err
+	}
+	err = errors.Join(plan.fill(ctx, db, now), closeFile())
+	return plan, t.Explain(err)
+}
+
+// fill judges one snapshot of the database.
+func (p *Plan) fill(ctx context.Context, db *sql.DB, now time.Time) error {
+	var opts *sql.TxOptions // on SQLite every transaction is a snapshot
+	if p.Engine == engine.Postgres {
+		opts = &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}
+	}
+	tx, err := db.BeginTx(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was written
+	if p.Engine == engine.SQLite {
+		if err := p.checkIntegrity(ctx, tx); err != nil || p.State == stateDamaged {
+			return err
+		}
+	}
+	found, err := store.Inspect(ctx, tx, p.Engine)
+	if err != nil {
+		return err
+	}
+	p.Version = found.Version
+	if known, err := p.foresee(ctx, tx, now); err != nil || known {
+		return err
+	}
+	if err := found.Refusal(); err != nil {
+		p.Problems = append(p.Problems, err.Error())
+	}
+	switch {
+	case found.Empty():
+		p.State = stateEmpty
+		return nil
+	case !found.Ours():
+		p.State = stateForeign
+		return nil
+	case found.Version > p.Target:
+		p.State = stateNewer // its tables may be others
+		return nil
+	case found.Version < p.Target:
+		p.State = stateBehind
+	default:
+		p.State = stateCurrent
+		var lacking *fault.Error
+		if err := store.CheckComplete(ctx, tx); errors.As(err, &lacking) {
+			p.Problems = append(p.Problems, lacking.Message)
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	return p.count(ctx, tx, now)
+}
+
+// checkIntegrity verifies every page and index of a SQLite file.
+func (p *Plan) checkIntegrity(ctx context.Context, tx *sql.Tx) error {
+	findings, err := engine.Names(ctx, tx, "PRAGMA integrity_check(20)")
+	switch {
+	case engine.ConditionOf(err) == engine.Damaged:
+		p.State = stateDamaged
+		p.Problems = append(p.Problems, "the file is not a SQLite database, or is damaged: "+err.Error())
+		return nil
+	case err != nil:
+		return err
+	case !slices.Equal(findings, []string{"ok"}):
+		p.State = stateDamaged
+		for _, finding := range findings {
+			p.Problems = append(p.Problems, "the file is damaged: "+finding)
+		}
+	}
+	return nil
+}
+
+// foresee tells what an adoption would do, where the database is to be adopted.
+func (p *Plan) foresee(ctx context.Context, q engine.Querier, now time.Time) (known bool, err error) {
+	f, known, err := adopt.Foresee(ctx, q, p.Engine, now)
+	if err != nil || !known {
+		return known, err
+	}
+	p.State = stateOriginal
+	p.Users, p.Groups, p.Memberships = f.Users, f.Groups, f.Memberships
+	p.RefreshTokens, p.ServiceTokens = f.RefreshTokens, f.ServiceTokens
+	p.DanglingMembers, p.DroppedTokens = len(f.Dropped), f.DroppedTokens
+	p.Dropped, p.Warnings, p.Collisions, p.Problems = f.Dropped, f.Warnings, f.Collisions, f.Problems
+	return true, nil
+}
+
+// count counts our own tables.
+func (p *Plan) count(ctx context.Context, q engine.Querier, now time.Time) error {
+	for _, c := range []struct {
+		to    *int
+		query string
+		args  []any
+	}{
+		{&p.Users, "SELECT COUNT(*) FROM users", nil},
+		{&p.Groups, "SELECT COUNT(*) FROM groups", nil},
+		{&p.Memberships, "SELECT COUNT(*) FROM group_members", nil},
+		{&p.RefreshTokens, `SELECT COUNT(*) FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id
+			WHERE t.used_at IS NULL AND f.ended_at IS NULL AND t.expires_at > $1`, []any{store.FormatTime(now)}},
+		{&p.ServiceTokens, "SELECT COUNT(*) FROM service_tokens WHERE revoked_at IS NULL", nil},
+	} {
+		if err := q.QueryRowContext(ctx, c.query, c.args...).Scan(c.to); err != nil {
+			return fmt.Errorf("count the rows: %w", err)
+		}
+	}
+	return nil
+}
