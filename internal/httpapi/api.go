@@ -18,17 +18,15 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
-// Config is what an API says about itself. Issuer is required.
+// Config is what an API says about itself, and what does its work. Issuer and
+// the services are required.
 type Config struct {
 	Issuer      string       // as in the claim iss; discovery is built from it
 	Title       string       // of the API page; empty: "Pico Auth API"
 	Version     string       // of the API page; empty: "dev"
 	CORSOrigins []string     // exact origins whose scripts may call; nil: none
 	Log         *slog.Logger // nil: discard
-}
 
-// Rooms are what does the work. All are required.
-type Rooms struct {
 	Directory *directory.Directory
 	Login     *login.Login
 	Tokens    *token.Issuer
@@ -37,7 +35,7 @@ type Rooms struct {
 }
 
 // API answers every path of the server but the operator's (health, metrics).
-// It is safe for concurrent use once it has its rooms.
+// It is safe for concurrent use.
 type API struct {
 	directory *directory.Directory
 	login     *login.Login
@@ -56,9 +54,8 @@ type API struct {
 	published atomic.Pointer[published]
 }
 
-// New returns an API that is all there but for its rooms, so that it can be made
-// while they open: Furnish it before it serves. It panics when a route is
-// declared without an access rule: no configuration can cause that.
+// New returns the API. It panics when a route is declared without an access
+// rule: no configuration can cause that.
 func New(cfg Config) *API {
 	if cfg.Title == "" {
 		cfg.Title = "Pico Auth API"
@@ -71,6 +68,7 @@ func New(cfg Config) *API {
 	}
 	configureHuma()
 	a := &API{
+		directory: cfg.Directory, login: cfg.Login, tokens: cfg.Tokens, keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, title: cfg.Title, version: cfg.Version,
 		cors: cors{origins: cfg.CORSOrigins}, log: cfg.Log, mux: http.NewServeMux(),
 	}
@@ -82,11 +80,6 @@ func New(cfg Config) *API {
 	}
 	a.mux.HandleFunc("/", a.fallback)
 	return a
-}
-
-// Furnish gives the API its rooms, once.
-func (a *API) Furnish(r Rooms) {
-	a.directory, a.login, a.tokens, a.keys, a.guard = r.Directory, r.Login, r.Tokens, r.Keys, r.Guard
 }
 
 // ServeHTTP implements http.Handler. Afterwards r.Pattern is the matched

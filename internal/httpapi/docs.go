@@ -61,10 +61,10 @@ func mustRead(name string) []byte {
 }
 
 func (a *API) serveDocs() http.HandlerFunc {
-	d := newDocument("text/html; charset=utf-8", fill(string(mustRead("index.html")), map[string]string{"Title": a.title}))
+	docs := page(string(mustRead("index.html")), struct{ Title string }{a.title})
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", docsPolicy)
-		d.serve(w, r, revalidate)
+		docs().serve(w, r, revalidate)
 	}
 }
 

@@ -1,15 +1,17 @@
 package httpapi
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"html"
+	"html/template"
 	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const tagKeys = "keys"
@@ -208,28 +210,25 @@ const homePage = `<!doctype html>
 </html>
 `
 
-// fill puts texts into a page of ours, escaped. The pages have texts nowhere
-// but between tags. It is not html/template, because a program that can call
-// methods by name keeps every method of everything it links.
-func fill(page string, texts map[string]string) []byte {
-	pairs := make([]string, 0, 2*len(texts))
-	for name, text := range texts {
-		pairs = append(pairs, "{{."+name+"}}", html.EscapeString(text))
-	}
-	return []byte(strings.NewReplacer(pairs...).Replace(page))
+// page renders a page of ours at the first request for it.
+func page(text string, data any) func() document {
+	return sync.OnceValue(func() document {
+		var out bytes.Buffer
+		if err := template.Must(template.New("").Parse(text)).Execute(&out, data); err != nil {
+			panic(err) // our own pages, into memory
+		}
+		return newDocument("text/html; charset=utf-8", out.Bytes())
+	})
 }
 
-// serveHome renders the page at / once. Its style is inline, allowed by hash.
+// serveHome answers the page at /. Its style is inline, allowed by hash.
 func (a *API) serveHome() http.HandlerFunc {
-	page := fill(homePage, map[string]string{
-		"Title": a.title, "Version": a.version, "Issuer": a.issuer,
-	})
+	home := page(homePage, struct{ Title, Version, Issuer string }{a.title, a.version, a.issuer})
 	digest := sha256.Sum256([]byte(homeStyle))
 	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) +
 		"'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-	d := newDocument("text/html; charset=utf-8", page)
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)
-		d.serve(w, r, revalidate)
+		home().serve(w, r, revalidate)
 	}
 }

@@ -22,13 +22,11 @@ var update = flag.Bool("update", false, "write testdata/openapi.json anew")
 // newPublic is an API of which only the routes without a database are called.
 func newPublic(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
-	cfg := Config{Issuer: testIssuer, Version: "1.2.3"}
+	cfg := Config{Issuer: testIssuer, Version: "1.2.3", Keys: newKeys(t)}
 	for _, c := range change {
 		c(&cfg)
 	}
-	r := &rig{API: New(cfg), t: t}
-	r.Furnish(Rooms{Keys: newKeys(t)})
-	return r
+	return &rig{API: New(cfg), t: t}
 }
 
 func TestOpenAPIDocumentIsTheGoldenOne(t *testing.T) {

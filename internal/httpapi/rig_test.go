@@ -79,7 +79,8 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rooms := Rooms{
+	cfg := Config{
+		Issuer: testIssuer, Version: "1.2.3", Log: log,
 		Directory: directory.New(directory.Config{
 			Store: r.store, Passwords: passwords, Audit: events, RegistrationDefault: true,
 		}),
@@ -89,12 +90,10 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 		}),
 		Keys: keys, Guard: guard,
 	}
-	cfg := Config{Issuer: testIssuer, Version: "1.2.3", Log: log}
 	for _, c := range change {
 		c(&cfg)
 	}
 	r.API = New(cfg)
-	r.Furnish(rooms)
 	r.documented = sync.OnceValue(func() (doc openAPI) {
 		if err := json.Unmarshal(r.openAPI().body, &doc); err != nil {
 			panic(err)

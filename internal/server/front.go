@@ -10,26 +10,8 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
-// front is what needs no rooms to be made, and takes as long as opening them:
-// schemas, patterns and their checks.
-type front struct {
-	api     *httpapi.API
-	metrics *metrics
-}
-
-func (s *Server) newFront() front {
-	c := s.cfg.Config
-	return front{
-		api: httpapi.New(httpapi.Config{
-			Issuer: c.Auth.Issuer, Title: c.FastAPI.Title, Version: s.apiVersion(),
-			CORSOrigins: c.Server.CORSOrigins, Log: s.cfg.Log,
-		}),
-		metrics: newMetrics(s.cfg.Version),
-	}
-}
-
 // handler mounts everything behind the middleware.
-func (s *Server) handler(front front) (http.Handler, error) {
+func (s *Server) handler() (http.Handler, error) {
 	c := s.cfg.Config
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer:     c.Auth.Issuer,
@@ -41,10 +23,11 @@ func (s *Server) handler(front front) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auth.issuer: %w", err)
 	}
-	api, m := front.api, front.metrics
-	api.Furnish(httpapi.Rooms{
+	api := httpapi.New(httpapi.Config{
+		Issuer: c.Auth.Issuer, Title: c.FastAPI.Title, Version: s.apiVersion(), CORSOrigins: c.Server.CORSOrigins, Log: s.cfg.Log,
 		Directory: s.rooms.Directory, Login: s.rooms.Login, Tokens: s.rooms.Tokens, Keys: s.rooms.Keys, Guard: guard,
 	})
+	m := newMetrics(s.cfg.Version)
 	m.watch(s.rooms)
 	prefixes, err := parseProxies(c.Server.TrustedProxies)
 	if err != nil {

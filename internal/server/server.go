@@ -87,8 +87,6 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.scrape, err = s.listenMetrics(ctx); err != nil {
 		return err
 	}
-	made := make(chan front, 1)
-	go func() { made <- s.newFront() }()
 	if s.rooms, err = OpenRooms(ctx, s.cfg.Config, s.cfg.Log); err != nil {
 		return err
 	}
@@ -98,7 +96,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.accepted = s.acceptedAlgorithms()
-	handler, err := s.handler(<-made)
+	handler, err := s.handler()
 	if err != nil {
 		return err
 	}
