@@ -13,6 +13,7 @@ BENCHTIME ?= 1s
 SOAK      ?= 1h
 ONLY      ?=
 KILLS     ?= 1000
+FULL      ?=
 
 # What a binary holds must depend on the sources and the version alone.
 export CGO_ENABLED = 0
@@ -22,7 +23,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: run build test examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release clean help
+.PHONY: run build test test-all reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release clean help
 
 run: build ## build and start the server on its embedded default
 	@exec $(BIN)/pico-auth serve
@@ -30,8 +31,12 @@ run: build ## build and start the server on its embedded default
 build: ## build bin/pico-auth, static
 	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/pico-auth ./cmd/pico-auth
 
-test: ## vet, and every test with the race detector, on SQLite and PostgreSQL
-	@GO='$(GO)' tools/test.sh $(PKG)
+test: ## vet, and every test, on SQLite and PostgreSQL (PKG=./internal/token; FULL=1: all rounds)
+	@GO='$(GO)' BIN='$(BIN)' tools/test.sh $(if $(FULL),-full) $(PKG)
+
+test-all: ## the full set: every kill and round, the race detector everywhere, a browser, the release twice
+	@REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 $(MAKE) test FULL=1
+	@$(MAKE) examples reproduce
 
 examples: ## build, vet and test the services of picoauth/examples, a module of its own
 	@cd picoauth/examples && $(GO) mod tidy -diff && $(GO) build -o /dev/null ./... && $(GO) vet ./... && $(GO) test ./...
@@ -81,6 +86,9 @@ cover: ## measure coverage; token, store, identity, jose and picoauth need 90 %
 
 release: ## static binaries of all platforms, checksums and bills of materials in dist/
 	@GO='$(GO)' DIST='$(DIST)' LDFLAGS='$(LDFLAGS)' VERSION='$(VERSION)' PLATFORMS='$(PLATFORMS)' tools/release.sh
+
+reproduce: release ## the release again in another folder: the bytes must be the same
+	@VERSION='$(VERSION)' DIST='$(DIST)' tools/reproduce.sh
 
 clean: ## remove what the other targets made
 	@rm -rf $(BIN) $(DIST) coverage.out

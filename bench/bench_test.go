@@ -19,21 +19,24 @@ import (
 
 	"github.com/pico-auth/pico-auth/bench/load"
 	"github.com/pico-auth/pico-auth/bench/report"
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 // TestBenchMeasuresTheRealProgram runs two scenarios, as shortly as they can
 // be, and judges no number.
 func TestBenchMeasuresTheRealProgram(t *testing.T) {
 	dir := t.TempDir()
-	for name, source := range map[string]string{"pico-auth": "../cmd/pico-auth", "bench": "."} {
-		build := exec.Command("go", "build", "-o", filepath.Join(dir, name), source)
-		build.Env = append(build.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	program, err := programtest.Build(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "bench"), ".")
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 	out, err := exec.Command(filepath.Join(dir, "bench"), "-quick", "-only", "read,refresh",
-		"-binary", filepath.Join(dir, "pico-auth"), "-dir", dir, "-out", filepath.Join(dir, "result.json")).CombinedOutput()
+		"-binary", program, "-dir", dir, "-out", filepath.Join(dir, "result.json")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

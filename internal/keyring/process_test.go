@@ -75,9 +75,9 @@ func TestProcessesThatStartTogetherShareOneKey(t *testing.T) {
 // Killed at any moment of its first start, a server starts again: with the key
 // that was committed, or with a new one where none was.
 func TestKilledFirstStartLeavesAFolderThatOpens(t *testing.T) {
-	rounds := 60
-	if testing.Short() {
-		rounds = 10
+	rounds, step := 15, 1600*time.Microsecond
+	if os.Getenv("TEST_FULL") != "" {
+		rounds, step = 60, 400*time.Microsecond
 	}
 	committed := 0
 	for round := range rounds {
@@ -86,7 +86,7 @@ func TestKilledFirstStartLeavesAFolderThatOpens(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(round) * 400 * time.Microsecond)
+		time.Sleep(time.Duration(round) * step)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		_, err := os.Stat(filepath.Join(dir, "pqc_secret.bin"))
@@ -138,9 +138,9 @@ func rotateForEver(url, dir string) error {
 // what lies in the folder go together again at the next start: the active key
 // signs, and of removed keys nothing private is left.
 func TestKilledRotationsLeaveKeysThatGoOn(t *testing.T) {
-	rounds := 40
-	if testing.Short() {
-		rounds = 8
+	rounds := 10
+	if os.Getenv("TEST_FULL") != "" {
+		rounds = 40
 	}
 	url, dir := storetest.SQLite(t), filepath.Join(t.TempDir(), "keys")
 	s := storetest.OpenURL(t, url)

@@ -9,7 +9,7 @@ import (
 // floors is the house from top to bottom. A room may import any room on a
 // floor below its own and none on its own.
 var floors = [][]string{
-	{"internal/torture", "bench"},
+	{"internal/torture", "internal/testrun", "bench"},
 	{"bench/limit", "bench/site"},
 	{"bench/load", "bench/report"},
 	{"cmd/pico-auth"},
@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"internal/config", "picoauth/picoauthtest"},
 	{"picoauth"},
 	{"internal/identity", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen", "internal/localkeys"},
-	{"internal/fault", "internal/postgrestest"},
+	{"internal/fault", "internal/postgrestest", "internal/programtest"},
 }
 
 // only names who alone may import a package; a folder stands for what is below
@@ -55,7 +55,8 @@ var only = map[string][]string{
 	module + "/internal/store/adopt":     {"internal/store/transfer", "internal/store/storetest", "internal/server"},
 	module + "/internal/store/transfer":  {"cmd"},
 	module + "/internal/store/engine":    {"internal/store", "cmd"},
-	module + "/internal/postgrestest":    {"internal/store/storetest", "bench"},
+	module + "/internal/postgrestest":    {"internal/store/storetest", "internal/testrun", "bench"},
+	module + "/internal/programtest":     {"internal/testrun"},
 	module + "/picoauth/picoauthtest":    {},
 	module + "/internal/repotest":        {},
 	module + "/internal/torture":         {},

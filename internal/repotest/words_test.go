@@ -64,7 +64,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	}
 	for dir, doc := range docs {
 		start := "Package " + path.Base(dir) + " "
-		if strings.HasPrefix(dir, "cmd/") || path.Base(dir) == "gen" || dir == "bench" {
+		if strings.HasPrefix(dir, "cmd/") || path.Base(dir) == "gen" || dir == "bench" || dir == "internal/testrun" {
 			start = "Command " + path.Base(dir) + " "
 		}
 		if !strings.HasPrefix(doc, start) {

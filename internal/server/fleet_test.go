@@ -10,15 +10,14 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/programtest"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -29,14 +28,12 @@ const (
 	rootPassword = "a-good-passphrase"
 )
 
-// program builds the real program for one test.
+// program is the real program.
 func program(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "pico-auth")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../../cmd/pico-auth")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	path, err := programtest.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }

@@ -28,7 +28,10 @@ const (
 // again, and starts it on what is left.
 func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 	t.Parallel()
-	kills := 200
+	kills := 40
+	if os.Getenv("TEST_FULL") != "" {
+		kills = 200
+	}
 	if text := os.Getenv("TORTURE_KILLS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {

@@ -48,7 +48,7 @@ func (o *Outage) Socket() string { return o.cluster.Socket() }
 // Start starts the server.
 func (o *Outage) Start() {
 	o.t.Helper()
-	stop, err := o.cluster.Start(quick("on")...)
+	stop, err := o.cluster.Start(postgrestest.Quick("on")...)
 	if err != nil {
 		o.t.Fatal(err)
 	}

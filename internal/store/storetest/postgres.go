@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -23,16 +24,22 @@ import (
 // since TestMain and tests have no other way to share one.
 var shared server
 
-// server makes databases from a template that was migrated once.
+// server makes databases from a template that was migrated once, and hands them
+// out again when a test left them as they were made but for rows.
 type server struct {
 	once  sync.Once
 	err   error
 	admin *sql.DB
 	base  *url.URL // of the server; the path is replaced
 	stop  func()   // nil: not ours to stop
+	keep  bool     // it outlives the tests, which remove their databases
 
 	template string
+	fresh    pristine // what is in the template
 	last     atomic.Int64
+
+	mu   sync.Mutex
+	idle []string // databases like the template
 }
 
 // Main runs the tests of a package and stops the PostgreSQL server that they
@@ -43,20 +50,32 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Postgres returns the URL of a fresh, migrated PostgreSQL database, which is
-// dropped when the test ends. Without PostgreSQL the test is skipped, or fails
-// with REQUIRE_POSTGRES=1.
+// Postgres returns the URL of a migrated PostgreSQL database without users,
+// which is the test's own until it ends. Without PostgreSQL the test is skipped,
+// or fails with REQUIRE_POSTGRES=1.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	shared.ensure(t)
-	return shared.create(t, "TEMPLATE "+shared.template)
+	name := shared.reuse()
+	if name == "" {
+		name = shared.create(t, "TEMPLATE "+shared.template)
+	}
+	t.Cleanup(func() {
+		if t.Failed() || !shared.recycle(name) {
+			shared.drop(t, name)
+		}
+	})
+	return shared.url(name)
 }
 
-// EmptyPostgres returns the URL of a PostgreSQL database without any table.
+// EmptyPostgres returns the URL of a PostgreSQL database without any table,
+// which is dropped when the test ends.
 func EmptyPostgres(t testing.TB) string {
 	t.Helper()
 	shared.ensure(t)
-	return shared.create(t, "")
+	name := shared.create(t, "")
+	t.Cleanup(func() { shared.drop(t, name) })
+	return shared.url(name)
 }
 
 func (s *server) ensure(t testing.TB) {
@@ -71,18 +90,18 @@ func (s *server) ensure(t testing.TB) {
 	}
 }
 
-// quick is a server that loses what the machine loses. With commits "on" what
-// was committed survives the server's immediate stop.
-func quick(commits string) []string {
-	return []string{"fsync=off", "synchronous_commit=" + commits, "full_page_writes=off", "max_connections=300", "shared_buffers=64MB"}
-}
-
 // start connects to the server, starting one where none is given, and makes
 // the template.
 func (s *server) start() error {
 	given := os.Getenv("TEST_DATABASE_URL")
+	s.keep = given != ""
 	if given == "" {
-		started, stop, err := postgrestest.Start("", quick("off")...)
+		// Not os.Getenv: go test would run a package again, whose tests it knows
+		// to pass, because another server has another name.
+		given, _ = syscall.Getenv(postgrestest.SharedServer)
+	}
+	if given == "" {
+		started, stop, err := postgrestest.Start("", postgrestest.Quick("off")...)
 		if err != nil {
 			return err
 		}
@@ -106,7 +125,11 @@ func (s *server) start() error {
 	if err != nil {
 		return fmt.Errorf("migrate the template database: %w", err)
 	}
-	return migrated.Close()
+	if err := migrated.Close(); err != nil {
+		return err
+	}
+	s.fresh, err = s.inspect(ctx, s.template)
+	return err
 }
 
 func (s *server) url(database string) string {
@@ -115,24 +138,28 @@ func (s *server) url(database string) string {
 	return u.String()
 }
 
-func (s *server) create(t testing.TB, options string) string {
+func (s *server) create(t testing.TB, options string) (name string) {
 	t.Helper()
-	name := fmt.Sprintf("pico_test_%d_%d", os.Getpid(), s.last.Add(1))
+	name = fmt.Sprintf("pico_test_%d_%d", os.Getpid(), s.last.Add(1))
 	if _, err := s.admin.ExecContext(t.Context(), strings.TrimSpace("CREATE DATABASE "+name+" "+options)); err != nil {
 		t.Fatalf("create a test database: %v", err)
 	}
-	t.Cleanup(func() {
-		if _, err := s.admin.ExecContext(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("drop the test database: %v", err)
-		}
-	})
-	return s.url(name)
+	return name
+}
+
+func (s *server) drop(t testing.TB, name string) {
+	t.Helper()
+	if _, err := s.admin.ExecContext(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		t.Errorf("drop the test database: %v", err)
+	}
 }
 
 func (s *server) close() {
 	if s.admin != nil {
-		if s.err == nil {
-			_, _ = s.admin.ExecContext(context.Background(), "DROP DATABASE "+s.template) // a server of ours goes whole
+		if s.err == nil && s.keep {
+			for _, name := range append(s.idle, s.template) {
+				_, _ = s.admin.ExecContext(context.Background(), "DROP DATABASE "+name)
+			}
 		}
 		_ = s.admin.Close()
 	}

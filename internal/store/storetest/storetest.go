@@ -10,7 +10,11 @@
 package storetest
 
 import (
+	"context"
+	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,8 +32,40 @@ func WithClock(c *Clock) Option { return func(cfg *store.Config) { cfg.Now = c.N
 // Open returns a fresh SQLite store that is closed when the test ends.
 func Open(t testing.TB, opts ...Option) *store.Store {
 	t.Helper()
-	return OpenURL(t, SQLite(t), opts...)
+	return OpenURL(t, migratedSQLite(t), opts...)
 }
+
+// migratedSQLite returns the URL of a SQLite file that was migrated, a copy of
+// one that the process migrates once.
+func migratedSQLite(t testing.TB) string {
+	t.Helper()
+	content, err := sqliteTemplate()
+	if err != nil {
+		t.Fatalf("migrate the template file: %v", err)
+	}
+	url := SQLite(t)
+	if err := os.WriteFile(strings.TrimPrefix(url, "sqlite:///"), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+var sqliteTemplate = sync.OnceValues(func() (content []byte, err error) {
+	dir, err := os.MkdirTemp("", "storetest-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "auth.db")
+	s, err := store.Open(context.Background(), store.Config{URL: "sqlite:///" + filepath.ToSlash(path)})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil { // which folds the log into the file
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 // SQLite returns the URL of a SQLite file that does not exist yet.
 func SQLite(t testing.TB) string {
@@ -67,7 +103,7 @@ func Each(t *testing.T, test func(t *testing.T, s *store.Store), opts ...Option)
 // EachURL runs test with the URL of a fresh database of each engine.
 func EachURL(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
+	t.Run("sqlite", func(t *testing.T) { test(t, migratedSQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
 }
 

@@ -1,0 +1,138 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// pristine is a database as the migrations leave it.
+type pristine struct {
+	schema string            // everything but rows
+	rows   map[string][]byte // of each table, as COPY writes them
+}
+
+// schemaOf is one text that tells of every column, index, constraint, trigger,
+// function and setting of a database.
+const schemaOf = `SELECT string_agg(line, E'\n' ORDER BY line) FROM (
+	SELECT attrelid::regclass || ' ' || attname || ' ' || format_type(atttypid, atttypmod) || ' ' || attnotnull || ' ' ||
+		COALESCE(pg_get_expr(adbin, adrelid), '') AS line
+	FROM pg_attribute JOIN pg_class c ON c.oid = attrelid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+	WHERE relnamespace = 'public'::regnamespace AND attnum > 0
+	UNION ALL SELECT pg_get_indexdef(indexrelid) || ' ' || indisvalid
+	FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE relnamespace = 'public'::regnamespace
+	UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+	FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+	UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+	UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+	UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\_temp%' AND nspname NOT LIKE 'pg\_toast%'
+	UNION ALL SELECT setconfig::text FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()
+) AS lines`
+
+// connect opens one connection of its own.
+func (s *server) connect(ctx context.Context, name string) (*pgx.Conn, error) {
+	return pgx.Connect(ctx, s.url(name))
+}
+
+func (s *server) inspect(ctx context.Context, name string) (p pristine, err error) {
+	conn, err := s.connect(ctx, name)
+	if err != nil {
+		return p, err
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, schemaOf).Scan(&p.schema); err != nil {
+		return p, err
+	}
+	rows, err := conn.Query(ctx, "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'")
+	if err != nil {
+		return p, err
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return p, err
+	}
+	p.rows = map[string][]byte{}
+	for _, table := range tables {
+		var all bytes.Buffer
+		if _, err := conn.PgConn().CopyTo(ctx, &all, "COPY "+table+" TO STDOUT"); err != nil {
+			return p, err
+		}
+		p.rows[table] = all.Bytes()
+	}
+	return p, nil
+}
+
+// reuse returns a database that is like the template, empty where there is none.
+func (s *server) reuse() (name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.idle); n > 0 {
+		name, s.idle = s.idle[n-1], s.idle[:n-1]
+	}
+	return name
+}
+
+// recycle makes the database like the template again. It refuses where that
+// takes more than rows, and where anybody may still write: a database costs 50
+// times as much to make as to empty, and a test that meets what another one
+// left costs a day.
+func (s *server) recycle(name string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := s.connect(ctx, name)
+	if err != nil {
+		return false
+	}
+	defer conn.Close(ctx)
+	var schema string
+	if err := conn.QueryRow(ctx, schemaOf).Scan(&schema); err != nil || schema != s.fresh.schema {
+		return false
+	}
+	if !alone(ctx, conn) || s.empty(ctx, conn) != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, name)
+	return true
+}
+
+// alone waits a moment for connections that were closed to be gone.
+func alone(ctx context.Context, conn *pgx.Conn) bool {
+	for range 50 {
+		var others int
+		err := conn.QueryRow(ctx, `SELECT COUNT(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`).Scan(&others)
+		if err != nil {
+			return false
+		}
+		if others == 0 {
+			return true
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return false
+}
+
+// empty replaces all rows by those of the template.
+func (s *server) empty(ctx context.Context, conn *pgx.Conn) error {
+	tables := slices.Sorted(maps.Keys(s.fresh.rows))
+	script := "BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM " + strings.Join(tables, "; DELETE FROM ")
+	if _, err := conn.Exec(ctx, script, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return err
+	}
+	for _, table := range tables {
+		if rows := s.fresh.rows[table]; len(rows) > 0 {
+			if _, err := conn.PgConn().CopyFrom(ctx, bytes.NewReader(rows), "COPY "+table+" FROM STDIN"); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := conn.Exec(ctx, "COMMIT")
+	return err
+}

@@ -1,0 +1,202 @@
+// Command testrun runs tests as `make test` does: it builds the program once,
+// starts one PostgreSQL server for all packages, runs the tests with the race
+// detector where it can find something, and prints a line a package as soon as
+// the package ends.
+//
+// It does not decide what is tested: it knows no test by name. tools/test.sh
+// calls it with the packages; -full runs the full set.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/postgrestest"
+	"github.com/pico-auth/pico-auth/internal/programtest"
+)
+
+const module = "github.com/pico-auth/pico-auth"
+
+// withoutRace are the packages whose tests run without the race detector, and
+// why. The full set runs them with it. internal/repotest holds the list to it.
+var withoutRace = map[string]string{
+	"bench":             "measures another process, which is built without it",
+	"bench/report":      "starts no goroutine",
+	"internal/bcrypt":   "starts no goroutine",
+	"internal/config":   "starts no goroutine",
+	"internal/fault":    "starts no goroutine",
+	"internal/identity": "starts no goroutine",
+	"internal/repotest": "starts no goroutine",
+	"internal/seal":     "starts no goroutine",
+	"internal/torture":  "kills another process, which is built without it",
+}
+
+// settings are what the tests read to know how much is asked of them: see
+// CONTRIBUTING.md.
+var (
+	quickSettings = []string{"RAPID_CHECKS=25"}
+	fullSettings  = []string{"TEST_FULL=1", "RAPID_CHECKS=100"}
+)
+
+func main() {
+	full := flag.Bool("full", false, "the full set: all rounds, all kills, the race detector everywhere")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	r := run{ctx: ctx, full: *full, out: os.Stdout, started: time.Now(), goTool: os.Getenv("GO"), packages: flag.Args()}
+	err := r.run()
+	cancel()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run is one run of the tests.
+type run struct {
+	ctx      context.Context
+	full     bool
+	out      io.Writer
+	started  time.Time
+	goTool   string // empty: go
+	packages []string
+	env      []string // of the tests
+}
+
+func (r *run) run() error {
+	if r.goTool == "" {
+		r.goTool = "go"
+	}
+	if len(r.packages) == 0 {
+		r.packages = []string{"./..."}
+	}
+	r.step("vet")
+	if err := r.execute("vet", r.packages...); err != nil {
+		return err
+	}
+	packages, err := r.list()
+	if err != nil {
+		return err
+	}
+	if packages.use("programtest") {
+		if err := r.program(); err != nil {
+			return err
+		}
+	}
+	if packages.use("storetest") {
+		stop, err := r.postgres()
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	with, without := r.split(packages)
+	return r.test(with, without)
+}
+
+func (r *run) step(what string) {
+	fmt.Fprintf(r.out, "%4.0f s  %s\n", time.Since(r.started).Seconds(), what)
+}
+
+// execute runs a command of go that has nothing to say unless it fails.
+func (r *run) execute(command string, args ...string) error {
+	cmd := exec.CommandContext(r.ctx, r.goTool, append([]string{command}, args...)...) //nolint:gosec // go itself
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stdout, cmd.Stderr = r.out, r.out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go %s: %w", command, err)
+	}
+	return nil
+}
+
+// packages are import paths, each with what its tests import.
+type packages [][]string
+
+// use reports whether the tests of any import the package of that name.
+func (p packages) use(name string) bool {
+	return slices.ContainsFunc(p, func(line []string) bool {
+		return slices.ContainsFunc(line, func(path string) bool { return strings.HasSuffix(path, "/"+name) })
+	})
+}
+
+func (r *run) list() (all packages, err error) {
+	format := `{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}`
+	out, err := exec.CommandContext(r.ctx, r.goTool, append([]string{"list", "-f", format}, r.packages...)...).Output() //nolint:gosec // go itself
+	if err != nil {
+		return nil, fmt.Errorf("go list: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		all = append(all, strings.Fields(line))
+	}
+	return all, nil
+}
+
+// program builds pico-auth for all packages that run it as a process.
+func (r *run) program() error {
+	r.step("build the program")
+	path, err := filepath.Abs(filepath.Join("bin", "test", "pico-auth"))
+	if err != nil {
+		return err
+	}
+	r.env = append(r.env, programtest.Variable+"="+path)
+	return r.execute("build", "-buildvcs=false", "-o", path, "./cmd/pico-auth")
+}
+
+// postgres starts the one server of the run, where none is given, and returns
+// what removes it.
+func (r *run) postgres() (stop func(), err error) {
+	if os.Getenv("TEST_DATABASE_URL") != "" {
+		return func() {}, nil
+	}
+	r.step("start PostgreSQL")
+	url, stop, err := postgrestest.Start("", postgrestest.Quick("off")...)
+	if errors.Is(err, postgrestest.ErrMissing) {
+		return func() {}, nil // the tests say what they skip
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.env = append(r.env, postgrestest.SharedServer+"="+url)
+	return stop, nil
+}
+
+// split sorts the packages into those that run with the race detector and
+// those that run without. Without a C compiler there is no race detector.
+func (r *run) split(all packages) (with, without []string) {
+	detector := r.hasCompiler()
+	if !detector {
+		fmt.Fprintln(r.out, "*** There is no C compiler: the tests run WITHOUT the race detector. ***")
+	}
+	for _, line := range all {
+		_, listed := withoutRace[strings.TrimPrefix(line[0], module+"/")]
+		if detector && (r.full || !listed) {
+			with = append(with, line[0])
+		} else {
+			without = append(without, line[0])
+		}
+	}
+	return with, without
+}
+
+func (r *run) hasCompiler() bool {
+	cc, err := exec.CommandContext(r.ctx, r.goTool, "env", "CC").Output() //nolint:gosec // go itself
+	if err != nil {
+		return false
+	}
+	words := strings.Fields(string(cc))
+	if len(words) == 0 {
+		return false
+	}
+	_, err = exec.LookPath(words[0])
+	return err == nil
+}
