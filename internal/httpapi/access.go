@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -11,78 +12,64 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/token"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// Access is the rule of a route: who may call it at all. What they may do to
-// whom is decided again in the transaction that does it. The zero value is no
-// rule, and no route may have it.
-type Access uint8
+// caller is who calls an endpoint, once the route's rule has let them in.
+type caller struct {
+	actor   identity.Actor
+	user    identity.User // as the database has it now; zero without a user's token
+	refused error         // of a UserOrRefresh route: why the access token does not count
+}
 
-// The rules.
-const (
-	undeclared      Access = iota
-	Anonymous              // anyone
-	Bearer                 // a person who can sign in
-	OrgAdmin               // a person who is org_admin or stronger
-	Superadmin             // a person who is superadmin
-	BearerOrService        // a person who can sign in, or a service token
-	BearerOrRefresh        // a person who can sign in, or a refresh token in the body
-)
+type callerKey struct{}
 
-// String names the rule.
-func (a Access) String() string {
-	switch a {
-	case Anonymous:
-		return "anonymous"
-	case Bearer:
-		return "bearer"
-	case OrgAdmin:
-		return "org_admin"
-	case Superadmin:
-		return "superadmin"
-	case BearerOrService:
-		return "bearer or service token"
-	case BearerOrRefresh:
-		return "bearer or refresh token"
-	default:
-		return "undeclared"
+// callerFrom returns the caller that admit has let in, or the unknown one of an
+// anonymous route.
+func callerFrom(ctx context.Context) caller {
+	if who, ok := ctx.Value(callerKey{}).(caller); ok {
+		return who
 	}
+	return caller{actor: web.Actor(ctx)}
 }
 
 // serviceTokenPrefix tells a service token from an access token.
 const serviceTokenPrefix = "pico_svc_"
 
+// admit is the Authorize of the API's routes: the request it returns carries
+// the caller.
+func (a *API) admit(r *http.Request, rule web.Access) (*http.Request, error) {
+	who, err := a.authorize(r, rule)
+	if err != nil {
+		return nil, err
+	}
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, who)), nil
+}
+
 // authorize returns who calls, or why they may not.
-func (a *API) authorize(r *http.Request, rule Access) (caller, error) {
+func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 	switch rule {
-	case Anonymous:
-		return caller{actor: anonymous(r)}, nil
-	case Bearer:
+	case web.User:
 		return a.authenticate(r)
-	case OrgAdmin:
+	case web.OrgAdmin:
 		return a.authenticateRole(r, identity.OrgAdmin)
-	case Superadmin:
+	case web.Superadmin:
 		return a.authenticateRole(r, identity.Superadmin)
-	case BearerOrService:
+	case web.UserOrService:
 		if secret, ok := serviceToken(r); ok {
 			_, err := a.tokens.ValidateServiceToken(r.Context(), secret)
-			return caller{actor: anonymous(r)}, err
+			return caller{actor: web.Actor(r.Context())}, err
 		}
 		return a.authenticate(r)
-	case BearerOrRefresh:
+	case web.UserOrRefresh:
 		who, err := a.authenticate(r)
 		if err != nil {
-			who = caller{actor: anonymous(r), refused: err}
+			who = caller{actor: web.Actor(r.Context()), refused: err}
 		}
 		return who, nil
 	default:
 		return caller{}, identity.ErrForbidden
 	}
-}
-
-func anonymous(r *http.Request) identity.Actor {
-	client := clientFrom(r.Context())
-	return identity.Actor{Address: client.Address, RequestID: client.RequestID}
 }
 
 // authenticate believes the access token who it is, and the database what they
@@ -96,7 +83,7 @@ func (a *API) authenticate(r *http.Request) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	who := caller{actor: anonymous(r), user: user}
+	who := caller{actor: web.Actor(r.Context()), user: user}
 	who.actor.UserID, who.actor.FamilyID = user.ID, claims.SessionID
 	return who, nil
 }
@@ -146,7 +133,7 @@ func checkPathValues(r *http.Request, values []string) error {
 			ok = value != "" && identity.Storable(value)
 		}
 		if !ok {
-			return fault.New(fault.NotFound, "not_found", "there is nothing at this address")
+			return web.ErrNotFound
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/token"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 const tagAccount = "account"
@@ -21,40 +22,40 @@ const (
 func (a *API) accountRoutes() []route {
 	return []route{
 		{
-			Route: Route{http.MethodPost, "/api/v1/auth/register", "register", Anonymous},
+			Route: at(http.MethodPost, "/api/v1/auth/register", "register", web.Anonymous, web.NoCredential),
 			Tag:   tagAccount, Summary: "Register",
 			Description: "Creates a viewer in the organisation `default`. Refused with 403 `registration_disabled` while registration is switched off.",
 			body:        jsonBody, typed: endpoint(a, a.register),
 			refusals: map[int]string{403: "`registration_disabled`", 409: emailTaken, 429: busy},
 		},
 		{
-			Route: Route{http.MethodPost, "/api/v1/auth/login", "login", Anonymous},
+			Route: at(http.MethodPost, "/api/v1/auth/login", "login", web.Anonymous, web.NoCredential),
 			Tag:   tagAccount, Summary: "Log in",
 			Description: "Starts a session and returns its first pair of tokens. An unknown e-mail, a wrong password and a suspended person are refused alike, 401 `invalid_credentials`.",
 			body:        jsonBody, typed: endpoint(a, a.logIn),
 			refusals: map[int]string{401: "`invalid_credentials`", 429: busy},
 		},
 		{
-			Route: Route{http.MethodPost, "/api/v1/auth/refresh", "refresh", Anonymous},
+			Route: at(http.MethodPost, "/api/v1/auth/refresh", "refresh", web.Anonymous, web.RefreshToken),
 			Tag:   tagAccount, Summary: "Refresh the tokens",
 			Description: "Spends the refresh token and returns the next pair of the session. A token that was spent before ends its session: one of the two who presented it is a thief.",
 			body:        jsonBody, bare: "refresh_token", typed: endpoint(a, a.refresh),
 			refusals: map[int]string{401: "`invalid_token`: unknown, spent, expired, or its session is over"},
 		},
 		{
-			Route: Route{http.MethodPost, "/api/v1/auth/logout", "logout", BearerOrRefresh},
+			Route: at(http.MethodPost, "/api/v1/auth/logout", "logout", web.UserOrRefresh, web.Bearer|web.RefreshToken),
 			Tag:   tagAccount, Summary: "Log out",
 			Description: "Ends one session: that of the refresh token in the body, if there is one, and else that of the access token. Every token of the session ends with it.",
 			body:        optionalBody, typed: endpoint(a, a.logOut),
 		},
 		{
-			Route: Route{http.MethodGet, "/api/v1/auth/me", "me", Bearer},
+			Route: at(http.MethodGet, "/api/v1/auth/me", "me", web.User, web.Bearer),
 			Tag:   tagAccount, Summary: "Who am I",
 			Description: "The person the access token belongs to, as they are now.",
 			typed:       endpoint(a, a.me),
 		},
 		{
-			Route: Route{http.MethodPost, "/api/v1/auth/me/password", "change_password", Bearer},
+			Route: at(http.MethodPost, "/api/v1/auth/me/password", "change_password", web.User, web.Bearer),
 			Tag:   tagAccount, Summary: "Change my password",
 			Description: "Ends all my sessions; this access token stays good until it expires. A wrong old password is refused with 403 `invalid_credentials`.",
 			body:        jsonBody, typed: endpoint(a, a.changePassword),

@@ -10,7 +10,7 @@ import (
 
 // BenchmarkNew is what the API adds to the start of the server.
 func BenchmarkNew(b *testing.B) {
-	cfg := Config{Issuer: testIssuer}
+	cfg := Config{Issuer: testIssuer()}
 	for b.Loop() {
 		New(cfg)
 	}
@@ -36,7 +36,7 @@ func (r *rig) benchmark(b *testing.B, req *http.Request, status int) {
 	b.ReportAllocs()
 	for b.Loop() {
 		rec := httptest.NewRecorder()
-		r.ServeHTTP(rec, req)
+		r.router.ServeHTTP(rec, req)
 		if rec.Code != status {
 			b.Fatalf("%d %s", rec.Code, rec.Body)
 		}

@@ -7,6 +7,6 @@
 // of fault has), and the OpenAPI document. It decides nothing about people,
 // groups or tokens: that is done by directory, login and token, which check
 // again, inside their transactions, whatever this package has already checked
-// by role. It never reaches the store. The package server calls it, and tells
-// it who the client is through WithClient.
+// by role. It never reaches the store. What every protocol needs is in web,
+// whose router serves the API's routes; the package server joins the two.
 package httpapi

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // swagger is swagger-ui-dist 5.35.0 as npm has it: the two files that the page
@@ -26,8 +28,8 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 // for and kept: to unpack or to hash it for each request would let anybody keep
 // the cores busy.
 type docsFile struct {
-	stored func() document
-	plain  func() document // of one that is stored compressed; else nil
+	stored func() web.Document
+	plain  func() web.Document // of one that is stored compressed; else nil
 }
 
 func docsFiles() map[string]docsFile {
@@ -41,14 +43,14 @@ func docsFiles() map[string]docsFile {
 	}
 }
 
-func embedded(name, media string) func() document {
-	return sync.OnceValue(func() document { return newDocument(media, mustRead(name)) })
+func embedded(name, media string) func() web.Document {
+	return sync.OnceValue(func() web.Document { return web.NewDocument(media, mustRead(name)) })
 }
 
 func compressedFile(name, media string) docsFile {
 	return docsFile{
 		stored: embedded(name, media),
-		plain:  sync.OnceValue(func() document { return newDocument(media, decompress(mustRead(name))) }),
+		plain:  sync.OnceValue(func() web.Document { return web.NewDocument(media, decompress(mustRead(name))) }),
 	}
 }
 
@@ -61,10 +63,10 @@ func mustRead(name string) []byte {
 }
 
 func (a *API) serveDocs() http.HandlerFunc {
-	docs := page(string(mustRead("index.html")), struct{ Title string }{a.title})
+	docs := page(string(mustRead("index.html")), struct{ Title, Base string }{a.title, a.base})
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", docsPolicy)
-		docs().serve(w, r, revalidate)
+		docs().Serve(w, r, revalidate)
 	}
 }
 
@@ -75,7 +77,7 @@ func (a *API) serveDocsFile() http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		file, found := files[r.PathValue("file")]
 		if !found {
-			writeProblem(w, newProblem(http.StatusNotFound, "not_found", "there is nothing at this address"))
+			a.refuseWith(w, r, web.ErrNotFound)
 			return
 		}
 		form := file.stored
@@ -87,7 +89,7 @@ func (a *API) serveDocsFile() http.HandlerFunc {
 				form = file.plain
 			}
 		}
-		form().serve(w, r, revalidate)
+		form().Serve(w, r, revalidate)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
@@ -141,6 +142,13 @@ func problemOf(ctx context.Context, rt *route, err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
+	if e, ok := errors.AsType[*web.Error](err); ok {
+		p := newProblem(e.Status, e.Code, e.Detail)
+		if e.Status >= http.StatusInternalServerError {
+			p.RequestID = web.FactsOf(ctx).RequestID
+		}
+		return p
+	}
 	if p := ofGuard(err); p != nil {
 		return p
 	}
@@ -156,7 +164,7 @@ func problemOf(ctx context.Context, rt *route, err error) *problem {
 		p = newProblem(status, cmp.Or(f.Code, code), f.Message)
 	}
 	if status >= http.StatusInternalServerError {
-		p.RequestID = clientFrom(ctx).RequestID
+		p.RequestID = web.FactsOf(ctx).RequestID
 	}
 	if f.Kind == fault.Throttled || f.Kind == fault.Unavailable {
 		p.retryAfter = cmp.Or(f.RetryAfter, defaultRetry)
@@ -188,7 +196,7 @@ func classify(err error) *fault.Error {
 // with its cause.
 func (a *API) refuse(ctx context.Context, rt *route, err error) *problem {
 	p := problemOf(ctx, rt, err)
-	if p.Status < http.StatusInternalServerError {
+	if _, logged := errors.AsType[*web.Error](err); logged || p.Status < http.StatusInternalServerError {
 		return p
 	}
 	level := slog.LevelError
@@ -199,18 +207,14 @@ func (a *API) refuse(ctx context.Context, rt *route, err error) *problem {
 		level = slog.LevelDebug // the client has gone
 	}
 	a.log.LogAttrs(ctx, level, "request failed",
-		slog.String("request_id", clientFrom(ctx).RequestID), slog.Int("status", p.Status), slog.Any("error", err))
+		slog.String("request_id", web.FactsOf(ctx).RequestID), slog.Int("status", p.Status), slog.Any("error", err))
 	return p
 }
 
-// WriteInternal answers a request whose handler has panicked before it wrote
-// anything.
-func WriteInternal(w http.ResponseWriter, r *http.Request) {
-	setSecurityHeaders(w.Header())
-	writeProblem(w, problemOf(r.Context(), &route{}, errPanic))
+// refuseWith is the Refuse of the API's routes.
+func (a *API) refuseWith(w http.ResponseWriter, r *http.Request, err error) {
+	writeProblem(w, a.refuse(r.Context(), &route{}, err))
 }
-
-var errPanic = errors.New("panic")
 
 func writeProblem(w http.ResponseWriter, p *problem) {
 	body, err := json.Marshal(p)

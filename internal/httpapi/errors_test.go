@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
@@ -48,7 +49,7 @@ func TestEveryKindHasItsStatus(t *testing.T) {
 		{&picoauth.Refusal{Status: 503, Code: "unavailable", Detail: "no", RetryAfter: 5 * time.Second}, 503, "unavailable", "5", ""},
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("on the way up: %w", c.err)} {
-			ctx := WithClient(t.Context(), Client{RequestID: testRequest})
+			ctx := web.WithFacts(t.Context(), web.Facts{RequestID: testRequest})
 			rec := httptest.NewRecorder()
 			p := problemOf(ctx, &route{}, err)
 			writeProblem(rec, p)
@@ -80,7 +81,7 @@ func TestFaultOfAFieldIsLocatedByTheRoute(t *testing.T) {
 
 func TestOurFaultIsLoggedOnceWithItsCauseAndNobodyElses(t *testing.T) {
 	r := newRig(t)
-	ctx := WithClient(t.Context(), Client{RequestID: testRequest})
+	ctx := web.WithFacts(t.Context(), web.Facts{RequestID: testRequest})
 	if p := r.refuse(ctx, &route{}, fault.Wrap(fault.Internal, "", "broken", errors.New("the cause"))); p.Status != http.StatusInternalServerError {
 		t.Errorf("%+v", p)
 	}
@@ -102,8 +103,8 @@ func TestDatabaseThatIsAwayIsA503WithoutDetails(t *testing.T) {
 	if err := r.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, route := range r.Routes() {
-		if route.Access == Anonymous && route.OperationID != "login" && route.OperationID != "refresh" && route.OperationID != "register" {
+	for _, route := range r.Group().Routes {
+		if route.Access == web.Anonymous && route.ID != "login" && route.ID != "refresh" && route.ID != "register" {
 			continue
 		}
 		path := strings.NewReplacer("{id}", "1234", "{user_id}", "1234", "{name}", "x").Replace(route.Pattern)
@@ -111,7 +112,7 @@ func TestDatabaseThatIsAwayIsA503WithoutDetails(t *testing.T) {
 			"login":    `{"email":"a@example.com","password":"` + testPassword + `"}`,
 			"refresh":  `"` + strings.Repeat("A", 43) + `"`,
 			"register": `{"email":"a@example.com","password":"` + testPassword + `"}`,
-		}[route.OperationID]
+		}[route.ID]
 		a := r.call(route.Method, path, access, body)
 		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.text("request_id") != testRequest {
 			t.Errorf("%s %s: %d %s", route.Method, route.Pattern, a.status, a.raw)
@@ -125,12 +126,13 @@ func TestDatabaseThatIsAwayIsA503WithoutDetails(t *testing.T) {
 }
 
 func TestPanicIsAnsweredWithoutDetails(t *testing.T) {
-	rec := httptest.NewRecorder()
-	ctx := WithClient(t.Context(), Client{RequestID: testRequest})
-	WriteInternal(rec, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
-	if rec.Code != http.StatusInternalServerError || !strings.Contains(rec.Body.String(), testRequest) || rec.Header().Get("Cache-Control") != "no-store" {
-		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+	r := newPublic(t)
+	r.keys = nil // something to fall over
+	a := r.want(http.StatusInternalServerError, r.call(http.MethodGet, "/api/v1/auth/jwks", "", ""))
+	if a.text("request_id") != testRequest || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Content-Security-Policy") == "" {
+		t.Errorf("%v %s", a.header, a.raw)
 	}
+	checkProblem(t, a)
 }
 
 // TestHumaCannotEcho calls the two variables through which huma makes its own

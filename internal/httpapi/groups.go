@@ -7,6 +7,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 const tagGroups = "groups"
@@ -15,45 +16,45 @@ func (a *API) groupRoutes() []route {
 	const exists = "`group_exists`: the organisation has a group of this name"
 	return []route{
 		{
-			Route: Route{http.MethodPost, "/api/v1/groups", "create_group", OrgAdmin},
+			Route: at(http.MethodPost, "/api/v1/groups", "create_group", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Create a group",
 			Description: "In the own organisation, or, for a superadmin, in the one named.",
 			body:        jsonBody, typed: endpoint(a, a.createGroup),
 			refusals: map[int]string{404: otherOrg, 409: exists},
 		},
 		{
-			Route: Route{http.MethodGet, "/api/v1/groups", "list_groups", Bearer},
+			Route: at(http.MethodGet, "/api/v1/groups", "list_groups", web.User, web.Bearer),
 			Tag:   tagGroups, Summary: "List the groups",
 			Description: "Those of the own organisation, or, for a superadmin, of the one named.",
 			query:       []string{"limit", "cursor", "org_id"}, typed: endpoint(a, a.listGroups),
 			refusals: map[int]string{404: otherOrg},
 		},
 		{
-			Route: Route{http.MethodGet, "/api/v1/groups/{id}", "get_group", Bearer},
+			Route: at(http.MethodGet, "/api/v1/groups/{id}", "get_group", web.User, web.Bearer),
 			Tag:   tagGroups, Summary: "Show a group and its members",
 			Description: "A group of another organisation is not found, except by a superadmin.",
 			typed:       endpoint(a, a.getGroup),
 		},
 		{
-			Route: Route{http.MethodPut, "/api/v1/groups/{id}", "update_group", OrgAdmin},
+			Route: at(http.MethodPut, "/api/v1/groups/{id}", "update_group", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Rename or describe a group",
 			Description: "What is left out stays as it is.",
 			body:        jsonBody, refusals: map[int]string{409: exists}, typed: endpoint(a, a.updateGroup),
 		},
 		{
-			Route: Route{http.MethodDelete, "/api/v1/groups/{id}", "delete_group", OrgAdmin},
+			Route: at(http.MethodDelete, "/api/v1/groups/{id}", "delete_group", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Delete a group",
 			Description: "Its memberships go with it.",
 			typed:       endpoint(a, a.deleteGroup),
 		},
 		{
-			Route: Route{http.MethodPost, "/api/v1/groups/{id}/members", "add_member", OrgAdmin},
+			Route: at(http.MethodPost, "/api/v1/groups/{id}/members", "add_member", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Add a member",
 			Description: "Somebody of the group's organisation. It shows in their next access token.",
 			body:        jsonBody, bare: "user_id", refusals: map[int]string{409: "`already_member`, or `too_many_groups` for one token to name"}, typed: endpoint(a, a.addMember),
 		},
 		{
-			Route: Route{http.MethodDelete, "/api/v1/groups/{id}/members/{user_id}", "remove_member", OrgAdmin},
+			Route: at(http.MethodDelete, "/api/v1/groups/{id}/members/{user_id}", "remove_member", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Remove a member",
 			Description: "It shows in their next access token.",
 			typed:       endpoint(a, a.removeMember),

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 func TestUnknownAddressesAndMethodsAreProblems(t *testing.T) {
@@ -79,7 +81,7 @@ func TestHeadIsGetWithoutABody(t *testing.T) {
 
 func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 	r := newRig(t)
-	for _, route := range r.Routes() {
+	for _, route := range r.Group().Routes {
 		path, body := r.scene(route)
 		a := r.call(route.Method, path, "", body)
 		for _, name := range []string{"Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options"} {
@@ -87,7 +89,7 @@ func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 				t.Errorf("%s %s: no %s", route.Method, path, name)
 			}
 		}
-		if strings.HasPrefix(path, "/api/v1/") && route.OperationID != "jwks" && a.header.Get("Cache-Control") != "no-store" {
+		if strings.HasPrefix(path, "/api/v1/") && route.ID != "jwks" && a.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s %s: Cache-Control %q", route.Method, path, a.header.Get("Cache-Control"))
 		}
 		if a.header.Get("Set-Cookie") != "" || a.header.Get("Access-Control-Allow-Credentials") != "" {
@@ -98,7 +100,8 @@ func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 
 func TestCORSKnowsExactOriginsOnly(t *testing.T) {
 	const listed = "https://app.example.com"
-	r := newPublic(t, func(c *Config) { c.CORSOrigins = []string{listed} })
+	r := newPublic(t)
+	r.mount(web.Config{CORSOrigins: []string{listed}})
 	send := func(method, path, origin string) answer {
 		req := httptest.NewRequest(method, path, nil)
 		req.Header.Set("Origin", origin)
@@ -178,21 +181,5 @@ func TestSmuggledRequestIsNotAnswered(t *testing.T) {
 			t.Errorf("%q: the second request was answered: %v", lengths, err)
 		}
 		_ = conn.Close()
-	}
-}
-
-func TestPatternNamesTheRoute(t *testing.T) {
-	r := newPublic(t)
-	for path, want := range map[string]string{
-		"/api/v1/groups/1234": "GET /api/v1/groups/{id}",
-		"/":                   "GET /{$}",
-		"/nothing":            "",
-		"//":                  "",
-	} {
-		req := httptest.NewRequest(http.MethodGet, path, nil)
-		r.ServeHTTP(httptest.NewRecorder(), req)
-		if req.Pattern != want {
-			t.Errorf("%s: %q, want %q", path, req.Pattern, want)
-		}
 	}
 }

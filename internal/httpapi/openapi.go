@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"maps"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	jsonstrict "github.com/go-jose/go-jose/v4/json"
+
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 const (
@@ -43,7 +46,7 @@ func (a *API) humaConfig() huma.Config {
 	config.Formats = map[string]huma.Format{"application/json": format, "json": format}
 	config.Info.Description = apiDescription
 	config.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
-	config.Servers = []*huma.Server{{URL: "/"}}
+	config.Servers = []*huma.Server{{URL: cmp.Or(a.base, "/")}}
 	config.Tags = []*huma.Tag{
 		{Name: tagAccount, Description: "Registering, logging in and out, and one's own account."},
 		{Name: tagPeople, Description: "What administrators do with people. An org_admin acts in the own organisation only, and never on a superadmin."},
@@ -78,7 +81,7 @@ func writeJSON(w io.Writer, v any) error {
 // operation is the route as the OpenAPI document has it.
 func (rt *route) operation() *huma.Operation {
 	return &huma.Operation{
-		Method: rt.Method, Path: rt.Pattern, OperationID: rt.OperationID,
+		Method: rt.Method, Path: rt.Pattern, OperationID: rt.ID,
 		Summary: rt.Summary, Description: rt.Description, Tags: []string{rt.Tag},
 		Security:     rt.security(),
 		MaxBodyBytes: 2 * maxBody, // the body was measured before huma sees it
@@ -87,11 +90,11 @@ func (rt *route) operation() *huma.Operation {
 
 func (rt *route) security() []map[string][]string {
 	switch rt.Access {
-	case Anonymous:
+	case web.Anonymous:
 		return nil
-	case BearerOrService:
+	case web.UserOrService:
 		return []map[string][]string{{bearerScheme: {}}, {serviceScheme: {}}}
-	case BearerOrRefresh:
+	case web.UserOrRefresh:
 		return []map[string][]string{{}, {bearerScheme: {}}}
 	default:
 		return []map[string][]string{{bearerScheme: {}}}
@@ -102,12 +105,12 @@ func (rt *route) security() []map[string][]string {
 // nothing: most of the work of a start would be this document, and the one that
 // serves cannot be added to while it does.
 func (a *API) described() *huma.OpenAPI {
-	api := huma.NewAPI(a.humaConfig(), adapter{http.NewServeMux()})
+	api := huma.NewAPI(a.humaConfig(), adapter{})
 	doc := api.OpenAPI()
 	for i := range a.routes {
 		switch rt := &a.routes[i]; {
 		case rt.typed != nil:
-			rt.typed(api, rt, func(h http.HandlerFunc) http.Handler { return h })
+			rt.typed(api, rt, func(http.HandlerFunc) {})
 			allowNull(doc, rt)
 			describe(doc, rt)
 		case rt.answer != nil:
@@ -184,11 +187,11 @@ func (rt *route) statuses() map[int]string {
 	if rt.plain == nil {
 		s[http.StatusServiceUnavailable] = "`unavailable`: try again after `Retry-After`"
 	}
-	if rt.Access != Anonymous {
+	if rt.Access != web.Anonymous {
 		s[http.StatusBadRequest] = "`invalid_request`: the header Authorization is malformed"
 		s[http.StatusUnauthorized] = "`unauthenticated`: no access token; `invalid_token`: not a good one"
 	}
-	if rt.Access == OrgAdmin || rt.Access == Superadmin {
+	if rt.Access == web.OrgAdmin || rt.Access == web.Superadmin {
 		s[http.StatusForbidden] = "`forbidden`: the role does not allow this"
 	}
 	if len(rt.values) > 0 {
@@ -259,13 +262,13 @@ func describePlain(doc *huma.OpenAPI, rt *route, answer reflect.Type) {
 
 // serveOpenAPI serves the document, which is rendered when first asked for.
 func (a *API) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
-	a.openAPI().serve(w, r, revalidate)
+	a.openAPI().Serve(w, r, revalidate)
 }
 
-func render(doc *huma.OpenAPI) document {
+func render(doc *huma.OpenAPI) web.Document {
 	body, err := json.Marshal(doc)
 	if err != nil {
 		panic(err) // the golden file's test renders it
 	}
-	return newDocument("application/json", append(body, '\n'))
+	return web.NewDocument("application/json", append(body, '\n'))
 }

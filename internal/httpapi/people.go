@@ -6,6 +6,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 const tagPeople = "people"
@@ -14,51 +15,51 @@ func (a *API) peopleRoutes() []route {
 	const lastSuperadmin = "`last_superadmin`: the last active superadmin must stay one"
 	return []route{
 		{
-			Route: Route{http.MethodGet, "/api/v1/auth/users", "list_users", OrgAdmin},
+			Route: at(http.MethodGet, "/api/v1/auth/users", "list_users", web.OrgAdmin, web.Bearer),
 			Tag:   tagPeople, Summary: "List people",
 			Description: "The people of the own organisation; for a superadmin those of every organisation, or of the one in `org_id`. `email` finds one.",
 			query:       []string{"limit", "cursor", "org_id", "email"}, typed: endpoint(a, a.listUsers),
 			refusals: map[int]string{404: otherOrg},
 		},
 		{
-			Route: Route{http.MethodPost, "/api/v1/auth/users", "create_user", OrgAdmin},
+			Route: at(http.MethodPost, "/api/v1/auth/users", "create_user", web.OrgAdmin, web.Bearer),
 			Tag:   tagPeople, Summary: "Create a person",
 			Description: "Works while registration is off, too. Nobody can give a role above their own. Only a superadmin may name another organisation; one that does not exist yet begins to.",
 			body:        jsonBody, typed: endpoint(a, a.createUser),
 			refusals: map[int]string{404: otherOrg, 409: emailTaken, 429: busy},
 		},
 		{
-			Route: Route{http.MethodGet, "/api/v1/auth/users/registration", "get_registration", OrgAdmin},
+			Route: at(http.MethodGet, "/api/v1/auth/users/registration", "get_registration", web.OrgAdmin, web.Bearer),
 			Tag:   tagPeople, Summary: "May strangers register",
 			Description: "Whether `POST /api/v1/auth/register` is open.",
 			typed:       endpoint(a, a.getRegistration),
 		},
 		{
-			Route: Route{http.MethodPut, "/api/v1/auth/users/registration", "set_registration", Superadmin},
+			Route: at(http.MethodPut, "/api/v1/auth/users/registration", "set_registration", web.Superadmin, web.Bearer),
 			Tag:   tagPeople, Summary: "Open or close registration",
 			Description: "Is kept over restarts. When the server's configuration switches registration off, it stays off, and the answer says so.",
 			body:        jsonBody, typed: endpoint(a, a.setRegistration),
 		},
 		{
-			Route: Route{http.MethodPut, "/api/v1/auth/users/{id}/role", "set_role", OrgAdmin},
+			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/role", "set_role", web.OrgAdmin, web.Bearer),
 			Tag:   tagPeople, Summary: "Give a person another role",
 			Description: "Ends their sessions when the role changes. Nobody can give a role above their own, nor change somebody who has one.",
 			body:        jsonBody, bare: "role", refusals: map[int]string{409: lastSuperadmin}, typed: endpoint(a, a.setRole),
 		},
 		{
-			Route: Route{http.MethodPut, "/api/v1/auth/users/{id}/status", "set_status", OrgAdmin},
+			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/status", "set_status", web.OrgAdmin, web.Bearer),
 			Tag:   tagPeople, Summary: "Suspend or activate a person",
 			Description: "Suspension ends their sessions, and their access tokens are refused here at once.",
 			body:        jsonBody, refusals: map[int]string{409: lastSuperadmin}, typed: endpoint(a, a.setStatus),
 		},
 		{
-			Route: Route{http.MethodPut, "/api/v1/auth/users/{id}/password", "reset_password", OrgAdmin},
+			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/password", "reset_password", web.OrgAdmin, web.Bearer),
 			Tag:   tagPeople, Summary: "Reset a person's password",
 			Description: "Ends their sessions.",
 			body:        jsonBody, refusals: map[int]string{429: busy}, typed: endpoint(a, a.resetPassword),
 		},
 		{
-			Route: Route{http.MethodDelete, "/api/v1/auth/users/{id}", "delete_user", OrgAdmin},
+			Route: at(http.MethodDelete, "/api/v1/auth/users/{id}", "delete_user", web.OrgAdmin, web.Bearer),
 			Tag:   tagPeople, Summary: "Delete a person",
 			Description: "Ends their sessions and memberships.",
 			refusals:    map[int]string{409: lastSuperadmin}, typed: endpoint(a, a.deleteUser),

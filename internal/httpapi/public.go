@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"html/template"
 	"net/http"
@@ -12,62 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 const tagKeys = "keys"
-
-// document is an answer that is prepared once and served from memory, with the
-// headers in the form in which http.Header holds them.
-type document struct {
-	body                []byte
-	etag                string
-	media, tags, length []string
-}
-
-func newDocument(media string, body []byte) document {
-	digest := sha256.Sum256(body)
-	etag := `"` + hex.EncodeToString(digest[:16]) + `"`
-	return document{
-		body: body, etag: etag,
-		media: []string{media}, tags: []string{etag}, length: []string{strconv.Itoa(len(body))},
-	}
-}
-
-// ownLength is up to how long a body is for net/http to write its length by
-// itself. A ninth header would make the map of them grow, which is a tenth of
-// what the key set costs.
-const ownLength = 2048
-
-// serve answers a GET or HEAD, with 304 when the client has the document.
-func (d document) serve(w http.ResponseWriter, r *http.Request, cacheControl []string) {
-	h := w.Header()
-	h["Cache-Control"] = cacheControl
-	h["Etag"] = d.tags
-	if hasETag(r.Header["If-None-Match"], d.etag) {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	h["Content-Type"] = d.media
-	if len(d.body) > ownLength {
-		h["Content-Length"] = d.length
-	}
-	_, _ = w.Write(d.body) // the client may have gone; of a HEAD nothing is sent
-}
-
-// hasETag reports whether an If-None-Match names the entity tag, by the weak
-// comparison of RFC 9110, section 13.1.2: an intermediary that compressed the
-// body has weakened it.
-func hasETag(values []string, etag string) bool {
-	for _, value := range values {
-		for candidate := range strings.SplitSeq(value, ",") {
-			candidate = strings.TrimSpace(candidate)
-			if candidate == "*" || strings.TrimPrefix(candidate, "W/") == etag {
-				return true
-			}
-		}
-	}
-	return false
-}
 
 // revalidate lets an answer be kept, and asked for again each time.
 var revalidate = []string{"no-cache"}
@@ -85,43 +33,50 @@ func (a *API) cachePublic() []string {
 func (a *API) publicRoutes() []route {
 	return []route{
 		{
-			Route: Route{http.MethodGet, "/api/v1/auth/jwks", "jwks", Anonymous},
+			Route: public("/api/v1/auth/jwks", "jwks"),
 			Tag:   tagKeys, Summary: "The public keys",
 			Description: "The JWK Set that verifies access tokens: the key that signs first, then the one that is going to, then those that signed before and whose tokens may still be good. A key is listed before it signs; keep the set no longer than Cache-Control says. It has an ETag.",
-			public:      true, plain: a.serveKeys, answer: reflect.TypeFor[KeySet](),
+			plain:       a.serveKeys, answer: reflect.TypeFor[KeySet](),
 		},
 		{
-			Route: Route{http.MethodGet, "/.well-known/jwks-pqc.json", "jwks_pqc", Anonymous},
+			Route: public("/.well-known/jwks-pqc.json", "jwks_pqc"),
 			Tag:   tagKeys, Summary: "The public keys, post-quantum ones always among them",
 			Description: "The same keys as /api/v1/auth/jwks. That one leaves AKP keys out when there comes to be a reason to, for the sake of clients that refuse a whole set for one key type they do not know; this one never does.",
-			public:      true, plain: a.serveKeys, answer: reflect.TypeFor[KeySet](),
+			plain:       a.serveKeys, answer: reflect.TypeFor[KeySet](),
 		},
 		{
-			Route: Route{http.MethodGet, "/.well-known/openid-configuration", "discovery", Anonymous},
+			Route: public("/.well-known/openid-configuration", "discovery"),
 			Tag:   tagKeys, Summary: "Discovery",
 			Description: "Where the keys are and how tokens are signed, in the form of OpenID Connect Discovery. This server is not an OpenID provider: it has no authorization endpoint and so no response types, and its token endpoint is the login.",
-			public:      true, plain: a.serveDiscovery, answer: reflect.TypeFor[Discovery](),
+			plain:       a.serveDiscovery, answer: reflect.TypeFor[Discovery](),
 		},
-		{Route: Route{http.MethodGet, "/openapi.json", "openapi", Anonymous}, plain: a.serveOpenAPI},
-		{Route: Route{http.MethodGet, "/docs", "docs", Anonymous}, plain: a.serveDocs()},
-		{Route: Route{http.MethodGet, "/docs/{file}", "docs_file", Anonymous}, plain: a.serveDocsFile()},
-		{Route: Route{http.MethodGet, "/{$}", "home", Anonymous}, plain: a.serveHome()},
+		{Route: at(http.MethodGet, "/openapi.json", "openapi", web.Anonymous, web.NoCredential), plain: a.serveOpenAPI},
+		{Route: at(http.MethodGet, "/docs", "docs", web.Anonymous, web.NoCredential), plain: a.serveDocs()},
+		{Route: at(http.MethodGet, "/docs/{file}", "docs_file", web.Anonymous, web.NoCredential), plain: a.serveDocsFile()},
+		{Route: at(http.MethodGet, "/{$}", "home", web.Anonymous, web.NoCredential), plain: a.serveHome()},
 	}
 }
 
+// public is a document that scripts of every origin may read.
+func public(pattern, id string) web.Route {
+	rt := at(http.MethodGet, pattern, id, web.Anonymous, web.NoCredential)
+	rt.Public = true
+	return rt
+}
+
 func (a *API) serveKeys(w http.ResponseWriter, r *http.Request) {
-	a.current().keySet.serve(w, r, a.cachePublic())
+	a.current().keySet.Serve(w, r, a.cachePublic())
 }
 
 func (a *API) serveDiscovery(w http.ResponseWriter, r *http.Request) {
-	a.current().discovery.serve(w, r, a.cachePublic())
+	a.current().discovery.Serve(w, r, a.cachePublic())
 }
 
 // published is the documents for one state of the keys.
 type published struct {
 	state     string // the key set's ETag, from before the documents were made
-	keySet    document
-	discovery document
+	keySet    web.Document
+	discovery web.Document
 }
 
 // current makes the documents anew when the keys have changed.
@@ -130,7 +85,7 @@ func (a *API) current() *published {
 	if p := a.published.Load(); p != nil && p.state == state {
 		return p
 	}
-	p := &published{state: state, keySet: newDocument("application/json", body), discovery: a.discover()}
+	p := &published{state: state, keySet: web.NewDocument("application/json", body), discovery: a.discover()}
 	a.published.Store(p)
 	return p
 }
@@ -165,7 +120,7 @@ type Discovery struct {
 	Algorithms    []string `json:"id_token_signing_alg_values_supported" nullable:"false" doc:"What access tokens are signed with now, first, and then what those that are still good or come next may be signed with." example:"[\"RS256\"]"`
 }
 
-func (a *API) discover() document {
+func (a *API) discover() web.Document {
 	base := strings.TrimRight(a.issuer, "/")
 	d := Discovery{
 		Issuer:        a.issuer,
@@ -181,7 +136,7 @@ func (a *API) discover() document {
 	if err != nil {
 		panic(err) // strings
 	}
-	return newDocument("application/json", append(body, '\n'))
+	return web.NewDocument("application/json", append(body, '\n'))
 }
 
 const homeStyle = `body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1rem;color:#1c2430;background:#fff}` +
@@ -201,34 +156,34 @@ const homePage = `<!doctype html>
 <p><small>pico-auth {{.Version}}, the issuer {{.Issuer}}</small></p>
 <p>This is an authentication server: it keeps people, roles and groups, and signs the tokens that other services trust.</p>
 <ul>
-<li><a href="/docs">The API, to read and to try</a></li>
-<li><a href="/openapi.json">The same as OpenAPI 3.1</a></li>
-<li><a href="/api/v1/auth/jwks">The public keys</a></li>
-<li><a href="/.well-known/openid-configuration">Discovery</a></li>
+<li><a href="{{.Base}}/docs">The API, to read and to try</a></li>
+<li><a href="{{.Base}}/openapi.json">The same as OpenAPI 3.1</a></li>
+<li><a href="{{.Base}}/api/v1/auth/jwks">The public keys</a></li>
+<li><a href="{{.Base}}/.well-known/openid-configuration">Discovery</a></li>
 </ul>
 </body>
 </html>
 `
 
 // page renders a page of ours at the first request for it.
-func page(text string, data any) func() document {
-	return sync.OnceValue(func() document {
+func page(text string, data any) func() web.Document {
+	return sync.OnceValue(func() web.Document {
 		var out bytes.Buffer
 		if err := template.Must(template.New("").Parse(text)).Execute(&out, data); err != nil {
 			panic(err) // our own pages, into memory
 		}
-		return newDocument("text/html; charset=utf-8", out.Bytes())
+		return web.NewDocument("text/html; charset=utf-8", out.Bytes())
 	})
 }
 
 // serveHome answers the page at /. Its style is inline, allowed by hash.
 func (a *API) serveHome() http.HandlerFunc {
-	home := page(homePage, struct{ Title, Version, Issuer string }{a.title, a.version, a.issuer})
+	home := page(homePage, struct{ Title, Version, Issuer, Base string }{a.title, a.version, a.issuer, a.base})
 	digest := sha256.Sum256([]byte(homeStyle))
 	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) +
 		"'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)
-		home().serve(w, r, revalidate)
+		home().Serve(w, r, revalidate)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 var update = flag.Bool("update", false, "write testdata/openapi.json anew")
@@ -22,11 +24,13 @@ var update = flag.Bool("update", false, "write testdata/openapi.json anew")
 // newPublic is an API of which only the routes without a database are called.
 func newPublic(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
-	cfg := Config{Issuer: testIssuer, Version: "1.2.3", Keys: newKeys(t)}
+	cfg := Config{Issuer: testIssuer(), Version: "1.2.3", Keys: newKeys(t)}
 	for _, c := range change {
 		c(&cfg)
 	}
-	return &rig{API: New(cfg), t: t}
+	r := &rig{API: New(cfg), t: t}
+	r.mount(web.Config{})
+	return r
 }
 
 func TestOpenAPIDocumentIsTheGoldenOne(t *testing.T) {
@@ -93,50 +97,50 @@ func TestOpenAPIDocumentIsComplete(t *testing.T) {
 		t.Errorf("security scheme %+v", s)
 	}
 	hidden := []string{"openapi", "docs", "docs_file", "home"}
-	for _, route := range r.Routes() {
+	for _, route := range r.Group().Routes {
 		op, there := doc.Paths[route.Pattern][strings.ToLower(route.Method)]
-		if slices.Contains(hidden, route.OperationID) {
+		if slices.Contains(hidden, route.ID) {
 			if there {
-				t.Errorf("%s is a page, not an operation", route.OperationID)
+				t.Errorf("%s is a page, not an operation", route.ID)
 			}
 			continue
 		}
-		if !there || op.OperationID != route.OperationID || op.Summary == "" || op.Description == "" {
+		if !there || op.OperationID != route.ID || op.Summary == "" || op.Description == "" {
 			t.Errorf("%s %s is not described: %+v", route.Method, route.Pattern, op)
 			continue
 		}
-		if (route.Access == Anonymous) != (len(op.Security) == 0) {
-			t.Errorf("%s: access %v, security %v", route.OperationID, route.Access, op.Security)
+		if (route.Access == web.Anonymous) != (len(op.Security) == 0) {
+			t.Errorf("%s: access %v, security %v", route.ID, route.Access, op.Security)
 		}
 		if op.Responses["200"].Content["application/json"].Schema == nil {
-			t.Errorf("%s: the 200 has no schema", route.OperationID)
+			t.Errorf("%s: the 200 has no schema", route.ID)
 		}
 		for status, response := range op.Responses {
 			if status >= "400" && response.Content["application/problem+json"].Schema == nil {
-				t.Errorf("%s: the %s has no problem schema", route.OperationID, status)
+				t.Errorf("%s: the %s has no problem schema", route.ID, status)
 			}
 			if status >= "400" && response.Content["application/problem+json"].Example.Code == "" {
-				t.Errorf("%s: the %s has no example", route.OperationID, status)
+				t.Errorf("%s: the %s has no example", route.ID, status)
 			}
 			if response.Description == "" {
-				t.Errorf("%s: the %s has no description", route.OperationID, status)
+				t.Errorf("%s: the %s has no description", route.ID, status)
 			}
 		}
 		for _, status := range refusalsOf(route) {
 			if _, ok := op.Responses[status]; !ok {
-				t.Errorf("%s: %s is missing", route.OperationID, status)
+				t.Errorf("%s: %s is missing", route.ID, status)
 			}
 		}
 	}
 }
 
 // refusalsOf are the statuses that follow from a route's form alone.
-func refusalsOf(route Route) []string {
+func refusalsOf(route web.Route) []string {
 	s := []string{"500"}
-	if route.Access != Anonymous {
+	if route.Access != web.Anonymous {
 		s = append(s, "401")
 	}
-	if route.Access == OrgAdmin || route.Access == Superadmin {
+	if route.Access == web.OrgAdmin || route.Access == web.Superadmin {
 		s = append(s, "403")
 	}
 	if strings.Contains(route.Pattern, "{") {
@@ -149,7 +153,8 @@ func refusalsOf(route Route) []string {
 }
 
 func TestKeySetAndDiscoveryMayBeKeptByAnybody(t *testing.T) {
-	r := newPublic(t, func(c *Config) { c.CORSOrigins = []string{"https://app.example.com"} })
+	r := newPublic(t)
+	r.mount(web.Config{CORSOrigins: []string{"https://app.example.com"}})
 	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks-pqc.json", "/.well-known/openid-configuration"} {
 		first := r.want(http.StatusOK, r.call(http.MethodGet, path, "", ""))
 		etag := first.header.Get("Etag")
@@ -184,9 +189,9 @@ func TestDiscoverySaysOnlyWhatIsTrue(t *testing.T) {
 	for _, slash := range []string{"", "/"} { // an issuer may end in one; the server's addresses have no empty part
 		got := newPublic(t, func(c *Config) { c.Issuer += slash }).call(http.MethodGet, "/.well-known/openid-configuration", "", "").body
 		want := map[string]any{
-			"issuer":                                testIssuer + slash,
-			"jwks_uri":                              testIssuer + "/api/v1/auth/jwks",
-			"token_endpoint":                        testIssuer + "/api/v1/auth/login",
+			"issuer":                                testIssuer() + slash,
+			"jwks_uri":                              testIssuer() + "/api/v1/auth/jwks",
+			"token_endpoint":                        testIssuer() + "/api/v1/auth/login",
 			"response_types_supported":              []any{},
 			"subject_types_supported":               []any{"public"},
 			"id_token_signing_alg_values_supported": []any{"RS256"},
@@ -243,7 +248,7 @@ func TestAPIPageFilesCostNothingToServeAgain(t *testing.T) {
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
 				for range times {
-					r.ServeHTTP(httptest.NewRecorder(), req)
+					r.serve(httptest.NewRecorder(), req)
 				}
 				runtime.ReadMemStats(&after)
 				if used := (after.TotalAlloc - before.TotalAlloc) / times; used > 20_000 {

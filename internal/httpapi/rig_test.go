@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,15 +30,21 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/token"
+	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
 const (
-	testIssuer   = "http://localhost:8100"
 	testAudience = "pico-bot"
 	testPassword = "correct horse battery"
 	testRequest  = "request-1"
 )
+
+// base is the path of the issuer that the tests run under; see
+// TestSuiteUnderThePathOfTheIssuer.
+var base = flag.String("base", "", "path of the issuer, such as /auth")
+
+func testIssuer() string { return "http://localhost:8100" + *base }
 
 // system is the actor that sets up what a test needs.
 var system = identity.Actor{System: true}
@@ -54,17 +62,19 @@ var testKey = sync.OnceValue(func() []byte {
 	return pem
 })
 
-// rig is an API over real rooms and a real database.
+// rig is an API over real rooms and a real database, behind the router.
 type rig struct {
 	*API
-	t     testing.TB
-	store *store.Store
-	log   *bytes.Buffer
+	t      testing.TB
+	router *web.Router
+	store  *store.Store
+	log    *bytes.Buffer
 
+	patterns   *http.ServeMux // knows the route of a request
 	documented func() openAPI // every answer is held against it; nil: none is
 }
 
-func newRig(t testing.TB, change ...func(*Config)) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t, store: storetest.Open(t), log: &bytes.Buffer{}}
 	log := slog.New(slog.NewTextHandler(&syncWriter{w: r.log}, nil))
@@ -73,34 +83,51 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	events := audit.New(r.store, nil)
 	t.Cleanup(func() { events.Flush(); passwords.Close() })
 	guard, err := picoauth.New(picoauth.Config{
-		Issuer: testIssuer, Audience: testAudience,
+		Issuer: testIssuer(), Audience: testAudience,
 		Client: localkeys.Client(func() []byte { body, _ := keys.JWKS(); return body }, nil),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := Config{
-		Issuer: testIssuer, Version: "1.2.3", Log: log,
+		Issuer: testIssuer(), Version: "1.2.3", Log: log,
 		Directory: directory.New(directory.Config{
 			Store: r.store, Passwords: passwords, Audit: events, RegistrationDefault: true,
 		}),
 		Login: login.New(login.Config{Store: r.store, Passwords: passwords, Audit: events}),
 		Tokens: token.New(token.Config{
-			Store: r.store, Keys: keys, Audit: events, Issuer: testIssuer, Audience: testAudience,
+			Store: r.store, Keys: keys, Audit: events, Issuer: testIssuer(), Audience: testAudience,
 		}),
 		Keys: keys, Guard: guard,
 	}
-	for _, c := range change {
-		c(&cfg)
-	}
 	r.API = New(cfg)
+	r.mount(web.Config{})
 	r.documented = sync.OnceValue(func() (doc openAPI) {
-		if err := json.Unmarshal(r.openAPI().body, &doc); err != nil {
+		body, err := json.Marshal(r.described())
+		if err != nil {
+			panic(err)
+		}
+		if err := json.Unmarshal(body, &doc); err != nil {
 			panic(err)
 		}
 		return doc
 	})
 	return r
+}
+
+// mount puts the API on a router, for which the tests' own address is a proxy.
+func (r *rig) mount(cfg web.Config) {
+	r.t.Helper()
+	cfg.Issuer, cfg.Groups = r.issuer, []web.Group{r.Group()}
+	cfg.Proxies = web.Proxies{netip.MustParsePrefix("192.0.2.1/32")}
+	router, err := web.New(cfg)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.router, r.patterns = router, http.NewServeMux()
+	for _, route := range r.Group().Routes {
+		r.patterns.Handle(route.Method+" "+*base+route.Pattern, route.Handler)
+	}
 }
 
 func newKeys(t testing.TB) *keyring.Ring {
@@ -145,10 +172,17 @@ func (a answer) text(name string) string {
 	return s
 }
 
-// serve is the API behind the part of the server's middleware that it needs.
+// serve is the API as a proxy reaches it, which gives each request its ID and
+// leaves the path as it is.
 func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
-	ctx := WithClient(req.Context(), Client{Address: "192.0.2.1", RequestID: testRequest})
-	r.ServeHTTP(w, req.WithContext(ctx))
+	req.Header.Set("X-Request-Id", testRequest)
+	req.RemoteAddr = "192.0.2.1:1234"
+	if *base != "" && strings.HasPrefix(req.URL.Path, "/") && !strings.HasPrefix(req.URL.Path, *base+"/") {
+		below := *req.URL
+		below.Path, below.RawPath = *base+req.URL.Path, *base+req.URL.EscapedPath()
+		req.URL = &below
+	}
+	web.Unambiguous(r.router).ServeHTTP(w, req)
 }
 
 // do sends a request and reads the answer.
@@ -173,9 +207,9 @@ func (r *rig) checkDocumented(req *http.Request, a answer) {
 	if r.documented == nil {
 		return
 	}
-	_, pattern := r.mux.Handler(req)
+	_, pattern := r.patterns.Handler(req)
 	method, path, _ := strings.Cut(pattern, " ")
-	if op, there := r.documented().Paths[path][strings.ToLower(method)]; there {
+	if op, there := r.documented().Paths[strings.TrimPrefix(path, *base)][strings.ToLower(method)]; there {
 		if _, there := op.Responses[strconv.Itoa(a.status)]; !there {
 			r.t.Errorf("%s answers %d %s, which is not documented", pattern, a.status, a.text("error"))
 		}

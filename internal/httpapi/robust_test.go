@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // FuzzBodyIsNeverOurFault sends every endpoint that takes a body whatever the
@@ -17,8 +18,8 @@ func FuzzBodyIsNeverOurFault(f *testing.F) {
 	r := newRig(f)
 	root := r.as(identity.Superadmin, "default")
 	r.person(identity.Superadmin, "default")
-	var routes []Route
-	for _, route := range r.Routes() {
+	var routes []web.Route
+	for _, route := range r.Group().Routes {
 		if route.Method == http.MethodPost || route.Method == http.MethodPut {
 			routes = append(routes, route)
 		}
@@ -35,7 +36,7 @@ func FuzzBodyIsNeverOurFault(f *testing.F) {
 		path := strings.NewReplacer("{id}", "1234", "{name}", "x").Replace(route.Pattern)
 		req := httptest.NewRequest(route.Method, path, strings.NewReader(string(body)))
 		req.Header.Set("Content-Type", "application/json")
-		if route.OperationID != "logout" && route.OperationID != "change_password" {
+		if route.ID != "logout" && route.ID != "change_password" {
 			req.Header.Set("Authorization", "Bearer "+root)
 		}
 		a := r.under(t).do(req)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/token"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 const tagServiceTokens = "service tokens"
@@ -14,33 +15,33 @@ const tagServiceTokens = "service tokens"
 func (a *API) serviceTokenRoutes() []route {
 	return []route{
 		{
-			Route: Route{http.MethodPost, "/api/v1/auth/service-tokens", "create_service_token", OrgAdmin},
+			Route: at(http.MethodPost, "/api/v1/auth/service-tokens", "create_service_token", web.OrgAdmin, web.Bearer),
 			Tag:   tagServiceTokens, Summary: "Create a service token",
 			Description: "The token is shown this once. When there is one of that name already, it stays as it is: the answer has `already_exists` and no `token`.",
 			body:        jsonBody, typed: endpoint(a, a.createServiceToken),
 			refusals: map[int]string{404: otherOrg, 409: "`token_exists`: in another organisation; the names are unique everywhere"},
 		},
 		{
-			Route: Route{http.MethodGet, "/api/v1/auth/service-tokens", "list_service_tokens", OrgAdmin},
+			Route: at(http.MethodGet, "/api/v1/auth/service-tokens", "list_service_tokens", web.OrgAdmin, web.Bearer),
 			Tag:   tagServiceTokens, Summary: "List the service tokens",
 			Description: "Those not revoked, never with the token itself.",
 			query:       []string{"limit", "cursor", "org_id"}, typed: endpoint(a, a.listServiceTokens),
 			refusals: map[int]string{404: otherOrg},
 		},
 		{
-			Route: Route{http.MethodPost, "/api/v1/auth/service-tokens/validate", "validate_service_token", Anonymous},
+			Route: at(http.MethodPost, "/api/v1/auth/service-tokens/validate", "validate_service_token", web.Anonymous, web.NoCredential),
 			Tag:   tagServiceTokens, Summary: "Is this service token good",
 			Description: "For services that are called with one.",
 			body:        jsonBody, typed: endpoint(a, a.validateServiceToken),
 		},
 		{
-			Route: Route{http.MethodDelete, "/api/v1/auth/service-tokens/{name}", "revoke_service_token", OrgAdmin},
+			Route: at(http.MethodDelete, "/api/v1/auth/service-tokens/{name}", "revoke_service_token", web.OrgAdmin, web.Bearer),
 			Tag:   tagServiceTokens, Summary: "Revoke a service token",
 			Description: "At once and for good. The name is free again.",
 			typed:       endpoint(a, a.revokeServiceToken),
 		},
 		{
-			Route: Route{http.MethodGet, "/api/v1/auth/revoked-jtis", "list_revoked_jtis", BearerOrService},
+			Route: at(http.MethodGet, "/api/v1/auth/revoked-jtis", "list_revoked_jtis", web.UserOrService, web.Bearer),
 			Tag:   tagServiceTokens, Summary: "List revoked access tokens",
 			Description: "The ids of access tokens that were revoked and have not expired yet, for services that verify tokens themselves and poll this.",
 			typed:       endpoint(a, a.listRevoked),

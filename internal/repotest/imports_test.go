@@ -15,6 +15,7 @@ var floors = [][]string{
 	{"cmd/pico-auth"},
 	{"internal/server"},
 	{"internal/httpapi"},
+	{"internal/web"},
 	{"internal/login", "internal/token", "internal/directory"},
 	{"internal/keyring", "internal/password", "internal/audit"},
 	{"internal/store/storetest", "internal/store/transfer"},
@@ -30,8 +31,8 @@ var floors = [][]string{
 // only names who alone may import a package; a folder stands for what is below
 // it, too. A key that ends in a slash is a prefix.
 var only = map[string][]string{
-	"net/http":                           {"internal/localkeys", "internal/httpapi", "picoauth", "internal/server", "cmd", "bench/limit"},
-	"net/http/":                          {"internal/httpapi", "picoauth", "internal/server", "cmd"},
+	"net/http":                           {"internal/localkeys", "internal/web", "internal/httpapi", "picoauth", "internal/server", "cmd", "bench/limit"},
+	"net/http/":                          {"internal/web", "internal/httpapi", "picoauth", "internal/server", "cmd"},
 	"database/sql":                       {"internal/store", "bench/site"},
 	"database/sql/":                      {"internal/store"},
 	"modernc.org/":                       {"internal/store", "bench/site"},
@@ -51,6 +52,7 @@ var only = map[string][]string{
 	module + "/internal/localkeys":       {"internal/server", "cmd", "picoauth"},
 	module + "/internal/server":          {"cmd"},
 	module + "/internal/httpapi":         {"internal/server"},
+	module + "/internal/web":             {"internal/httpapi", "internal/server"},
 	module + "/internal/store/storetest": {},
 	module + "/internal/store/adopt":     {"internal/store/transfer", "internal/store/storetest", "internal/server"},
 	module + "/internal/store/transfer":  {"cmd"},
@@ -65,6 +67,7 @@ var only = map[string][]string{
 // never names what a room must not import although the floors would allow it.
 var never = map[string][]string{
 	"internal/httpapi":      {module + "/internal/store"},
+	"internal/web":          {module + "/internal/store", module + "/internal/token", module + "/internal/login", module + "/internal/directory", module + "/picoauth"},
 	"internal/jose":         {module + "/", "os", "net", "net/"},
 	"internal/fault":        {module + "/"},
 	"internal/identity":     {"os", "net", "net/"},

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/server"
 )
 
 // The second request of each is what an attacker hides behind the first one.
@@ -43,6 +45,18 @@ func TestNothingIsAnsweredBehindARequestWithTwoLengths(t *testing.T) {
 			}
 			_ = conn.Close()
 		}
+	}
+}
+
+func TestUnusableProxyIsRefusedByTheNameOfItsSetting(t *testing.T) {
+	cfg := testConfig(t.TempDir())
+	cfg.Server.TrustedProxies = []string{"10.0.0.0/40"}
+	s, err := server.New(t.Context(), server.Config{Config: cfg})
+	if err == nil {
+		_ = s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "server.trusted_proxies") {
+		t.Errorf("%v, want an error that names the setting", err)
 	}
 }
 

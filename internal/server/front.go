@@ -7,10 +7,11 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/httpapi"
 	"github.com/pico-auth/pico-auth/internal/localkeys"
+	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
-// handler mounts everything behind the middleware.
+// handler mounts everything on one router.
 func (s *Server) handler() (http.Handler, error) {
 	c := s.cfg.Config
 	guard, err := picoauth.New(picoauth.Config{
@@ -24,25 +25,47 @@ func (s *Server) handler() (http.Handler, error) {
 		return nil, fmt.Errorf("auth.issuer: %w", err)
 	}
 	api := httpapi.New(httpapi.Config{
-		Issuer: c.Auth.Issuer, Title: c.FastAPI.Title, Version: s.apiVersion(), CORSOrigins: c.Server.CORSOrigins, Log: s.cfg.Log,
+		Issuer: c.Auth.Issuer, Title: c.FastAPI.Title, Version: s.apiVersion(), Log: s.cfg.Log,
 		Directory: s.rooms.Directory, Login: s.rooms.Login, Tokens: s.rooms.Tokens, Keys: s.rooms.Keys, Guard: guard,
 	})
 	m := newMetrics(s.cfg.Version)
 	m.watch(s.rooms)
-	prefixes, err := parseProxies(c.Server.TrustedProxies)
+	proxies, err := web.ParseProxies(c.Server.TrustedProxies)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
 	}
+	if c.Server.MetricsListen != "" {
+		s.metrics = s.newHTTP(m.handler())
+	}
+	group := api.Group()
+	group.Routes = append(group.Routes, s.ownRoutes(m)...)
+	router, err := web.New(web.Config{
+		Issuer: c.Auth.Issuer, Groups: []web.Group{group}, CORSOrigins: c.Server.CORSOrigins,
+		Proxies: proxies, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("auth.issuer: %w", err)
+	}
+	return router, nil
+}
+
+// ownRoutes are what the operator's tools ask for. Their refusals have the
+// API's form.
+func (s *Server) ownRoutes(m *metrics) []web.Route {
 	own := map[string]http.Handler{
 		"/livez":  http.HandlerFunc(s.health.live),
 		"/readyz": http.HandlerFunc(s.health.ready),
 	}
-	if c.Server.MetricsListen == "" {
+	if s.cfg.Config.Server.MetricsListen == "" {
 		own["/metrics"] = local(m.handler())
-	} else {
-		s.metrics = s.newHTTP(m.handler())
 	}
-	return &middleware{next: mount(own, api), proxies: prefixes, log: s.cfg.Log, metrics: m, now: s.cfg.Now}, nil
+	var routes []web.Route
+	for path, handler := range own {
+		routes = append(routes, web.Route{
+			Method: http.MethodGet, Pattern: path, ID: path[1:], Access: web.Anonymous, Credential: web.NoCredential, Handler: handler,
+		})
+	}
+	return routes
 }
 
 // keySet is the key set as it is published now.
@@ -56,19 +79,4 @@ func (s *Server) recheckKeys(ctx context.Context) {
 	if err := s.rooms.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {
 		s.cfg.Log.Warn("could not look for changed signing keys", "error", err)
 	}
-}
-
-// mount answers GET and HEAD of the own paths and leaves the rest to the API,
-// whose refusals have the API's shape. So are requests with a chunked body: no
-// supervisor sends one, and the API ends their connection.
-func mount(own map[string]http.Handler, api http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, ok := own[r.URL.Path]
-		if !ok || (r.Method != http.MethodGet && r.Method != http.MethodHead) || len(r.TransferEncoding) > 0 {
-			api.ServeHTTP(w, r)
-			return
-		}
-		r.Pattern = "GET " + r.URL.Path
-		h.ServeHTTP(w, r)
-	})
 }

@@ -2,12 +2,15 @@ package server
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // metrics is what /metrics shows. Requests are observed as they end; the rooms
@@ -44,7 +47,7 @@ func newMetrics(version string) *metrics {
 func (m *metrics) watch(rooms *Rooms) { m.registry.MustRegister(&roomCollector{rooms}) }
 
 func (m *metrics) observe(route string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, statusText(status)).Inc()
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	m.seconds.WithLabelValues(route).Observe(took.Seconds())
 }
 
@@ -59,7 +62,7 @@ func (m *metrics) handler() http.Handler {
 // so, and the proxy its own one behind it.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isForwarded(r.Header) || !peerAddress(r).IsLoopback() {
+		if isForwarded(r.Header) || !web.PeerAddress(r).IsLoopback() {
 			answerText(w, http.StatusNotFound, "not found")
 			return
 		}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"runtime"
 	"strconv"
 	"sync"
@@ -18,10 +17,11 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // Limits of the listener. They bound what one peer can hold open; the bodies
-// are bounded by httpapi.
+// are bounded by web.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
@@ -105,25 +105,6 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
-func parseProxies(list []string) (proxies, error) {
-	var p proxies
-	for _, s := range list {
-		if a, err := netip.ParseAddr(s); err == nil {
-			p = append(p, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
-			continue
-		}
-		prefix, err := netip.ParsePrefix(s)
-		if err != nil {
-			return nil, fmt.Errorf("server.trusted_proxies: %w", err)
-		}
-		if a := prefix.Addr(); a.Is4In6() && prefix.Bits() >= 96 {
-			prefix = netip.PrefixFrom(a.Unmap(), prefix.Bits()-96) // as the addresses it is compared with
-		}
-		p = append(p, prefix.Masked())
-	}
-	return p, nil
-}
-
 // apiVersion is what the API page shows: fastapi.version, else the build's.
 func (s *Server) apiVersion() string {
 	if v := s.cfg.Config.FastAPI.Version; v != "" {
@@ -134,7 +115,7 @@ func (s *Server) apiVersion() string {
 
 func (s *Server) newHTTP(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           unambiguous(h),
+		Handler:           web.Unambiguous(h),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

@@ -1,4 +1,4 @@
-package server
+package web
 
 import (
 	"net"
@@ -8,10 +8,30 @@ import (
 	"strings"
 )
 
-// proxies are the networks whose X-Forwarded-For is believed.
-type proxies []netip.Prefix
+// Proxies are the networks whose X-Forwarded-For and X-Request-Id are believed.
+type Proxies []netip.Prefix
 
-func (p proxies) trusts(a netip.Addr) bool {
+// ParseProxies reads addresses and networks in CIDR notation.
+func ParseProxies(list []string) (Proxies, error) {
+	var p Proxies
+	for _, s := range list {
+		if a, err := netip.ParseAddr(s); err == nil {
+			p = append(p, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, err
+		}
+		if a := prefix.Addr(); a.Is4In6() && prefix.Bits() >= 96 {
+			prefix = netip.PrefixFrom(a.Unmap(), prefix.Bits()-96) // as the addresses it is compared with
+		}
+		p = append(p, prefix.Masked())
+	}
+	return p, nil
+}
+
+func (p Proxies) trusts(a netip.Addr) bool {
 	for _, prefix := range p {
 		if prefix.Contains(a) {
 			return true
@@ -23,8 +43,8 @@ func (p proxies) trusts(a netip.Addr) bool {
 // clientAddress is the address the request came from: the peer's, or, when the
 // peer is a trusted proxy, the rightmost address of X-Forwarded-For that is
 // not one. Everything left of that was written by the client and may be a lie.
-func (p proxies) clientAddress(r *http.Request) string {
-	peer := peerAddress(r)
+func (p Proxies) clientAddress(r *http.Request) string {
+	peer := PeerAddress(r)
 	if len(p) == 0 || !p.trusts(peer) {
 		return addressText(peer)
 	}
@@ -43,7 +63,9 @@ func (p proxies) clientAddress(r *http.Request) string {
 	return addressText(client)
 }
 
-func peerAddress(r *http.Request) netip.Addr {
+// PeerAddress is the address at the other end of the connection; the zero Addr
+// when it is unknown.
+func PeerAddress(r *http.Request) netip.Addr {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

@@ -1,8 +1,7 @@
-package server
+package web
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,12 +10,11 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 )
 
-func mustProxies(t *testing.T, list ...string) proxies {
+func mustProxies(t *testing.T, list ...string) Proxies {
 	t.Helper()
-	p, err := parseProxies(list)
+	p, err := ParseProxies(list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,29 +56,79 @@ func TestClientAddressBelievesOnlyTrustedProxies(t *testing.T) {
 }
 
 func TestParseProxiesRefusesGarbage(t *testing.T) {
-	if _, err := parseProxies([]string{"10.0.0.0/40"}); err == nil || !strings.Contains(err.Error(), "server.trusted_proxies") {
-		t.Errorf("%v, want an error that names the key", err)
+	if _, err := ParseProxies([]string{"10.0.0.0/40"}); err == nil {
+		t.Error("taken")
 	}
 	if p := mustProxies(t, "10.1.2.3/8"); p[0] != netip.MustParsePrefix("10.0.0.0/8") {
 		t.Errorf("prefix %v is not masked", p[0])
 	}
 }
 
-func newMiddleware(t *testing.T, next http.HandlerFunc) (*middleware, *bytes.Buffer) {
+// newRouter is a Router of one group, which has the routes; the peer of
+// httptest is a proxy of it.
+func newRouter(t *testing.T, routes ...Route) (*Router, *bytes.Buffer) {
 	t.Helper()
 	log := &bytes.Buffer{}
-	return &middleware{
-		next: next, log: slog.New(slog.NewJSONHandler(log, nil)),
-		metrics: newMetrics("test"), now: time.Now,
-		proxies: mustProxies(t, "192.0.2.1"),
-	}, log
+	return mustRouter(t, Config{
+		Issuer: "https://host.example", Groups: []Group{plainGroup("", routes...)},
+		Log: slog.New(slog.NewJSONHandler(log, nil)), Proxies: mustProxies(t, "192.0.2.1"),
+	}), log
+}
+
+func mustRouter(t *testing.T, cfg Config) *Router {
+	t.Helper()
+	rt, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rt
+}
+
+// open is a route for everyone.
+func open(method, pattern string, handle http.HandlerFunc) Route {
+	return Route{Method: method, Pattern: pattern, ID: pattern, Access: Anonymous, Credential: NoCredential, Handler: handle}
+}
+
+// plainGroup refuses in plain text, and authorizes the token "good".
+func plainGroup(prefix string, routes ...Route) Group {
+	return Group{
+		Prefix: prefix, Routes: routes,
+		Authorize: func(r *http.Request, _ Access) (*http.Request, error) {
+			if r.Header.Get("Authorization") != "Bearer good" {
+				return nil, &Error{http.StatusUnauthorized, "unauthenticated", "no token"}
+			}
+			return r, nil
+		},
+		Refuse: func(w http.ResponseWriter, _ *http.Request, err error) {
+			e, ok := errors.AsType[*Error](err)
+			if !ok {
+				panic(err)
+			}
+			w.Header().Set("Content-Type", "text/plain")
+			w.WriteHeader(e.Status)
+			_, _ = io.WriteString(w, e.Code)
+		},
+	}
+}
+
+func ok(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.WriteString(w, r.URL.EscapedPath()+" "+r.PathValue("id"))
+}
+
+func send(rt *Router, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	rt.ServeHTTP(w, r)
+	return w
+}
+
+func get(rt *Router, path string) *httptest.ResponseRecorder {
+	return send(rt, httptest.NewRequest(http.MethodGet, path, nil))
 }
 
 func TestAPanicIsA500AndTheProcessLives(t *testing.T) {
-	m, log := newMiddleware(t, func(http.ResponseWriter, *http.Request) { panic("the reason") })
-	w := httptest.NewRecorder()
-	m.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	if w.Code != http.StatusInternalServerError || w.Header().Get("Content-Type") != "application/problem+json" {
+	rt, log := newRouter(t, open("GET", "/{$}", func(http.ResponseWriter, *http.Request) { panic("the reason") }))
+	w := get(rt, "/")
+	if w.Code != http.StatusInternalServerError || w.Header().Get("Content-Type") != "text/plain" || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %s", w.Code, w.Header().Get("Content-Type"))
 	}
 	if strings.Contains(w.Body.String(), "the reason") {
@@ -92,11 +140,11 @@ func TestAPanicIsA500AndTheProcessLives(t *testing.T) {
 }
 
 func TestAPanicInTheMiddleOfAnAnswerBreaksTheConnection(t *testing.T) {
-	m, _ := newMiddleware(t, func(w http.ResponseWriter, _ *http.Request) {
+	rt, _ := newRouter(t, open("GET", "/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		panic("late")
-	})
-	srv := httptest.NewServer(m)
+	}))
+	srv := httptest.NewServer(rt)
 	defer srv.Close()
 	resp, err := http.Get(srv.URL)
 	if err != nil {
@@ -120,12 +168,11 @@ func TestRequestIDsAreTakenFromProxiesOnly(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m, _ := newMiddleware(t, func(http.ResponseWriter, *http.Request) {})
+			rt, _ := newRouter(t)
 			r := httptest.NewRequest("GET", "/", nil)
 			r.RemoteAddr = tt.peer
 			r.Header.Set("X-Request-Id", tt.given)
-			w := httptest.NewRecorder()
-			m.ServeHTTP(w, r)
+			w := send(rt, r)
 			if got := w.Header().Get("X-Request-Id"); (got == tt.given) != tt.kept || got == "" {
 				t.Errorf("id %q for given %q", got, tt.given)
 			}
@@ -137,68 +184,5 @@ func TestRouteAndMethodLabelsAreBounded(t *testing.T) {
 	r := httptest.NewRequest("FROBNICATE", "/no/such/path", nil)
 	if route(r) != "unmatched" || method(r) != "OTHER" {
 		t.Errorf("route %q, method %q", route(r), method(r))
-	}
-}
-
-func TestReadinessFollowsDatabaseAndDrain(t *testing.T) {
-	var broken, keyless error
-	h := &health{ping: func(context.Context) error { return broken }, sign: func(context.Context) error { return keyless }}
-	ask := func() int {
-		w := httptest.NewRecorder()
-		h.ready(w, httptest.NewRequest("GET", "/readyz", nil))
-		return w.Code
-	}
-	if got := ask(); got != http.StatusOK {
-		t.Errorf("healthy: %d", got)
-	}
-	broken = errors.New("gone")
-	if got := ask(); got != http.StatusServiceUnavailable {
-		t.Errorf("database away: %d", got)
-	}
-	broken, keyless = nil, errors.New("no key")
-	if got := ask(); got != http.StatusServiceUnavailable {
-		t.Errorf("nothing to sign with: %d", got)
-	}
-	keyless = nil
-	h.draining.Store(true)
-	if got := ask(); got != http.StatusServiceUnavailable {
-		t.Errorf("draining: %d", got)
-	}
-}
-
-type failingWriter struct {
-	fail bool
-	got  bytes.Buffer
-}
-
-func (w *failingWriter) Write(p []byte) (int, error) {
-	if w.fail {
-		return 0, errors.New("disk full")
-	}
-	return w.got.Write(p)
-}
-
-func TestTheLogSurvivesAFullDisk(t *testing.T) {
-	w := &failingWriter{fail: true}
-	l := NewLogger(w, false)
-	l.Warn("lost")
-	w.fail = false
-	l.Info("kept")
-	l.Close()
-	l.Info("after close")
-	if got := w.got.String(); !strings.Contains(got, "kept") || !strings.Contains(got, "after close") {
-		t.Errorf("log is %q", got)
-	}
-}
-
-func TestTheLogIsTextOnATerminalAndJSONElsewhere(t *testing.T) {
-	for terminal, want := range map[bool]string{true: "msg=hello", false: `"msg":"hello"`} {
-		var b bytes.Buffer
-		l := NewLogger(&b, terminal)
-		l.With("a", 1).WithGroup("g").Info("hello", "b", 2)
-		l.Close()
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("terminal %t: %s", terminal, b.String())
-		}
 	}
 }

@@ -1,0 +1,74 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestReadinessFollowsDatabaseAndDrain(t *testing.T) {
+	var broken, keyless error
+	h := &health{ping: func(context.Context) error { return broken }, sign: func(context.Context) error { return keyless }}
+	ask := func() int {
+		w := httptest.NewRecorder()
+		h.ready(w, httptest.NewRequest("GET", "/readyz", nil))
+		return w.Code
+	}
+	if got := ask(); got != http.StatusOK {
+		t.Errorf("healthy: %d", got)
+	}
+	broken = errors.New("gone")
+	if got := ask(); got != http.StatusServiceUnavailable {
+		t.Errorf("database away: %d", got)
+	}
+	broken, keyless = nil, errors.New("no key")
+	if got := ask(); got != http.StatusServiceUnavailable {
+		t.Errorf("nothing to sign with: %d", got)
+	}
+	keyless = nil
+	h.draining.Store(true)
+	if got := ask(); got != http.StatusServiceUnavailable {
+		t.Errorf("draining: %d", got)
+	}
+}
+
+type failingWriter struct {
+	fail bool
+	got  bytes.Buffer
+}
+
+func (w *failingWriter) Write(p []byte) (int, error) {
+	if w.fail {
+		return 0, errors.New("disk full")
+	}
+	return w.got.Write(p)
+}
+
+func TestTheLogSurvivesAFullDisk(t *testing.T) {
+	w := &failingWriter{fail: true}
+	l := NewLogger(w, false)
+	l.Warn("lost")
+	w.fail = false
+	l.Info("kept")
+	l.Close()
+	l.Info("after close")
+	if got := w.got.String(); !strings.Contains(got, "kept") || !strings.Contains(got, "after close") {
+		t.Errorf("log is %q", got)
+	}
+}
+
+func TestTheLogIsTextOnATerminalAndJSONElsewhere(t *testing.T) {
+	for terminal, want := range map[bool]string{true: "msg=hello", false: `"msg":"hello"`} {
+		var b bytes.Buffer
+		l := NewLogger(&b, terminal)
+		l.With("a", 1).WithGroup("g").Info("hello", "b", 2)
+		l.Close()
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("terminal %t: %s", terminal, b.String())
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// BasePath is the path of the issuer, without a slash at its end: everything
+// is served below it. It is empty for most.
+func BasePath(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return "" // New refuses it
+	}
+	return strings.TrimRight(u.EscapedPath(), "/")
+}
+
+// isClean reports whether the path is written the one way that is served.
+func isClean(u *url.URL) bool {
+	escaped := u.EscapedPath()
+	if escaped == "" || escaped[0] != '/' {
+		return false
+	}
+	clean := path.Clean(escaped)
+	return escaped == clean || (clean != "/" && escaped == clean+"/")
+}
+
+// strip takes the issuer's path off the request's, unless a proxy has done so.
+// What is left must begin like a route: an issuer https://host/api does not
+// make /api/v1/... mean /v1/....
+func (rt *Router) strip(r *http.Request) {
+	if rt.base == "" {
+		return
+	}
+	rest, found := strings.CutPrefix(r.URL.EscapedPath(), rt.base)
+	if rest == "" {
+		rest = "/"
+	}
+	if !found || rest[0] != '/' || !rt.firsts[firstSegment(rest)] {
+		return
+	}
+	unescaped, err := url.PathUnescape(rest)
+	if err != nil {
+		return
+	}
+	u := *r.URL
+	u.Path, u.RawPath = unescaped, rest
+	r.URL = &u
+}
+
+// firstSegment is the part of a path between its first and second slash.
+func firstSegment(p string) string {
+	first, _, _ := strings.Cut(p[1:], "/")
+	return first
+}

@@ -1,0 +1,104 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestRoutesAreUnderThePathOfTheIssuer(t *testing.T) {
+	routes := []Route{open("GET", "/{$}", ok), open("GET", "/api/v1/groups/{id}", ok), open("GET", "/docs", ok), open("GET", "/docs/{id}", ok), open("GET", "/livez", ok)}
+	for issuer, cases := range map[string]map[string]string{
+		"https://host.example": {
+			"/api/v1/groups/1": "/api/v1/groups/1 1", "/": "/ ", "/auth/livez": "",
+		},
+		"https://host.example/": {
+			"/api/v1/groups/1": "/api/v1/groups/1 1", "/": "/ ",
+		},
+		"https://host.example/auth": {
+			"/auth/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1",
+			"/auth/livez": "/livez ", "/livez": "/livez ",
+			"/auth/": "/ ", "/auth": "/ ", "/": "/ ",
+			"/auth/api/v1/groups/a%2fb": "/api/v1/groups/a%2fb a/b", "/api/v1/groups/a%2fb": "/api/v1/groups/a%2fb a/b",
+			"/auth/api/v1/groups/%61": "/api/v1/groups/%61 a",
+			"/authapi/v1/groups/1":    "", "/auth/auth/api/v1/groups/1": "", "/AUTH/api/v1/groups/1": "", "/%61uth/api/v1/groups/1": "",
+			"/auth//api/v1/groups/1": "", "//auth/api/v1/groups/1": "", "/auth/./livez": "", "/auth/../livez": "", "/x/../auth/livez": "",
+			"/auth/api/v1/groups/..": "", "/auth/livez/": "", "/auth/nothing": "",
+		},
+		"https://host.example/auth/": {
+			"/auth/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1",
+		},
+		"https://host.example/a/b%20c": {
+			"/a/b%20c/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1", "/a/livez": "",
+		},
+		// Paths that begin like routes of ours.
+		"https://host.example/api": {
+			"/api/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1", "/api/docs": "/docs ", "/docs": "/docs ", "/api/": "/ ",
+		},
+		"https://host.example/docs": {
+			"/docs/docs": "/docs ", "/docs/docs/x": "/docs/x x", "/docs/x": "/docs/x x", "/docs/livez": "/livez ",
+		},
+	} {
+		rt := mustRouter(t, Config{Issuer: issuer, Groups: []Group{plainGroup("", routes...)}})
+		for path, want := range cases {
+			w := get(rt, path)
+			if want == "" && w.Code != http.StatusNotFound || want != "" && (w.Code != http.StatusOK || w.Body.String() != want) {
+				t.Errorf("issuer %s, %s: %d %s, want %q", issuer, path, w.Code, w.Body, want)
+			}
+		}
+	}
+}
+
+func TestMethodsAndPreflightsAreThoseOfThePathUnderTheIssuers(t *testing.T) {
+	rt := mustRouter(t, Config{
+		Issuer: "https://host.example/auth", CORSOrigins: []string{"https://app.example"},
+		Groups: []Group{plainGroup("", open("GET", "/groups/{id}", ok), open("PUT", "/groups/{id}", ok))},
+	})
+	for _, path := range []string{"/groups/1", "/auth/groups/1"} {
+		w := send(rt, httptest.NewRequest("POST", path, nil))
+		if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD, PUT" {
+			t.Errorf("%s: %d %v", path, w.Code, w.Header())
+		}
+		r := httptest.NewRequest("OPTIONS", path, nil)
+		r.Header.Set("Origin", "https://app.example")
+		r.Header.Set("Access-Control-Request-Method", "PUT")
+		if w := send(rt, r); w.Code != http.StatusNoContent || w.Header().Get("Access-Control-Allow-Methods") != "GET, HEAD, PUT" {
+			t.Errorf("%s: %d %v", path, w.Code, w.Header())
+		}
+	}
+}
+
+// FuzzPathHasOneSpelling: whatever is served was asked for in the one clean
+// spelling, with the issuer's path or without, and nothing is redirected.
+func FuzzPathHasOneSpelling(f *testing.F) {
+	rt, err := New(Config{Issuer: "https://host.example/auth", Groups: []Group{plainGroup("", open("GET", "/docs", ok), open("GET", "/groups/{id}", ok), open("GET", "/{$}", ok))}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{
+		"/auth/docs", "/docs", "/auth", "/auth/", "//docs", "/auth//docs", "/auth/%2e%2e/docs", "/auth%2fdocs", "/groups/a%2fb", "/auth/groups/%", "*", "/auth/docs?x=/auth", "/auth/docs/",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		u, err := url.ParseRequestURI(address)
+		if err != nil || u.Host != "" {
+			t.Skip()
+		}
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL, r.RequestURI = u, address
+		w := send(rt, r)
+		switch w.Code {
+		case http.StatusNotFound:
+		case http.StatusOK:
+			path := strings.TrimPrefix(u.EscapedPath(), "/auth")
+			if path != "" && path != "/" && path != "/docs" && !strings.HasPrefix(path, "/groups/") || strings.Contains(path, "//") || strings.Contains(path, "/../") {
+				t.Errorf("%q is served", address)
+			}
+		default:
+			t.Errorf("%q: %d %v", address, w.Code, w.Header())
+		}
+	})
+}

@@ -1,0 +1,161 @@
+package web
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+)
+
+// requestIDLimit is the longest request ID that is taken over from a proxy.
+const requestIDLimit = 64
+
+// Config is what New needs. Issuer and Groups are required.
+type Config struct {
+	Issuer      string  // its path is where the routes are, its origin the only one whose pages may use a cookie
+	Groups      []Group // exactly one is without a prefix
+	CORSOrigins []string
+	Proxies     Proxies
+	Log         *slog.Logger                                       // nil: discard
+	Observe     func(route string, status int, took time.Duration) // of each request, at its end; nil: nobody
+	Now         func() time.Time                                   // nil: time.Now
+}
+
+// Router is the one pass that every request goes through: who asks and under
+// which ID, the rules of its route, one log record, one observation, and a
+// panic that ends only its own request.
+type Router struct {
+	mux         *http.ServeMux
+	routes      map[string]mounted // by pattern, as ServeMux knows it
+	groups      []Group            // longest prefix first
+	base        string             // path of the issuer
+	firsts      map[string]bool    // first segments of the routes
+	crossOrigin *http.CrossOriginProtection
+	cors        cors
+	proxies     Proxies
+	log         *slog.Logger
+	observe     func(route string, status int, took time.Duration)
+	now         func() time.Time
+}
+
+// New returns a Router of the groups' routes. It panics when a route does not
+// declare who may call it and by which credential.
+func New(cfg Config) (*Router, error) {
+	issuer, err := url.Parse(cfg.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	rt := &Router{
+		mux: http.NewServeMux(), routes: map[string]mounted{}, groups: slices.Clone(cfg.Groups),
+		base: BasePath(cfg.Issuer), firsts: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection(),
+		cors: cors{origins: cfg.CORSOrigins}, proxies: cfg.Proxies,
+		log: cfg.Log, observe: cfg.Observe, now: cfg.Now,
+	}
+	if err := rt.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
+		return nil, fmt.Errorf("%s is not an issuer: %w", cfg.Issuer, err)
+	}
+	if rt.log == nil {
+		rt.log = slog.New(slog.DiscardHandler)
+	}
+	if rt.observe == nil {
+		rt.observe = func(string, int, time.Duration) {}
+	}
+	if rt.now == nil {
+		rt.now = time.Now
+	}
+	slices.SortStableFunc(rt.groups, func(a, b Group) int { return cmp.Compare(len(b.Prefix), len(a.Prefix)) })
+	if n := len(rt.groups); n == 0 || rt.groups[n-1].Prefix != "" {
+		panic("web: no group answers what no route matches")
+	}
+	for i := range rt.groups {
+		rt.mount(&rt.groups[i])
+	}
+	rt.mux.HandleFunc("/", rt.fallback)
+	return rt, nil
+}
+
+func (rt *Router) mount(g *Group) {
+	for i := range g.Routes {
+		m := mounted{&g.Routes[i], g}
+		m.check()
+		pattern := m.Method + " " + m.Pattern
+		rt.routes[pattern] = m
+		rt.firsts[strings.TrimSuffix(firstSegment(m.Pattern), "{$}")] = true
+		rt.mux.Handle(pattern, rt.guard(m))
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := rt.now()
+	facts := Facts{Address: rt.proxies.clientAddress(r), RequestID: rt.requestID(r)}
+	w.Header().Set("X-Request-Id", facts.RequestID)
+	rec := &recorder{ResponseWriter: w}
+	r = r.WithContext(WithFacts(r.Context(), facts))
+	defer func() {
+		if p := recover(); p != nil {
+			rt.recovered(rec, r, p)
+		}
+		rt.done(rec, r, rt.now().Sub(start))
+	}()
+	rt.dispatch(rec, r)
+}
+
+// dispatch hands the request to its route. It may change r, which is a copy.
+func (rt *Router) dispatch(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	setSecurityHeaders(h)
+	rt.cors.setHeaders(h, r)
+	if !isClean(r.URL) || r.Method == http.MethodConnect {
+		// ServeMux would redirect, or treat it by other rules.
+		rt.fallback(w, r)
+		return
+	}
+	rt.strip(r)
+	rt.mux.ServeHTTP(w, r)
+}
+
+// requestID is the ID that a trusted proxy gave the request, else a new one.
+func (rt *Router) requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); id != "" && len(rt.proxies) > 0 &&
+		rt.proxies.trusts(PeerAddress(r)) && plainID(id) {
+		return id
+	}
+	return rand.Text()
+}
+
+func plainID(id string) bool {
+	if len(id) > requestIDLimit {
+		return false
+	}
+	for _, c := range []byte(id) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+func (rt *Router) recovered(w *recorder, r *http.Request, p any) {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		w.aborted = true
+		return
+	}
+	rt.log.ErrorContext(r.Context(), "panic",
+		"request_id", FactsOf(r.Context()).RequestID, "route", route(r), "panic", p, "stack", string(debug.Stack()))
+	if w.status != 0 {
+		// The answer has begun: the client must see that it is broken.
+		w.aborted = true
+		return
+	}
+	setSecurityHeaders(w.Header())
+	rt.groupOf(r).Refuse(w, r, errPanic)
+}
