@@ -81,22 +81,6 @@ func benchSync(b *testing.B) float64 {
 	return float64(b.N) / b.Elapsed().Seconds()
 }
 
-// The same on PostgreSQL, whose test server is not durable: all in one
-// statement, beside a transaction of one statement after the other.
-func BenchmarkRotationsOnPostgreSQL(b *testing.B) {
-	for _, clients := range []int{1, 16, 64} {
-		var one, steps float64
-		b.Run(fmt.Sprintf("clients=%d/one", clients), func(b *testing.B) {
-			one = benchRotate(b, storetest.OpenURL(b, storetest.Postgres(b)), clients)
-		})
-		b.Run(fmt.Sprintf("clients=%d/steps", clients), func(b *testing.B) {
-			s := storetest.OpenURL(b, storetest.Postgres(b))
-			steps = benchRotations(b, s, s.RotateInSteps, clients)
-		})
-		b.Logf("%d clients: one statement rotates %.2f times as often as five", clients, one/steps)
-	}
-}
-
 func benchRotate(b *testing.B, s *store.Store, clients int) (rate float64) {
 	return benchRotations(b, s, s.RotateRefresh, clients)
 }
