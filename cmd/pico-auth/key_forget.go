@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
@@ -41,7 +42,7 @@ func (c keyForgetCmd) Run(sh *shell) error {
 			}
 		}
 		// A key that cannot even be looked at is one to be given up.
-		act := store.Act{Action: "key.forget", By: operator()}
+		act := store.Act{Action: identity.ActionKeyForget, By: operator()}
 		if err := keys.Store.ForgetSigningKey(ctx, act, c.KID); err != nil {
 			return err
 		}

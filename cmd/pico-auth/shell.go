@@ -17,7 +17,6 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/fault"
-	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/engine"
@@ -33,10 +32,6 @@ type shell struct {
 	err  io.Writer
 	file string // of the configuration; empty: the default
 }
-
-// operator is who acts on the command line: whoever can read the database and
-// the keys needs no further permission.
-func operator() identity.Actor { return identity.Actor{System: true} }
 
 // usageError is a fault of the command line or the configuration.
 type usageError struct{ error }

@@ -21,7 +21,10 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-var by = identity.Actor{UserID: "ada", Address: "192.0.2.7", RequestID: "req-1"}
+var (
+	by     = identity.Actor{Kind: identity.ActorUser, ID: "ada", Address: "192.0.2.7", RequestID: "req-1"}
+	system = identity.Actor{Kind: identity.ActorSystem, ID: "root", OnBehalfOf: "ada"}
+)
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
@@ -68,27 +71,33 @@ func rows(t *testing.T, s *store.Store) []store.Event {
 	return events
 }
 
-func TestDoneIsOneRecordAndNoRow(t *testing.T) {
-	s := storetest.Open(t)
-	log, b := newLog(s)
-	log.Done(t.Context(), store.Act{Action: audit.SetRole, By: by, Detail: "viewer"}, "bob")
-	log.Flush()
-	want := []map[string]any{{
-		"level": "INFO", "msg": "user.set_role", "audit": true, "outcome": "success", "actor_id": "ada",
-		"target_id": "bob", "address": "192.0.2.7", "request_id": "req-1", "detail": "viewer",
-	}}
-	if diff := cmp.Diff(want, b.records(t)); diff != "" {
-		t.Error(diff)
-	}
-	if got := rows(t, s); len(got) != 0 {
-		t.Errorf("rows: %+v", got)
-	}
+func TestACommittedEventIsOneRecord(t *testing.T) {
+	b := new(buffer)
+	tell := audit.Writer(slog.New(slog.NewJSONHandler(b, nil)))
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		act := store.Act{Action: identity.ActionCreateUser, By: system, Detail: "viewer"}
+		u := identity.User{ID: "bob", Email: "bob@pico.example", Role: identity.Viewer, OrgID: "acme"}
+		if err := s.CreateUser(t.Context(), act, u); err != nil {
+			t.Fatal(err)
+		}
+		want := []map[string]any{{
+			"level": "INFO", "msg": "user.create", "audit": true, "outcome": "success", "actor_kind": "system", "actor_id": "root",
+			"on_behalf_of": "ada", "target_id": "bob", "org_id": "acme", "detail": "viewer",
+		}}
+		if diff := cmp.Diff(want, b.records(t)); diff != "" {
+			t.Error(diff)
+		}
+		if got := rows(t, s); len(got) != 1 || got[0].Action != identity.ActionCreateUser || got[0].ActorID != "root" {
+			t.Errorf("rows: %+v", got)
+		}
+		b.buf.Reset()
+	}, func(c *store.Config) { c.Committed = tell })
 }
 
-func TestTheSystemIsNamedAsActor(t *testing.T) {
-	log, b := newLog(storetest.Open(t))
-	log.Done(t.Context(), store.Act{Action: audit.ResetPassword, By: identity.Actor{System: true}}, "bob")
-	if got := b.records(t); len(got) != 1 || got[0]["actor_id"] != store.ActorSystem {
+func TestARefusalThatWasCommittedIsAWarning(t *testing.T) {
+	b := new(buffer)
+	audit.Writer(slog.New(slog.NewJSONHandler(b, nil)))(store.Act{Action: identity.ActionReuse, By: by}.Event(store.OutcomeRefused, "bob", "acme"))
+	if got := b.records(t); len(got) != 1 || got[0]["level"] != "WARN" || got[0]["outcome"] != "refused" || got[0]["actor_kind"] != "user" {
 		t.Errorf("records: %v", got)
 	}
 }
@@ -98,7 +107,7 @@ func TestFailedIsARecordAndARow(t *testing.T) {
 		log, b := newLog(s)
 		ctx, cancel := context.WithCancel(t.Context())
 		log.Failed(ctx, store.Event{
-			Action: audit.Login, TargetID: "bob", OrgID: "acme", Address: by.Address, RequestID: by.RequestID, Detail: "wrong_password",
+			Action: identity.ActionLogin, TargetID: "bob", OrgID: "acme", Address: by.Address, RequestID: by.RequestID, Detail: "wrong_password",
 		})
 		cancel() // a caller who hangs up does not undo the record
 		log.Flush()
@@ -126,26 +135,24 @@ func TestFailedIsARecordAndARow(t *testing.T) {
 func TestStrangersDoNotFillTheTable(t *testing.T) {
 	s := storetest.Open(t)
 	log, b := newLog(s)
-	log.Failed(t.Context(), store.Event{Action: audit.Login, Address: by.Address, Detail: "unknown_user"})
+	log.Failed(t.Context(), store.Event{Action: identity.ActionLogin, Address: by.Address, Detail: "unknown_user"})
 	log.Flush()
 	if len(b.records(t)) != 1 || len(rows(t, s)) != 0 {
 		t.Errorf("%d records, %d rows", len(b.records(t)), len(rows(t, s)))
 	}
 }
 
-func TestVerdictTellsDecisionsFromAccidents(t *testing.T) {
-	act := store.Act{Action: audit.DeleteUser, By: by}
-	orgAdmin := identity.User{
-		ID: "ada", Role: identity.OrgAdmin, OrgID: "acme", Status: identity.Active, OrgStatus: identity.Active,
-	}
+func TestRefusedTellsDecisionsFromAccidents(t *testing.T) {
+	act := store.Act{Action: identity.ActionDeleteUser, By: by}
+	orgAdmin := identity.Principal{Kind: identity.ActorUser, Role: identity.OrgAdmin, OrgID: "acme", Active: true}
 	for name, c := range map[string]struct {
 		err     error
 		records int
 		rows    int
 	}{
-		"done":      {nil, 1, 0},
+		"done":      {nil, 0, 0}, // the store tells it
 		"forbidden": {identity.ErrForbidden, 1, 1},
-		"elsewhere": {fmt.Errorf("delete: %w", identity.MayManage(orgAdmin, identity.User{OrgID: "other"})), 1, 1},
+		"elsewhere": {fmt.Errorf("delete: %w", identity.MayManage(orgAdmin, identity.Principal{OrgID: "other"})), 1, 1},
 		"the last":  {store.ErrLastSuperadmin, 1, 1},
 		"not found": {fault.New(fault.NotFound, "not_found", "there is no such user"), 0, 0},
 		"away":      {fault.New(fault.Unavailable, "unavailable", "the database is away"), 0, 0},
@@ -153,7 +160,7 @@ func TestVerdictTellsDecisionsFromAccidents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := storetest.Open(t)
 			log, b := newLog(s)
-			log.Verdict(t.Context(), act, "bob", c.err)
+			log.Refused(t.Context(), act, "bob", c.err)
 			log.Flush()
 			if len(b.records(t)) != c.records || len(rows(t, s)) != c.rows {
 				t.Errorf("%d records, %d rows", len(b.records(t)), len(rows(t, s)))
@@ -168,7 +175,7 @@ func TestARefusalThatCannotBeStoredIsSaid(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	log.Failed(t.Context(), store.Event{Action: audit.Login, TargetID: "bob"})
+	log.Failed(t.Context(), store.Event{Action: identity.ActionLogin, TargetID: "bob"})
 	log.Flush()
 	got := b.records(t)
 	if len(got) != 2 || got[1]["level"] != "ERROR" {
@@ -182,14 +189,14 @@ func TestAFloodOfRefusalsIsBoundedAndEachIsLogged(t *testing.T) {
 	const flood = 2000
 	var all sync.WaitGroup
 	for i := range flood {
-		all.Go(func() { log.Failed(t.Context(), store.Event{Action: audit.Login, TargetID: strconv.Itoa(i)}) })
+		all.Go(func() { log.Failed(t.Context(), store.Event{Action: identity.ActionLogin, TargetID: strconv.Itoa(i)}) })
 	}
 	all.Wait()
 	log.Flush()
 	logged, dropped := 0, 0
 	for _, r := range b.records(t) {
 		switch r["msg"] {
-		case audit.Login:
+		case string(identity.ActionLogin):
 			logged++
 		default:
 			dropped++
@@ -205,20 +212,20 @@ func TestTheTableTakesOneRefusalAMinuteOfEachActAndPerson(t *testing.T) {
 	log, b := newLog(s)
 	clock := storetest.NewClock()
 	audit.SetNow(log, clock.Now)
-	refuse := func(action, target string) {
+	refuse := func(action identity.Action, target string) {
 		log.Failed(t.Context(), store.Event{Action: action, TargetID: target})
 		log.Flush()
 	}
 	for range 5 {
-		refuse(audit.Login, "bob")
-		refuse(audit.Login, "ada")
-		refuse(audit.ChangePassword, "bob")
+		refuse(identity.ActionLogin, "bob")
+		refuse(identity.ActionLogin, "ada")
+		refuse(identity.ActionChangePassword, "bob")
 	}
 	if stored := countRows(t, s); stored != 3 {
 		t.Errorf("%d stored in one minute, want 3", stored)
 	}
 	clock.Advance(time.Minute)
-	refuse(audit.Login, "bob")
+	refuse(identity.ActionLogin, "bob")
 	if stored := countRows(t, s); stored != 4 {
 		t.Errorf("%d stored after a minute, want 4", stored)
 	}
@@ -239,10 +246,12 @@ func countRows(t *testing.T, s *store.Store) int {
 func TestWithoutALoggerRefusalsAreStillStored(t *testing.T) {
 	s := storetest.Open(t)
 	log := audit.New(s, nil)
-	log.Done(t.Context(), store.Act{Action: audit.Login, By: by}, "ada")
-	log.Failed(t.Context(), store.Event{Action: audit.Login, TargetID: "ada"})
+	log.Failed(t.Context(), store.Event{Action: identity.ActionLogin, TargetID: "ada"})
 	log.Flush()
 	if len(rows(t, s)) != 1 {
 		t.Errorf("rows: %+v", rows(t, s))
+	}
+	if audit.Writer(nil) != nil {
+		t.Error("committed events are told to nobody")
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/password"
@@ -60,10 +59,6 @@ func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (b
 	case err != nil:
 		return false, fmt.Errorf("create the first administrator: %w", err)
 	}
-	if created {
-		act := store.Act{Action: audit.CreateFirstAdmin, By: identity.Actor{System: true}}
-		d.audit.Done(ctx, act, user.ID)
-	}
 	return created, nil
 }
 
@@ -90,12 +85,12 @@ func (d *Directory) replaceDefault(ctx context.Context, email, pass string) erro
 	if err != nil {
 		return fmt.Errorf("hash the administrator's password: %w", err)
 	}
-	act := store.Act{Action: audit.ResetPassword, By: identity.Actor{System: true}}
+	act := store.Act{Action: identity.ActionResetPassword, By: identity.Actor{Kind: identity.ActorSystem}}
 	err = d.store.ReplaceDefaultPassword(ctx, act, user.ID, hash)
 	if fault.KindOf(err) == fault.Conflict {
 		return nil // another replica did it
 	}
-	return d.verdict(ctx, act, user.ID, err)
+	return d.ended(ctx, act, user.ID, err)
 }
 
 func (d *Directory) checkAdmin(email, pass string) error {

@@ -93,32 +93,24 @@ func (f Filter) forStore() (lf store.ListFilter, none bool, err error) {
 	return lf, false, nil
 }
 
-// administrator reads the actor and answers whether they may administer at
-// all. The system stands for a superadmin of the default organisation.
-func (d *Directory) administrator(ctx context.Context, by identity.Actor) (identity.User, error) {
-	if by.System {
-		return identity.User{
-			ID: "system", Role: identity.Superadmin, OrgID: identity.DefaultOrg,
-			Status: identity.Active, OrgStatus: identity.Active,
-		}, nil
-	}
-	actor, err := d.store.UserByID(ctx, by.UserID)
-	if fault.KindOf(err) == fault.NotFound {
-		return identity.User{}, identity.ErrForbidden
-	}
+// administrator answers whether the actor may administer at all, and what
+// policy knows of it.
+func (d *Directory) administrator(ctx context.Context, by identity.Actor) (identity.Principal, error) {
+	actor, err := d.store.Principal(ctx, by)
 	if err != nil {
-		return identity.User{}, fmt.Errorf("read actor: %w", err)
+		return identity.Principal{}, fmt.Errorf("read actor: %w", err)
 	}
 	return actor, identity.MayAdminister(actor, actor.OrgID, "organisation")
 }
 
-// verdict records how the act ended and passes the error on.
-func (d *Directory) verdict(ctx context.Context, act store.Act, targetID string, err error) error {
-	d.audit.Verdict(ctx, act, targetID, err)
-	if err != nil {
-		return fmt.Errorf("%s: %w", act.Action, err)
+// ended names the act in its error, and records a refusal of the actor. The
+// store has recorded what was done.
+func (d *Directory) ended(ctx context.Context, act store.Act, targetID string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	d.audit.Refused(ctx, act, targetID, err)
+	return fmt.Errorf("%s: %w", act.Action, err)
 }
 
 func errNoUser() error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -33,9 +32,9 @@ func (d *Directory) CreateGroup(ctx context.Context, by identity.Actor, n NewGro
 	g := identity.Group{
 		ID: newID(), Name: n.Name, Description: n.Description, OrgID: n.OrgID, CreatedAt: now, UpdatedAt: now,
 	}
-	act := store.Act{Action: audit.CreateGroup, By: by}
+	act := store.Act{Action: identity.ActionCreateGroup, By: by}
 	stored, err := d.store.InsertGroup(ctx, act, g)
-	if err := d.verdict(ctx, act, g.ID, err); err != nil {
+	if err := d.ended(ctx, act, g.ID, err); err != nil {
 		return identity.Group{}, err
 	}
 	return stored, nil
@@ -83,9 +82,9 @@ func (d *Directory) UpdateGroup(
 	if !identity.ValidID(id) {
 		return identity.Group{}, errNoGroup()
 	}
-	act := store.Act{Action: audit.UpdateGroup, By: by}
+	act := store.Act{Action: identity.ActionUpdateGroup, By: by}
 	g, err := d.store.UpdateGroup(ctx, act, id, name, description)
-	if err := d.verdict(ctx, act, id, err); err != nil {
+	if err := d.ended(ctx, act, id, err); err != nil {
 		return identity.Group{}, err
 	}
 	return g, nil
@@ -96,8 +95,8 @@ func (d *Directory) DeleteGroup(ctx context.Context, by identity.Actor, id strin
 	if !identity.ValidID(id) {
 		return errNoGroup()
 	}
-	act := store.Act{Action: audit.DeleteGroup, By: by}
-	return d.verdict(ctx, act, id, d.store.DeleteGroup(ctx, act, id))
+	act := store.Act{Action: identity.ActionDeleteGroup, By: by}
+	return d.ended(ctx, act, id, d.store.DeleteGroup(ctx, act, id))
 }
 
 // AddMember puts a person into a group of the same organisation. It shows in
@@ -109,9 +108,8 @@ func (d *Directory) AddMember(ctx context.Context, by identity.Actor, groupID, u
 	if !identity.ValidID(userID) {
 		return errNoUser()
 	}
-	act := store.Act{Action: audit.AddMember, By: by}
-	err := d.store.AddMember(ctx, act, groupID, userID)
-	return d.memberVerdict(ctx, act, groupID, userID, err)
+	act := store.Act{Action: identity.ActionAddMember, By: by, Detail: "group " + groupID}
+	return d.ended(ctx, act, userID, d.store.AddMember(ctx, act, groupID, userID))
 }
 
 // RemoveMember takes a person out of a group.
@@ -119,13 +117,6 @@ func (d *Directory) RemoveMember(ctx context.Context, by identity.Actor, groupID
 	if !identity.ValidID(groupID) || !identity.ValidID(userID) {
 		return errNoGroup()
 	}
-	act := store.Act{Action: audit.RemoveMember, By: by}
-	err := d.store.RemoveMember(ctx, act, groupID, userID)
-	return d.memberVerdict(ctx, act, groupID, userID, err)
-}
-
-// memberVerdict names the person beside the group, as the store's rows do.
-func (d *Directory) memberVerdict(ctx context.Context, act store.Act, groupID, userID string, err error) error {
-	act.Detail = "user " + userID
-	return d.verdict(ctx, act, groupID, err)
+	act := store.Act{Action: identity.ActionRemoveMember, By: by, Detail: "group " + groupID}
+	return d.ended(ctx, act, userID, d.store.RemoveMember(ctx, act, groupID, userID))
 }

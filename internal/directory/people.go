@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -22,23 +21,23 @@ type NewUser struct {
 
 // CreateUser makes a person on an administrator's behalf.
 func (d *Directory) CreateUser(ctx context.Context, by identity.Actor, n NewUser) (identity.User, error) {
-	act := store.Act{Action: audit.CreateUser, By: by}
+	act := store.Act{Action: identity.ActionCreateUser, By: by}
 	actor, err := d.administrator(ctx, by)
 	if err != nil {
-		return identity.User{}, d.verdict(ctx, act, "", err)
+		return identity.User{}, d.ended(ctx, act, "", err)
 	}
 	if n.OrgID == "" {
 		n.OrgID = actor.OrgID
 	}
 	if err := d.mayCreate(actor, n); err != nil {
-		return identity.User{}, d.verdict(ctx, act, "", err)
+		return identity.User{}, d.ended(ctx, act, "", err)
 	}
 	user, err := d.newUser(ctx, n)
 	if err != nil {
 		return identity.User{}, err
 	}
 	act.Detail = string(user.Role)
-	if err := d.verdict(ctx, act, user.ID, d.store.CreateUser(ctx, act, user)); err != nil {
+	if err := d.ended(ctx, act, user.ID, d.store.CreateUser(ctx, act, user)); err != nil {
 		return identity.User{}, err
 	}
 	return user, nil
@@ -46,7 +45,7 @@ func (d *Directory) CreateUser(ctx context.Context, by identity.Actor, n NewUser
 
 // mayCreate asks what the transaction will ask again, before a hash is spent.
 // Roles that are none are left to the validation.
-func (d *Directory) mayCreate(actor identity.User, n NewUser) error {
+func (d *Directory) mayCreate(actor identity.Principal, n NewUser) error {
 	if err := identity.MayAdminister(actor, n.OrgID, "organisation"); err != nil {
 		return err
 	}
@@ -109,9 +108,9 @@ func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role
 	if !identity.ValidID(userID) {
 		return identity.User{}, errNoUser()
 	}
-	act := store.Act{Action: audit.SetRole, By: by, Detail: role}
+	act := store.Act{Action: identity.ActionSetRole, By: by, Detail: role}
 	user, err := d.store.SetRole(ctx, act, userID, r)
-	if err := d.verdict(ctx, act, userID, err); err != nil {
+	if err := d.ended(ctx, act, userID, err); err != nil {
 		return identity.User{}, err
 	}
 	return user, nil
@@ -127,9 +126,9 @@ func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, st
 	if !identity.ValidID(userID) {
 		return identity.User{}, errNoUser()
 	}
-	act := store.Act{Action: audit.SetStatus, By: by, Detail: status}
+	act := store.Act{Action: identity.ActionSetStatus, By: by, Detail: status}
 	user, err := d.store.SetStatus(ctx, act, userID, s)
-	if err := d.verdict(ctx, act, userID, err); err != nil {
+	if err := d.ended(ctx, act, userID, err); err != nil {
 		return identity.User{}, err
 	}
 	return user, nil
@@ -140,6 +139,6 @@ func (d *Directory) Delete(ctx context.Context, by identity.Actor, userID string
 	if !identity.ValidID(userID) {
 		return errNoUser()
 	}
-	act := store.Act{Action: audit.DeleteUser, By: by}
-	return d.verdict(ctx, act, userID, d.store.DeleteUser(ctx, act, userID))
+	act := store.Act{Action: identity.ActionDeleteUser, By: by}
+	return d.ended(ctx, act, userID, d.store.DeleteUser(ctx, act, userID))
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -55,7 +54,7 @@ func TestForbiddenCreationsAndResetsCostNoHash(t *testing.T) {
 		{actor(boss), "superadmin", "acme", "forbidden"},
 		{actor(boss), "viewer", "default", "not_found"},
 		{identity.Actor{}, "viewer", "acme", "forbidden"},
-		{identity.Actor{UserID: "gone"}, "viewer", "acme", "forbidden"},
+		{identity.Actor{Kind: identity.ActorUser, ID: "gone"}, "viewer", "acme", "forbidden"},
 	} {
 		_, err := w.CreateUser(t.Context(), c.by, directory.NewUser{
 			Email: "x@pico.example", Password: secret, Role: c.role, OrgID: c.org,
@@ -307,7 +306,7 @@ func TestChangingOnesPassword(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, ev := range events {
-			if ev.Action == audit.ChangePassword && ev.Outcome == store.OutcomeRefused {
+			if ev.Action == identity.ActionChangePassword && ev.Outcome == store.OutcomeRefused {
 				refused++
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -30,9 +29,8 @@ func (d *Directory) Register(
 	if err != nil {
 		return identity.User{}, err
 	}
-	by.UserID = user.ID
-	act := store.Act{Action: audit.Register, By: by}
-	if err := d.verdict(ctx, act, user.ID, d.store.InsertUser(ctx, act, user)); err != nil {
+	act := store.Act{Action: identity.ActionRegister, By: by.AsUser(user.ID)}
+	if err := d.ended(ctx, act, user.ID, d.store.InsertUser(ctx, act, user)); err != nil {
 		return identity.User{}, err
 	}
 	return user, nil
@@ -56,8 +54,8 @@ func (d *Directory) Registration(ctx context.Context) (bool, error) {
 // SetRegistration stores whether strangers may register, and returns whether
 // they may now: a configuration that forbids it still wins. Superadmins only.
 func (d *Directory) SetRegistration(ctx context.Context, by identity.Actor, enabled bool) (bool, error) {
-	act := store.Act{Action: audit.SetRegistration, By: by, Detail: strconv.FormatBool(enabled)}
-	if err := d.verdict(ctx, act, "", d.store.SetRegistration(ctx, act, enabled)); err != nil {
+	act := store.Act{Action: identity.ActionSetRegistration, By: by, Detail: strconv.FormatBool(enabled)}
+	if err := d.ended(ctx, act, "", d.store.SetRegistration(ctx, act, enabled)); err != nil {
 		return false, err
 	}
 	return enabled && !d.registrationOff, nil

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/password"
 )
 
@@ -31,7 +31,7 @@ func TestTheDefaultPasswordIsReplacedOnce(t *testing.T) {
 		}
 		resets := 0
 		for _, e := range events {
-			if e.Action == audit.ResetPassword {
+			if e.Action == identity.ActionResetPassword {
 				resets++
 			}
 		}

@@ -22,7 +22,7 @@ import (
 const secret = "correct horse"
 
 var (
-	system = identity.Actor{System: true}
+	system = identity.Actor{Kind: identity.ActorSystem}
 	web    = identity.Actor{Address: "192.0.2.7", RequestID: "req-1"}
 	epoch  = storetest.NewClock().Now() // when each world begins
 )
@@ -55,10 +55,11 @@ func open(t *testing.T, opts ...option) *world {
 func newWorld(t *testing.T, url string, opts ...option) *world {
 	t.Helper()
 	clock := storetest.NewClock()
-	s := storetest.OpenURL(t, url, storetest.WithClock(clock))
-	w := &world{store: s, clock: clock, log: new(buffer), hasher: password.New(password.Config{Cost: 4})}
+	w := &world{clock: clock, log: new(buffer), hasher: password.New(password.Config{Cost: 4})}
 	t.Cleanup(w.hasher.Close)
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
+	s := storetest.OpenURL(t, url, storetest.WithClock(clock), func(c *store.Config) { c.Committed = audit.Writer(log) })
+	w.store = s
 	w.audit = audit.New(s, log)
 	t.Cleanup(w.audit.Flush)
 	cfg := directory.Config{
@@ -112,7 +113,7 @@ func (w *world) session(t *testing.T, u identity.User) identity.Actor {
 		t.Fatal(err)
 	}
 	family := fmt.Sprintf("%s-%d", u.ID[:20], time.Now().UnixNano()%1e9)
-	by := identity.Actor{UserID: u.ID, FamilyID: family, Address: web.Address, RequestID: web.RequestID}
+	by := identity.Actor{Kind: identity.ActorUser, ID: u.ID, FamilyID: family, Address: web.Address, RequestID: web.RequestID}
 	_, err = w.store.StartFamily(t.Context(), store.Act{Action: "test", By: by}, u.ID, u.PasswordHash, family,
 		w.clock.Now().Add(time.Hour), store.NewRefresh{
 			Hash: family, ExpiresAt: w.clock.Now().Add(time.Hour), AccessJTI: family, AccessExpiresAt: w.clock.Now().Add(time.Minute),
@@ -126,7 +127,7 @@ func (w *world) session(t *testing.T, u identity.User) identity.Actor {
 // ended returns why a session is over, empty while it is not.
 func (w *world) ended(t *testing.T, by identity.Actor) identity.EndReason {
 	t.Helper()
-	_, reason, err := w.store.Bearer(t.Context(), by.UserID, by.FamilyID)
+	_, reason, err := w.store.Bearer(t.Context(), by.ID, by.FamilyID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +135,7 @@ func (w *world) ended(t *testing.T, by identity.Actor) identity.EndReason {
 }
 
 func actor(u identity.User) identity.Actor {
-	return identity.Actor{UserID: u.ID, Address: web.Address, RequestID: web.RequestID}
+	return identity.Actor{Kind: identity.ActorUser, ID: u.ID, Address: web.Address, RequestID: web.RequestID}
 }
 
 // code names how an act ended: "ok", or the stable code of its refusal.

@@ -57,8 +57,13 @@ func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 		return a.authenticateRole(r, identity.Superadmin)
 	case web.UserOrService:
 		if secret, ok := serviceToken(r); ok {
-			_, err := a.tokens.ValidateServiceToken(r.Context(), secret)
-			return caller{actor: web.Actor(r.Context())}, err
+			t, err := a.tokens.ValidateServiceToken(r.Context(), secret)
+			if err != nil {
+				return caller{}, err
+			}
+			who := caller{actor: web.Actor(r.Context())}
+			who.actor.Kind, who.actor.ID = identity.ActorServiceToken, t.ID
+			return who, nil
 		}
 		return a.authenticate(r)
 	case web.UserOrRefresh:
@@ -83,8 +88,8 @@ func (a *API) authenticate(r *http.Request) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	who := caller{actor: web.Actor(r.Context()), user: user}
-	who.actor.UserID, who.actor.FamilyID = user.ID, claims.SessionID
+	who := caller{actor: web.Actor(r.Context()).AsUser(user.ID), user: user}
+	who.actor.FamilyID = claims.SessionID
 	return who, nil
 }
 
@@ -103,8 +108,8 @@ func (a *API) authenticateRole(r *http.Request, least identity.Role) (caller, er
 // logDenied tells who asked for what their role is not for. There is no row in
 // the audit table: anybody with an account could fill it from here.
 func (a *API) logDenied(r *http.Request, by identity.Actor) {
-	a.log.LogAttrs(r.Context(), slog.LevelWarn, "route.denied", slog.Bool("audit", true), slog.String("outcome", "refused"),
-		slog.String("actor_id", by.UserID), slog.String("address", by.Address),
+	a.log.LogAttrs(r.Context(), slog.LevelWarn, string(identity.ActionRouteDenied), slog.Bool("audit", true), slog.String("outcome", "refused"),
+		slog.String("actor_kind", string(by.Kind)), slog.String("actor_id", by.ID), slog.String("address", by.Address),
 		slog.String("request_id", by.RequestID), slog.String("detail", r.Pattern))
 }
 

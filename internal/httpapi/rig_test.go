@@ -47,7 +47,7 @@ var base = flag.String("base", "", "path of the issuer, such as /auth")
 func testIssuer() string { return "http://localhost:8100" + *base }
 
 // system is the actor that sets up what a test needs.
-var system = identity.Actor{System: true}
+var system = identity.Actor{Kind: identity.ActorSystem}
 
 // testKey makes the signing key of all tests once: RSA takes its time.
 var testKey = sync.OnceValue(func() []byte {

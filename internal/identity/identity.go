@@ -83,18 +83,6 @@ type ServiceToken struct {
 	RevokedAt   time.Time // zero: valid
 }
 
-// Actor is who asks for something, and from where. It is passed down as an
-// argument; nothing below the HTTP floor looks for it in a context. The role
-// and organisation that count are read from the database in the transaction
-// that acts, so they are no part of it.
-type Actor struct {
-	UserID    string // empty: nobody is signed in
-	System    bool   // the operator on the command line, or the server itself: may do everything
-	FamilyID  string // refresh family of the presented access token; empty: none
-	Address   string // client address without port; empty on the command line
-	RequestID string // empty on the command line
-}
-
 // EndReason says why a refresh family is over.
 type EndReason string
 

@@ -30,10 +30,10 @@ func CanUseServiceToken(t ServiceToken) bool {
 }
 
 // MayAdminister decides whether actor may create, list and change things of
-// the organisation. Another organisation's is not found rather than forbidden.
-func MayAdminister(actor User, orgID, what string) error {
+// the organization. Another organization's is not found rather than forbidden.
+func MayAdminister(actor Principal, orgID, what string) error {
 	switch {
-	case !CanSignIn(actor) || !actor.Role.AtLeast(OrgAdmin):
+	case !actor.Active || !actor.Role.AtLeast(OrgAdmin):
 		return ErrForbidden
 	case actor.Role == Superadmin || actor.OrgID == orgID:
 		return nil
@@ -42,10 +42,10 @@ func MayAdminister(actor User, orgID, what string) error {
 	}
 }
 
-// MaySee decides whether actor may read what belongs to the organisation.
-func MaySee(actor User, orgID, what string) error {
+// MaySee decides whether actor may read what belongs to the organization.
+func MaySee(actor Principal, orgID, what string) error {
 	switch {
-	case !CanSignIn(actor):
+	case !actor.Active:
 		return ErrForbidden
 	case actor.Role == Superadmin || actor.OrgID == orgID:
 		return nil
@@ -54,22 +54,69 @@ func MaySee(actor User, orgID, what string) error {
 	}
 }
 
-// MayGrant decides whether actor may give somebody the role: never one above
-// their own.
-func MayGrant(actor User, role Role) error {
-	if !CanSignIn(actor) || !actor.Role.AtLeast(OrgAdmin) || !actor.Role.AtLeast(role) {
+// MayGrant decides whether actor may give the role to a user or a service
+// token: never one above their own, and only a user gives superadmin.
+func MayGrant(actor Principal, role Role) error {
+	if !actor.Active || !actor.Role.AtLeast(OrgAdmin) || !actor.commands(role) {
 		return ErrForbidden
 	}
 	return nil
 }
 
 // MayManage decides whether actor may change, suspend, reset or delete target.
-func MayManage(actor, target User) error {
+func MayManage(actor, target Principal) error {
 	if err := MayAdminister(actor, target.OrgID, "user"); err != nil {
 		return err
 	}
-	if !actor.Role.AtLeast(target.Role) {
+	if !actor.commands(target.Role) {
 		return ErrForbidden
 	}
 	return nil
+}
+
+// MayRevoke decides whether actor may end the service token: as it may give
+// its role. One that was adopted with a role unknown here is left to
+// superadmins.
+func MayRevoke(actor Principal, t ServiceToken) error {
+	if err := MayAdminister(actor, t.OrgID, "service token"); err != nil {
+		return err
+	}
+	if actor.Role == Superadmin && !Superadmin.AtLeast(t.Role) {
+		return nil
+	}
+	return MayGrant(actor, t.Role)
+}
+
+// MayConfigure decides whether actor may change settings of the server.
+func MayConfigure(actor Principal) error {
+	if !actor.Active || !actor.Role.AtLeast(Superadmin) {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// MayChangeKeys decides whether actor may change the signing keys: superadmins
+// and the system, but no service token and no client, whatever their role.
+func MayChangeKeys(actor Principal) error {
+	if !actor.Active || !actor.commands(Superadmin) {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// commands reports whether p may give the role, and change those who have it.
+// Superadmins are commanded by users and the system alone: a secret in the
+// configuration of some program must not be worth the whole server. The
+// system also repairs what has a role unknown here.
+func (p Principal) commands(role Role) bool {
+	switch p.Kind {
+	case ActorSystem:
+		return true
+	case ActorUser:
+		return p.Role.AtLeast(role)
+	case ActorServiceToken, ActorClient:
+		return p.Role.AtLeast(role) && role != Superadmin
+	default:
+		return false
+	}
 }

@@ -40,6 +40,8 @@ type standing struct {
 	orgStatus identity.Status
 }
 
+func (s standing) principal(orgID string) identity.Principal { return s.user(orgID).Principal() }
+
 func (s standing) user(orgID string) identity.User {
 	return identity.User{ID: "actor", Role: s.role, OrgID: orgID, Status: s.status, OrgStatus: s.orgStatus}
 }
@@ -134,7 +136,7 @@ func wanted(table map[identity.Role][2]answer, s standing, other int) answer {
 func TestAdministeringIsForAdminsOfThatOrganisation(t *testing.T) {
 	for _, s := range standings() {
 		for other, org := range []string{"a", "b"} {
-			got := answerOf(t, identity.MayAdminister(s.user("a"), org, "group"))
+			got := answerOf(t, identity.MayAdminister(s.principal("a"), org, "group"))
 			if want := wanted(mayAdminister, s, other); got != want {
 				t.Errorf("%v administers organisation %s: %s, want %s", s, org, got, want)
 			}
@@ -149,7 +151,7 @@ func TestSeeingIsForPeopleOfThatOrganisation(t *testing.T) {
 			if _, known := maySee[s.role]; !known && s.signsIn() {
 				want = []answer{allowed, notFound}[other] // a member, whatever the role is worth
 			}
-			if got := answerOf(t, identity.MaySee(s.user("a"), org, "group")); got != want {
+			if got := answerOf(t, identity.MaySee(s.principal("a"), org, "group")); got != want {
 				t.Errorf("%v sees organisation %s: %s, want %s", s, org, got, want)
 			}
 		}
@@ -163,7 +165,7 @@ func TestNobodyGrantsAboveThemselves(t *testing.T) {
 			if s.signsIn() && mayGrant[s.role][role] == allowed {
 				want = allowed
 			}
-			if got := answerOf(t, identity.MayGrant(s.user("a"), role)); got != want {
+			if got := answerOf(t, identity.MayGrant(s.principal("a"), role)); got != want {
 				t.Errorf("%v grants %q: %s, want %s", s, role, got, want)
 			}
 		}
@@ -182,7 +184,7 @@ func TestNobodyManagesAboveThemselves(t *testing.T) {
 				}
 				victim := target.user(org)
 				victim.ID = "target"
-				if got := answerOf(t, identity.MayManage(s.user("a"), victim)); got != want {
+				if got := answerOf(t, identity.MayManage(s.principal("a"), victim.Principal())); got != want {
 					t.Errorf("%v manages %v of organisation %s: %s, want %s", s, target, org, got, want)
 				}
 			}
@@ -191,7 +193,7 @@ func TestNobodyManagesAboveThemselves(t *testing.T) {
 }
 
 func TestAnothersThingIsCalledByItsName(t *testing.T) {
-	admin := identity.User{ID: "a", Role: identity.OrgAdmin, OrgID: "a", Status: identity.Active, OrgStatus: identity.Active}
+	admin := identity.Principal{Kind: identity.ActorUser, Role: identity.OrgAdmin, OrgID: "a", Active: true}
 	for _, err := range []error{identity.MayAdminister(admin, "b", "group"), identity.MaySee(admin, "b", "group")} {
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Code != "not_found" || f.Message != "there is no such group" {

@@ -100,7 +100,7 @@ func (d *Desk) Rotate(ctx context.Context, by identity.Actor, now bool) (kid str
 		}
 		next := set.Next()
 		if next == nil {
-			change, err := o.newNext(o.files.algorithm, adopted, store.Act{Action: actRotate, By: by})
+			change, err := o.newNext(o.files.algorithm, adopted, store.Act{Action: identity.ActionKeyRotate, By: by})
 			if err != nil {
 				return err
 			}
@@ -113,7 +113,7 @@ func (d *Desk) Rotate(ctx context.Context, by identity.Actor, now bool) (kid str
 		if !now {
 			return nil
 		}
-		_, err := o.activate(ctx, set, *next, store.Act{Action: actActivate, By: by, Detail: "now"})
+		_, err := o.activate(ctx, set, *next, store.Act{Action: identity.ActionKeyActivate, By: by, Detail: "now"})
 		return err
 	})
 	return kid, made, err
@@ -130,7 +130,7 @@ func (d *Desk) Withdraw(ctx context.Context, by identity.Actor, kid string) erro
 		if row.Status != store.KeyNext {
 			return fault.New(fault.Conflict, "key_status", "the signing key is "+string(row.Status))
 		}
-		_, err = o.remove(ctx, set, store.Act{Action: actWithdraw, By: by}, row)
+		_, err = o.remove(ctx, set, store.Act{Action: identity.ActionKeyWithdraw, By: by}, row)
 		return err
 	})
 }
@@ -139,7 +139,7 @@ func (d *Desk) Withdraw(ctx context.Context, by identity.Actor, kid string) erro
 // Where it was the active one, another signs at once: the next key, or a new one;
 // its id is returned, else it is empty.
 func (d *Desk) Revoke(ctx context.Context, by identity.Actor, kid string) (successor string, err error) {
-	act := store.Act{Action: actRevoke, By: by}
+	act := store.Act{Action: identity.ActionKeyRevoke, By: by}
 	err = d.change(ctx, func(o *opener, set store.KeySet, adopted string) error {
 		row, err := known(set, kid)
 		switch {
@@ -155,7 +155,7 @@ func (d *Desk) Revoke(ctx context.Context, by identity.Actor, kid string) (succe
 			return err
 		}
 		row.Status = store.KeyRemoved
-		changes, err := o.successor(set, adopted, store.Act{Action: actActivate, By: by, Detail: "after the revocation of " + kid})
+		changes, err := o.successor(set, adopted, store.Act{Action: identity.ActionKeyActivate, By: by, Detail: "after the revocation of " + kid})
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (o *opener) successor(set store.KeySet, adopted string, act store.Act) (cha
 		change.SigningKey = *next
 		if _, err := o.private(*next); err != nil {
 			o.log.Warn("the next signing key is not to be had; a new one takes over", "kid", next.KID, "error", err)
-			lost := store.KeyChange{SigningKey: *next, Act: store.Act{Action: actWithdraw, By: act.By, Detail: "its private half is lost"}}
+			lost := store.KeyChange{SigningKey: *next, Act: store.Act{Action: identity.ActionKeyWithdraw, By: act.By, Detail: "its private half is lost"}}
 			lost.Status, change.SigningKey = store.KeyRemoved, store.SigningKey{}
 			changes = append(changes, lost)
 		}
@@ -219,7 +219,7 @@ func (d *Desk) Reseal(ctx context.Context, by identity.Actor) (int, error) {
 	if o.master == nil {
 		return 0, fault.New(fault.Invalid, "master_key", "auth.master_key is not set; nothing can be sealed under it")
 	}
-	return o.store.Reseal(ctx, store.Act{Action: actReseal, By: by}, func(s store.Sealed) (string, error) {
+	return o.store.Reseal(ctx, store.Act{Action: identity.ActionKeyReseal, By: by}, func(s store.Sealed) (string, error) {
 		place := sealedPlace(s)
 		if o.master.Sealed(s.Text) {
 			_, err := o.openSealed(place, s.Text, s.Row) // else who removes the former key learns of damage too late

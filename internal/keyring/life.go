@@ -11,23 +11,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// The acts on keys, as they stand in the audit log.
-const (
-	actRotate   = "key.rotate"   // a next key was made
-	actWithdraw = "key.withdraw" // a next key will not sign after all
-	actActivate = "key.activate"
-	actRetire   = "key.retire" // another signs now
-	actRemove   = "key.remove" // its last token has expired
-	actRevoke   = "key.revoke"
-	actImport   = "key.import"
-	actExport   = "key.export"
-	actReseal   = "key.reseal"
-	actSeal     = "key.seal" // moved from a file into the database
-)
-
 // own is an act of the server itself.
-func own(action string) store.Act {
-	return store.Act{Action: action, By: identity.Actor{System: true}}
+func own(action identity.Action) store.Act {
+	return store.Act{Action: action, By: identity.Actor{Kind: identity.ActorSystem}}
 }
 
 // The life of a key is counted in time that servers saw pass by their monotonic
@@ -76,12 +62,12 @@ func (o *opener) steer(ctx context.Context, set store.KeySet, adopted string) (s
 	if next != nil && next.Algorithm != wanted {
 		row := *next
 		row.Status = store.KeyRemoved
-		changes = append(changes, store.KeyChange{SigningKey: row, Act: own(actWithdraw)})
+		changes = append(changes, store.KeyChange{SigningKey: row, Act: own(identity.ActionKeyWithdraw)})
 		o.log.Info("withdrew the next signing key: auth.algorithm is another one", "kid", row.KID, "algorithm", row.Algorithm)
 		next = nil
 	}
 	if active.Algorithm != wanted && next == nil {
-		change, err := o.newNext(o.files.algorithm, adopted, own(actRotate))
+		change, err := o.newNext(o.files.algorithm, adopted, own(identity.ActionKeyRotate))
 		if err != nil {
 			return set, err
 		}
@@ -125,7 +111,7 @@ func (o *opener) activate(ctx context.Context, set store.KeySet, next store.Sign
 		row := *former
 		row.Status = store.KeyRetiring
 		retired := act
-		retired.Action = actRetire
+		retired.Action = identity.ActionKeyRetire
 		changes = []store.KeyChange{{SigningKey: row, Act: retired}, changes[0]}
 	}
 	set, err := o.put(ctx, set, changes...)
@@ -272,7 +258,7 @@ func (o *opener) anyDue(set store.KeySet) bool {
 func (o *opener) advance(ctx context.Context, set store.KeySet) (err error) {
 	if next := set.Next(); next != nil && o.untilDue(*next) <= 0 {
 		kid, algorithm := next.KID, next.Algorithm
-		if set, err = o.activate(ctx, set, *next, own(actActivate)); err != nil {
+		if set, err = o.activate(ctx, set, *next, own(identity.ActionKeyActivate)); err != nil {
 			return err
 		}
 		o.log.Info("another key signs now", "kid", kid, "algorithm", algorithm)
@@ -285,7 +271,7 @@ func (o *opener) advance(ctx context.Context, set store.KeySet) (err error) {
 		}
 	}
 	if len(gone) > 0 {
-		if set, err = o.remove(ctx, set, own(actRemove), gone...); err != nil {
+		if set, err = o.remove(ctx, set, own(identity.ActionKeyRemove), gone...); err != nil {
 			return err
 		}
 	}
@@ -300,7 +286,7 @@ func (o *opener) advance(ctx context.Context, set store.KeySet) (err error) {
 // that key's algorithm: a replica that was not yet restarted with another
 // auth.algorithm must not turn it back.
 func (o *opener) renew(ctx context.Context, set store.KeySet, active store.SigningKey) error {
-	change, err := o.newNext(jose.Algorithm(active.Algorithm), "", own(actRotate))
+	change, err := o.newNext(jose.Algorithm(active.Algorithm), "", own(identity.ActionKeyRotate))
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-var operator = identity.Actor{System: true}
+var operator = identity.Actor{Kind: identity.ActorSystem}
 
 func desk(t testing.TB, cfg keyring.Config) *keyring.Desk {
 	t.Helper()
@@ -143,7 +143,7 @@ func TestTheLifeOfAKey(t *testing.T) {
 		must(t, err)
 		var acts []string
 		for _, e := range events {
-			acts = append([]string{e.Action}, acts...)
+			acts = append([]string{string(e.Action)}, acts...)
 		}
 		if got := strings.Join(acts, " "); got != "key.rotate key.retire key.activate key.remove" {
 			t.Errorf("audit: %s", got)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -216,7 +217,7 @@ func (o *opener) first(ctx context.Context, ring *Ring, set store.KeySet, adopte
 			return nil, set, err
 		}
 		next.Status = store.KeyActive
-		set, err = o.put(ctx, set, store.KeyChange{SigningKey: *next, Act: own(actActivate)})
+		set, err = o.put(ctx, set, store.KeyChange{SigningKey: *next, Act: own(identity.ActionKeyActivate)})
 		return signing, set, err
 	}
 	signing, err := o.find(set)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -256,7 +257,7 @@ func (o *opener) moveIn(ctx context.Context, set store.KeySet) (store.KeySet, er
 			continue
 		}
 		row.Sealed = o.master.Seal(keyPlace(row.KID), secret.raw)
-		changes = append(changes, store.KeyChange{SigningKey: row, Act: own(actSeal)})
+		changes = append(changes, store.KeyChange{SigningKey: row, Act: own(identity.ActionKeySeal)})
 		o.log.Warn("moved the signing key into the database, sealed under auth.master_key; its files are not used any more: remove them when all replicas are up",
 			"kid", row.KID, "file", o.folder.join(secret.name))
 	}

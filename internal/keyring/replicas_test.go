@@ -117,7 +117,7 @@ func TestAServerWithoutTheActiveKeyDoesNotInventOne(t *testing.T) {
 func TestAForgottenKeyIsReplacedAtTheNextStart(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		running := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: s})
-		act := store.Act{Action: "key.forget", By: identity.Actor{System: true}}
+		act := store.Act{Action: "key.forget", By: identity.Actor{Kind: identity.ActorSystem}}
 		if err := s.ForgetSigningKey(t.Context(), act, running.Active().KID); err != nil {
 			t.Fatal(err)
 		}

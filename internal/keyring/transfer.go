@@ -33,7 +33,7 @@ func (d *Desk) Import(ctx context.Context, by identity.Actor, secret []byte) (ki
 				return fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key serves once", row.KID, row.Status))
 			}
 		}
-		change, err := o.asNext(key, adopted, store.Act{Action: actImport, By: by})
+		change, err := o.asNext(key, adopted, store.Act{Action: identity.ActionKeyImport, By: by})
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (d *Desk) Export(ctx context.Context, by identity.Actor, kid string) (out E
 			return err
 		}
 		out = Exported{Bytes: secret.raw, PEM: !files.expanded()}
-		return o.store.NoteKey(ctx, store.Act{Action: actExport, By: by}, kid)
+		return o.store.NoteKey(ctx, store.Act{Action: identity.ActionKeyExport, By: by}, kid)
 	})
 	return out, err
 }

@@ -57,7 +57,7 @@ func (w *world) person(t *testing.T, email string, status identity.Status) ident
 		ID: "id-" + string(status), Email: email, EmailKey: identity.EmailKey(email), PasswordHash: hash,
 		Role: identity.Viewer, OrgID: identity.DefaultOrg, Status: status, CreatedAt: time.Now(),
 	}
-	act := store.Act{Action: "test", By: identity.Actor{System: true}}
+	act := store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}}
 	if err := w.store.CreateUser(t.Context(), act, u); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestFailuresOfKnownPeopleAreStoredAndStrangersOnlyLogged(t *testing.T) {
 		}
 		var failed []store.Event
 		for _, ev := range events {
-			if ev.Action == audit.Login {
+			if ev.Action == identity.ActionLogin {
 				failed = append(failed, ev)
 			}
 		}
@@ -225,7 +225,7 @@ func TestTheDefaultPasswordProvesNobodyToANetwork(t *testing.T) {
 	w := newWorld(t, s, password.Config{})
 	u := w.person(t, "admin@pico.local", identity.Active)
 	u.ID, u.Email, u.EmailKey, u.DefaultPassword = "marked", "marked@pico.local", "marked@pico.local", true
-	if err := s.CreateUser(t.Context(), store.Act{Action: "test", By: identity.Actor{System: true}}, u); err != nil {
+	if err := s.CreateUser(t.Context(), store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}}, u); err != nil {
 		t.Fatal(err)
 	}
 	exposed := login.New(login.Config{Store: s, Passwords: w.hasher, Audit: w.audit, Exposed: true})

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -96,7 +95,7 @@ func (l *Login) refuse(ctx context.Context, by identity.Actor, user identity.Use
 		detail += " " + hex.EncodeToString(mac.Sum(nil)[:4])
 	}
 	l.audit.Failed(ctx, store.Event{
-		At: l.now(), Action: audit.Login, TargetID: user.ID, OrgID: user.OrgID,
+		At: l.now(), Action: identity.ActionLogin, TargetID: user.ID, OrgID: user.OrgID,
 		Address: by.Address, RequestID: by.RequestID, Detail: detail,
 	})
 }

@@ -35,7 +35,7 @@ func TestAServerThatRefusesItsOwnTokensSaysSo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := desk.Rotate(t.Context(), identity.Actor{System: true}, true); err != nil {
+		if _, _, err := desk.Rotate(t.Context(), identity.Actor{Kind: identity.ActorSystem}, true); err != nil {
 			t.Fatal(err)
 		}
 	}

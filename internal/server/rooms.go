@@ -56,9 +56,10 @@ func OpenRooms(ctx context.Context, cfg config.Config, log *slog.Logger) (*Rooms
 // StoreConfig is the part of the configuration that the database needs.
 func StoreConfig(cfg config.Config, log *slog.Logger) store.Config {
 	return store.Config{
-		URL:  string(cfg.Database.URL),
-		Log:  log,
-		Echo: cfg.Database.Echo,
+		URL:       string(cfg.Database.URL),
+		Log:       log,
+		Committed: audit.Writer(log),
+		Echo:      cfg.Database.Echo,
 		Adopt: adopt.New(adopt.Config{
 			SessionMax:        days(cfg.Auth.SessionMaxDays),
 			IsDefaultPassword: password.IsDefault,

@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"sync"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
 // InsertEvent writes an audit row by itself, for what no verb does: a login
-// that failed. Verbs write their own.
+// that failed. Verbs write their own. Config.Committed is not told: the caller
+// knows.
 func (s *Store) InsertEvent(ctx context.Context, ev Event) error {
 	return s.write(ctx, func(t *tx) error { return t.insertEvent(ev) })
 }
@@ -16,16 +18,25 @@ func (s *Store) InsertEvent(ctx context.Context, ev Event) error {
 // MaxPage: MaxPage.
 func (s *Store) Events(ctx context.Context, limit int) (events []Event, err error) {
 	err = s.read(ctx, func(t *tx) error {
-		events, err = collect(t, scanEvent, `SELECT id, at, action, outcome, actor_id, target_id, org_id, address, request_id, detail
-			FROM audit_events ORDER BY at DESC, id DESC LIMIT $1`, pageSize(limit))
+		events, err = collect(t, scanEvent, `SELECT id, at, action, outcome, actor_kind, actor_id, on_behalf_of, target_id, org_id,
+			address, request_id, detail FROM audit_events ORDER BY at DESC, id DESC LIMIT $1`, pageSize(limit))
 		return err
 	})
 	return events, err
 }
 
 func scanEvent(r scanner) (ev Event, err error) {
-	err = r.Scan(&ev.ID, timeColumn{&ev.At}, &ev.Action, &ev.Outcome, &ev.ActorID, &ev.TargetID, &ev.OrgID,
-		&ev.Address, &ev.RequestID, &ev.Detail)
+	err = r.Scan(&ev.ID, timeColumn{&ev.At}, (*string)(&ev.Action), &ev.Outcome, (*string)(&ev.ActorKind), &ev.ActorID, &ev.OnBehalfOf,
+		&ev.TargetID, &ev.OrgID, &ev.Address, &ev.RequestID, &ev.Detail)
+	if ev.ActorKind == "" { // written by a process of the release before, during a rolling upgrade
+		switch ev.ActorID {
+		case "":
+		case "system":
+			ev.ActorKind, ev.ActorID = identity.ActorSystem, ""
+		default:
+			ev.ActorKind = identity.ActorUser
+		}
+	}
 	return ev, err
 }
 
@@ -36,27 +47,72 @@ func (t *tx) insertEvent(ev Event) error {
 	if ev.At.IsZero() {
 		ev.At = t.now
 	}
-	_, err := t.exec(`INSERT INTO audit_events (id, at, action, outcome, actor_id, target_id, org_id, address, request_id, detail)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		ev.ID, formatTime(ev.At), ev.Action, ev.Outcome, ev.ActorID, ev.TargetID, ev.OrgID, ev.Address, ev.RequestID, ev.Detail)
+	_, err := t.exec(`INSERT INTO audit_events (id, at, action, outcome, actor_kind, actor_id, on_behalf_of, target_id, org_id,
+		address, request_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		ev.ID, formatTime(ev.At), string(ev.Action), ev.Outcome, string(ev.ActorKind), ev.ActorID, ev.OnBehalfOf, ev.TargetID, ev.OrgID,
+		ev.Address, ev.RequestID, ev.Detail)
 	return err
 }
 
 // done writes the audit row of an act that succeeded.
 func (t *tx) done(act Act, targetID, orgID string) error {
-	return t.insertEvent(act.event(OutcomeSuccess, targetID, orgID))
+	return t.audit(act.Event(OutcomeSuccess, targetID, orgID))
 }
 
-func (act Act) event(outcome, targetID, orgID string) Event {
+// audit writes a row of the audit log. Config.Committed is told once it is
+// committed.
+func (t *tx) audit(ev Event) error {
+	ev.ID, ev.At = newID(), t.now
+	t.events = append(t.events, ev)
+	return t.insertEvent(ev)
+}
+
+// Event is the act as an audit event.
+func (act Act) Event(outcome, targetID, orgID string) Event {
 	return Event{
-		Action: act.Action, Outcome: outcome, ActorID: actorID(act.By), TargetID: targetID, OrgID: orgID,
+		Action: act.Action, Outcome: outcome,
+		ActorKind: act.By.Kind, ActorID: act.By.ID, OnBehalfOf: act.By.OnBehalfOf,
+		TargetID: targetID, OrgID: orgID,
 		Address: act.By.Address, RequestID: act.By.RequestID, Detail: act.Detail,
 	}
 }
 
-func actorID(by identity.Actor) string {
-	if by.System {
-		return ActorSystem
+// outbox takes the events of committed transactions to Config.Committed, in
+// the order of the commits. Those who wait for an act deliver its events and
+// whatever was added before, so the writer never waits for the log, the queue
+// is no longer than the callers are many, and who is answered finds the event
+// in the log.
+type outbox struct {
+	tell func(Event)
+
+	delivering sync.Mutex // held while telling, so that nobody overtakes
+	mu         sync.Mutex
+	waiting    []Event
+}
+
+// add puts the events of one transaction behind those of earlier ones. The
+// caller, or somebody who waits for it, calls deliver.
+func (o *outbox) add(events []Event) {
+	if len(events) == 0 || o.tell == nil {
+		return
 	}
-	return by.UserID
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waiting = append(o.waiting, events...)
+}
+
+// deliver returns when everything added before has been told.
+func (o *outbox) deliver() {
+	if o.tell == nil {
+		return
+	}
+	o.delivering.Lock()
+	defer o.delivering.Unlock()
+	o.mu.Lock()
+	events := o.waiting
+	o.waiting = nil
+	o.mu.Unlock()
+	for _, ev := range events {
+		o.tell(ev)
+	}
 }

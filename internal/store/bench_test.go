@@ -89,7 +89,7 @@ type rotation func(context.Context, identity.Actor, []string, store.NewRefresh) 
 
 func benchRotations(b *testing.B, s *store.Store, rotate rotation, clients int) (rate float64) {
 	ctx := context.Background()
-	admin := store.Act{Action: "seed", By: identity.Actor{System: true}}
+	admin := store.Act{Action: "seed", By: identity.Actor{Kind: identity.ActorSystem}}
 	next := func(hash string) store.NewRefresh {
 		now := time.Now()
 		return store.NewRefresh{Hash: hash, ExpiresAt: now.Add(week), AccessJTI: hash, AccessExpiresAt: now.Add(time.Minute)}
@@ -132,7 +132,7 @@ func benchRotations(b *testing.B, s *store.Store, rotate rotation, clients int) 
 func BenchmarkBearer(b *testing.B) {
 	s := storetest.Open(b)
 	u := identity.User{ID: "u", EmailKey: "u", Role: identity.Viewer}
-	if err := s.CreateUser(b.Context(), store.Act{By: identity.Actor{System: true}}, u); err != nil {
+	if err := s.CreateUser(b.Context(), store.Act{By: identity.Actor{Kind: identity.ActorSystem}}, u); err != nil {
 		b.Fatal(err)
 	}
 	request, cancel := context.WithCancel(b.Context()) // as net/http has it

@@ -29,6 +29,8 @@ func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error { return s.r
 
 func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(query, args...) }
 
+func (t *tx) Audit(ev Event) error { return t.audit(ev) }
+
 // RotateInSteps is RotateRefresh as it would be without one statement for all.
 func (s *Store) RotateInSteps(ctx context.Context, by identity.Actor, hashes []string, next NewRefresh) (g Grant, err error) {
 	err = s.write(ctx, func(t *tx) error {

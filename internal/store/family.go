@@ -44,9 +44,7 @@ func (s *Store) StartFamily(ctx context.Context, act Act, userID string, verifie
 		if g.Groups, err = t.groupIDs(userID); err != nil {
 			return err
 		}
-		if act.By.UserID == "" {
-			act.By.UserID = userID
-		}
+		act.By = act.By.AsUser(userID)
 		return t.done(act, userID, g.User.OrgID)
 	})
 	if err != nil {
@@ -59,7 +57,7 @@ func (s *Store) StartFamily(ctx context.Context, act Act, userID string, verifie
 // is left as it is, without an error.
 func (s *Store) EndFamily(ctx context.Context, act Act, familyID string) error {
 	return s.write(ctx, func(t *tx) error {
-		ended, err := t.endFamily(act.By.UserID, familyID, identity.EndLogout)
+		ended, err := t.endFamily(act.By.ID, familyID, identity.EndLogout)
 		if err != nil || !ended {
 			return err
 		}
@@ -80,7 +78,7 @@ func (s *Store) EndFamilyByToken(ctx context.Context, act Act, hashes []string) 
 		if err != nil || !ended {
 			return err
 		}
-		act.By.UserID = r.userID
+		act.By = act.By.AsUser(r.userID)
 		return t.doneOwn(act)
 	})
 	if err != nil {
@@ -92,10 +90,10 @@ func (s *Store) EndFamilyByToken(ctx context.Context, act Act, hashes []string) 
 // doneOwn writes the audit row of what somebody did to themselves.
 func (t *tx) doneOwn(act Act) error {
 	var org string
-	if _, err := t.get([]any{&org}, "SELECT org_id FROM users WHERE id = $1", act.By.UserID); err != nil {
+	if _, err := t.get([]any{&org}, "SELECT org_id FROM users WHERE id = $1", act.By.ID); err != nil {
 		return err
 	}
-	return t.done(act, act.By.UserID, org)
+	return t.done(act, act.By.ID, org)
 }
 
 // endable is the condition on families that an end with a reason applies to:

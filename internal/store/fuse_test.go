@@ -58,8 +58,8 @@ func everyVerb(w *world) []step {
 	root := identity.User{ID: "root", EmailKey: "root", PasswordHash: "h"}
 	u := identity.User{ID: "u", EmailKey: "u", PasswordHash: "h", Role: identity.Viewer, OrgID: "default", Status: identity.Active}
 	person := identity.User{ID: "p", EmailKey: "p", PasswordHash: "h", Role: identity.Viewer, OrgID: "new-org"}
-	as := store.Act{Action: "act", By: identity.Actor{UserID: "root"}}
-	self := store.Act{Action: "act", By: identity.Actor{UserID: "u", FamilyID: "f1"}}
+	as := store.Act{Action: "act", By: identity.Actor{Kind: identity.ActorUser, ID: "root"}}
+	self := store.Act{Action: "act", By: identity.Actor{Kind: identity.ActorUser, ID: "u", FamilyID: "f1"}}
 	var group identity.Group
 	name := "renamed"
 	start := func(family, hash string, password identity.PasswordHash) func() error {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -38,16 +39,15 @@ func (t *tx) group(id, lock string) (identity.Group, error) {
 // manageGroup reads a group that the actor wants to change, and checks that
 // they may; whoever administers nothing learns nothing.
 func (t *tx) manageGroup(by identity.Actor, id string) (identity.Group, error) {
-	var actor identity.User
-	err := t.permit(by, func(a identity.User) error {
-		actor = a
-		return identity.MayAdminister(a, a.OrgID, "group")
-	})
+	actor, err := t.principal(by, t.forShare)
 	if err != nil {
 		return identity.Group{}, err
 	}
+	if err := identity.MayAdminister(actor, actor.OrgID, "group"); err != nil {
+		return identity.Group{}, err
+	}
 	g, err := t.group(id, t.forUpdate("g"))
-	if err == nil && !by.System {
+	if err == nil {
 		err = identity.MayAdminister(actor, g.OrgID, "group")
 	}
 	return g, err
@@ -57,14 +57,13 @@ func (t *tx) manageGroup(by identity.Actor, id string) (identity.Group, error) {
 // as stored. A used name is a Conflict "group_exists".
 func (s *Store) InsertGroup(ctx context.Context, act Act, g identity.Group) (stored identity.Group, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		stored = g
-		if stored.OrgID, err = t.homeOrg(act.By, g.OrgID); err != nil {
+		actor, err := t.principal(act.By, t.forShare)
+		if err != nil {
 			return err
 		}
-		err := t.permit(act.By, func(actor identity.User) error {
-			return identity.MayAdminister(actor, stored.OrgID, "organisation")
-		})
-		if err != nil {
+		stored = g
+		stored.OrgID = cmp.Or(g.OrgID, actor.OrgID)
+		if err := identity.MayAdminister(actor, stored.OrgID, "organisation"); err != nil {
 			return err
 		}
 		if err := t.ensureOrg(stored.OrgID); err != nil {
@@ -95,7 +94,7 @@ func (s *Store) Group(ctx context.Context, by identity.Actor, id string) (g iden
 		if g, err = t.group(id, ""); err != nil {
 			return err
 		}
-		err := t.permit(by, func(actor identity.User) error { return identity.MaySee(actor, g.OrgID, "group") })
+		err := t.permit(by, func(actor identity.Principal) error { return identity.MaySee(actor, g.OrgID, "group") })
 		if err != nil {
 			return err
 		}
@@ -117,8 +116,8 @@ func (s *Store) Groups(ctx context.Context, by identity.Actor, f ListFilter) (p 
 			key: func(g identity.Group) (time.Time, string) { return g.CreatedAt, g.ID },
 		}
 		of := scope{org: f.OrgID, all: f.OrgID == ""}
-		err := t.permit(by, func(actor identity.User) error {
-			if of.all {
+		err := t.permit(by, func(actor identity.Principal) error {
+			if of.all && actor.Kind != identity.ActorSystem {
 				of = scope{org: actor.OrgID}
 			}
 			return identity.MaySee(actor, of.org, "group")
@@ -186,7 +185,7 @@ func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) 
 		if err != nil {
 			return err
 		}
-		u, err := t.user(userID, t.forShare())
+		u, err := t.user(userID, t.forShare("u"))
 		if err != nil {
 			return err
 		}

@@ -90,7 +90,7 @@ func TestGroupsListsTheActorsOwnOrganisation(t *testing.T) {
 			{by(root), "", []identity.Group{c}},
 			{by(root), "acme", []identity.Group{a, b}},
 			{by(root), "void", []identity.Group{}},
-			{identity.Actor{System: true}, "", []identity.Group{a, b, c}},
+			{identity.Actor{Kind: identity.ActorSystem}, "", []identity.Group{a, b, c}},
 		} {
 			p, err := w.s.Groups(w.t.Context(), k.actor, store.ListFilter{OrgID: k.org})
 			w.ok(err)

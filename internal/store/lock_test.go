@@ -59,7 +59,7 @@ func TestAPersonsGroupsAreCountedOneActAtATime(t *testing.T) {
 		all.Wait()
 		member := 0
 		for _, g := range more {
-			_, members, err := w.s.Group(t.Context(), identity.Actor{System: true}, g.ID)
+			_, members, err := w.s.Group(t.Context(), identity.Actor{Kind: identity.ActorSystem}, g.ID)
 			w.ok(err)
 			member += len(members)
 		}

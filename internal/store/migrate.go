@@ -15,7 +15,7 @@ import (
 )
 
 // SchemaVersion is the version of the schema that this program works with.
-const SchemaVersion int64 = 4
+const SchemaVersion int64 = 7
 
 // The migrations are one text for both engines.
 
@@ -30,6 +30,9 @@ var schemaKeyLife string
 
 //go:embed migrations/0004_key_ahead.sql
 var schemaKeyAhead string
+
+//go:embed migrations/0007_audit_actor.sql
+var schemaAuditActor string
 
 // schemaVersion returns the version of the schema with one cheap query, -1 when
 // there is none of ours: no versions, or those of another program. It is what a
@@ -81,7 +84,7 @@ func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error
 	options := []goose.ProviderOption{
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithSlog(slog.New(slog.DiscardHandler)), // we log what it did ourselves
-		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead)),
+		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead), migration(7, schemaAuditActor)),
 	}
 	dialect := goose.DialectSQLite3
 	if s.target.Engine == engine.Postgres {

@@ -244,7 +244,7 @@ func TestEchoTellsStatementsAndNoParameters(t *testing.T) {
 		s := storetest.OpenURL(t, url, func(c *store.Config) {
 			c.Echo, c.Log = true, slog.New(slog.NewTextHandler(&log, nil))
 		})
-		act := store.Act{Action: "seed", By: identity.Actor{System: true}}
+		act := store.Act{Action: "seed", By: identity.Actor{Kind: identity.ActorSystem}}
 		err := s.CreateUser(t.Context(), act, identity.User{ID: "u", EmailKey: "k", PasswordHash: "s3cret-hash", Role: identity.Viewer})
 		if err != nil {
 			t.Fatal(err)

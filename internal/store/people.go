@@ -31,7 +31,7 @@ func scanUser(r scanner) (u identity.User, err error) {
 	return u, err
 }
 
-// user reads a person; lock is forShare, forUpdate or empty.
+// user reads a user; lock is of forShare, forUpdate or unlocked.
 func (t *tx) user(id, lock string) (identity.User, error) {
 	return t.oneUser("u.id = $1", lock, id)
 }
@@ -104,7 +104,7 @@ func (s *Store) Users(ctx context.Context, by identity.Actor, f ListFilter) (p P
 // listed returns what a list for administrators is about.
 func (t *tx) listed(by identity.Actor, wanted, what string) (scope, error) {
 	of := scope{org: wanted, all: wanted == ""}
-	err := t.permit(by, func(actor identity.User) error {
+	err := t.permit(by, func(actor identity.Principal) error {
 		switch {
 		case of.all && actor.Role == identity.Superadmin:
 			return identity.MayAdminister(actor, actor.OrgID, what)

@@ -23,7 +23,7 @@ func (s *Store) SetRole(ctx context.Context, act Act, userID string, role identi
 		if u, err = t.manage(act.By, userID); err != nil {
 			return err
 		}
-		err := t.permit(act.By, func(actor identity.User) error { return identity.MayGrant(actor, role) })
+		err := t.permit(act.By, func(actor identity.Principal) error { return identity.MayGrant(actor, role) })
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,10 @@ func (s *Store) ReplaceDefaultPassword(ctx context.Context, act Act, userID stri
 // expires.
 func (s *Store) ChangePassword(ctx context.Context, act Act, oldHash, newHash identity.PasswordHash) error {
 	return s.write(ctx, func(t *tx) error {
-		u, err := t.user(act.By.UserID, t.forUpdate("u"))
+		if act.By.Kind != identity.ActorUser {
+			return ErrInvalidToken
+		}
+		u, err := t.user(act.By.ID, t.forUpdate("u"))
 		switch {
 		case err != nil && fault.KindOf(err) != fault.NotFound:
 			return err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -39,9 +40,7 @@ func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error 
 		if err != nil {
 			return err
 		}
-		if act.By.UserID == "" {
-			act.By.UserID = stored.ID
-		}
+		act.By = act.By.AsUser(stored.ID)
 		return t.done(act, stored.ID, stored.OrgID)
 	})
 }
@@ -50,7 +49,7 @@ func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error 
 // where there is no superadmin at all, not even a suspended one.
 func (s *Store) InsertFirstAdmin(ctx context.Context, u identity.User) (created bool, err error) {
 	u.Role, u.Status, u.OrgID = identity.Superadmin, identity.Active, identity.DefaultOrg
-	act := Act{Action: "user.create_first_admin", By: identity.Actor{System: true}}
+	act := Act{Action: identity.ActionFirstAdmin, By: identity.Actor{Kind: identity.ActorSystem}}
 	err = s.write(ctx, func(t *tx) error {
 		created = false
 		if err := t.guard(); err != nil {
@@ -74,19 +73,16 @@ func (s *Store) InsertFirstAdmin(ctx context.Context, u identity.User) (created 
 // an organisation that a superadmin names for the first time is made.
 func (s *Store) CreateUser(ctx context.Context, act Act, u identity.User) error {
 	return s.write(ctx, func(t *tx) error {
-		u := u
-		org, err := t.homeOrg(act.By, u.OrgID)
+		actor, err := t.principal(act.By, t.forShare)
 		if err != nil {
 			return err
 		}
-		u.OrgID = org
-		err = t.permit(act.By, func(actor identity.User) error {
-			if err := identity.MayAdminister(actor, u.OrgID, "organisation"); err != nil {
-				return err
-			}
-			return identity.MayGrant(actor, u.Role)
-		})
-		if err != nil {
+		u := u
+		u.OrgID = cmp.Or(u.OrgID, actor.OrgID)
+		if err := identity.MayAdminister(actor, u.OrgID, "organisation"); err != nil {
+			return err
+		}
+		if err := identity.MayGrant(actor, u.Role); err != nil {
 			return err
 		}
 		if err := t.ensureOrg(u.OrgID); err != nil {

@@ -207,7 +207,7 @@ func TestNobodyGrantsAboveTheirOwnRole(t *testing.T) {
 		}
 		ev := w.lastEvent()
 		want := store.Event{
-			ID: ev.ID, At: ev.At, Action: "test", Outcome: "success", ActorID: boss.ID, TargetID: target.ID, OrgID: "acme",
+			ID: ev.ID, At: ev.At, Action: "test", Outcome: "success", ActorKind: identity.ActorUser, ActorID: boss.ID, TargetID: target.ID, OrgID: "acme",
 			Address: "192.0.2.7", RequestID: "req-1",
 		}
 		if diff := cmp.Diff(want, ev); diff != "" {
@@ -268,7 +268,7 @@ func TestTwoSuperadminsCannotRemoveEachOtherAtOnce(t *testing.T) {
 
 func (w *world) superadmins() (found []identity.User) {
 	w.t.Helper()
-	p, err := w.s.Users(w.t.Context(), identity.Actor{System: true}, store.ListFilter{})
+	p, err := w.s.Users(w.t.Context(), identity.Actor{Kind: identity.ActorSystem}, store.ListFilter{})
 	w.ok(err)
 	for _, u := range p.Items {
 		if u.Role == identity.Superadmin && u.Status == identity.Active {
@@ -347,7 +347,7 @@ func TestUsersListsWhatTheActorAdministers(t *testing.T) {
 			{by(root), store.ListFilter{OrgID: "default", EmailKey: "boss@example.org"}, []string{}},
 			{by(boss), store.ListFilter{}, []string{"boss", "viewer"}},
 			{by(boss), store.ListFilter{EmailKey: "root@example.org"}, []string{}},
-			{identity.Actor{System: true}, store.ListFilter{}, []string{"root", "boss", "viewer"}},
+			{identity.Actor{Kind: identity.ActorSystem}, store.ListFilter{}, []string{"root", "boss", "viewer"}},
 		} {
 			if diff := cmp.Diff(c.want, names(c.actor, c.f)); diff != "" {
 				w.t.Errorf("%+v %+v (-want +got):\n%s", c.actor, c.f, diff)
@@ -371,7 +371,7 @@ func TestPagesShowEverybodyOnce(t *testing.T) {
 		}
 		seen, cursor := []string{}, ""
 		for range 10 {
-			p, err := w.s.Users(w.t.Context(), identity.Actor{System: true}, store.ListFilter{Limit: 2, Cursor: cursor})
+			p, err := w.s.Users(w.t.Context(), identity.Actor{Kind: identity.ActorSystem}, store.ListFilter{Limit: 2, Cursor: cursor})
 			w.ok(err)
 			if p.Total != 7 {
 				w.t.Errorf("total %d, want 7", p.Total)
@@ -388,7 +388,7 @@ func TestPagesShowEverybodyOnce(t *testing.T) {
 			w.t.Errorf("(-want +got):\n%s", diff)
 		}
 		for _, cursor := range []string{"?", "AAAA", "MjAyNi0xMS0yMVQxMjowMDowMC4wMDAwMDBa", "////"} {
-			_, err := w.s.Users(w.t.Context(), identity.Actor{System: true}, store.ListFilter{Cursor: cursor})
+			_, err := w.s.Users(w.t.Context(), identity.Actor{Kind: identity.ActorSystem}, store.ListFilter{Cursor: cursor})
 			w.refused(err, fault.Invalid, "validation_failed")
 		}
 	})
@@ -431,7 +431,7 @@ func TestDeletingAPersonDropsTheirMemberships(t *testing.T) {
 		g := w.group("g", "acme")
 		w.ok(w.s.AddMember(w.t.Context(), system("add"), g.ID, u.ID))
 		w.ok(w.s.DeleteUser(w.t.Context(), system("delete"), u.ID))
-		_, members, err := w.s.Group(w.t.Context(), identity.Actor{System: true}, g.ID)
+		_, members, err := w.s.Group(w.t.Context(), identity.Actor{Kind: identity.ActorSystem}, g.ID)
 		w.ok(err)
 		if len(members) != 0 {
 			w.t.Errorf("members: %v", members)

@@ -1,46 +1,66 @@
 package store
 
 import (
+	"context"
 	"errors"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// permit asks rule about the actor as the database knows them now. The operator
-// and the server itself may do everything.
-func (t *tx) permit(by identity.Actor, rule func(actor identity.User) error) error {
-	if by.System {
-		return nil
-	}
-	actor, err := t.actor(by, t.forShare())
+// permit asks rule about the actor as the database knows it now.
+func (t *tx) permit(by identity.Actor, rule func(actor identity.Principal) error) error {
+	actor, err := t.principal(by, t.forShare)
 	if err != nil {
 		return err
 	}
 	return rule(actor)
 }
 
-// actor reads who asks. Whoever is not there any more may do nothing.
-func (t *tx) actor(by identity.Actor, lock string) (identity.User, error) {
-	actor, err := t.user(by.UserID, lock)
-	if fault.KindOf(err) == fault.NotFound {
-		return identity.User{}, identity.ErrForbidden
+// principal reads who asks. Who is not authenticated, and who was deleted, has
+// no permission.
+func (t *tx) principal(by identity.Actor, lock func(alias string) string) (p identity.Principal, err error) {
+	switch by.Kind {
+	case identity.ActorSystem:
+		return identity.System(), nil
+	case identity.ActorUser:
+		var u identity.User
+		u, err = t.user(by.ID, lock("u"))
+		p = u.Principal()
+	case identity.ActorServiceToken:
+		var st identity.ServiceToken
+		st, err = t.service("s.id = $1", lock("s"), by.ID)
+		p = st.Principal()
+	case identity.ActorClient: // no client has a row yet
+		return identity.Principal{}, identity.ErrForbidden
+	default:
+		return identity.Principal{}, identity.ErrForbidden
 	}
-	return actor, err
+	if fault.KindOf(err) == fault.NotFound {
+		err = identity.ErrForbidden
+	}
+	return p, err
 }
 
-// manage reads the person that the actor wants to change, for update, and
-// checks that they may. Somebody who administers nobody is refused before
-// anything is looked up, so that they cannot learn which ids exist.
+// Principal returns what policy knows of the actor now, ErrForbidden when it is
+// not authenticated or was deleted. Verbs ask again in their transaction.
+func (s *Store) Principal(ctx context.Context, by identity.Actor) (p identity.Principal, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		p, err = t.principal(by, unlocked)
+		return err
+	})
+	return p, err
+}
+
+// manage reads the user that the actor wants to change, for update, and checks
+// that they may. An actor that administers nothing is refused before anything
+// is looked up, so that it cannot learn which ids exist.
 func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
-	if by.System {
-		return t.user(targetID, t.forUpdate("u"))
+	lock := t.forShare
+	if by.Kind == identity.ActorUser && by.ID == targetID {
+		lock = t.forUpdate // two who hold a row shared and then want it alone wait for each other
 	}
-	lock := t.forShare()
-	if by.UserID == targetID {
-		lock = t.forUpdate("u") // two who hold a row shared and then want it alone wait for each other
-	}
-	actor, err := t.actor(by, lock)
+	actor, err := t.principal(by, lock)
 	if err != nil {
 		return identity.User{}, err
 	}
@@ -51,20 +71,7 @@ func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
 	if err != nil {
 		return identity.User{}, err
 	}
-	return target, identity.MayManage(actor, target)
-}
-
-// homeOrg is the organisation of new things for which none is named: the
-// actor's own.
-func (t *tx) homeOrg(by identity.Actor, orgID string) (string, error) {
-	if orgID != "" {
-		return orgID, nil
-	}
-	if by.System {
-		return identity.DefaultOrg, nil
-	}
-	actor, err := t.actor(by, t.forShare())
-	return actor.OrgID, err
+	return target, identity.MayManage(actor, target.Principal())
 }
 
 // ensureOrg makes the organisation where it is missing. The caller has checked

@@ -33,7 +33,7 @@ func TestPingNoticesAServerThatTakesNoWrites(t *testing.T) {
 		storetest.Rows(t, beside, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+name+"'")
 	}
 	write := func() error {
-		return s.SetRegistration(t.Context(), store.Act{Action: "x", By: identity.Actor{System: true}}, true)
+		return s.SetRegistration(t.Context(), store.Act{Action: "x", By: identity.Actor{Kind: identity.ActorSystem}}, true)
 	}
 	turn("on")
 	if err := write(); fault.KindOf(err) != fault.Unavailable {

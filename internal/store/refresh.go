@@ -33,6 +33,8 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, hashes []s
 		// never sent have changed nothing: the act below says why, or tries again.
 		g, done, err := s.rotatePostgres(ctx, hashes, next)
 		if done && err == nil {
+			s.outbox.add([]Event{refreshed(by, g)})
+			s.outbox.deliver()
 			return g, nil
 		}
 		if err != nil && engine.ConditionOf(err) != engine.Conflict && !pgconn.SafeToRetry(err) && !errors.Is(err, driver.ErrBadConn) {
@@ -58,7 +60,17 @@ func (t *tx) rotate(by identity.Actor, hashes []string, next NewRefresh) (Grant,
 	if !spent {
 		return Grant{}, t.refuseRefresh(by, hashes)
 	}
-	return t.succeed(userID, familyID, next)
+	g, err := t.succeed(userID, familyID, next)
+	if err == nil {
+		t.events = append(t.events, refreshed(by, g))
+	}
+	return g, err
+}
+
+// refreshed is told and not stored: refreshes are too many for the table.
+func refreshed(by identity.Actor, g Grant) Event {
+	act := Act{Action: identity.ActionRefresh, By: by.AsUser(g.User.ID), Detail: "family " + g.FamilyID}
+	return act.Event(OutcomeSuccess, g.User.ID, g.User.OrgID)
 }
 
 // spend marks the token used if it is neither used nor expired. The condition
@@ -130,8 +142,8 @@ func (t *tx) refuseRefresh(by identity.Actor, hashes []string) error {
 	if _, err := t.get([]any{&org}, "SELECT org_id FROM users WHERE id = $1", r.userID); err != nil {
 		return err
 	}
-	act := Act{Action: ActionReuse, By: by, Detail: "family " + r.familyID}
-	if err := t.insertEvent(act.event(OutcomeRefused, r.userID, org)); err != nil {
+	act := Act{Action: identity.ActionReuse, By: by, Detail: "family " + r.familyID}
+	if err := t.audit(act.Event(OutcomeRefused, r.userID, org)); err != nil {
 		return err
 	}
 	return kept{fault.Wrap(ErrInvalidToken.Kind, ErrInvalidToken.Code, ErrInvalidToken.Message, ErrReuse)}

@@ -21,7 +21,7 @@ func TestRotationOnPostgresIsOneStatement(t *testing.T) {
 	s := storetest.OpenURL(t, storetest.Postgres(t), func(c *store.Config) {
 		c.Echo, c.Log = true, slog.New(slog.NewTextHandler(&log, nil))
 	})
-	system := store.Act{Action: "test", By: identity.Actor{System: true}}
+	system := store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}}
 	u := identity.User{
 		ID: "u1", Email: "a@example.com", EmailKey: "a@example.com", PasswordHash: "h",
 		Role: identity.Viewer, OrgID: identity.DefaultOrg, Status: identity.Active,

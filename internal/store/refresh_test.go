@@ -104,7 +104,7 @@ func TestReuseEndsTheFamilyForGood(t *testing.T) {
 		}
 		ev := w.lastEvent()
 		want := store.Event{
-			ID: ev.ID, At: w.clock.Now(), Action: store.ActionReuse, Outcome: store.OutcomeRefused, TargetID: u.ID, OrgID: "acme",
+			ID: ev.ID, At: w.clock.Now(), Action: identity.ActionReuse, Outcome: store.OutcomeRefused, TargetID: u.ID, OrgID: "acme",
 			Address: "192.0.2.9", Detail: "family " + g.FamilyID,
 		}
 		if diff := cmp.Diff(want, ev); diff != "" {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -52,16 +53,15 @@ func (s *Store) InsertServiceToken(ctx context.Context, act Act, st identity.Ser
 }
 
 func (t *tx) insertService(act Act, st identity.ServiceToken, hash string) (stored identity.ServiceToken, created bool, err error) {
-	if st.OrgID, err = t.homeOrg(act.By, st.OrgID); err != nil {
+	actor, err := t.principal(act.By, t.forShare)
+	if err != nil {
 		return st, false, err
 	}
-	err = t.permit(act.By, func(actor identity.User) error {
-		if err := identity.MayAdminister(actor, st.OrgID, "organisation"); err != nil {
-			return err
-		}
-		return identity.MayGrant(actor, st.Role)
-	})
-	if err != nil {
+	st.OrgID = cmp.Or(st.OrgID, actor.OrgID)
+	if err := identity.MayAdminister(actor, st.OrgID, "organisation"); err != nil {
+		return st, false, err
+	}
+	if err := identity.MayGrant(actor, st.Role); err != nil {
 		return st, false, err
 	}
 	if err := t.ensureOrg(st.OrgID); err != nil {
@@ -127,16 +127,18 @@ func (s *Store) ServiceTokens(ctx context.Context, by identity.Actor, f ListFilt
 // actor's own is Forbidden, one of another organisation NotFound.
 func (s *Store) RevokeServiceToken(ctx context.Context, act Act, name string) error {
 	return s.write(ctx, func(t *tx) error {
-		err := t.permit(act.By, func(a identity.User) error { return identity.MayAdminister(a, a.OrgID, "service token") })
+		actor, err := t.principal(act.By, t.forShare)
 		if err != nil {
+			return err
+		}
+		if err := identity.MayAdminister(actor, actor.OrgID, "service token"); err != nil {
 			return err
 		}
 		st, err := t.service("s.name = $1 AND s.revoked_at IS NULL", t.forUpdate("s"), name)
 		if err != nil {
 			return err
 		}
-		err = t.permit(act.By, func(actor identity.User) error { return mayRevoke(actor, st) })
-		if err != nil {
+		if err := identity.MayRevoke(actor, st); err != nil {
 			return err
 		}
 		if _, err := t.exec("UPDATE service_tokens SET revoked_at = $1 WHERE id = $2", t.stamp(), st.ID); err != nil {
@@ -144,16 +146,4 @@ func (s *Store) RevokeServiceToken(ctx context.Context, act Act, name string) er
 		}
 		return t.done(act, st.ID, st.OrgID)
 	})
-}
-
-// mayRevoke decides who may end a program's token: who may give its role. One
-// that was adopted with a role unknown here is the superadmins' to end.
-func mayRevoke(actor identity.User, st identity.ServiceToken) error {
-	if err := identity.MayAdminister(actor, st.OrgID, "service token"); err != nil {
-		return err
-	}
-	if actor.Role == identity.Superadmin {
-		return nil
-	}
-	return identity.MayGrant(actor, st.Role)
 }

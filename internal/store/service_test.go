@@ -161,7 +161,7 @@ func TestEventsAreKeptNewestFirst(t *testing.T) {
 	onEach(t, func(w *world) {
 		for i := range 3 {
 			w.clock.Advance(1e9)
-			w.ok(w.s.InsertEvent(w.t.Context(), store.Event{Action: numbered("a", i), Outcome: store.OutcomeRefused, Detail: "'; DROP TABLE users; --"}))
+			w.ok(w.s.InsertEvent(w.t.Context(), store.Event{Action: identity.Action(numbered("a", i)), Outcome: store.OutcomeRefused, Detail: "'; DROP TABLE users; --"}))
 		}
 		events, err := w.s.Events(w.t.Context(), 2)
 		w.ok(err)

@@ -19,16 +19,10 @@ func (s *Store) Registration(ctx context.Context) (enabled, set bool, err error)
 // SetRegistration sets the switch. Only a superadmin may.
 func (s *Store) SetRegistration(ctx context.Context, act Act, enabled bool) error {
 	return s.write(ctx, func(t *tx) error {
-		err := t.permit(act.By, func(actor identity.User) error {
-			if !identity.CanSignIn(actor) || !actor.Role.AtLeast(identity.Superadmin) {
-				return identity.ErrForbidden
-			}
-			return nil
-		})
-		if err != nil {
+		if err := t.permit(act.By, identity.MayConfigure); err != nil {
 			return err
 		}
-		_, err = t.exec("INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+		_, err := t.exec("INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
 			settingRegistration, strconv.FormatBool(enabled))
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -21,7 +22,7 @@ func TestARemovedKeyKeepsItsHistoryOnly(t *testing.T) {
 		for i, status := range []store.KeyStatus{store.KeyNext, store.KeyActive, store.KeyRetiring, store.KeyRemoved} {
 			k.Status = status
 			k.TokenLife -= time.Minute // it is never lowered
-			w.ok(w.s.PutSigningKeys(t.Context(), int64(i), store.KeyChange{SigningKey: k, Act: system("key." + string(status))}))
+			w.ok(w.s.PutSigningKeys(t.Context(), int64(i), store.KeyChange{SigningKey: k, Act: system(identity.Action("key." + string(status)))}))
 			w.clock.Advance(time.Hour)
 		}
 		want := store.SigningKey{

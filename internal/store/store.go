@@ -24,6 +24,13 @@ type Config struct {
 	Log  *slog.Logger     // nil: nothing is logged
 	Echo bool             // log the text of each statement, never its parameters
 
+	// Committed is told each audit event that a verb wrote, after the commit and
+	// in the order of the commits; on PostgreSQL, in the order in which their
+	// answers came. A verb returns after it was told its events. It is called by
+	// one goroutine at a time and must not call a verb that writes. nil: nobody
+	// is told.
+	Committed func(Event)
+
 	// Adopt is asked about a database that holds tables of another program. nil:
 	// such a database is refused.
 	Adopt Adopt
@@ -43,6 +50,7 @@ type Store struct {
 	writer  *writer     // SQLite only
 	file    fs.FileInfo // SQLite only: the file as opened
 	count   counters
+	outbox  outbox
 	damaged atomic.Pointer[string] // what was said when damage was first met
 	failing atomic.Bool            // a write failed as all would, and nobody has looked since
 }
@@ -62,6 +70,7 @@ func (cfg Config) withDefaults() Config {
 // are refused. The writer's connection goes last: only it may fold SQLite's log
 // into the file, and only the last connection does.
 func (s *Store) Close() error {
+	defer s.outbox.deliver()
 	if s.writer == nil {
 		return s.reads.Close()
 	}
@@ -80,6 +89,7 @@ func (s *Store) Adopted() *Adoption { return s.adopted }
 
 // write runs act in a transaction of its own.
 func (s *Store) write(ctx context.Context, act func(*tx) error) error {
+	defer s.outbox.deliver()
 	defer s.count.since(&s.count.writeNanos, time.Now())
 	var err error
 	if s.writer != nil {

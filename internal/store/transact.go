@@ -79,6 +79,7 @@ func (s *Store) attempt(ctx, work context.Context, act func(*tx) error) (again b
 		return engine.ConditionOf(err) == engine.Conflict, err
 	}
 	s.count.committed(1)
+	s.outbox.add(t.events)
 	return false, answer
 }
 

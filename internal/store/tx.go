@@ -34,6 +34,8 @@ type tx struct {
 	// comes after it; SQLite might have rolled back by itself, and what came
 	// after would be committed alone. So nothing comes after.
 	failed error
+
+	events []Event // for Config.Committed, if the act is committed
 }
 
 func (s *Store) newTx(ctx context.Context, run runner) *tx {
@@ -157,14 +159,17 @@ func (t *tx) forUpdate(alias string) string {
 	return " FOR UPDATE OF " + alias
 }
 
-// forShare is appended to a SELECT of a person, alias u, who must not change
-// before the commit.
-func (t *tx) forShare() string {
+// forShare is appended to a SELECT whose row must not change before the commit,
+// of the table with that alias.
+func (t *tx) forShare(alias string) string {
 	if !t.locks {
 		return ""
 	}
-	return " FOR SHARE OF u"
+	return " FOR SHARE OF " + alias
 }
+
+// unlocked is forUpdate and forShare for a SELECT that locks nothing.
+func unlocked(string) string { return "" }
 
 // alone waits until no other act is doing what, and keeps others from it until
 // the commit. SQLite has one writer.

@@ -7,12 +7,12 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// Act says who does what. The verb that takes it checks the permission of
-// By.UserID and writes the audit row in its own transaction.
+// Act says who does what. The verb that takes it checks the permission of By
+// and writes the audit row in its own transaction.
 type Act struct {
-	Action string         // word for the audit log, such as "user.set_role"
-	By     identity.Actor // who, and from where
-	Detail string         // more for the audit log; never a secret; may be empty
+	Action identity.Action // for the audit log
+	By     identity.Actor  // who, and from where
+	Detail string          // more for the audit log; never a secret; may be empty
 }
 
 // Outcomes of audit events.
@@ -21,24 +21,20 @@ const (
 	OutcomeRefused = "refused"
 )
 
-// ActionReuse is the audit action of a spent refresh token that came back.
-const ActionReuse = "token.reuse"
-
-// ActorSystem stands in audit rows for the operator and the server itself.
-const ActorSystem = "system"
-
 // Event is one row of the audit log.
 type Event struct {
-	ID        string    // empty on insertion: a new one
-	At        time.Time // zero on insertion: now
-	Action    string
-	Outcome   string // OutcomeSuccess or OutcomeRefused
-	ActorID   string // empty: nobody was signed in
-	TargetID  string
-	OrgID     string
-	Address   string
-	RequestID string
-	Detail    string
+	ID         string    // empty on insertion: a new one
+	At         time.Time // zero on insertion: now
+	Action     identity.Action
+	Outcome    string             // OutcomeSuccess or OutcomeRefused
+	ActorKind  identity.ActorKind // empty: not authenticated
+	ActorID    string             // as in identity.Actor
+	OnBehalfOf string             // as in identity.Actor
+	TargetID   string
+	OrgID      string
+	Address    string
+	RequestID  string
+	Detail     string
 }
 
 // ListFilter narrows and pages a list.

@@ -38,12 +38,12 @@ func onEach(t *testing.T, test func(w *world)) {
 	})
 }
 
-func system(action string) store.Act {
-	return store.Act{Action: action, By: identity.Actor{System: true}}
+func system(action identity.Action) store.Act {
+	return store.Act{Action: action, By: identity.Actor{Kind: identity.ActorSystem}}
 }
 
 func by(u identity.User) identity.Actor {
-	return identity.Actor{UserID: u.ID, Address: "192.0.2.7", RequestID: "req-1"}
+	return identity.Actor{Kind: identity.ActorUser, ID: u.ID, Address: "192.0.2.7", RequestID: "req-1"}
 }
 
 func act(u identity.User) store.Act { return store.Act{Action: "test", By: by(u)} }

@@ -61,9 +61,10 @@ const (
 )
 
 type job struct {
-	act   func(*tx) error
-	state atomic.Int32
-	done  chan error // has room for the one answer
+	act    func(*tx) error
+	state  atomic.Int32
+	done   chan error // has room for the one answer
+	events []Event    // of the act, if its changes stay
 }
 
 func newWriter(s *Store, db *sql.DB) *writer {
@@ -142,7 +143,7 @@ func (w *writer) batch(first *job) {
 		if !j.state.CompareAndSwap(waiting, running) {
 			continue
 		}
-		answer, err := w.perform(ctx, j.act)
+		answer, err := w.perform(ctx, j)
 		jobs, answers = append(jobs, j), append(answers, answer)
 		if err != nil {
 			w.abort(jobs, err)
@@ -160,6 +161,9 @@ func (w *writer) batch(first *job) {
 		return
 	}
 	w.store.count.committed(uint64(len(jobs)))
+	for _, j := range jobs {
+		w.store.outbox.add(j.events)
+	}
 	for i, j := range jobs {
 		j.done <- answers[i]
 	}
@@ -209,12 +213,12 @@ func (w *writer) begin(ctx context.Context) error {
 
 // perform runs one act in a savepoint. answer is for the one who asked for it;
 // err means that the whole transaction is lost.
-func (w *writer) perform(ctx context.Context, act func(*tx) error) (answer, err error) {
+func (w *writer) perform(ctx context.Context, j *job) (answer, err error) {
 	if _, err := w.run.ExecContext(ctx, "SAVEPOINT act"); err != nil {
 		return nil, err
 	}
 	t := w.store.newTx(ctx, w.run)
-	commit, answer := t.outcome(w.protect(t, act))
+	commit, answer := t.outcome(w.protect(t, j.act))
 	if engine.ConditionOf(t.failed).Fatal() {
 		return nil, t.failed // SQLite may have rolled back everything by itself
 	}
@@ -222,6 +226,8 @@ func (w *writer) perform(ctx context.Context, act func(*tx) error) (answer, err 
 		if _, err := w.run.ExecContext(ctx, "ROLLBACK TO act"); err != nil {
 			return nil, err
 		}
+	} else {
+		j.events = t.events
 	}
 	_, err = w.run.ExecContext(ctx, "RELEASE act")
 	return answer, err

@@ -312,7 +312,7 @@ func TestDamageIsUnavailableAndNotForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	act := store.Act{Action: "seed", By: identity.Actor{System: true}}
+	act := store.Act{Action: "seed", By: identity.Actor{Kind: identity.ActorSystem}}
 	for i := range 400 {
 		u := identity.User{ID: numbered("u", i), EmailKey: itoa(i), DisplayName: strings.Repeat("x", 200), Role: identity.Viewer}
 		if err := seed.CreateUser(t.Context(), act, u); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -19,8 +18,9 @@ func (i *Issuer) Issue(ctx context.Context, by identity.Actor, user identity.Use
 	}
 	d := i.draft(i.now())
 	familyID := newID()
-	by.UserID, by.FamilyID = user.ID, familyID
-	act := store.Act{Action: audit.Login, By: by}
+	by = by.AsUser(user.ID)
+	by.FamilyID = familyID
+	act := store.Act{Action: identity.ActionLogin, By: by}
 	end := d.issuedAt.Add(i.sessionMax)
 	if d.next.ExpiresAt.After(end) {
 		d.next.ExpiresAt = end
@@ -29,13 +29,12 @@ func (i *Issuer) Issue(ctx context.Context, by identity.Actor, user identity.Use
 	if err != nil {
 		if fault.KindOf(err) == fault.Unauthenticated { // suspended, or a new password, since the proof
 			i.audit.Failed(ctx, store.Event{
-				Action: audit.Login, TargetID: user.ID, OrgID: user.OrgID,
+				Action: identity.ActionLogin, TargetID: user.ID, OrgID: user.OrgID,
 				Address: by.Address, RequestID: by.RequestID, Detail: "changed_meanwhile",
 			})
 		}
 		return Pair{}, fmt.Errorf("start session: %w", err)
 	}
 	i.counts.issued.Add(1)
-	i.audit.Done(ctx, act, user.ID)
 	return i.seal(d, grant)
 }

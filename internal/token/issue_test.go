@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -154,7 +153,7 @@ func TestLoginIsNotedOnceAndMovesLastLogin(t *testing.T) {
 		if !after.LastLoginAt.Equal(w.clock.Now()) {
 			t.Errorf("last login is %v, want %v", after.LastLoginAt, w.clock.Now())
 		}
-		events := w.events(t, audit.Login)
+		events := w.events(t, identity.ActionLogin)
 		if len(events) != 1 || events[0].ActorID != u.ID || events[0].Outcome != store.OutcomeSuccess || events[0].Address != web.Address {
 			t.Errorf("audit rows: %+v", events)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -30,22 +29,17 @@ func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string
 		return Pair{}, fmt.Errorf("rotate refresh token: %w", err)
 	}
 	i.counts.rotated.Add(1)
-	by.UserID = grant.User.ID
-	i.audit.Done(ctx, store.Act{Action: audit.Refresh, By: by, Detail: "family " + grant.FamilyID}, grant.User.ID)
 	return i.seal(d, grant)
 }
 
 func (i *Issuer) countRefusal(ctx context.Context, by identity.Actor, err error) {
 	switch {
 	case errors.Is(err, store.ErrReuse):
-		i.counts.reused.Add(1)
-		i.audit.Failed(ctx, store.Event{
-			Action: audit.Reuse, Address: by.Address, RequestID: by.RequestID,
-		})
+		i.counts.reused.Add(1) // the store has recorded it
 	case fault.KindOf(err) == fault.Unauthenticated:
 		i.counts.refused.Add(1)
 		i.audit.Failed(ctx, store.Event{
-			Action: audit.Refresh, Address: by.Address, RequestID: by.RequestID,
+			Action: identity.ActionRefresh, Address: by.Address, RequestID: by.RequestID,
 		})
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/keyring"
@@ -52,10 +51,10 @@ func TestASpentTokenEndsItsWholeFamilyAndNoOther(t *testing.T) {
 		if got := w.Stats(); got.Reused != 1 || got.Refused != 1 {
 			t.Errorf("stats: %+v", got)
 		}
-		if rows := w.events(t, audit.Reuse); len(rows) != 1 || rows[0].Address != web.Address {
+		if rows := w.events(t, identity.ActionReuse); len(rows) != 1 || rows[0].Address != web.Address {
 			t.Errorf("audit rows of the reuse: %+v", rows)
 		}
-		if n := strings.Count(w.log.String(), `"msg":"`+audit.Reuse+`"`); n != 1 {
+		if n := strings.Count(w.log.String(), `"msg":"`+string(identity.ActionReuse)+`"`); n != 1 {
 			t.Errorf("%d log records of one reuse", n)
 		}
 		if _, err := w.Bearer(t.Context(), u.ID, w.claims(t, third)["sid"].(string)); !errors.Is(err, token.ErrInvalid) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -18,11 +17,10 @@ func (i *Issuer) Logout(ctx context.Context, by identity.Actor) error {
 		// a quarter of an hour.
 		return fault.BadField("refresh_token", "this access token names no session: send the refresh token")
 	}
-	act := store.Act{Action: audit.Logout, By: by}
+	act := store.Act{Action: identity.ActionLogout, By: by}
 	if err := i.store.EndFamily(ctx, act, by.FamilyID); err != nil {
 		return fmt.Errorf("log out: %w", err)
 	}
-	i.audit.Done(ctx, act, by.UserID)
 	return nil
 }
 
@@ -33,13 +31,10 @@ func (i *Issuer) LogoutByRefresh(ctx context.Context, by identity.Actor, present
 	if err != nil {
 		return err
 	}
-	act := store.Act{Action: audit.Logout, By: by}
-	act.By.FamilyID, err = i.store.EndFamilyByToken(ctx, act, hashes)
-	if err != nil {
+	act := store.Act{Action: identity.ActionLogout, By: by}
+	if _, err := i.store.EndFamilyByToken(ctx, act, hashes); err != nil {
 		return fmt.Errorf("log out: %w", err)
 	}
-	act.Detail = "family " + act.By.FamilyID
-	i.audit.Done(ctx, act, "")
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -41,10 +40,10 @@ func TestLogoutByBearerEndsThisSessionOnly(t *testing.T) {
 		w.must(t, w.Logout(t.Context(), by)) // again is no error
 		w.refuses(t, here.RefreshToken)
 		w.rotate(t, there.RefreshToken)
-		if _, err := w.Bearer(t.Context(), by.UserID, by.FamilyID); !faultIs(err, fault.Unauthenticated, "invalid_token") {
+		if _, err := w.Bearer(t.Context(), by.ID, by.FamilyID); !faultIs(err, fault.Unauthenticated, "invalid_token") {
 			t.Errorf("the access token is still taken: %v", err)
 		}
-		if rows := w.events(t, audit.Logout); len(rows) == 0 || rows[0].ActorID != u.ID {
+		if rows := w.events(t, identity.ActionLogout); len(rows) == 0 || rows[0].ActorID != u.ID {
 			t.Errorf("audit rows: %+v", rows)
 		}
 	})
@@ -84,7 +83,7 @@ func TestLogoutByWhatIsNoRefreshTokenIsRefused(t *testing.T) {
 func TestLogoutWithAnAccessTokenOfTheOriginalAsksForTheRefreshToken(t *testing.T) {
 	w := open(t)
 	u := w.viewer(t)
-	wantFault(t, w.Logout(t.Context(), identity.Actor{UserID: u.ID}), fault.Invalid, "validation_failed")
+	wantFault(t, w.Logout(t.Context(), identity.Actor{Kind: identity.ActorUser, ID: u.ID}), fault.Invalid, "validation_failed")
 }
 
 func TestRevokedJTIsListUnexpiredAccessTokensOfEndedSessions(t *testing.T) {
@@ -129,14 +128,14 @@ func TestChangingOnesPasswordKeepsThisAccessTokenAndKillsEveryRefreshToken(t *te
 		u := w.viewer(t)
 		here, there := w.issue(t, u), w.issue(t, u)
 		by, elsewhere := w.actor(t, here), w.actor(t, there)
-		act := store.Act{Action: audit.ChangePassword, By: by}
+		act := store.Act{Action: identity.ActionChangePassword, By: by}
 		w.must(t, w.store.ChangePassword(t.Context(), act, u.PasswordHash, "another hash"))
 		w.refuses(t, here.RefreshToken)
 		w.refuses(t, there.RefreshToken)
-		if _, err := w.Bearer(t.Context(), by.UserID, by.FamilyID); err != nil {
+		if _, err := w.Bearer(t.Context(), by.ID, by.FamilyID); err != nil {
 			t.Errorf("the access token of this session: %v", err)
 		}
-		_, err := w.Bearer(t.Context(), elsewhere.UserID, elsewhere.FamilyID)
+		_, err := w.Bearer(t.Context(), elsewhere.ID, elsewhere.FamilyID)
 		wantFault(t, err, fault.Unauthenticated, "invalid_token")
 		w.revoked(t, w.claims(t, there)["jti"])
 	})
@@ -170,7 +169,7 @@ func TestADatabaseThatIsAwayIsNoInvalidToken(t *testing.T) {
 	ends := map[string]error{}
 	_, ends["issue"] = w.Issue(ctx, web, u)
 	_, ends["rotate"] = w.Rotate(ctx, web, p.RefreshToken)
-	_, ends["bearer"] = w.Bearer(ctx, by.UserID, by.FamilyID)
+	_, ends["bearer"] = w.Bearer(ctx, by.ID, by.FamilyID)
 	_, ends["revoked"] = w.RevokedJTIs(ctx)
 	_, ends["validate"] = w.ValidateServiceToken(ctx, "pico_svc_x")
 	_, _, ends["create"] = w.CreateServiceToken(ctx, by, token.NewServiceToken{Name: "x"})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -39,16 +38,15 @@ func (i *Issuer) CreateServiceToken(
 		return identity.ServiceToken{}, "", err
 	}
 	secret = newServiceToken()
-	act := store.Act{Action: audit.CreateServiceToken, By: by, Detail: t.Name}
+	act := store.Act{Action: identity.ActionCreateServiceToken, By: by, Detail: t.Name}
 	stored, isNew, err := i.store.InsertServiceToken(ctx, act, t, hashOf(secret))
 	if err != nil {
-		i.audit.Verdict(ctx, act, "", err)
+		i.audit.Refused(ctx, act, "", err)
 		return identity.ServiceToken{}, "", fmt.Errorf("create service token: %w", err)
 	}
 	if !isNew {
 		return stored, "", nil
 	}
-	i.audit.Done(ctx, act, stored.ID)
 	return stored, secret, nil
 }
 
@@ -109,11 +107,10 @@ func (i *Issuer) RevokeServiceToken(ctx context.Context, by identity.Actor, name
 	if !identity.Storable(name) {
 		return fault.New(fault.NotFound, "not_found", "there is no such service token")
 	}
-	act := store.Act{Action: audit.RevokeServiceToken, By: by, Detail: name}
+	act := store.Act{Action: identity.ActionRevokeServiceToken, By: by, Detail: name}
 	if err := i.store.RevokeServiceToken(ctx, act, name); err != nil {
-		i.audit.Verdict(ctx, act, "", err)
+		i.audit.Refused(ctx, act, "", err)
 		return fmt.Errorf("revoke service token: %w", err)
 	}
-	i.audit.Done(ctx, act, "")
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/token"
@@ -17,7 +16,7 @@ import (
 func (w *world) admin(t *testing.T, role identity.Role, orgID string) identity.Actor {
 	t.Helper()
 	u := w.person(t, string(role)+"@"+orgID+".example", role, orgID)
-	return identity.Actor{UserID: u.ID, Address: web.Address, RequestID: "req-2"}
+	return identity.Actor{Kind: identity.ActorUser, ID: u.ID, Address: web.Address, RequestID: "req-2"}
 }
 
 func TestServiceTokenIsShownOnceAndValidates(t *testing.T) {
@@ -42,7 +41,7 @@ func TestServiceTokenIsShownOnceAndValidates(t *testing.T) {
 		if strings.Contains(w.log.String(), secret) || strings.Contains(w.log.String(), strings.TrimPrefix(secret, "pico_svc_")) {
 			t.Error("the log holds the secret")
 		}
-		if n := len(w.events(t, audit.CreateServiceToken)); n != 1 {
+		if n := len(w.events(t, identity.ActionCreateServiceToken)); n != 1 {
 			t.Errorf("%d audit rows of one token", n)
 		}
 	})
@@ -107,7 +106,7 @@ func TestServiceTokensAreLimitedByRoleAndOrganisation(t *testing.T) {
 			t.Errorf("org_admin sees %d, %v", page.Total, err)
 		}
 		refused := 0
-		for _, ev := range w.events(t, audit.CreateServiceToken) {
+		for _, ev := range w.events(t, identity.ActionCreateServiceToken) {
 			if ev.Outcome == "refused" {
 				refused++
 			}
@@ -139,16 +138,16 @@ func TestServiceTokenFaultsAreNamedAllAtOnce(t *testing.T) {
 func TestServiceTokenOfASuspendedOrUnknownActorIsRefused(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		by := w.admin(t, identity.OrgAdmin, "acme")
-		_, err := w.store.SetStatus(t.Context(), w.act(), by.UserID, identity.Suspended)
+		_, err := w.store.SetStatus(t.Context(), w.act(), by.ID, identity.Suspended)
 		w.must(t, err)
-		for _, actor := range []identity.Actor{by, {}, {UserID: "nobody"}} {
+		for _, actor := range []identity.Actor{by, {}, {Kind: identity.ActorUser, ID: "nobody"}} {
 			_, secret, err := w.CreateServiceToken(t.Context(), actor, token.NewServiceToken{Name: "x", OrgID: "acme"})
 			if err == nil || secret != "" {
-				t.Errorf("%q got a secret of %d bytes", actor.UserID, len(secret))
+				t.Errorf("%q got a secret of %d bytes", actor.ID, len(secret))
 			}
 			_, secret, err = w.CreateServiceToken(t.Context(), actor, token.NewServiceToken{Name: "x"})
 			if err == nil || secret != "" {
-				t.Errorf("%q got a secret of %d bytes", actor.UserID, len(secret))
+				t.Errorf("%q got a secret of %d bytes", actor.ID, len(secret))
 			}
 		}
 	})

@@ -58,9 +58,10 @@ func newWorld(t testing.TB, url string, opts ...option) *world {
 	t.Helper()
 	clock := storetest.NewClock()
 	clock.Advance(600 * time.Millisecond)
-	s := storetest.OpenURL(t, url, storetest.WithClock(clock))
-	w := &world{store: s, clock: clock, log: new(syncBuffer)}
-	w.audit = audit.New(s, slog.New(slog.NewJSONHandler(w.log, nil)))
+	w := &world{clock: clock, log: new(syncBuffer)}
+	log := slog.New(slog.NewJSONHandler(w.log, nil))
+	s := storetest.OpenURL(t, url, storetest.WithClock(clock), func(c *store.Config) { c.Committed = audit.Writer(log) })
+	w.store, w.audit = s, audit.New(s, log)
 	t.Cleanup(w.audit.Flush)
 	ring := keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: s} // made faster than RSA
 	cfg := token.Config{Store: s, Audit: w.audit, Issuer: issuer, Audience: audience, Now: clock.Now}
@@ -77,7 +78,7 @@ func newWorld(t testing.TB, url string, opts ...option) *world {
 }
 
 var (
-	system = identity.Actor{System: true}
+	system = identity.Actor{Kind: identity.ActorSystem}
 	web    = identity.Actor{Address: "192.0.2.7", RequestID: "req-1"}
 )
 
@@ -143,7 +144,7 @@ func (w *world) claims(t testing.TB, p token.Pair) map[string]any {
 func (w *world) actor(t testing.TB, p token.Pair) identity.Actor {
 	t.Helper()
 	c := w.claims(t, p)
-	return identity.Actor{UserID: c["sub"].(string), FamilyID: c["sid"].(string), Address: web.Address}
+	return identity.Actor{Kind: identity.ActorUser, ID: c["sub"].(string), FamilyID: c["sid"].(string), Address: web.Address}
 }
 
 func (w *world) must(t testing.TB, err error) {
@@ -154,7 +155,7 @@ func (w *world) must(t testing.TB, err error) {
 }
 
 // events returns the audit rows of an action, newest first.
-func (w *world) events(t testing.TB, action string) []store.Event {
+func (w *world) events(t testing.TB, action identity.Action) []store.Event {
 	t.Helper()
 	w.audit.Flush()
 	all, err := w.store.Events(context.Background(), 1000)

@@ -23,7 +23,7 @@ func used(t *testing.T, left func(t *testing.T, url string)) (url string) {
 func TestARecycledDatabaseHasNothingOfTheTestBefore(t *testing.T) {
 	before := used(t, func(t *testing.T, url string) {
 		s := OpenURL(t, url)
-		act := store.Act{Action: "test", By: identity.Actor{System: true}}
+		act := store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}}
 		if _, err := s.InsertGroup(t.Context(), act, identity.Group{Name: "left", OrgID: "acme"}); err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,7 @@ func TestBackupOfARunningDatabaseStarts(t *testing.T) {
 				return
 			default:
 			}
-			err := s.CreateUser(context.Background(), store.Act{Action: "load", By: identity.Actor{System: true}}, identity.User{EmailKey: strconv.Itoa(i), Role: identity.Viewer})
+			err := s.CreateUser(context.Background(), store.Act{Action: "load", By: identity.Actor{Kind: identity.ActorSystem}}, identity.User{EmailKey: strconv.Itoa(i), Role: identity.Viewer})
 			if err != nil {
 				t.Errorf("a write during the backup: %v", err)
 				return
@@ -48,7 +48,7 @@ func TestBackupOfARunningDatabaseStarts(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	restored := storetest.OpenURL(t, sqliteURL(path))
-	users, err := restored.Users(t.Context(), identity.Actor{System: true}, store.ListFilter{})
+	users, err := restored.Users(t.Context(), identity.Actor{Kind: identity.ActorSystem}, store.ListFilter{})
 	if err != nil || users.Total == 0 {
 		t.Fatalf("the copy has %d people: %v", users.Total, err)
 	}

@@ -18,7 +18,7 @@ import (
 // else.
 func populate(t *testing.T, s *store.Store) {
 	t.Helper()
-	act := store.Act{Action: "test", By: identity.Actor{System: true}, Detail: "ünï\ncode"}
+	act := store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}, Detail: "ünï\ncode"}
 	for i := range 1100 {
 		u := identity.User{
 			ID: "u" + string(rune('a'+i%26)) + strconv.Itoa(i), Email: strconv.Itoa(i) + "@example.com", EmailKey: strconv.Itoa(i) + "@example.com",
@@ -85,7 +85,7 @@ func TestCopyToPostgresIsCompleteAndCanBeRepeated(t *testing.T) {
 func TestCopyNeverOverwrites(t *testing.T) {
 	dest := storetest.EmptyPostgres(t)
 	d := storetest.OpenURL(t, dest)
-	act := store.Act{Action: "test", By: identity.Actor{System: true}}
+	act := store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}}
 	if err := d.SetRegistration(t.Context(), act, true); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestCopyNeverOverwrites(t *testing.T) {
 	if _, err := transfer.Copy(t.Context(), store.Config{URL: source}, dest, nil); !errors.As(err, &f) || f.Code != "copy_not_empty" {
 		t.Fatalf("copied over a database in use: %v", err)
 	}
-	if page, err := d.Users(t.Context(), identity.Actor{System: true}, store.ListFilter{}); err != nil || page.Total != 0 {
+	if page, err := d.Users(t.Context(), identity.Actor{Kind: identity.ActorSystem}, store.ListFilter{}); err != nil || page.Total != 0 {
 		t.Errorf("%d people arrived, %v", page.Total, err)
 	}
 }

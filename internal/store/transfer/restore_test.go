@@ -53,7 +53,7 @@ func TestABackupIsRestoredAndTheOldDatabaseKept(t *testing.T) {
 
 func setRegistration(t *testing.T, s *store.Store, enabled bool) {
 	t.Helper()
-	if err := s.SetRegistration(t.Context(), store.Act{Action: "test", By: identity.Actor{System: true}}, enabled); err != nil {
+	if err := s.SetRegistration(t.Context(), store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}}, enabled); err != nil {
 		t.Fatal(err)
 	}
 }

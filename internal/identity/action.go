@@ -1,0 +1,45 @@
+package identity
+
+// Action is what an audit event says was done, or was refused. docs/audit.md
+// explains each of them to operators.
+type Action string
+
+// The actions. They are stored, so their names never change.
+const (
+	ActionLogin          Action = "login"
+	ActionLogout         Action = "logout"
+	ActionRefresh        Action = "token.refresh" // in the log only
+	ActionReuse          Action = "token.reuse"
+	ActionRegister       Action = "user.register"
+	ActionCreateUser     Action = "user.create"
+	ActionFirstAdmin     Action = "user.create_first_admin"
+	ActionSetRole        Action = "user.set_role"
+	ActionSetStatus      Action = "user.set_status"
+	ActionDeleteUser     Action = "user.delete"
+	ActionChangePassword Action = "user.change_password"
+	ActionResetPassword  Action = "user.reset_password"
+
+	ActionCreateGroup  Action = "group.create"
+	ActionUpdateGroup  Action = "group.update"
+	ActionDeleteGroup  Action = "group.delete"
+	ActionAddMember    Action = "group.add_member"
+	ActionRemoveMember Action = "group.remove_member"
+
+	ActionCreateServiceToken Action = "service_token.create"
+	ActionRevokeServiceToken Action = "service_token.revoke"
+
+	ActionSetRegistration Action = "registration.set"
+	ActionRouteDenied     Action = "route.denied" // in the log only
+
+	ActionKeyRotate   Action = "key.rotate"   // a pending key was made
+	ActionKeyWithdraw Action = "key.withdraw" // a pending key will not sign
+	ActionKeyActivate Action = "key.activate"
+	ActionKeyRetire   Action = "key.retire" // another key signs
+	ActionKeyRemove   Action = "key.remove" // its last token has expired
+	ActionKeyRevoke   Action = "key.revoke"
+	ActionKeyImport   Action = "key.import"
+	ActionKeyExport   Action = "key.export"
+	ActionKeyReseal   Action = "key.reseal"
+	ActionKeySeal     Action = "key.seal" // moved from a file into the database
+	ActionKeyForget   Action = "key.forget"
+)
