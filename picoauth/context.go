@@ -43,8 +43,8 @@ func (s *SecurityContext) InGroup(ids ...string) bool {
 //	}
 //	if err := who.Decode(&own); err != nil {
 //
-// Claims are decoded only here, so that a request that needs none of them does
-// not pay for it. json.Unmarshal also takes a name in another case for a field;
+// A Guard keeps claims as they were signed; they are decoded only here.
+// json.Unmarshal also takes a name in another case for a field;
 // Decode fails when that could mean two things: names that differ only in case,
 // or one that differs only in case from a claim that the fields are read from.
 func (s *SecurityContext) Decode(v any) error {
