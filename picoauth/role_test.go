@@ -12,10 +12,11 @@ var roles = map[string]picoauth.Role{
 }
 
 func TestRolesAreOrdered(t *testing.T) {
-	var none picoauth.Role
-	if !(none < picoauth.Viewer && picoauth.Viewer < picoauth.Operator &&
-		picoauth.Operator < picoauth.OrgAdmin && picoauth.OrgAdmin < picoauth.Superadmin) {
-		t.Error("the roles are out of order")
+	order := []picoauth.Role{0, picoauth.Viewer, picoauth.Operator, picoauth.OrgAdmin, picoauth.Superadmin}
+	for i, role := range order[1:] {
+		if role <= order[i] {
+			t.Errorf("%q is not above %q", role, order[i])
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package picoauth_test
 import (
 	"crypto/ed25519"
 	"encoding/json"
+	"maps"
 	"testing"
 	"time"
 
@@ -27,9 +28,7 @@ func TestOnlyAccessTokensAreAccepted(t *testing.T) {
 	}
 	mint := func(header string, own claims) string {
 		all := atNoon(claims{"iss": wireIssuer, "aud": wireAudience, "sub": "u1"})
-		for name, value := range own {
-			all[name] = value
-		}
+		maps.Copy(all, own)
 		payload, err := json.Marshal(all)
 		if err != nil {
 			t.Fatal(err)
