@@ -39,6 +39,12 @@ func (a *API) publicRoutes() []route {
 			plain:       a.serveKeys, answer: reflect.TypeFor[KeySet](),
 		},
 		{
+			Route: public("/.well-known/jwks.json", "jwks_well_known"),
+			Tag:   tagKeys, Summary: "The public keys, at the address that many libraries assume",
+			Description: "The same document as /api/v1/auth/jwks.",
+			plain:       a.serveKeys, answer: reflect.TypeFor[KeySet](),
+		},
+		{
 			Route: public("/.well-known/jwks-pqc.json", "jwks_pqc"),
 			Tag:   tagKeys, Summary: "The public keys, post-quantum ones always among them",
 			Description: "The same keys as /api/v1/auth/jwks. That one leaves AKP keys out when there comes to be a reason to, for the sake of clients that refuse a whole set for one key type they do not know; this one never does.",
@@ -47,7 +53,7 @@ func (a *API) publicRoutes() []route {
 		{
 			Route: public("/.well-known/openid-configuration", "discovery"),
 			Tag:   tagKeys, Summary: "Discovery",
-			Description: "Where the keys are and how tokens are signed, in the form of OpenID Connect Discovery. This server is not an OpenID provider: it has no authorization endpoint and so no response types, and its token endpoint is the login.",
+			Description: "Where the keys are and how tokens are signed, in the form of OpenID Connect Discovery. This server is not an OpenID provider: it has no authorization endpoint, its only response type is `token`, and its token endpoint is the login, which takes JSON.",
 			plain:       a.serveDiscovery, answer: reflect.TypeFor[Discovery](),
 		},
 		{Route: at(http.MethodGet, "/openapi.json", "openapi", web.Anonymous, web.NoCredential), plain: a.serveOpenAPI},
@@ -115,7 +121,7 @@ type Discovery struct {
 	Issuer        string   `json:"issuer" doc:"As in the claim iss." example:"https://auth.example.com"`
 	KeySet        string   `json:"jwks_uri" example:"https://auth.example.com/api/v1/auth/jwks"`
 	TokenEndpoint string   `json:"token_endpoint" doc:"The login; it takes JSON." example:"https://auth.example.com/api/v1/auth/login"`
-	ResponseTypes []string `json:"response_types_supported" nullable:"false" doc:"None: there is no authorization endpoint."`
+	ResponseTypes []string `json:"response_types_supported" nullable:"false" doc:"Always token, since clients refuse an empty list; there is no authorization endpoint." example:"[\"token\"]"`
 	SubjectTypes  []string `json:"subject_types_supported" nullable:"false" example:"[\"public\"]"`
 	Algorithms    []string `json:"id_token_signing_alg_values_supported" nullable:"false" doc:"What access tokens are signed with now, first, and then what those that are still good or come next may be signed with." example:"[\"RS256\"]"`
 }
@@ -126,7 +132,7 @@ func (a *API) discover() web.Document {
 		Issuer:        a.issuer,
 		KeySet:        base + "/api/v1/auth/jwks",
 		TokenEndpoint: base + "/api/v1/auth/login",
-		ResponseTypes: []string{},
+		ResponseTypes: []string{"token"},
 		SubjectTypes:  []string{"public"},
 	}
 	for _, algorithm := range a.keys.Algorithms() {

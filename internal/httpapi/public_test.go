@@ -155,7 +155,7 @@ func refusalsOf(route web.Route) []string {
 func TestKeySetAndDiscoveryMayBeKeptByAnybody(t *testing.T) {
 	r := newPublic(t)
 	r.mount(web.Config{CORSOrigins: []string{"https://app.example.com"}})
-	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks-pqc.json", "/.well-known/openid-configuration"} {
+	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks.json", "/.well-known/jwks-pqc.json", "/.well-known/openid-configuration"} {
 		first := r.want(http.StatusOK, r.call(http.MethodGet, path, "", ""))
 		etag := first.header.Get("Etag")
 		if !strings.HasPrefix(etag, `"`) || first.header.Get("Cache-Control") != "public, max-age=300" {
@@ -192,7 +192,7 @@ func TestDiscoverySaysOnlyWhatIsTrue(t *testing.T) {
 			"issuer":                                testIssuer() + slash,
 			"jwks_uri":                              testIssuer() + "/api/v1/auth/jwks",
 			"token_endpoint":                        testIssuer() + "/api/v1/auth/login",
-			"response_types_supported":              []any{},
+			"response_types_supported":              []any{"token"},
 			"subject_types_supported":               []any{"public"},
 			"id_token_signing_alg_values_supported": []any{"RS256"},
 		}

@@ -306,7 +306,7 @@ func TestAChangedAlgorithmBreaksNothing(t *testing.T) {
 		signs = algorithmOf(access)
 		time.Sleep(100 * time.Millisecond)
 	}
-	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks-pqc.json"} {
+	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks.json", "/.well-known/jwks-pqc.json"} {
 		if _, body, _ := get(t, s.base+path, nil); strings.Index(body, "EdDSA") > strings.Index(body, "RS256") || !strings.Contains(body, "RS256") {
 			t.Errorf("%s: %s", path, body)
 		}

@@ -91,6 +91,7 @@ func start(fail func(error), options []Option) *Issuer {
 	i.Rotate()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/auth/jwks", i.serveKeys)
+	mux.HandleFunc("GET /.well-known/jwks.json", i.serveKeys)
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.serveDiscovery)
 	i.server = httptest.NewServer(mux)
 	return i
