@@ -53,7 +53,7 @@ func unexpected(command *kong.Context, text string) string {
 		return "too many arguments; usage: pico-auth " + node.Summary()
 	}
 	near := nearCommand.FindStringSubmatch(text)
-	if near == nil || !slices.Contains(command.Args, near[1]) {
+	if len(near) == 0 || !slices.Contains(command.Args, near[1]) {
 		return "unknown command"
 	}
 	return "unknown command \"" + near[1] + "\", " + near[2]

@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"internal/httpapi"},
 	{"internal/web"},
 	{"internal/login", "internal/token", "internal/directory"},
-	{"internal/keyring", "internal/password", "internal/audit"},
+	{"internal/keyring", "internal/password", "internal/audit", "internal/job"},
 	{"internal/store/storetest", "internal/store/transfer"},
 	{"internal/store/adopt"},
 	{"internal/store"},

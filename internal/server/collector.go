@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pico-auth/pico-auth/internal/job"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
@@ -12,6 +13,7 @@ import (
 // room below knows of Prometheus.
 type roomCollector struct {
 	rooms *Rooms
+	jobs  *job.Runner
 }
 
 var (
@@ -36,9 +38,12 @@ var (
 	dbRefused       = desc("database_refused_total", "Transactions turned away because the queue was full.")
 	dbReadSeconds   = desc("database_read_seconds_total", "Time spent reading.")
 	dbWriteSeconds  = desc("database_write_seconds_total", "Time spent in writing transactions.")
+	jobSuccess      = desc("job_last_success_timestamp_seconds", "When the background job last ended without an error on this server.", "job")
+	jobFailures     = desc("job_failures_total", "Runs of the background job that failed.", "job")
 	allDescriptions = []*prometheus.Desc{
 		logins, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, reuses, refreshRefused,
 		signatures, signaturesBad, signingSeconds, keysByStatus, keyAge, keyBehind, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
+		jobSuccess, jobFailures,
 	}
 )
 
@@ -90,6 +95,7 @@ func (c *roomCollector) Collect(ch chan<- prometheus.Metric) {
 	count(dbRefused, float64(s.Refused))
 	count(dbReadSeconds, s.ReadSeconds)
 	count(dbWriteSeconds, s.WriteSeconds)
+	c.collectJobs(ch)
 }
 
 func (c *roomCollector) collectKeys(ch chan<- prometheus.Metric) {
@@ -107,4 +113,13 @@ func (c *roomCollector) collectKeys(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(keyBehind, prometheus.GaugeValue, behind)
 	age := time.Since(c.rooms.Keys.Active().ActivatedAt)
 	ch <- prometheus.MustNewConstMetric(keyAge, prometheus.GaugeValue, max(age, 0).Seconds())
+}
+
+func (c *roomCollector) collectJobs(ch chan<- prometheus.Metric) {
+	for _, j := range c.jobs.Stats() {
+		ch <- prometheus.MustNewConstMetric(jobFailures, prometheus.CounterValue, float64(j.Failures), j.Name)
+		if !j.LastSuccess.IsZero() { // else another replica has the lease, or it is not due yet
+			ch <- prometheus.MustNewConstMetric(jobSuccess, prometheus.GaugeValue, float64(j.LastSuccess.UnixMilli())/1000, j.Name)
+		}
+	}
 }

@@ -29,7 +29,7 @@ func (s *Server) handler() (http.Handler, error) {
 		Directory: s.rooms.Directory, Login: s.rooms.Login, Tokens: s.rooms.Tokens, Keys: s.rooms.Keys, Guard: guard,
 	})
 	m := newMetrics(s.cfg.Version)
-	m.watch(s.rooms)
+	m.watch(s.rooms, s.jobs)
 	proxies, err := web.ParseProxies(c.Server.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("server.trusted_proxies: %w", err)

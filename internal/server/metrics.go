@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/pico-auth/pico-auth/internal/job"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -43,8 +44,10 @@ func newMetrics(version string) *metrics {
 	return m
 }
 
-// watch adds the rooms' own counts.
-func (m *metrics) watch(rooms *Rooms) { m.registry.MustRegister(&roomCollector{rooms}) }
+// watch adds the counts that the services and the jobs keep themselves.
+func (m *metrics) watch(rooms *Rooms, jobs *job.Runner) {
+	m.registry.MustRegister(&roomCollector{rooms, jobs})
+}
 
 func (m *metrics) observe(route string, status int, took time.Duration) {
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()

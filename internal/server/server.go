@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/job"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -51,6 +52,7 @@ type Config struct {
 type Server struct {
 	cfg      Config
 	rooms    *Rooms
+	jobs     *job.Runner
 	health   *health
 	http     *http.Server
 	metrics  *http.Server // nil: /metrics is on the API's listener
@@ -96,6 +98,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.accepted = s.acceptedAlgorithms()
+	s.jobs = s.newJobs()
 	handler, err := s.handler()
 	if err != nil {
 		return err
@@ -172,8 +175,10 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var tasks sync.WaitGroup
-	tasks.Go(func() { s.purge(background) })
-	tasks.Go(func() { s.tendKeys(background) })
+	tasks.Go(func() {
+		s.jobs.Run(background)
+		s.restKeys(context.WithoutCancel(background))
+	})
 	failed := make(chan error, 2)
 	go func() { failed <- s.http.Serve(s.listener) }()
 	if s.metrics != nil {

@@ -348,6 +348,9 @@ func TestMetricsCountRoutesAndLogins(t *testing.T) {
 		`pico_auth_signatures_total 1`,
 		`pico_auth_http_request_duration_seconds_bucket{route="POST /api/v1/auth/login"`,
 		`pico_auth_password_hashing_waiting 0`,
+		`pico_auth_job_failures_total{job="purge"} 0`,
+		`pico_auth_job_failures_total{job="signing_keys"} 0`,
+		`pico_auth_job_last_success_timestamp_seconds{job="purge"} 1.`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("/metrics lacks %s", want)
