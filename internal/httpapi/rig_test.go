@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"io"
 	"log/slog"
 	"net/http"
@@ -39,12 +38,6 @@ const (
 	testPassword = "correct horse battery"
 	testRequest  = "request-1"
 )
-
-// base is the path of the issuer that the tests run under; see
-// TestSuiteUnderThePathOfTheIssuer.
-var base = flag.String("base", "", "path of the issuer, such as /auth")
-
-func testIssuer() string { return "http://localhost:8100" + *base }
 
 // system is the actor that sets up what a test needs.
 var system = identity.Actor{Kind: identity.ActorSystem}

@@ -62,7 +62,8 @@ func (s *Server) ownRoutes(m *metrics) []web.Route {
 	var routes []web.Route
 	for path, handler := range own {
 		routes = append(routes, web.Route{
-			Method: http.MethodGet, Pattern: path, ID: path[1:], Access: web.Anonymous, Credential: web.NoCredential, Handler: handler,
+			Method: http.MethodGet, Pattern: path, ID: path[1:], Access: web.Anonymous, Credential: web.NoCredential,
+			RootOnly: true, Handler: handler,
 		})
 	}
 	return routes

@@ -9,36 +9,40 @@ import (
 )
 
 func TestRoutesAreUnderThePathOfTheIssuer(t *testing.T) {
-	routes := []Route{open("GET", "/{$}", ok), open("GET", "/api/v1/groups/{id}", ok), open("GET", "/docs", ok), open("GET", "/docs/{id}", ok), open("GET", "/livez", ok)}
+	routes := []Route{open("GET", "/{$}", ok), open("GET", "/api/v1/groups/{id}", ok), open("GET", "/docs", ok), open("GET", "/docs/{id}", ok), open("GET", "/files", ok)}
+	root := open("GET", "/livez", ok)
+	root.RootOnly = true
+	routes = append(routes, root)
 	for issuer, cases := range map[string]map[string]string{
 		"https://host.example": {
-			"/api/v1/groups/1": "/api/v1/groups/1 1", "/": "/ ", "/auth/livez": "",
+			"/api/v1/groups/1": "/api/v1/groups/1 1", "/": "/ ", "/auth/files": "", "/livez": "/livez ",
 		},
 		"https://host.example/": {
 			"/api/v1/groups/1": "/api/v1/groups/1 1", "/": "/ ",
 		},
 		"https://host.example/auth": {
 			"/auth/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1",
-			"/auth/livez": "/livez ", "/livez": "/livez ",
+			"/auth/files": "/files ", "/files": "/files ",
+			"/auth/livez": "", "/livez": "/livez ", // RootOnly
 			"/auth/": "/ ", "/auth": "/ ", "/": "/ ",
 			"/auth/api/v1/groups/a%2fb": "/api/v1/groups/a%2fb a/b", "/api/v1/groups/a%2fb": "/api/v1/groups/a%2fb a/b",
 			"/auth/api/v1/groups/%61": "/api/v1/groups/%61 a",
 			"/authapi/v1/groups/1":    "", "/auth/auth/api/v1/groups/1": "", "/AUTH/api/v1/groups/1": "", "/%61uth/api/v1/groups/1": "",
-			"/auth//api/v1/groups/1": "", "//auth/api/v1/groups/1": "", "/auth/./livez": "", "/auth/../livez": "", "/x/../auth/livez": "",
-			"/auth/api/v1/groups/..": "", "/auth/livez/": "", "/auth/nothing": "",
+			"/auth//api/v1/groups/1": "", "//auth/api/v1/groups/1": "", "/auth/./files": "", "/auth/../files": "", "/x/../auth/files": "",
+			"/auth/api/v1/groups/..": "", "/auth/files/": "", "/auth/livez/": "", "/auth/nothing": "",
 		},
 		"https://host.example/auth/": {
 			"/auth/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1",
 		},
 		"https://host.example/a/b%20c": {
-			"/a/b%20c/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1", "/a/livez": "",
+			"/a/b%20c/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1", "/a/files": "",
 		},
 		// Paths that begin like routes of ours.
 		"https://host.example/api": {
 			"/api/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1", "/api/docs": "/docs ", "/docs": "/docs ", "/api/": "/ ",
 		},
 		"https://host.example/docs": {
-			"/docs/docs": "/docs ", "/docs/docs/x": "/docs/x x", "/docs/x": "/docs/x x", "/docs/livez": "/livez ",
+			"/docs/docs": "/docs ", "/docs/docs/x": "/docs/x x", "/docs/x": "/docs/x x", "/docs/files": "/files ", "/docs/livez": "/docs/livez livez",
 		},
 	} {
 		rt := mustRouter(t, Config{Issuer: issuer, Groups: []Group{plainGroup("", routes...)}})

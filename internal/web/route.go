@@ -56,6 +56,7 @@ type Route struct {
 	Access     Access
 	Credential Credential
 	Public     bool // scripts of every origin may read the answer
+	RootOnly   bool // not under the path of the issuer: for this machine's tools, not for the clients that a proxy sends
 	Handler    http.Handler
 }
 

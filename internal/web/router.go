@@ -36,7 +36,7 @@ type Router struct {
 	routes      map[string]mounted // by pattern, as ServeMux knows it
 	groups      []Group            // longest prefix first
 	base        string             // path of the issuer
-	firsts      map[string]bool    // first segments of the routes
+	firsts      map[string]bool    // first segments of the routes under it
 	crossOrigin *http.CrossOriginProtection
 	cors        cors
 	proxies     Proxies
@@ -87,7 +87,9 @@ func (rt *Router) mount(g *Group) {
 		m.check()
 		pattern := m.Method + " " + m.Pattern
 		rt.routes[pattern] = m
-		rt.firsts[strings.TrimSuffix(firstSegment(m.Pattern), "{$}")] = true
+		if !m.RootOnly {
+			rt.firsts[strings.TrimSuffix(firstSegment(m.Pattern), "{$}")] = true
+		}
 		rt.mux.Handle(pattern, rt.guard(m))
 	}
 }
@@ -113,12 +115,15 @@ func (rt *Router) dispatch(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	setSecurityHeaders(h)
 	rt.cors.setHeaders(h, r)
-	if !isClean(r.URL) || r.Method == http.MethodConnect {
+	clean := isClean(r.URL)
+	if clean {
+		rt.strip(r)
+	}
+	if !clean || r.Method == http.MethodConnect {
 		// ServeMux would redirect, or treat it by other rules.
 		rt.fallback(w, r)
 		return
 	}
-	rt.strip(r)
 	rt.mux.ServeHTTP(w, r)
 }
 

@@ -1,0 +1,64 @@
+package server_test
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/picoauth"
+)
+
+// TestIssuerWithAPath runs a server under the path of its issuer: clients find
+// the API there, a proxy that takes the path off finds it too, and the tools of
+// this machine find their own paths at the root, and only there.
+func TestIssuerWithAPath(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().(*net.TCPAddr)
+	_ = ln.Close()
+	issuer := "http://" + address.String() + "/auth"
+	s := start(t, t.TempDir(), func(c *config.Config) {
+		c.Auth.Issuer = issuer
+		c.Server.Port = address.Port
+	})
+	for path, want := range map[string]int{
+		"/livez": 200, "/readyz": 200, "/metrics": 200, "/auth/livez": 404, "/auth/readyz": 404, "/auth/metrics": 404,
+		"/auth": 200, "/auth/": 200, "/": 200, "/auth/docs": 200, "/docs": 200, "/auth/auth/docs": 404, "/auth//docs": 404,
+	} {
+		if status, _, _ := get(t, s.base+path, nil); status != want {
+			t.Errorf("%s: %d, want %d", path, status, want)
+		}
+	}
+	_, body, _ := get(t, s.base+"/auth/.well-known/openid-configuration", nil)
+	for _, want := range []string{`"issuer":"` + issuer + `"`, `"jwks_uri":"` + issuer + `/api/v1/auth/jwks"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("discovery lacks %s: %s", want, body)
+		}
+	}
+	guard, err := picoauth.New(picoauth.Config{Issuer: issuer, Audience: "pico-bot"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, base := range []string{"", "/auth"} {
+		tokens := s.must("POST", base+"/api/v1/auth/login", "", map[string]string{"email": "admin@pico.local", "password": "admin"})
+		access, _ := tokens["access_token"].(string)
+		s.must("GET", base+"/api/v1/auth/me", access, nil)
+		req, err := http.NewRequest(http.MethodGet, "http://service.example/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+access)
+		if _, err := guard.Authenticate(req); err != nil {
+			t.Errorf("a service that trusts %s refuses its token: %v", issuer, err)
+		}
+	}
+	for _, want := range []string{`"route":"GET /api/v1/auth/me"`, `"route":"GET /livez"`} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log lacks %s", want)
+		}
+	}
+}
