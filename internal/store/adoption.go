@@ -14,7 +14,7 @@ import (
 // what makes the database ours, nil where it does not know the tables, and an
 // error where it knows them and something would be lost.
 //
-// On SQLite it may open the file itself, which nobody here has written to or
+// On SQLite it may open the file itself, which Open has neither written to nor
 // switched to write-ahead mode yet.
 type Adopt func(ctx context.Context, db Candidate) (Replace, error)
 
@@ -34,7 +34,7 @@ type Candidate struct {
 // Adoption is what was adopted.
 type Adoption struct {
 	Backup  string // the copy made before; empty on PostgreSQL
-	Dropped int    // memberships of nobody or in nothing, left out
+	Dropped int    // memberships left out: of no user, in no group, or across organizations
 }
 
 // first is the first migration: it makes the tables, or adopts the database. It

@@ -10,7 +10,7 @@ import (
 )
 
 // CheckComplete refuses a database whose recorded version promises a table, a
-// column or a setting that somebody has taken away: met later it would be an
+// column or a setting that was removed by hand: met later it would be an
 // error without a reason. Two statements that read no rows but settings.
 func CheckComplete(ctx context.Context, q engine.Querier) error {
 	var none int

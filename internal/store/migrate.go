@@ -102,7 +102,7 @@ func migration(version int64, script string) *goose.Migration {
 }
 
 // CreateSchema makes the tables as the first migration does, and the
-// organisation of everybody who registers.
+// default organization.
 func CreateSchema(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	if _, err := tx.ExecContext(ctx, schema); err != nil {
 		return fmt.Errorf("create the tables: %w", err)
@@ -110,7 +110,7 @@ func CreateSchema(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO organizations (id, status, created_at) VALUES ($1, $2, $3)",
 		identity.DefaultOrg, string(identity.Active), formatTime(now))
 	if err != nil {
-		return fmt.Errorf("create the default organisation: %w", err)
+		return fmt.Errorf("create the default organization: %w", err)
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) err
 }
 
 // migratePostgres keeps other replicas out from the first look to the last
-// commit: what they would see halfway looks like somebody else's database. The
+// commit: what they would see halfway looks like another program's database. The
 // lock ends with the session, which ends with the caller's pool.
 func (s *Store) migratePostgres(ctx context.Context, cfg Config, own *sql.DB) error {
 	ctx, cancel := context.WithTimeout(ctx, migrationWait)

@@ -52,7 +52,7 @@ type Store struct {
 	count   counters
 	outbox  outbox
 	damaged atomic.Pointer[string] // what was said when damage was first met
-	failing atomic.Bool            // a write failed as all would, and nobody has looked since
+	failing atomic.Bool            // a write failed as all would, and Ping has not looked since
 }
 
 // withDefaults fills in what cfg leaves out.
@@ -163,7 +163,7 @@ func (s *Store) classifyRead(ctx context.Context, err error) error {
 }
 
 // classify is the last stop of each error. A table that is not there is a
-// defect of ours, unless somebody put another file in the place of the database.
+// defect of ours, unless the database was replaced by another file.
 func (s *Store) classify(err error) error {
 	s.note(err)
 	if s.writer != nil && engine.IsNoTable(err) {

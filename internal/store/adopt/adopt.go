@@ -22,8 +22,8 @@ type Config struct {
 	// refresh tokens. 0: 90 days.
 	SessionMax time.Duration
 
-	// IsDefaultPassword is asked for each superadmin. nil: nobody has the
-	// published default password.
+	// IsDefaultPassword is asked for each superadmin. nil: no superadmin has
+	// the published default password.
 	IsDefaultPassword func(identity.PasswordHash) bool
 }
 

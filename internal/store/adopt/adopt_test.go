@@ -218,10 +218,10 @@ func TestAdoptionSurvivesBeingKilledBeforeItsCommit(t *testing.T) {
 		_, err := run(t, a)
 		t.Fatalf("survived: %v", err)
 	}
-	const people = 20_000
+	const users = 20_000
 	path := makeOriginal(t, 3, fmt.Sprintf(`INSERT INTO users
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < %d)
-		SELECT 'user' || i, 'user' || i || '@example.org', '', '$2b$12$x', 'viewer', 'default', 'active', '2026-11-01', NULL FROM n`, people))
+		SELECT 'user' || i, 'user' || i || '@example.org', '', '$2b$12$x', 'viewer', 'default', 'active', '2026-11-01', NULL FROM n`, users))
 	before := dump(t, path)
 	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 	child.Env = append(os.Environ(), "TEST_ADOPT_AND_DIE="+path)
@@ -243,8 +243,8 @@ func TestAdoptionSurvivesBeingKilledBeforeItsCommit(t *testing.T) {
 		t.Error("the copy differs from the file")
 	}
 	var n int
-	if err := openFile(t, path).QueryRow("SELECT COUNT(*) FROM users").Scan(&n); err != nil || n != people+4 {
-		t.Errorf("%d people, %v; want %d", n, err, people+4)
+	if err := openFile(t, path).QueryRow("SELECT COUNT(*) FROM users").Scan(&n); err != nil || n != users+4 {
+		t.Errorf("%d users, %v; want %d", n, err, users+4)
 	}
 }
 
@@ -315,7 +315,7 @@ func TestAdoptionRefusesByNameBeforeItTouchesAnything(t *testing.T) {
 		},
 		"two groups": {
 			`INSERT INTO groups VALUES('eeee',' Ops','','default','2026-11-02','2026-11-02')`,
-			[]string{`"Ops" (id "aaaaaaaaaaaa", organisation "default")`, `" Ops" (id "eeee", organisation "default")`},
+			[]string{`"Ops" (id "aaaaaaaaaaaa", organization "default")`, `" Ops" (id "eeee", organization "default")`},
 		},
 		"two service tokens": {
 			`INSERT INTO service_tokens VALUES('eeee','ci','x','operator','default','','2026-11-02',NULL)`,

@@ -15,7 +15,7 @@ type Forecast struct {
 	RefreshTokens              int
 	ServiceTokens              int // those not revoked
 
-	DroppedTokens int      // refresh tokens: expired, or of nobody who may sign in
+	DroppedTokens int      // refresh tokens: expired, or without a user who may sign in
 	Dropped       []string // a sentence for each membership dropped
 	Warnings      []string // oddities that would be kept
 	Collisions    []string // rows that would be one and the same; they forbid adoption

@@ -18,7 +18,7 @@ type legacyTable struct {
 }
 
 // legacyTables are the original's, in the order in which they can be dropped
-// whatever references somebody may have added between them. Its table of
+// whatever references were added between them. Its table of
 // mailbox credentials, email_credentials, is not among them: it is left as it is.
 func legacyTables() []legacyTable {
 	return []legacyTable{

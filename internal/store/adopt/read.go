@@ -11,7 +11,7 @@ import (
 )
 
 // original is what the Python server's tables hold, as text and unjudged. All
-// of it is in memory: about half a kilobyte for each person and refresh token.
+// of it is in memory: about half a kilobyte for each user and refresh token.
 type original struct {
 	users         []legacyUser
 	groups        []legacyGroup
@@ -79,7 +79,7 @@ func readOriginal(ctx context.Context, q engine.Querier, sh shape) (o original, 
 }
 
 // readLegacy reads all rows of a table, ordered by its first columns so that
-// two readings judge alike. Whatever somebody put into a column comes as text;
+// two readings judge alike. Any value of a column comes as text;
 // only what the original itself left NULL may be NULL.
 func readLegacy[T any](ctx context.Context, q engine.Querier, t legacyTable, fields func(*T) []any) ([]T, error) {
 	columns := make([]string, len(t.columns))

@@ -20,8 +20,8 @@ type adopted struct {
 	refreshTokens []adoptedRefresh
 	serviceTokens []adoptedService
 
-	expired    int      // refresh tokens dropped because they are over
-	ownerless  int      // refresh tokens dropped because nobody may use them
+	expired    int      // refresh tokens dropped because they have expired
+	ownerless  int      // refresh tokens dropped because no user may use them
 	dropped    []string // a sentence for each membership dropped
 	warnings   []string // oddities that are kept
 	collisions []string // rows that would be one; they forbid adoption
@@ -82,7 +82,7 @@ func translate(o original, now time.Time, sessionMax time.Duration) adopted {
 }
 
 func (t *translator) user(u legacyUser) {
-	who := fmt.Sprintf("the person %q (id %q)", u.email, u.id)
+	who := fmt.Sprintf("the user %q (id %q)", u.email, u.id)
 	t.checkID(who, u.id)
 	row := identity.User{
 		ID: u.id, Email: u.email, EmailKey: identity.EmailKey(u.email), DisplayName: u.displayName,
@@ -114,9 +114,9 @@ func (t *translator) group(g legacyGroup) {
 }
 
 // member drops what the original left behind when it deleted by hand, and what
-// it let in from another organisation: a group's members are of the group's.
+// it let in from another organization: a group's members are of the group's.
 func (t *translator) member(m legacyMember) {
-	what := fmt.Sprintf("the membership of the person %q in the group %q", m.userID, m.groupID)
+	what := fmt.Sprintf("the membership of the user %q in the group %q", m.userID, m.groupID)
 	org, hasGroup := t.orgOfGroup[m.groupID]
 	user, hasUser := t.userByID[m.userID]
 	switch {
@@ -125,9 +125,9 @@ func (t *translator) member(m legacyMember) {
 	case !hasGroup:
 		t.dropped = append(t.dropped, what+": there is no such group")
 	case !hasUser:
-		t.dropped = append(t.dropped, what+": there is no such person")
+		t.dropped = append(t.dropped, what+": there is no such user")
 	case user.OrgID != org:
-		t.dropped = append(t.dropped, fmt.Sprintf("%s: they are of different organisations, %q and %q", what, user.OrgID, org))
+		t.dropped = append(t.dropped, fmt.Sprintf("%s: they are of different organizations, %q and %q", what, user.OrgID, org))
 	default:
 		joined := t.time(what, "joined_at", m.joinedAt)
 		t.members = append(t.members, adoptedMember{m.groupID, identity.Member{UserID: m.userID, JoinedAt: joined}})
@@ -135,14 +135,14 @@ func (t *translator) member(m legacyMember) {
 }
 
 // refreshToken gives each live token a family of its own, since the original
-// did not keep which one followed which. Suspended people's are over, as they
-// are here from the moment of suspension on.
+// did not keep which one followed which. Those of suspended users are dropped:
+// here a suspension ends them.
 func (t *translator) refreshToken(r legacyRefresh) {
 	if t.userByID[r.userID].Status == identity.Suspended || t.userByID[r.userID].ID != r.userID || r.userID == "" {
 		t.ownerless++
 		return
 	}
-	what := fmt.Sprintf("the refresh token with id %q of the person %q", r.id, r.userID)
+	what := fmt.Sprintf("the refresh token with id %q of the user %q", r.id, r.userID)
 	expires, err := parseLegacyTime(r.expiresAt)
 	if err == nil && !expires.After(t.now) {
 		t.expired++
@@ -161,8 +161,8 @@ func (t *translator) refreshToken(r legacyRefresh) {
 }
 
 // serviceToken keeps whatever role the original gave, for it never looked: an
-// unknown one is weaker here than every known one, and whoever validates the
-// token gets the answer they got before.
+// unknown one is weaker here than every known one, and a client that validates
+// the token gets the response it got before.
 func (t *translator) serviceToken(s legacyService) {
 	what := fmt.Sprintf("the service token %q (id %q)", s.name, s.id)
 	row := adoptedService{hash: s.hash, ServiceToken: identity.ServiceToken{
@@ -205,7 +205,7 @@ func (t *translator) findCrowded() {
 	for _, u := range t.users {
 		if n := groups[u.ID]; n > store.MaxGroups {
 			t.warnings = append(t.warnings, fmt.Sprintf(
-				"the person %q (id %q) is in %d groups; more than %d may not fit into an access token", u.Email, u.ID, n, store.MaxGroups))
+				"the user %q (id %q) is in %d groups; more than %d may not fit into an access token", u.Email, u.ID, n, store.MaxGroups))
 		}
 	}
 }
@@ -215,12 +215,12 @@ func (t *translator) findCollisions() {
 	type key struct{ kind, scope, name string }
 	rows := make(map[key][]string)
 	for _, u := range t.users {
-		k := key{kind: "people have the same e-mail address once upper and lower case and spelling variants are the same", name: u.EmailKey}
+		k := key{kind: "users have the same e-mail address once upper and lower case and spelling variants are the same", name: u.EmailKey}
 		rows[k] = append(rows[k], fmt.Sprintf("%q (id %q)", u.Email, u.ID))
 	}
 	for _, g := range t.groups {
-		k := key{"groups of one organisation have the same name", g.OrgID, identity.GroupKey(g.Name)}
-		rows[k] = append(rows[k], fmt.Sprintf("%q (id %q, organisation %q)", g.Name, g.ID, g.OrgID))
+		k := key{"groups of one organization have the same name", g.OrgID, identity.GroupKey(g.Name)}
+		rows[k] = append(rows[k], fmt.Sprintf("%q (id %q, organization %q)", g.Name, g.ID, g.OrgID))
 	}
 	for _, s := range t.serviceTokens {
 		if s.RevokedAt.IsZero() {
@@ -236,7 +236,7 @@ func (t *translator) findCollisions() {
 	slices.Sort(t.collisions)
 }
 
-// collectOrgs makes an organisation of each id that a row names; the original
+// collectOrgs makes an organization of each id that a row names; the original
 // had no table of them.
 func (t *translator) collectOrgs() {
 	t.orgs = []string{identity.DefaultOrg}

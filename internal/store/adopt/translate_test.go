@@ -19,8 +19,8 @@ var adoptionDay = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 const adoptionLife = 90 * 24 * time.Hour
 
-// person returns a row as the original wrote it.
-func person(id, email string) legacyUser {
+// userRow returns a row as the original wrote it.
+func userRow(id, email string) legacyUser {
 	return legacyUser{
 		id: id, email: email, hash: "$2b$12$x", role: "viewer", orgID: "default", status: "active",
 		createdAt: "2026-11-01T00:00:00+00:00",
@@ -38,7 +38,7 @@ func robot(id, name string, revoked sql.NullString) legacyService {
 func TestTranslateNamesEveryCollision(t *testing.T) {
 	over := sql.NullString{String: "2026-11-02T00:00:00+00:00", Valid: true}
 	got := translate(original{
-		users: []legacyUser{person("u1", "Ada@Example.org"), person("u2", "ada@example.ORG"), person("u3", "bob"), person("u4", "BOB"), person("u5", "eve@example.org")},
+		users: []legacyUser{userRow("u1", "Ada@Example.org"), userRow("u2", "ada@example.ORG"), userRow("u3", "bob"), userRow("u4", "BOB"), userRow("u5", "eve@example.org")},
 		groups: []legacyGroup{
 			team("g1", "Ops", "default"), team("g2", "Ops ", "default"), team("g3", "ops", "default"), team("g4", "Ops", "acme"),
 			team("g5", "Caf\u00e9", "acme"), team("g6", "Cafe\u0301", "acme"),
@@ -51,8 +51,8 @@ func TestTranslateNamesEveryCollision(t *testing.T) {
 	for _, names := range [][]string{
 		{`"Ada@Example.org" (id "u1")`, `"ada@example.ORG" (id "u2")`},
 		{`"bob" (id "u3")`, `"BOB" (id "u4")`},
-		{`"Ops" (id "g1", organisation "default")`, `"Ops " (id "g2", organisation "default")`},
-		{`(id "g5", organisation "acme")`, `(id "g6", organisation "acme")`},
+		{`"Ops" (id "g1", organization "default")`, `"Ops " (id "g2", organization "default")`},
+		{`(id "g5", organization "acme")`, `(id "g6", organization "acme")`},
 		{`"ci" (id "s1")`, `"ci" (id "s2")`},
 	} {
 		if !slices.ContainsFunc(got.collisions, func(s string) bool { return strings.Contains(s, names[0]) && strings.Contains(s, names[1]) }) {
@@ -67,7 +67,7 @@ func TestTranslateNamesEveryCollision(t *testing.T) {
 }
 
 func TestTranslateNamesEverythingItCannotUnderstand(t *testing.T) {
-	u1, u2, u3, u4 := person("u1", "a"), person("u2", "b"), person("u3", "c"), person("u4", "d")
+	u1, u2, u3, u4 := userRow("u1", "a"), userRow("u2", "b"), userRow("u3", "c"), userRow("u4", "d")
 	u1.role, u2.status, u3.createdAt = "owner", "locked", "yesterday"
 	u4.lastLoginAt = sql.NullString{String: "", Valid: true}
 	g1, g2 := team("g1", "x", "default"), team("g2", "y", "default")
@@ -75,7 +75,7 @@ func TestTranslateNamesEverythingItCannotUnderstand(t *testing.T) {
 	s1, s2 := robot("s1", "x", sql.NullString{}), robot("s2", "y", sql.NullString{String: "never", Valid: true})
 	s1.createdAt = "-"
 	got := translate(original{
-		users: []legacyUser{u1, u2, u3, u4, person("u5", "e")}, groups: []legacyGroup{g1, g2},
+		users: []legacyUser{u1, u2, u3, u4, userRow("u5", "e")}, groups: []legacyGroup{g1, g2},
 		members: []legacyMember{{"g1", "u5", "soon"}, {"g9", "u5", "dropped, so never read"}},
 		refreshTokens: []legacyRefresh{
 			{"r1", "u5", "h1", "soon", "2026-11-01"},
@@ -86,15 +86,15 @@ func TestTranslateNamesEverythingItCannotUnderstand(t *testing.T) {
 		serviceTokens: []legacyService{s1, s2},
 	}, adoptionDay, adoptionLife)
 	want := []string{
-		`the person "a" (id "u1") has the unknown role "owner"`,
-		`the person "b" (id "u2") has the unknown status "locked"`,
-		`the person "c" (id "u3") has no readable created_at: "yesterday"`,
-		`the person "d" (id "u4") has no readable last_login_at: ""`,
+		`the user "a" (id "u1") has the unknown role "owner"`,
+		`the user "b" (id "u2") has the unknown status "locked"`,
+		`the user "c" (id "u3") has no readable created_at: "yesterday"`,
+		`the user "d" (id "u4") has no readable last_login_at: ""`,
 		`the group "x" (id "g1") has no readable created_at: ""`,
 		`the group "y" (id "g2") has no readable updated_at: "0"`,
-		`the membership of the person "u5" in the group "g1" has no readable joined_at: "soon"`,
-		`the refresh token with id "r1" of the person "u5" has no readable expires_at: "soon"`,
-		`the refresh token with id "r2" of the person "u5" has no readable created_at: "late"`,
+		`the membership of the user "u5" in the group "g1" has no readable joined_at: "soon"`,
+		`the refresh token with id "r1" of the user "u5" has no readable expires_at: "soon"`,
+		`the refresh token with id "r2" of the user "u5" has no readable created_at: "late"`,
 		`the service token "x" (id "s1") has no readable created_at: "-"`,
 		`the service token "y" (id "s2") has no readable revoked_at: "never"`,
 	}
@@ -105,7 +105,7 @@ func TestTranslateNamesEverythingItCannotUnderstand(t *testing.T) {
 
 func TestTranslateKeepsHarmlessOddities(t *testing.T) {
 	long := strings.Repeat("x", 300)
-	u := person("an id of the original that is far too long for ours", long+"@"+long)
+	u := userRow("an id of the original that is far too long for ours", long+"@"+long)
 	u.displayName, u.orgID = long+"\x07", ""
 	agent := robot("s1", "ci\n", sql.NullString{})
 	agent.role = "agent"
@@ -128,7 +128,7 @@ func TestTranslateKeepsHarmlessOddities(t *testing.T) {
 }
 
 func TestTranslateNamesWhoIsInMoreGroupsThanATokenHolds(t *testing.T) {
-	o := original{users: []legacyUser{person("u1", "many@example.org"), person("u2", "most@example.org")}}
+	o := original{users: []legacyUser{userRow("u1", "many@example.org"), userRow("u2", "most@example.org")}}
 	for i := range store.MaxGroups + 1 {
 		id := fmt.Sprintf("g%d", i)
 		o.groups = append(o.groups, team(id, id, "default"))
@@ -142,7 +142,7 @@ func TestTranslateNamesWhoIsInMoreGroupsThanATokenHolds(t *testing.T) {
 	}
 	got := translate(o, adoptionDay, adoptionLife)
 	if len(got.warnings) != 1 || !strings.Contains(got.warnings[0], "many@example.org") || !strings.Contains(got.warnings[0], "151 groups") {
-		t.Errorf("warnings = %q, want the one person", got.warnings)
+		t.Errorf("warnings = %q, want the one user", got.warnings)
 	}
 	if len(got.members) != 2*store.MaxGroups+1 {
 		t.Errorf("%d memberships, want all", len(got.members))
@@ -150,7 +150,7 @@ func TestTranslateNamesWhoIsInMoreGroupsThanATokenHolds(t *testing.T) {
 }
 
 func TestTranslateCapsRefreshTokensByTheirFamily(t *testing.T) {
-	got := translate(original{users: []legacyUser{person("u1", "a")}, refreshTokens: []legacyRefresh{
+	got := translate(original{users: []legacyUser{userRow("u1", "a")}, refreshTokens: []legacyRefresh{
 		{"r1", "u1", "h1", "2027-11-22", "2026-11-01"},
 		{"r2", "u1", "h2", "2026-11-22T12:00:00.000001+00:00", "2026-11-01"},
 		{"r3", "u1", "h3", "2026-11-22T12:00:00+00:00", "2026-11-01"},
@@ -175,7 +175,7 @@ func drawOriginal(t *rapid.T) original {
 	at := rapid.SampledFrom([]string{"2026-11-01T00:00:00.000001+00:00", "2026-12-01T00:00:00+00:00", "2027-06-01T10:00:00+05:30", "2026-11-22T12:00:00Z"})
 	orgs := rapid.SampledFrom([]string{"default", "acme"})
 	for _, id := range rapid.SliceOfNDistinct(ids, 0, 8, rapid.ID).Draw(t, "users") {
-		u := person(id, rapid.StringMatching(`[aA]?[bB][cC]?@[eE]x\.org`).Draw(t, "email"))
+		u := userRow(id, rapid.StringMatching(`[aA]?[bB][cC]?@[eE]x\.org`).Draw(t, "email"))
 		u.orgID, u.createdAt = orgs.Draw(t, "org"), at.Draw(t, "created")
 		u.status = rapid.SampledFrom([]string{"active", "active", "suspended"}).Draw(t, "status")
 		o.users = append(o.users, u)
@@ -206,10 +206,10 @@ func TestTranslateLosesNoPersonGroupOrLiveToken(t *testing.T) {
 			len(got.refreshTokens)+got.expired+got.ownerless != len(o.refreshTokens) {
 			t.Fatalf("counts differ: %+v", got)
 		}
-		people := map[string]identity.User{}
+		users := map[string]identity.User{}
 		keys := map[string]bool{}
 		for _, u := range got.users {
-			people[u.ID] = u
+			users[u.ID] = u
 			keys[u.EmailKey] = true
 		}
 		names := map[string]bool{}
@@ -221,7 +221,7 @@ func TestTranslateLosesNoPersonGroupOrLiveToken(t *testing.T) {
 		}
 		for _, r := range o.refreshTokens {
 			expires, err := parseLegacyTime(r.expiresAt)
-			live := err == nil && expires.After(adoptionDay) && people[r.userID].Status == identity.Active
+			live := err == nil && expires.After(adoptionDay) && users[r.userID].Status == identity.Active
 			if kept := slices.ContainsFunc(got.refreshTokens, func(a adoptedRefresh) bool { return a.hash == r.hash }); kept != live {
 				t.Fatalf("token %+v: kept %v, live %v", r, kept, live)
 			}

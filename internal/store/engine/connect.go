@@ -26,7 +26,7 @@ const (
 
 // OpenFile returns a pool on a SQLite file, connecting at first use. The pragmas,
 // such as "query_only(1)", hold on each connection. The file must be there: a
-// connection opened after somebody removed it must not put an empty one in its
+// connection opened after it was removed must not put an empty one in its
 // place.
 func OpenFile(path string, pragmas ...string) (*sql.DB, error) {
 	q := url.Values{"mode": {"rw"}, "_pragma": append([]string{busyTimeout, "foreign_keys(1)"}, pragmas...)}

@@ -54,7 +54,7 @@ func SecureFile(path string, log *slog.Logger) (fs.FileInfo, error) {
 }
 
 // createFile makes an empty file, which SQLite takes for an empty database. It
-// never follows a link and never touches what another process made meanwhile.
+// never follows a link and never touches what another process made.
 func createFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	switch {

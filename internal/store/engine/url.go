@@ -69,7 +69,7 @@ func parseSQLite(rest string) (Target, error) {
 	case host != "":
 		return Target{}, badURL("needs three slashes before a relative path (sqlite:///auth.db) and four before an absolute one")
 	case !found, path == "", path == ":memory:", strings.HasPrefix(path, "file:"):
-		return Target{}, badURL("must name a file: a database in memory would forget everybody at the next start")
+		return Target{}, badURL("must name a file: a database in memory would forget every user at the next start")
 	case strings.ContainsAny(path, "\x00\r\n"):
 		return Target{}, badURL("has a control character in its path")
 	}
@@ -139,7 +139,7 @@ func parsePostgres(rest string) (Target, error) {
 }
 
 // setTimeouts bounds what a statement may take, unless the URL does. A verb
-// takes milliseconds: what takes seconds waits for a lock nobody will release.
+// takes milliseconds: what takes seconds waits for a lock that will not be released.
 func setTimeouts(cfg *pgx.ConnConfig) {
 	for name, value := range map[string]string{
 		"application_name":                    "pico-auth",

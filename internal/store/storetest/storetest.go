@@ -1,6 +1,6 @@
 // Package storetest opens real databases for tests: SQLite in a temporary
 // folder, and PostgreSQL from TEST_DATABASE_URL or from the binaries of the
-// machine. Tests of every room above the store use it instead of a fake.
+// machine. Tests of every package above the store use it instead of a fake.
 //
 // A package whose tests use PostgreSQL has
 //

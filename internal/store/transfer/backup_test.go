@@ -50,11 +50,11 @@ func TestBackupOfARunningDatabaseStarts(t *testing.T) {
 	restored := storetest.OpenURL(t, sqliteURL(path))
 	users, err := restored.Users(t.Context(), identity.Actor{Kind: identity.ActorSystem}, store.ListFilter{})
 	if err != nil || users.Total == 0 {
-		t.Fatalf("the copy has %d people: %v", users.Total, err)
+		t.Fatalf("the copy has %d users: %v", users.Total, err)
 	}
 	events, err := restored.Events(t.Context(), 0)
 	if err != nil || users.Total < store.MaxPage && len(events) != users.Total {
-		t.Errorf("%d people and %d audit rows: half an act was copied (%v)", users.Total, len(events), err)
+		t.Errorf("%d users and %d audit rows: half an act was copied (%v)", users.Total, len(events), err)
 	}
 	left, err := filepath.Glob(filepath.Join(folder, "*partial*"))
 	if err != nil || len(left) != 0 {

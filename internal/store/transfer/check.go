@@ -37,7 +37,7 @@ type Plan struct {
 	RefreshTokens, ServiceTokens int // of those the ones that are valid
 
 	DanglingMembers int      // memberships that would be dropped
-	DroppedTokens   int      // refresh tokens that would be dropped: expired, or of nobody who may sign in
+	DroppedTokens   int      // refresh tokens that would be dropped: expired, or without a user who may sign in
 	Dropped         []string // a sentence for each membership dropped
 	Warnings        []string // oddities that would be kept
 	Collisions      []string // rows that would be one and the same; Open refuses

@@ -180,7 +180,7 @@ func TestCheckChangesNothingWhateverTheJournal(t *testing.T) {
 		before := folder(t, filepath.Dir(path))
 		delete(before, path+"-shm") // readers leave their marks in this scratch file of whoever has the database open
 		if plan := checkFile(t, path); plan.State != stateOriginal || plan.Users != want {
-			t.Errorf("plan = %+v, want %d people", plan, want)
+			t.Errorf("plan = %+v, want %d users", plan, want)
 		}
 		after := folder(t, filepath.Dir(path))
 		delete(after, path+"-shm")

@@ -2,9 +2,7 @@ package transfer
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,20 +17,13 @@ import (
 // stay far under the 65,535 parameters that PostgreSQL takes.
 const insertRows = 500
 
-// Copied is what became of one table.
-type Copied struct {
-	Table    string
-	Rows     int64
-	Checksum string // order-independent, over all columns; equal on both sides
-}
-
 // CopyProgress is told of each table as it grows; done ends it.
 type CopyProgress func(table string, rows int64, done bool)
 
 // Copy copies everything from the SQLite database of cfg to the PostgreSQL
 // database of the URL to, in one transaction there, and compares counts and
 // checksums before it commits. The source is only read, in one snapshot: what a
-// running server writes meanwhile is not in the copy.
+// running server writes from then on is not in the copy.
 //
 // The destination must be empty, or hold exactly what would be copied, which is
 // what a repetition after a lost answer meets; anything else is refused with
@@ -122,7 +113,7 @@ func copySource(ctx context.Context, q engine.Querier) error {
 
 // copyAll fills the destination and compares it with the source.
 func copyAll(ctx context.Context, source, dest *sql.Tx, progress CopyProgress) ([]Copied, error) {
-	// Nobody may read or write halfway: a server that starts now waits.
+	// No other process reads or writes halfway: a server that starts now waits.
 	for _, t := range store.Tables() {
 		if _, err := dest.ExecContext(ctx, "LOCK TABLE "+t.Name+" IN ACCESS EXCLUSIVE MODE"); err != nil {
 			return nil, err
@@ -242,60 +233,6 @@ func insertMany(t store.Table, rows int) string {
 		b.WriteByte(')')
 	}
 	return b.String()
-}
-
-// eachRow reads a whole table. A value is nil, a string or an int64, so that
-// both engines give the same.
-func eachRow(ctx context.Context, q engine.Querier, t store.Table, do func(row []any) error) (err error) {
-	rows, err := q.QueryContext(ctx, "SELECT "+strings.Join(t.Columns, ", ")+" FROM "+t.Name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	row, dest := make([]any, len(t.Columns)), make([]any, len(t.Columns))
-	for i := range row {
-		dest[i] = &row[i]
-	}
-	for rows.Next() {
-		if err := rows.Scan(dest...); err != nil {
-			return err
-		}
-		for i, v := range row {
-			if b, ok := v.([]byte); ok {
-				row[i] = string(b)
-			}
-		}
-		if err := do(row); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-// digest counts the rows of a table and adds up their hashes, byte by byte
-// without carry, so that the order in which an engine gives them is of no
-// matter. Every table has a primary key: no row can hide another.
-func digest(ctx context.Context, q engine.Querier, t store.Table) (Copied, error) {
-	var sum [sha256.Size]byte
-	var text []byte
-	d := Copied{Table: t.Name}
-	err := eachRow(ctx, q, t, func(row []any) error {
-		text = text[:0]
-		for _, v := range row {
-			value := fmt.Sprint(v)
-			if v == nil {
-				value = "\x00" // no stored text has a NUL
-			}
-			text = fmt.Appendf(text, "%d:%s", len(value), value)
-		}
-		for i, b := range sha256.Sum256(text) {
-			sum[i] += b
-		}
-		d.Rows++
-		return nil
-	})
-	d.Checksum = hex.EncodeToString(sum[:])
-	return d, err
 }
 
 // Uncopied names the tables of the source that Copy leaves behind: those that

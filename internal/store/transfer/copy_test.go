@@ -14,7 +14,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
-// populate makes people enough for more than one INSERT, and one of everything
+// populate makes users enough for more than one INSERT, and one of everything
 // else.
 func populate(t *testing.T, s *store.Store) {
 	t.Helper()
@@ -59,7 +59,7 @@ func TestCopyToPostgresIsCompleteAndCanBeRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	if told != 1100 {
-		t.Errorf("the progress told of %d people", told)
+		t.Errorf("the progress told of %d users", told)
 	}
 	counts := map[string]int64{}
 	for _, c := range copied {
@@ -96,7 +96,7 @@ func TestCopyNeverOverwrites(t *testing.T) {
 		t.Fatalf("copied over a database in use: %v", err)
 	}
 	if page, err := d.Users(t.Context(), identity.Actor{Kind: identity.ActorSystem}, store.ListFilter{}); err != nil || page.Total != 0 {
-		t.Errorf("%d people arrived, %v", page.Total, err)
+		t.Errorf("%d users arrived, %v", page.Total, err)
 	}
 }
 

@@ -4,5 +4,5 @@ package transfer
 
 import "io/fs"
 
-// giveTo does nothing: files belong to whoever the folder's rules say.
+// giveTo does nothing: the folder's rules say whose a file is.
 func giveTo(string, fs.FileInfo) error { return nil }

@@ -15,9 +15,9 @@ import (
 
 func TestARestoredDatabaseStaysWithItsOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can restore for somebody else")
+		t.Skip("only root can restore for another owner")
 	}
-	const somebody = 65532
+	const owner = 65532
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	if err := transfer.Backup(t.Context(), storetest.Open(t), backup); err != nil {
 		t.Fatal(err)
@@ -33,10 +33,10 @@ func TestARestoredDatabaseStaysWithItsOwner(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Chown(path, somebody, somebody); err != nil {
+			if err := os.Chown(path, owner, owner); err != nil {
 				t.Fatal(err)
 			}
-		} else if err := os.Chown(dir, somebody, somebody); err != nil {
+		} else if err := os.Chown(dir, owner, owner); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := transfer.Restore(t.Context(), store.Config{URL: sqliteURL(path)}, backup); err != nil {
@@ -46,7 +46,7 @@ func TestARestoredDatabaseStaysWithItsOwner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if uid := info.Sys().(*syscall.Stat_t).Uid; uid != somebody {
+		if uid := info.Sys().(*syscall.Stat_t).Uid; uid != owner {
 			t.Errorf("with the owner taken from the %s, the database belongs to %d", there, uid)
 		}
 	}

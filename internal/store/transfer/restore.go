@@ -111,7 +111,7 @@ func keepOwner(partial, path string) error {
 }
 
 // setAside renames the database at path, if there is one, once it is a single
-// file that nobody has open: leaving write-ahead mode takes a lock that SQLite
+// file that no process has open: leaving write-ahead mode takes a lock that SQLite
 // gives only to the last connection.
 func setAside(ctx context.Context, path, aside string) (string, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {

@@ -19,10 +19,10 @@ import (
 var errNoDatabase = errors.New("there is no database yet")
 
 // openUnchanged opens a SQLite file so that neither it nor anything beside it
-// changes, whoever else has it open. The function returned closes it.
+// changes, even while a server has it open. The function returned closes it.
 //
 // A reader of a file in write-ahead mode makes the files -wal and -shm where
-// they are missing. So only a log that somebody has open is read in place; a
+// they are missing. So only a log that a process has open is read in place; a
 // file without one is complete by itself and is read as one that never changes;
 // and a log that a crash left is applied to a private copy.
 func openUnchanged(path string) (*sql.DB, func() error, error) {
