@@ -364,6 +364,25 @@ func TestRefusalOfAnAdoptionIsBounded(t *testing.T) {
 	}
 }
 
+func TestForeseeTellsWhatTheAdoptionDoes(t *testing.T) {
+	db := openFile(t, makeOriginal(t, 3))
+	f, known, err := Foresee(t.Context(), db, engine.SQLite, adoptionDay)
+	if err != nil || !known {
+		t.Fatalf("known %t, %v", known, err)
+	}
+	want := Forecast{Users: 4, Groups: 3, Memberships: 4, RefreshTokens: 2, ServiceTokens: 1, DroppedTokens: 3, Dropped: f.Dropped}
+	if diff := cmp.Diff(want, f); diff != "" || len(f.Dropped) != 3 {
+		t.Errorf("forecast (-want +got):\n%s", diff)
+	}
+	mustExec(t, db, "DROP TABLE refresh_tokens")
+	if _, known, err := Foresee(t.Context(), db, engine.SQLite, adoptionDay); known || err != nil {
+		t.Errorf("a foreign database: known %t, %v", known, err)
+	}
+	if known, err := Known(t.Context(), db, engine.SQLite); known || err != nil {
+		t.Errorf("a foreign database: known %t, %v", known, err)
+	}
+}
+
 func TestInspectionPassesErrorsOn(t *testing.T) {
 	db := openFile(t, makeOriginal(t, 3))
 	gone, cancel := context.WithCancel(t.Context())

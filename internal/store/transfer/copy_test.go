@@ -3,6 +3,7 @@ package transfer_test
 import (
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -97,6 +98,18 @@ func TestCopyNeverOverwrites(t *testing.T) {
 	}
 	if page, err := d.Users(t.Context(), identity.Actor{Kind: identity.ActorSystem}, store.ListFilter{}); err != nil || page.Total != 0 {
 		t.Errorf("%d users arrived, %v", page.Total, err)
+	}
+}
+
+func TestTablesThatAreNotCopiedAreNamed(t *testing.T) {
+	source := storetest.SQLite(t)
+	if err := storetest.OpenURL(t, source).Close(); err != nil {
+		t.Fatal(err)
+	}
+	storetest.Exec(t, source, "CREATE TABLE email_credentials (id TEXT); CREATE TABLE notes (id TEXT)")
+	left, err := transfer.Uncopied(t.Context(), store.Config{URL: source})
+	if err != nil || !slices.Equal(left, []string{"email_credentials", "notes"}) {
+		t.Errorf("left %q, %v", left, err)
 	}
 }
 

@@ -73,6 +73,22 @@ func TestRestoreIntoAnEmptyFolder(t *testing.T) {
 	storetest.OpenURL(t, sqliteURL(path))
 }
 
+func TestABackupOfThePythonServerIsRestoredAndAdopted(t *testing.T) {
+	original, err := os.ReadFile("../testdata/original-0.1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	backup, path := filepath.Join(dir, "backup.db"), filepath.Join(dir, "auth.db")
+	storetest.Exec(t, sqliteURL(backup), string(original))
+	if _, err := transfer.Restore(t.Context(), store.Config{URL: sqliteURL(path)}, backup); err != nil {
+		t.Fatal(err)
+	}
+	if storetest.OpenURL(t, sqliteURL(path)).Adopted() == nil {
+		t.Error("the start on it adopted nothing")
+	}
+}
+
 func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {
@@ -80,6 +96,11 @@ func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		return path
+	}
+	made := func(name, script string) string {
+		path := filepath.Join(dir, name)
+		storetest.Exec(t, sqliteURL(path), script)
 		return path
 	}
 	live := filepath.Join(dir, "live.db")
@@ -91,7 +112,8 @@ func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 	setRegistration(t, s, true)
 	for name, file := range map[string]string{
 		"absent": filepath.Join(dir, "absent"), "empty": write("empty", ""), "garbage": write("garbage", strings.Repeat("no database ", 500)),
-		"a live database": live,
+		"a live database": live, "no tables": made("nothing", "CREATE TABLE x (y); DROP TABLE x"),
+		"tables of another program": made("foreign", "CREATE TABLE invoices (id TEXT)"),
 	} {
 		to := filepath.Join(dir, "auth.db")
 		if _, err := transfer.Restore(t.Context(), store.Config{URL: sqliteURL(to)}, file); err == nil {
