@@ -68,10 +68,7 @@ func New(cfg Config) *API {
 	}
 	a.openAPI = sync.OnceValue(func() web.Document { return render(a.described()) })
 	a.routes = a.table()
-	served := huma.NewAPI(a.humaConfig(), adapter{})
-	for i := range a.routes {
-		a.handle(served, &a.routes[i])
-	}
+	a.handle()
 	return a
 }
 
@@ -84,14 +81,20 @@ func (a *API) Group() web.Group {
 	return g
 }
 
-// handle gives a route its handler.
-func (a *API) handle(served huma.API, rt *route) {
-	if rt.plain != nil {
-		rt.Handler = a.checked(rt, rt.plain)
-		return
+// handle gives each route its handler.
+func (a *API) handle() {
+	taken := &adapter{}
+	api := huma.NewAPI(a.humaConfig(), taken)
+	for i := range a.routes {
+		rt := &a.routes[i]
+		if rt.plain != nil {
+			rt.Handler = a.checked(rt, rt.plain)
+			continue
+		}
+		rt.typed(api, rt)
+		allowNull(api.OpenAPI(), rt)
+		rt.Handler = a.checked(rt, taken.handler)
 	}
-	rt.typed(served, rt, func(h http.HandlerFunc) { rt.Handler = a.checked(rt, h) })
-	allowNull(served.OpenAPI(), rt)
 }
 
 // checked puts before a handler what is the same for all: the checks of the

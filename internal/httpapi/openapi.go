@@ -105,12 +105,12 @@ func (rt *route) security() []map[string][]string {
 // nothing: most of the work of a start would be this document, and the one that
 // serves cannot be added to while it does.
 func (a *API) described() *huma.OpenAPI {
-	api := huma.NewAPI(a.humaConfig(), adapter{})
+	api := huma.NewAPI(a.humaConfig(), &adapter{})
 	doc := api.OpenAPI()
 	for i := range a.routes {
 		switch rt := &a.routes[i]; {
 		case rt.typed != nil:
-			rt.typed(api, rt, func(http.HandlerFunc) {})
+			rt.typed(api, rt)
 			allowNull(doc, rt)
 			describe(doc, rt)
 		case rt.answer != nil:

@@ -36,8 +36,8 @@ func at(method, pattern, id string, access web.Access, credential web.Credential
 	return web.Route{Method: method, Pattern: pattern, ID: id, Access: access, Credential: credential}
 }
 
-// typed registers a handler with huma, which passes what serves it to mount.
-type typed func(api huma.API, rt *route, mount func(http.HandlerFunc))
+// typed registers a handler with huma.
+type typed func(api huma.API, rt *route)
 
 // locate is where a field of a request to the route is: only the edge knows
 // whether its name is one of the path, of the query or of the body.
@@ -55,8 +55,8 @@ func (rt *route) locate(field string) string {
 // endpoint adapts a handler that takes the caller as an argument and returns
 // the body of the 200.
 func endpoint[I, O any](a *API, handle func(context.Context, caller, *I) (O, error)) typed {
-	return func(api huma.API, rt *route, mount func(http.HandlerFunc)) {
-		huma.Register(mounting{api, mount}, *rt.operation(), func(ctx context.Context, in *I) (*reply[O], error) {
+	return func(api huma.API, rt *route) {
+		huma.Register(api, *rt.operation(), func(ctx context.Context, in *I) (*reply[O], error) {
 			out, err := handle(ctx, callerFrom(ctx), in)
 			if err != nil {
 				return nil, a.refuse(ctx, rt, err)
@@ -69,36 +69,20 @@ func endpoint[I, O any](a *API, handle func(context.Context, caller, *I) (O, err
 // reply is the form in which huma wants an answer.
 type reply[O any] struct{ Body O }
 
-// adapter keeps huma from serving anything by itself.
-type adapter struct{}
-
-// Handle implements huma.Adapter. Routes are registered through mounting only.
-func (adapter) Handle(op *huma.Operation, _ func(huma.Context)) {
-	panic("httpapi: " + op.OperationID + " would be served without its rule")
-}
-
-// ServeHTTP implements huma.Adapter.
-func (adapter) ServeHTTP(http.ResponseWriter, *http.Request) {
-	panic("httpapi: huma serves nothing by itself")
-}
-
-// mounting is a huma.API that passes on what serves a route.
-type mounting struct {
-	huma.API
-	mount func(http.HandlerFunc)
-}
-
-// Adapter implements huma.API.
-func (m mounting) Adapter() huma.Adapter { return mountingAdapter{adapter{}, m.mount} }
-
-type mountingAdapter struct {
-	adapter
-	mount func(http.HandlerFunc)
+// adapter takes what huma would serve: the router serves it, behind the rule of
+// its route.
+type adapter struct {
+	handler http.HandlerFunc // of the operation registered last
 }
 
 // Handle implements huma.Adapter.
-func (m mountingAdapter) Handle(op *huma.Operation, handle func(huma.Context)) {
-	m.mount(func(w http.ResponseWriter, r *http.Request) { handle(humago.NewContext(op, r, w)) })
+func (a *adapter) Handle(op *huma.Operation, handle func(huma.Context)) {
+	a.handler = func(w http.ResponseWriter, r *http.Request) { handle(humago.NewContext(op, r, w)) }
+}
+
+// ServeHTTP implements huma.Adapter.
+func (*adapter) ServeHTTP(http.ResponseWriter, *http.Request) {
+	panic("httpapi: huma serves nothing by itself")
 }
 
 // table is every route of the API: what it is, who may call it, what it does.

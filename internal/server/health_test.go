@@ -6,8 +6,11 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 func TestReadinessFollowsDatabaseAndDrain(t *testing.T) {
@@ -70,5 +73,21 @@ func TestTheLogIsTextOnATerminalAndJSONElsewhere(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("terminal %t: %s", terminal, b.String())
 		}
+	}
+}
+
+// TestOwnRoutesAreTheseThree: what answers anyone without a credential, and
+// beside the API's own table.
+func TestOwnRoutesAreTheseThree(t *testing.T) {
+	var got []string
+	for _, route := range new(Server).ownRoutes(newMetrics("test")) {
+		if route.Access != web.Anonymous || route.Credential != web.NoCredential || !route.RootOnly {
+			t.Errorf("%s: %+v", route.Pattern, route)
+		}
+		got = append(got, route.Method+" "+route.Pattern)
+	}
+	slices.Sort(got)
+	if want := []string{"GET /livez", "GET /metrics", "GET /readyz"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

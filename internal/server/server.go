@@ -27,8 +27,8 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 30 * time.Second
-	idleTimeout       = 60 * time.Second
-	maxHeaderBytes    = 32 << 10 // an ML-DSA token is 5 to 7 KB
+	idleTimeout       = 2 * time.Minute // longer than balancers keep theirs, so that they close first
+	maxHeaderBytes    = 32 << 10        // an ML-DSA token is 5 to 7 KB
 	maxConnections    = 4096
 )
 
