@@ -201,3 +201,92 @@ func TestAnothersThingIsCalledByItsName(t *testing.T) {
 		}
 	}
 }
+
+func TestMachinesNeverReachASuperadmin(t *testing.T) {
+	for _, kind := range []identity.ActorKind{identity.ActorServiceToken, identity.ActorClient} {
+		for _, role := range append(identity.Roles(), "", "root") {
+			actor := identity.Principal{Kind: kind, Role: role, OrgID: "a", Active: true}
+			for _, other := range identity.Roles() {
+				want := mayGrant[role][other]
+				if want == "" || other == identity.Superadmin {
+					want = forbidden
+				}
+				if got := answerOf(t, identity.MayGrant(actor, other)); got != want {
+					t.Errorf("%s, %s grants %s: %s, want %s", kind, role, other, got, want)
+				}
+				if got := answerOf(t, identity.MayManage(actor, identity.Principal{Role: other, OrgID: "a"})); got != want {
+					t.Errorf("%s, %s manages %s: %s, want %s", kind, role, other, got, want)
+				}
+				if got := answerOf(t, identity.MayRevoke(actor, identity.ServiceToken{Role: other, OrgID: "a"})); got != want {
+					t.Errorf("%s, %s revokes a service token that is %s: %s, want %s", kind, role, other, got, want)
+				}
+			}
+			if got := answerOf(t, identity.MayChangeKeys(actor)); got != forbidden {
+				t.Errorf("%s, %s changes keys: %s", kind, role, got)
+			}
+		}
+	}
+}
+
+func TestOnlySuperadminsAndTheSystemChangeKeysAndSettings(t *testing.T) {
+	for _, s := range standings() {
+		want := forbidden
+		if s.signsIn() && s.role == identity.Superadmin {
+			want = allowed
+		}
+		for what, rule := range map[string]func(identity.Principal) error{"keys": identity.MayChangeKeys, "settings": identity.MayConfigure} {
+			if got := answerOf(t, rule(s.principal("a"))); got != want {
+				t.Errorf("%v changes %s: %s, want %s", s, what, got, want)
+			}
+			if got := answerOf(t, rule(identity.System())); got != allowed {
+				t.Errorf("the system changes %s: %s", what, got)
+			}
+		}
+	}
+}
+
+func TestTheSystemMayDoEverything(t *testing.T) {
+	for _, role := range append(identity.Roles(), "", "root") { // it repairs what has a role unknown here, too
+		target := identity.Principal{Role: role, OrgID: "a"}
+		for name, err := range map[string]error{
+			"grant":      identity.MayGrant(identity.System(), role),
+			"manage":     identity.MayManage(identity.System(), target),
+			"administer": identity.MayAdminister(identity.System(), "a", "group"),
+			"see":        identity.MaySee(identity.System(), "a", "group"),
+			"revoke":     identity.MayRevoke(identity.System(), identity.ServiceToken{Role: role, OrgID: "a"}),
+		} {
+			if err != nil {
+				t.Errorf("the system, %s %q: %v", name, role, err)
+			}
+		}
+	}
+}
+
+func TestAPrincipalWithoutAKindMayGrantNothing(t *testing.T) {
+	for name, actor := range map[string]identity.Principal{
+		"zero":            {},
+		"without a kind":  {Role: identity.Superadmin, OrgID: "a", Active: true},
+		"of another kind": {Kind: "root", Role: identity.Superadmin, OrgID: "a", Active: true},
+		"not active":      {Kind: identity.ActorSystem, Role: identity.Superadmin, OrgID: "a"},
+	} {
+		for what, err := range map[string]error{
+			"grant":  identity.MayGrant(actor, identity.Viewer),
+			"manage": identity.MayManage(actor, identity.Principal{Role: identity.Viewer, OrgID: "a"}),
+			"keys":   identity.MayChangeKeys(actor),
+		} {
+			if !errors.Is(err, identity.ErrForbidden) {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+	}
+}
+
+func TestAServiceTokenOfAnUnknownRoleIsLeftToSuperadmins(t *testing.T) {
+	adopted := identity.ServiceToken{Role: "root", OrgID: "a"}
+	for role, want := range map[identity.Role]answer{identity.OrgAdmin: forbidden, identity.Superadmin: allowed} {
+		actor := identity.Principal{Kind: identity.ActorUser, Role: role, OrgID: "a", Active: true}
+		if got := answerOf(t, identity.MayRevoke(actor, adopted)); got != want {
+			t.Errorf("%s: %s, want %s", role, got, want)
+		}
+	}
+}

@@ -74,6 +74,15 @@ func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
 	return target, identity.MayManage(actor, target.Principal())
 }
 
+// changedKey writes the audit row of an act on signing keys, if the actor may
+// change them; else the act is rolled back.
+func (t *tx) changedKey(act Act, kid string) error {
+	if err := t.permit(act.By, identity.MayChangeKeys); err != nil {
+		return err
+	}
+	return t.done(act, kid, "")
+}
+
 // ensureOrg makes the organisation where it is missing. The caller has checked
 // that the actor may administer it, which for one that does not exist only a
 // superadmin may.

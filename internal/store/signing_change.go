@@ -33,7 +33,7 @@ func (s *Store) PutSigningKeys(ctx context.Context, since int64, changes ...KeyC
 			if k.Act.Action == "" {
 				continue
 			}
-			if err := t.done(k.Act, k.KID, ""); err != nil {
+			if err := t.changedKey(k.Act, k.KID); err != nil {
 				return err
 			}
 		}
@@ -159,14 +159,14 @@ func (s *Store) ForgetSigningKey(ctx context.Context, act Act, kid string) error
 		if n != 1 {
 			return fault.New(fault.NotFound, "not_found", "there is no such signing key")
 		}
-		return t.done(act, kid, "")
+		return t.changedKey(act, kid)
 	})
 }
 
 // NoteKey writes to the audit log what somebody did with a key that changes
 // nothing.
 func (s *Store) NoteKey(ctx context.Context, act Act, kid string) error {
-	return s.write(ctx, func(t *tx) error { return t.done(act, kid, "") })
+	return s.write(ctx, func(t *tx) error { return t.changedKey(act, kid) })
 }
 
 // Sealed is a text under the master key and where it is kept.
@@ -200,7 +200,7 @@ func (s *Store) Reseal(ctx context.Context, act Act, anew func(Sealed) (string, 
 				return err
 			}
 		}
-		return t.done(act, "", "")
+		return t.changedKey(act, "")
 	})
 	return changed, err
 }
