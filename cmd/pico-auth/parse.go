@@ -25,12 +25,15 @@ var (
 	plainFlag   = regexp.MustCompile(`^unknown flag -(-[a-z-]+|[^-])(, did you mean .+\?)?$`)
 )
 
-// misused returns the usage error for what kong refuses. It repeats no word of
+// misused returns the usage error for a command line that kong refuses. It repeats no word of
 // the command line that may be a password: users type one where no argument
 // belongs, and standard error is kept in logs.
 func misused(err error) error {
 	text := err.Error()
 	parse, ok := errors.AsType[*kong.ParseError](err)
+	if ok && parse.ExitCode() == exitFailed {
+		return err // the command line was read, and its help could not be written
+	}
 	switch {
 	case ok && strings.HasPrefix(text, "unexpected argument "):
 		text = unexpected(parse.Context, text)
