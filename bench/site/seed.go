@@ -92,8 +92,10 @@ const (
 	numbers = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) `
 	users   = `INSERT INTO users (id, email, email_key, password_hash, role, org_id, status, created_at) ` + numbers +
 		`SELECT 'user-' || i, 'p' || i || '@bench.example', 'p' || i || '@bench.example', $2, 'viewer', 'default', 'active', $3 FROM n`
-	families = `INSERT INTO refresh_families (id, user_id, created_at, expires_at) ` + numbers +
-		`SELECT 'family-' || i, 'user-' || i, $2, $3 FROM n`
+	sessions = `INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at) ` + numbers +
+		`SELECT 'family-' || i, 'user-' || i, $2, $2, 'pwd', 'urn:pico-auth:acr:1', $2, $3, $3 FROM n`
+	families = `INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id) ` + numbers +
+		`SELECT 'family-' || i, 'user-' || i, $2, $3, 'family-' || i FROM n`
 	tokens = `INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at) ` + numbers +
 		`SELECT 'token-' || i, 'user-' || i, 'family-' || i, RANDOM_DIGEST, $3, $2 FROM n`
 	known = `UPDATE refresh_tokens SET token_hash = $1 WHERE id = $2`
@@ -116,6 +118,9 @@ func (s *Site) insert(ctx context.Context, db *sql.DB, seed Seed, hash string) e
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
 	if _, err := tx.ExecContext(ctx, text(users), seed.Users, hash, at(-time.Hour)); err != nil {
 		return fmt.Errorf("seed users: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, text(sessions), seed.Users, at(-time.Hour), at(90*24*time.Hour)); err != nil {
+		return fmt.Errorf("seed sessions: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, text(families), seed.Users, at(-time.Hour), at(90*24*time.Hour)); err != nil {
 		return fmt.Errorf("seed families: %w", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 const adminEmail = "admin@pico.local"
@@ -68,7 +69,7 @@ func TestAConfiguredPasswordReplacesTheMarkedOneAndNoOther(t *testing.T) {
 		if u.DefaultPassword || !w.knows(t, u.ID, "battery staple") || w.knows(t, u.ID, password.Default) {
 			t.Error("the marked password stayed")
 		}
-		if got := w.ended(t, by); got != identity.EndPasswordReset {
+		if got := w.ended(t, by); got != store.EndPasswordReset {
 			t.Errorf("the default password's session ended for %q", got)
 		}
 		w.ensure(t, adminEmail, "another staple")
@@ -82,7 +83,7 @@ func TestTheMarkGoesWithTheDefaultPassword(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.ensure(t, adminEmail, password.Default)
 		u := w.byEmail(t, adminEmail)
-		if err := w.ChangePassword(t.Context(), w.session(t, u), password.Default, "battery staple"); err != nil {
+		if err := w.change(t.Context(), w.session(t, u), password.Default, "battery staple"); err != nil {
 			t.Fatal(err)
 		}
 		if w.byEmail(t, adminEmail).DefaultPassword {
@@ -181,7 +182,7 @@ func TestADatabaseThatIsAwayIsNoRefusal(t *testing.T) {
 	_, ends["registration"] = w.SetRegistration(ctx, by, false)
 	_, ends["ensure"] = w.EnsureAdmin(ctx, adminEmail, password.Default)
 	_, ends["group"] = w.CreateGroup(ctx, by, directory.NewGroup{Name: "x"})
-	ends["change"] = w.ChangePassword(ctx, by, secret, "battery staple")
+	ends["change"] = w.change(ctx, by, secret, "battery staple")
 	ends["reset"] = w.ResetPassword(ctx, by, u.ID, "battery staple")
 	for act, err := range ends {
 		if kind := fault.KindOf(err); kind != fault.Unavailable {
@@ -201,7 +202,7 @@ func TestAHasherThatIsAwayIsNoRefusal(t *testing.T) {
 	wantCode(t, err, "unavailable")
 	_, err = w.EnsureAdmin(t.Context(), adminEmail, password.Default)
 	wantCode(t, err, "unavailable")
-	wantCode(t, w.ChangePassword(t.Context(), by, secret, "battery staple"), "unavailable")
+	wantCode(t, w.change(t.Context(), by, secret, "battery staple"), "unavailable")
 	wantCode(t, w.ResetPassword(t.Context(), system, u.ID, "battery staple"), "unavailable")
 	if w.ended(t, by) != "" {
 		t.Error("a session was ended")

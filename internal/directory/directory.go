@@ -21,18 +21,23 @@ import (
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/login"
 	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 // MaxLimit is the length of the longest page of a list.
 const MaxLimit = store.MaxPage
 
-// Config is what a Directory needs. Store, Passwords and Audit are required.
+// Config is what a Directory needs. Store, Passwords and Audit are required;
+// Login and Sessions are for ChangePassword.
 type Config struct {
 	Store     *store.Store
 	Passwords *password.Hasher
 	Audit     *audit.Log
+	Login     *login.Login
+	Sessions  *session.Sessions
 	Log       *slog.Logger // nil: discard
 
 	RegistrationDefault bool // may strangers register while no administrator has decided it
@@ -46,6 +51,8 @@ type Directory struct {
 	store               *store.Store
 	passwords           *password.Hasher
 	audit               *audit.Log
+	login               *login.Login
+	sessions            *session.Sessions
 	log                 *slog.Logger
 	registrationDefault bool
 	registrationOff     bool
@@ -61,7 +68,7 @@ func New(cfg Config) *Directory {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Directory{
-		store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, log: cfg.Log,
+		store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, login: cfg.Login, sessions: cfg.Sessions, log: cfg.Log,
 		registrationDefault: cfg.RegistrationDefault, registrationOff: cfg.RegistrationOff, now: cfg.Now,
 	}
 }

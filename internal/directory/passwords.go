@@ -2,42 +2,43 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/login"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/token"
 )
 
-// ChangePassword replaces the password of by, who proves the old one. All
-// their sessions end; the access token of this one lives out its quarter of an
-// hour. A wrong old password is Forbidden, invalid_credentials.
-func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPassword, newPassword string) error {
+// ChangePassword replaces the password of by, who proves the old one, and
+// returns the tokens with which their session goes on. All their other sessions
+// end. A wrong old password is Forbidden, invalid_credentials.
+func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPassword, newPassword string) (token.Pair, error) {
 	if by.Kind != identity.ActorUser {
-		return identity.ErrForbidden
+		return token.Pair{}, identity.ErrForbidden
 	}
 	user, err := d.store.UserByID(ctx, by.ID)
 	if err != nil {
-		return fmt.Errorf("read person: %w", err)
+		return token.Pair{}, fmt.Errorf("read user: %w", err)
 	}
 	if err := d.passwords.Check("new_password", newPassword, user.Email); err != nil {
-		return err
+		return token.Pair{}, err
 	}
 	act := store.Act{Action: identity.ActionChangePassword, By: by}
-	matches, err := d.passwords.Verify(ctx, user.PasswordHash, oldPassword)
+	proof, err := d.login.Confirm(ctx, user.ID, oldPassword)
 	if err != nil {
-		return fmt.Errorf("verify old password: %w", err)
-	}
-	if !matches {
-		act.Detail = "wrong_password"
-		return d.ended(ctx, act, user.ID,
-			fault.New(fault.Forbidden, "invalid_credentials", "the old password is not right"))
+		if errors.Is(err, login.ErrWrongPassword) {
+			act.Detail = "wrong_password"
+		}
+		return token.Pair{}, d.ended(ctx, act, user.ID, err)
 	}
 	hash, err := d.passwords.Hash(ctx, newPassword)
 	if err != nil {
-		return fmt.Errorf("hash password: %w", err)
+		return token.Pair{}, fmt.Errorf("hash password: %w", err)
 	}
-	return d.ended(ctx, act, user.ID, d.store.ChangePassword(ctx, act, user.PasswordHash, hash))
+	pair, err := d.sessions.ChangePassword(ctx, act, proof, hash)
+	return pair, d.ended(ctx, act, user.ID, err)
 }
 
 // ResetPassword gives a person a password on an administrator's behalf, which

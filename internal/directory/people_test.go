@@ -169,12 +169,12 @@ func TestEachChangeEndsSessionsForItsReason(t *testing.T) {
 		w.person(t, "root", identity.Superadmin, "default")
 		for name, c := range map[string]struct {
 			run  func(identity.User) error
-			want identity.EndReason
+			want store.EndReason
 		}{
 			"role": {func(u identity.User) error {
 				_, err := w.SetRole(t.Context(), system, u.ID, "operator")
 				return err
-			}, identity.EndRoleChange},
+			}, store.EndRoleChange},
 			"same-role": {func(u identity.User) error {
 				_, err := w.SetRole(t.Context(), system, u.ID, "viewer")
 				return err
@@ -182,10 +182,10 @@ func TestEachChangeEndsSessionsForItsReason(t *testing.T) {
 			"suspension": {func(u identity.User) error {
 				_, err := w.SetStatus(t.Context(), system, u.ID, "suspended")
 				return err
-			}, identity.EndSuspension},
+			}, store.EndSuspension},
 			"reset": {func(u identity.User) error {
 				return w.ResetPassword(t.Context(), system, u.ID, "battery staple")
-			}, identity.EndPasswordReset},
+			}, store.EndPasswordReset},
 		} {
 			u := w.person(t, name, identity.Viewer, "default")
 			by := w.session(t, u)
@@ -272,28 +272,28 @@ func TestChangingOnesPassword(t *testing.T) {
 		u := w.person(t, "ada", identity.Viewer, "default")
 		here, there := w.session(t, u), w.session(t, u)
 
-		err := w.ChangePassword(t.Context(), here, "wrong horse", "battery staple")
+		err := w.change(t.Context(), here, "wrong horse", "battery staple")
 		wantCode(t, err, "invalid_credentials")
 		if fault.KindOf(err) != fault.Forbidden {
 			t.Errorf("kind %d", fault.KindOf(err))
 		}
-		if got := fields(w.ChangePassword(t.Context(), here, secret, "short")); got != "new_password" {
+		if got := fields(w.change(t.Context(), here, secret, "short")); got != "new_password" {
 			t.Errorf("a weak one: %s", got)
 		}
 		if w.ended(t, here) != "" || !w.knows(t, u.ID, secret) {
 			t.Error("a refused change changed something")
 		}
 
-		if err := w.ChangePassword(t.Context(), here, secret, "battery staple"); err != nil {
+		if err := w.change(t.Context(), here, secret, "battery staple"); err != nil {
 			t.Fatal(err)
 		}
 		if w.knows(t, u.ID, secret) || !w.knows(t, u.ID, "battery staple") {
 			t.Error("the password is not the new one")
 		}
-		if got := w.ended(t, here); got != identity.EndOwnChange {
+		if got := w.ended(t, here); got != store.EndPasswordChange {
 			t.Errorf("this session ended for %q", got)
 		}
-		if got := w.ended(t, there); got != identity.EndPasswordChange {
+		if got := w.ended(t, there); got != store.EndPasswordChange {
 			t.Errorf("the other session ended for %q", got)
 		}
 		w.audit.Flush()

@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,9 +15,14 @@ import (
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/login"
 	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/token"
 )
 
 const secret = "correct horse"
@@ -62,8 +68,15 @@ func newWorld(t *testing.T, url string, opts ...option) *world {
 	w.store = s
 	w.audit = audit.New(s, log)
 	t.Cleanup(w.audit.Flush)
+	keys, err := keyring.Open(t.Context(), keyring.Config{Dir: t.TempDir(), Algorithm: jose.EdDSA, Store: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := token.New(token.Config{Store: s, Keys: keys, Audit: w.audit, Issuer: "https://auth.example", Audience: "pico-bot", Now: clock.Now})
 	cfg := directory.Config{
 		Store: s, Passwords: w.hasher, Audit: w.audit, Log: log, RegistrationDefault: true, Now: clock.Now,
+		Login:    login.New(login.Config{Store: s, Passwords: w.hasher, Audit: w.audit, Now: clock.Now}),
+		Sessions: session.New(session.Config{Store: s, Tokens: tokens, Audit: w.audit, Now: clock.Now}),
 	}
 	for _, o := range opts {
 		o(&cfg)
@@ -112,26 +125,34 @@ func (w *world) session(t *testing.T, u identity.User) identity.Actor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	family := fmt.Sprintf("%s-%d", u.ID[:20], time.Now().UnixNano()%1e9)
-	by := identity.Actor{Kind: identity.ActorUser, ID: u.ID, FamilyID: family, Address: web.Address, RequestID: web.RequestID}
-	_, err = w.store.StartFamily(t.Context(), store.Act{Action: "test", By: by}, u.ID, u.PasswordHash, family,
-		w.clock.Now().Add(time.Hour), store.NewRefresh{
-			Hash: family, ExpiresAt: w.clock.Now().Add(time.Hour), AccessJTI: family, AccessExpiresAt: w.clock.Now().Add(time.Minute),
-		})
+	id := fmt.Sprintf("%s-%d", u.ID[:20], time.Now().UnixNano()%1e9)
+	by := identity.Actor{Kind: identity.ActorUser, ID: u.ID, SessionID: id, TokenID: id, Address: web.Address, RequestID: web.RequestID}
+	end := w.clock.Now().Add(time.Hour)
+	proof := identity.NewProof(u, w.clock.Now(), identity.MethodPassword)
+	_, err = w.store.StartSession(t.Context(), store.Act{Action: "test", By: by}, proof, store.NewFamily{
+		ID: id, ClientID: identity.FirstPartyClient, ExpiresAt: end,
+		First: store.NewRefresh{Hash: id, ExpiresAt: end, AccessJTI: id, AccessExpiresAt: w.clock.Now().Add(time.Minute)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return by
 }
 
-// ended returns why a session is over, empty while it is not.
-func (w *world) ended(t *testing.T, by identity.Actor) identity.EndReason {
+// ended returns why an access token is refused, empty while it is not.
+func (w *world) ended(t *testing.T, by identity.Actor) store.EndReason {
 	t.Helper()
-	_, reason, err := w.store.Bearer(t.Context(), by.ID, by.FamilyID)
+	b, err := w.store.Bearer(t.Context(), by.ID, by.SessionID, by.TokenID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reason
+	return b.Ended
+}
+
+// change is ChangePassword without the pair.
+func (w *world) change(ctx context.Context, by identity.Actor, oldPassword, newPassword string) error {
+	_, err := w.ChangePassword(ctx, by, oldPassword, newPassword)
+	return err
 }
 
 func actor(u identity.User) identity.Actor {

@@ -51,6 +51,8 @@ func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 	switch rule {
 	case web.User:
 		return a.authenticate(r)
+	case web.UserProfile:
+		return a.authenticateWith(r, a.tokens.ProfileBearer)
 	case web.OrgAdmin:
 		return a.authenticateRole(r, identity.OrgAdmin)
 	case web.Superadmin:
@@ -80,16 +82,20 @@ func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 // authenticate believes the access token who it is, and the database what they
 // are: role, organisation and status may have changed since it was signed.
 func (a *API) authenticate(r *http.Request) (caller, error) {
+	return a.authenticateWith(r, a.tokens.Bearer)
+}
+
+func (a *API) authenticateWith(r *http.Request, bearer func(context.Context, token.Presented) (identity.User, error)) (caller, error) {
 	claims, err := a.guard.Authenticate(r)
 	if err != nil {
 		return caller{}, err
 	}
-	user, err := a.tokens.Bearer(r.Context(), claims.Subject, claims.SessionID)
+	user, err := bearer(r.Context(), token.Presented{UserID: claims.Subject, SessionID: claims.SessionID, ID: claims.TokenID})
 	if err != nil {
 		return caller{}, err
 	}
 	who := caller{actor: web.Actor(r.Context()).AsUser(user.ID), user: user}
-	who.actor.FamilyID = claims.SessionID
+	who.actor.SessionID, who.actor.TokenID = claims.SessionID, claims.TokenID
 	return who, nil
 }
 

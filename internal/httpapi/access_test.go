@@ -41,7 +41,7 @@ var rules = map[string]rule{
 	"POST /api/v1/auth/login":                      {web.Anonymous, web.NoCredential},
 	"POST /api/v1/auth/refresh":                    {web.Anonymous, web.RefreshToken},
 	"POST /api/v1/auth/logout":                     {web.UserOrRefresh, web.Bearer | web.RefreshToken},
-	"GET /api/v1/auth/me":                          {web.User, web.Bearer},
+	"GET /api/v1/auth/me":                          {web.UserProfile, web.Bearer},
 	"POST /api/v1/auth/me/password":                {web.User, web.Bearer},
 	"GET /api/v1/auth/users":                       {web.OrgAdmin, web.Bearer},
 	"POST /api/v1/auth/users":                      {web.OrgAdmin, web.Bearer},

@@ -49,7 +49,7 @@ func (a *API) accountRoutes() []route {
 			body:        optionalBody, typed: endpoint(a, a.logOut),
 		},
 		{
-			Route: at(http.MethodGet, "/api/v1/auth/me", "me", web.User, web.Bearer),
+			Route: at(http.MethodGet, "/api/v1/auth/me", "me", web.UserProfile, web.Bearer),
 			Tag:   tagAccount, Summary: "Who am I",
 			Description: "The person the access token belongs to, as they are now.",
 			typed:       endpoint(a, a.me),
@@ -57,7 +57,7 @@ func (a *API) accountRoutes() []route {
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/me/password", "change_password", web.User, web.Bearer),
 			Tag:   tagAccount, Summary: "Change my password",
-			Description: "Ends all my sessions; this access token stays good until it expires. A wrong old password is refused with 403 `invalid_credentials`.",
+			Description: "Returns a new pair of tokens for this session. All other sessions end, and all earlier tokens are refused; only the access token that asked still reads `/me` until it expires. A wrong old password is refused with 403 `invalid_credentials`.",
 			body:        jsonBody, typed: endpoint(a, a.changePassword),
 			refusals: map[int]string{
 				403: "`invalid_credentials`: the old password is wrong", 409: "`password_changed`: meanwhile, by somebody else", 429: busy,
@@ -111,6 +111,15 @@ type Tokens struct {
 	ExpiresIn    int64  `json:"expires_in" doc:"Life of the access token in seconds." example:"900"`
 }
 
+// PasswordChanged says so, with the tokens of the session that goes on.
+type PasswordChanged struct {
+	Text         string `json:"message" example:"Password changed"`
+	AccessToken  string `json:"access_token" doc:"A JWT, to be sent as Authorization: Bearer." example:"eyJhbGciOiJSUzI1NiIs..."`
+	RefreshToken string `json:"refresh_token" doc:"Good for one refresh." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+	TokenType    string `json:"token_type" enum:"Bearer" example:"Bearer"`
+	ExpiresIn    int64  `json:"expires_in" doc:"Lifetime of the access token in seconds." example:"900"`
+}
+
 // Profile is a person, as they see themselves.
 type Profile struct {
 	ID          string          `json:"id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
@@ -134,11 +143,11 @@ func (a *API) register(ctx context.Context, who caller, in *struct{ Body Registr
 }
 
 func (a *API) logIn(ctx context.Context, who caller, in *struct{ Body Credentials }) (Tokens, error) {
-	user, err := a.login.Password(ctx, who.actor, in.Body.Email, in.Body.Password)
+	proof, err := a.login.Password(ctx, who.actor, in.Body.Email, in.Body.Password)
 	if err != nil {
 		return Tokens{}, err
 	}
-	return tokensOf(a.tokens.Issue(ctx, who.actor, user))
+	return tokensOf(a.sessions.Start(ctx, who.actor, proof))
 }
 
 func (a *API) refresh(ctx context.Context, who caller, in *struct{ Body RefreshToken }) (Tokens, error) {
@@ -149,11 +158,11 @@ func (a *API) logOut(ctx context.Context, who caller, in *struct{ Body *LogoutRe
 	var err error
 	switch {
 	case in.Body != nil && in.Body.Token != "":
-		err = a.tokens.LogoutByRefresh(ctx, who.actor, in.Body.Token)
+		err = a.sessions.EndByRefreshToken(ctx, who.actor, in.Body.Token)
 	case who.refused != nil:
 		err = who.refused
 	default:
-		err = a.tokens.Logout(ctx, who.actor)
+		err = a.sessions.End(ctx, who.actor)
 	}
 	return Message{"Logged out"}, err
 }
@@ -166,8 +175,11 @@ func (a *API) me(_ context.Context, who caller, _ *struct{}) (Profile, error) {
 	}, nil
 }
 
-func (a *API) changePassword(ctx context.Context, who caller, in *struct{ Body PasswordChange }) (Message, error) {
-	return Message{"Password changed"}, a.directory.ChangePassword(ctx, who.actor, in.Body.Old, in.Body.New)
+func (a *API) changePassword(ctx context.Context, who caller, in *struct{ Body PasswordChange }) (PasswordChanged, error) {
+	t, err := tokensOf(a.directory.ChangePassword(ctx, who.actor, in.Body.Old, in.Body.New))
+	return PasswordChanged{
+		Text: "Password changed", AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, TokenType: t.TokenType, ExpiresIn: t.ExpiresIn,
+	}, err
 }
 
 func accountOf(u identity.User) Account {

@@ -237,10 +237,20 @@ func TestChangedPasswordEndsEverySession(t *testing.T) {
 	if a := r.want(http.StatusUnprocessableEntity, change(testPassword, "short")); !strings.Contains(string(a.raw), "body.new_password") {
 		t.Errorf("%s", a.raw)
 	}
-	wantMembers(t, r.want(http.StatusOK, change(testPassword, "staple the other horse")), "message")
+	pair := r.want(http.StatusOK, change(testPassword, "staple the other horse"))
+	wantMembers(t, pair, "message", "access_token", "refresh_token", "token_type", "expires_in")
+	if pair.text("token_type") != "Bearer" || pair.body["expires_in"] != float64(900) {
+		t.Errorf("%s", pair.raw)
+	}
 	r.want(http.StatusUnauthorized, r.call("POST", "/api/v1/auth/refresh", "", fmt.Sprintf("%q", refresh)))
 	r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/auth/me", elsewhere, ""))
-	r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", access, ""))
+	r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", access, "")) // it asked; it opens nothing else
+	r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/groups", access, ""))
+	r.want(http.StatusUnauthorized, change("staple the other horse", testPassword))
+	for _, path := range []string{"/api/v1/auth/me", "/api/v1/groups"} {
+		r.want(http.StatusOK, r.call("GET", path, pair.text("access_token"), ""))
+	}
+	r.want(http.StatusOK, r.call("POST", "/api/v1/auth/refresh", "", fmt.Sprintf("%q", pair.text("refresh_token"))))
 	r.want(http.StatusOK, r.call("POST", "/api/v1/auth/login", "",
 		toJSON(t, map[string]string{"email": user.Email, "password": "staple the other horse"})))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/login"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
@@ -26,6 +27,7 @@ type Config struct {
 
 	Directory *directory.Directory
 	Login     *login.Login
+	Sessions  *session.Sessions
 	Tokens    *token.Issuer
 	Keys      *keyring.Ring
 	Guard     *picoauth.Guard // over the key set of Keys
@@ -36,6 +38,7 @@ type Config struct {
 type API struct {
 	directory *directory.Directory
 	login     *login.Login
+	sessions  *session.Sessions
 	tokens    *token.Issuer
 	keys      *keyring.Ring
 	guard     *picoauth.Guard
@@ -63,7 +66,7 @@ func New(cfg Config) *API {
 	}
 	configureHuma()
 	a := &API{
-		directory: cfg.Directory, login: cfg.Login, tokens: cfg.Tokens, keys: cfg.Keys, guard: cfg.Guard,
+		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, base: web.BasePath(cfg.Issuer), title: cfg.Title, version: cfg.Version, log: cfg.Log,
 	}
 	a.openAPI = sync.OnceValue(func() web.Document { return render(a.described()) })

@@ -26,6 +26,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/internal/login"
 	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/token"
@@ -82,16 +83,17 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	logins := login.New(login.Config{Store: r.store, Passwords: passwords, Audit: events})
+	tokens := token.New(token.Config{
+		Store: r.store, Keys: keys, Audit: events, Issuer: testIssuer(), Audience: testAudience,
+	})
+	sessions := session.New(session.Config{Store: r.store, Tokens: tokens, Audit: events})
 	cfg := Config{
 		Issuer: testIssuer(), Version: "1.2.3", Log: log,
 		Directory: directory.New(directory.Config{
-			Store: r.store, Passwords: passwords, Audit: events, RegistrationDefault: true,
+			Store: r.store, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, RegistrationDefault: true,
 		}),
-		Login: login.New(login.Config{Store: r.store, Passwords: passwords, Audit: events}),
-		Tokens: token.New(token.Config{
-			Store: r.store, Keys: keys, Audit: events, Issuer: testIssuer(), Audience: testAudience,
-		}),
-		Keys: keys, Guard: guard,
+		Login: logins, Sessions: sessions, Tokens: tokens, Keys: keys, Guard: guard,
 	}
 	r.API = New(cfg)
 	r.mount(web.Config{})

@@ -20,8 +20,10 @@ type Actor struct {
 	Kind       ActorKind
 	ID         string // of the user, service token or client; of the system the operating system's user, empty: the server itself
 	OnBehalfOf string // for whom it acts: of a client the user's id, of the system the user that sudo names; empty: for itself
-	FamilyID   string // refresh family of the presented access token; empty: none
+	SessionID  string // session of the presented access token; empty: none
+	TokenID    string // jti of the presented access token; empty: none
 	Address    string // client address without port; empty on the command line
+	UserAgent  string // what the client calls itself; empty on the command line
 	RequestID  string // empty on the command line
 }
 

@@ -52,6 +52,8 @@ type User struct {
 	DefaultPassword bool      // still has the published default password
 	CreatedAt       time.Time // UTC, microseconds
 	LastLoginAt     time.Time // zero: never
+
+	CredentialsVersion int64 // counts the changes of what the user proves themselves with
 }
 
 // Group is a named set of people of one organisation.
@@ -82,28 +84,3 @@ type ServiceToken struct {
 	CreatedAt   time.Time
 	RevokedAt   time.Time // zero: valid
 }
-
-// EndReason says why a refresh family is over.
-type EndReason string
-
-// The reasons. The zero value means that the family is alive.
-const (
-	EndLogout         EndReason = "logout"
-	EndReuse          EndReason = "reuse"           // a spent refresh token came back
-	EndPasswordChange EndReason = "password_change" // by the person, from another session
-	EndOwnChange      EndReason = "own_change"      // by the person, in this very session
-	EndPasswordReset  EndReason = "password_reset"  // by an administrator
-	EndRoleChange     EndReason = "role_change"
-	EndSuspension     EndReason = "suspension"
-	EndDeletion       EndReason = "deletion"
-)
-
-// RevokesAccess reports whether the family's unexpired access tokens are
-// revoked too, for everybody who polls the list of revoked tokens. Only the
-// session that changed its own password keeps its last one.
-func (r EndReason) RevokesAccess() bool { return r != "" && r != EndOwnChange }
-
-// RefusedHere reports whether this server refuses the family's unexpired
-// access tokens. After a change of role it does not: it takes the role from
-// the database, so a token with the old one misleads only others.
-func (r EndReason) RefusedHere() bool { return r.RevokesAccess() && r != EndRoleChange }

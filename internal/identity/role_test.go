@@ -70,23 +70,3 @@ func TestPasswordHashDoesNotPrint(t *testing.T) {
 		t.Errorf("the hash shows: %s", printed)
 	}
 }
-
-func TestWhatTheEndOfAFamilyRevokes(t *testing.T) {
-	type effect struct{ RevokesAccess, RefusedHere bool }
-	want := map[identity.EndReason]effect{
-		"":                         {false, false},
-		identity.EndLogout:         {true, true},
-		identity.EndReuse:          {true, true},
-		identity.EndPasswordChange: {true, true},
-		identity.EndOwnChange:      {false, false},
-		identity.EndPasswordReset:  {true, true},
-		identity.EndRoleChange:     {true, false},
-		identity.EndSuspension:     {true, true},
-		identity.EndDeletion:       {true, true},
-	}
-	for reason, effects := range want {
-		if got := (effect{reason.RevokesAccess(), reason.RefusedHere()}); got != effects {
-			t.Errorf("%q: %+v, want %+v", reason, got, effects)
-		}
-	}
-}

@@ -28,29 +28,37 @@ type Header struct {
 // Signer makes compact tokens with one key. It is immutable, so any number of
 // callers may sign concurrently without waiting for each other.
 type Signer struct {
-	key    *PrivateKey
-	prefix string // the encoded header and its dot, the same for every token
+	key         *PrivateKey
+	jwt, access string // the encoded headers and their dot, the same for every token of a type
 }
 
-// NewSigner returns a Signer whose tokens are of type JWT and name kid.
+// NewSigner returns a Signer whose tokens name kid.
 func NewSigner(key *PrivateKey, kid string) *Signer {
-	header, err := json.Marshal(struct {
-		Alg Algorithm `json:"alg"`
-		Kid string    `json:"kid,omitempty"`
-		Typ string    `json:"typ"`
-	}{key.Algorithm(), kid, TypeJWT})
-	if err != nil {
-		panic(err) // three strings always marshal
+	prefix := func(typ string) string {
+		header, err := json.Marshal(struct {
+			Alg Algorithm `json:"alg"`
+			Kid string    `json:"kid,omitempty"`
+			Typ string    `json:"typ"`
+		}{key.Algorithm(), kid, typ})
+		if err != nil {
+			panic(err) // three strings always marshal
+		}
+		return encode(header) + "."
 	}
-	return &Signer{key, encode(header) + "."}
+	return &Signer{key, prefix(TypeJWT), prefix(TypeAccessToken)}
 }
 
-// Sign returns the compact token of payload, usually a JSON object of claims; Sign
-// does not parse it.
-func (s *Signer) Sign(payload []byte) (string, error) {
-	size := len(s.prefix) + base64.RawURLEncoding.EncodedLen(len(payload))
+// Sign returns the compact token of payload, of type JWT. The payload is usually
+// a JSON object of claims; Sign does not parse it.
+func (s *Signer) Sign(payload []byte) (string, error) { return s.sign(s.jwt, payload) }
+
+// SignAccessToken is Sign for a token of type at+jwt.
+func (s *Signer) SignAccessToken(payload []byte) (string, error) { return s.sign(s.access, payload) }
+
+func (s *Signer) sign(prefix string, payload []byte) (string, error) {
+	size := len(prefix) + base64.RawURLEncoding.EncodedLen(len(payload))
 	token := make([]byte, size+1+base64.RawURLEncoding.EncodedLen(s.key.public.key.signatureSize()))
-	encodeInto(token[copy(token, s.prefix):size], payload)
+	encodeInto(token[copy(token, prefix):size], payload)
 	signature, err := s.key.key.sign(token[:size])
 	if err != nil {
 		return "", fmt.Errorf("sign with %s: %w", s.key.Algorithm(), err)

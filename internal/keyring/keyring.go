@@ -226,9 +226,12 @@ func (r *Ring) unseen() time.Duration {
 
 // Sign returns the compact token of claims, which is a JSON object, under the
 // active key.
-func (r *Ring) Sign(claims []byte) (string, error) {
+func (r *Ring) Sign(claims []byte) (string, error) { return r.SignType(jose.TypeJWT, claims) }
+
+// SignType is Sign for a token of the type, jose.TypeJWT or jose.TypeAccessToken.
+func (r *Ring) SignType(typ string, claims []byte) (string, error) {
 	begin := time.Now()
-	token, err := r.held.Load().sign(claims)
+	token, err := r.held.Load().sign(typ, claims)
 	r.nanoseconds.Add(uint64(time.Since(begin))) //nolint:gosec // monotonic, never negative
 	if err != nil {
 		r.failed.Add(1)
@@ -238,11 +241,15 @@ func (r *Ring) Sign(claims []byte) (string, error) {
 	return token, nil
 }
 
-func (h *held) sign(claims []byte) (string, error) {
-	if h.signer == nil {
+func (h *held) sign(typ string, claims []byte) (string, error) {
+	switch {
+	case h.signer == nil:
 		return "", errNoSigner
+	case typ == jose.TypeAccessToken:
+		return h.signer.SignAccessToken(claims)
+	default:
+		return h.signer.Sign(claims)
 	}
-	return h.signer.Sign(claims)
 }
 
 // Algorithm returns the algorithm of the key that signs here.

@@ -1,10 +1,9 @@
-// Package login answers one question: is this the person they say they are?
+// Package login answers one question: is this the user they say they are?
 //
 // Today it knows passwords; other proofs join as further methods beside
-// Password. It owns the promise that somebody unknown, a wrong password and a
-// suspended person look and cost the same. It issues nothing: the caller takes
-// the proven person to token.Issue, which asks again inside its transaction.
-// httpapi calls it.
+// Password. It owns the promise that an unknown address, a wrong password and a
+// suspended user look and cost the same. It issues nothing: what it returns is
+// an identity.Proof, which session.Start turns into a session. httpapi calls it.
 package login
 
 import (
@@ -12,12 +11,17 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 // ErrCredentials is the one answer to every failed proof.
 var ErrCredentials = store.ErrInvalidCredentials
+
+// ErrWrongPassword is the answer to a user who is signed in and whom a password
+// does not prove once more.
+var ErrWrongPassword = fault.New(fault.Forbidden, "invalid_credentials", "the old password is not right")
 
 // Config is what a Login needs. Store, Passwords and Audit are required.
 type Config struct {

@@ -13,27 +13,44 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Password returns the person whose e-mail and password these are, with the
-// hash that was verified. Nobody, a wrong password, a suspended person and, on
-// a server that a network reaches, the default password are ErrCredentials
-// after the same work; too many logins at once are Throttled.
-func (l *Login) Password(ctx context.Context, by identity.Actor, email, password string) (identity.User, error) {
+// Password proves the user whose e-mail address and password these are. An
+// unknown address, a wrong password, a suspended user and, on a server that a
+// network reaches, the default password are ErrCredentials after the same work;
+// too many logins at once are Throttled.
+func (l *Login) Password(ctx context.Context, by identity.Actor, email, password string) (identity.Proof, error) {
 	user, err := l.find(ctx, email)
 	if err != nil {
 		l.countAccident(err)
-		return identity.User{}, err
+		return identity.Proof{}, err
 	}
 	matches, err := l.passwords.Verify(ctx, user.PasswordHash, password)
 	if err != nil {
 		l.countAccident(err)
-		return identity.User{}, fmt.Errorf("verify password: %w", err)
+		return identity.Proof{}, fmt.Errorf("verify password: %w", err)
 	}
 	outcome := l.judge(user, matches)
 	if outcome != succeeded {
 		l.refuse(ctx, by, user, email, outcome)
-		return identity.User{}, ErrCredentials
+		return identity.Proof{}, ErrCredentials
 	}
-	return user, nil
+	return identity.NewProof(user, l.now(), identity.MethodPassword), nil
+}
+
+// Confirm proves a user who is signed in once more, by their password. A wrong
+// one is Forbidden, invalid_credentials.
+func (l *Login) Confirm(ctx context.Context, userID, password string) (identity.Proof, error) {
+	user, err := l.store.UserByID(ctx, userID)
+	if err != nil {
+		return identity.Proof{}, fmt.Errorf("read user: %w", err)
+	}
+	matches, err := l.passwords.Verify(ctx, user.PasswordHash, password)
+	if err != nil {
+		return identity.Proof{}, fmt.Errorf("verify password: %w", err)
+	}
+	if !matches {
+		return identity.Proof{}, ErrWrongPassword
+	}
+	return identity.NewProof(user, l.now(), identity.MethodPassword), nil
 }
 
 // find returns the person of that address, the zero person when there is none.

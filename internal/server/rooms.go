@@ -17,6 +17,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/login"
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/seal"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/adopt"
 	"github.com/pico-auth/pico-auth/internal/token"
@@ -30,8 +31,9 @@ type Rooms struct {
 	Passwords *password.Hasher
 	Audit     *audit.Log
 	Login     *login.Login
-	Directory *directory.Directory
 	Tokens    *token.Issuer
+	Sessions  *session.Sessions
+	Directory *directory.Directory
 }
 
 // OpenRooms opens the database (creating, migrating or adopting it), the
@@ -105,26 +107,25 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		ServiceName: cfg.FastAPI.Title,
 	})
 	events := audit.New(st, log)
+	logins := login.New(login.Config{
+		Store: st, Passwords: passwords, Audit: events, Exposed: !isLoopback(cfg.Server.Host),
+	})
+	tokens := token.New(token.Config{
+		Store: st, Keys: keys, Audit: events,
+		Issuer:      cfg.Auth.Issuer,
+		Audience:    cfg.Auth.Audience,
+		AccessLife:  accessLife(cfg),
+		RefreshLife: days(cfg.Auth.RefreshTokenExpireDays),
+	})
+	sessions := session.New(session.Config{
+		Store: st, Tokens: tokens, Audit: events, Max: days(cfg.Auth.SessionMaxDays),
+	})
 	return &Rooms{
-		Store:     st,
-		Keys:      keys,
-		Passwords: passwords,
-		Audit:     events,
-		Login: login.New(login.Config{
-			Store: st, Passwords: passwords, Audit: events, Exposed: !isLoopback(cfg.Server.Host),
-		}),
+		Store: st, Keys: keys, Passwords: passwords, Audit: events, Login: logins, Tokens: tokens, Sessions: sessions,
 		Directory: directory.New(directory.Config{
-			Store: st, Passwords: passwords, Audit: events, Log: log,
+			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Log: log,
 			RegistrationDefault: cfg.Auth.RegistrationEnabled,
 			RegistrationOff:     !cfg.Auth.RegistrationEnabled && cfg.Explicit("auth.registration_enabled"),
-		}),
-		Tokens: token.New(token.Config{
-			Store: st, Keys: keys, Audit: events,
-			Issuer:      cfg.Auth.Issuer,
-			Audience:    cfg.Auth.Audience,
-			AccessLife:  accessLife(cfg),
-			RefreshLife: days(cfg.Auth.RefreshTokenExpireDays),
-			SessionMax:  days(cfg.Auth.SessionMaxDays),
 		}),
 	}
 }

@@ -85,7 +85,7 @@ func benchRotate(b *testing.B, s *store.Store, clients int) (rate float64) {
 	return benchRotations(b, s, s.RotateRefresh, clients)
 }
 
-type rotation func(context.Context, identity.Actor, []string, store.NewRefresh) (store.Grant, error)
+type rotation func(context.Context, identity.Actor, string, []string, store.NewRefresh) (store.Subject, error)
 
 func benchRotations(b *testing.B, s *store.Store, rotate rotation, clients int) (rate float64) {
 	ctx := context.Background()
@@ -99,7 +99,11 @@ func benchRotations(b *testing.B, s *store.Store, rotate rotation, clients int) 
 		if err := s.CreateUser(ctx, admin, u); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := s.StartFamily(ctx, admin, u.ID, "h", "f"+itoa(i), time.Now().Add(month), next(fmt.Sprintf("%d-0", i))); err != nil {
+		proof := identity.NewProof(u, time.Now(), identity.MethodPassword)
+		family := store.NewFamily{
+			ID: "f" + itoa(i), ClientID: identity.FirstPartyClient, ExpiresAt: time.Now().Add(month), First: next(fmt.Sprintf("%d-0", i)),
+		}
+		if _, err := s.StartSession(ctx, admin, proof, family); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -110,7 +114,7 @@ func benchRotations(b *testing.B, s *store.Store, rotate rotation, clients int) 
 	b.ResetTimer()
 	for _, err := range race(clients, func(i int) error {
 		for n := 0; left.Add(-1) >= 0; n++ {
-			_, err := rotate(ctx, identity.Actor{}, []string{fmt.Sprintf("%d-%d", i, n)}, next(fmt.Sprintf("%d-%d", i, n+1)))
+			_, err := rotate(ctx, identity.Actor{}, identity.FirstPartyClient, []string{fmt.Sprintf("%d-%d", i, n)}, next(fmt.Sprintf("%d-%d", i, n+1)))
 			if err != nil {
 				return err
 			}
@@ -135,11 +139,17 @@ func BenchmarkBearer(b *testing.B) {
 	if err := s.CreateUser(b.Context(), store.Act{By: identity.Actor{Kind: identity.ActorSystem}}, u); err != nil {
 		b.Fatal(err)
 	}
+	now := time.Now()
+	first := store.NewRefresh{Hash: "t", ExpiresAt: now.Add(week), AccessJTI: "jti", AccessExpiresAt: now.Add(time.Minute)}
+	family := store.NewFamily{ID: "f", ClientID: identity.FirstPartyClient, ExpiresAt: now.Add(month), First: first}
+	if _, err := s.StartSession(b.Context(), store.Act{}, identity.NewProof(u, now, identity.MethodPassword), family); err != nil {
+		b.Fatal(err)
+	}
 	request, cancel := context.WithCancel(b.Context()) // as net/http has it
 	defer cancel()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := s.Bearer(request, "u", "f"); err != nil {
+		if _, err := s.Bearer(request, "u", "f", "jti"); err != nil {
 			b.Fatal(err)
 		}
 	}

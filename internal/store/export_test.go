@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -32,9 +33,9 @@ func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(quer
 func (t *tx) Audit(ev Event) error { return t.audit(ev) }
 
 // RotateInSteps is RotateRefresh as it would be without one statement for all.
-func (s *Store) RotateInSteps(ctx context.Context, by identity.Actor, hashes []string, next NewRefresh) (g Grant, err error) {
+func (s *Store) RotateInSteps(ctx context.Context, by identity.Actor, clientID string, hashes []string, next NewRefresh) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		g, err = t.rotate(by, hashes, next)
+		g, err = t.rotate(by, clientID, hashes, next)
 		return err
 	})
 	return g, err
@@ -138,3 +139,18 @@ func (s *Store) Explain(ctx context.Context, statement string) ([]string, error)
 		return line, err
 	}, "EXPLAIN QUERY PLAN "+statement, args...)
 }
+
+// Of is whom and what an event is about.
+type Of struct{ User, Org, Session, Family, Client string }
+
+// End does what the event does, as the verbs have it done.
+func (s *Store) End(ctx context.Context, event EndReason, of Of) (ended bool, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		ended, err = t.end(event, subjects{userID: of.User, orgID: of.Org, sessionID: of.Session, familyID: of.Family, clientID: of.Client})
+		return err
+	})
+	return ended, err
+}
+
+// EndReasons are all events.
+func EndReasons() []EndReason { return slices.Sorted(maps.Keys(endings)) }

@@ -59,14 +59,19 @@ func everyVerb(w *world) []step {
 	u := identity.User{ID: "u", EmailKey: "u", PasswordHash: "h", Role: identity.Viewer, OrgID: "default", Status: identity.Active}
 	person := identity.User{ID: "p", EmailKey: "p", PasswordHash: "h", Role: identity.Viewer, OrgID: "new-org"}
 	as := store.Act{Action: "act", By: identity.Actor{Kind: identity.ActorUser, ID: "root"}}
-	self := store.Act{Action: "act", By: identity.Actor{Kind: identity.ActorUser, ID: "u", FamilyID: "f1"}}
+	self := store.Act{Action: "act", By: identity.Actor{Kind: identity.ActorUser, ID: "u", SessionID: "f2", TokenID: "jti-t3"}}
 	var group identity.Group
 	name := "renamed"
-	start := func(family, hash string, password identity.PasswordHash) func() error {
+	start := func(family, hash string, version int64) func() error {
 		return func() error {
-			_, err := s.StartFamily(ctx, store.Act{Action: "login"}, "u", password, family, w.clock.Now().Add(month), w.next(hash))
+			_, err := w.start(identity.User{ID: "u", CredentialsVersion: version}, family, w.clock.Now().Add(month), w.next(hash))
 			return err
 		}
+	}
+	change := func() error {
+		next := w.family("f2b", w.clock.Now().Add(month), w.next("t3b"))
+		_, err := s.ChangePassword(ctx, self, w.proof(u), "h2", next)
+		return err
 	}
 	return []step{
 		{"InsertFirstAdmin", func() error { _, err := s.InsertFirstAdmin(ctx, root); return err }},
@@ -82,9 +87,9 @@ func everyVerb(w *world) []step {
 		{"AddMember", func() error { return s.AddMember(ctx, as, group.ID, "u") }},
 		{"Group", func() error { _, _, err := s.Group(ctx, as.By, group.ID); return err }},
 		{"Groups", func() error { _, err := s.Groups(ctx, as.By, store.ListFilter{}); return err }},
-		{"StartFamily", start("f1", "t0", "h")},
+		{"StartSession", start("f1", "t0", 0)},
 		{"RotateRefresh", func() error { _, err := w.rotate("t0", "t1"); return err }},
-		{"Bearer", func() error { _, _, err := s.Bearer(ctx, "u", "f1"); return err }},
+		{"Bearer", func() error { _, err := s.Bearer(ctx, "u", "f1", "jti-t1"); return err }},
 		{"RotateRefresh, reuse", func() error {
 			_, err := w.rotate("t0", "t2")
 			if fault.KindOf(err) == fault.Unauthenticated {
@@ -92,12 +97,20 @@ func everyVerb(w *world) []step {
 			}
 			return err
 		}},
-		{"StartFamily again", start("f2", "t3", "h")},
-		{"ChangePassword", func() error { return s.ChangePassword(ctx, self, "h", "h2") }},
-		{"StartFamily, third", start("f3", "t4", "h2")},
-		{"EndFamily", func() error { return s.EndFamily(ctx, self, "f3") }},
-		{"StartFamily, fourth", start("f4", "t5", "h2")},
-		{"EndFamilyByToken", func() error { _, err := s.EndFamilyByToken(ctx, self, []string{"t5"}); return err }},
+		{"StartSession again", start("f2", "t3", 0)},
+		{"RotateRefresh, after a minute", func() error {
+			w.clock.Advance(time.Minute)
+			_, err := w.rotate("t3", "t3a")
+			return err
+		}},
+		{"ChangePassword", change},
+		{"StartSession, third", start("f3", "t4", 1)},
+		{"EndSession", func() error { return s.EndSession(ctx, self, "f3") }},
+		{"StartSession, fourth", start("f4", "t5", 1)},
+		{"EndSessionByToken", func() error {
+			_, err := s.EndSessionByToken(ctx, self, identity.FirstPartyClient, []string{"t5"})
+			return err
+		}},
 		{"RevokedJTIs", func() error { _, err := s.RevokedJTIs(ctx); return err }},
 		{"InsertServiceToken", func() error {
 			_, _, err := s.InsertServiceToken(ctx, as, identity.ServiceToken{Name: "ci", Role: identity.Viewer}, "hash")

@@ -70,10 +70,10 @@ func (u *use) hour(d *device) {
 		d.family = ""
 	case d.family == "":
 		d.token, d.spent, d.last = u.name(), "", now
-		d.family = w.login(d.user, d.token).FamilyID
+		d.family = w.login(d.user, d.token).SessionID
 		u.token()
 	case u.rand.IntN(40) == 0:
-		w.ok(w.s.EndFamily(w.t.Context(), store.Act{Action: "logout", By: by(d.user)}, d.family))
+		w.ok(w.s.EndSession(w.t.Context(), store.Act{Action: "logout", By: by(d.user)}, d.family))
 		d.family = ""
 	case u.rand.IntN(80) == 0 && d.spent != "":
 		if _, err := w.rotate(d.spent, u.name()); !errors.Is(err, store.ErrInvalidToken) {
@@ -145,7 +145,7 @@ func monthOfUse(t *testing.T, url string) {
 	clock.Advance(3*month + 25*time.Hour)
 	for w.purge(0) > 0 {
 	}
-	if tokens, families := count("refresh_tokens"), count("refresh_families"); tokens+families > 0 {
-		t.Errorf("when everybody has gone %d tokens and %d families are left", tokens, families)
+	if tokens, families, sessions := count("refresh_tokens"), count("refresh_families"), count("sessions"); tokens+families+sessions > 0 {
+		t.Errorf("when everybody has gone %d tokens, %d families and %d sessions are left", tokens, families, sessions)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 const (
 	userColumns = `u.id, u.email, u.email_key, u.display_name, u.password_hash, u.role, u.org_id, o.status,
-		u.status, u.default_password, u.created_at, u.last_login_at`
+		u.status, u.default_password, u.created_at, u.last_login_at, u.credentials_version`
 	userTables = "users u JOIN organizations o ON o.id = u.org_id"
 )
 
@@ -23,6 +23,7 @@ func userDest(u *identity.User) []any {
 		(*string)(&u.OrgStatus), (*string)(&u.Status), &u.DefaultPassword,
 		timeColumn{&u.CreatedAt},
 		timeColumn{&u.LastLoginAt},
+		&u.CredentialsVersion,
 	}
 }
 
@@ -63,20 +64,34 @@ func (s *Store) UserByEmail(ctx context.Context, emailKey string) (u identity.Us
 	return u, err
 }
 
-// Bearer returns the person an access token names and why the family it came
-// from is over: the zero reason when it is alive, was purged, or the token has
-// none. It is one query, since each authenticated request makes it.
-func (s *Store) Bearer(ctx context.Context, userID, familyID string) (u identity.User, ended identity.EndReason, err error) {
+// Bearer is what an access token stands for now.
+type Bearer struct {
+	User   identity.User
+	Ended  EndReason // of its session or its family; empty: both live, were purged, or the token names none
+	Spared bool      // it asked for the last change of password
+}
+
+// Bearer looks up the user, the session and the id that an access token names.
+// It is one query, since each authenticated request makes it. Where the session
+// lives, the family that the token came from may have ended alone; where there
+// is none, a process of the release before started that family.
+func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
-		found, err := t.get(append(userDest(&u), (*string)(&ended)),
-			"SELECT "+userColumns+`, COALESCE(f.end_reason, '') FROM `+userTables+`
-			LEFT JOIN refresh_families f ON f.id = $2 AND f.user_id = u.id WHERE u.id = $1`, userID, familyID)
+		found, err := t.get(append(userDest(&b.User), (*string)(&b.Ended), &b.Spared),
+			"SELECT "+userColumns+`, COALESCE(CASE
+				WHEN s.id IS NULL THEN (SELECT f.end_reason FROM refresh_families f WHERE f.id = $2 AND f.user_id = $1)
+				WHEN s.ended_at IS NOT NULL THEN s.end_reason
+				ELSE (SELECT f.end_reason FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
+					WHERE f.session_id = $2 AND f.ended_at > '' AND t.access_expires_at > $4 AND t.access_jti = $3)
+			END, ''), COALESCE(s.spared_jti = $3, FALSE)
+			FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
+			userID, sessionID, tokenID, formatTime(t.now.Add(-verifierLeeway)))
 		if err == nil && !found {
 			err = errNoUser
 		}
 		return err
 	})
-	return u, ended, err
+	return b, err
 }
 
 // Users lists people: those of f.OrgID, or for whom none is named those that

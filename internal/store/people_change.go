@@ -7,8 +7,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// The verbs here lock the person's row first and end the families after it.
-// StartFamily locks it too, so a family that starts meanwhile is either ended
+// The verbs here lock the user's row first and end the sessions after it.
+// StartSession locks it too, so a session that starts beside them is either ended
 // or never begun.
 
 var errPasswordChanged = fault.New(fault.Conflict, "password_changed", "the password was changed meanwhile")
@@ -47,7 +47,8 @@ func (t *tx) changeRole(u identity.User, role identity.Role) error {
 	if _, err := t.exec("UPDATE users SET role = $1 WHERE id = $2", string(role), u.ID); err != nil {
 		return err
 	}
-	return t.endFamilies(u.ID, "", identity.EndRoleChange)
+	_, err := t.end(EndRoleChange, subjects{userID: u.ID})
+	return err
 }
 
 // SetStatus suspends a person, which ends their refresh families, or lets them
@@ -64,7 +65,7 @@ func (s *Store) SetStatus(ctx context.Context, act Act, userID string, status id
 			if err := t.spare(u); err != nil {
 				return err
 			}
-			if err := t.endFamilies(u.ID, "", identity.EndSuspension); err != nil {
+			if _, err := t.end(EndSuspension, subjects{userID: u.ID}); err != nil {
 				return err
 			}
 		}
@@ -94,7 +95,7 @@ func (s *Store) DeleteUser(ctx context.Context, act Act, userID string) error {
 		if _, err := t.exec("DELETE FROM users WHERE id = $1", u.ID); err != nil {
 			return err
 		}
-		if err := t.endFamilies(u.ID, "", identity.EndDeletion); err != nil {
+		if _, err := t.end(EndDeletion, subjects{userID: u.ID}); err != nil {
 			return err
 		}
 		return t.done(act, u.ID, u.OrgID)
@@ -116,7 +117,7 @@ func (t *tx) resetPassword(act Act, u identity.User, hash identity.PasswordHash)
 	if _, err := t.exec("UPDATE users SET password_hash = $1, default_password = 0 WHERE id = $2", string(hash), u.ID); err != nil {
 		return err
 	}
-	if err := t.endFamilies(u.ID, "", identity.EndPasswordReset); err != nil {
+	if _, err := t.end(EndPasswordReset, subjects{userID: u.ID}); err != nil {
 		return err
 	}
 	return t.done(act, u.ID, u.OrgID)
@@ -138,12 +139,12 @@ func (s *Store) ReplaceDefaultPassword(ctx context.Context, act Act, userID stri
 	})
 }
 
-// ChangePassword sets the actor's own password if the old one is still what the
-// caller verified, else it is a Conflict "password_changed". All their refresh
-// families end; the access token of the session that asks stays good until it
-// expires.
-func (s *Store) ChangePassword(ctx context.Context, act Act, oldHash, newHash identity.PasswordHash) error {
-	return s.write(ctx, func(t *tx) error {
+// ChangePassword sets the actor's own password if their credentials are still
+// those of proof, else it is a Conflict "password_changed". All their sessions end
+// but the one that asks, which goes on with the family next alone. Where the
+// access token names no living session, one starts.
+func (s *Store) ChangePassword(ctx context.Context, act Act, proof identity.Proof, hash identity.PasswordHash, next NewFamily) (g Subject, err error) {
+	err = s.write(ctx, func(t *tx) error {
 		if act.By.Kind != identity.ActorUser {
 			return ErrInvalidToken
 		}
@@ -153,23 +154,36 @@ func (s *Store) ChangePassword(ctx context.Context, act Act, oldHash, newHash id
 			return err
 		case !identity.CanSignIn(u):
 			return ErrInvalidToken
-		}
-		n, err := t.exec("UPDATE users SET password_hash = $1, default_password = 0 WHERE id = $2 AND password_hash = $3",
-			string(newHash), u.ID, string(oldHash))
-		switch {
-		case err != nil:
-			return err
-		case n != 1:
+		case u.ID != proof.UserID() || u.CredentialsVersion != proof.CredentialsVersion():
 			return errPasswordChanged
 		}
-		if act.By.FamilyID != "" {
-			if _, err := t.endFamily(u.ID, act.By.FamilyID, identity.EndOwnChange); err != nil {
-				return err
-			}
+		session, end, err := t.ownSession(u.ID, act.By.SessionID)
+		if err != nil {
+			return err
 		}
-		if err := t.endFamilies(u.ID, act.By.FamilyID, identity.EndPasswordChange); err != nil {
+		if _, err := t.exec("UPDATE users SET password_hash = $1, default_password = 0 WHERE id = $2", string(hash), u.ID); err != nil {
+			return err
+		}
+		if _, err := t.end(EndPasswordChange, subjects{userID: u.ID, sessionID: session}); err != nil {
+			return err
+		}
+		_, err = t.exec("UPDATE sessions SET spared_jti = $1 WHERE id = $2 AND user_id = $3", act.By.TokenID, act.By.SessionID, u.ID)
+		if err != nil {
+			return err
+		}
+		if session == "" {
+			g, err = t.startSession(act, u, proof, next)
+		} else {
+			next.ExpiresAt = end
+			g, err = t.startFamily(u, session, next)
+		}
+		if err != nil {
 			return err
 		}
 		return t.done(act, u.ID, u.OrgID)
 	})
+	if err != nil {
+		return Subject{}, err
+	}
+	return g, nil
 }

@@ -39,7 +39,7 @@ func TestUnknownPeopleAreNotFound(t *testing.T) {
 		w.notFound(err)
 		_, err = w.s.UserByEmail(w.t.Context(), "nobody@example.org")
 		w.notFound(err)
-		_, _, err = w.s.Bearer(w.t.Context(), "nobody", "")
+		_, err = w.s.Bearer(w.t.Context(), "nobody", "", "")
 		w.notFound(err)
 	})
 }
@@ -398,30 +398,95 @@ func TestChangePasswordComparesAndSwaps(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
 		mine, other := w.login(u, "mine"), w.login(u, "other")
-		self := by(u)
-		self.FamilyID = mine.FamilyID
-		a := store.Act{Action: "user.change_password", By: self}
-		w.refused(w.s.ChangePassword(w.t.Context(), a, "stale", "new"), fault.Conflict, "password_changed")
-		if w.reason(u, mine.FamilyID) != "" {
+		u = w.user(u.ID)
+		stale := u
+		stale.CredentialsVersion--
+		_, err := w.change(stale, mine.SessionID, "jti-mine", "mine1")
+		w.refused(err, fault.Conflict, "password_changed")
+		if w.reason(u, mine.SessionID) != "" || w.bearer(u, mine.SessionID, "jti-mine").Ended != "" {
 			w.t.Error("a refused change ended a session")
 		}
-		w.ok(w.s.ChangePassword(w.t.Context(), a, u.PasswordHash, "new"))
-		if got := w.user(u.ID).PasswordHash; got != "new" {
-			w.t.Error("the hash was not stored")
+		g, err := w.change(u, mine.SessionID, "jti-mine", "mine2")
+		w.ok(err)
+		after := w.user(u.ID)
+		if after.PasswordHash != "new hash" || after.CredentialsVersion != u.CredentialsVersion+1 {
+			w.t.Errorf("the hash was not stored, or the version is %d", after.CredentialsVersion)
 		}
-		if got := w.reason(u, mine.FamilyID); got != identity.EndOwnChange {
-			w.t.Errorf("own session ended by %q", got)
+		if g.SessionID != mine.SessionID || w.reason(u, mine.SessionID) != "" {
+			w.t.Errorf("the session that asked went on as %q", g.SessionID)
 		}
-		if got := w.reason(u, other.FamilyID); got != identity.EndPasswordChange {
+		if got := w.reason(u, other.SessionID); got != store.EndPasswordChange {
 			w.t.Errorf("other session ended by %q", got)
 		}
-		_, err := w.rotate("mine", "mine2")
-		w.refused(err, fault.Unauthenticated, "invalid_token")
+		for _, hash := range []string{"mine", "other"} {
+			_, err = w.rotate(hash, hash+"3")
+			w.refused(err, fault.Unauthenticated, "invalid_token")
+		}
+		_, err = w.rotate("mine2", "mine4")
+		w.ok(err)
 
-		w.refused(w.s.ChangePassword(w.t.Context(), act(identity.User{ID: "nobody"}), "a", "b"), fault.Unauthenticated, "invalid_token")
+		w.refused(changeBy(w, identity.User{ID: "nobody"}), fault.Unauthenticated, "invalid_token")
 		_, err = w.s.SetStatus(w.t.Context(), system("s"), u.ID, identity.Suspended)
 		w.ok(err)
-		w.refused(w.s.ChangePassword(w.t.Context(), a, "new", "newer"), fault.Unauthenticated, "invalid_token")
+		w.refused(changeBy(w, after), fault.Unauthenticated, "invalid_token")
+	})
+}
+
+func changeBy(w *world, u identity.User) error {
+	_, err := w.change(u, "", "", "never")
+	return err
+}
+
+// After a change of password the token that asked is the only earlier one that
+// is good for anything, and only until something else ends its session.
+func TestAnOwnChangeSparesTheTokenThatAskedAlone(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		mine := w.login(u, "m0")
+		_, err := w.rotate("m0", "m1")
+		w.ok(err)
+		_, err = w.change(w.user(u.ID), mine.SessionID, "jti-m1", "m2")
+		w.ok(err)
+		for token, spared := range map[string]bool{"jti-m0": false, "jti-m1": true} {
+			if b := w.bearer(u, mine.SessionID, token); b.Ended != store.EndPasswordChange || b.Spared != spared {
+				w.t.Errorf("%s: ended by %q, spared %t", token, b.Ended, b.Spared)
+			}
+		}
+		if b := w.bearer(u, mine.SessionID, "jti-m2"); b.Ended != "" || b.Spared {
+			w.t.Errorf("the new one: %+v", b)
+		}
+		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), u.ID, "another"))
+		if b := w.bearer(u, mine.SessionID, "jti-m1"); b.Ended != store.EndPasswordReset || b.Spared {
+			w.t.Errorf("after a reset: ended by %q, spared %t", b.Ended, b.Spared)
+		}
+	})
+}
+
+// An access token that names no living session changes the password too: of the
+// original, or of a session that a change of role ended.
+func TestAChangeOfPasswordWithoutASessionStartsOne(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		old := w.login(u, "old")
+		_, err := w.s.SetRole(w.t.Context(), system("s"), u.ID, identity.Operator)
+		w.ok(err)
+		for i, session := range []string{"", "unknown", old.SessionID} {
+			hash := numbered("next", i)
+			g, err := w.change(w.user(u.ID), session, "jti-old", hash)
+			w.ok(err)
+			if g.SessionID == session || g.SessionID != g.FamilyID {
+				w.t.Errorf("session %q goes on as %q", session, g.SessionID)
+			}
+			_, err = w.rotate(hash, hash+"b")
+			w.ok(err)
+		}
+		if b := w.bearer(u, old.SessionID, "jti-old"); b.Ended != store.EndPasswordChange || !b.Spared {
+			w.t.Errorf("the token that asked last: %+v", b)
+		}
+		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), u.ID, "another"))
+		if b := w.bearer(u, old.SessionID, "jti-old"); b.Spared {
+			w.t.Error("a reset did not end what the change spared")
+		}
 	})
 }
 

@@ -13,8 +13,8 @@ const auditWindow = 24 * time.Hour
 const defaultPurge = 200
 
 // Purge removes refresh tokens that are of no use any more, at most batch of
-// them (0: 200), then the families that became empty, and returns how many
-// tokens went. The caller repeats it while it is a full batch.
+// them (0: 200), then the families and sessions that became empty, and returns
+// how many tokens went. The caller repeats it while it is a full batch.
 //
 // A token goes a day after it expired or its family ended, but never before the
 // access token beside it expired for every verifier, which might have to be listed as revoked. A
@@ -38,8 +38,11 @@ func (s *Store) Purge(ctx context.Context, batch int) (n int, err error) {
 		ended, err := t.purgeTokens(`SELECT t.id FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
 			WHERE f.ended_at < $1 AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
 			LIMIT $3`, batch-n)
+		if err != nil {
+			return err
+		}
 		n += ended
-		return err
+		return t.purgeSessions(batch)
 	})
 	return n, err
 }
@@ -61,11 +64,33 @@ func (t *tx) purgeTokens(which string, limit int) (int, error) {
 			continue
 		}
 		seen[id] = true
-		_, err := t.exec(`DELETE FROM refresh_families WHERE id = $1
-			AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = refresh_families.id)`, id)
-		if err != nil {
+		if err := t.purgeFamily(id); err != nil {
 			return 0, err
 		}
 	}
 	return len(families), nil
+}
+
+// purgeFamily deletes a family that has no token left, and then its session if
+// that has no other. The session of a JSON login, which has the id of its first
+// family, is of no use then; another one may still be.
+func (t *tx) purgeFamily(id string) error {
+	var session string
+	gone, err := t.get([]any{&session}, `DELETE FROM refresh_families WHERE id = $1
+		AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = refresh_families.id) RETURNING COALESCE(session_id, '')`, id)
+	if err != nil || !gone || session == "" {
+		return err
+	}
+	_, err = t.exec(`DELETE FROM sessions WHERE id = $1 AND (ended_at IS NOT NULL OR idle_expires_at <= $2 OR id = $3)
+		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = sessions.id)`, session, t.stamp(), id)
+	return err
+}
+
+// purgeSessions deletes sessions past their absolute end that have no family: the
+// last resort for one whose last family was purged while it still lived.
+func (t *tx) purgeSessions(limit int) error {
+	_, err := t.exec(`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < $1
+		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = s.id) ORDER BY s.expires_at LIMIT $2)`,
+		formatTime(t.now.Add(-auditWindow)), limit)
+	return err
 }

@@ -51,16 +51,16 @@ func TestPurgeWaitsForTheAccessTokens(t *testing.T) {
 		u := w.add("u", identity.Viewer, "default")
 		next := w.next("t")
 		next.AccessExpiresAt = w.clock.Now().Add(72 * time.Hour) // longer than the audit window
-		_, err := w.s.StartFamily(w.t.Context(), store.Act{Action: "login"}, u.ID, u.PasswordHash, "f", w.clock.Now().Add(month), next)
+		_, err := w.start(u, "f", w.clock.Now().Add(month), next)
 		w.ok(err)
-		w.ok(w.s.EndFamily(w.t.Context(), act(u), "f"))
+		w.ok(w.s.EndSession(w.t.Context(), act(u), "f"))
 		w.clock.Advance(71 * time.Hour)
 		if n := w.purge(0); n != 0 {
 			w.t.Fatal("a family went whose access token is still good")
 		}
 		jtis, err := w.s.RevokedJTIs(w.t.Context())
 		w.ok(err)
-		if len(jtis) != 1 || w.reason(u, "f") != identity.EndLogout {
+		if len(jtis) != 1 || w.reason(u, "f") != store.EndLogout {
 			w.t.Errorf("revoked: %v", jtis)
 		}
 		w.clock.Advance(2 * time.Hour)

@@ -17,50 +17,51 @@ import (
 
 // ErrReuse is in the chain of the refusal of a spent refresh token whose family
 // was alive until then. To the client it looks like any other bad token.
-var ErrReuse = errors.New("a spent refresh token came back; its family was ended")
+var ErrReuse = errors.New("a used refresh token was presented again; its family was ended")
 
-// RotateRefresh spends the refresh token known by one of the hashes (the forms
-// in which its secret may be stored) and stores its successor, which expires
-// with the family at the latest. Of any number of calls with one token exactly
-// one succeeds.
+// RotateRefresh uses the client's refresh token that is known by one of the
+// hashes (the forms in which its secret may be stored) and stores its successor,
+// which expires with the family at the latest. Of any number of calls with one
+// token exactly one succeeds.
 //
-// A token that is unknown, expired, of an ended family or of somebody who may
-// not sign in is ErrInvalidToken. So is a spent one, but that also ends its
-// family, for good although an error is returned, and ErrReuse is in the chain.
-func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, hashes []string, next NewRefresh) (g Grant, err error) {
+// A token that is unknown, expired, of another client, of an ended family or of
+// a user who may not sign in is ErrInvalidToken, and is not marked used. So is a
+// used one of the client, but that also ends its family, for good although an
+// error is returned, and ErrReuse is in the chain.
+func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, clientID string, hashes []string, next NewRefresh) (g Subject, err error) {
 	if s.writer == nil {
 		// No row, a statement that lost to another transaction and one that was
 		// never sent have changed nothing: the act below says why, or tries again.
-		g, done, err := s.rotatePostgres(ctx, hashes, next)
+		g, done, err := s.rotatePostgres(ctx, clientID, hashes, next)
 		if done && err == nil {
 			s.outbox.add([]Event{refreshed(by, g)})
 			s.outbox.deliver()
 			return g, nil
 		}
 		if err != nil && engine.ConditionOf(err) != engine.Conflict && !pgconn.SafeToRetry(err) && !errors.Is(err, driver.ErrBadConn) {
-			return Grant{}, s.classify(err)
+			return Subject{}, s.classify(err)
 		}
 	}
 	err = s.write(ctx, func(t *tx) error {
-		g, err = t.rotate(by, hashes, next)
+		g, err = t.rotate(by, clientID, hashes, next)
 		return err
 	})
 	if err != nil {
-		return Grant{}, err
+		return Subject{}, err
 	}
 	return g, nil
 }
 
 // rotate is RotateRefresh step by step.
-func (t *tx) rotate(by identity.Actor, hashes []string, next NewRefresh) (Grant, error) {
+func (t *tx) rotate(by identity.Actor, clientID string, hashes []string, next NewRefresh) (Subject, error) {
 	userID, familyID, spent, err := t.spend(hashes)
 	if err != nil {
-		return Grant{}, err
+		return Subject{}, err
 	}
 	if !spent {
-		return Grant{}, t.refuseRefresh(by, hashes)
+		return Subject{}, t.refuseRefresh(by, clientID, hashes)
 	}
-	g, err := t.succeed(userID, familyID, next)
+	g, err := t.succeed(userID, clientID, familyID, next)
 	if err == nil {
 		t.events = append(t.events, refreshed(by, g))
 	}
@@ -68,7 +69,7 @@ func (t *tx) rotate(by identity.Actor, hashes []string, next NewRefresh) (Grant,
 }
 
 // refreshed is told and not stored: refreshes are too many for the table.
-func refreshed(by identity.Actor, g Grant) Event {
+func refreshed(by identity.Actor, g Subject) Event {
 	act := Act{Action: identity.ActionRefresh, By: by.AsUser(g.User.ID), Detail: "family " + g.FamilyID}
 	return act.Event(OutcomeSuccess, g.User.ID, g.User.OrgID)
 }
@@ -98,22 +99,37 @@ func candidates(hashes []string) (first, second string, err error) {
 	}
 }
 
-// succeed stores the successor of a token that was just spent, if its family is
-// alive and its owner may sign in; otherwise the token is not spent either.
-func (t *tx) succeed(userID, familyID string, next NewRefresh) (Grant, error) {
-	g := Grant{FamilyID: familyID}
-	var end time.Time
-	alive, err := t.get(append(userDest(&g.User), timeColumn{&end}), "SELECT "+userColumns+", f.expires_at FROM "+userTables+`
-		JOIN refresh_families f ON f.user_id = u.id
-		WHERE f.id = $1 AND u.id = $2 AND f.ended_at IS NULL AND f.expires_at > $3`, familyID, userID, t.stamp())
+// succeed stores the successor of a token that was just used, if its family is
+// the client's and alive and its user may sign in; otherwise the token is not
+// used either.
+func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subject, error) {
+	g := Subject{FamilyID: familyID}
+	var end, lastUsed time.Time
+	var offline bool
+	alive, err := t.get(append(userDest(&g.User), timeColumn{&end}, &g.SessionID, timeColumn{&lastUsed}, &offline),
+		"SELECT "+userColumns+", f.expires_at, COALESCE(f.session_id, ''), s.last_used_at, "+offlineFamily+" FROM "+userTables+`
+		JOIN refresh_families f ON f.user_id = u.id LEFT JOIN sessions s ON s.id = f.session_id
+		WHERE f.id = $1 AND u.id = $2 AND f.client_id = $3 AND f.ended_at IS NULL AND f.expires_at > $4`,
+		familyID, userID, clientID, t.stamp())
 	if err != nil {
-		return Grant{}, err
+		return Subject{}, err
 	}
 	if !alive || !identity.CanSignIn(g.User) {
-		return Grant{}, ErrInvalidToken
+		return Subject{}, ErrInvalidToken
 	}
 	if err := t.insertRefresh(userID, familyID, end, next); err != nil {
-		return Grant{}, err
+		return Subject{}, err
+	}
+	idleEnd := earlier(next.ExpiresAt, end)
+	switch {
+	case g.SessionID == "":
+		g.SessionID = familyID
+		err = t.giveSession(familyID, idleEnd)
+	case !offline:
+		err = t.used(g.SessionID, lastUsed, idleEnd)
+	}
+	if err != nil {
+		return Subject{}, err
 	}
 	g.Groups, err = t.groupIDs(userID)
 	return g, err
@@ -122,20 +138,19 @@ func (t *tx) succeed(userID, familyID string, next NewRefresh) (Grant, error) {
 // refuseRefresh finds out why a token could not be spent. Only the first reuse
 // is written down: a family ends once, so nobody can fill the audit log with
 // one spent token.
-func (t *tx) refuseRefresh(by identity.Actor, hashes []string) error {
-	r, err := t.refreshByHash(hashes)
+func (t *tx) refuseRefresh(by identity.Actor, clientID string, hashes []string) error {
+	r, err := t.refreshByHash(clientID, hashes)
 	if err != nil {
 		return err
 	}
-	if r.usedAt.IsZero() {
-		return ErrInvalidToken // expired
+	if r.usedAt.IsZero() || r.over {
+		return ErrInvalidToken // expired, or its family ended
 	}
-	n, err := t.exec("UPDATE refresh_families SET ended_at = $1, end_reason = $2 WHERE id = $3 AND ended_at IS NULL AND expires_at > $1",
-		t.stamp(), string(identity.EndReuse), r.familyID)
+	ended, err := t.end(EndReuse, subjects{userID: r.userID, familyID: r.familyID})
 	if err != nil {
 		return err
 	}
-	if n == 0 {
+	if !ended {
 		return ErrInvalidToken
 	}
 	var org string
@@ -152,16 +167,20 @@ func (t *tx) refuseRefresh(by identity.Actor, hashes []string) error {
 // storedRefresh is what a refusal and a logout need to know of a token.
 type storedRefresh struct {
 	userID, familyID string
-	usedAt           time.Time // zero: unspent
+	sessionID        string    // of a family without a session, its own id
+	usedAt           time.Time // zero: unused
+	over             bool      // the family has ended or expired
 }
 
-func (t *tx) refreshByHash(hashes []string) (r storedRefresh, err error) {
+func (t *tx) refreshByHash(clientID string, hashes []string) (r storedRefresh, err error) {
 	first, second, err := candidates(hashes)
 	if err != nil {
 		return r, err
 	}
-	known, err := t.get([]any{&r.userID, &r.familyID, timeColumn{&r.usedAt}},
-		"SELECT user_id, family_id, used_at FROM refresh_tokens WHERE token_hash IN ($1, $2)", first, second)
+	known, err := t.get([]any{&r.userID, &r.familyID, &r.sessionID, timeColumn{&r.usedAt}, &r.over},
+		`SELECT t.user_id, f.id, COALESCE(f.session_id, f.id), t.used_at, f.ended_at IS NOT NULL OR f.expires_at <= $4
+		FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id
+		WHERE t.token_hash IN ($1, $2) AND f.client_id = $3`, first, second, clientID, t.stamp())
 	if err == nil && !known {
 		err = ErrInvalidToken
 	}
@@ -173,9 +192,7 @@ func (t *tx) insertRefresh(userID, familyID string, familyEnd time.Time, next Ne
 	if next.ID == "" {
 		next.ID = newID()
 	}
-	if next.ExpiresAt.After(familyEnd) {
-		next.ExpiresAt = familyEnd
-	}
+	next.ExpiresAt = earlier(next.ExpiresAt, familyEnd)
 	_, err := t.exec(`INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, access_jti, access_expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		next.ID, userID, familyID, next.Hash, formatTime(next.ExpiresAt), t.stamp(),
@@ -192,4 +209,11 @@ func (t *tx) groupIDs(userID string) ([]string, error) {
 	}, "SELECT group_id FROM group_members WHERE user_id = $1", userID)
 	slices.Sort(ids)
 	return ids, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }

@@ -9,35 +9,40 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// rotateInOne spends a token and stores its successor in one statement, which
+// rotateInOne uses a token and stores its successor in one statement, which
 // SQLite has not: PostgreSQL answers in one round trip, and a statement is a
 // transaction of its own. Of two at once the second waits for the row's lock
 // and then finds the token used.
 //
-// The conditions are those of spend and succeed together. The status of person
-// and organisation is among them only so that a refused token is not spent; who
-// may sign in is decided by identity.CanSignIn on what it returns.
+// The conditions are those of spend and succeed together. The status of user
+// and organization is among them only so that a refused token is not used; who
+// may sign in is decided by identity.CanSignIn on what it returns. A family
+// without a session is left to succeed.
 const rotateInOne = `WITH spent AS (
 		UPDATE refresh_tokens t SET used_at = $1
 		FROM refresh_families f, users u, organizations o
 		WHERE t.token_hash IN ($2, $3) AND t.used_at IS NULL AND t.expires_at > $1
-			AND f.id = t.family_id AND f.user_id = t.user_id AND f.ended_at IS NULL AND f.expires_at > $1
+			AND f.id = t.family_id AND f.user_id = t.user_id AND f.client_id = $9 AND f.ended_at IS NULL AND f.expires_at > $1
+			AND f.session_id IS NOT NULL
 			AND u.id = t.user_id AND u.status = 'active' AND o.id = u.org_id AND o.status = 'active'
-		RETURNING t.user_id, t.family_id, f.expires_at AS family_end
+		RETURNING t.user_id, t.family_id, f.session_id, f.expires_at AS family_end, ` + offlineFamily + ` AS offline
 	), successor AS (
 		INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, access_jti, access_expires_at)
 		SELECT $4, user_id, family_id, $5, LEAST($6, family_end), $1, $7, $8 FROM spent
+	), used AS (
+		UPDATE sessions SET last_used_at = $1, idle_expires_at = LEAST($6, family_end)
+		FROM spent WHERE id = session_id AND last_used_at <= $10 AND NOT offline
 	)
-	SELECT ` + userColumns + `, s.family_id,
+	SELECT ` + userColumns + `, s.family_id, s.session_id,
 		(SELECT COALESCE(string_agg(m.group_id, chr(10)), '') FROM group_members m WHERE m.user_id = u.id)
 	FROM spent s, ` + userTables + ` WHERE u.id = s.user_id`
 
 // rotatePostgres tries to rotate in one statement. done is false when no row
 // fits, and then nothing was changed: the caller finds out why.
-func (s *Store) rotatePostgres(ctx context.Context, hashes []string, next NewRefresh) (g Grant, done bool, err error) {
+func (s *Store) rotatePostgres(ctx context.Context, clientID string, hashes []string, next NewRefresh) (g Subject, done bool, err error) {
 	first, second, err := candidates(hashes)
 	if err != nil {
-		return Grant{}, false, err
+		return Subject{}, false, err
 	}
 	if next.ID == "" {
 		next.ID = newID()
@@ -46,22 +51,23 @@ func (s *Store) rotatePostgres(ctx context.Context, hashes []string, next NewRef
 	// spent for somebody who has gone looks stolen when they come back.
 	conn, err := s.connection(ctx)
 	if err != nil {
-		return Grant{}, false, err
+		return Subject{}, false, err
 	}
 	defer conn.Close() //nolint:errcheck // back to the pool; a broken one is discarded there
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	t := s.newTx(work, s.wrap(conn))
 	var groups string
-	done, err = t.get(append(userDest(&g.User), &g.FamilyID, &groups), rotateInOne, t.stamp(), first, second,
+	done, err = t.get(append(userDest(&g.User), &g.FamilyID, &g.SessionID, &groups), rotateInOne, t.stamp(), first, second,
 		next.ID, next.Hash, formatTime(next.ExpiresAt),
-		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, formatOptional(next.AccessExpiresAt))
+		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, formatOptional(next.AccessExpiresAt),
+		clientID, formatTime(t.now.Add(-lastUsedEvery)))
 	if err != nil || !done {
-		return Grant{}, false, err
+		return Subject{}, false, err
 	}
 	s.count.committed(1)
 	if !identity.CanSignIn(g.User) {
-		return Grant{}, true, ErrInvalidToken
+		return Subject{}, true, ErrInvalidToken
 	}
 	g.Groups = []string{}
 	if groups != "" {

@@ -42,11 +42,13 @@ func TestRotationOnPostgresIsOneStatement(t *testing.T) {
 	}
 	end := time.Now().Add(time.Hour)
 	first := store.NewRefresh{Hash: "one", ExpiresAt: end}
-	if _, err := s.StartFamily(t.Context(), system, u.ID, "h", "f1", end, first); err != nil {
+	proof := identity.NewProof(u, time.Now(), identity.MethodPassword)
+	family := store.NewFamily{ID: "f1", ClientID: identity.FirstPartyClient, ExpiresAt: end, First: first}
+	if _, err := s.StartSession(t.Context(), system, proof, family); err != nil {
 		t.Fatal(err)
 	}
 	log.Reset()
-	g, err := s.RotateRefresh(t.Context(), identity.Actor{}, []string{"one"}, store.NewRefresh{Hash: "two", ExpiresAt: end.Add(time.Hour)})
+	g, err := s.RotateRefresh(t.Context(), identity.Actor{}, identity.FirstPartyClient, []string{"one"}, store.NewRefresh{Hash: "two", ExpiresAt: end.Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +89,7 @@ func TestNobodysTokenIsSpentAfterTheyLeftTheQueueForAConnection(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := w.s.RotateRefresh(ctx, identity.Actor{}, []string{"one"}, w.next("two")); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := w.s.RotateRefresh(ctx, identity.Actor{}, identity.FirstPartyClient, []string{"one"}, w.next("two")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v after the caller left", err)
 	}
 	w.ok(lock.Rollback())

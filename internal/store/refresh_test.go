@@ -15,25 +15,28 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-func TestStartFamilyNeedsTheVerifiedPasswordAndAnActivePerson(t *testing.T) {
+func TestASessionNeedsTheCredentialsThatWereProvedAndAnActiveUser(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Operator, "acme")
-		start := func(id string, verified identity.PasswordHash) error {
-			_, err := w.s.StartFamily(w.t.Context(), store.Act{Action: "login"}, id, verified, "f", w.clock.Now().Add(month), w.next("h"))
+		start := func(u identity.User) error {
+			_, err := w.start(u, "f", w.clock.Now().Add(month), w.next("h"))
 			return err
 		}
-		w.refused(start(u.ID, "hash before a change"), fault.Unauthenticated, "invalid_credentials")
-		w.refused(start("nobody", u.PasswordHash), fault.Unauthenticated, "invalid_credentials")
+		stale := u
+		stale.CredentialsVersion--
+		w.refused(start(stale), fault.Unauthenticated, "invalid_credentials")
+		w.refused(start(identity.User{ID: "nobody"}), fault.Unauthenticated, "invalid_credentials")
+		w.refused(start(identity.User{}), fault.Unauthenticated, "invalid_credentials")
 		_, err := w.s.SetStatus(w.t.Context(), system("s"), u.ID, identity.Suspended)
 		w.ok(err)
-		w.refused(start(u.ID, u.PasswordHash), fault.Unauthenticated, "invalid_credentials")
+		w.refused(start(u), fault.Unauthenticated, "invalid_credentials")
 		if !w.user(u.ID).LastLoginAt.IsZero() {
 			w.t.Error("a refused login counts as one")
 		}
 		_, err = w.s.SetStatus(w.t.Context(), system("s"), u.ID, identity.Active)
 		w.ok(err)
 		g := w.login(u, "h")
-		want := store.Grant{User: w.user(u.ID), Groups: []string{}, FamilyID: "family-h"}
+		want := store.Subject{User: w.user(u.ID), Groups: []string{}, SessionID: "family-h", FamilyID: "family-h"}
 		if diff := cmp.Diff(want, g); diff != "" {
 			w.t.Errorf("(-want +got):\n%s", diff)
 		}
@@ -56,7 +59,7 @@ func TestRotationHandsOverToTheSuccessor(t *testing.T) {
 			w.clock.Advance(6 * 24 * time.Hour) // each rotation slides the expiry
 			g, err := w.rotate("t"+itoa(i), "t"+itoa(i+1))
 			w.ok(err)
-			if g.User.ID != u.ID || g.FamilyID != "family-t0" {
+			if g.User.ID != u.ID || g.SessionID != "family-t0" {
 				w.t.Errorf("grant: %+v", g)
 			}
 		}
@@ -73,14 +76,14 @@ func TestEitherHashOfATokenIsUnderstood(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
 		w.login(u, "keyed")
-		_, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, []string{"plain", "keyed"}, w.next("t1"))
+		_, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, identity.FirstPartyClient, []string{"plain", "keyed"}, w.next("t1"))
 		w.ok(err)
-		_, err = w.s.RotateRefresh(w.t.Context(), identity.Actor{}, []string{"plain", "keyed"}, w.next("t2"))
+		_, err = w.s.RotateRefresh(w.t.Context(), identity.Actor{}, identity.FirstPartyClient, []string{"plain", "keyed"}, w.next("t2"))
 		if !errors.Is(err, store.ErrReuse) {
 			w.t.Errorf("got %v, want reuse", err)
 		}
 		for _, hashes := range [][]string{nil, {"a", "b", "c"}} {
-			if _, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, hashes, w.next("t3")); fault.KindOf(err) != fault.Internal {
+			if _, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, identity.FirstPartyClient, hashes, w.next("t3")); fault.KindOf(err) != fault.Internal {
 				w.t.Errorf("%v: %v", hashes, err)
 			}
 		}
@@ -99,13 +102,13 @@ func TestReuseEndsTheFamilyForGood(t *testing.T) {
 		if !errors.Is(err, store.ErrReuse) || !errors.Is(err, store.ErrInvalidToken) {
 			w.t.Errorf("reuse is not told apart: %v", err)
 		}
-		if got := w.reason(u, g.FamilyID); got != identity.EndReuse {
+		if got := w.reason(u, g.SessionID); got != store.EndReuse {
 			w.t.Errorf("the family was ended by %q", got)
 		}
 		ev := w.lastEvent()
 		want := store.Event{
 			ID: ev.ID, At: w.clock.Now(), Action: identity.ActionReuse, Outcome: store.OutcomeRefused, TargetID: u.ID, OrgID: "acme",
-			Address: "192.0.2.9", Detail: "family " + g.FamilyID,
+			Address: "192.0.2.9", Detail: "family " + g.SessionID,
 		}
 		if diff := cmp.Diff(want, ev); diff != "" {
 			w.t.Errorf("audit row (-want +got):\n%s", diff)
@@ -122,52 +125,53 @@ func TestReuseEndsTheFamilyForGood(t *testing.T) {
 		}
 		_, err = w.rotate("b0", "b1")
 		w.ok(err) // another session of the person goes on
-		if w.reason(u, other.FamilyID) != "" {
+		if w.reason(u, other.SessionID) != "" {
 			w.t.Error("another session was ended")
 		}
 	})
 }
 
 func TestRotationRefusesWhatIsOver(t *testing.T) {
-	end := map[string]func(w *world, u identity.User, g store.Grant){
-		"logout": func(w *world, u identity.User, g store.Grant) {
-			w.ok(w.s.EndFamily(w.t.Context(), act(u), g.FamilyID))
+	end := map[string]func(w *world, u identity.User, g store.Subject){
+		"logout": func(w *world, u identity.User, g store.Subject) {
+			w.ok(w.s.EndSession(w.t.Context(), act(u), g.SessionID))
 		},
-		"logout by token": func(w *world, _ identity.User, _ store.Grant) {
-			_, err := w.s.EndFamilyByToken(w.t.Context(), store.Act{Action: "logout"}, []string{"t-logout by token"})
+		"logout by token": func(w *world, _ identity.User, _ store.Subject) {
+			_, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"t-logout by token"})
 			w.ok(err)
 		},
-		"role": func(w *world, u identity.User, _ store.Grant) {
+		"role": func(w *world, u identity.User, _ store.Subject) {
 			_, err := w.s.SetRole(w.t.Context(), system("s"), u.ID, identity.Operator)
 			w.ok(err)
 		},
-		"suspension": func(w *world, u identity.User, _ store.Grant) {
+		"suspension": func(w *world, u identity.User, _ store.Subject) {
 			_, err := w.s.SetStatus(w.t.Context(), system("s"), u.ID, identity.Suspended)
 			w.ok(err)
 		},
-		"suspension and back": func(w *world, u identity.User, _ store.Grant) {
+		"suspension and back": func(w *world, u identity.User, _ store.Subject) {
 			for _, status := range []identity.Status{identity.Suspended, identity.Active} {
 				_, err := w.s.SetStatus(w.t.Context(), system("s"), u.ID, status)
 				w.ok(err)
 			}
 		},
-		"deletion": func(w *world, u identity.User, _ store.Grant) {
+		"deletion": func(w *world, u identity.User, _ store.Subject) {
 			w.ok(w.s.DeleteUser(w.t.Context(), system("s"), u.ID))
 		},
-		"reset": func(w *world, u identity.User, _ store.Grant) {
+		"reset": func(w *world, u identity.User, _ store.Subject) {
 			w.ok(w.s.ResetPassword(w.t.Context(), system("s"), u.ID, "new"))
 		},
-		"change": func(w *world, u identity.User, _ store.Grant) {
-			w.ok(w.s.ChangePassword(w.t.Context(), act(u), u.PasswordHash, "new"))
+		"change": func(w *world, u identity.User, _ store.Subject) {
+			_, err := w.change(u, "", "", "t3-change")
+			w.ok(err)
 		},
-		"idle expiry":     func(w *world, _ identity.User, _ store.Grant) { w.clock.Advance(week) },
-		"absolute expiry": func(w *world, _ identity.User, _ store.Grant) { w.clock.Advance(3 * month) },
+		"idle expiry":     func(w *world, _ identity.User, _ store.Subject) { w.clock.Advance(week) },
+		"absolute expiry": func(w *world, _ identity.User, _ store.Subject) { w.clock.Advance(3 * month) },
 	}
 	onEach(t, func(w *world) {
 		for name, finish := range end {
 			w.t.Log(name)
 			u := w.add("u-"+name, identity.Viewer, "default")
-			g, err := w.s.StartFamily(w.t.Context(), store.Act{Action: "login"}, u.ID, u.PasswordHash, "f-"+name, w.clock.Now().Add(3*month), w.next("t-"+name))
+			g, err := w.start(u, "f-"+name, w.clock.Now().Add(3*month), w.next("t-"+name))
 			w.ok(err)
 			finish(w, u, g)
 			_, err = w.rotate("t-"+name, "t2-"+name)
@@ -182,7 +186,7 @@ func TestRotationRefusesWhatIsOver(t *testing.T) {
 func TestNoTokenOutlivesItsFamily(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
-		_, err := w.s.StartFamily(w.t.Context(), store.Act{Action: "login"}, u.ID, u.PasswordHash, "f", w.clock.Now().Add(10*24*time.Hour), w.next("t0"))
+		_, err := w.start(u, "f", w.clock.Now().Add(10*24*time.Hour), w.next("t0"))
 		w.ok(err)
 		w.clock.Advance(6 * 24 * time.Hour)
 		_, err = w.rotate("t0", "t1")
@@ -220,7 +224,7 @@ func TestRotateIsSingleUseUnderConcurrency(t *testing.T) {
 			if won != 1 || reuse != 1 {
 				w.t.Fatalf("of %d rotations of one token %d won and %d ended the family", n, won, reuse)
 			}
-			if got := w.reason(u, g.FamilyID); got != identity.EndReuse {
+			if got := w.reason(u, g.SessionID); got != store.EndReuse {
 				w.t.Errorf("the family was ended by %q", got)
 			}
 		}
@@ -260,7 +264,7 @@ func TestRotationKeepsOneLiveTokenPerFamily(t *testing.T) {
 					g, err := w.rotate(f.tokens[i], next)
 					switch live := i == len(f.tokens)-1; {
 					case f.alive && live:
-						if err != nil || g.FamilyID != f.id {
+						if err != nil || g.SessionID != f.id {
 							r.Fatalf("the live token was refused: %v", err)
 						}
 						f.tokens = append(f.tokens, next)
@@ -280,7 +284,7 @@ func TestRotationKeepsOneLiveTokenPerFamily(t *testing.T) {
 						r.Skip("nobody is logged in")
 					}
 					f := pick()
-					w.ok(w.s.EndFamily(w.t.Context(), act(person), f.id))
+					w.ok(w.s.EndSession(w.t.Context(), act(person), f.id))
 					f.alive = false
 				},
 				"reset": func(*rapid.T) {
@@ -305,31 +309,31 @@ func TestLogoutEndsOnlyOnesOwnFamily(t *testing.T) {
 	onEach(t, func(w *world) {
 		u, thief := w.add("u", identity.Viewer, "default"), w.add("thief", identity.Superadmin, "default")
 		g := w.login(u, "t")
-		w.ok(w.s.EndFamily(w.t.Context(), act(thief), g.FamilyID))
-		if w.reason(u, g.FamilyID) != "" {
+		w.ok(w.s.EndSession(w.t.Context(), act(thief), g.SessionID))
+		if w.reason(u, g.SessionID) != "" {
 			w.t.Fatal("somebody else ended the session")
 		}
 		before := w.eventCount()
 		for range 3 {
-			w.ok(w.s.EndFamily(w.t.Context(), act(u), g.FamilyID))
+			w.ok(w.s.EndSession(w.t.Context(), act(u), g.SessionID))
 		}
 		if n := w.eventCount() - before; n != 1 {
 			w.t.Errorf("%d audit rows of one logout", n)
 		}
-		if got := w.reason(u, g.FamilyID); got != identity.EndLogout {
+		if got := w.reason(u, g.SessionID); got != store.EndLogout {
 			w.t.Errorf("ended by %q", got)
 		}
 		w.login(u, "t2")
 		_, err := w.rotate("t2", "t3")
 		w.ok(err)
-		family, err := w.s.EndFamilyByToken(w.t.Context(), store.Act{Action: "logout"}, []string{"t2"}) // a spent one will do
+		family, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"t2"}) // a spent one will do
 		w.ok(err)
-		if family != "family-t2" || w.reason(u, family) != identity.EndLogout || w.lastEvent().ActorID != u.ID {
+		if family != "family-t2" || w.reason(u, family) != store.EndLogout || w.lastEvent().ActorID != u.ID {
 			w.t.Errorf("logout by token: %q", family)
 		}
-		_, err = w.s.EndFamilyByToken(w.t.Context(), store.Act{Action: "logout"}, []string{"t2"})
+		_, err = w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"t2"})
 		w.ok(err)
-		_, err = w.s.EndFamilyByToken(w.t.Context(), store.Act{Action: "logout"}, []string{"unknown"})
+		_, err = w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"unknown"})
 		w.refused(err, fault.Unauthenticated, "invalid_token")
 	})
 }
@@ -353,23 +357,22 @@ func TestRevokedTokensAreListedUntilTheyExpire(t *testing.T) {
 		w.ok(err)
 		own := w.login(u, "own")
 		w.login(v, "v0")
-		w.ok(w.s.EndFamily(w.t.Context(), act(u), g.FamilyID))
+		w.ok(w.s.EndSession(w.t.Context(), act(u), g.SessionID))
 		if diff := cmp.Diff([]string{"jti-a0", "jti-a1"}, listed()); diff != "" {
 			w.t.Errorf("after a logout (-want +got):\n%s", diff)
 		}
-		self := by(u)
-		self.FamilyID = own.FamilyID
-		w.ok(w.s.ChangePassword(w.t.Context(), store.Act{Action: "change", By: self}, u.PasswordHash, u.PasswordHash))
-		if diff := cmp.Diff([]string{"jti-a0", "jti-a1"}, listed()); diff != "" {
-			w.t.Errorf("the session that changed its own password keeps its token (-want +got):\n%s", diff)
+		_, err = w.change(u, own.SessionID, "jti-own", "own2")
+		w.ok(err)
+		if diff := cmp.Diff([]string{"jti-a0", "jti-a1", "jti-own"}, listed()); diff != "" {
+			w.t.Errorf("a change of password revokes every earlier access token (-want +got):\n%s", diff)
 		}
 		w.ok(w.s.DeleteUser(w.t.Context(), system("delete"), v.ID))
 		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), u.ID, "new"))
-		if diff := cmp.Diff([]string{"jti-a0", "jti-a1", "jti-own", "jti-v0"}, listed()); diff != "" {
+		if diff := cmp.Diff([]string{"jti-a0", "jti-a1", "jti-own", "jti-own2", "jti-v0"}, listed()); diff != "" {
 			w.t.Errorf("an own change shields from nothing that follows (-want +got):\n%s", diff)
 		}
 		w.clock.Advance(15*time.Minute + 59*time.Second)
-		if got := listed(); len(got) != 4 {
+		if got := listed(); len(got) != 5 {
 			w.t.Errorf("a verifier whose clock is behind by less than a minute is not told: %v", got)
 		}
 		w.clock.Advance(time.Second)
@@ -383,44 +386,38 @@ func TestAnEndThatRevokesMoreReplacesOneThatRevokesLess(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
 		g := w.login(u, "t")
-		self := by(u)
-		self.FamilyID = g.FamilyID
+		_, err := w.s.End(w.t.Context(), store.EndExpiry, store.Of{User: u.ID, Session: g.SessionID})
+		w.ok(err)
 		steps := []struct {
 			do   func() error
-			want identity.EndReason
+			want store.EndReason
 		}{
-			{func() error {
-				return w.s.ChangePassword(w.t.Context(), store.Act{By: self}, u.PasswordHash, u.PasswordHash)
-			}, identity.EndOwnChange},
+			{func() error { return nil }, store.EndExpiry},
 			{func() error {
 				_, err := w.s.SetRole(w.t.Context(), system("s"), u.ID, identity.Operator)
 				return err
-			}, identity.EndRoleChange},
-			{func() error {
-				return w.s.ChangePassword(w.t.Context(), store.Act{By: self}, u.PasswordHash, u.PasswordHash)
-			}, identity.EndRoleChange},
-			{func() error { return w.s.EndFamily(w.t.Context(), act(u), g.FamilyID) }, identity.EndLogout},
-			{func() error { return w.s.ResetPassword(w.t.Context(), system("s"), u.ID, "new") }, identity.EndLogout},
+			}, store.EndRoleChange},
+			{func() error { return w.s.EndSession(w.t.Context(), act(u), g.SessionID) }, store.EndLogout},
+			{func() error { return w.s.ResetPassword(w.t.Context(), system("s"), u.ID, "new") }, store.EndLogout},
 		}
 		for i, step := range steps {
 			w.ok(step.do())
-			if got := w.reason(u, g.FamilyID); got != step.want {
+			if got := w.reason(u, g.SessionID); got != step.want {
 				w.t.Errorf("step %d: ended by %q, want %q", i, got, step.want)
 			}
 		}
 	})
 }
 
-func TestBearerBelievesNoFamilyOfSomebodyElse(t *testing.T) {
+func TestBearerBelievesNoSessionOfAnotherUser(t *testing.T) {
 	onEach(t, func(w *world) {
 		u, v := w.add("u", identity.Viewer, "acme"), w.add("v", identity.Viewer, "default")
 		g := w.login(v, "t")
-		w.ok(w.s.EndFamily(w.t.Context(), act(v), g.FamilyID))
-		for _, family := range []string{"", "unknown", g.FamilyID} {
-			got, ended, err := w.s.Bearer(w.t.Context(), u.ID, family)
-			w.ok(err)
-			if ended != "" || !cmp.Equal(got, u) {
-				w.t.Errorf("family %q: %q %+v", family, ended, got)
+		w.ok(w.s.EndSession(w.t.Context(), act(v), g.SessionID))
+		for _, session := range []string{"", "unknown", g.SessionID} {
+			got := w.bearer(u, session, "jti-t")
+			if got.Ended != "" || !cmp.Equal(got.User, u) {
+				w.t.Errorf("session %q: %+v", session, got)
 			}
 		}
 	})

@@ -31,11 +31,17 @@ func Tables() []Table {
 		{Name: "organizations", Initial: "id = 'default'", Columns: []string{"id", "status", "created_at"}},
 		{Name: "users", Columns: []string{
 			"id", "email", "email_key", "display_name", "password_hash", "role", "org_id", "status",
-			"default_password", "created_at", "last_login_at",
+			"default_password", "created_at", "last_login_at", "credentials_version",
 		}},
 		{Name: "groups", Columns: []string{"id", "name", "name_key", "description", "org_id", "created_at", "updated_at"}},
 		{Name: "group_members", Columns: []string{"group_id", "user_id", "joined_at"}},
-		{Name: "refresh_families", Columns: []string{"id", "user_id", "created_at", "expires_at", "ended_at", "end_reason"}},
+		{Name: "sessions", Columns: []string{
+			"id", "user_id", "created_at", "auth_time", "amr", "acr", "last_used_at", "address", "user_agent",
+			"idle_expires_at", "expires_at", "ended_at", "end_reason", "spared_jti",
+		}},
+		{Name: "refresh_families", Columns: []string{
+			"id", "user_id", "created_at", "expires_at", "ended_at", "end_reason", "session_id", "client_id", "scope",
+		}},
 		{Name: "refresh_tokens", Columns: []string{
 			"id", "user_id", "family_id", "token_hash", "expires_at", "created_at", "used_at",
 			"access_jti", "access_expires_at",

@@ -156,11 +156,11 @@ func TestReadsEndWithTheirCaller(t *testing.T) {
 func TestALookUpIsNotBegunForSomebodyWhoLeft(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx, cancel := context.WithCancel(t.Context())
-		if _, _, err := s.Bearer(ctx, "u", ""); fault.KindOf(err) != fault.NotFound {
+		if _, err := s.Bearer(ctx, "u", "", ""); fault.KindOf(err) != fault.NotFound {
 			t.Fatal(err)
 		}
 		cancel()
-		if _, _, err := s.Bearer(ctx, "u", ""); !errors.Is(err, context.Canceled) {
+		if _, err := s.Bearer(ctx, "u", "", ""); !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
 		}
 	})

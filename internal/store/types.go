@@ -65,11 +65,26 @@ type NewRefresh struct {
 	AccessExpiresAt time.Time
 }
 
-// Grant is what a token may be signed for.
-type Grant struct {
-	User     identity.User
-	Groups   []string // ids, sorted, never nil
-	FamilyID string
+// NewFamily is a refresh token family about to be stored: what one client holds
+// of a session.
+type NewFamily struct {
+	ID        string // empty: a new one
+	ClientID  string
+	Scope     string    // separated by spaces; may be empty
+	ExpiresAt time.Time // no refresh token lives longer
+	First     NewRefresh
+}
+
+// idleEnd is when the family ends unless it is used.
+func (f NewFamily) idleEnd() time.Time { return earlier(f.First.ExpiresAt, f.ExpiresAt) }
+
+// Subject is whom a token is signed for, as read in the transaction that allowed
+// it.
+type Subject struct {
+	User      identity.User
+	Groups    []string // ids, sorted, never nil
+	SessionID string
+	FamilyID  string
 }
 
 // AdoptedKey is what is known of the key that an adopted Python installation

@@ -83,25 +83,53 @@ func (w *world) next(hash string) store.NewRefresh {
 	}
 }
 
-// login starts a family named like its first token's hash.
-func (w *world) login(u identity.User, hash string) store.Grant {
+// family is one of the JSON login that begins with the token of the hash.
+func (w *world) family(id string, end time.Time, first store.NewRefresh) store.NewFamily {
+	return store.NewFamily{ID: id, ClientID: identity.FirstPartyClient, ExpiresAt: end, First: first}
+}
+
+// proof proves the user as they were read.
+func (w *world) proof(u identity.User) identity.Proof {
+	return identity.NewProof(u, w.clock.Now(), identity.MethodPassword)
+}
+
+// start starts a session of the user as they were read.
+func (w *world) start(u identity.User, id string, end time.Time, first store.NewRefresh) (store.Subject, error) {
+	return w.s.StartSession(w.t.Context(), store.Act{Action: "login"}, w.proof(u), w.family(id, end, first))
+}
+
+// login starts a session named like its first token's hash.
+func (w *world) login(u identity.User, hash string) store.Subject {
 	w.t.Helper()
-	g, err := w.s.StartFamily(w.t.Context(), store.Act{Action: "login"}, u.ID, u.PasswordHash, "family-"+hash,
-		w.clock.Now().Add(3*month), w.next(hash))
+	g, err := w.start(w.user(u.ID), "family-"+hash, w.clock.Now().Add(3*month), w.next(hash))
 	w.ok(err)
 	return g
 }
 
-func (w *world) rotate(spend, next string) (store.Grant, error) {
-	return w.s.RotateRefresh(w.t.Context(), identity.Actor{Address: "192.0.2.9"}, []string{spend}, w.next(next))
+func (w *world) rotate(use, next string) (store.Subject, error) {
+	return w.s.RotateRefresh(w.t.Context(), identity.Actor{Address: "192.0.2.9"}, identity.FirstPartyClient, []string{use}, w.next(next))
 }
 
-// reason is why the family is over, as requests with an access token see it.
-func (w *world) reason(u identity.User, family string) identity.EndReason {
+// change changes the user's own password with an access token of the session, and
+// goes on with the refresh token of the hash.
+func (w *world) change(u identity.User, session, tokenID, next string) (store.Subject, error) {
+	self := by(u)
+	self.SessionID, self.TokenID = session, tokenID
+	return w.s.ChangePassword(w.t.Context(), store.Act{Action: "user.change_password", By: self}, w.proof(u), "new hash",
+		w.family("", w.clock.Now().Add(3*month), w.next(next)))
+}
+
+// reason is why the session has ended, as requests with an access token see it.
+func (w *world) reason(u identity.User, session string) store.EndReason {
 	w.t.Helper()
-	_, ended, err := w.s.Bearer(w.t.Context(), u.ID, family)
+	return w.bearer(u, session, "").Ended
+}
+
+func (w *world) bearer(u identity.User, session, tokenID string) store.Bearer {
+	w.t.Helper()
+	b, err := w.s.Bearer(w.t.Context(), u.ID, session, tokenID)
 	w.ok(err)
-	return ended
+	return b
 }
 
 // lastEvent is the newest row of the audit log.

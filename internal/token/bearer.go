@@ -8,19 +8,36 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// Bearer returns the person of a verified access token, freshly read, or
-// ErrInvalid when they or the token's session may not take part any more.
-// familyID is the claim sid; empty: the token names none.
-func (i *Issuer) Bearer(ctx context.Context, userID, familyID string) (identity.User, error) {
-	user, ended, err := i.store.Bearer(ctx, userID, familyID)
+// Presented is what a verified access token says of itself.
+type Presented struct {
+	UserID    string
+	SessionID string // the claim sid; empty: the token names none
+	ID        string // the claim jti
+}
+
+// Bearer returns the user of an access token, freshly read, or ErrInvalid when
+// they or the token may not take part any more.
+func (i *Issuer) Bearer(ctx context.Context, p Presented) (identity.User, error) {
+	return i.bearer(ctx, p, false)
+}
+
+// ProfileBearer is Bearer for reading one's own profile. The access token that
+// asked for the last change of password still may, although all earlier ones
+// are refused.
+func (i *Issuer) ProfileBearer(ctx context.Context, p Presented) (identity.User, error) {
+	return i.bearer(ctx, p, true)
+}
+
+func (i *Issuer) bearer(ctx context.Context, p Presented, profile bool) (identity.User, error) {
+	b, err := i.store.Bearer(ctx, p.UserID, p.SessionID, p.ID)
 	if fault.KindOf(err) == fault.NotFound {
 		return identity.User{}, ErrInvalid
 	}
 	if err != nil {
 		return identity.User{}, fmt.Errorf("read bearer: %w", err)
 	}
-	if !identity.CanSignIn(user) || ended.RefusedHere() {
+	if !identity.CanSignIn(b.User) || b.Ended.RefusedHere() && !(profile && b.Spared) {
 		return identity.User{}, ErrInvalid
 	}
-	return user, nil
+	return b.User, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
@@ -37,8 +38,8 @@ func TestSessionsBehaveAsTheModel(t *testing.T) {
 	})
 }
 
-// session is one login as the rules see it.
-type session struct {
+// life is one session as the rules see it.
+type life struct {
 	newest  string
 	spent   []string
 	jtis    map[string]time.Time // expiry of the access tokens issued in it
@@ -53,25 +54,25 @@ type model struct {
 	ctx      *testing.T
 	user     identity.User
 	active   bool
-	sessions []*session
+	sessions []*life
 	hashes   int
 }
 
 func (m *model) now() time.Time { return m.w.clock.Now() }
 
-func (m *model) good(s *session) bool {
+func (m *model) good(s *life) bool {
 	return !s.over && m.active && m.now().Before(s.idleEnd) && m.now().Before(s.end)
 }
 
 // took notes a pair that a session yielded.
-func (m *model) took(s *session, p token.Pair) {
+func (m *model) took(s *life, p token.Pair) {
 	c := m.w.claims(m.ctx, p)
 	s.newest = p.RefreshToken
 	s.jtis[c["jti"].(string)] = time.Unix(int64(c["exp"].(float64)), 0)
 	s.idleEnd = m.now().Add(token.DefaultRefreshLife)
 }
 
-func (m *model) pick(rt *rapid.T) *session {
+func (m *model) pick(rt *rapid.T) *life {
 	if len(m.sessions) == 0 {
 		rt.Skip("nobody is logged in")
 	}
@@ -89,7 +90,7 @@ func (m *model) logIn(rt *rapid.T) {
 	if err != nil {
 		rt.Fatalf("login: %v", err)
 	}
-	s := &session{jtis: map[string]time.Time{}, end: m.now().Add(token.DefaultSessionMax)}
+	s := &life{jtis: map[string]time.Time{}, end: m.now().Add(session.DefaultMax)}
 	m.took(s, p)
 	m.sessions = append(m.sessions, s)
 }
@@ -127,7 +128,7 @@ func (m *model) replay(rt *rapid.T) {
 func (m *model) logOut(rt *rapid.T) {
 	s := m.pick(rt)
 	presented := rapid.SampledFrom(append([]string{s.newest}, s.spent...)).Draw(rt, "token")
-	if err := m.w.LogoutByRefresh(m.ctx.Context(), web, presented); err != nil {
+	if err := m.w.EndByRefreshToken(m.ctx.Context(), web, presented); err != nil {
 		rt.Fatalf("logout: %v", err)
 	}
 	s.over = true
@@ -170,6 +171,7 @@ func (m *model) reset(rt *rapid.T) {
 	if err := m.w.store.ResetPassword(m.ctx.Context(), m.w.act(), m.user.ID, m.user.PasswordHash); err != nil {
 		rt.Fatalf("reset: %v", err)
 	}
+	m.user.CredentialsVersion++
 	m.endAll()
 }
 

@@ -10,26 +10,27 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Rotate spends the presented refresh token and returns the next pair of its
-// session. A token that was spent before ends the session: one of the two who
-// presented it is a thief.
+// Rotate exchanges a refresh token of the JSON login for the next pair. A token
+// that was used before ends its family: one of the two who presented it is a
+// thief.
 func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string) (Pair, error) {
 	if err := i.keys.Ready(ctx); err != nil {
-		return Pair{}, err // before the token is spent for nothing
+		return Pair{}, err // before the token is used for nothing
 	}
-	hashes, err := i.hashes(presented)
+	hashes, err := i.Hashes(presented)
 	if err != nil {
 		i.countRefusal(ctx, by, err)
 		return Pair{}, err
 	}
-	d := i.draft(i.now())
-	grant, err := i.store.RotateRefresh(ctx, by, hashes, d.next)
+	g := i.complete(FirstParty())
+	d := i.draft(g)
+	subject, err := i.store.RotateRefresh(ctx, by, g.ClientID, hashes, d.next)
 	if err != nil {
 		i.countRefusal(ctx, by, err)
 		return Pair{}, fmt.Errorf("rotate refresh token: %w", err)
 	}
 	i.counts.rotated.Add(1)
-	return i.seal(d, grant)
+	return i.sign(g, d, subject)
 }
 
 func (i *Issuer) countRefusal(ctx context.Context, by identity.Actor, err error) {

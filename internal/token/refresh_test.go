@@ -9,7 +9,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
-	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
@@ -57,7 +57,7 @@ func TestASpentTokenEndsItsWholeFamilyAndNoOther(t *testing.T) {
 		if n := strings.Count(w.log.String(), `"msg":"`+string(identity.ActionReuse)+`"`); n != 1 {
 			t.Errorf("%d log records of one reuse", n)
 		}
-		if _, err := w.Bearer(t.Context(), u.ID, w.claims(t, third)["sid"].(string)); !errors.Is(err, token.ErrInvalid) {
+		if _, err := w.bearer(t, third); !errors.Is(err, token.ErrInvalid) {
 			t.Errorf("the family's access token is still taken: %v", err)
 		}
 	})
@@ -138,7 +138,7 @@ func TestRoleChangeEndsEverySessionAndTheNextTokenHasTheNewRole(t *testing.T) {
 		if c := w.claims(t, w.issue(t, u)); c["role"] != "operator" {
 			t.Errorf("role is %v", c["role"])
 		}
-		now, err := w.Bearer(t.Context(), u.ID, w.claims(t, one)["sid"].(string))
+		now, err := w.bearer(t, one)
 		if err != nil || now.Role != identity.Operator {
 			t.Errorf("the old access token is taken as %q, %v", now.Role, err)
 		}
@@ -151,7 +151,7 @@ func TestDeletionEndsEverySession(t *testing.T) {
 		p := w.issue(t, u)
 		w.must(t, w.store.DeleteUser(t.Context(), w.act(), u.ID))
 		w.refuses(t, p.RefreshToken)
-		_, err := w.Bearer(t.Context(), u.ID, w.claims(t, p)["sid"].(string))
+		_, err := w.bearer(t, p)
 		wantFault(t, err, fault.Unauthenticated, "invalid_token")
 	})
 }
@@ -183,7 +183,8 @@ func TestAnIdleRefreshTokenExpires(t *testing.T) {
 }
 
 func TestASessionShorterThanARefreshTokenEndsInTime(t *testing.T) {
-	w := open(t, func(c *token.Config, _ *keyring.Config) { c.SessionMax = time.Hour })
+	w := open(t)
+	w.Sessions = session.New(session.Config{Store: w.store, Tokens: w.Issuer, Audit: w.audit, Max: time.Hour, Now: w.clock.Now})
 	p := w.issue(t, w.viewer(t))
 	w.clock.Advance(time.Hour)
 	w.refuses(t, p.RefreshToken)

@@ -36,11 +36,11 @@ func TestLogoutByBearerEndsThisSessionOnly(t *testing.T) {
 		u := w.viewer(t)
 		here, there := w.issue(t, u), w.issue(t, u)
 		by := w.actor(t, here)
-		w.must(t, w.Logout(t.Context(), by))
-		w.must(t, w.Logout(t.Context(), by)) // again is no error
+		w.must(t, w.End(t.Context(), by))
+		w.must(t, w.End(t.Context(), by)) // again is no error
 		w.refuses(t, here.RefreshToken)
 		w.rotate(t, there.RefreshToken)
-		if _, err := w.Bearer(t.Context(), by.ID, by.FamilyID); !faultIs(err, fault.Unauthenticated, "invalid_token") {
+		if _, err := w.Bearer(t.Context(), presented(by)); !faultIs(err, fault.Unauthenticated, "invalid_token") {
 			t.Errorf("the access token is still taken: %v", err)
 		}
 		if rows := w.events(t, identity.ActionLogout); len(rows) == 0 || rows[0].ActorID != u.ID {
@@ -54,8 +54,8 @@ func TestLogoutByBearerCannotEndSomebodyElsesSession(t *testing.T) {
 		victim := w.issue(t, w.viewer(t))
 		thief := w.issue(t, w.person(t, "eve@pico.example", identity.Superadmin, identity.DefaultOrg))
 		by := w.actor(t, thief)
-		by.FamilyID = w.actor(t, victim).FamilyID
-		_ = w.Logout(t.Context(), by)
+		by.SessionID = w.actor(t, victim).SessionID
+		_ = w.End(t.Context(), by)
 		w.rotate(t, victim.RefreshToken)
 	})
 }
@@ -66,7 +66,7 @@ func TestLogoutByRefreshTokenEndsItsSession(t *testing.T) {
 		first := w.issue(t, u)
 		second := w.rotate(t, first.RefreshToken)
 		other := w.issue(t, u)
-		w.must(t, w.LogoutByRefresh(t.Context(), web, second.RefreshToken))
+		w.must(t, w.EndByRefreshToken(t.Context(), web, second.RefreshToken))
 		w.refuses(t, second.RefreshToken)
 		w.rotate(t, other.RefreshToken)
 		w.revoked(t, w.claims(t, first)["jti"], w.claims(t, second)["jti"])
@@ -76,20 +76,20 @@ func TestLogoutByRefreshTokenEndsItsSession(t *testing.T) {
 func TestLogoutByWhatIsNoRefreshTokenIsRefused(t *testing.T) {
 	w := open(t)
 	for _, presented := range []string{"", "unknown", strings.Repeat("x", 1<<20)} {
-		wantFault(t, w.LogoutByRefresh(t.Context(), web, presented), fault.Unauthenticated, "invalid_token")
+		wantFault(t, w.EndByRefreshToken(t.Context(), web, presented), fault.Unauthenticated, "invalid_token")
 	}
 }
 
 func TestLogoutWithAnAccessTokenOfTheOriginalAsksForTheRefreshToken(t *testing.T) {
 	w := open(t)
 	u := w.viewer(t)
-	wantFault(t, w.Logout(t.Context(), identity.Actor{Kind: identity.ActorUser, ID: u.ID}), fault.Invalid, "validation_failed")
+	wantFault(t, w.End(t.Context(), identity.Actor{Kind: identity.ActorUser, ID: u.ID}), fault.Invalid, "validation_failed")
 }
 
 func TestRevokedJTIsListUnexpiredAccessTokensOfEndedSessions(t *testing.T) {
 	endings := map[string]func(t *testing.T, w *world, u identity.User, by identity.Actor){
 		"logout": func(t *testing.T, w *world, _ identity.User, by identity.Actor) {
-			w.must(t, w.Logout(t.Context(), by))
+			w.must(t, w.End(t.Context(), by))
 		},
 		"suspension": func(t *testing.T, w *world, u identity.User, _ identity.Actor) {
 			_, err := w.store.SetStatus(t.Context(), w.act(), u.ID, identity.Suspended)
@@ -123,38 +123,60 @@ func TestRevokedJTIsListUnexpiredAccessTokensOfEndedSessions(t *testing.T) {
 	}
 }
 
-func TestChangingOnesPasswordKeepsThisAccessTokenAndKillsEveryRefreshToken(t *testing.T) {
+// A change of password refuses and lists every earlier token of the user; the
+// session that asked goes on with the new pair, and its token that asked may
+// read the profile.
+func TestChangingOnesPasswordLeavesTheNewPairAlone(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u := w.viewer(t)
-		here, there := w.issue(t, u), w.issue(t, u)
-		by, elsewhere := w.actor(t, here), w.actor(t, there)
+		first, there := w.issue(t, u), w.issue(t, u)
+		here := w.rotate(t, first.RefreshToken)
+		by := w.actor(t, here)
 		act := store.Act{Action: identity.ActionChangePassword, By: by}
-		w.must(t, w.store.ChangePassword(t.Context(), act, u.PasswordHash, "another hash"))
-		w.refuses(t, here.RefreshToken)
-		w.refuses(t, there.RefreshToken)
-		if _, err := w.Bearer(t.Context(), by.ID, by.FamilyID); err != nil {
-			t.Errorf("the access token of this session: %v", err)
+		proof := identity.NewProof(u, w.clock.Now(), identity.MethodPassword)
+		next, err := w.ChangePassword(t.Context(), act, proof, "another hash")
+		w.must(t, err)
+		for _, old := range []token.Pair{first, here, there} {
+			_, err := w.bearer(t, old)
+			wantFault(t, err, fault.Unauthenticated, "invalid_token")
+			_, err = w.ProfileBearer(t.Context(), presented(w.actor(t, old)))
+			if spared := old == here; spared && err != nil || !spared && err == nil {
+				t.Errorf("the profile, by the token that asked (%t): %v", spared, err)
+			}
 		}
-		_, err := w.Bearer(t.Context(), elsewhere.ID, elsewhere.FamilyID)
+		w.revoked(t, w.claims(t, first)["jti"], w.claims(t, here)["jti"], w.claims(t, there)["jti"])
+		for _, old := range []token.Pair{here, there} {
+			w.refuses(t, old.RefreshToken)
+		}
+		if sid := w.claims(t, next)["sid"]; sid != by.SessionID {
+			t.Errorf("the session %s goes on as %s", by.SessionID, sid)
+		}
+		if _, err := w.bearer(t, next); err != nil {
+			t.Errorf("the new access token: %v", err)
+		}
+		later := w.rotate(t, next.RefreshToken)
+		w.must(t, w.End(t.Context(), w.actor(t, later)))
+		_, err = w.ProfileBearer(t.Context(), presented(by))
 		wantFault(t, err, fault.Unauthenticated, "invalid_token")
-		w.revoked(t, w.claims(t, there)["jti"])
+		w.refuses(t, later.RefreshToken)
 	})
 }
 
-func TestBearerIsThePersonAsTheyAreNow(t *testing.T) {
+func TestBearerIsTheUserAsTheyAreNow(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u := w.viewer(t)
-		p := w.issue(t, u)
-		by := w.actor(t, p)
-		for name, family := range map[string]string{
-			"its session": by.FamilyID, "no session": "", "a session that was purged": "gone",
+		by := presented(w.actor(t, w.issue(t, u)))
+		for name, session := range map[string]string{
+			"its session": by.SessionID, "no session": "", "a session that was purged": "gone",
 		} {
-			got, err := w.Bearer(t.Context(), u.ID, family)
+			by.SessionID = session
+			got, err := w.Bearer(t.Context(), by)
 			if err != nil || got.ID != u.ID || got.Role != identity.Viewer {
 				t.Errorf("%s: %q, %v", name, got.ID, err)
 			}
 		}
-		_, err := w.Bearer(t.Context(), "nobody", by.FamilyID)
+		by.UserID = "nobody"
+		_, err := w.Bearer(t.Context(), by)
 		wantFault(t, err, fault.Unauthenticated, "invalid_token")
 	})
 }
@@ -169,13 +191,13 @@ func TestADatabaseThatIsAwayIsNoInvalidToken(t *testing.T) {
 	ends := map[string]error{}
 	_, ends["issue"] = w.Issue(ctx, web, u)
 	_, ends["rotate"] = w.Rotate(ctx, web, p.RefreshToken)
-	_, ends["bearer"] = w.Bearer(ctx, by.ID, by.FamilyID)
+	_, ends["bearer"] = w.Bearer(ctx, presented(by))
 	_, ends["revoked"] = w.RevokedJTIs(ctx)
 	_, ends["validate"] = w.ValidateServiceToken(ctx, "pico_svc_x")
 	_, _, ends["create"] = w.CreateServiceToken(ctx, by, token.NewServiceToken{Name: "x"})
 	_, ends["list"] = w.ServiceTokens(ctx, by, token.Filter{})
-	ends["logout"] = w.Logout(ctx, by)
-	ends["logout by refresh"] = w.LogoutByRefresh(ctx, web, p.RefreshToken)
+	ends["logout"] = w.End(ctx, by)
+	ends["logout by refresh"] = w.EndByRefreshToken(ctx, web, p.RefreshToken)
 	for act, err := range ends {
 		if kind := fault.KindOf(err); kind != fault.Unavailable {
 			t.Errorf("%s: kind %d, %v", act, kind, err)

@@ -46,19 +46,19 @@ func candidates(secret string, legacyKey []byte) []string {
 	return hashes
 }
 
-// hashes returns the candidates of a presented refresh token, ErrInvalid for
-// what can be none.
-func (i *Issuer) hashes(presented string) ([]string, error) {
+// Hashes returns the forms in which a presented refresh token may be stored,
+// ErrInvalid for what can be none.
+func (i *Issuer) Hashes(presented string) ([]string, error) {
 	if presented == "" || len(presented) > maxSecretBytes {
 		return nil, ErrInvalid
 	}
 	return candidates(presented, i.keys.LegacyHashKey()), nil
 }
 
-// serviceHashes is hashes for a service token.
+// serviceHashes is Hashes for a service token.
 func (i *Issuer) serviceHashes(presented string) ([]string, error) {
 	if !strings.HasPrefix(presented, serviceTokenPrefix) {
 		return nil, ErrInvalid
 	}
-	return i.hashes(presented)
+	return i.Hashes(presented)
 }

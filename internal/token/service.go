@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -63,7 +65,7 @@ func (n NewServiceToken) check() (identity.ServiceToken, error) {
 		identity.ValidateDescription(n.Description),
 	)
 	return identity.ServiceToken{
-		ID: newID(), Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description,
+		ID: uuid.Must(uuid.NewV7()).String(), Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description,
 	}, err
 }
 

@@ -27,7 +27,6 @@ var ErrInvalid = store.ErrInvalidToken
 const (
 	DefaultAccessLife  = 15 * time.Minute
 	DefaultRefreshLife = 7 * 24 * time.Hour
-	DefaultSessionMax  = 90 * 24 * time.Hour
 )
 
 // Config is what an Issuer needs. Store, Keys, Audit, Issuer and Audience are
@@ -40,7 +39,6 @@ type Config struct {
 	Audience    string           // the claim aud
 	AccessLife  time.Duration    // whole seconds; 0: DefaultAccessLife
 	RefreshLife time.Duration    // slides with each rotation; 0: DefaultRefreshLife
-	SessionMax  time.Duration    // from login to the absolute end; 0: DefaultSessionMax
 	Now         func() time.Time // nil: time.Now
 }
 
@@ -53,7 +51,6 @@ type Issuer struct {
 	audience    string
 	accessLife  time.Duration
 	refreshLife time.Duration
-	sessionMax  time.Duration
 	now         func() time.Time
 	counts      counts
 }
@@ -68,7 +65,6 @@ func New(cfg Config) *Issuer {
 		issuer: cfg.Issuer, audience: cfg.Audience,
 		accessLife:  orDefault(cfg.AccessLife, DefaultAccessLife),
 		refreshLife: orDefault(cfg.RefreshLife, DefaultRefreshLife),
-		sessionMax:  orDefault(cfg.SessionMax, DefaultSessionMax),
 		now:         cfg.Now,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/token"
@@ -29,9 +30,11 @@ var epoch = storetest.NewClock().Advance(600 * time.Millisecond)
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// world is an Issuer over a real database and a real key.
+// world is an Issuer over a real database and a real key, with what starts and
+// ends sessions.
 type world struct {
 	*token.Issuer
+	*session.Sessions
 	config token.Config // of the Issuer
 	store  *store.Store
 	keys   *keyring.Ring
@@ -74,6 +77,7 @@ func newWorld(t testing.TB, url string, opts ...option) *world {
 	}
 	w.keys, cfg.Keys = keys, keys
 	w.Issuer, w.config = token.New(cfg), cfg
+	w.Sessions = session.New(session.Config{Store: s, Tokens: w.Issuer, Audit: w.audit, Now: clock.Now})
 	return w
 }
 
@@ -104,6 +108,11 @@ func (w *world) viewer(t testing.TB) identity.User {
 }
 
 func (w *world) act() store.Act { return store.Act{Action: "test", By: system} }
+
+// Issue starts a session of the user, proved as they were read.
+func (w *world) Issue(ctx context.Context, by identity.Actor, u identity.User) (token.Pair, error) {
+	return w.Start(ctx, by, identity.NewProof(u, w.clock.Now(), identity.MethodPassword))
+}
 
 func (w *world) issue(t testing.TB, u identity.User) token.Pair {
 	t.Helper()
@@ -144,7 +153,17 @@ func (w *world) claims(t testing.TB, p token.Pair) map[string]any {
 func (w *world) actor(t testing.TB, p token.Pair) identity.Actor {
 	t.Helper()
 	c := w.claims(t, p)
-	return identity.Actor{Kind: identity.ActorUser, ID: c["sub"].(string), FamilyID: c["sid"].(string), Address: web.Address}
+	return identity.Actor{Kind: identity.ActorUser, ID: c["sub"].(string), SessionID: c["sid"].(string), TokenID: c["jti"].(string), Address: web.Address}
+}
+
+// bearer is whom the access token of a pair stands for now.
+func (w *world) bearer(t testing.TB, p token.Pair) (identity.User, error) {
+	t.Helper()
+	return w.Bearer(t.Context(), presented(w.actor(t, p)))
+}
+
+func presented(by identity.Actor) token.Presented {
+	return token.Presented{UserID: by.ID, SessionID: by.SessionID, ID: by.TokenID}
 }
 
 func (w *world) must(t testing.TB, err error) {

@@ -11,6 +11,7 @@ import (
 type Facts struct {
 	RequestID string
 	Address   string // of the client, without port; behind trusted proxies, the one they vouch for
+	UserAgent string // what the client calls itself
 }
 
 type factsKey struct{}
@@ -30,5 +31,5 @@ func FactsOf(ctx context.Context) Facts {
 // who it is, the protocol adds that.
 func Actor(ctx context.Context) identity.Actor {
 	f := FactsOf(ctx)
-	return identity.Actor{Address: f.Address, RequestID: f.RequestID}
+	return identity.Actor{Address: f.Address, UserAgent: f.UserAgent, RequestID: f.RequestID}
 }

@@ -16,6 +16,7 @@ const (
 	undeclared    Access = iota
 	Anonymous            // anyone
 	User                 // a user who can sign in
+	UserProfile          // as User, and the access token that asked for the last change of password
 	OrgAdmin             // a user who is org_admin or stronger
 	Superadmin           // a user who is superadmin
 	UserOrService        // a user who can sign in, or a service token
@@ -24,7 +25,7 @@ const (
 
 // String names the rule.
 func (a Access) String() string {
-	names := []string{"undeclared", "anonymous", "user", "org_admin", "superadmin", "user or service token", "user or refresh token"}
+	names := []string{"undeclared", "anonymous", "user", "user's own profile", "org_admin", "superadmin", "user or service token", "user or refresh token"}
 	if int(a) >= len(names) {
 		return names[undeclared]
 	}

@@ -133,9 +133,9 @@ func hashOf(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func rotate(t *testing.T, s *store.Store, token string) (store.Grant, error) {
+func rotate(t *testing.T, s *store.Store, token string) (store.Subject, error) {
 	t.Helper()
-	return s.RotateRefresh(t.Context(), identity.Actor{}, []string{hashOf(token)}, store.NewRefresh{
+	return s.RotateRefresh(t.Context(), identity.Actor{}, identity.FirstPartyClient, []string{hashOf(token)}, store.NewRefresh{
 		Hash: hashOf("successor of " + token), ExpiresAt: movingDay.Add(7 * 24 * time.Hour),
 		AccessJTI: "jti of " + token, AccessExpiresAt: movingDay.Add(15 * time.Minute),
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// insertRows is how many rows one INSERT carries: twelve columns of so many
+// insertRows is how many rows one INSERT carries: fourteen columns of so many
 // stay far under the 65,535 parameters that PostgreSQL takes.
 const insertRows = 500
 

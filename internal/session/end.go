@@ -1,0 +1,39 @@
+package session
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// End ends the session of the presented access token. Ending it twice is no
+// error.
+func (s *Sessions) End(ctx context.Context, by identity.Actor) error {
+	if by.SessionID == "" {
+		// Access tokens of the original name no session; they outlive an adoption
+		// by a quarter of an hour.
+		return fault.BadField("refresh_token", "this access token names no session: send the refresh token")
+	}
+	act := store.Act{Action: identity.ActionLogout, By: by}
+	if err := s.store.EndSession(ctx, act, by.SessionID); err != nil {
+		return fmt.Errorf("log out: %w", err)
+	}
+	return nil
+}
+
+// EndByRefreshToken ends the session of the presented refresh token of the JSON
+// login, used or not.
+func (s *Sessions) EndByRefreshToken(ctx context.Context, by identity.Actor, presented string) error {
+	hashes, err := s.tokens.Hashes(presented)
+	if err != nil {
+		return err
+	}
+	act := store.Act{Action: identity.ActionLogout, By: by}
+	if _, err := s.store.EndSessionByToken(ctx, act, identity.FirstPartyClient, hashes); err != nil {
+		return fmt.Errorf("log out: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+// Package session turns a proof into a session and ends sessions: of one user,
+// on one device.
+//
+// It owns how long a session lives, and what starts and ends one. It does not
+// prove users (login) and writes no tokens: token mints those of a session, with
+// the transaction that is passed to it. httpapi and directory call it.
+package session
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+// DefaultMax is from the start of a session to its absolute end when the
+// configuration names no time.
+const DefaultMax = 90 * 24 * time.Hour
+
+// maxUserAgent is how many bytes of what a client calls itself are stored.
+const maxUserAgent = 255
+
+// Config is what Sessions need. Store, Tokens and Audit are required.
+type Config struct {
+	Store  *store.Store
+	Tokens *token.Issuer
+	Audit  *audit.Log
+	Max    time.Duration    // to the absolute end; 0: DefaultMax
+	Now    func() time.Time // nil: time.Now
+}
+
+// Sessions starts and ends sessions. It is safe for concurrent use.
+type Sessions struct {
+	store  *store.Store
+	tokens *token.Issuer
+	audit  *audit.Log
+	max    time.Duration
+	now    func() time.Time
+}
+
+// New returns Sessions.
+func New(cfg Config) *Sessions {
+	if cfg.Max == 0 {
+		cfg.Max = DefaultMax
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Sessions{store: cfg.Store, tokens: cfg.Tokens, audit: cfg.Audit, max: cfg.Max, now: cfg.Now}
+}
+
+// Start turns a proof into a session of the JSON login, and returns its first
+// pair of tokens. Its transaction asks again whether the user may sign in, and
+// whether their credentials are still those that were proved.
+func (s *Sessions) Start(ctx context.Context, by identity.Actor, proof identity.Proof) (token.Pair, error) {
+	by.UserAgent = storable(by.UserAgent)
+	act := store.Act{Action: identity.ActionLogin, By: by}
+	pair, err := s.tokens.Mint(ctx, s.grant(), func(ctx context.Context, first *store.NewFamily) (store.Subject, error) {
+		subject, err := s.store.StartSession(ctx, act, proof, *first)
+		if fault.KindOf(err) == fault.Unauthenticated { // suspended, or other credentials, since the proof
+			s.refused(ctx, by, proof)
+		}
+		return subject, err
+	})
+	if err != nil {
+		return token.Pair{}, fmt.Errorf("start session: %w", err)
+	}
+	return pair, nil
+}
+
+// refused records that a proof was good and is not any more.
+func (s *Sessions) refused(ctx context.Context, by identity.Actor, proof identity.Proof) {
+	user, _ := s.store.UserByID(ctx, proof.UserID()) // gone: without an organization
+	s.audit.Failed(ctx, store.Event{
+		Action: identity.ActionLogin, TargetID: proof.UserID(), OrgID: user.OrgID,
+		Address: by.Address, RequestID: by.RequestID, Detail: "changed_meanwhile",
+	})
+}
+
+// ChangePassword gives the user that proof proves another password. All their
+// sessions end but the one that asks, which goes on with the pair returned; of
+// its earlier access tokens the one that asked may read the profile.
+func (s *Sessions) ChangePassword(ctx context.Context, act store.Act, proof identity.Proof, hash identity.PasswordHash) (token.Pair, error) {
+	act.By.UserAgent = storable(act.By.UserAgent)
+	return s.tokens.Mint(ctx, s.grant(), func(ctx context.Context, next *store.NewFamily) (store.Subject, error) {
+		return s.store.ChangePassword(ctx, act, proof, hash, *next)
+	})
+}
+
+// grant is that of a session which starts now.
+func (s *Sessions) grant() token.Grant {
+	g := token.FirstParty()
+	g.End = s.now().UTC().Add(s.max)
+	return g
+}
+
+// storable is as much of what a client calls itself as the store takes.
+func storable(userAgent string) string {
+	clean := strings.ReplaceAll(strings.ToValidUTF8(userAgent, ""), "\x00", "")
+	for len(clean) > maxUserAgent {
+		_, size := utf8.DecodeLastRuneInString(clean)
+		clean = clean[:len(clean)-size]
+	}
+	return clean
+}

@@ -1,0 +1,226 @@
+package store
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// EndReason is the event that ended a session or a refresh token family. It is
+// stored beside the time. The zero value means that it lives.
+type EndReason string
+
+// The events. Not all of them end something.
+const (
+	EndLogout           EndReason = "logout"     // a sign-out, here or of one session from elsewhere
+	EndLogoutAll        EndReason = "logout_all" // of all sessions, by the user or an administrator
+	EndLimit            EndReason = "limit"      // of sessions a user
+	EndOfflineLimit     EndReason = "offline_limit"
+	EndExpiry           EndReason = "expiry"          // idle or absolute
+	EndPasswordChange   EndReason = "password_change" // by the user
+	EndPasswordReset    EndReason = "password_reset"  // by an administrator or by mail, and account recovery
+	EndFactorRemoval    EndReason = "factor_removal"  // or of a passkey
+	EndEmailChange      EndReason = "email_change"
+	EndFactorAddition   EndReason = "factor_addition" // or of a passkey or a first password
+	EndRoleChange       EndReason = "role_change"
+	EndOrgChange        EndReason = "org_change"
+	EndSuspension       EndReason = "suspension"
+	EndDeletion         EndReason = "deletion"
+	EndOrgSuspension    EndReason = "org_suspension"
+	EndReuse            EndReason = "reuse"      // of a refresh token
+	EndCodeReuse        EndReason = "code_reuse" // of an authorization code
+	EndTokenRevocation  EndReason = "token_revocation"
+	EndConsent          EndReason = "consent_withdrawn"
+	EndClientSuspension EndReason = "client_suspension" // or deletion
+	EndRehash           EndReason = "rehash"
+
+	// EndOwnChange was written by releases before sessions to the session that
+	// changed its own password, whose access tokens stayed good.
+	EndOwnChange EndReason = "own_change"
+)
+
+// reach is which sessions or families an event ends.
+type reach uint8
+
+const (
+	none     reach = iota
+	this           // the session that is named; of families, those of that session
+	others         // all sessions of the user but the one that is named
+	all            // all of the user, or of all users of the organization
+	family         // the family that is named
+	ofClient       // all families of the client that is named, of the user or of all
+)
+
+// ending is what an event ends.
+type ending struct {
+	sessions, families reach
+
+	offline bool // of the session, families of offline_access too
+
+	// What becomes of the unexpired access tokens of what ended: neither, and
+	// they run out.
+	refused bool // here, at once
+	listed  bool // as revoked
+
+	version bool // what was proved before and not used yet is void
+}
+
+// endings is what ends what.
+var endings = map[EndReason]ending{
+	EndLogout:           {sessions: this, families: this, refused: true, listed: true},
+	EndLogoutAll:        {sessions: all, families: all, offline: true, refused: true, listed: true},
+	EndLimit:            {sessions: this, families: this, refused: true, listed: true},
+	EndOfflineLimit:     {families: family, refused: true, listed: true},
+	EndExpiry:           {sessions: this, families: this},
+	EndPasswordChange:   {sessions: others, families: all, offline: true, refused: true, listed: true, version: true},
+	EndPasswordReset:    {sessions: all, families: all, offline: true, refused: true, listed: true, version: true},
+	EndFactorRemoval:    {sessions: others, families: all, offline: true, refused: true, listed: true, version: true},
+	EndEmailChange:      {sessions: others, families: all, offline: true, refused: true, listed: true, version: true},
+	EndFactorAddition:   {version: true},
+	EndRoleChange:       {sessions: all, families: all, offline: true, listed: true}, // here the database decides
+	EndOrgChange:        {sessions: all, families: all, offline: true, listed: true},
+	EndSuspension:       {sessions: all, families: all, offline: true, refused: true, listed: true},
+	EndDeletion:         {sessions: all, families: all, offline: true, refused: true, listed: true},
+	EndOrgSuspension:    {sessions: all, families: all, offline: true, refused: true, listed: true},
+	EndReuse:            {families: family, refused: true, listed: true},
+	EndCodeReuse:        {families: family, refused: true, listed: true},
+	EndTokenRevocation:  {families: family, refused: true, listed: true},
+	EndConsent:          {families: ofClient, refused: true, listed: true},
+	EndClientSuspension: {families: ofClient, refused: true},
+	EndRehash:           {},
+	EndOwnChange:        {},
+}
+
+// RefusedHere reports whether this server refuses the unexpired access tokens of
+// what ended so.
+func (r EndReason) RefusedHere() bool { return endings[r].refused }
+
+// weaker are the reasons that leave more in force than r does. What ended for one
+// of them ends again: a change of role, after which access tokens are refused
+// elsewhere only, must not shield a session from the logout that follows.
+func (r EndReason) weaker() (reasons []EndReason) {
+	e := endings[r]
+	for other, o := range endings {
+		covers := (e.refused || !o.refused) && (e.listed || !o.listed)
+		if covers && (e.refused != o.refused || e.listed != o.listed) {
+			reasons = append(reasons, other)
+		}
+	}
+	slices.Sort(reasons) // so that the statement is the same each time
+	return reasons
+}
+
+// subjects are whom and what an event is about. What an event does not need is
+// empty.
+type subjects struct {
+	userID, orgID string // whose sessions; orgID: all users of the organization
+	sessionID     string // the one that is named: the claim sid
+	familyID      string
+	clientID      string
+}
+
+// offlineFamily is the condition on a family, alias f, that it outlives its session's
+// sign-out (OpenID Connect Core 11).
+const offlineFamily = "' ' || f.scope || ' ' LIKE '% offline_access %'"
+
+// end does what an event does to sessions, families and the version of the
+// credentials, and reports whether it ended anything. It is the only place where
+// either ends.
+//
+// An event about a user needs their row locked, so that no session starts
+// beside it.
+func (t *tx) end(event EndReason, of subjects) (ended bool, err error) {
+	e := endings[event]
+	if e.version {
+		if _, err := t.exec("UPDATE users SET credentials_version = credentials_version + 1 WHERE id = $1", of.userID); err != nil {
+			return false, err
+		}
+	}
+	sessions, err := t.endSessions(event, of)
+	if err != nil {
+		return false, err
+	}
+	families, err := t.endFamilies(event, of)
+	return sessions+families > 0, err
+}
+
+// endable is the condition on what an event applies to: what lives, and what
+// ended for a reason that left more in force.
+func (r EndReason) endable() string {
+	condition := "ended_at IS NULL"
+	var weaker []string
+	for _, w := range r.weaker() {
+		weaker = append(weaker, "'"+string(w)+"'")
+	}
+	if len(weaker) > 0 {
+		condition += " OR end_reason IN (" + strings.Join(weaker, ", ") + ")"
+	}
+	return condition
+}
+
+// whose is the condition on the user, who is parameter $3.
+func (of subjects) whose() (condition, user string) {
+	if of.orgID != "" {
+		return "user_id IN (SELECT id FROM users WHERE org_id = $3)", of.orgID
+	}
+	return "user_id = $3", of.userID
+}
+
+func (t *tx) endSessions(event EndReason, of subjects) (int64, error) {
+	whose, user := of.whose()
+	args := []any{t.stamp(), string(event), user}
+	switch endings[event].sessions {
+	case this:
+		whose += " AND id = $4"
+		args = append(args, of.sessionID)
+	case others:
+		whose += " AND id <> $4"
+		args = append(args, of.sessionID)
+	case all:
+	default:
+		return 0, nil
+	}
+	return t.exec("UPDATE sessions SET ended_at = $1, end_reason = $2, spared_jti = NULL WHERE "+whose+
+		" AND ("+event.endable()+" OR spared_jti IS NOT NULL)", args...)
+}
+
+func (t *tx) endFamilies(event EndReason, of subjects) (int64, error) {
+	e := endings[event]
+	whose, user := of.whose()
+	args := []any{t.stamp(), string(event), user}
+	switch e.families {
+	case this: // a family without a session, of the release before, is one
+		whose += " AND (f.session_id = $4 OR f.id = $4)"
+		args = append(args, of.sessionID)
+	case family:
+		whose += " AND f.id = $4"
+		args = append(args, of.familyID)
+	case ofClient:
+		whose += " AND f.client_id = $4"
+		args = append(args, of.clientID)
+		if user == "" {
+			whose, args = "f.client_id = $3", []any{args[0], args[1], of.clientID}
+		}
+	case all:
+	default:
+		return 0, nil
+	}
+	if e.families == this && !e.offline {
+		whose += " AND NOT " + offlineFamily
+	}
+	n, err := t.exec("UPDATE refresh_families AS f SET ended_at = $1, end_reason = $2 WHERE "+whose+" AND ("+event.endable()+")", args...)
+	if err != nil || n == 0 || e.families == all {
+		return n, err
+	}
+	return n, t.endEmptied(event, whose, args)
+}
+
+// endEmptied ends the sessions of the JSON login whose only family just ended:
+// without one nobody can use them.
+func (t *tx) endEmptied(event EndReason, whose string, args []any) error {
+	_, err := t.exec(`UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND id IN
+			(SELECT f.session_id FROM refresh_families f WHERE `+whose+` AND f.client_id = '`+identity.FirstPartyClient+`')
+		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = sessions.id AND f.ended_at IS NULL)`, args...)
+	return err
+}

@@ -1,0 +1,174 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// lastUsedEvery is how often the last use of a session is written.
+const lastUsedEvery = time.Minute
+
+// StartSession starts a session of the user that proof proves, together with its
+// first family. It is ErrInvalidCredentials when they may not sign in, or when
+// their credentials were changed since they were proved. No refresh token of the
+// family outlives first.ExpiresAt, the absolute end of the session; the last
+// access token may, by its own lifetime.
+//
+// The session has the id of its first family: a process of the release before
+// finds by it what it calls a session.
+func (s *Store) StartSession(ctx context.Context, act Act, proof identity.Proof, first NewFamily) (g Subject, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		n, err := t.exec("UPDATE users SET last_login_at = $1 WHERE id = $2 AND credentials_version = $3",
+			t.stamp(), proof.UserID(), proof.CredentialsVersion())
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return ErrInvalidCredentials
+		}
+		u, err := t.user(proof.UserID(), "")
+		if err != nil {
+			return err
+		}
+		if !identity.CanSignIn(u) {
+			return ErrInvalidCredentials
+		}
+		act.By = act.By.AsUser(u.ID)
+		if g, err = t.startSession(act, u, proof, first); err != nil {
+			return err
+		}
+		return t.done(act, u.ID, u.OrgID)
+	})
+	if err != nil {
+		return Subject{}, err
+	}
+	return g, nil
+}
+
+// startSession stores a session and its first family. The caller has asked
+// whether the user may sign in.
+func (t *tx) startSession(act Act, u identity.User, proof identity.Proof, first NewFamily) (Subject, error) {
+	if first.ID == "" {
+		first.ID = newID()
+	}
+	_, err := t.exec(`INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, address, user_agent, idle_expires_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $3, $7, $8, $9, $10)`,
+		first.ID, u.ID, t.stamp(), formatTime(proof.Time()), strings.Join(proof.Methods(), " "), proof.ACR(),
+		act.By.Address, act.By.UserAgent, formatTime(first.idleEnd()), formatTime(first.ExpiresAt))
+	if err != nil {
+		return Subject{}, err
+	}
+	return t.startFamily(u, first.ID, first)
+}
+
+// startFamily stores a family of the session, and its first refresh token.
+func (t *tx) startFamily(u identity.User, sessionID string, f NewFamily) (Subject, error) {
+	if f.ID == "" {
+		f.ID = newID()
+	}
+	_, err := t.exec(`INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id, client_id, scope)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		f.ID, u.ID, t.stamp(), formatTime(f.ExpiresAt), sessionID, f.ClientID, f.Scope)
+	if err != nil {
+		return Subject{}, err
+	}
+	if err := t.insertRefresh(u.ID, f.ID, f.ExpiresAt, f.First); err != nil {
+		return Subject{}, err
+	}
+	groups, err := t.groupIDs(u.ID)
+	return Subject{User: u, Groups: groups, SessionID: sessionID, FamilyID: f.ID}, err
+}
+
+// EndSession ends the actor's own session. One that has ended or is not theirs
+// is left as it is, without an error.
+func (s *Store) EndSession(ctx context.Context, act Act, sessionID string) error {
+	return s.write(ctx, func(t *tx) error {
+		ended, err := t.end(EndLogout, subjects{userID: act.By.ID, sessionID: sessionID})
+		if err != nil || !ended {
+			return err
+		}
+		return t.doneOwn(act)
+	})
+}
+
+// EndSessionByToken ends the session of a refresh token of the client, used or
+// not, which is known by one of the hashes; an unknown one is ErrInvalidToken.
+func (s *Store) EndSessionByToken(ctx context.Context, act Act, clientID string, hashes []string) (sessionID string, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		r, err := t.refreshByHash(clientID, hashes)
+		if err != nil {
+			return err
+		}
+		sessionID = r.sessionID
+		ended, err := t.end(EndLogout, subjects{userID: r.userID, sessionID: sessionID})
+		if err != nil || !ended {
+			return err
+		}
+		act.By = act.By.AsUser(r.userID)
+		return t.doneOwn(act)
+	})
+	if err != nil {
+		return "", err
+	}
+	return sessionID, nil
+}
+
+// doneOwn writes the audit row of what a user did to themselves.
+func (t *tx) doneOwn(act Act) error {
+	var org string
+	if _, err := t.get([]any{&org}, "SELECT org_id FROM users WHERE id = $1", act.By.ID); err != nil {
+		return err
+	}
+	return t.done(act, act.By.ID, org)
+}
+
+// ownSession finds the living session that the claim sid of an access token
+// names, and keeps it from ending until the commit; its id is empty when there
+// is none. A process of the release before names a family.
+func (t *tx) ownSession(userID, sid string) (id string, end time.Time, err error) {
+	var family string
+	known, err := t.get([]any{&family, &id}, "SELECT id, COALESCE(session_id, '') FROM refresh_families WHERE id = $1 AND user_id = $2", sid, userID)
+	switch {
+	case err != nil:
+		return "", end, err
+	case !known:
+		id = sid
+	case id == "":
+		id = family
+		if err := t.giveSession(family, t.now); err != nil {
+			return "", end, err
+		}
+	}
+	lives, err := t.get([]any{timeColumn{&end}}, "SELECT s.expires_at FROM sessions s WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > $3"+
+		t.forUpdate("s"), id, userID, t.stamp())
+	if err != nil || !lives {
+		return "", end, err
+	}
+	return id, end, nil
+}
+
+// giveSession makes the session of a family that has none since a process of the
+// release before started it: with the id of the family, which its access tokens
+// name.
+func (t *tx) giveSession(familyID string, idleEnd time.Time) error {
+	_, err := t.exec(`INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at, ended_at, end_reason)
+		SELECT id, user_id, created_at, created_at, '`+identity.MethodPassword+`', '`+identity.ACROneFactor+`', $1, $2, expires_at, ended_at, end_reason
+		FROM refresh_families WHERE id = $3 ON CONFLICT (id) DO NOTHING`, t.stamp(), formatTime(idleEnd), familyID)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("UPDATE refresh_families SET session_id = id WHERE id = $1", familyID)
+	return err
+}
+
+// used notes the use of a session, at most once in lastUsedEvery.
+func (t *tx) used(sessionID string, last, idleEnd time.Time) error {
+	if t.now.Sub(last) < lastUsedEvery {
+		return nil
+	}
+	_, err := t.exec("UPDATE sessions SET last_used_at = $1, idle_expires_at = $2 WHERE id = $3", t.stamp(), formatTime(idleEnd), sessionID)
+	return err
+}

@@ -1,0 +1,156 @@
+package token
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// Grant is what a client gets tokens for. Every grant type fills one in.
+type Grant struct {
+	ClientID string // required; without a user it is the subject
+	Scope    string // separated by spaces; may be empty
+	Audience string // empty: that of the Issuer
+	Typ      string // of the header: jose.TypeJWT or jose.TypeAccessToken; empty: jose.TypeJWT
+
+	AccessLife  time.Duration // whole seconds; 0: that of the Issuer
+	RefreshLife time.Duration // slides with each rotation; 0: that of the Issuer
+	Refresh     bool          // whether there is a refresh token
+	End         time.Time     // no refresh token lives longer
+
+	// Of an access token that names its client.
+	AuthTime time.Time // zero: not named
+	AMR      []string
+	ACR      string
+	Nonce    string
+}
+
+// FirstParty is the grant of the JSON login.
+func FirstParty() Grant { return Grant{ClientID: identity.FirstPartyClient, Refresh: true} }
+
+// Commit is the transaction of a grant. It asks whether the user may have a
+// token now, stores the family, which is nil where the grant has no refresh
+// token, and returns whom the tokens are for: of no user, the zero Subject.
+type Commit func(ctx context.Context, first *store.NewFamily) (store.Subject, error)
+
+// Mint runs the transaction of a grant and returns its tokens. They are signed
+// after the commit, so that signing never holds a write lock.
+func (i *Issuer) Mint(ctx context.Context, g Grant, commit Commit) (Pair, error) {
+	if err := i.keys.Ready(ctx); err != nil {
+		return Pair{}, err
+	}
+	g = i.complete(g)
+	d := i.draft(g)
+	var first *store.NewFamily
+	if g.Refresh {
+		first = &store.NewFamily{ClientID: g.ClientID, Scope: g.Scope, ExpiresAt: g.End, First: d.next}
+	}
+	subject, err := commit(ctx, first)
+	if err != nil {
+		return Pair{}, err
+	}
+	i.counts.issued.Add(1)
+	return i.sign(g, d, subject)
+}
+
+// complete fills in what the grant leaves to the Issuer.
+func (i *Issuer) complete(g Grant) Grant {
+	if g.Audience == "" {
+		g.Audience = i.audience
+	}
+	g.AccessLife = orDefault(g.AccessLife, i.accessLife)
+	g.RefreshLife = orDefault(g.RefreshLife, i.refreshLife)
+	return g
+}
+
+// draft is everything about tokens that is decided before their transaction.
+type draft struct {
+	refresh  string // the opaque token itself, shown to the client once; empty: none
+	next     store.NewRefresh
+	issuedAt time.Time
+}
+
+func (i *Issuer) draft(g Grant) draft {
+	now := i.now().UTC()
+	d := draft{
+		issuedAt: now,
+		next:     store.NewRefresh{AccessJTI: uuid.NewString(), AccessExpiresAt: now.Add(g.AccessLife).Truncate(time.Second)},
+	}
+	if g.Refresh {
+		d.refresh = newRefreshToken()
+		d.next.Hash, d.next.ExpiresAt = hashOf(d.refresh), now.Add(g.RefreshLife)
+	}
+	return d
+}
+
+// sign signs the access token of a committed grant. A failure leaves a committed
+// refresh token that nobody knows; the user signs in again.
+func (i *Issuer) sign(g Grant, d draft, of store.Subject) (Pair, error) {
+	body, err := json.Marshal(i.claims(g, d, of))
+	if err != nil {
+		return Pair{}, fmt.Errorf("encode claims: %w", err)
+	}
+	access, err := i.keys.SignType(cmp.Or(g.Typ, jose.TypeJWT), body)
+	if err != nil {
+		return Pair{}, fmt.Errorf("sign access token: %w", err)
+	}
+	return Pair{AccessToken: access, RefreshToken: d.refresh, ExpiresIn: g.AccessLife}, nil
+}
+
+func (i *Issuer) claims(g Grant, d draft, of store.Subject) claims {
+	c := claims{
+		Subject: cmp.Or(of.User.ID, g.ClientID), Issuer: i.issuer, Audience: g.Audience,
+		IssuedAt: d.issuedAt.Unix(), Expires: d.next.AccessExpiresAt.Unix(),
+		ID: d.next.AccessJTI, Session: of.SessionID,
+	}
+	if of.User.ID != "" && g.Audience == i.audience {
+		c.profile = &profile{Email: of.User.Email, Role: string(of.User.Role), OrgID: of.User.OrgID, Groups: of.Groups}
+	}
+	if g.Typ == jose.TypeAccessToken {
+		c.rfc9068 = &rfc9068{ClientID: g.ClientID, Scope: g.Scope, ACR: g.ACR, AMR: g.AMR, Nonce: g.Nonce}
+		if !g.AuthTime.IsZero() {
+			c.AuthTime = g.AuthTime.Unix()
+		}
+	}
+	return c
+}
+
+// claims are the members of an access token, in the order they are written.
+// Their names are the contract with every verifier; more may be appended.
+type claims struct {
+	Subject string `json:"sub"`
+	*profile
+	Issuer   string `json:"iss"`
+	Audience string `json:"aud"` // a plain string: old clients compare it as one
+	IssuedAt int64  `json:"iat"`
+	Expires  int64  `json:"exp"`
+	ID       string `json:"jti"`
+	Session  string `json:"sid,omitempty"`
+	*rfc9068
+}
+
+// profile is what services that take the audience of the Issuer decide by.
+type profile struct {
+	Email  string   `json:"email"` // as displayed
+	Role   string   `json:"role"`
+	OrgID  string   `json:"org_id"`
+	Groups []string `json:"groups"` // ids; the store never returns nil, so always an array
+}
+
+// rfc9068 is what a token of RFC 9068 says besides.
+type rfc9068 struct {
+	ClientID string   `json:"client_id"`
+	Scope    string   `json:"scope,omitempty"`
+	AuthTime int64    `json:"auth_time,omitempty"`
+	ACR      string   `json:"acr,omitempty"`
+	AMR      []string `json:"amr,omitempty"`
+	Nonce    string   `json:"nonce,omitempty"`
+}
