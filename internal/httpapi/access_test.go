@@ -340,13 +340,13 @@ func TestAServiceTokenIsAnActorOfItsOwn(t *testing.T) {
 	ctx := web.WithFacts(t.Context(), web.Facts{Address: "192.0.2.7", RequestID: testRequest})
 	req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/v1/auth/revoked-jtis", nil)
 	req.Header.Set("Authorization", "Bearer "+secret)
-	who, err := r.API.authorize(req, web.UserOrService)
+	who, err := r.authorize(req, web.UserOrService)
 	want := identity.Actor{Kind: identity.ActorServiceToken, ID: page.Items[0].ID, Address: "192.0.2.7", RequestID: testRequest}
 	if err != nil || who.actor != want || who.user.ID != "" {
 		t.Errorf("%+v, %v, want %+v", who, err, want)
 	}
 	req.Header.Set("Authorization", "Bearer "+secret+"x")
-	if who, err := r.API.authorize(req, web.UserOrService); err == nil || who.actor.Kind != "" {
+	if who, err := r.authorize(req, web.UserOrService); err == nil || who.actor.Kind != "" {
 		t.Errorf("an unknown one is %+v, %v", who, err)
 	}
 }

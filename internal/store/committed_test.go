@@ -212,8 +212,8 @@ func TestTheWriterDoesNotWaitForWhoIsTold(t *testing.T) {
 		closed := make(chan error)
 		go func() { closed <- s.Close() }()
 		select {
-		case <-closed:
-			t.Error("closed before everything was told")
+		case err := <-closed:
+			t.Fatal(err, "closed before everything was told")
 		case <-time.After(50 * time.Millisecond):
 		}
 		close(release)

@@ -26,9 +26,9 @@ type Config struct {
 
 	// Committed is told each audit event that a verb wrote, after the commit and
 	// in the order of the commits; on PostgreSQL, in the order in which their
-	// answers came. A verb returns after it was told its events. It is called by
-	// one goroutine at a time and must not call a verb that writes. nil: nobody
-	// is told.
+	// answers came, and a commit without an answer is not told. A verb returns
+	// after its events were told. One goroutine calls it at a time, and it must
+	// not call a verb that writes. nil: nobody is told.
 	Committed func(Event)
 
 	// Adopt is asked about a database that holds tables of another program. nil:
