@@ -35,7 +35,7 @@ func authKeys() []setting {
 			"Days after which a session ends, however often it is refreshed."),
 		text("auth.issuer", func(c *Config) *string { return &c.Auth.Issuer },
 			"an absolute http or https URL without user, query and fragment", orEmpty(issuerURL),
-			"The `iss` of every token and the base of the key set's address. Clients compare it byte by byte, so it is used exactly as written, with or without a slash at the end. By default it is `http://localhost:PORT`, with the port of `server.port`, and `https` when `server.tls_cert` is set."),
+			"The `iss` of every token and the base of the key set's address. When it has a path, everything is served under that path. Clients compare it byte by byte, so it is used exactly as written, with or without a slash at the end. By default it is `http://localhost:PORT`, with the port of `server.port`, and `https` when `server.tls_cert` is set."),
 		text("auth.audience", func(c *Config) *string { return &c.Auth.Audience },
 			"1 to 255 characters of text", line,
 			"The `aud` of every token."),
