@@ -158,7 +158,7 @@ func TestPeriodsAreReadAndShownAsPeopleWriteThem(t *testing.T) {
 		"25h": {25 * time.Hour, "25h"}, "90m": {90 * time.Minute, "1h30m"}, "1500s": {25 * time.Minute, "25m"}, "20m1s": {20*time.Minute + time.Second, "20m1s"},
 		"1h0m5s": {time.Hour + 5*time.Second, "1h0m5s"},
 	} {
-		c := mustLoad(t, "keys: {rotate_every: '"+text+"'}")
+		c := mustLoad(t, "keys: {publish_ahead: 5m, rotate_every: '"+text+"'}")
 		if c.Keys.RotateEvery != want.d {
 			t.Errorf("%s is %v", text, c.Keys.RotateEvery)
 		}
