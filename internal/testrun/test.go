@@ -33,10 +33,10 @@ func (r *run) test(with, without []string) error {
 	}()
 	p := newReport(r.out, r.started)
 	p.follow(events, heartbeat)
-	p.summary()
-	if err := r.ctx.Err(); err != nil {
+	if r.ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
+	p.summary()
 	return errors.Join(failed[:]...)
 }
 
@@ -65,7 +65,8 @@ func (r *run) goTest(events chan<- event, cgo string, packages []string, flags .
 	// The race detector has each process sleep a second before it exits, and
 	// tests start hundreds of their own binary.
 	cmd.Env = append(cmd.Env, "CGO_ENABLED="+cgo, "GORACE=atexit_sleep_ms=20")
-	inGroup(cmd)
+	end := inGroup(cmd)
+	defer end()
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.StdoutPipe()
 	if err != nil {
