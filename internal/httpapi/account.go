@@ -68,7 +68,7 @@ func (a *API) accountRoutes() []route {
 
 // Registration is who wants to join.
 type Registration struct {
-	Email       string `json:"email" maxLength:"254" example:"ada@example.com"`
+	Email       string `json:"email" minLength:"3" maxLength:"254" example:"ada@example.com"`
 	Password    string `json:"password" format:"password" doc:"At most 72 bytes in UTF-8." example:"correct horse battery"`
 	DisplayName string `json:"display_name,omitempty" maxLength:"255" example:"Ada Lovelace"`
 }

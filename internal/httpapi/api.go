@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -20,10 +21,13 @@ import (
 // Config is what an API says about itself, and what does its work. Issuer and
 // the services are required.
 type Config struct {
-	Issuer  string       // as in the claim iss; discovery and links are built from it
-	Title   string       // of the API page; empty: "Pico Auth API"
-	Version string       // of the API page; empty: "dev"
-	Log     *slog.Logger // nil: discard
+	Issuer  string // as in the claim iss; discovery and links are built from it
+	Title   string // of the API page; empty: "Pico Auth API"
+	Version string // of the API page; empty: "dev"
+	// PasswordMinLength is what the OpenAPI document says of new passwords.
+	// Zero: 8. It decides nothing.
+	PasswordMinLength int
+	Log               *slog.Logger // nil: discard
 
 	Directory *directory.Directory
 	Login     *login.Login
@@ -36,17 +40,18 @@ type Config struct {
 // API is the routes of the JSON API and of its pages; see Group. It is safe for
 // concurrent use.
 type API struct {
-	directory *directory.Directory
-	login     *login.Login
-	sessions  *session.Sessions
-	tokens    *token.Issuer
-	keys      *keyring.Ring
-	guard     *picoauth.Guard
-	issuer    string
-	base      string // path of the issuer, before every path
-	title     string
-	version   string
-	log       *slog.Logger
+	directory   *directory.Directory
+	login       *login.Login
+	sessions    *session.Sessions
+	tokens      *token.Issuer
+	keys        *keyring.Ring
+	guard       *picoauth.Guard
+	issuer      string
+	base        string // path of the issuer, before every path
+	title       string
+	version     string
+	passwordMin int
+	log         *slog.Logger
 
 	routes    []route
 	openAPI   func() web.Document // rendered at the first request for it
@@ -68,6 +73,7 @@ func New(cfg Config) *API {
 	a := &API{
 		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, base: web.BasePath(cfg.Issuer), title: cfg.Title, version: cfg.Version, log: cfg.Log,
+		passwordMin: cmp.Or(cfg.PasswordMinLength, 8),
 	}
 	a.openAPI = sync.OnceValue(func() web.Document { return render(a.described()) })
 	a.routes = a.table()

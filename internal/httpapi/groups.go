@@ -62,16 +62,16 @@ func (a *API) groupRoutes() []route {
 	}
 }
 
-// NewGroup is a group to be.
-type NewGroup struct {
-	Name        string `json:"name" maxLength:"255" doc:"Unique within the organisation." example:"on-call"`
+// GroupCreation is a group to be.
+type GroupCreation struct {
+	Name        string `json:"name" minLength:"1" maxLength:"255" doc:"Unique within the organisation." example:"on-call"`
 	Description string `json:"description,omitempty" maxLength:"500" example:"Whoever carries the pager"`
-	OrgID       string `json:"org_id,omitempty" doc:"For superadmins. Without it: the own organisation." example:"default"`
+	OrgID       string `json:"org_id,omitempty" maxLength:"36" doc:"For superadmins. Without it: the own organisation." example:"default"`
 }
 
 // GroupChange is what is to change about a group.
 type GroupChange struct {
-	Name        *string `json:"name,omitempty" maxLength:"255" example:"on-call"`
+	Name        *string `json:"name,omitempty" minLength:"1" maxLength:"255" example:"on-call"`
 	Description *string `json:"description,omitempty" maxLength:"500" example:"Whoever carries the pager"`
 }
 
@@ -127,12 +127,12 @@ type GroupID struct {
 	ID string `path:"id" doc:"Id of the group." example:"01981b60-0c4f-7d0e-b5c1-7e6a1c0f2b34"`
 }
 
-// NewMember is who joins.
-type NewMember struct {
+// MemberAddition is who joins.
+type MemberAddition struct {
 	UserID string `json:"user_id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 }
 
-func (a *API) createGroup(ctx context.Context, who caller, in *struct{ Body NewGroup }) (CreatedGroup, error) {
+func (a *API) createGroup(ctx context.Context, who caller, in *struct{ Body GroupCreation }) (CreatedGroup, error) {
 	g, err := a.directory.CreateGroup(ctx, who.actor, directory.NewGroup{
 		Name: in.Body.Name, Description: in.Body.Description, OrgID: in.Body.OrgID,
 	})
@@ -174,7 +174,7 @@ func (a *API) deleteGroup(ctx context.Context, who caller, in *GroupID) (Message
 
 type addMemberInput struct {
 	GroupID
-	Body NewMember
+	Body MemberAddition
 }
 
 func (a *API) addMember(ctx context.Context, who caller, in *addMemberInput) (Message, error) {

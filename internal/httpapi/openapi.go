@@ -19,7 +19,7 @@ import (
 
 const (
 	bearerScheme  = "bearer"
-	serviceScheme = "service_token"
+	serviceScheme = "service_bearer"
 )
 
 const apiDescription = `An authentication server: people, roles, groups, and the tokens that other services trust.
@@ -91,7 +91,7 @@ func (rt *route) operation() *huma.Operation {
 func (rt *route) security() []map[string][]string {
 	switch rt.Access {
 	case web.Anonymous:
-		return nil
+		return []map[string][]string{} // none; nil would say nothing
 	case web.UserOrService:
 		return []map[string][]string{{bearerScheme: {}}, {serviceScheme: {}}}
 	case web.UserOrRefresh:
@@ -118,6 +118,7 @@ func (a *API) described() *huma.OpenAPI {
 			describe(doc, rt)
 		}
 	}
+	a.refineSchemas(doc)
 	return doc
 }
 
@@ -151,8 +152,10 @@ func describe(doc *huma.OpenAPI, rt *route) {
 	}
 	if rt.bare != "" {
 		object := op.RequestBody.Content["application/json"].Schema
+		text := *doc.Components.Schemas.SchemaFromRef(object.Ref).Properties[rt.bare]
+		text.Description = "The same as an object with only " + rt.bare + "."
 		op.RequestBody.Content["application/json"] = &huma.MediaType{Schema: &huma.Schema{
-			OneOf: []*huma.Schema{object, {Type: huma.TypeString, Description: "The same as an object with only " + rt.bare + "."}},
+			OneOf: []*huma.Schema{object, &text},
 		}}
 	}
 }

@@ -105,11 +105,11 @@ type UserList struct {
 	Next  string `json:"next_cursor,omitempty" doc:"When pages were asked for and there is another one."`
 }
 
-// NewUser is a person to be.
-type NewUser struct {
+// UserCreation is a person to be.
+type UserCreation struct {
 	Registration
 	Role  string `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Without it: viewer." example:"operator"`
-	OrgID string `json:"org_id,omitempty" doc:"Without it: the own organisation." example:"default"`
+	OrgID string `json:"org_id,omitempty" maxLength:"36" doc:"Without it: the own organisation." example:"default"`
 }
 
 // RegistrationSwitch is the switch as it is set.
@@ -137,15 +137,15 @@ type PasswordReset struct {
 	New string `json:"new_password" format:"password" doc:"At most 72 bytes in UTF-8." example:"staple the other horse"`
 }
 
-// UserRole is a person and their role.
-type UserRole struct {
+// ChangedRole is a person and their role.
+type ChangedRole struct {
 	ID    string        `json:"id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 	Email string        `json:"email" example:"ada@example.com"`
 	Role  identity.Role `json:"role" enum:"viewer,operator,org_admin,superadmin" example:"operator"`
 }
 
-// UserStatus is a person and their status.
-type UserStatus struct {
+// ChangedStatus is a person and their status.
+type ChangedStatus struct {
 	ID     string          `json:"id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 	Email  string          `json:"email" example:"ada@example.com"`
 	Status identity.Status `json:"status" enum:"active,suspended" example:"suspended"`
@@ -168,7 +168,7 @@ func (a *API) listUsers(ctx context.Context, who caller, in *UserFilter) (UserLi
 	return list, err
 }
 
-func (a *API) createUser(ctx context.Context, who caller, in *struct{ Body NewUser }) (Account, error) {
+func (a *API) createUser(ctx context.Context, who caller, in *struct{ Body UserCreation }) (Account, error) {
 	user, err := a.directory.CreateUser(ctx, who.actor, directory.NewUser{
 		Email: in.Body.Email, Password: in.Body.Password, DisplayName: in.Body.DisplayName,
 		Role: in.Body.Role, OrgID: in.Body.OrgID,
@@ -193,9 +193,9 @@ type setRoleInput struct {
 	Body RoleRequest
 }
 
-func (a *API) setRole(ctx context.Context, who caller, in *setRoleInput) (UserRole, error) {
+func (a *API) setRole(ctx context.Context, who caller, in *setRoleInput) (ChangedRole, error) {
 	u, err := a.directory.SetRole(ctx, who.actor, in.ID, in.Body.Role)
-	return UserRole{ID: u.ID, Email: u.Email, Role: u.Role}, err
+	return ChangedRole{ID: u.ID, Email: u.Email, Role: u.Role}, err
 }
 
 type setStatusInput struct {
@@ -203,9 +203,9 @@ type setStatusInput struct {
 	Body StatusRequest
 }
 
-func (a *API) setStatus(ctx context.Context, who caller, in *setStatusInput) (UserStatus, error) {
+func (a *API) setStatus(ctx context.Context, who caller, in *setStatusInput) (ChangedStatus, error) {
 	u, err := a.directory.SetStatus(ctx, who.actor, in.ID, in.Body.Status)
-	return UserStatus{ID: u.ID, Email: u.Email, Status: u.Status}, err
+	return ChangedStatus{ID: u.ID, Email: u.Email, Status: u.Status}, err
 }
 
 type resetPasswordInput struct {

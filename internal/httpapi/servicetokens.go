@@ -49,11 +49,11 @@ func (a *API) serviceTokenRoutes() []route {
 	}
 }
 
-// NewServiceToken is a service token to be.
-type NewServiceToken struct {
-	Name        string `json:"name" maxLength:"255" doc:"Unique among those not revoked." example:"billing"`
+// ServiceTokenCreation is a service token to be.
+type ServiceTokenCreation struct {
+	Name        string `json:"name" minLength:"1" maxLength:"255" doc:"Unique among those not revoked." example:"billing"`
 	Role        string `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Without it: operator." example:"operator"`
-	OrgID       string `json:"org_id,omitempty" doc:"Without it: the own organisation." example:"default"`
+	OrgID       string `json:"org_id,omitempty" maxLength:"36" doc:"Without it: the own organisation." example:"default"`
 	Description string `json:"description,omitempty" maxLength:"500" example:"Nightly invoices"`
 }
 
@@ -112,7 +112,7 @@ type RevokedToken struct {
 }
 
 func (a *API) createServiceToken(
-	ctx context.Context, who caller, in *struct{ Body NewServiceToken },
+	ctx context.Context, who caller, in *struct{ Body ServiceTokenCreation },
 ) (CreatedServiceToken, error) {
 	t, secret, err := a.tokens.CreateServiceToken(ctx, who.actor, token.NewServiceToken{
 		Name: in.Body.Name, Role: in.Body.Role, OrgID: in.Body.OrgID, Description: in.Body.Description,

@@ -26,7 +26,8 @@ func (s *Server) handler() (http.Handler, error) {
 	}
 	api := httpapi.New(httpapi.Config{
 		Issuer: c.Auth.Issuer, Title: c.FastAPI.Title, Version: s.apiVersion(), Log: s.cfg.Log,
-		Directory: s.rooms.Directory, Login: s.rooms.Login, Sessions: s.rooms.Sessions, Tokens: s.rooms.Tokens, Keys: s.rooms.Keys, Guard: guard,
+		PasswordMinLength: c.Auth.PasswordMinLength,
+		Directory:         s.rooms.Directory, Login: s.rooms.Login, Sessions: s.rooms.Sessions, Tokens: s.rooms.Tokens, Keys: s.rooms.Keys, Guard: guard,
 	})
 	m := newMetrics(s.cfg.Version)
 	m.watch(s.rooms, s.jobs)
