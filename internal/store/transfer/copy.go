@@ -175,7 +175,7 @@ func fill(ctx context.Context, source, dest *sql.Tx, progress CopyProgress) erro
 		if t.Initial == "" {
 			continue
 		}
-		if _, err := dest.ExecContext(ctx, "DELETE FROM "+t.Name); err != nil {
+		if _, err := dest.ExecContext(ctx, "DELETE FROM "+t.Name); err != nil { //nolint:gosec // a name of the schema
 			return err
 		}
 	}
