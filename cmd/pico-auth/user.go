@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/directory"
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/server"
 )
@@ -35,7 +34,7 @@ func (w who) find(ctx context.Context, rooms *server.Rooms) (string, error) {
 		return page.Items[0].ID, nil
 	}
 	if !identity.ValidID(w.User) {
-		return "", fault.New(fault.NotFound, "not_found", "there is no such user")
+		return "", identity.ErrNoUser
 	}
 	return w.User, nil
 }

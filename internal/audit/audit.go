@@ -15,8 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -116,9 +114,6 @@ func (l *Log) Flush() { l.storing.Wait() }
 func (l *Log) insert(ctx context.Context, ev store.Event) {
 	ctx, cancel := context.WithTimeout(ctx, storeWithin)
 	defer cancel()
-	if ev.ID == "" {
-		ev.ID = uuid.Must(uuid.NewV7()).String()
-	}
 	if err := l.store.InsertEvent(ctx, ev); err != nil {
 		l.log.ErrorContext(ctx, "audit: the refusal could not be stored",
 			slog.String("action", string(ev.Action)), slog.String("request_id", ev.RequestID), slog.Any("error", err))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -45,10 +44,9 @@ func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (b
 		return false, fmt.Errorf("hash the first administrator's password: %w", err)
 	}
 	user := identity.User{
-		ID: newID(), Email: display, EmailKey: identity.EmailKey(display), DisplayName: "Admin",
+		Email: display, EmailKey: identity.EmailKey(display), DisplayName: "Admin",
 		PasswordHash: hash, Role: identity.Superadmin, OrgID: identity.DefaultOrg, OrgStatus: identity.Active,
 		Status: identity.Active, DefaultPassword: pass == password.Default,
-		CreatedAt: d.now().UTC().Truncate(time.Microsecond),
 	}
 	created, err := d.store.InsertFirstAdmin(ctx, user)
 	switch {

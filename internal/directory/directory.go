@@ -16,8 +16,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -119,14 +117,3 @@ func (d *Directory) ended(ctx context.Context, act store.Act, targetID string, e
 	d.audit.Refused(ctx, act, targetID, err)
 	return fmt.Errorf("%s: %w", act.Action, err)
 }
-
-func errNoUser() error {
-	return fault.New(fault.NotFound, "not_found", "there is no such user")
-}
-
-func errNoGroup() error {
-	return fault.New(fault.NotFound, "not_found", "there is no such group")
-}
-
-// newID returns an id that sorts by its time of birth.
-func newID() string { return uuid.Must(uuid.NewV7()).String() }

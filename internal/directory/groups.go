@@ -3,7 +3,6 @@ package directory
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -28,22 +27,18 @@ func (d *Directory) CreateGroup(ctx context.Context, by identity.Actor, n NewGro
 	if err != nil {
 		return identity.Group{}, err
 	}
-	now := d.now().UTC().Truncate(time.Microsecond)
-	g := identity.Group{
-		ID: newID(), Name: n.Name, Description: n.Description, OrgID: n.OrgID, CreatedAt: now, UpdatedAt: now,
-	}
 	act := store.Act{Action: identity.ActionCreateGroup, By: by}
-	stored, err := d.store.InsertGroup(ctx, act, g)
-	if err := d.ended(ctx, act, g.ID, err); err != nil {
+	g, err := d.store.InsertGroup(ctx, act, identity.Group{Name: n.Name, Description: n.Description, OrgID: n.OrgID})
+	if err := d.ended(ctx, act, "", err); err != nil {
 		return identity.Group{}, err
 	}
-	return stored, nil
+	return g, nil
 }
 
 // Group returns a group of the actor's organisation and its members.
 func (d *Directory) Group(ctx context.Context, by identity.Actor, id string) (identity.Group, []identity.Member, error) {
 	if !identity.ValidID(id) {
-		return identity.Group{}, nil, errNoGroup()
+		return identity.Group{}, nil, identity.ErrNoGroup
 	}
 	g, members, err := d.store.Group(ctx, by, id)
 	if err != nil {
@@ -80,7 +75,7 @@ func (d *Directory) UpdateGroup(
 		return identity.Group{}, err
 	}
 	if !identity.ValidID(id) {
-		return identity.Group{}, errNoGroup()
+		return identity.Group{}, identity.ErrNoGroup
 	}
 	act := store.Act{Action: identity.ActionUpdateGroup, By: by}
 	g, err := d.store.UpdateGroup(ctx, act, id, name, description)
@@ -93,7 +88,7 @@ func (d *Directory) UpdateGroup(
 // DeleteGroup removes a group and its memberships.
 func (d *Directory) DeleteGroup(ctx context.Context, by identity.Actor, id string) error {
 	if !identity.ValidID(id) {
-		return errNoGroup()
+		return identity.ErrNoGroup
 	}
 	act := store.Act{Action: identity.ActionDeleteGroup, By: by}
 	return d.ended(ctx, act, id, d.store.DeleteGroup(ctx, act, id))
@@ -103,10 +98,10 @@ func (d *Directory) DeleteGroup(ctx context.Context, by identity.Actor, id strin
 // their next access token. A second time is a Conflict, already_member.
 func (d *Directory) AddMember(ctx context.Context, by identity.Actor, groupID, userID string) error {
 	if !identity.ValidID(groupID) {
-		return errNoGroup()
+		return identity.ErrNoGroup
 	}
 	if !identity.ValidID(userID) {
-		return errNoUser()
+		return identity.ErrNoUser
 	}
 	act := store.Act{Action: identity.ActionAddMember, By: by, Detail: "group " + groupID}
 	return d.ended(ctx, act, userID, d.store.AddMember(ctx, act, groupID, userID))
@@ -115,7 +110,7 @@ func (d *Directory) AddMember(ctx context.Context, by identity.Actor, groupID, u
 // RemoveMember takes a person out of a group.
 func (d *Directory) RemoveMember(ctx context.Context, by identity.Actor, groupID, userID string) error {
 	if !identity.ValidID(groupID) || !identity.ValidID(userID) {
-		return errNoGroup()
+		return identity.ErrNoGroup
 	}
 	act := store.Act{Action: identity.ActionRemoveMember, By: by, Detail: "group " + groupID}
 	return d.ended(ctx, act, userID, d.store.RemoveMember(ctx, act, groupID, userID))

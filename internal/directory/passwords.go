@@ -67,7 +67,7 @@ func (d *Directory) manageable(ctx context.Context, by identity.Actor, userID st
 		return identity.User{}, err
 	}
 	if !identity.ValidID(userID) {
-		return identity.User{}, errNoUser()
+		return identity.User{}, identity.ErrNoUser
 	}
 	target, err := d.store.UserByID(ctx, userID)
 	if err != nil {

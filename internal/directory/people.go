@@ -80,7 +80,7 @@ func (d *Directory) newUser(ctx context.Context, n NewUser) (identity.User, erro
 		return identity.User{}, fmt.Errorf("hash password: %w", err)
 	}
 	return identity.User{
-		ID: newID(), Email: email, EmailKey: identity.EmailKey(email), DisplayName: n.DisplayName,
+		ID: store.NewID(), Email: email, EmailKey: identity.EmailKey(email), DisplayName: n.DisplayName,
 		PasswordHash: hash, Role: role, OrgID: n.OrgID, OrgStatus: identity.Active,
 		Status: identity.Active, CreatedAt: d.now().UTC().Truncate(time.Microsecond),
 	}, nil
@@ -106,7 +106,7 @@ func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role
 		return identity.User{}, err
 	}
 	if !identity.ValidID(userID) {
-		return identity.User{}, errNoUser()
+		return identity.User{}, identity.ErrNoUser
 	}
 	act := store.Act{Action: identity.ActionSetRole, By: by, Detail: role}
 	user, err := d.store.SetRole(ctx, act, userID, r)
@@ -124,7 +124,7 @@ func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, st
 		return identity.User{}, fault.BadField("status", "status must be one of active, suspended")
 	}
 	if !identity.ValidID(userID) {
-		return identity.User{}, errNoUser()
+		return identity.User{}, identity.ErrNoUser
 	}
 	act := store.Act{Action: identity.ActionSetStatus, By: by, Detail: status}
 	user, err := d.store.SetStatus(ctx, act, userID, s)
@@ -137,7 +137,7 @@ func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, st
 // Delete removes a person, their sessions and memberships.
 func (d *Directory) Delete(ctx context.Context, by identity.Actor, userID string) error {
 	if !identity.ValidID(userID) {
-		return errNoUser()
+		return identity.ErrNoUser
 	}
 	act := store.Act{Action: identity.ActionDeleteUser, By: by}
 	return d.ended(ctx, act, userID, d.store.DeleteUser(ctx, act, userID))

@@ -5,12 +5,9 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
-
-var errRegistrationOff = fault.New(fault.Forbidden, "registration_disabled", "registration is switched off")
 
 // Register makes a viewer of the default organisation out of somebody nobody
 // knows. An address that is taken is a Conflict, email_taken, after the same
@@ -23,7 +20,7 @@ func (d *Directory) Register(
 		return identity.User{}, err
 	}
 	if !open {
-		return identity.User{}, errRegistrationOff
+		return identity.User{}, identity.ErrRegistrationOff
 	}
 	user, err := d.newUser(ctx, NewUser{Email: email, Password: password, DisplayName: displayName})
 	if err != nil {

@@ -132,7 +132,7 @@ func serviceToken(r *http.Request) (string, bool) {
 
 // isInvalidToken reports whether err says only that the service token is not
 // a good one.
-func isInvalidToken(err error) bool { return errors.Is(err, token.ErrInvalid) }
+func isInvalidToken(err error) bool { return errors.Is(err, identity.ErrInvalidToken) }
 
 // checkPathValues refuses ids and names that nothing can have: they are not
 // found. values are the names of the pattern's wildcards.

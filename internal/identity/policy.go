@@ -14,9 +14,6 @@ func hidden(what string) error {
 	return fault.Wrap(fault.NotFound, "not_found", "there is no such "+what, ErrElsewhere)
 }
 
-// ErrForbidden is the answer to somebody who is known and may not.
-var ErrForbidden = fault.New(fault.Forbidden, "forbidden", "your role does not allow this")
-
 // CanSignIn is the one decision whether a person may have or use a token now.
 // Login, refresh, every request with an access token and every later grant
 // call it with a freshly read person.

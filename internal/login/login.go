@@ -16,9 +16,6 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// ErrCredentials is the one answer to every failed proof.
-var ErrCredentials = store.ErrInvalidCredentials
-
 // ErrWrongPassword is the answer to a user who is signed in and whom a password
 // does not prove once more.
 var ErrWrongPassword = fault.New(fault.Forbidden, "invalid_credentials", "the old password is not right")

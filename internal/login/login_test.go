@@ -105,10 +105,10 @@ func TestUnknownWrongAndSuspendedLookTheSame(t *testing.T) {
 			before := w.hasher.Stats().Done
 			got, err := w.Password(t.Context(), web, try[0], try[1])
 			var f *fault.Error
-			if !errors.As(err, &f) || f != login.ErrCredentials || got.UserID() != "" {
+			if !errors.As(err, &f) || f != identity.ErrInvalidCredentials || got.UserID() != "" {
 				t.Errorf("%s: %+v, %v", name, got, err)
 			}
-			if err != nil && err.Error() != login.ErrCredentials.Error() {
+			if err != nil && err.Error() != identity.ErrInvalidCredentials.Error() {
 				t.Errorf("%s: the text differs: %v", name, err)
 			}
 			if done := w.hasher.Stats().Done - before; done != 1 {
@@ -175,7 +175,7 @@ func TestTooManyAtOnceAreThrottledAndCounted(t *testing.T) {
 			switch {
 			case fault.KindOf(err) == fault.Throttled:
 				throttled.Store(i, true)
-			case errors.Is(err, login.ErrCredentials):
+			case errors.Is(err, identity.ErrInvalidCredentials):
 				refused.Store(i, true)
 			default:
 				t.Errorf("Password: %v", err)
@@ -201,7 +201,7 @@ func TestADatabaseThatIsAwayIsNoWrongPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := w.Password(t.Context(), web, "ada@pico.example", secret)
-	if err == nil || fault.KindOf(err) == fault.Unauthenticated || errors.Is(err, login.ErrCredentials) {
+	if err == nil || fault.KindOf(err) == fault.Unauthenticated || errors.Is(err, identity.ErrInvalidCredentials) {
 		t.Errorf("error is %v", err)
 	}
 	if got := w.Stats(); got != (login.Stats{Failed: 1}) {
@@ -236,7 +236,7 @@ func TestTheDefaultPasswordProvesNobodyToANetwork(t *testing.T) {
 		want  error
 	}{
 		{w.Login, "marked@pico.local", nil},
-		{exposed, "marked@pico.local", login.ErrCredentials},
+		{exposed, "marked@pico.local", identity.ErrInvalidCredentials},
 		{exposed, "admin@pico.local", nil},
 	} {
 		if _, err := c.where.Password(t.Context(), web, c.email, secret); !errors.Is(err, c.want) {

@@ -15,8 +15,8 @@ import (
 
 // Password proves the user whose e-mail address and password these are. An
 // unknown address, a wrong password, a suspended user and, on a server that a
-// network reaches, the default password are ErrCredentials after the same work;
-// too many logins at once are Throttled.
+// network reaches, the default password are identity.ErrInvalidCredentials after
+// the same work; too many logins at once are Throttled.
 func (l *Login) Password(ctx context.Context, by identity.Actor, email, password string) (identity.Proof, error) {
 	user, err := l.find(ctx, email)
 	if err != nil {
@@ -31,7 +31,7 @@ func (l *Login) Password(ctx context.Context, by identity.Actor, email, password
 	outcome := l.judge(user, matches)
 	if outcome != succeeded {
 		l.refuse(ctx, by, user, email, outcome)
-		return identity.Proof{}, ErrCredentials
+		return identity.Proof{}, identity.ErrInvalidCredentials
 	}
 	return identity.NewProof(user, l.now(), identity.MethodPassword), nil
 }

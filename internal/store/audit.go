@@ -42,14 +42,14 @@ func scanEvent(r scanner) (ev Event, err error) {
 
 func (t *tx) insertEvent(ev Event) error {
 	if ev.ID == "" {
-		ev.ID = newID()
+		ev.ID = NewID()
 	}
 	if ev.At.IsZero() {
 		ev.At = t.now
 	}
 	_, err := t.exec(`INSERT INTO audit_events (id, at, action, outcome, actor_kind, actor_id, on_behalf_of, target_id, org_id,
 		address, request_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		ev.ID, formatTime(ev.At), string(ev.Action), ev.Outcome, string(ev.ActorKind), ev.ActorID, ev.OnBehalfOf, ev.TargetID, ev.OrgID,
+		ev.ID, FormatTime(ev.At), string(ev.Action), ev.Outcome, string(ev.ActorKind), ev.ActorID, ev.OnBehalfOf, ev.TargetID, ev.OrgID,
 		ev.Address, ev.RequestID, ev.Detail)
 	return err
 }
@@ -62,7 +62,7 @@ func (t *tx) done(act Act, targetID, orgID string) error {
 // audit writes a row of the audit log. Config.Committed is told once it is
 // committed.
 func (t *tx) audit(ev Event) error {
-	ev.ID, ev.At = newID(), t.now
+	ev.ID, ev.At = NewID(), t.now
 	t.events = append(t.events, ev)
 	return t.insertEvent(ev)
 }

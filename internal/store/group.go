@@ -13,7 +13,6 @@ import (
 const groupColumns = "g.id, g.name, g.description, g.org_id, g.created_at, g.updated_at"
 
 var (
-	errNoGroup       = fault.New(fault.NotFound, "not_found", "there is no such group")
 	errNoMember      = fault.New(fault.NotFound, "not_found", "there is no such member in this group")
 	errGroupExists   = fault.New(fault.Conflict, "group_exists", "the organisation has a group of this name")
 	errTooManyGroups = fault.New(fault.Conflict, "too_many_groups", "the user is a member of as many groups as a token can name")
@@ -28,7 +27,7 @@ func scanGroup(r scanner) (g identity.Group, err error) {
 func (t *tx) group(id, lock string) (identity.Group, error) {
 	groups, err := collect(t, scanGroup, "SELECT "+groupColumns+" FROM groups g WHERE g.id = $1"+lock, id)
 	if err == nil && len(groups) == 0 {
-		return identity.Group{}, errNoGroup
+		return identity.Group{}, identity.ErrNoGroup
 	}
 	if err != nil {
 		return identity.Group{}, err
@@ -70,7 +69,7 @@ func (s *Store) InsertGroup(ctx context.Context, act Act, g identity.Group) (sto
 			return err
 		}
 		if stored.ID == "" {
-			stored.ID = newID()
+			stored.ID = NewID()
 		}
 		stored.CreatedAt, stored.UpdatedAt = t.now, t.now
 		_, err = t.exec(`INSERT INTO groups (id, name, name_key, description, org_id, created_at, updated_at)
@@ -190,7 +189,7 @@ func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) 
 			return err
 		}
 		if u.OrgID != g.OrgID {
-			return errNoUser
+			return identity.ErrNoUser
 		}
 		// Two acts would otherwise count the same groups. The row's own lock will
 		// not do: actors hold theirs shared, so those who add themselves to many

@@ -112,7 +112,7 @@ func CreateSchema(ctx context.Context, tx *sql.Tx, now time.Time) error {
 		return fmt.Errorf("create the tables: %w", err)
 	}
 	_, err := tx.ExecContext(ctx, "INSERT INTO organizations (id, status, created_at) VALUES ($1, $2, $3)",
-		identity.DefaultOrg, string(identity.Active), formatTime(now))
+		identity.DefaultOrg, string(identity.Active), FormatTime(now))
 	if err != nil {
 		return fmt.Errorf("create the default organization: %w", err)
 	}

@@ -64,7 +64,7 @@ func (u *use) hour(d *device) {
 	}
 	switch {
 	case d.family != "" && now.Sub(d.last) >= week: // it was left alone for too long
-		if _, err := w.rotate(d.token, u.name()); !errors.Is(err, store.ErrInvalidToken) {
+		if _, err := w.rotate(d.token, u.name()); !errors.Is(err, identity.ErrInvalidToken) {
 			w.t.Fatalf("a token that expired: %v", err)
 		}
 		d.family = ""
@@ -76,7 +76,7 @@ func (u *use) hour(d *device) {
 		w.ok(w.s.EndSession(w.t.Context(), store.Act{Action: "logout", By: by(d.user)}, d.family))
 		d.family = ""
 	case u.rand.IntN(80) == 0 && d.spent != "":
-		if _, err := w.rotate(d.spent, u.name()); !errors.Is(err, store.ErrInvalidToken) {
+		if _, err := w.rotate(d.spent, u.name()); !errors.Is(err, identity.ErrInvalidToken) {
 			w.t.Fatalf("a spent token: %v", err)
 		}
 		d.family = ""

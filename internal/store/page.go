@@ -91,7 +91,7 @@ func (l *list[T]) page(t *tx, f ListFilter) (Page[T], error) {
 }
 
 func newCursor(createdAt time.Time, id string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(formatTime(createdAt) + id))
+	return base64.RawURLEncoding.EncodeToString([]byte(FormatTime(createdAt) + id))
 }
 
 // parseCursor takes apart what newCursor made; anything may come in.

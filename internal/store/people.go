@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
@@ -13,8 +12,6 @@ const (
 		u.status, u.default_password, u.created_at, u.last_login_at, u.credentials_version`
 	userTables = "users u JOIN organizations o ON o.id = u.org_id"
 )
-
-var errNoUser = fault.New(fault.NotFound, "not_found", "there is no such user")
 
 // userDest is where userColumns are scanned to.
 func userDest(u *identity.User) []any {
@@ -40,7 +37,7 @@ func (t *tx) user(id, lock string) (identity.User, error) {
 func (t *tx) oneUser(condition, lock string, args ...any) (u identity.User, err error) {
 	found, err := t.get(userDest(&u), "SELECT "+userColumns+" FROM "+userTables+" WHERE "+condition+lock, args...)
 	if err == nil && !found {
-		err = errNoUser
+		err = identity.ErrNoUser
 	}
 	return u, err
 }
@@ -85,9 +82,9 @@ func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (
 					WHERE f.session_id = $2 AND f.ended_at > '' AND t.access_expires_at > $4 AND t.access_jti = $3)
 			END, ''), COALESCE(s.spared_jti = $3, FALSE)
 			FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
-			userID, sessionID, tokenID, formatTime(t.now.Add(-verifierLeeway)))
+			userID, sessionID, tokenID, FormatTime(t.now.Add(-verifierLeeway)))
 		if err == nil && !found {
-			err = errNoUser
+			err = identity.ErrNoUser
 		}
 		return err
 	})

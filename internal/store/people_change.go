@@ -146,14 +146,14 @@ func (s *Store) ReplaceDefaultPassword(ctx context.Context, act Act, userID stri
 func (s *Store) ChangePassword(ctx context.Context, act Act, proof identity.Proof, hash identity.PasswordHash, next NewFamily) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		if act.By.Kind != identity.ActorUser {
-			return ErrInvalidToken
+			return identity.ErrInvalidToken
 		}
 		u, err := t.user(act.By.ID, t.forUpdate("u"))
 		switch {
 		case err != nil && fault.KindOf(err) != fault.NotFound:
 			return err
 		case !identity.CanSignIn(u):
-			return ErrInvalidToken
+			return identity.ErrInvalidToken
 		case u.ID != proof.UserID() || u.CredentialsVersion != proof.CredentialsVersion():
 			return errPasswordChanged
 		}

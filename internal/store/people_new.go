@@ -13,8 +13,6 @@ import (
 var (
 	errEmailTaken = fault.New(fault.Conflict, "email_taken", "this e-mail address is in use")
 
-	errRegistrationOff = fault.New(fault.Forbidden, "registration_disabled", "registration is switched off")
-
 	errSelfPromotion = errors.New("who registers becomes an active viewer of the default organisation")
 )
 
@@ -34,7 +32,7 @@ func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error 
 			return err
 		}
 		if set && enabled != "true" {
-			return errRegistrationOff
+			return identity.ErrRegistrationOff
 		}
 		stored, err := t.insertUser(u)
 		if err != nil {
@@ -98,7 +96,7 @@ func (s *Store) CreateUser(ctx context.Context, act Act, u identity.User) error 
 
 func (t *tx) insertUser(u identity.User) (identity.User, error) {
 	if u.ID == "" {
-		u.ID = newID()
+		u.ID = NewID()
 	}
 	if u.EmailKey == "" {
 		u.EmailKey = identity.EmailKey(u.Email)
@@ -112,7 +110,7 @@ func (t *tx) insertUser(u identity.User) (identity.User, error) {
 	_, err := t.exec(`INSERT INTO users (id, email, email_key, display_name, password_hash, role, org_id, status,
 		default_password, created_at, last_login_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		u.ID, u.Email, u.EmailKey, u.DisplayName, string(u.PasswordHash), string(u.Role), u.OrgID, string(u.Status),
-		oneIf(u.DefaultPassword), formatTime(u.CreatedAt), formatOptional(u.LastLoginAt))
+		oneIf(u.DefaultPassword), FormatTime(u.CreatedAt), FormatOptional(u.LastLoginAt))
 	if engine.Violates(err, "users.email_key") {
 		return u, errEmailTaken
 	}

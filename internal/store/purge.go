@@ -54,7 +54,7 @@ func (t *tx) purgeTokens(which string, limit int) (int, error) {
 		err = r.Scan(&id)
 		return id, err
 	}, "DELETE FROM refresh_tokens WHERE id IN ("+which+") RETURNING family_id",
-		formatTime(t.now.Add(-auditWindow)), formatTime(t.now.Add(-verifierLeeway)), limit)
+		FormatTime(t.now.Add(-auditWindow)), FormatTime(t.now.Add(-verifierLeeway)), limit)
 	if err != nil {
 		return 0, err
 	}
@@ -91,6 +91,6 @@ func (t *tx) purgeFamily(id string) error {
 func (t *tx) purgeSessions(limit int) error {
 	_, err := t.exec(`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < $1
 		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = s.id) ORDER BY s.expires_at LIMIT $2)`,
-		formatTime(t.now.Add(-auditWindow)), limit)
+		FormatTime(t.now.Add(-auditWindow)), limit)
 	return err
 }

@@ -34,7 +34,7 @@ func TestPurgeKeepsWhatStillMatters(t *testing.T) {
 			w.t.Fatalf("%d tokens went, want 2", n)
 		}
 		_, err = w.rotate("a0", "x")
-		if !errors.Is(err, store.ErrInvalidToken) || errors.Is(err, store.ErrReuse) {
+		if !errors.Is(err, identity.ErrInvalidToken) || errors.Is(err, store.ErrReuse) {
 			w.t.Errorf("a purged token: %v", err)
 		}
 		_, err = w.rotate("a2", "a3")

@@ -25,9 +25,9 @@ var ErrReuse = errors.New("a used refresh token was presented again; its family 
 // token exactly one succeeds.
 //
 // A token that is unknown, expired, of another client, of an ended family or of
-// a user who may not sign in is ErrInvalidToken, and is not marked used. So is a
-// used one of the client, but that also ends its family, for good although an
-// error is returned, and ErrReuse is in the chain.
+// a user who may not sign in is identity.ErrInvalidToken, and is not marked
+// used. So is a used one of the client, but that also ends its family, for good
+// although an error is returned, and ErrReuse is in the chain.
 func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, clientID string, hashes []string, next NewRefresh) (g Subject, err error) {
 	if s.writer == nil {
 		// No row, a statement that lost to another transaction and one that was
@@ -77,7 +77,7 @@ func refreshed(by identity.Actor, g Subject) Event {
 // spend marks the token used if it is neither used nor expired. The condition
 // and the mark are one statement: that is what makes it single use.
 func (t *tx) spend(hashes []string) (userID, familyID string, spent bool, err error) {
-	first, second, err := candidates(hashes)
+	first, second, err := hashPair(hashes)
 	if err != nil {
 		return "", "", false, err
 	}
@@ -87,8 +87,8 @@ func (t *tx) spend(hashes []string) (userID, familyID string, spent bool, err er
 	return userID, familyID, spent, err
 }
 
-// candidates are the one or two hashes that a secret may be stored under.
-func candidates(hashes []string) (first, second string, err error) {
+// hashPair returns the one or two hashes that a secret may be stored under.
+func hashPair(hashes []string) (first, second string, err error) {
 	switch len(hashes) {
 	case 1:
 		return hashes[0], hashes[0], nil
@@ -115,7 +115,7 @@ func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subjec
 		return Subject{}, err
 	}
 	if !alive || !identity.CanSignIn(g.User) {
-		return Subject{}, ErrInvalidToken
+		return Subject{}, identity.ErrInvalidToken
 	}
 	if err := t.insertRefresh(userID, familyID, end, next); err != nil {
 		return Subject{}, err
@@ -144,14 +144,14 @@ func (t *tx) refuseRefresh(by identity.Actor, clientID string, hashes []string) 
 		return err
 	}
 	if r.usedAt.IsZero() || r.over {
-		return ErrInvalidToken // expired, or its family ended
+		return identity.ErrInvalidToken // expired, or its family ended
 	}
 	ended, err := t.end(EndReuse, subjects{userID: r.userID, familyID: r.familyID})
 	if err != nil {
 		return err
 	}
 	if !ended {
-		return ErrInvalidToken
+		return identity.ErrInvalidToken
 	}
 	var org string
 	if _, err := t.get([]any{&org}, "SELECT org_id FROM users WHERE id = $1", r.userID); err != nil {
@@ -161,7 +161,8 @@ func (t *tx) refuseRefresh(by identity.Actor, clientID string, hashes []string) 
 	if err := t.audit(act.Event(OutcomeRefused, r.userID, org)); err != nil {
 		return err
 	}
-	return kept{fault.Wrap(ErrInvalidToken.Kind, ErrInvalidToken.Code, ErrInvalidToken.Message, ErrReuse)}
+	invalid := identity.ErrInvalidToken
+	return kept{fault.Wrap(invalid.Kind, invalid.Code, invalid.Message, ErrReuse)}
 }
 
 // storedRefresh is what a refusal and a logout need to know of a token.
@@ -173,7 +174,7 @@ type storedRefresh struct {
 }
 
 func (t *tx) refreshByHash(clientID string, hashes []string) (r storedRefresh, err error) {
-	first, second, err := candidates(hashes)
+	first, second, err := hashPair(hashes)
 	if err != nil {
 		return r, err
 	}
@@ -182,7 +183,7 @@ func (t *tx) refreshByHash(clientID string, hashes []string) (r storedRefresh, e
 		FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id
 		WHERE t.token_hash IN ($1, $2) AND f.client_id = $3`, first, second, clientID, t.stamp())
 	if err == nil && !known {
-		err = ErrInvalidToken
+		err = identity.ErrInvalidToken
 	}
 	return r, err
 }
@@ -190,13 +191,13 @@ func (t *tx) refreshByHash(clientID string, hashes []string) (r storedRefresh, e
 // insertRefresh stores a token that expires with its family at the latest.
 func (t *tx) insertRefresh(userID, familyID string, familyEnd time.Time, next NewRefresh) error {
 	if next.ID == "" {
-		next.ID = newID()
+		next.ID = NewID()
 	}
 	next.ExpiresAt = earlier(next.ExpiresAt, familyEnd)
 	_, err := t.exec(`INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, access_jti, access_expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		next.ID, userID, familyID, next.Hash, formatTime(next.ExpiresAt), t.stamp(),
-		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, formatOptional(next.AccessExpiresAt))
+		next.ID, userID, familyID, next.Hash, FormatTime(next.ExpiresAt), t.stamp(),
+		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, FormatOptional(next.AccessExpiresAt))
 	return err
 }
 

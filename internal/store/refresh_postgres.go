@@ -40,12 +40,12 @@ const rotateInOne = `WITH spent AS (
 // rotatePostgres tries to rotate in one statement. done is false when no row
 // fits, and then nothing was changed: the caller finds out why.
 func (s *Store) rotatePostgres(ctx context.Context, clientID string, hashes []string, next NewRefresh) (g Subject, done bool, err error) {
-	first, second, err := candidates(hashes)
+	first, second, err := hashPair(hashes)
 	if err != nil {
 		return Subject{}, false, err
 	}
 	if next.ID == "" {
-		next.ID = newID()
+		next.ID = NewID()
 	}
 	// Until there is a connection the caller may still leave: a token that is
 	// spent for somebody who has gone looks stolen when they come back.
@@ -59,15 +59,15 @@ func (s *Store) rotatePostgres(ctx context.Context, clientID string, hashes []st
 	t := s.newTx(work, s.wrap(conn))
 	var groups string
 	done, err = t.get(append(userDest(&g.User), &g.FamilyID, &g.SessionID, &groups), rotateInOne, t.stamp(), first, second,
-		next.ID, next.Hash, formatTime(next.ExpiresAt),
-		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, formatOptional(next.AccessExpiresAt),
-		clientID, formatTime(t.now.Add(-lastUsedEvery)))
+		next.ID, next.Hash, FormatTime(next.ExpiresAt),
+		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, FormatOptional(next.AccessExpiresAt),
+		clientID, FormatTime(t.now.Add(-lastUsedEvery)))
 	if err != nil || !done {
 		return Subject{}, false, err
 	}
 	s.count.committed(1)
 	if !identity.CanSignIn(g.User) {
-		return Subject{}, true, ErrInvalidToken
+		return Subject{}, true, identity.ErrInvalidToken
 	}
 	g.Groups = []string{}
 	if groups != "" {

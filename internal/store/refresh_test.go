@@ -99,7 +99,7 @@ func TestReuseEndsTheFamilyForGood(t *testing.T) {
 		before := w.eventCount()
 		_, err = w.rotate("a0", "a2")
 		w.refused(err, fault.Unauthenticated, "invalid_token")
-		if !errors.Is(err, store.ErrReuse) || !errors.Is(err, store.ErrInvalidToken) {
+		if !errors.Is(err, store.ErrReuse) || !errors.Is(err, identity.ErrInvalidToken) {
 			w.t.Errorf("reuse is not told apart: %v", err)
 		}
 		if got := w.reason(u, g.SessionID); got != store.EndReuse {
@@ -274,7 +274,7 @@ func TestRotationKeepsOneLiveTokenPerFamily(t *testing.T) {
 						}
 						f.alive = false
 					default:
-						if !errors.Is(err, store.ErrInvalidToken) || errors.Is(err, store.ErrReuse) {
+						if !errors.Is(err, identity.ErrInvalidToken) || errors.Is(err, store.ErrReuse) {
 							r.Fatalf("a token of a dead family: %v", err)
 						}
 					}

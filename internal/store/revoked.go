@@ -24,7 +24,7 @@ func (s *Store) RevokedJTIs(ctx context.Context) (jtis []string, err error) {
 			}
 			return nil
 		}, `SELECT t.access_jti, COALESCE(f.end_reason, '') FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-			WHERE f.ended_at IS NOT NULL AND t.access_jti IS NOT NULL AND t.access_expires_at > $1`, formatTime(t.now.Add(-verifierLeeway)))
+			WHERE f.ended_at IS NOT NULL AND t.access_jti IS NOT NULL AND t.access_expires_at > $1`, FormatTime(t.now.Add(-verifierLeeway)))
 	})
 	if err != nil {
 		return nil, err

@@ -14,10 +14,7 @@ const (
 	serviceTables  = "service_tokens s JOIN organizations o ON o.id = s.org_id"
 )
 
-var (
-	errNoService    = fault.New(fault.NotFound, "not_found", "there is no such service token")
-	errServiceTaken = fault.New(fault.Conflict, "token_exists", "a service token of this name exists in another organisation")
-)
+var errServiceTaken = fault.New(fault.Conflict, "token_exists", "a service token of this name exists in another organisation")
 
 func scanService(r scanner) (s identity.ServiceToken, err error) {
 	err = r.Scan(&s.ID, &s.Name, (*string)(&s.Role), &s.OrgID, (*string)(&s.OrgStatus), &s.Description,
@@ -28,7 +25,7 @@ func scanService(r scanner) (s identity.ServiceToken, err error) {
 func (t *tx) service(condition, lock string, args ...any) (identity.ServiceToken, error) {
 	tokens, err := collect(t, scanService, "SELECT "+serviceColumns+" FROM "+serviceTables+" WHERE "+condition+lock, args...)
 	if err == nil && len(tokens) == 0 {
-		return identity.ServiceToken{}, errNoService
+		return identity.ServiceToken{}, identity.ErrNoServiceToken
 	}
 	if err != nil {
 		return identity.ServiceToken{}, err
@@ -68,7 +65,7 @@ func (t *tx) insertService(act Act, st identity.ServiceToken, hash string) (stor
 		return st, false, err
 	}
 	if st.ID == "" {
-		st.ID = newID()
+		st.ID = NewID()
 	}
 	n, err := t.exec(`INSERT INTO service_tokens (id, name, token_hash, role, org_id, description, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING`,
@@ -92,7 +89,7 @@ func (t *tx) insertService(act Act, st identity.ServiceToken, hash string) (stor
 // ServiceTokenByHash returns the active token known by one of the hashes,
 // NotFound when there is none. The caller asks identity.CanUseServiceToken.
 func (s *Store) ServiceTokenByHash(ctx context.Context, hashes []string) (st identity.ServiceToken, err error) {
-	first, second, err := candidates(hashes)
+	first, second, err := hashPair(hashes)
 	if err != nil {
 		return st, err
 	}

@@ -12,10 +12,10 @@ import (
 const lastUsedEvery = time.Minute
 
 // StartSession starts a session of the user that proof proves, together with its
-// first family. It is ErrInvalidCredentials when they may not sign in, or when
-// their credentials were changed since they were proved. No refresh token of the
-// family outlives first.ExpiresAt, the absolute end of the session; the last
-// access token may, by its own lifetime.
+// first family. It is identity.ErrInvalidCredentials when they may not sign in,
+// or when their credentials were changed since they were proved. No refresh
+// token of the family outlives first.ExpiresAt, the absolute end of the session;
+// the last access token may, by its own lifetime.
 //
 // The session has the id of its first family: a process of the release before
 // finds by it what it calls a session.
@@ -27,14 +27,14 @@ func (s *Store) StartSession(ctx context.Context, act Act, proof identity.Proof,
 			return err
 		}
 		if n != 1 {
-			return ErrInvalidCredentials
+			return identity.ErrInvalidCredentials
 		}
 		u, err := t.user(proof.UserID(), "")
 		if err != nil {
 			return err
 		}
 		if !identity.CanSignIn(u) {
-			return ErrInvalidCredentials
+			return identity.ErrInvalidCredentials
 		}
 		act.By = act.By.AsUser(u.ID)
 		if g, err = t.startSession(act, u, proof, first); err != nil {
@@ -52,12 +52,12 @@ func (s *Store) StartSession(ctx context.Context, act Act, proof identity.Proof,
 // whether the user may sign in.
 func (t *tx) startSession(act Act, u identity.User, proof identity.Proof, first NewFamily) (Subject, error) {
 	if first.ID == "" {
-		first.ID = newID()
+		first.ID = NewID()
 	}
 	_, err := t.exec(`INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, address, user_agent, idle_expires_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $3, $7, $8, $9, $10)`,
-		first.ID, u.ID, t.stamp(), formatTime(proof.Time()), strings.Join(proof.Methods(), " "), proof.ACR(),
-		act.By.Address, act.By.UserAgent, formatTime(first.idleEnd()), formatTime(first.ExpiresAt))
+		first.ID, u.ID, t.stamp(), FormatTime(proof.Time()), strings.Join(proof.Methods(), " "), proof.ACR(),
+		act.By.Address, act.By.UserAgent, FormatTime(first.idleEnd()), FormatTime(first.ExpiresAt))
 	if err != nil {
 		return Subject{}, err
 	}
@@ -67,11 +67,11 @@ func (t *tx) startSession(act Act, u identity.User, proof identity.Proof, first 
 // startFamily stores a family of the session, and its first refresh token.
 func (t *tx) startFamily(u identity.User, sessionID string, f NewFamily) (Subject, error) {
 	if f.ID == "" {
-		f.ID = newID()
+		f.ID = NewID()
 	}
 	_, err := t.exec(`INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id, client_id, scope)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		f.ID, u.ID, t.stamp(), formatTime(f.ExpiresAt), sessionID, f.ClientID, f.Scope)
+		f.ID, u.ID, t.stamp(), FormatTime(f.ExpiresAt), sessionID, f.ClientID, f.Scope)
 	if err != nil {
 		return Subject{}, err
 	}
@@ -95,7 +95,8 @@ func (s *Store) EndSession(ctx context.Context, act Act, sessionID string) error
 }
 
 // EndSessionByToken ends the session of a refresh token of the client, used or
-// not, which is known by one of the hashes; an unknown one is ErrInvalidToken.
+// not, which is known by one of the hashes; an unknown one is
+// identity.ErrInvalidToken.
 func (s *Store) EndSessionByToken(ctx context.Context, act Act, clientID string, hashes []string) (sessionID string, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		r, err := t.refreshByHash(clientID, hashes)
@@ -156,7 +157,7 @@ func (t *tx) ownSession(userID, sid string) (id string, end time.Time, err error
 func (t *tx) giveSession(familyID string, idleEnd time.Time) error {
 	_, err := t.exec(`INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at, ended_at, end_reason)
 		SELECT id, user_id, created_at, created_at, '`+identity.MethodPassword+`', '`+identity.ACROneFactor+`', $1, $2, expires_at, ended_at, end_reason
-		FROM refresh_families WHERE id = $3 ON CONFLICT (id) DO NOTHING`, t.stamp(), formatTime(idleEnd), familyID)
+		FROM refresh_families WHERE id = $3 ON CONFLICT (id) DO NOTHING`, t.stamp(), FormatTime(idleEnd), familyID)
 	if err != nil {
 		return err
 	}
@@ -169,6 +170,6 @@ func (t *tx) used(sessionID string, last, idleEnd time.Time) error {
 	if t.now.Sub(last) < lastUsedEvery {
 		return nil
 	}
-	_, err := t.exec("UPDATE sessions SET last_used_at = $1, idle_expires_at = $2 WHERE id = $3", t.stamp(), formatTime(idleEnd), sessionID)
+	_, err := t.exec("UPDATE sessions SET last_used_at = $1, idle_expires_at = $2 WHERE id = $3", t.stamp(), FormatTime(idleEnd), sessionID)
 	return err
 }

@@ -56,7 +56,7 @@ func (t *tx) nextKeySet(since int64) error {
 func (t *tx) putSigningKey(k SigningKey) error {
 	created := t.stamp()
 	if !k.CreatedAt.IsZero() {
-		created = formatTime(k.CreatedAt)
+		created = FormatTime(k.CreatedAt)
 	}
 	var activated, retired, removed any
 	switch k.Status {

@@ -10,15 +10,11 @@ import (
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
 // FormatTime is how a time is stored.
-func FormatTime(t time.Time) string { return formatTime(t) }
-
-func formatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
+func FormatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
 
 // FormatOptional is FormatTime, with NULL for the zero time.
-func FormatOptional(t time.Time) sql.NullString { return formatOptional(t) }
-
-func formatOptional(t time.Time) sql.NullString {
-	return sql.NullString{String: formatTime(t), Valid: !t.IsZero()}
+func FormatOptional(t time.Time) sql.NullString {
+	return sql.NullString{String: FormatTime(t), Valid: !t.IsZero()}
 }
 
 func parseTime(s string) (time.Time, error) {

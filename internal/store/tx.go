@@ -148,7 +148,7 @@ func (t *tx) fail(err error) error {
 }
 
 // stamp is the time of the act as stored.
-func (t *tx) stamp() string { return formatTime(t.now) }
+func (t *tx) stamp() string { return FormatTime(t.now) }
 
 // forUpdate is appended to a SELECT whose row the act is going to change, of
 // the table with that alias. SQLite has one writer and needs none.
@@ -181,9 +181,9 @@ func (t *tx) alone(what string) error {
 	return err
 }
 
-// newID returns a fresh id for a row. Version 7 sorts by time, which keeps
+// NewID returns a fresh id for a row. Version 7 sorts by time, which keeps
 // insertions at the end of the index.
-func newID() string { return uuid.Must(uuid.NewV7()).String() }
+func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // oneIf is how a boolean is stored.
 func oneIf(b bool) int {

@@ -96,9 +96,7 @@ type AdoptedKey struct {
 
 // The refusals that callers tell apart with errors.Is.
 var (
-	ErrInvalidToken       = fault.New(fault.Unauthenticated, "invalid_token", "the token is not valid")
-	ErrInvalidCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "invalid e-mail or password")
-	ErrLastSuperadmin     = fault.New(fault.Conflict, "last_superadmin", "the last active superadmin must stay one")
+	ErrLastSuperadmin = fault.New(fault.Conflict, "last_superadmin", "the last active superadmin must stay one")
 )
 
 // Settings keys and values.

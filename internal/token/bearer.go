@@ -15,7 +15,7 @@ type Presented struct {
 	ID        string // the claim jti
 }
 
-// Bearer returns the user of an access token, freshly read, or ErrInvalid when
+// Bearer returns the user of an access token, freshly read, or identity.ErrInvalidToken when
 // they or the token may not take part any more.
 func (i *Issuer) Bearer(ctx context.Context, p Presented) (identity.User, error) {
 	return i.bearer(ctx, p, false)
@@ -31,13 +31,13 @@ func (i *Issuer) ProfileBearer(ctx context.Context, p Presented) (identity.User,
 func (i *Issuer) bearer(ctx context.Context, p Presented, profile bool) (identity.User, error) {
 	b, err := i.store.Bearer(ctx, p.UserID, p.SessionID, p.ID)
 	if fault.KindOf(err) == fault.NotFound {
-		return identity.User{}, ErrInvalid
+		return identity.User{}, identity.ErrInvalidToken
 	}
 	if err != nil {
 		return identity.User{}, fmt.Errorf("read bearer: %w", err)
 	}
 	if !identity.CanSignIn(b.User) || b.Ended.RefusedHere() && !(profile && b.Spared) {
-		return identity.User{}, ErrInvalid
+		return identity.User{}, identity.ErrInvalidToken
 	}
 	return b.User, nil
 }

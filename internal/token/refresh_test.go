@@ -57,7 +57,7 @@ func TestASpentTokenEndsItsWholeFamilyAndNoOther(t *testing.T) {
 		if n := strings.Count(w.log.String(), `"msg":"`+string(identity.ActionReuse)+`"`); n != 1 {
 			t.Errorf("%d log records of one reuse", n)
 		}
-		if _, err := w.bearer(t, third); !errors.Is(err, token.ErrInvalid) {
+		if _, err := w.bearer(t, third); !errors.Is(err, identity.ErrInvalidToken) {
 			t.Errorf("the family's access token is still taken: %v", err)
 		}
 	})

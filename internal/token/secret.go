@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
 // maxSecretBytes bounds what is hashed for somebody who has proved nothing.
@@ -47,10 +49,10 @@ func candidates(secret string, legacyKey []byte) []string {
 }
 
 // Hashes returns the forms in which a presented refresh token may be stored,
-// ErrInvalid for what can be none.
+// identity.ErrInvalidToken for what can be none.
 func (i *Issuer) Hashes(presented string) ([]string, error) {
 	if presented == "" || len(presented) > maxSecretBytes {
-		return nil, ErrInvalid
+		return nil, identity.ErrInvalidToken
 	}
 	return candidates(presented, i.keys.LegacyHashKey()), nil
 }
@@ -58,7 +60,7 @@ func (i *Issuer) Hashes(presented string) ([]string, error) {
 // serviceHashes is Hashes for a service token.
 func (i *Issuer) serviceHashes(presented string) ([]string, error) {
 	if !strings.HasPrefix(presented, serviceTokenPrefix) {
-		return nil, ErrInvalid
+		return nil, identity.ErrInvalidToken
 	}
 	return i.Hashes(presented)
 }

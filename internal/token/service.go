@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -65,12 +63,12 @@ func (n NewServiceToken) check() (identity.ServiceToken, error) {
 		identity.ValidateDescription(n.Description),
 	)
 	return identity.ServiceToken{
-		ID: uuid.Must(uuid.NewV7()).String(), Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description,
+		Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description,
 	}, err
 }
 
 // ValidateServiceToken returns the service token whose secret this is, or
-// ErrInvalid.
+// identity.ErrInvalidToken.
 func (i *Issuer) ValidateServiceToken(ctx context.Context, presented string) (identity.ServiceToken, error) {
 	hashes, err := i.serviceHashes(presented)
 	if err != nil {
@@ -78,13 +76,13 @@ func (i *Issuer) ValidateServiceToken(ctx context.Context, presented string) (id
 	}
 	t, err := i.store.ServiceTokenByHash(ctx, hashes)
 	if fault.KindOf(err) == fault.NotFound {
-		return identity.ServiceToken{}, ErrInvalid
+		return identity.ServiceToken{}, identity.ErrInvalidToken
 	}
 	if err != nil {
 		return identity.ServiceToken{}, fmt.Errorf("find service token: %w", err)
 	}
 	if !identity.CanUseServiceToken(t) {
-		return identity.ServiceToken{}, ErrInvalid
+		return identity.ServiceToken{}, identity.ErrInvalidToken
 	}
 	return t, nil
 }
@@ -107,7 +105,7 @@ func (i *Issuer) ServiceTokens(ctx context.Context, by identity.Actor, f Filter)
 // RevokeServiceToken ends the service token of that name.
 func (i *Issuer) RevokeServiceToken(ctx context.Context, by identity.Actor, name string) error {
 	if !identity.Storable(name) {
-		return fault.New(fault.NotFound, "not_found", "there is no such service token")
+		return identity.ErrNoServiceToken
 	}
 	act := store.Act{Action: identity.ActionRevokeServiceToken, By: by, Detail: name}
 	if err := i.store.RevokeServiceToken(ctx, act, name); err != nil {

@@ -19,10 +19,6 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// ErrInvalid is the one answer to every token that is not good, whatever the
-// reason: unknown, spent, expired, revoked, or of somebody suspended.
-var ErrInvalid = store.ErrInvalidToken
-
 // The lives of tokens when the configuration names none.
 const (
 	DefaultAccessLife  = 15 * time.Minute
