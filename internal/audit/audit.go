@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,13 +22,13 @@ import (
 )
 
 // maxPending bounds the refusals on their way to the table. Each waits for one
-// commit at most, so more than this means that the database does not keep up;
-// the log then is their only record.
+// commit at most, so more than this means that the database does not keep up,
+// and further ones are in the log only.
 const maxPending = 256
 
-// refusalEvery is how often the table takes a refusal of one act about one
-// person. The log has each of them; without a bound, whoever knows an address
-// could fill the disk with wrong passwords.
+// refusalEvery is how often the table takes a refusal of one action, actor and
+// target. The log has each of them; without a bound, a client that knows an
+// address could fill the disk with wrong passwords.
 const refusalEvery = time.Minute
 
 // storeWithin is how long storing one refusal may take.
@@ -43,7 +44,7 @@ type Log struct {
 	now    func() time.Time // time.Now, or a test's
 	mu     sync.Mutex
 	since  time.Time       // when stored was begun
-	stored map[string]bool // acts and people whose refusal was stored since
+	stored map[string]bool // actions, actors and targets whose refusal was stored since
 }
 
 // New returns a Log over the store's table and the given logger. A nil log
@@ -55,16 +56,15 @@ func New(s *store.Store, log *slog.Logger) *Log {
 	return &Log{store: s, log: log, pending: make(chan struct{}, maxPending), now: time.Now}
 }
 
-// Failed logs a refusal, and stores it when it is about a known person, so
-// that strangers cannot fill the table. Storing happens behind the caller's
-// back: an answer that waited for the disk only when the person exists would
-// tell a stopwatch that they do. ID and At are filled in when they are empty.
-func (l *Log) Failed(ctx context.Context, ev store.Event) {
-	if ev.Outcome == "" {
-		ev.Outcome = store.OutcomeRefused
-	}
+// Failed records a refusal: in the log, and in the table when the actor or the
+// target is known, so that clients without credentials cannot fill it. The
+// caller does not wait for the table: a response that waited for the disk only
+// when the user exists would tell that they do. targetID and orgID may be
+// empty.
+func (l *Log) Failed(ctx context.Context, act store.Act, targetID, orgID string) {
+	ev := act.Event(store.OutcomeRefused, targetID, orgID)
 	write(ctx, l.log, ev)
-	if ev.TargetID == "" && ev.ActorID == "" || !l.first(ev) {
+	if ev.TargetID == "" && ev.ActorKind == "" || !l.first(ev) {
 		return
 	}
 	select {
@@ -80,15 +80,15 @@ func (l *Log) Failed(ctx context.Context, ev store.Event) {
 	})
 }
 
-// first reports whether the table has no refusal of this act about these
-// people from the current minute.
+// first reports whether the table has no refusal of this action, actor and
+// target from the current minute.
 func (l *Log) first(ev store.Event) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now := l.now(); now.Sub(l.since) >= refusalEvery || l.stored == nil {
 		l.since, l.stored = now, map[string]bool{}
 	}
-	key := string(ev.Action) + " " + ev.ActorID + " " + ev.TargetID
+	key := strings.Join([]string{string(ev.Action), string(ev.ActorKind), ev.ActorID, ev.TargetID}, " ")
 	if l.stored[key] {
 		return false
 	}
@@ -103,11 +103,18 @@ func (l *Log) first(ev store.Event) bool {
 // request.
 func (l *Log) Refused(ctx context.Context, act store.Act, targetID string, err error) {
 	if fault.KindOf(err) == fault.Forbidden || errors.Is(err, identity.ErrElsewhere) || errors.Is(err, store.ErrLastSuperadmin) {
-		l.Failed(ctx, act.Event(store.OutcomeRefused, targetID, ""))
+		l.Failed(ctx, act, targetID, "")
 	}
 }
 
-// Flush waits until every refusal handed to Failed is stored or given up. A
+// Denied logs that the role of the actor does not allow the route. There is no
+// row in the table: every user could fill it by asking.
+func Denied(ctx context.Context, log *slog.Logger, by identity.Actor, route string) {
+	act := store.Act{Action: identity.ActionRouteDenied, By: by, Detail: route}
+	write(ctx, log, act.Event(store.OutcomeRefused, "", ""))
+}
+
+// Flush waits until every refusal is stored, or could not be. A
 // server calls it after its last request and before it closes the store.
 func (l *Log) Flush() { l.storing.Wait() }
 

@@ -22,8 +22,9 @@ import (
 )
 
 var (
-	by     = identity.Actor{Kind: identity.ActorUser, ID: "ada", Address: "192.0.2.7", RequestID: "req-1"}
-	system = identity.Actor{Kind: identity.ActorSystem, ID: "root", OnBehalfOf: "ada"}
+	by      = identity.Actor{Kind: identity.ActorUser, ID: "ada", Address: "192.0.2.7", RequestID: "req-1"}
+	unknown = identity.Actor{Address: "192.0.2.7", RequestID: "req-1"}
+	system  = identity.Actor{Kind: identity.ActorSystem, ID: "root", OnBehalfOf: "ada"}
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -106,9 +107,7 @@ func TestFailedIsARecordAndARow(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		log, b := newLog(s)
 		ctx, cancel := context.WithCancel(t.Context())
-		log.Failed(ctx, store.Event{
-			Action: identity.ActionLogin, TargetID: "bob", OrgID: "acme", Address: by.Address, RequestID: by.RequestID, Detail: "wrong_password",
-		})
+		log.Failed(ctx, store.Act{Action: identity.ActionLogin, By: unknown, Detail: "wrong_password"}, "bob", "acme")
 		cancel() // a caller who hangs up does not undo the record
 		log.Flush()
 		if got := b.records(t); len(got) != 1 || got[0]["level"] != "WARN" || got[0]["outcome"] != "refused" {
@@ -135,7 +134,7 @@ func TestFailedIsARecordAndARow(t *testing.T) {
 func TestStrangersDoNotFillTheTable(t *testing.T) {
 	s := storetest.Open(t)
 	log, b := newLog(s)
-	log.Failed(t.Context(), store.Event{Action: identity.ActionLogin, Address: by.Address, Detail: "unknown_user"})
+	log.Failed(t.Context(), store.Act{Action: identity.ActionLogin, By: unknown, Detail: "unknown_user"}, "", "")
 	log.Flush()
 	if len(b.records(t)) != 1 || len(rows(t, s)) != 0 {
 		t.Errorf("%d records, %d rows", len(b.records(t)), len(rows(t, s)))
@@ -175,7 +174,7 @@ func TestARefusalThatCannotBeStoredIsSaid(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	log.Failed(t.Context(), store.Event{Action: identity.ActionLogin, TargetID: "bob"})
+	log.Failed(t.Context(), store.Act{Action: identity.ActionLogin, By: unknown}, "bob", "")
 	log.Flush()
 	got := b.records(t)
 	if len(got) != 2 || got[1]["level"] != "ERROR" {
@@ -189,7 +188,9 @@ func TestAFloodOfRefusalsIsBoundedAndEachIsLogged(t *testing.T) {
 	const flood = 2000
 	var all sync.WaitGroup
 	for i := range flood {
-		all.Go(func() { log.Failed(t.Context(), store.Event{Action: identity.ActionLogin, TargetID: strconv.Itoa(i)}) })
+		all.Go(func() {
+			log.Failed(t.Context(), store.Act{Action: identity.ActionLogin, By: unknown}, strconv.Itoa(i), "")
+		})
 	}
 	all.Wait()
 	log.Flush()
@@ -213,7 +214,7 @@ func TestTheTableTakesOneRefusalAMinuteOfEachActAndPerson(t *testing.T) {
 	clock := storetest.NewClock()
 	audit.SetNow(log, clock.Now)
 	refuse := func(action identity.Action, target string) {
-		log.Failed(t.Context(), store.Event{Action: action, TargetID: target})
+		log.Failed(t.Context(), store.Act{Action: action, By: unknown}, target, "")
 		log.Flush()
 	}
 	for range 5 {
@@ -246,7 +247,7 @@ func countRows(t *testing.T, s *store.Store) int {
 func TestWithoutALoggerRefusalsAreStillStored(t *testing.T) {
 	s := storetest.Open(t)
 	log := audit.New(s, nil)
-	log.Failed(t.Context(), store.Event{Action: identity.ActionLogin, TargetID: "ada"})
+	log.Failed(t.Context(), store.Act{Action: identity.ActionLogin, By: unknown}, "ada", "")
 	log.Flush()
 	if len(rows(t, s)) != 1 {
 		t.Errorf("rows: %+v", rows(t, s))

@@ -3,12 +3,12 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/token"
@@ -105,18 +105,10 @@ func (a *API) authenticateRole(r *http.Request, least identity.Role) (caller, er
 		return caller{}, err
 	}
 	if !who.user.Role.AtLeast(least) {
-		a.logDenied(r, who.actor)
+		audit.Denied(r.Context(), a.log, who.actor, r.Pattern)
 		return caller{}, identity.ErrForbidden
 	}
 	return who, nil
-}
-
-// logDenied tells who asked for what their role is not for. There is no row in
-// the audit table: anybody with an account could fill it from here.
-func (a *API) logDenied(r *http.Request, by identity.Actor) {
-	a.log.LogAttrs(r.Context(), slog.LevelWarn, string(identity.ActionRouteDenied), slog.Bool("audit", true), slog.String("outcome", "refused"),
-		slog.String("actor_kind", string(by.Kind)), slog.String("actor_id", by.ID), slog.String("address", by.Address),
-		slog.String("request_id", by.RequestID), slog.String("detail", r.Pattern))
 }
 
 // serviceToken returns the service token of the request, if it has one. What

@@ -111,10 +111,7 @@ func (l *Login) refuse(ctx context.Context, by identity.Actor, user identity.Use
 		mac.Write([]byte(email))
 		detail += " " + hex.EncodeToString(mac.Sum(nil)[:4])
 	}
-	l.audit.Failed(ctx, store.Event{
-		At: l.now(), Action: identity.ActionLogin, TargetID: user.ID, OrgID: user.OrgID,
-		Address: by.Address, RequestID: by.RequestID, Detail: detail,
-	})
+	l.audit.Failed(ctx, store.Act{Action: identity.ActionLogin, By: by, Detail: detail}, user.ID, user.OrgID)
 }
 
 // outcome is how an attempt ended, in the words of the audit record.

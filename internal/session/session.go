@@ -78,10 +78,8 @@ func (s *Sessions) Start(ctx context.Context, by identity.Actor, proof identity.
 // refused records that a proof was good and is not any more.
 func (s *Sessions) refused(ctx context.Context, by identity.Actor, proof identity.Proof) {
 	user, _ := s.store.UserByID(ctx, proof.UserID()) // gone: without an organization
-	s.audit.Failed(ctx, store.Event{
-		Action: identity.ActionLogin, TargetID: proof.UserID(), OrgID: user.OrgID,
-		Address: by.Address, RequestID: by.RequestID, Detail: "changed_meanwhile",
-	})
+	act := store.Act{Action: identity.ActionLogin, By: by, Detail: "changed_meanwhile"}
+	s.audit.Failed(ctx, act, proof.UserID(), user.OrgID)
 }
 
 // ChangePassword gives the user that proof proves another password. All their

@@ -40,6 +40,7 @@ func (s *Store) StartSession(ctx context.Context, act Act, proof identity.Proof,
 		if g, err = t.startSession(act, u, proof, first); err != nil {
 			return err
 		}
+		act.Detail = "session " + g.SessionID
 		return t.done(act, u.ID, u.OrgID)
 	})
 	if err != nil {
@@ -90,6 +91,7 @@ func (s *Store) EndSession(ctx context.Context, act Act, sessionID string) error
 		if err != nil || !ended {
 			return err
 		}
+		act.Detail = "session " + sessionID
 		return t.doneOwn(act)
 	})
 }
@@ -108,7 +110,7 @@ func (s *Store) EndSessionByToken(ctx context.Context, act Act, clientID string,
 		if err != nil || !ended {
 			return err
 		}
-		act.By = act.By.AsUser(r.userID)
+		act.By, act.Detail = act.By.AsUser(r.userID), "session "+sessionID
 		return t.doneOwn(act)
 	})
 	if err != nil {

@@ -39,8 +39,6 @@ func (i *Issuer) countRefusal(ctx context.Context, by identity.Actor, err error)
 		i.counts.reused.Add(1) // the store has recorded it
 	case fault.KindOf(err) == fault.Unauthenticated:
 		i.counts.refused.Add(1)
-		i.audit.Failed(ctx, store.Event{
-			Action: identity.ActionRefresh, Address: by.Address, RequestID: by.RequestID,
-		})
+		i.audit.Failed(ctx, store.Act{Action: identity.ActionRefresh, By: by}, "", "")
 	}
 }
