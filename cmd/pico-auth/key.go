@@ -11,15 +11,15 @@ import (
 )
 
 type keyCmd struct {
-	List   keyListCmd   `cmd:"" help:"List the signing keys, where each is in its life, and its next step."`
+	List   keyListCmd   `cmd:"" help:"List the signing keys, their status, and the next step of each."`
 	Show   keyShowCmd   `cmd:"" help:"Print the published keys' ids, one key, or the key set; never a private key."`
 	Rotate keyRotateCmd `cmd:"" help:"Make another signing key, which takes over when it has been published long enough."`
-	Retire keyRetireCmd `cmd:"" help:"Take a key out of use in good order."`
-	Revoke keyRevokeCmd `cmd:"" help:"End a leaked key at once; every token that it signed is refused."`
+	Retire keyRetireCmd `cmd:"" help:"Take a key out of use without an interruption."`
+	Revoke keyRevokeCmd `cmd:"" help:"End a leaked or lost key at once; every token that it signed is refused."`
 	Import keyImportCmd `cmd:"" help:"Publish a private key of yours, which takes over as a new one does."`
 	Export keyExportCmd `cmd:"" help:"Write a key's private half to a file, or print its public half."`
 	Reseal keyResealCmd `cmd:"" help:"Seal everything under the new master key that the former one sealed."`
-	Forget keyForgetCmd `cmd:"" help:"Give up a signing key that is lost, so that the next start makes another."`
+	Accept keyAcceptCmd `cmd:"" help:"Trust the row of a sealed key that was changed in the database by hand."`
 }
 
 type keyShowCmd struct {
@@ -47,21 +47,21 @@ func (c keyShowCmd) Run(sh *shell) error {
 	if c.KID != "" && !c.JWKS {
 		return sh.showKey(c.KID, c.JSON)
 	}
-	ring, err := sh.keys(cfg)
+	published, err := sh.keys(cfg)
 	if err != nil {
 		return err
 	}
 	switch {
 	case c.JWKS:
-		body, _ := ring.JWKS()
+		body, _ := published.JWKS()
 		_, err := sh.out.Write(append(body, '\n'))
 		return err
 	case c.JSON:
-		return sh.json(keysJSON(ring.Keys()))
+		return sh.json(keysJSON(published.Keys()))
 	}
 	rows := [][]string{{"KID", "ALGORITHM", "STATUS", "FILE"}}
-	for _, k := range ring.Keys() {
-		rows = append(rows, []string{k.KID, string(k.Algorithm), string(k.Status), place(k)})
+	for _, k := range published.Keys() {
+		rows = append(rows, []string{k.KID, string(k.Algorithm), k.Status.String(), place(k)})
 	}
 	return sh.table(rows)
 }
@@ -80,32 +80,32 @@ func place(k keyring.KeyInfo) string {
 
 // keys loads the signing keys; it creates none. The database knows which one is
 // active.
-func (sh *shell) keys(cfg config.Config) (ring *keyring.Ring, err error) {
+func (sh *shell) keys(cfg config.Config) (published *keyring.Published, err error) {
 	err = sh.withKeys(cfg, func(ctx context.Context, keys keyring.Config) error {
-		ring, err = keyring.Load(ctx, keys)
+		published, err = keyring.Load(ctx, keys)
 		return err
 	})
-	return ring, err
+	return published, err
 }
 
-// desk runs do at the desk where keys are changed. Running servers take a change
-// up by themselves.
-func (sh *shell) desk(do func(context.Context, *keyring.Desk) error) error {
+// admin runs do with what changes keys. Running servers take a change up by
+// themselves.
+func (sh *shell) admin(do func(context.Context, *keyring.Admin) error) error {
 	cfg, _, err := sh.config()
 	if err != nil {
 		return err
 	}
 	return sh.withKeys(cfg, func(ctx context.Context, keys keyring.Config) error {
-		desk, err := keyring.NewDesk(keys)
+		admin, err := keyring.NewAdmin(keys)
 		if err != nil {
 			return err
 		}
-		return do(ctx, desk)
+		return do(ctx, admin)
 	})
 }
 
-// withKeys runs do with the database open. It creates none. Keys that are not to
-// be had with this configuration are its fault, whatever the command.
+// withKeys runs do with the database open. It creates none. Keys that are
+// unavailable with this configuration are its fault, whatever the command.
 func (sh *shell) withKeys(cfg config.Config, do func(context.Context, keyring.Config) error) error {
 	if err := mustExist(cfg); err != nil {
 		return err

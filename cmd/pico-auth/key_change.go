@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
@@ -12,15 +13,16 @@ import (
 const takenUp = "running servers take this up within 5 seconds"
 
 type keyRotateCmd struct {
-	Now  bool `help:"Let the key sign at once, without having been published before."`
-	JSON bool `help:"Print the key as JSON."`
+	Now       bool   `help:"Let the key sign at once, without having been published before."`
+	Algorithm string `placeholder:"ALG" help:"One of keys.algorithms; by default auth.algorithm."`
+	JSON      bool   `help:"Print the key as JSON."`
 }
 
 // Help is the end of "pico-auth key rotate --help".
 func (keyRotateCmd) Help() string {
-	return `Nobody notices: the new key of auth.algorithm is in the key set for keys.publish_ahead before it signs, and the former one stays in it until
-the last token that it signed has expired. With --now, services that keep the key set and do not fetch it again when they meet an
-unknown key id refuse tokens until what they keep is out of date. While a key is next already, nothing is made; --now makes that one sign.
+	return `Without an interruption: the new key is in the key set for keys.publish_ahead before it signs, and the former one stays in it until the last
+token that it signed has expired. With --now, services that keep the key set and do not fetch it again when they meet an unknown key ID refuse
+tokens until their key set has expired. While a key of the algorithm is pending already, none is made; --now makes that one sign.
 
 Examples:
 
@@ -30,34 +32,35 @@ Examples:
 
 // Run begins a rotation, or ends it at once.
 func (c keyRotateCmd) Run(sh *shell) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
-		kid, made, err := desk.Rotate(ctx, operator(), c.Now)
+	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
+		kid, made, err := admin.Rotate(ctx, operator(), jose.Algorithm(c.Algorithm), c.Now)
 		if err != nil {
 			return err
 		}
-		k, err := desk.Key(ctx, kid)
+		k, err := admin.Key(ctx, kid)
 		switch {
 		case err != nil:
 			return err
 		case c.JSON:
 			return sh.json(keyJSON(k))
 		case c.Now:
-			return sh.say("%s signs from now on; %s\nservices that keep a key set without it and do not fetch it again at an unknown key id refuse tokens until theirs is out of date\n",
+			return sh.say("%s signs from now on; %s\nservices that keep a key set without it and do not fetch it again at an unknown key ID refuse tokens until their key set has expired\n",
 				describe(k), takenUp)
 		case made:
-			return sh.say("made %s, which is published now and signs in %s; %s\n", describe(k), span(k.Due), takenUp)
+			return sh.say("made %s, which is published now and signs %s; %s\n", describe(k), from(k), takenUp)
 		}
-		return sh.say("%s is next already and signs in %s; --now lets it sign at once\n", describe(k), span(k.Due))
+		return sh.say("%s is pending already and signs %s; --now lets it sign at once\n", describe(k), from(k))
 	})
 }
 
 type keyRetireCmd struct {
-	KID string `arg:"" name:"kid" help:"The key's id."`
+	KID string `arg:"" name:"kid" help:"The key ID."`
 }
 
 // Help is the end of "pico-auth key retire --help".
 func (keyRetireCmd) Help() string {
-	return `A next key is withdrawn: it has signed nothing. For the active one a rotation begins, as by "key rotate". A retiring one goes by itself.
+	return `A pending key is withdrawn: it has signed nothing. For an active one a rotation begins, as by "key rotate". A retiring one is removed when its
+last token has expired.
 
 Examples:
 
@@ -67,94 +70,141 @@ Examples:
 
 // Run takes a key out of use.
 func (c keyRetireCmd) Run(sh *shell) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
-		k, err := desk.Key(ctx, c.KID)
+	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
+		k, err := admin.Key(ctx, c.KID)
 		if err != nil {
 			return err
 		}
 		switch k.Status {
-		case keyring.Next:
-			if err := desk.Withdraw(ctx, operator(), c.KID); err != nil {
-				return err
-			}
-			return sh.say("withdrew %s before it has signed anything; %s\n", describe(k), takenUp)
-		case keyring.Active:
-			kid, _, err := desk.Rotate(ctx, operator(), false)
-			if err != nil {
-				return err
-			}
-			next, err := desk.Key(ctx, kid)
-			if err != nil {
-				return err
-			}
-			return sh.say("%s takes over from %s in %s; %s\n", describe(next), describe(k), span(next.Due), takenUp)
 		case keyring.Retiring:
 			return sh.say("%s does not sign any more; it is removed in %s, when the last token that it signed has expired\n", describe(k), span(k.Due))
 		case keyring.Removed:
+			return sh.say("%s was removed on %s\n", describe(k), moment(k.RemovedAt))
+		case keyring.Pending, keyring.Active:
 		}
-		return sh.say("%s was removed on %s\n", describe(k), moment(k.RemovedAt))
+		kid, err := admin.Retire(ctx, operator(), c.KID)
+		if err != nil {
+			return err
+		}
+		if kid == "" {
+			return sh.say("withdrew %s before it has signed anything; %s\n", describe(k), takenUp)
+		}
+		successor, err := admin.Key(ctx, kid)
+		if err != nil {
+			return err
+		}
+		return sh.say("%s takes over from %s and signs %s; %s\n", describe(successor), describe(k), from(successor), takenUp)
 	})
 }
 
 type keyRevokeCmd struct {
-	KID string `arg:"" name:"kid" help:"The id of the key that has leaked."`
-	Yes bool   `help:"Do not ask."`
+	KID  string `arg:"" name:"kid" help:"The ID of the key that has leaked, or is lost."`
+	Lost bool   `help:"The private key, or the master key, is lost for good: do not ask for it."`
+	Yes  bool   `help:"Do not ask."`
 }
 
 // Help is the end of "pico-auth key revoke --help".
 func (keyRevokeCmd) Help() string {
-	return `For an emergency: somebody else may have the private key. It ends at once. If it is the active one, the next key, or a new one, signs at once.
+	return `For an emergency: the private key has leaked, or with --lost its file or the master key is lost for good. The key ends at once. If it is an
+active one, the pending key of its algorithm, or a new one, signs at once.
 
 What that breaks: every access token that the key signed is refused, by this server within 5 seconds and by others as soon as the key set that
-they keep is out of date, at most five minutes later. Clients get another with their refresh token; nobody has to log in again. Services
-that keep the key set and do not fetch it again at an unknown key id refuse the new tokens for as long. The private half is erased, or it is said where it still lies.
+they keep has expired, at most five minutes later. Clients get another with their refresh token; sessions go on. Services that keep the key set
+and do not fetch it again at an unknown key ID refuse the new tokens for as long. The private half is erased, or the output says where it still is.
 
 Examples:
 
     pico-auth key revoke VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs
-    pico-auth key revoke --yes -- -npZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
+    pico-auth key revoke --yes -- -npZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs
+    pico-auth key revoke --lost VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
 }
 
 // Run ends one key.
 func (c keyRevokeCmd) Run(sh *shell) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
-		k, err := desk.Key(ctx, c.KID)
+	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
+		k, err := admin.Key(ctx, c.KID)
 		if err != nil {
 			return err
 		}
 		if !c.Yes {
-			sh.tell(fmt.Sprintf("%s is %s. Every access token that it signed will be refused; sessions go on with their refresh tokens.\nType yes to revoke it: ",
-				describe(k), k.Status))
-			answer, err := sh.line()
+			err := sh.sure(fmt.Sprintf("%s is %s. Every access token that it signed will be refused; sessions go on with their refresh tokens.\nType yes to revoke it: ",
+				describe(k), k.Status), "--yes revokes without asking")
 			if err != nil {
 				return err
 			}
-			if answer != "yes" {
-				return errors.New("nothing was changed; --yes revokes without asking")
-			}
 		}
-		successor, err := desk.Revoke(ctx, operator(), c.KID)
+		successor, err := admin.Revoke(ctx, operator(), c.KID, c.Lost)
 		if err != nil {
 			return err
 		}
-		text := fmt.Sprintf("revoked %s: what it signed is refused; %s, and others when the key set that they keep is out of date\n", describe(k), takenUp)
+		text := fmt.Sprintf("revoked %s: what it signed is refused; %s, and others when the key set that they keep has expired\n", describe(k), takenUp)
 		if successor != "" {
 			text += printable(successor) + " signs now\n"
 		}
-		if k, err = desk.Key(ctx, c.KID); err == nil && k.File != "" {
+		if k, err = admin.Key(ctx, c.KID); err == nil && k.File != "" {
 			text += "its private half is still in " + printable(k.File) + ": remove it\n"
 		}
 		return sh.say("%s", text)
 	})
 }
 
+// sure asks before something that cannot be undone.
+func (sh *shell) sure(question, instead string) error {
+	sh.tell(question)
+	answer, err := sh.line()
+	if err == nil && answer != "yes" {
+		err = errors.New("nothing was changed; " + instead)
+	}
+	return err
+}
+
+type keyAcceptCmd struct {
+	KID string `arg:"" name:"kid" help:"The key ID, as the log or key list names it."`
+	Yes bool   `help:"Do not ask."`
+}
+
+// Help is the end of "pico-auth key accept --help".
+func (keyAcceptCmd) Help() string {
+	return `Sealed keys are authenticated in the database under the master key. A row that was changed without it, by hand or by an attacker, is not
+published, does not verify and does not sign. If you know who changed it and the key shall be used as it is now, accept it; otherwise revoke it.
+
+Examples:
+
+    pico-auth key list
+    pico-auth key accept VnpZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs
+    pico-auth key accept -- -npZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
+}
+
+// Run trusts one row.
+func (c keyAcceptCmd) Run(sh *shell) error {
+	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
+		k, err := admin.Key(ctx, c.KID)
+		if err != nil {
+			return err
+		}
+		if !c.Yes && k.Problem != "" {
+			err := sh.sure(fmt.Sprintf("%s is %s, created %s, active since %s. Its row was changed without the master key. Accepted, what it signs is trusted here and by every other service.\nType yes to accept it: ",
+				describe(k), k.Status, moment(k.CreatedAt), moment(k.ActivatedAt)), "--yes accepts without asking")
+			if err != nil {
+				return err
+			}
+		}
+		if err := admin.Accept(ctx, operator(), c.KID); err != nil {
+			return err
+		}
+		return sh.say("accepted %s as %s; %s\n", describe(k), k.Status, takenUp)
+	})
+}
+
 type keyImportCmd struct {
+	Algorithm string `placeholder:"ALG" help:"One of keys.algorithms; by default auth.algorithm."`
+
 	File string `arg:"" type:"existingfile" help:"The private key, in PEM; for ML-DSA in the encoding of FIPS 204."`
 }
 
 // Help is the end of "pico-auth key import --help".
 func (keyImportCmd) Help() string {
-	return `The key must be one of auth.algorithm, and none that this server has or had. PEM is read as PKCS #8, PKCS #1 or SEC 1, without a passphrase. It takes over as one that "key rotate" makes. The file is only read:
+	return `The key must be of the algorithm, and none that this server has or had. PEM is read as PKCS #8, PKCS #1 or SEC 1, without a passphrase. It takes over as one that "key rotate" makes. The file is only read:
 remove it afterwards.
 
 Example:
@@ -168,16 +218,16 @@ func (c keyImportCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
-		kid, err := desk.Import(ctx, operator(), secret)
+	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
+		kid, err := admin.Import(ctx, operator(), jose.Algorithm(c.Algorithm), secret)
 		if err != nil {
 			return err
 		}
-		k, err := desk.Key(ctx, kid)
+		k, err := admin.Key(ctx, kid)
 		if err != nil {
 			return err
 		}
-		return sh.say("imported %s, which is published now and signs in %s; %s\n", describe(k), span(k.Due), takenUp)
+		return sh.say("imported %s, which is published now and signs %s; %s\n", describe(k), from(k), takenUp)
 	})
 }
 
@@ -204,15 +254,15 @@ func (c keyExportCmd) Run(sh *shell) error {
 	if (c.Out == "") == (c.Public == "") {
 		return usage("say --out FILE for the private half, or --public jwk or pem")
 	}
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
+	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
 		if c.Public != "" {
-			return c.printPublic(ctx, sh, desk)
+			return c.printPublic(ctx, sh, admin)
 		}
 		file, err := newKeyFile(c.Out)
 		if err != nil {
 			return err
 		}
-		out, err := desk.Export(ctx, operator(), c.KID)
+		out, err := admin.Export(ctx, operator(), c.KID)
 		if err != nil {
 			return errors.Join(err, file.discard())
 		}
@@ -223,8 +273,8 @@ func (c keyExportCmd) Run(sh *shell) error {
 	})
 }
 
-func (c keyExportCmd) printPublic(ctx context.Context, sh *shell, desk *keyring.Desk) error {
-	public, jwk, err := desk.Public(ctx, c.KID)
+func (c keyExportCmd) printPublic(ctx context.Context, sh *shell, admin *keyring.Admin) error {
+	public, jwk, err := admin.Public(ctx, c.KID)
 	if err != nil {
 		return err
 	}
@@ -244,7 +294,7 @@ type keyResealCmd struct{}
 func (keyResealCmd) Help() string {
 	return `To replace the master key:
 
- 1. Set auth.master_key to a new one and auth.former_master_key to the one of before, and restart every server, one after another.
+ 1. Set auth.master_key to a new one and auth.former_master_key to the previous one, and restart every server, one after another.
  2. Run "pico-auth key reseal". It changes everything or nothing, and can be repeated.
  3. Remove auth.former_master_key and restart. A start that needs it for the active key is refused, and one that needs it for another says so in its log.
 
@@ -256,8 +306,8 @@ Example:
 
 // Run seals everything anew.
 func (keyResealCmd) Run(sh *shell) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
-		n, err := desk.Reseal(ctx, operator())
+	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
+		n, err := admin.Reseal(ctx, operator())
 		if err != nil {
 			return err
 		}

@@ -10,13 +10,13 @@ import (
 
 type keyListCmd struct {
 	All  bool `help:"Also those that are removed."`
-	JSON bool `help:"Print JSON; due_seconds is what a next or retiring key has before it, problem why a private half is not to be had."`
+	JSON bool `help:"Print JSON; due_seconds is what a pending or retiring key has before it, problem why a key cannot be used."`
 }
 
 // Help is the end of `pico-auth key list --help`.
 func (keyListCmd) Help() string {
-	return `A key is next (published, not yet signing), then active (it signs), then retiring (its last tokens may still be good), then removed.
-The time until the next step passes while a server runs.
+	return `A key is pending (published, not yet signing), then active (it signs), then retiring (its last tokens may still be good), then removed.
+Of each algorithm one key is active; the first one signs the tokens of the API. The time until the next step passes while a server runs.
 
 Examples:
 
@@ -26,8 +26,8 @@ Examples:
 
 // Run lists the keys.
 func (c keyListCmd) Run(sh *shell) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
-		all, err := desk.Keys(ctx)
+	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
+		all, err := admin.Keys(ctx)
 		if err != nil {
 			return err
 		}
@@ -42,9 +42,15 @@ func (c keyListCmd) Run(sh *shell) error {
 		}
 		rows := [][]string{{"KID", "STATUS", "ALGORITHM", "CREATED", "ACTIVE SINCE", "NEXT STEP"}}
 		for _, k := range keys {
-			rows = append(rows, []string{k.KID, string(k.Status), string(k.Algorithm), moment(k.CreatedAt), moment(k.ActivatedAt), nextStep(k)})
+			rows = append(rows, []string{k.KID, k.Status.String(), string(k.Algorithm), moment(k.CreatedAt), moment(k.ActivatedAt), nextStep(k)})
 		}
-		return sh.table(rows)
+		if err := sh.table(rows); err != nil {
+			return err
+		}
+		if text := keyring.Transition(all, admin.Default(), time.Now()); text != "" {
+			return sh.say("%s\n", text)
+		}
+		return nil
 	})
 }
 
@@ -56,24 +62,38 @@ func moment(t time.Time) string {
 }
 
 func nextStep(k keyring.KeyInfo) string {
+	step := "-"
 	switch k.Status {
-	case keyring.Next:
+	case keyring.Pending:
 		switch {
 		case k.Problem == "":
-			return "signs in " + span(k.Due)
+			step = "signs in " + span(k.Due)
 		case k.Due > 0:
-			return "signs in " + span(k.Due) + "; not from here: " + k.Problem
+			step = "signs in " + span(k.Due) + "; unavailable here: " + k.Problem
+		default: // other replicas may have it
+			step = "due; unavailable here: " + k.Problem
 		}
-		return "due; not from here: " + k.Problem // others may have it
 	case keyring.Retiring:
-		return "removed in " + span(k.Due)
+		step = "removed in " + span(k.Due)
+		if k.Problem != "" {
+			step = "not used: " + k.Problem
+		}
 	case keyring.Active:
 		if k.Problem != "" {
-			return "not to be had here: " + k.Problem
+			step = "unavailable here: " + k.Problem
 		}
 	case keyring.Removed:
 	}
-	return "-"
+	if k.PQCOnly {
+		step += " (in jwks-pqc.json only)"
+	}
+	return step
+}
+
+// from is when a pending key signs.
+func from(k keyring.KeyInfo) string {
+	now := time.Now()
+	return "from " + keyring.Clock(now.Add(k.Due), now) + ", in " + span(k.Due)
 }
 
 // span is a time to wait, in words.
@@ -90,8 +110,8 @@ func span(d time.Duration) string {
 
 // showKey describes one key.
 func (sh *shell) showKey(kid string, asJSON bool) error {
-	return sh.desk(func(ctx context.Context, desk *keyring.Desk) error {
-		k, err := desk.Key(ctx, kid)
+	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
+		k, err := admin.Key(ctx, kid)
 		if err != nil {
 			return err
 		}
@@ -102,7 +122,7 @@ func (sh *shell) showKey(kid string, asJSON bool) error {
 			{"kid", k.KID},
 			{"thumbprint", k.Thumbprint},
 			{"algorithm", string(k.Algorithm)},
-			{"status", string(k.Status)},
+			{"status", k.Status.String()},
 			{"created", moment(k.CreatedAt)},
 			{"active since", moment(k.ActivatedAt)},
 			{"retiring since", moment(k.RetiredAt)},
@@ -124,7 +144,7 @@ func keysJSON(keys []keyring.KeyInfo) any {
 
 func keyJSON(k keyring.KeyInfo) map[string]any {
 	m := map[string]any{
-		"kid": k.KID, "algorithm": string(k.Algorithm), "thumbprint": k.Thumbprint, "status": string(k.Status), "file": k.File,
+		"kid": k.KID, "algorithm": string(k.Algorithm), "thumbprint": k.Thumbprint, "status": k.Status.String(), "file": k.File,
 	}
 	for name, at := range map[string]time.Time{
 		"created_at": k.CreatedAt, "activated_at": k.ActivatedAt, "retired_at": k.RetiredAt, "removed_at": k.RemovedAt,
@@ -136,7 +156,7 @@ func keyJSON(k keyring.KeyInfo) map[string]any {
 	if k.Problem != "" {
 		m["problem"] = k.Problem
 	}
-	if k.Status == keyring.Next || k.Status == keyring.Retiring {
+	if k.Status == keyring.Pending || k.Status == keyring.Retiring {
 		m["due_seconds"] = int(k.Due.Seconds())
 	}
 	return m

@@ -94,7 +94,7 @@ func TestPasswordTypedAnywhereIsNotRepeated(t *testing.T) {
 	const password = "Corr3ct horse, did you mean \"it\"?"
 	word := rapid.SampledFrom([]string{
 		"serve", "version", "config", "check", "show", "user", "create", "list", "set-role", "suspend", "activate", "reset-password",
-		"group", "key", "rotate", "retire", "revoke", "export", "reseal", "forget", "migrate", "token", "inspect", "health",
+		"group", "key", "rotate", "retire", "revoke", "export", "reseal", "accept", "migrate", "token", "inspect", "health",
 		"backup", "restore", "copy", "-c", "--json", "--jwks", "--role", "--org", "--public", "--to", "--timeout", "--check",
 		"--display-name", "viewer", "a@example.com", "jwk", "-", "--", "", "--now", "-c" + password, "--role=" + password,
 		"--timeout=" + password, "--json=" + password, "--public=" + password, "--" + password, "users, " + password,

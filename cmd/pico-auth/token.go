@@ -78,13 +78,13 @@ func (sh *shell) inspect(cfg config.Config, token string) (inspection, error) {
 	if json.Valid(header) && json.Valid(claims) {
 		found.Header, found.Claims = header, claims
 	}
-	ring, err := sh.keys(cfg)
+	published, err := sh.keys(cfg)
 	if err != nil {
 		return found, err
 	}
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Algorithms: cfg.AuthClient.AcceptedAlgorithms,
-		Client: localkeys.Client(func() []byte { body, _ := ring.JWKS(); return body }, nil),
+		Client: localkeys.Client(func() []byte { body, _ := published.AllJWKS(); return body }, nil),
 	})
 	if err != nil {
 		return found, err

@@ -43,6 +43,7 @@ type Auth struct {
 
 // Keys is the section keys: the lifecycle of the signing keys.
 type Keys struct {
+	Algorithms   []string      // further ones that have a signing key; auth.algorithm may be left out
 	PublishAhead time.Duration // a key is published so long before it signs
 	RotateEvery  time.Duration // zero: only when asked to
 	RSABits      int           // of new RSA keys

@@ -67,6 +67,9 @@ func authKeys() []setting {
 
 func signingKeys() []setting {
 	return []setting{
+		list("keys.algorithms", func(c *Config) *[]string { return &c.Keys.Algorithms },
+			"a list whose entries are each "+oneOf(algorithms()), among(algorithms()),
+			"Algorithms of which there is an active signing key each, for clients that ask for tokens signed with it; `auth.algorithm` is always one of them and the default. A key for a new entry is published for `keys.publish_ahead` before it signs; one for a removed entry retires. ML-DSA keys of this list are published at `/.well-known/jwks-pqc.json` only, unless `auth.algorithm` is the same."),
 		period("keys.publish_ahead", func(c *Config) *time.Duration { return &c.Keys.PublishAhead }, time.Second, 30*day, false,
 			"For how long a new key is in the key set before it signs. Clients may keep the key set for at most five minutes, or a little less than this time where that is shorter, so a client that follows `Cache-Control` always has the key that signs. Some clients keep it for 15 minutes whatever the header says, and services that pin algorithms must be restarted in this time. Below 6 minutes all replicas must have the same value."),
 		period("keys.rotate_every", func(c *Config) *time.Duration { return &c.Keys.RotateEvery }, time.Second, 3650*day, true,

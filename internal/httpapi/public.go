@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -47,8 +49,8 @@ func (a *API) publicRoutes() []route {
 		{
 			Route: public("/.well-known/jwks-pqc.json", "jwks_pqc"),
 			Tag:   tagKeys, Summary: "The public keys, post-quantum ones always among them",
-			Description: "The same keys as /api/v1/auth/jwks. That one leaves AKP keys out when there comes to be a reason to, for the sake of clients that refuse a whole set for one key type they do not know; this one never does.",
-			plain:       a.serveKeys, answer: reflect.TypeFor[KeySet](),
+			Description: "Every key. /api/v1/auth/jwks leaves out AKP keys (ML-DSA) that are only used for tokens of single clients, since some clients refuse a whole set for one key type that they do not know.",
+			plain:       a.serveAllKeys, answer: reflect.TypeFor[KeySet](),
 		},
 		{
 			Route: public("/.well-known/openid-configuration", "discovery"),
@@ -74,24 +76,34 @@ func (a *API) serveKeys(w http.ResponseWriter, r *http.Request) {
 	a.current().keySet.Serve(w, r, a.cachePublic())
 }
 
+func (a *API) serveAllKeys(w http.ResponseWriter, r *http.Request) {
+	a.current().allKeys.Serve(w, r, a.cachePublic())
+}
+
 func (a *API) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	a.current().discovery.Serve(w, r, a.cachePublic())
 }
 
 // published is the documents for one state of the keys.
 type published struct {
-	state     string // the key set's ETag, from before the documents were made
+	state     *keyring.Published
 	keySet    web.Document
+	allKeys   web.Document
 	discovery web.Document
 }
 
 // current makes the documents anew when the keys have changed.
 func (a *API) current() *published {
-	body, state := a.keys.JWKS()
+	state := a.keys.Published()
 	if p := a.published.Load(); p != nil && p.state == state {
 		return p
 	}
-	p := &published{state: state, keySet: web.NewDocument("application/json", body), discovery: a.discover()}
+	main, _ := state.JWKS()
+	all, _ := state.AllJWKS()
+	p := &published{
+		state: state, discovery: a.discover(state.Algorithms()),
+		keySet: web.NewDocument("application/json", main), allKeys: web.NewDocument("application/json", all),
+	}
 	a.published.Store(p)
 	return p
 }
@@ -126,7 +138,7 @@ type Discovery struct {
 	Algorithms    []string `json:"id_token_signing_alg_values_supported" nullable:"false" doc:"What access tokens are signed with now, first, and then what those that are still good or come next may be signed with." example:"[\"RS256\"]"`
 }
 
-func (a *API) discover() web.Document {
+func (a *API) discover(algorithms []jose.Algorithm) web.Document {
 	base := strings.TrimRight(a.issuer, "/")
 	d := Discovery{
 		Issuer:        a.issuer,
@@ -135,7 +147,7 @@ func (a *API) discover() web.Document {
 		ResponseTypes: []string{"token"},
 		SubjectTypes:  []string{"public"},
 	}
-	for _, algorithm := range a.keys.Algorithms() {
+	for _, algorithm := range algorithms {
 		d.Algorithms = append(d.Algorithms, string(algorithm))
 	}
 	body, err := json.Marshal(d)

@@ -40,6 +40,7 @@ const (
 	ActionKeyImport   Action = "key.import"
 	ActionKeyExport   Action = "key.export"
 	ActionKeyReseal   Action = "key.reseal"
-	ActionKeySeal     Action = "key.seal" // moved from a file into the database
-	ActionKeyForget   Action = "key.forget"
+	ActionKeySeal     Action = "key.seal"        // moved from a file into the database
+	ActionKeyAccept   Action = "key.accept"      // a row was authenticated on the word of an operator
+	ActionKeyRefuse   Action = "key.row_refused" // a row was not written by a server
 )

@@ -122,7 +122,7 @@ func TestAnAlgorithmChangedWithTheMoveIsARotation(t *testing.T) {
 		if len(keys) != 2 || keys[0].KID != "pico-auth-1" || keys[0].Thumbprint != old || keys[0].Algorithm != move.from {
 			t.Errorf("%s to %s: %+v", move.from, move.to, keys)
 		}
-		if len(keys) == 2 && (keys[1].Status != keyring.Next || keys[1].Algorithm != move.to || keys[1].KID != keys[1].Thumbprint) {
+		if len(keys) == 2 && (keys[1].Status != keyring.Pending || keys[1].Algorithm != move.to || keys[1].KID != keys[1].Thumbprint) {
 			t.Errorf("%s to %s: %+v", move.from, move.to, keys[1])
 		}
 		if len(ring.LegacyHashKey()) == 0 {

@@ -30,8 +30,8 @@ func TestAStartSignsWithTheKeyThatItNames(t *testing.T) {
 		var rotating sync.WaitGroup
 		defer rotating.Wait()
 		rotating.Go(func() {
-			for d := desk(t, cfg); time.Since(begin) < time.Second; time.Sleep(10 * time.Millisecond) {
-				if _, _, err := d.Rotate(context.Background(), operator, true); err != nil {
+			for d := admin(t, cfg); time.Since(begin) < time.Second; time.Sleep(10 * time.Millisecond) {
+				if _, _, err := d.Rotate(context.Background(), operator, "", true); err != nil {
 					t.Error(err)
 				}
 			}
@@ -119,7 +119,7 @@ func TestALeakedKeyEndsWhateverBecameOfTheNext(t *testing.T) {
 	ring := open(t, cfg)
 	leaked, next := ring.Active().KID, rotate(t, cfg, false)
 	must(t, os.Remove(filepath.Join(cfg.Dir, "key-"+next+".pem")))
-	successor, err := desk(t, cfg).Revoke(t.Context(), operator, leaked)
+	successor, err := admin(t, cfg).Revoke(t.Context(), operator, leaked, false)
 	must(t, err)
 	succeed(t, ring.Refresh(t.Context()))
 	if ring.Active().KID != successor || successor == next {
@@ -152,12 +152,12 @@ func TestACommandThatDoesNotHoldTheKeysChangesNothing(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				ring := open(t, c.right)
 				active, before := ring.Active().KID, rows(t, c.right.Store)
-				d := desk(t, c.wrong)
+				d := admin(t, c.wrong)
 				for act, do := range map[string]func() error{
-					"rotate":     func() error { _, _, err := d.Rotate(t.Context(), operator, false); return err },
-					"rotate now": func() error { _, _, err := d.Rotate(t.Context(), operator, true); return err },
-					"import":     func() error { _, err := d.Import(t.Context(), operator, secret); return err },
-					"revoke":     func() error { _, err := d.Revoke(t.Context(), operator, active); return err },
+					"rotate":     func() error { _, _, err := d.Rotate(t.Context(), operator, "", false); return err },
+					"rotate now": func() error { _, _, err := d.Rotate(t.Context(), operator, "", true); return err },
+					"import":     func() error { _, err := d.Import(t.Context(), operator, "", secret); return err },
+					"revoke":     func() error { _, err := d.Revoke(t.Context(), operator, active, false); return err },
 				} {
 					if err := do(); fault.KindOf(err) != fault.Invalid {
 						t.Errorf("%s: %v", act, err)
@@ -207,7 +207,7 @@ func TestARowIsBoundToItsKey(t *testing.T) {
 		}
 
 		// A revocation beside the damaged row is taken up all the same.
-		if _, err := desk(t, cfg).Revoke(t.Context(), operator, second); err != nil {
+		if _, err := admin(t, cfg).Revoke(t.Context(), operator, second, false); err != nil {
 			t.Fatal(err)
 		}
 		_ = ring.Refresh(t.Context()) // tells of the damaged row

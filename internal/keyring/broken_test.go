@@ -359,7 +359,7 @@ func TestAListTouchesNothing(t *testing.T) {
 			damage(t, filepath.Join(cfg.Dir, "eddsa_public.pem"))
 			must(t, os.Remove(filepath.Join(cfg.Dir, "keys.lock")))
 			before := fingerprint(t, cfg.Dir)
-			k, err := desk(t, cfg).Key(t.Context(), active)
+			k, err := admin(t, cfg).Key(t.Context(), active)
 			if err != nil || k.Problem != "" {
 				t.Errorf("the key that signs: %q, %v", k.Problem, err)
 			}

@@ -106,7 +106,7 @@ func (m *model) event() {
 		m.restart(0)
 		m.restart(1)
 	case "life":
-		m.cfg.TokenLife = time.Duration(rapid.SampledFrom([]int{1, 10, 30}).Draw(m.r, "minutes")) * time.Minute
+		m.cfg.TokenLifetime = time.Duration(rapid.SampledFrom([]int{1, 10, 30}).Draw(m.r, "minutes")) * time.Minute
 		m.restart(m.either())
 	case "ahead":
 		m.cfg.PublishAhead = time.Duration(rapid.SampledFrom([]int{360, 600, 3600}).Draw(m.r, "seconds")) * time.Second
@@ -132,7 +132,7 @@ func (m *model) changeMaster() {
 	if m.cfg.Master == nil {
 		return
 	}
-	_, err := desk(m.t, m.cfg).Reseal(m.t.Context(), operator)
+	_, err := admin(m.t, m.cfg).Reseal(m.t.Context(), operator)
 	succeed(m.t, err)
 	for i := range m.rings {
 		if m.lags(i) {
@@ -149,7 +149,7 @@ func (m *model) changeMaster() {
 func (m *model) lags(i int) bool { return m.seals[i] != m.newest }
 
 func (m *model) operate(what string) {
-	d, set := desk(m.t, m.cfg), rows(m.t, m.cfg.Store)
+	d, set := admin(m.t, m.cfg), rows(m.t, m.cfg.Store)
 	switch what {
 	case "rotate":
 		rotate(m.t, m.cfg, false)
@@ -157,15 +157,15 @@ func (m *model) operate(what string) {
 		m.excepted[rotate(m.t, m.cfg, true)] = true
 	case "revoke":
 		kid := set.Keys[rapid.IntRange(0, len(set.Keys)-1).Draw(m.r, "key")].KID
-		successor, err := d.Revoke(m.t.Context(), operator, kid)
+		successor, err := d.Revoke(m.t.Context(), operator, kid, false)
 		if was := set.Key(kid).Status; (err != nil) != (was == store.KeyRemoved) {
 			m.r.Fatalf("revoke a key that is %s: %v", was, err)
 		}
 		m.revoked[kid] = m.revoked[kid] || err == nil
 		m.excepted[successor] = true
 	case "withdraw":
-		if next := set.Next(); next != nil {
-			succeed(m.t, d.Withdraw(m.t.Context(), operator, next.KID))
+		if next := set.First(store.KeyPending, ""); next != nil {
+			withdraw(m.t, m.cfg, next.KID)
 		}
 	}
 	m.look()
@@ -176,7 +176,7 @@ func (m *model) restart(i int) {
 	if err != nil {
 		m.r.Fatal(err)
 	}
-	m.rings[i], m.lives[i], m.seals[i] = ring, m.cfg.TokenLife, m.newest
+	m.rings[i], m.lives[i], m.seals[i] = ring, m.cfg.TokenLifetime, m.newest
 	if m.cut == i {
 		m.cut = -1
 	}
@@ -298,5 +298,5 @@ func (m *model) check() {
 }
 
 func describe(row store.SigningKey, now time.Time) string {
-	return fmt.Sprintf("%s, retired %v ago by the wall, counted %v, tokens of %v", row.Status, now.Sub(row.RetiredAt), row.Counted, row.TokenLife)
+	return fmt.Sprintf("%s, retired %v ago by the wall, counted %v, tokens of %v", row.Status, now.Sub(row.RetiredAt), row.Counted, row.TokenLifetime)
 }

@@ -45,7 +45,7 @@ func TestAServerThatCannotGetAtAKeyThatIsDueIsBehind(t *testing.T) {
 		succeed(t, os.Remove(filepath.Join(cfg.Dir, "key-"+next+".pem")))
 		c.tick(t, time.Second, ring)
 		fail()
-		succeed(t, desk(t, cfg).Withdraw(t.Context(), operator, next))
+		withdraw(t, cfg, next)
 		succeed(t, ring.Refresh(t.Context()))
 		if ring.Behind() {
 			t.Error("it is behind a key that was withdrawn")

@@ -17,9 +17,9 @@ import (
 
 var operator = identity.Actor{Kind: identity.ActorSystem}
 
-func desk(t testing.TB, cfg keyring.Config) *keyring.Desk {
+func admin(t testing.TB, cfg keyring.Config) *keyring.Admin {
 	t.Helper()
-	d, err := keyring.NewDesk(cfg)
+	d, err := keyring.NewAdmin(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,14 +29,22 @@ func desk(t testing.TB, cfg keyring.Config) *keyring.Desk {
 // rotate does what `key rotate` does.
 func rotate(t testing.TB, cfg keyring.Config, now bool) (kid string) {
 	t.Helper()
-	kid, _, err := desk(t, cfg).Rotate(t.Context(), operator, now)
+	kid, _, err := admin(t, cfg).Rotate(t.Context(), operator, "", now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return kid
 }
 
-// clockwork is a wall's clock and one that nobody sets.
+// withdraw does what `key retire` does with a pending key.
+func withdraw(t testing.TB, cfg keyring.Config, kid string) {
+	t.Helper()
+	if _, err := admin(t, cfg).Retire(t.Context(), operator, kid); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// clockwork is a wall clock and one that nobody sets.
 type clockwork struct {
 	wall      *storetest.Clock
 	monotonic time.Duration
@@ -71,7 +79,7 @@ func succeed(t testing.TB, err error) {
 
 func (c *clockwork) config(s *store.Store, dir string) keyring.Config {
 	return keyring.Config{
-		Dir: dir, Algorithm: jose.EdDSA, Store: s, TokenLife: 10 * time.Minute, PublishAhead: 5 * time.Minute,
+		Dir: dir, Algorithm: jose.EdDSA, Store: s, TokenLifetime: 10 * time.Minute, PublishAhead: 5 * time.Minute,
 		Now: c.wall.Now, Monotonic: func() time.Duration { return c.monotonic },
 	}
 }
@@ -108,7 +116,7 @@ func TestTheLifeOfAKey(t *testing.T) {
 		must(t, err)
 		second := rotate(t, cfg, false)
 		c.tick(t, 0, ring)
-		if keys := ring.Keys(); len(keys) != 2 || keys[0].KID != first || keys[1].KID != second || keys[1].Status != keyring.Next || keys[1].Due != 5*time.Minute {
+		if keys := ring.Keys(); len(keys) != 2 || keys[0].KID != first || keys[1].KID != second || keys[1].Status != keyring.Pending || keys[1].Due != 5*time.Minute {
 			t.Fatalf("%+v", keys)
 		}
 		c.tick(t, 5*time.Minute-time.Second, ring)
@@ -247,10 +255,10 @@ func TestAClockThatJumpsMovesNoKey(t *testing.T) {
 
 func TestAKeyStaysForTheLongestTokensThatItSigned(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
-		cfg.TokenLife = 3 * time.Hour
+		cfg.TokenLifetime = 3 * time.Hour
 		ring := open(t, cfg)
 		first := ring.Active().KID
-		cfg.TokenLife = time.Minute
+		cfg.TokenLifetime = time.Minute
 		ring = open(t, cfg)
 		rotate(t, cfg, true)
 		c.tick(t, 0, ring)
@@ -260,9 +268,9 @@ func TestAKeyStaysForTheLongestTokensThatItSigned(t *testing.T) {
 		}
 		// A replica that is not yet restarted takes up the new key, and signs long ones.
 		slow := cfg
-		slow.TokenLife = 3 * time.Hour
+		slow.TokenLifetime = 3 * time.Hour
 		open(t, slow)
-		if got := rows(t, cfg.Store).Active().TokenLife; got != 3*time.Hour {
+		if got := rows(t, cfg.Store).First(store.KeyActive, "").TokenLifetime; got != 3*time.Hour {
 			t.Errorf("the new key is known for tokens of %v", got)
 		}
 		c.tick(t, 2*time.Minute, ring)
@@ -283,7 +291,7 @@ func TestRotateEveryGoesByTheAgeOfTheKey(t *testing.T) {
 				t.Fatalf("day %d: %d keys before its time", day, n)
 			}
 			c.tick(t, time.Hour, a, b)
-			if keys := b.Keys(); len(keys) != 2 || keys[1].Status != keyring.Next {
+			if keys := b.Keys(); len(keys) != 2 || keys[1].Status != keyring.Pending {
 				t.Fatalf("day %d: no next key", day)
 			}
 			for range 3 {
@@ -313,7 +321,7 @@ func TestAnAgeBelowZeroIsNotWaitedOut(t *testing.T) {
 	ring := open(t, cfg)
 	c.wall.Advance(-50 * 365 * 24 * time.Hour)
 	c.tick(t, time.Second, ring)
-	if rows(t, s).Next() == nil {
+	if rows(t, s).First(store.KeyPending, "") == nil {
 		t.Error("it would be rotated in fifty years")
 	}
 }
@@ -322,18 +330,21 @@ func TestWithdrawnAndRevokedKeys(t *testing.T) {
 	eachClocked(t, func(t *testing.T, _ *clockwork, cfg keyring.Config) {
 		ring := open(t, cfg)
 		first, second := ring.Active().KID, rotate(t, cfg, false)
-		d := desk(t, cfg)
-		if err := d.Withdraw(t.Context(), operator, first); err == nil || !strings.Contains(err.Error(), "is active") {
-			t.Errorf("the active key: %v", err)
+		d := admin(t, cfg)
+		if got, err := d.Retire(t.Context(), operator, first); err != nil || got != second || statuses(t, cfg.Store, first, second) != "active/next" {
+			t.Errorf("the active key while another waits: %s, %v", got, err)
 		}
-		must(t, d.Withdraw(t.Context(), operator, second))
+		withdraw(t, cfg, second)
+		if _, err := d.Retire(t.Context(), operator, second); err == nil || !strings.Contains(err.Error(), "is removed") {
+			t.Errorf("twice: %v", err)
+		}
 		if got := statuses(t, cfg.Store, first, second); got != "active/removed" {
 			t.Errorf("withdrawn: %s", got)
 		}
 
 		leaked, err := ring.Sign([]byte(`{}`))
 		must(t, err)
-		fresh, err := d.Revoke(t.Context(), operator, first)
+		fresh, err := d.Revoke(t.Context(), operator, first, false)
 		must(t, err)
 		if got := statuses(t, cfg.Store, first, second, fresh); got != "removed/removed/active" {
 			t.Errorf("revoked: %s", got)
@@ -345,18 +356,18 @@ func TestWithdrawnAndRevokedKeys(t *testing.T) {
 		accepts(t, ring, ring)
 
 		waiting := rotate(t, cfg, false)
-		if got, err := d.Revoke(t.Context(), operator, fresh); got != waiting || err != nil {
+		if got, err := d.Revoke(t.Context(), operator, fresh, false); got != waiting || err != nil {
 			t.Errorf("with a next key %s takes over, %v", got, err)
 		}
 		last := rotate(t, cfg, true)
-		if got, err := d.Revoke(t.Context(), operator, waiting); got != "" || err != nil {
+		if got, err := d.Revoke(t.Context(), operator, waiting, false); got != "" || err != nil {
 			t.Errorf("a retiring one: %q %v", got, err)
 		}
 		if got := statuses(t, cfg.Store, fresh, waiting, last); got != "removed/removed/active" {
 			t.Errorf("in the end: %s", got)
 		}
 		for _, kid := range []string{first, "nonsense"} {
-			if _, err := d.Revoke(t.Context(), operator, kid); err == nil {
+			if _, err := d.Revoke(t.Context(), operator, kid, false); err == nil {
 				t.Errorf("%s is revoked again", kid)
 			}
 		}
@@ -375,14 +386,14 @@ func TestAServerThatLacksTheNewKeyStopsSigningWithARevokedOne(t *testing.T) {
 	s := storetest.Open(t)
 	cfg := keyring.Config{Dir: t.TempDir(), Algorithm: jose.EdDSA, Store: s}
 	ring := open(t, cfg)
-	fresh, err := desk(t, cfg).Revoke(t.Context(), operator, ring.Active().KID)
+	fresh, err := admin(t, cfg).Revoke(t.Context(), operator, ring.Active().KID, false)
 	must(t, err)
 	away := filepath.Join(t.TempDir(), "away")
 	must(t, os.Rename(cfg.Dir, away))
 	if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "signing nothing") {
 		t.Errorf("%v", err)
 	}
-	if _, err := ring.Sign([]byte(`{}`)); err == nil || !strings.Contains(err.Error(), "not to be had here") {
+	if _, err := ring.Sign([]byte(`{}`)); err == nil || !strings.Contains(err.Error(), "unavailable here") {
 		t.Errorf("signs: %v", err)
 	}
 	must(t, os.Rename(away, cfg.Dir))
@@ -396,16 +407,16 @@ func TestAServerThatLacksTheNewKeyStopsSigningWithARevokedOne(t *testing.T) {
 func TestImportedKeysWaitAsOthersDo(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
 		ring := open(t, cfg)
-		d := desk(t, cfg)
+		d := admin(t, cfg)
 		outside, err := jose.Generate(jose.EdDSA)
 		must(t, err)
 		secret, err := outside.MarshalPEM()
 		must(t, err)
-		kid, err := d.Import(t.Context(), operator, secret)
+		kid, err := d.Import(t.Context(), operator, "", secret)
 		if err != nil || kid != outside.Public().Thumbprint() || statuses(t, cfg.Store, kid) != "next" {
 			t.Fatalf("%s %v", kid, err)
 		}
-		if _, err := d.Import(t.Context(), operator, secret); err == nil || !strings.Contains(err.Error(), "pico-auth key retire") {
+		if _, err := d.Import(t.Context(), operator, "", secret); err == nil || !strings.Contains(err.Error(), "pico-auth key retire") {
 			t.Errorf("while one waits: %v", err)
 		}
 		c.tick(t, 0, ring)
@@ -419,10 +430,10 @@ func TestImportedKeysWaitAsOthersDo(t *testing.T) {
 		if err != nil || !out.PEM || string(out.Bytes) != string(secret) {
 			t.Errorf("exported as something else: %v", err)
 		}
-		if _, err := d.Revoke(t.Context(), operator, kid); err != nil {
+		if _, err := d.Revoke(t.Context(), operator, kid, false); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Import(t.Context(), operator, secret); err == nil || !strings.Contains(err.Error(), "is removed") {
+		if _, err := d.Import(t.Context(), operator, "", secret); err == nil || !strings.Contains(err.Error(), "is removed") {
 			t.Errorf("a revoked key comes back: %v", err)
 		}
 		if _, err := d.Export(t.Context(), operator, kid); err == nil {
@@ -431,7 +442,7 @@ func TestImportedKeysWaitAsOthersDo(t *testing.T) {
 		if public, jwk, err := d.Public(t.Context(), kid); err != nil || jwk.Kid != kid || public.Thumbprint() != kid {
 			t.Errorf("the public half of a removed key: %v", err)
 		}
-		if _, err := d.Import(t.Context(), operator, []byte("garbage")); err == nil || strings.Contains(err.Error(), "garbage") {
+		if _, err := d.Import(t.Context(), operator, "", []byte("garbage")); err == nil || strings.Contains(err.Error(), "garbage") {
 			t.Errorf("%v", err)
 		}
 	})
@@ -450,14 +461,14 @@ func TestRSAKeysHaveTheConfiguredSize(t *testing.T) {
 
 func TestTheDeskNeedsAKeyToBeginWith(t *testing.T) {
 	cfg := keyring.Config{Dir: t.TempDir(), Algorithm: jose.EdDSA, Store: storetest.Open(t)}
-	if _, _, err := desk(t, cfg).Rotate(t.Context(), operator, false); err == nil || !strings.Contains(err.Error(), "no signing key is active") {
+	if _, _, err := admin(t, cfg).Rotate(t.Context(), operator, "", false); err == nil || !strings.Contains(err.Error(), "no signing key is active") {
 		t.Errorf("%v", err)
 	}
-	if keys, err := desk(t, cfg).Keys(t.Context()); len(keys) != 0 || err != nil {
+	if keys, err := admin(t, cfg).Keys(t.Context()); len(keys) != 0 || err != nil {
 		t.Errorf("%v %v", keys, err)
 	}
 	open(t, cfg)
-	if _, err := desk(t, cfg).Key(t.Context(), "nonsense"); err == nil || errors.Is(err, store.ErrKeysChanged) {
+	if _, err := admin(t, cfg).Key(t.Context(), "nonsense"); err == nil || errors.Is(err, store.ErrKeysChanged) {
 		t.Errorf("%v", err)
 	}
 }

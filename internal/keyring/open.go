@@ -6,331 +6,280 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
-	"strings"
-	"time"
 
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
-	"github.com/pico-auth/pico-auth/internal/seal"
+	"github.com/pico-auth/pico-auth/internal/keyring/legacy"
+	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// maxAttempts bounds how often Open starts over because another replica was
-// faster. Whoever lost finds the winner's key, so two are the rule.
+// maxAttempts bounds how often a change starts over because another process was
+// faster. The second attempt finds the keys of the winner, so two are the rule.
 const maxAttempts = 10
 
-// Open loads the active key and makes one where there is none at all. Where the
-// active key is of another algorithm than cfg's it begins the rotation to that
-// one. The first Open after an adoption decides which key keeps the original's
-// id. An active key that is recorded and not to be had is refused, never
+// Open loads the active keys and makes one where there is none at all. Where the
+// configuration asks for other algorithms it begins the change. The first Open after
+// an adoption decides which key keeps the original's id. An active key that is
+// recorded and unavailable, or whose row is not authentic, is refused, never
 // replaced. Errors are sentences fit for a terminal.
 func Open(ctx context.Context, cfg Config) (*Ring, error) {
-	o, err := newOpener(cfg)
+	k, err := newKeeper(cfg)
 	if err != nil {
 		return nil, err
 	}
-	leave, err := o.enter(ctx)
+	s, err := k.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
+	defer s.close()
 	for attempt := 1; ; attempt++ {
-		ring, err := o.settle(ctx)
+		ring, err := s.start(ctx)
 		if !errors.Is(err, store.ErrKeysChanged) || attempt == maxAttempts {
 			return ring, err
 		}
 	}
 }
 
-// Load is Open for commands that only look: it creates, changes and decides
-// nothing, and a missing key is an error.
-func Load(ctx context.Context, cfg Config) (*Ring, error) {
-	o, err := newOpener(cfg)
+// start makes what is recorded, what is configured and what is there agree, once.
+func (s *session) start(ctx context.Context) (*Ring, error) {
+	ring := &Ring{keeper: s.keeper, history: newHistory(s.keeper), checking: make(chan struct{}, 1), holder: rand.Text()}
+	begin := s.monotonic()
+	now, err := s.load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	o.looking, o.folder.readOnly = true, true
-	return o.settle(ctx)
-}
-
-// opener knows where keys come from, and how long they live.
-type opener struct {
-	folder     folder
-	files      pairFiles    // of the configured algorithm
-	store      *store.Store // nil: nothing is recorded
-	master     *seal.Master // nil: none was given
-	atRest     AtRest
-	rsaBits    int
-	adopted    string // thumbprint of the adopted key; empty: none
-	looking    bool   // for Load
-	secretOnly bool   // for Desk.Keys: whether private halves are to be had; the public files beside them do not count
-	log        *slog.Logger
-
-	publishAhead time.Duration // a key is published so long before it signs
-	rotateEvery  time.Duration // zero: never by itself
-	tokenLife    time.Duration
-	leeway       time.Duration // of those who verify, and of replicas that have not yet seen a change
-
-	now       func() time.Time     // the wall's clock
-	monotonic func() time.Duration // the clock that nobody sets
-}
-
-func newOpener(cfg Config) (*opener, error) {
-	files, err := filesOf(cfg.Algorithm)
+	if now, ring.counting, err = s.upgrade(ctx, now, ring.holder); err != nil {
+		return nil, err
+	}
+	if err := now.refusedActive(); err != nil {
+		return nil, err
+	}
+	if lifecycle.Signer(now.KeySet) == nil {
+		if now, ring.created, err = s.first(ctx, now); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.holds(now, ""); err != nil {
+		return nil, err
+	}
+	if now, err = s.configure(ctx, now); err != nil {
+		return nil, err
+	}
+	now, _ = ring.history.merge(ctx, now) // logged
+	h, err := ring.begin(ctx, now)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Dir == "" {
-		return nil, fault.New(fault.Invalid, "data_dir", "auth.data_dir is empty; it must name the folder of the signing keys")
-	}
-	cfg = cfg.withDefaults()
-	if cfg.AtRest == Sealed && (cfg.Master == nil || cfg.Store == nil) {
-		return nil, fault.New(fault.Invalid, "at_rest", "keys.at_rest is sealed, which needs auth.master_key")
-	}
-	return &opener{
-		folder: folder{path: cfg.Dir, log: cfg.Log}, files: files, store: cfg.Store, master: cfg.Master,
-		atRest: cfg.AtRest, rsaBits: cfg.RSABits, log: cfg.Log,
-		publishAhead: cfg.PublishAhead, rotateEvery: cfg.RotateEvery, tokenLife: cfg.TokenLife, leeway: cfg.Leeway,
-		now: cfg.Now, monotonic: cfg.Monotonic,
-	}, nil
-}
-
-// inDatabase reports where new private keys are kept.
-func (o *opener) inDatabase() bool { return o.atRest == Sealed }
-
-// inside runs do with the folder ready, and other processes kept out of it.
-func (o *opener) inside(ctx context.Context, do func(*opener) error) error {
-	here := *o // what is found out about the folder is of this visit
-	leave, err := here.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return do(&here)
-}
-
-// enter gets the folder ready and keeps other processes out of it. Where keys
-// are in the database the folder is only read, if there is one.
-func (o *opener) enter(ctx context.Context) (leave func(), err error) {
-	if o.inDatabase() {
-		o.folder.readOnly = true
-		return func() {}, nil
-	}
-	if err := o.folder.prepare(); err != nil {
+	if h.legacy, err = s.installation().HashKey(ctx, now.adopted.Thumbprint, now.all(now.Keys)); err != nil {
 		return nil, err
 	}
-	if leave, err = o.folder.lock(ctx); err != nil {
-		return nil, err
-	}
-	o.folder.sweep()
-	return leave, nil
-}
-
-// settle makes what is recorded and what is there agree, once.
-func (o *opener) settle(ctx context.Context) (*Ring, error) {
-	begin := o.monotonic()
-	set, adopted, err := o.recorded(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ring := &Ring{opener: o, checking: make(chan struct{}, 1), holder: rand.Text()}
-	ring.seen.Store(int64(begin))
-	var signing *jose.PrivateKey
-	if active := set.Active(); active != nil {
-		signing, err = o.private(*active)
-	} else {
-		signing, set, err = o.first(ctx, ring, set, &adopted)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if set, err = o.keepUp(ctx, set, adopted.Thumbprint); err != nil {
-		return nil, err
-	}
-	if active := set.Active(); active == nil || !o.belongs(signing, *active) {
-		// Another replica let a key sign since signing was read, and this one
-		// would sign with the former key under the id of the new one.
-		return nil, store.ErrKeysChanged
-	}
-	h, err := o.hold(set, signing)
-	if err != nil {
-		return nil, err
-	}
-	if h.legacy, err = o.legacyHashKey(ctx, adopted.Thumbprint, set); err != nil {
-		return nil, err
-	}
+	s.warn(now)
 	ring.held.Store(h)
+	ring.seen.Store(int64(begin))
 	return ring, nil
 }
 
-// belongs reports whether a private key is that of the row.
-func (o *opener) belongs(key *jose.PrivateKey, row store.SigningKey) bool {
-	public, _, err := o.publicHalf(row)
-	return err == nil && key.Algorithm() == public.Algorithm() && key.Public().Thumbprint() == public.Thumbprint()
+func (s *session) installation() legacy.Installation {
+	return legacy.Installation{Store: s.store, Folder: s.folder, Rows: s.rows, Writer: s.writer, Log: s.log}
 }
 
-// keepUp brings recorded keys to what is configured now.
-func (o *opener) keepUp(ctx context.Context, set store.KeySet, adopted string) (_ store.KeySet, err error) {
-	if o.store == nil || o.looking {
-		return set, nil
+// upgrade seals the keys that are files where the database is their home, and once
+// authenticates the rows that a release before left without a MAC. The files are
+// left: replicas that have not been restarted use them. leased says that this
+// process has the lease of those who count now, holder is its name.
+func (s *session) upgrade(ctx context.Context, now *keys, holder string) (_ *keys, leased bool, err error) {
+	if s.atRest != Sealed {
+		return now, false, nil
 	}
-	if set, err = o.moveIn(ctx, set); err != nil {
-		return set, err
+	first, err := s.trustUpgraded(ctx, now)
+	if err == nil {
+		err = now.refusedActive()
 	}
-	if set, err = o.steer(ctx, set, adopted); err != nil {
-		return set, err
+	if err != nil {
+		return now, false, err
 	}
-	if err := o.raise(ctx, set); err != nil {
-		return set, err
+	var changes []store.KeyChange
+	for _, row := range now.Keys {
+		moved := row.Sealed == "" && row.Status != store.KeyRemoved
+		change := store.KeyChange{SigningKey: row}
+		if moved {
+			secret, err := s.folder.Load(now.known[row.KID])
+			if err != nil && row.Status == store.KeyActive {
+				return now, false, err
+			}
+			if err != nil {
+				s.log.Warn("a signing key stays outside of the database: its file is unavailable", "kid", row.KID, "status", row.Status.String(), "error", err)
+				continue
+			}
+			change.Sealed, change.Act = s.rows.Seal(row.KID, secret.Raw), store.Act{Action: identity.ActionKeySeal, By: system}
+			s.log.Warn("moved the signing key into the database, sealed under auth.master_key; its files are not used any more: remove them when all replicas are up",
+				"kid", row.KID, "file", s.folder.List([]vault.Key{now.known[row.KID]})[row.KID])
+		}
+		if moved || first {
+			changes = append(changes, change)
+		}
 	}
-	o.arrange(set)
-	o.tryOthers(set)
-	o.tellOrphans(set)
-	o.tellOfClocks(set)
-	return o.store.SigningKeys(ctx)
+	switch {
+	case first:
+		s.authenticate(now, changes)
+		if err := s.store.AuthenticateSigningKeys(ctx, now.Version, holder, countLease, changes...); err != nil {
+			return now, false, err
+		}
+		s.log.Info("authenticated the rows of the signing keys under auth.master_key", "keys", len(changes))
+		now, err = s.recorded(ctx, nil)
+		return now, len(changes) > 0, err
+	case len(changes) > 0:
+		now, err = s.put(ctx, now, changes...)
+	}
+	return now, false, err
 }
 
-// raise notes, before it does so, that this server signs with the active key.
-func (o *opener) raise(ctx context.Context, set store.KeySet) error {
-	if o.store == nil || o.looking {
+// first records the key to begin with where none is active: the pending one, the one
+// that was found in the folder, or a new one. Only an installation without any key
+// signs with all its algorithms at once.
+func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, err error) {
+	if pending := lifecycle.Successor(now.KeySet); pending != nil {
+		now, err = s.apply(ctx, now, system, s.policy.Activate(now.KeySet, *pending, s.now())...)
+		return now, false, err
+	}
+	pair, err := s.found(now)
+	if err != nil {
+		return now, false, err
+	}
+	if now.adopted.Pending {
+		if now.adopted, err = s.installation().Decide(ctx, pair); err != nil {
+			return now, false, err
+		}
+	}
+	if pair.Key == nil {
+		changes := s.policy.Begin(s.now())
+		if len(now.Keys) > 0 {
+			changes = s.policy.Activate(now.KeySet, s.policy.Make(s.policy.Default).Key, s.now())
+		}
+		now, err = s.apply(ctx, now, system, changes...)
+		return now, true, err
+	}
+	changes, err := s.takeIn(now, pair)
+	if err != nil {
+		return now, false, err
+	}
+	now, err = s.put(ctx, now, changes...)
+	return now, false, err
+}
+
+// takeIn records a pair of the folder as the first active key. The RSA pair which
+// may lie beside one of another algorithm retires: tokens signed before a change of
+// auth.algorithm are still good.
+func (s *session) takeIn(now *keys, pair vault.Secret) (changes []store.KeyChange, err error) {
+	row, err := s.asNew(now, store.SigningKey{Status: store.KeyActive, API: true, ActivatedAt: s.now()}, pair.Key)
+	if err == nil && s.atRest == Sealed {
+		row.Sealed = s.rows.Seal(row.KID, pair.Raw)
+		s.log.Warn("moved the signing key into the database, sealed under auth.master_key; its files are not used any more: remove them when all replicas are up",
+			"kid", row.KID, "folder", s.folder.Join(""))
+	}
+	changes = append(changes, store.KeyChange{SigningKey: row})
+	files, ferr := vault.FilesOf(jose.RS256)
+	if err = errors.Join(err, ferr); err != nil || len(now.Keys) > 0 || s.store == nil || pair.Key.Algorithm() == jose.RS256 {
+		return changes, err
+	}
+	former, err := s.folder.Pair(files, "restore it from a backup, or move the pair away; what it signed is refused then")
+	if errors.Is(err, fs.ErrNotExist) || err == nil && former.Key.Public().Thumbprint() == pair.Key.Public().Thumbprint() {
+		return changes, nil // none, or one RSA pair under two algorithms
+	}
+	if err != nil {
+		return nil, err
+	}
+	row, err = s.asNew(now, store.SigningKey{Status: store.KeyRetiring, API: true, RetiredAt: s.now()}, former.Key)
+	if s.atRest == Sealed {
+		row.Sealed = s.rows.Seal(row.KID, former.Raw)
+	}
+	return append(changes, store.KeyChange{SigningKey: row}), err
+}
+
+// configure brings recorded keys to what is configured now.
+func (s *session) configure(ctx context.Context, now *keys) (_ *keys, err error) {
+	if s.store == nil {
+		return now, s.complete(now)
+	}
+	if changes := s.policy.Start(now.KeySet, s.now()); len(changes) > 0 {
+		for _, c := range changes {
+			if c.Action == identity.ActionKeyWithdraw {
+				s.log.Info("withdrew a pending signing key: the configuration asks for another one", "kid", c.Key.KID, "algorithm", c.Key.Algorithm)
+			}
+		}
+		if now, err = s.apply(ctx, now, system, changes...); err != nil {
+			return now, err
+		}
+	} else {
+		s.arrange(now)
+	}
+	return now, s.complete(now)
+}
+
+// complete checks the pairs of the active keys.
+func (s *session) complete(now *keys) error {
+	if s.writer == nil {
 		return nil
 	}
-	for _, row := range set.Keys {
-		signs := row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLife == 0
-		if signs && row.TokenLife < o.tokenLife {
-			if err := o.store.RaiseTokenLife(ctx, row.KID, o.tokenLife); err != nil {
-				return fmt.Errorf("note how long tokens of %s live: %w", row.KID, err)
-			}
+	for _, row := range now.Keys {
+		if row.Status != store.KeyActive || row.Sealed != "" {
+			continue
+		}
+		secret, err := s.secret(now.known[row.KID])
+		if err == nil {
+			err = s.writer.Complete(secret)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// first finds the key to begin with where none is active: the one that was to
-// be next, a pair in the folder, or a new one.
-func (o *opener) first(ctx context.Context, ring *Ring, set store.KeySet, adopted *store.AdoptedKey) (*jose.PrivateKey, store.KeySet, error) {
-	if next := set.Next(); next != nil {
-		signing, err := o.private(*next)
-		if err != nil {
-			return nil, set, err
+// warn says what is not as it should be and does not stop a start.
+func (s *session) warn(now *keys) {
+	for _, row := range now.Keys {
+		if row.Status != store.KeyPending && (row.Status != store.KeyRetiring || row.Sealed == "") {
+			continue
 		}
-		next.Status = store.KeyActive
-		set, err = o.put(ctx, set, store.KeyChange{SigningKey: *next, Act: own(identity.ActionKeyActivate)})
-		return signing, set, err
-	}
-	signing, err := o.find(set)
-	if err != nil {
-		return nil, set, err
-	}
-	if *adopted, err = o.decide(ctx, *adopted, signing); err != nil {
-		return nil, set, err
-	}
-	o.adopted = adopted.Thumbprint
-	if signing == nil && o.store != nil && len(set.Keys) == 0 {
-		// A key of another algorithm is no reason for a break: it signs until one
-		// of the configured algorithm has been published long enough.
-		other, _, err := o.findOther()
-		if err != nil {
-			return nil, set, err
-		}
-		signing = other.key
-	}
-	if ring.created = signing == nil; ring.created {
-		if signing, err = o.create(set); err != nil {
-			return nil, set, err
+		if _, err := s.secret(now.known[row.KID]); err != nil {
+			s.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status.String(), "error", err)
 		}
 	}
-	set, err = o.begin(ctx, set, signing, ring.created, adopted.Thumbprint)
-	return signing, set, err
+	s.warnOfClocks(now)
+	if s.store == nil || s.atRest == Sealed {
+		return
+	}
+	for _, file := range s.folder.Unknown(now.raw) {
+		s.log.Warn("a key file is of no key that the database knows, and is left alone; if no other server uses this folder, remove it", "file", file)
+	}
 }
 
-// find returns the pair of the configured algorithm that lies in the folder, nil
-// when there is none, or one that has had its time.
-func (o *opener) find(set store.KeySet) (*jose.PrivateKey, error) {
-	pair, err := o.load(o.files, makeAnew)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // absence is a state here, and the next step creates
-	}
-	if err == nil && o.byThumbprint(set, o.files.algorithm, pair.key.Public().Thumbprint()) != nil {
-		return nil, nil //nolint:nilnil // the same
-	}
-	if err == nil {
-		if err = pair.key.Check(); err != nil { // it comes from outside, and is looked at this once
-			err = unusable(o.folder.join(o.files.private), err, makeAnew)
+// warnOfClocks names retiring keys that stay in the key set for longer than their
+// tokens can be good, since the clock by which they were retired was ahead.
+func (k *keeper) warnOfClocks(now *keys) {
+	for _, row := range now.Keys {
+		if row.Status == store.KeyRetiring && row.RetiredAt.Sub(k.wall()) > k.policy.Leeway {
+			k.log.Warn("a signing key was retired at a time that has not come yet, by a clock that was ahead; it stays in the key set until its tokens of then have expired, or it is revoked",
+				"kid", row.KID, "retired_at", row.RetiredAt, "until", row.RetiredAt.Add(k.policy.Keep(row)))
 		}
 	}
-	return pair.key, err
 }
 
-// create makes a key of the configured algorithm, and commits it where keys are
-// files. A public file without its private one is what a crash leaves behind,
-// or a loss that nothing can undo; either way it is said.
-func (o *opener) create(set store.KeySet) (*jose.PrivateKey, error) {
-	if o.looking {
-		return nil, fault.New(fault.NotFound, "no_signing_key",
-			fmt.Sprintf("there is no signing key yet in %s; the first start of the server makes it", o.folder.path))
+// raise notes, before it does so, that this server signs with the active keys.
+func (k *keeper) raise(ctx context.Context, now *keys) error {
+	if k.store == nil {
+		return nil
 	}
-	key, err := generate(o.files.algorithm, o.rsaBits)
-	if err != nil {
-		return nil, err
-	}
-	if len(set.Keys) > 0 && o.folder.exists(o.files.private) {
-		// Those names are taken; arrange sees to it.
-		return key, o.stow(&store.SigningKey{KID: key.Public().Thumbprint()}, key)
-	}
-	if o.inDatabase() {
-		o.log.Info("made a signing key", "algorithm", key.Algorithm(), "thumbprint", key.Public().Thumbprint(), "place", "database")
-		return key, nil
-	}
-	if o.folder.exists(o.files.public) {
-		o.log.Warn("replacing a public key that has no private key beside it", "file", o.folder.join(o.files.public))
-	}
-	secret, public, err := o.files.encode(key)
-	if err != nil {
-		return nil, fmt.Errorf("encode a signing key: %w", err)
-	}
-	if err := o.folder.writePair(o.files, secret, public); err != nil {
-		return nil, err
-	}
-	o.log.Info("made a signing key", "algorithm", key.Algorithm(), "thumbprint", key.Public().Thumbprint(),
-		"file", o.folder.join(o.files.private))
-	return key, nil
-}
-
-// stow commits the private half of a key that is about to be recorded: into its
-// row, or a file of its own.
-func (o *opener) stow(row *store.SigningKey, key *jose.PrivateKey) (err error) {
-	if o.inDatabase() {
-		row.Sealed, err = o.sealed(row.KID, key)
-		return err
-	}
-	files, err := filesOf(key.Algorithm())
-	if err != nil {
-		return err
-	}
-	secret, _, err := files.encode(key)
-	if err != nil {
-		return fmt.Errorf("encode a signing key: %w", err)
-	}
-	return o.keep(row.KID, files, secret)
-}
-
-// generate makes a key whose id is no flag on a command line: of 64 thumbprints
-// one begins with a dash, and that key is given up for another. rsaBits counts for
-// RSA only.
-func generate(algorithm jose.Algorithm, rsaBits int) (*jose.PrivateKey, error) {
-	for {
-		key, err := jose.GenerateRSA(algorithm, rsaBits)
-		if errors.Is(err, jose.ErrAlgorithm) {
-			key, err = jose.Generate(algorithm)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("make a signing key: %w", err)
-		}
-		if !strings.HasPrefix(key.Public().Thumbprint(), "-") {
-			return key, nil
+	for _, row := range now.Keys {
+		signs := row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLifetime == 0
+		if signs && row.TokenLifetime < k.policy.TokenLifetime {
+			if err := k.store.RaiseTokenLifetime(ctx, row.KID, k.policy.TokenLifetime); err != nil {
+				return fmt.Errorf("note how long tokens of %s live: %w", row.KID, err)
+			}
 		}
 	}
+	return nil
 }

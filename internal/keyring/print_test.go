@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
+	"github.com/pico-auth/pico-auth/internal/seal"
 )
 
 // fmt does not ask unexported members how they want to be printed.
@@ -16,12 +18,17 @@ func TestNothingInsidePrintsAKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := secretFile{name: "n", raw: []byte("kkkkkkkkkkkk"), key: key}
-	o := &opener{}
-	holder := held{kid: "a", signer: jose.NewSigner(key, "a")}
-	ring := &Ring{opener: o}
+	file := vault.Secret{Raw: []byte("kkkkkkkkkkkk"), Key: key}
+	master, err := seal.Parse("a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &keeper{memory: &keys{}, rows: vault.Rows{Master: master}}
+	signer := signing{kid: "a", signer: jose.NewSigner(key, "a")}
+	holder := held{signers: map[jose.Algorithm]signing{jose.EdDSA: signer}}
+	ring := &Ring{keeper: k, history: newHistory(k)}
 	ring.held.Store(&holder)
-	for _, v := range []any{file, &file, []secretFile{file}, holder, ring, &Desk{o}, Exported{Bytes: file.raw}} {
+	for _, v := range []any{file, &file, []vault.Secret{file}, k.rows, holder, ring, Signer{ring: ring, signer: signer.signer}, &Admin{k}, &session{keeper: k, home: k.rows}, Exported{Bytes: file.Raw}} {
 		var log strings.Builder
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "v", v)
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "v", v)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
-	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/seal"
@@ -80,7 +79,7 @@ func TestKeysInFilesAreRecordedAtTheNextStart(t *testing.T) {
 				t.Errorf("created %v: %+v, was %+v", ring.Created(), ring.Active(), before.Active())
 			}
 			set := rows(t, s)
-			if set.Version != 1 || len(set.Keys) != 1 || set.Active().KID != before.Active().KID || set.Active().Sealed != "" {
+			if set.Version != 1 || len(set.Keys) != 1 || set.First(store.KeyActive, "").KID != before.Active().KID || set.First(store.KeyActive, "").Sealed != "" {
 				t.Errorf("%+v", set)
 			}
 		}
@@ -98,7 +97,7 @@ func TestAServerWithoutTheActiveKeyDoesNotInventOne(t *testing.T) {
 		empty, other := t.TempDir(), pair(t, jose.MLDSA65)
 		for _, dir := range []string{empty, other} {
 			lost := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s}
-			refused(t, lost, kid, dir, "restore its files", "pico-auth key forget ")
+			refused(t, lost, kid, dir, "restore its files", "pico-auth key revoke --lost ")
 			lost.Algorithm = jose.RS256
 			refused(t, lost, kid, dir)
 			if _, err := keyring.Load(t.Context(), lost); err == nil {
@@ -110,27 +109,6 @@ func TestAServerWithoutTheActiveKeyDoesNotInventOne(t *testing.T) {
 		}
 		if again := open(t, cfg); again.Created() || again.Active().KID != kid {
 			t.Errorf("%+v", again.Active())
-		}
-	})
-}
-
-func TestAForgottenKeyIsReplacedAtTheNextStart(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		running := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: s})
-		act := store.Act{Action: "key.forget", By: identity.Actor{Kind: identity.ActorSystem}}
-		if err := s.ForgetSigningKey(t.Context(), act, running.Active().KID); err != nil {
-			t.Fatal(err)
-		}
-		if err := running.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "until the next start") {
-			t.Errorf("a running server: %v", err)
-		}
-		if err := running.Refresh(t.Context()); err != nil {
-			t.Errorf("said twice: %v", err)
-		}
-		accepts(t, running, running)
-		fresh := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: s})
-		if !fresh.Created() || fresh.Active().KID == running.Active().KID {
-			t.Errorf("%+v", fresh.Active())
 		}
 	})
 }
@@ -147,13 +125,13 @@ func TestAChangeOfAlgorithmIsARotation(t *testing.T) {
 			accepts(t, pq, rsa)
 			accepts(t, pq, pq)
 			set := rows(t, s)
-			if len(set.Keys) != 2 || set.Active().KID != rsa.Active().KID || pq.Active().KID != rsa.Active().KID || set.Next().Algorithm != "ML-DSA-65" {
-				t.Fatalf("%d keys, active %s", len(set.Keys), set.Active().KID)
+			if len(set.Keys) != 2 || set.First(store.KeyActive, "").KID != rsa.Active().KID || pq.Active().KID != rsa.Active().KID || set.First(store.KeyPending, "").Algorithm != "ML-DSA-65" {
+				t.Fatalf("%d keys, active %s", len(set.Keys), set.First(store.KeyActive, "").KID)
 			}
 			if first == "" {
-				first = set.Next().KID
+				first = set.First(store.KeyPending, "").KID
 			}
-			if set.Next().KID != first {
+			if set.First(store.KeyPending, "").KID != first {
 				t.Error("the restart made another next key")
 			}
 		}
@@ -197,7 +175,7 @@ func TestSealedKeysNeedNoFolderAndTheRightMasterKey(t *testing.T) {
 		if _, err := os.Stat(cfg.Dir); !os.IsNotExist(err) {
 			t.Errorf("made the folder: %v", err)
 		}
-		if sealed := rows(t, s).Active().Sealed; !strings.HasPrefix(sealed, "v1.") || strings.Contains(sealed, "PRIVATE") || strings.Contains(log.String(), sealed[20:40]) {
+		if sealed := rows(t, s).First(store.KeyActive, "").Sealed; !strings.HasPrefix(sealed, "v1.") || strings.Contains(sealed, "PRIVATE") || strings.Contains(log.String(), sealed[20:40]) {
 			t.Errorf("sealed as %.40s", sealed)
 		}
 		second := open(t, keyring.Config{Dir: nowhere(t), Algorithm: algorithm, Store: s, Master: master(t, 1)})
@@ -302,7 +280,7 @@ func TestKeysOfEveryStatusMoveIntoTheDatabase(t *testing.T) {
 }
 
 // In a change of master key one replica after another is restarted, and each can
-// read what any of them seals, before and after the reseal.
+// goes on until the reseal, before which all must have been restarted.
 func TestAMasterKeyIsReplacedUnderRunningReplicas(t *testing.T) {
 	url := storetest.EmptyPostgres(t)
 	storetest.Exec(t, url, string(read(t, "../store/testdata/original-0.1.sql")))
@@ -315,17 +293,25 @@ func TestAMasterKeyIsReplacedUnderRunningReplicas(t *testing.T) {
 	both.Master = master(t, 2).After(master(t, 1))
 	middle := open(t, both)
 	rotate(t, both, false)
+	must(t, old.Refresh(t.Context()))
+	accepts(t, middle, old)
 	for want := 2; want >= 0; want -= 2 { // what rotate sealed is under the new one already
-		if n, err := desk(t, both).Reseal(t.Context(), operator); n != want || err != nil {
+		if n, err := admin(t, both).Reseal(t.Context(), operator); n != want || err != nil {
 			t.Errorf("resealed %d, want %d: %v", n, want, err)
 		}
 	}
-	must(t, old.Refresh(t.Context()))
 	must(t, middle.Refresh(t.Context()))
 	fresh := cfg
 	fresh.Master = master(t, 2)
 	after := open(t, fresh)
-	for _, ring := range []*keyring.Ring{old, middle, after} {
+	// The rows mean nothing to a server that was not restarted with both.
+	if err := old.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "auth.former_master_key") {
+		t.Errorf("with the former master key alone: %v", err)
+	}
+	if err := old.Ready(t.Context()); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("with the former master key alone: %v", err)
+	}
+	for _, ring := range []*keyring.Ring{middle, after} {
 		accepts(t, after, ring)
 	}
 	if !bytes.Equal(after.LegacyHashKey(), hash) || len(hash) == 0 {
@@ -335,7 +321,7 @@ func TestAMasterKeyIsReplacedUnderRunningReplicas(t *testing.T) {
 	rotate(t, fresh, true)
 	must(t, middle.Refresh(t.Context()))
 	accepts(t, after, middle)
-	if _, err := desk(t, cfg).Reseal(t.Context(), operator); err == nil {
+	if _, err := admin(t, cfg).Reseal(t.Context(), operator); err == nil {
 		t.Error("resealed under a key that does not open anything")
 	}
 }

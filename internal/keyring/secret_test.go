@@ -43,7 +43,7 @@ func TestNothingThatHoldsAKeyPrintsIt(t *testing.T) {
 	for _, algorithm := range jose.Algorithms() {
 		cfg := keyring.Config{Dir: nowhere(t), Algorithm: algorithm, Store: storetest.Open(t), Master: master(t, 'k'), AtRest: keyring.Sealed}
 		ring := open(t, cfg)
-		d := desk(t, cfg)
+		d := admin(t, cfg)
 		exported, err := d.Export(t.Context(), operator, ring.Active().KID)
 		must(t, err)
 		for name, v := range map[string]any{
@@ -112,7 +112,7 @@ func TestTheKeySetHasOneOrder(t *testing.T) {
 	if bodies[0] != bodies[2] || etags[0] != etags[1] || etags[1] != etags[2] {
 		t.Error("a restart changes the set")
 	}
-	must(t, desk(t, cfg).Withdraw(t.Context(), operator, next))
+	withdraw(t, cfg, next)
 	if _, etag := open(t, cfg).JWKS(); etag == etags[0] {
 		t.Error("another set has the same ETag")
 	}

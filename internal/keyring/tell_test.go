@@ -9,10 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
-	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -101,39 +99,13 @@ func TestAStartNamesTheKeysThatItCannotUse(t *testing.T) {
 	if err := ring.Step(t.Context()); err == nil {
 		t.Error("the step is taken")
 	}
-	k, err := desk(t, cfg).Key(t.Context(), next)
+	k, err := admin(t, cfg).Key(t.Context(), next)
 	must(t, err)
-	if k.Status != keyring.Next || k.Due != 0 || !strings.Contains(k.Problem, "is not in auth.data_dir") {
+	if k.Status != keyring.Pending || k.Due != 0 || !strings.Contains(k.Problem, "is not in auth.data_dir") {
 		t.Errorf("%s in %v: %q", k.Status, k.Due, k.Problem)
 	}
-	if k, err = desk(t, cfg).Key(t.Context(), ring.Active().KID); err != nil || k.Problem != "" {
+	if k, err = admin(t, cfg).Key(t.Context(), ring.Active().KID); err != nil || k.Problem != "" {
 		t.Errorf("the active one: %q, %v", k.Problem, err)
-	}
-}
-
-// TestTheRemedyForARecordedKeyWorks: another pair is not made in its place, so
-// moving the file away alone does not help.
-func TestTheRemedyForARecordedKeyWorks(t *testing.T) {
-	for name, damage := range map[string]func(*testing.T, string){"half": half, "empty": put(nil, 0o600)} {
-		t.Run(name, func(t *testing.T) {
-			_, cfg, _ := logged(t)
-			lost := open(t, cfg).Active().KID
-			path := filepath.Join(cfg.Dir, "eddsa_private.pem")
-			damage(t, path)
-			_, err := keyring.Open(t.Context(), cfg)
-			refusedWith(t, err, "move it away and run `pico-auth key forget "+keyring.Argument(lost)+"` to have a new one made", path)
-			if strings.Contains(err.Error(), "the pair away") {
-				t.Errorf("it says what does not help, too: %v", err)
-			}
-			must(t, os.Rename(path, path+".broken"))
-			if _, err := keyring.Open(t.Context(), cfg); fault.KindOf(err) != fault.Invalid {
-				t.Errorf("moved away only: %v", err)
-			}
-			must(t, cfg.Store.ForgetSigningKey(t.Context(), store.Act{Action: "key.forget", By: operator}, lost))
-			if got := open(t, cfg).Active().KID; got == lost {
-				t.Error("it came back")
-			}
-		})
 	}
 }
 
@@ -154,9 +126,9 @@ func TestTheRemedyIsForWhatIsThere(t *testing.T) {
 	_, cfg, log := logged(t)
 	active, next := open(t, cfg).Active().KID, rotate(t, cfg, false)
 	write(t, filepath.Join(cfg.Dir, "key-"+active+".pem"), []byte("half"), 0o600)
-	must(t, desk(t, cfg).Withdraw(t.Context(), operator, next))
+	withdraw(t, cfg, next)
 	if !strings.Contains(log.String(), "could not give the active pair its usual file names") ||
-		!strings.Contains(log.String(), "pico-auth key forget "+keyring.Argument(active)) || strings.Contains(log.String(), "the pair away") {
+		!strings.Contains(log.String(), "pico-auth key revoke --lost "+keyring.Argument(active)) || strings.Contains(log.String(), "the pair away") {
 		t.Errorf("the active one: %s", log)
 	}
 

@@ -20,6 +20,8 @@ var floors = [][]string{
 	{"internal/session"},
 	{"internal/login", "internal/token"},
 	{"internal/keyring", "internal/password", "internal/audit", "internal/job"},
+	{"internal/keyring/legacy"},
+	{"internal/keyring/vault", "internal/keyring/lifecycle"},
 	{"internal/store/storetest", "internal/store/transfer"},
 	{"internal/store/adopt"},
 	{"internal/store"},

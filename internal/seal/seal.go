@@ -36,6 +36,7 @@ var ErrKey = errors.New("a master key is 32 bytes in base64")
 // Master is a master key. It does not print.
 type Master struct {
 	aead   cipher.AEAD
+	derive func(label string) []byte // the key of one purpose; a function does not print
 	id     string
 	former *Master // opens what was sealed before this one took over; nil: nothing was
 }
@@ -63,17 +64,21 @@ func newMaster(key [keySize]byte) (*Master, error) {
 	}
 	mac := hmac.New(sha256.New, key[:])
 	mac.Write([]byte("pico-auth/master-key-id/v1"))
-	return &Master{aead: aead, id: base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:6])}, nil
+	derive := func(label string) []byte { return subkey(key, label) }
+	return &Master{aead: aead, derive: derive, id: base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:6])}, nil
 }
 
 // After returns m as the successor of former: it seals under m, and opens what
 // either of the two sealed.
 func (m *Master) After(former *Master) *Master {
-	return &Master{aead: m.aead, id: m.id, former: former}
+	return &Master{aead: m.aead, derive: m.derive, id: m.id, former: former}
 }
 
-// Sealed reports whether a text says that it was sealed under m itself, and not
-// under the former master key.
+// Former returns the master key that m follows, nil when there is none.
+func (m *Master) Former() *Master { return m.former }
+
+// Sealed reports whether a text says that it was sealed, or a MAC made, under m
+// itself and not under the former master key.
 func (m *Master) Sealed(text string) bool { return strings.HasPrefix(text, version+"."+m.id+".") }
 
 // Place is where a sealed text is stored. It opens at no other place, so that

@@ -16,7 +16,7 @@ import (
 // TestAServerThatRefusesItsOwnTokensSaysSo: a command with another configuration
 // let a key sign whose algorithm this server was started not to accept.
 func TestAServerThatRefusesItsOwnTokensSaysSo(t *testing.T) {
-	const says = `"error":"this server refuses its own tokens: auth_client.accepted_algorithms lacked ES256, which the active key signs with`
+	const says = `"msg":"this server refuses its own tokens","error":"auth_client.accepted_algorithms lacked ES256, which the active key signs with`
 	dir := t.TempDir()
 	accept := func(c *config.Config) {
 		c.AuthClient.AcceptedAlgorithms = []string{"RS256"}
@@ -31,11 +31,11 @@ func TestAServerThatRefusesItsOwnTokensSaysSo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		desk, err := keyring.NewDesk(keys)
+		desk, err := keyring.NewAdmin(keys)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := desk.Rotate(t.Context(), identity.Actor{Kind: identity.ActorSystem}, true); err != nil {
+		if _, _, err := desk.Rotate(t.Context(), identity.Actor{Kind: identity.ActorSystem}, "", true); err != nil {
 			t.Fatal(err)
 		}
 	}

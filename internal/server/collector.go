@@ -99,12 +99,12 @@ func (c *roomCollector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *roomCollector) collectKeys(ch chan<- prometheus.Metric) {
-	counts := map[keyring.Status]int{keyring.Next: 0, keyring.Active: 0, keyring.Retiring: 0}
+	counts := map[keyring.Status]int{keyring.Pending: 0, keyring.Active: 0, keyring.Retiring: 0}
 	for _, k := range c.rooms.Keys.Keys() {
 		counts[k.Status]++
 	}
 	for status, n := range counts {
-		ch <- prometheus.MustNewConstMetric(keysByStatus, prometheus.GaugeValue, float64(n), string(status))
+		ch <- prometheus.MustNewConstMetric(keysByStatus, prometheus.GaugeValue, float64(n), status.String())
 	}
 	behind := 0.0
 	if c.rooms.Keys.Behind() {

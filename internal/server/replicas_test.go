@@ -309,7 +309,7 @@ func testWithoutTheKey(t *testing.T, path string) {
 		first.ready()
 		first.stop()
 		elsewhere := filepath.Join(t.TempDir(), "keys")
-		newReplica(t, path, database, "AUTH_DATA_DIR="+elsewhere).refused("the active signing key", "is not in auth.data_dir "+elsewhere, "pico-auth key forget")
+		newReplica(t, path, database, "AUTH_DATA_DIR="+elsewhere).refused("the active signing key", "is not in auth.data_dir "+elsewhere, "pico-auth key revoke --lost")
 		newReplica(t, path, database, "AUTH_DATA_DIR="+elsewhere, "AUTH_MASTER_KEY="+masterKey(1)).refused("is not in auth.data_dir " + elsewhere)
 		moved := newReplica(t, path, database, "AUTH_DATA_DIR="+dir, "AUTH_MASTER_KEY="+masterKey(1))
 		moved.start()

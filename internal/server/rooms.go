@@ -74,7 +74,10 @@ func KeysConfig(cfg config.Config, st *store.Store, log *slog.Logger) (keyring.C
 	keys := keyring.Config{
 		Dir: cfg.Auth.DataDir, Algorithm: jose.Algorithm(cfg.Auth.Algorithm), Store: st, Log: log,
 		AtRest: keyring.AtRest(cfg.Keys.AtRest), PublishAhead: cfg.Keys.PublishAhead, RotateEvery: cfg.Keys.RotateEvery,
-		RSABits: cfg.Keys.RSABits, TokenLife: accessLife(cfg),
+		RSABits: cfg.Keys.RSABits, TokenLifetime: accessLife(cfg),
+	}
+	for _, algorithm := range cfg.Keys.Algorithms {
+		keys.Algorithms = append(keys.Algorithms, jose.Algorithm(algorithm))
 	}
 	if cfg.Auth.MasterKey == "" {
 		return keys, nil

@@ -68,13 +68,13 @@ func testRotation(t *testing.T, path, database string, n int, env ...string) {
 		all.Go(func() { w.session(ctx) })
 	}
 	all.Go(func() { w.look(ctx) })
-	first := w.set().Active().KID
+	first := w.active().KID
 	for i, step := range plan {
 		if i%2 == 0 && !slow {
 			w.freshGuard()
 		}
 		w.rotate(strings.TrimPrefix(step, "+"), strings.HasPrefix(step, "+"))
-		t.Logf("%2d: %-9s signs; %d tokens, %d verifications", i+1, w.set().Active().Algorithm, w.minted.Load(), w.verified.Load())
+		t.Logf("%2d: %-9s signs; %d tokens, %d verifications", i+1, w.active().Algorithm, w.minted.Load(), w.verified.Load())
 	}
 	time.Sleep(time.Second)
 	stop()
@@ -126,10 +126,12 @@ func (w *rotating) set() store.KeySet {
 	return set
 }
 
+func (w *rotating) active() store.SigningKey { return *w.set().First(store.KeyActive, "") }
+
 // rotate waits until the new key signs.
 func (w *rotating) rotate(algorithm string, restart bool) {
 	w.t.Helper()
-	before := w.set().Active().KID
+	before := w.active().KID
 	for _, r := range w.replicas {
 		r.env = append(r.env, "AUTH_ALGORITHM="+algorithm)
 		if restart {
@@ -146,7 +148,7 @@ func (w *rotating) rotate(algorithm string, restart bool) {
 		}
 	}
 	for range 1200 {
-		if active := w.set().Active(); active.KID != before && active.Algorithm == algorithm {
+		if active := w.active(); active.KID != before && active.Algorithm == algorithm {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)

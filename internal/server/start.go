@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/password"
 )
@@ -63,7 +64,7 @@ func isLoopback(host string) bool {
 // a change of auth.algorithm has gone through: else it would refuse its own tokens.
 func (s *Server) acceptedAlgorithms() []string {
 	accepted := slices.Clone(s.cfg.Config.AuthClient.AcceptedAlgorithms)
-	if signing := string(s.rooms.Keys.Algorithm()); accepted != nil && !slices.Contains(accepted, signing) {
+	if signing := string(s.rooms.Keys.Active().Algorithm); accepted != nil && !slices.Contains(accepted, signing) {
 		s.cfg.Log.Warn("auth_client.accepted_algorithms lacks the algorithm of the key that still signs; it is accepted until the next start",
 			"algorithm", signing)
 		accepted = append(accepted, signing)
@@ -74,7 +75,7 @@ func (s *Server) acceptedAlgorithms() []string {
 // acceptsItself notices that the keys were changed by a command with another
 // configuration than this server was started with.
 func (s *Server) acceptsItself() error {
-	signing := string(s.rooms.Keys.Algorithm())
+	signing := string(s.rooms.Keys.Active().Algorithm)
 	if s.accepted == nil || slices.Contains(s.accepted, signing) {
 		return nil
 	}
@@ -108,21 +109,23 @@ func (s *Server) announce(defaultPassword string) {
 
 // keysLine says where the keys are, what signs, and what will.
 func (s *Server) keysLine() string {
-	var place, now, coming string
-	for _, k := range s.rooms.Keys.Keys() {
-		switch k.Status {
-		case keyring.Active:
-			now, place = string(k.Algorithm), s.cfg.Config.Auth.DataDir
-			if k.File == "" {
-				place = "sealed in the database"
-			}
-		case keyring.Next:
-			coming = fmt.Sprintf("; another key (%s) signs in %s", k.Algorithm, k.Due.Round(time.Second))
-			s.cfg.Log.Info("a rotation of the signing keys is under way", "next", k.KID, "algorithm", k.Algorithm, "signs_in", k.Due.Round(time.Second).String())
-		case keyring.Retiring, keyring.Removed:
+	c, now := s.cfg.Config, time.Now()
+	place, coming := c.Auth.DataDir, ""
+	keys := s.rooms.Keys.Keys()
+	if s.rooms.Keys.Active().File == "" {
+		place = "sealed in the database"
+	}
+	for _, k := range keys {
+		if k.Status == keyring.Pending {
+			coming += fmt.Sprintf("; another key (%s) signs from %s", k.Algorithm, keyring.Clock(now.Add(k.Due), now))
+			s.cfg.Log.Info("signing key rotation under way", "pending", k.KID, "algorithm", k.Algorithm, "signs_in", k.Due.Round(time.Second).String())
 		}
 	}
-	return fmt.Sprintf("%s (%s%s)", place, now, coming)
+	if text := keyring.Transition(keys, jose.Algorithm(c.Auth.Algorithm), now); text != "" {
+		s.cfg.Log.Warn(text)
+		return place + ": " + text
+	}
+	return fmt.Sprintf("%s (%s%s)", place, s.rooms.Keys.Active().Algorithm, coming)
 }
 
 // baseURL is where this machine reaches the server.

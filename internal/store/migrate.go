@@ -34,6 +34,9 @@ var schemaKeyAhead string
 //go:embed migrations/0005_sessions.sql
 var schemaSessions string
 
+//go:embed migrations/0006_key_algorithms.sql
+var schemaKeyAlgorithms string
+
 //go:embed migrations/0007_audit_actor.sql
 var schemaAuditActor string
 
@@ -88,7 +91,7 @@ func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithSlog(slog.New(slog.DiscardHandler)), // we log what it did ourselves
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead),
-			migration(5, schemaSessions), migration(7, schemaAuditActor)),
+			migration(5, schemaSessions), migration(6, schemaKeyAlgorithms), migration(7, schemaAuditActor)),
 	}
 	dialect := goose.DialectSQLite3
 	if s.target.Engine == engine.Postgres {

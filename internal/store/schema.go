@@ -54,7 +54,7 @@ func Tables() []Table {
 			Initial: "key IN ('" + settingGuard + "', '" + settingKeySet + "')",
 		},
 		{Name: "signing_keys", Columns: []string{
-			"kid", "algorithm", "status", "public_key", "sealed_key", "created_at", "activated_at", "retired_at",
+			"kid", "algorithm", "status", "public_key", "for_api", "sealed_key", "row_mac", "created_at", "activated_at", "retired_at",
 			"removed_at", "counted_ms", "token_life_ms",
 		}},
 		{Name: "audit_events", Columns: []string{

@@ -10,32 +10,41 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// KeyStatus is where a signing key is in its life.
+// KeyStatus is where a signing key is in its lifecycle.
 type KeyStatus string
 
-// The statuses. At most one key is next and at most one is active.
+// The statuses, in their order. Of each algorithm at most one key is pending and
+// at most one is active.
 const (
-	KeyNext     KeyStatus = "next"     // published, and does not sign yet
+	KeyPending  KeyStatus = "next"     // published, and does not sign yet
 	KeyActive   KeyStatus = "active"   // signs and verifies
 	KeyRetiring KeyStatus = "retiring" // verifies what it signed before
-	KeyRemoved  KeyStatus = "removed"  // good for nothing; only its history is kept
+	KeyRemoved  KeyStatus = "removed"  // its row is kept as history only
 )
+
+// String returns the word for users.
+func (s KeyStatus) String() string {
+	if s == KeyPending {
+		return "pending"
+	}
+	return string(s)
+}
 
 // SigningKey is one key of the installation.
 type SigningKey struct {
 	KID       string
 	Algorithm string
 	Status    KeyStatus
-	Public    string    // the JWK as published
-	Sealed    string    // the private half under the master key; empty: in a file, or erased
-	CreatedAt time.Time // zero on insertion: now
+	Public    string // the JWK as published
+	API       bool   // signs, signed or will sign the tokens of the API; else clients ask for it
+	Sealed    string // the private half under the master key; empty: in a file, or erased
+	MAC       string // of what is above without Sealed, and of the times; empty: the row is not authenticated
 
-	// When it came into the status; zero: never. They are not written: a change
-	// of status stamps its own.
-	ActivatedAt, RetiredAt, RemovedAt time.Time
+	CreatedAt                         time.Time // in microseconds, as all times
+	ActivatedAt, RetiredAt, RemovedAt time.Time // of the change to that status; zero: never
 
-	Counted   time.Duration // that servers saw pass in status next or retiring; begins anew with each status
-	TokenLife time.Duration // longest life of the access tokens that it signed; never lowered; zero: not known
+	Counted       time.Duration // that servers saw pass while it was pending or retiring; begins again with each status
+	TokenLifetime time.Duration // longest lifetime of the access tokens that it signed; never lowered; zero: unknown
 }
 
 // KeySet is all signing keys as they were at one version.
@@ -44,25 +53,21 @@ type KeySet struct {
 	Keys    []SigningKey // oldest first
 }
 
-// Active returns the key that signs, nil when none was recorded yet.
-func (k KeySet) Active() *SigningKey { return k.first(KeyActive) }
-
-// Next returns the key that is published and will sign, nil when there is none.
-func (k KeySet) Next() *SigningKey { return k.first(KeyNext) }
-
-// Key returns the key of that id, removed ones included, nil when there is none.
-func (k KeySet) Key(kid string) *SigningKey {
+// First returns the oldest key in that status, nil when there is none. An empty
+// algorithm is any.
+func (k KeySet) First(status KeyStatus, algorithm string) *SigningKey {
 	for i := range k.Keys {
-		if k.Keys[i].KID == kid {
+		if k.Keys[i].Status == status && (algorithm == "" || k.Keys[i].Algorithm == algorithm) {
 			return &k.Keys[i]
 		}
 	}
 	return nil
 }
 
-func (k KeySet) first(status KeyStatus) *SigningKey {
+// Key returns the key of that id, removed ones included, nil when there is none.
+func (k KeySet) Key(kid string) *SigningKey {
 	for i := range k.Keys {
-		if k.Keys[i].Status == status {
+		if k.Keys[i].KID == kid {
 			return &k.Keys[i]
 		}
 	}
@@ -99,7 +104,7 @@ func (s *Store) SigningKeys(ctx context.Context) (set KeySet, err error) {
 		if set.Version, err = keySetVersion(version); err != nil {
 			return err
 		}
-		set.Keys, err = collect(t, scanSigningKey, `SELECT kid, algorithm, status, public_key, sealed_key, created_at,
+		set.Keys, err = collect(t, scanSigningKey, `SELECT kid, algorithm, status, public_key, for_api, sealed_key, row_mac, created_at,
 			activated_at, retired_at, removed_at, counted_ms, token_life_ms FROM signing_keys ORDER BY created_at, kid`)
 		return err
 	})
@@ -108,12 +113,12 @@ func (s *Store) SigningKeys(ctx context.Context) (set KeySet, err error) {
 
 func scanSigningKey(r scanner) (k SigningKey, err error) {
 	var counted, life int64
-	err = r.Scan(&k.KID, &k.Algorithm, (*string)(&k.Status), &k.Public, &k.Sealed, timeColumn{&k.CreatedAt},
+	err = r.Scan(&k.KID, &k.Algorithm, (*string)(&k.Status), &k.Public, &k.API, &k.Sealed, &k.MAC, timeColumn{&k.CreatedAt},
 		timeColumn{&k.ActivatedAt}, timeColumn{&k.RetiredAt}, timeColumn{&k.RemovedAt}, &counted, &life)
 	if err != nil && k.KID != "" && engine.ConditionOf(err) == engine.Ordinary {
 		err = incomplete(fmt.Sprintf("holds something else than a signing key in the row %q of its table signing_keys", k.KID), err)
 	}
-	k.Counted, k.TokenLife = time.Duration(counted)*time.Millisecond, time.Duration(life)*time.Millisecond
+	k.Counted, k.TokenLifetime = time.Duration(counted)*time.Millisecond, time.Duration(life)*time.Millisecond
 	return k, err
 }
 
@@ -132,4 +137,11 @@ func (s *Store) SetLegacyHashKey(ctx context.Context, sealed string) error {
 			settingLegacyHashKey, sealed)
 		return err
 	})
+}
+
+// KeyRowsAuthenticated reports whether the rows of all keys were authenticated, so
+// that one without a MAC was not written by a server.
+func (s *Store) KeyRowsAuthenticated(ctx context.Context) (bool, error) {
+	_, set, err := s.setting(ctx, settingKeyRows)
+	return set, err
 }

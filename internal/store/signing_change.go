@@ -4,8 +4,6 @@ import (
 	"context"
 	"strconv"
 	"time"
-
-	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
 // keysLease is the work of counting the time of keys.
@@ -17,27 +15,78 @@ type KeyChange struct {
 	Act Act // without an Action nothing is written to the audit log
 }
 
-// PutSigningKeys inserts keys, or changes status and sealed half of those that are
-// there, in that order and all or none. The life of their tokens is only
-// ever raised. The key set must still be of the version since, else it is ErrKeysChanged: of several replicas that
-// decide at the same moment one succeeds.
+// PutSigningKeys inserts keys, or replaces those that are there, in that order and
+// all or none; the lifetime of their tokens is only ever raised, and what was
+// counted stays where the status does. The key set must still be of the version
+// since, else it is ErrKeysChanged: of several replicas that decide at the same
+// moment one succeeds.
 func (s *Store) PutSigningKeys(ctx context.Context, since int64, changes ...KeyChange) error {
+	return s.write(ctx, func(t *tx) error { return t.putSigningKeys(since, changes) })
+}
+
+func (t *tx) putSigningKeys(since int64, changes []KeyChange) error {
+	if err := t.nextKeySet(since); err != nil {
+		return err
+	}
+	for _, k := range changes {
+		if err := t.putSigningKey(k.SigningKey); err != nil {
+			return err
+		}
+		if k.MAC == "" {
+			if _, err := t.exec("DELETE FROM settings WHERE key = $1", settingKeyRows); err != nil {
+				return err
+			}
+		}
+		if k.Act.Action == "" {
+			continue
+		}
+		if err := t.changedKey(k.Act, k.KID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AuthenticateSigningKeys replaces rows that had no MAC and notes that all rows
+// have one from now on. holder takes the lease of those who count the time of
+// keys from whoever has it: a process of the release before would change rows
+// without their MAC.
+func (s *Store) AuthenticateSigningKeys(ctx context.Context, since int64, holder string, lease time.Duration, changes ...KeyChange) error {
+	return s.write(ctx, func(t *tx) error {
+		if err := t.putSigningKeys(since, changes); err != nil {
+			return err
+		}
+		_, err := t.exec("INSERT INTO settings (key, value) VALUES ($1, '1') ON CONFLICT (key) DO NOTHING", settingKeyRows)
+		if err != nil {
+			return err
+		}
+		if len(changes) == 0 {
+			return nil // no process of the release before can have begun to count
+		}
+		_, err = t.exec(`INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, `+s.databaseMillis()+` + $3)
+			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at`,
+			keysLease, holder, lease.Milliseconds())
+		return err
+	})
+}
+
+// ResealSigningKeys replaces keys whose private halves and MACs are under another
+// master key now, and the sealed hash key of an adopted installation; empty: there
+// is none. As PutSigningKeys it is all or none.
+func (s *Store) ResealSigningKeys(ctx context.Context, since int64, act Act, hashKey string, keys ...SigningKey) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := t.nextKeySet(since); err != nil {
 			return err
 		}
-		for _, k := range changes {
-			if err := t.putSigningKey(k.SigningKey); err != nil {
-				return err
-			}
-			if k.Act.Action == "" {
-				continue
-			}
-			if err := t.changedKey(k.Act, k.KID); err != nil {
+		for _, k := range keys {
+			if err := t.putSigningKey(k); err != nil {
 				return err
 			}
 		}
-		return nil
+		if _, err := t.exec("UPDATE settings SET value = $1 WHERE key = $2", hashKey, settingLegacyHashKey); err != nil {
+			return err
+		}
+		return t.changedKey(act, "")
 	})
 }
 
@@ -51,43 +100,32 @@ func (t *tx) nextKeySet(since int64) error {
 	return err
 }
 
-// putSigningKey keeps times and count of a status that does not change. Nothing
-// private is kept of a removed key.
+// putSigningKey keeps nothing private of a removed key.
 func (t *tx) putSigningKey(k SigningKey) error {
-	created := t.stamp()
-	if !k.CreatedAt.IsZero() {
-		created = FormatTime(k.CreatedAt)
+	if k.Status == KeyRemoved {
+		k.Sealed = ""
 	}
-	var activated, retired, removed any
-	switch k.Status {
-	case KeyActive:
-		activated = t.stamp()
-	case KeyRetiring:
-		retired = t.stamp()
-	case KeyRemoved:
-		removed, k.Sealed = t.stamp(), ""
-	case KeyNext:
+	api := 0
+	if k.API {
+		api = 1
 	}
-	_, err := t.exec(`INSERT INTO signing_keys (kid, algorithm, status, public_key, sealed_key, created_at, activated_at, retired_at, removed_at, token_life_ms)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-		ON CONFLICT (kid) DO UPDATE SET sealed_key = excluded.sealed_key, status = excluded.status,
+	_, err := t.exec(`INSERT INTO signing_keys (kid, algorithm, status, public_key, for_api, sealed_key, row_mac, created_at, activated_at, retired_at, removed_at, token_life_ms)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		ON CONFLICT (kid) DO UPDATE SET algorithm = excluded.algorithm, status = excluded.status, public_key = excluded.public_key,
+			for_api = excluded.for_api, sealed_key = excluded.sealed_key, row_mac = excluded.row_mac, created_at = excluded.created_at,
+			activated_at = excluded.activated_at, retired_at = excluded.retired_at, removed_at = excluded.removed_at,
 			token_life_ms = CASE WHEN signing_keys.token_life_ms < excluded.token_life_ms THEN excluded.token_life_ms ELSE signing_keys.token_life_ms END,
-			counted_ms = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.counted_ms ELSE 0 END,
-			activated_at = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.activated_at
-				ELSE COALESCE(excluded.activated_at, signing_keys.activated_at) END,
-			retired_at = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.retired_at
-				ELSE COALESCE(excluded.retired_at, signing_keys.retired_at) END,
-			removed_at = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.removed_at ELSE excluded.removed_at END`,
-		k.KID, k.Algorithm, string(k.Status), k.Public, k.Sealed, created, activated, retired, removed,
-		k.TokenLife.Milliseconds())
+			counted_ms = CASE WHEN signing_keys.status = excluded.status THEN signing_keys.counted_ms ELSE 0 END`,
+		k.KID, k.Algorithm, string(k.Status), k.Public, api, k.Sealed, k.MAC, FormatTime(k.CreatedAt),
+		FormatOptional(k.ActivatedAt), FormatOptional(k.RetiredAt), FormatOptional(k.RemovedAt), k.TokenLifetime.Milliseconds())
 	return err
 }
 
-// RaiseTokenLife notes that a key signs tokens that live so long, unless it is
+// RaiseTokenLifetime notes that a key signs tokens that live so long, unless it is
 // known to have signed longer ones.
-func (s *Store) RaiseTokenLife(ctx context.Context, kid string, life time.Duration) error {
+func (s *Store) RaiseTokenLifetime(ctx context.Context, kid string, lifetime time.Duration) error {
 	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec("UPDATE signing_keys SET token_life_ms = $1 WHERE kid = $2 AND token_life_ms < $1", life.Milliseconds(), kid)
+		_, err := t.exec("UPDATE signing_keys SET token_life_ms = $1 WHERE kid = $2 AND token_life_ms < $1", lifetime.Milliseconds(), kid)
 		return err
 	})
 }
@@ -144,77 +182,8 @@ func (s *Store) StopCountingKeyTime(ctx context.Context, holder string) error {
 	return s.GiveLease(ctx, keysLease, holder)
 }
 
-// ForgetSigningKey drops a key that is lost, NotFound when there is none of that
-// id. The next start makes another where it was the active one.
-func (s *Store) ForgetSigningKey(ctx context.Context, act Act, kid string) error {
-	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec("UPDATE settings SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) WHERE key = $1", settingKeySet)
-		if err != nil {
-			return err
-		}
-		n, err := t.exec("DELETE FROM signing_keys WHERE kid = $1", kid)
-		if err != nil {
-			return err
-		}
-		if n != 1 {
-			return fault.New(fault.NotFound, "not_found", "there is no such signing key")
-		}
-		return t.changedKey(act, kid)
-	})
-}
-
-// NoteKey writes to the audit log what somebody did with a key that changes
-// nothing.
+// NoteKey writes to the audit log what happened to a key without a change of its
+// row.
 func (s *Store) NoteKey(ctx context.Context, act Act, kid string) error {
 	return s.write(ctx, func(t *tx) error { return t.changedKey(act, kid) })
-}
-
-// Sealed is a text under the master key and where it is kept.
-type Sealed struct{ Table, Column, Row, Text string }
-
-// Reseal replaces every sealed text by what anew makes of it, all or none, and
-// returns how many. A text that anew returns unchanged stays as it is.
-func (s *Store) Reseal(ctx context.Context, act Act, anew func(Sealed) (string, error)) (changed int, err error) {
-	err = s.write(ctx, func(t *tx) error {
-		changed = 0
-		// First of all: whoever read the keys before must not write them back.
-		_, err := t.exec("UPDATE settings SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) WHERE key = $1", settingKeySet)
-		if err != nil {
-			return err
-		}
-		all, err := collect(t, scanSealed, `SELECT 'signing_keys', 'sealed_key', kid, sealed_key FROM signing_keys WHERE sealed_key <> ''
-			UNION ALL SELECT 'settings', 'value', key, value FROM settings WHERE key = $1`, settingLegacyHashKey)
-		if err != nil {
-			return err
-		}
-		for _, old := range all {
-			text, err := anew(old)
-			if err != nil {
-				return err
-			}
-			if text == old.Text {
-				continue
-			}
-			changed++
-			if err := t.putSealed(old, text); err != nil {
-				return err
-			}
-		}
-		return t.changedKey(act, "")
-	})
-	return changed, err
-}
-
-func scanSealed(r scanner) (s Sealed, err error) {
-	err = r.Scan(&s.Table, &s.Column, &s.Row, &s.Text)
-	return s, err
-}
-
-func (t *tx) putSealed(at Sealed, text string) error {
-	statement := "UPDATE signing_keys SET sealed_key = $1 WHERE kid = $2 AND sealed_key = $3"
-	if at.Table == "settings" {
-		statement = "UPDATE settings SET value = $1 WHERE key = $2 AND value = $3"
-	}
-	_, err := t.exec(statement, text, at.Row, at.Text)
-	return err
 }

@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
@@ -37,36 +35,51 @@ func changed(keys ...store.SigningKey) (changes []store.KeyChange) {
 
 func TestSigningKeysAreKeptWithTheirTimes(t *testing.T) {
 	onEach(t, func(w *world) {
-		if set := w.keys(); set.Version != 0 || set.Active() != nil || len(set.Keys) != 0 {
+		if set := w.keys(); set.Version != 0 || set.First(store.KeyActive, "") != nil || len(set.Keys) != 0 {
 			t.Fatalf("a new database has %+v", set)
 		}
 		born := w.clock.Now().UTC()
-		first := store.SigningKey{KID: "k1", Algorithm: "RS256", Status: store.KeyActive, Public: `{"kid":"k1"}`, Sealed: "s1"}
+		first := store.SigningKey{
+			KID: "k1", Algorithm: "RS256", Status: store.KeyActive, Public: `{"kid":"k1"}`, Sealed: "s1", MAC: "m1",
+			CreatedAt: born, ActivatedAt: born,
+		}
 		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(first)...))
-		w.clock.Advance(time.Hour)
-		retired, second := first, store.SigningKey{KID: "k2", Algorithm: "ML-DSA-65", Status: store.KeyActive, Public: `{"kid":"k2"}`}
-		retired.Status = store.KeyRetiring
+		later := born.Add(time.Hour)
+		retired := first
+		retired.Status, retired.RetiredAt, retired.MAC, retired.Public = store.KeyRetiring, later, "m2", `{"kid":"k1","x":1}`
+		second := store.SigningKey{
+			KID: "k2", Algorithm: "ML-DSA-65", Status: store.KeyActive, Public: `{"kid":"k2"}`, API: true,
+			CreatedAt: later, ActivatedAt: later,
+		}
 		w.ok(w.s.PutSigningKeys(t.Context(), 1, changed(retired, second)...))
 
 		set := w.keys()
-		if set.Version != 2 || set.Active() == nil || set.Active().KID != "k2" {
+		if active := set.First(store.KeyActive, ""); set.Version != 2 || active == nil || active.KID != "k2" {
 			t.Errorf("%+v", set)
 		}
-		retired.CreatedAt, second.CreatedAt = born, born.Add(time.Hour)
-		retired.ActivatedAt, retired.RetiredAt, second.ActivatedAt = born, born.Add(time.Hour), born.Add(time.Hour)
-		if diff := cmp.Diff([]store.SigningKey{retired, second}, set.Keys, cmpopts.EquateApproxTime(0)); diff != "" {
+		if diff := cmp.Diff([]store.SigningKey{retired, second}, set.Keys); diff != "" {
 			t.Error(diff)
 		}
 	})
 }
 
-func TestAtMostOneKeyIsActive(t *testing.T) {
+// TestOneKeyOfAnAlgorithmIsActiveAndOneIsPending, whatever else is wanted; any
+// number may be retiring.
+func TestOneKeyOfAnAlgorithmIsActiveAndOneIsPending(t *testing.T) {
 	onEach(t, func(w *world) {
-		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(store.SigningKey{KID: "k1", Status: store.KeyActive})...))
-		if err := w.s.PutSigningKeys(t.Context(), 1, changed(store.SigningKey{KID: "k2", Status: store.KeyActive})...); err == nil {
-			t.Error("two keys are active")
+		key := func(kid, algorithm string, status store.KeyStatus) store.SigningKey {
+			return store.SigningKey{KID: kid, Algorithm: algorithm, Status: status}
 		}
-		if set := w.keys(); set.Version != 1 || len(set.Keys) != 1 {
+		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(
+			key("k1", "RS256", store.KeyActive), key("k2", "ES256", store.KeyActive),
+			key("k3", "RS256", store.KeyPending), key("k4", "ES256", store.KeyPending),
+			key("k5", "RS256", store.KeyRetiring), key("k6", "RS256", store.KeyRetiring))...))
+		for _, status := range []store.KeyStatus{store.KeyActive, store.KeyPending} {
+			if err := w.s.PutSigningKeys(t.Context(), 1, changed(key("k7", "RS256", status))...); err == nil {
+				t.Errorf("two keys of an algorithm are %s", status)
+			}
+		}
+		if set := w.keys(); set.Version != 1 || len(set.Keys) != 6 {
 			t.Errorf("the refused change left %+v", set)
 		}
 	})
@@ -95,20 +108,41 @@ func TestOneOfManyReplicasDecidesTheKey(t *testing.T) {
 	})
 }
 
-func TestForgottenKeysAreGoneAndItIsKnownWhoForgotThem(t *testing.T) {
+// TestRowsAreAuthenticatedOnce: after that a row without a MAC was written by no
+// server, until servers keep keys in files again.
+func TestRowsAreAuthenticatedOnce(t *testing.T) {
 	onEach(t, func(w *world) {
-		if err := w.s.ForgetSigningKey(t.Context(), system("key.forget"), "k1"); fault.KindOf(err) != fault.NotFound {
-			t.Errorf("an unknown one: %v", err)
+		authenticated := func() bool {
+			t.Helper()
+			done, err := w.s.KeyRowsAuthenticated(t.Context())
+			w.ok(err)
+			return done
 		}
-		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(store.SigningKey{KID: "k1", Status: store.KeyActive})...))
-		w.ok(w.s.ForgetSigningKey(t.Context(), system("key.forget"), "k1"))
-		if set := w.keys(); set.Version != 2 || len(set.Keys) != 0 {
-			t.Errorf("%+v", set)
+		k := store.SigningKey{KID: "k1", Algorithm: "RS256", Status: store.KeyActive}
+		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(k)...))
+		if held, err := w.s.TakeLease(t.Context(), "keys", "former", time.Hour); !held || err != nil || authenticated() {
+			t.Fatal(held, err)
 		}
-		events, err := w.s.Events(t.Context(), 1)
-		w.ok(err)
-		if len(events) != 1 || events[0].Action != "key.forget" || events[0].TargetID != "k1" {
-			t.Errorf("audit %+v", events)
+		k.MAC = "m"
+		w.ok(w.s.AuthenticateSigningKeys(t.Context(), 1, "this", time.Hour, changed(k)...))
+		if !authenticated() || w.keys().Key("k1").MAC != "m" {
+			t.Errorf("%+v", w.keys())
+		}
+		counted, held, err := w.s.CountKeyTime(t.Context(), "former", time.Hour)
+		if counted || held || err != nil {
+			t.Errorf("a process of the release before still counts: %v", err)
+		}
+		if err := w.s.AuthenticateSigningKeys(t.Context(), 1, "late", time.Hour, changed(k)...); !errors.Is(err, store.ErrKeysChanged) {
+			t.Errorf("twice: %v", err)
+		}
+		w.ok(w.s.PutSigningKeys(t.Context(), 2, changed(k)...))
+		if !authenticated() {
+			t.Error("a change with MACs is none of files")
+		}
+		k.MAC = ""
+		w.ok(w.s.PutSigningKeys(t.Context(), 3, changed(k)...))
+		if authenticated() {
+			t.Error("keys are files again")
 		}
 	})
 }

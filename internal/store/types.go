@@ -107,4 +107,5 @@ const (
 	adoptedKeyPending    = "pending" // never a thumbprint: those have 43 characters
 	settingKeySet        = "key_set_version"
 	settingLegacyHashKey = "legacy_hash_key"
+	settingKeyRows       = "key_rows_authenticated"
 )

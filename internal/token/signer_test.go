@@ -35,9 +35,9 @@ func TestNoTokenIsSpentWhereNothingCanBeSigned(t *testing.T) {
 			Dir: t.TempDir(), Algorithm: jose.EdDSA, Store: w.store, AtRest: keyring.Sealed,
 			Master: masterKey(t, 2).After(masterKey(t, 1)),
 		}
-		desk, err := keyring.NewDesk(both)
+		desk, err := keyring.NewAdmin(both)
 		w.must(t, err)
-		_, err = desk.Revoke(t.Context(), system, w.keys.Active().KID)
+		_, err = desk.Revoke(t.Context(), system, w.keys.Active().KID, false)
 		w.must(t, err)
 		if err := w.keys.Refresh(t.Context()); err == nil {
 			t.Fatal("it has the new key")

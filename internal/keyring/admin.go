@@ -1,0 +1,262 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// Admin is what an operator does with the keys. It works on the database and the
+// folder, beside running servers: they take a change up within five seconds.
+type Admin struct{ keeper *keeper }
+
+// NewAdmin returns an Admin. cfg must have a Store.
+func NewAdmin(cfg Config) (*Admin, error) {
+	k, err := newKeeper(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Admin{k}, nil
+}
+
+// Default is the algorithm that is configured for the tokens of the API.
+func (a *Admin) Default() jose.Algorithm { return a.keeper.policy.Default }
+
+// read returns the recorded keys, without a lock and without a change.
+func (a *Admin) read(ctx context.Context) (*keys, error) {
+	now, err := a.keeper.load(ctx)
+	if err == nil {
+		_, err = a.keeper.trustUpgraded(ctx, now)
+	}
+	return now, err
+}
+
+// Keys describes every key that there ever was, in the order of the key set,
+// removed ones last. There may be none yet.
+func (a *Admin) Keys(ctx context.Context) (all []KeyInfo, err error) {
+	k := a.keeper
+	now, err := a.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	refused := map[string]error{}
+	for _, r := range now.refused {
+		refused[r.row.KID] = r.cause
+	}
+	for _, row := range lifecycle.Order(now.raw) {
+		key, known := now.known[row.KID]
+		if !known {
+			info := describe(row, k.policy.Remaining(row, k.now()))
+			info.Problem = problem(refused[row.KID])
+			all = append(all, info)
+			continue
+		}
+		info := k.info(key)
+		if row.Status == store.KeyPending || row.Status == store.KeyActive {
+			_, err := k.secret(key)
+			info.Problem = problem(err)
+		}
+		all = append(all, info)
+	}
+	return all, nil
+}
+
+// Key describes one key, NotFound when there is none of that id.
+func (a *Admin) Key(ctx context.Context, kid string) (KeyInfo, error) {
+	all, err := a.Keys(ctx)
+	for _, info := range all {
+		if info.KID == kid {
+			return info, nil
+		}
+	}
+	if err == nil {
+		err = errNoSuchKey
+	}
+	return KeyInfo{}, err
+}
+
+// change runs do on the recorded keys, again when another process was faster.
+func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) error) error {
+	s, err := a.keeper.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	for attempt := 1; ; attempt++ {
+		now, err := a.read(ctx)
+		if err != nil {
+			return err
+		}
+		if now.First(store.KeyActive, "") == nil && len(now.refused) == 0 {
+			return fault.New(fault.Conflict, "no_signing_key", "no signing key is active; the next start of the server sees to it")
+		}
+		err = do(s, now)
+		if !errors.Is(err, store.ErrKeysChanged) || attempt == maxAttempts {
+			return err
+		}
+	}
+}
+
+// algorithm is the one that a command is for: empty is auth.algorithm.
+func (a *Admin) algorithm(asked jose.Algorithm) (jose.Algorithm, error) {
+	p := a.keeper.policy
+	if asked == "" || asked == p.Default {
+		return p.Default, nil
+	}
+	if slices.Contains(p.Further, asked) {
+		return asked, nil
+	}
+	return "", fault.New(fault.Invalid, "algorithm", fmt.Sprintf("%s is neither auth.algorithm nor one of keys.algorithms", asked))
+}
+
+// Rotate makes a key of an algorithm, empty: the default one, and publishes it; it
+// signs when that was long enough. Where such a key waits already, it is that one.
+// With now it signs at once, and tokens are refused by those who keep a key set
+// without it and do not look again.
+func (a *Admin) Rotate(ctx context.Context, by identity.Actor, algorithm jose.Algorithm, now bool) (kid string, made bool, err error) {
+	if algorithm, err = a.algorithm(algorithm); err != nil {
+		return "", false, err
+	}
+	err = a.change(ctx, func(s *session, present *keys) error {
+		if err := s.holds(present, ""); err != nil {
+			return err
+		}
+		var found bool
+		if kid, found, err = s.rotate(ctx, present, by, algorithm, now); err == nil {
+			made = made || !found
+		}
+		return err
+	})
+	return kid, made, err
+}
+
+func (s *session) rotate(ctx context.Context, present *keys, by identity.Actor, algorithm jose.Algorithm, now bool) (kid string, found bool, err error) {
+	pending := present.First(store.KeyPending, string(algorithm))
+	if found = pending != nil; !found {
+		if present, err = s.apply(ctx, present, by, s.policy.Make(algorithm)); err != nil {
+			return "", false, err
+		}
+		if pending = present.First(store.KeyPending, string(algorithm)); pending == nil {
+			return "", false, store.ErrKeysChanged
+		}
+	}
+	if !now {
+		return pending.KID, found, nil
+	}
+	if lifecycle.Untimely(present.KeySet, *pending) {
+		return "", found, fault.New(fault.Conflict, "key_status", "the active key of this algorithm still signs the tokens of the API; a key for clients takes over when auth.algorithm has changed")
+	}
+	changes := s.policy.Activate(present.KeySet, *pending, s.now())
+	changes[len(changes)-1].Detail = "now"
+	_, err = s.apply(ctx, present, by, changes...)
+	return pending.KID, found, err
+}
+
+// Retire takes a key out of use. A pending one is withdrawn: it has signed nothing.
+// For an active one another is published, successor, which takes over. Of any other
+// status it is a Conflict.
+func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (successor string, err error) {
+	err = a.change(ctx, func(s *session, now *keys) error {
+		row := now.Key(kid)
+		switch {
+		case row == nil:
+			_, err := now.row(kid)
+			return cmpError(err, fault.New(fault.Conflict, "key_row", "the row of this key is not trusted; revoke or accept it"))
+		case row.Status == store.KeyPending:
+			_, err := s.apply(ctx, now, by, s.policy.Withdraw(*row, s.now()))
+			return err
+		case row.Status != store.KeyActive:
+			return fault.New(fault.Conflict, "key_status", "the signing key is "+row.Status.String())
+		}
+		if err := s.holds(now, ""); err != nil {
+			return err
+		}
+		algorithm, err := a.algorithm(jose.Algorithm(row.Algorithm))
+		if err != nil {
+			algorithm = s.policy.Default // which takes over
+		}
+		successor, _, err = s.rotate(ctx, now, by, algorithm, false)
+		return err
+	})
+	return successor, err
+}
+
+func cmpError(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// Revoke ends a key at once: every token that it signed is refused from then on.
+// Where it was an active one, another signs at once: the pending key, or a new one;
+// its id is returned, else it is empty. With lost it needs no private half: the one
+// of the key is lost for good, with its file or the master key.
+func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost bool) (successor string, err error) {
+	err = a.change(ctx, func(s *session, now *keys) error {
+		row, err := now.row(kid)
+		if err != nil {
+			return err
+		}
+		if row.Status == store.KeyRemoved {
+			return fault.New(fault.Conflict, "key_status", "the signing key is removed already; nothing that it signed is accepted")
+		}
+		set := now.KeySet
+		if lost {
+			set = now.raw // with the master key all rows are strangers
+		} else if row.Status == store.KeyActive {
+			if err := s.holds(now, kid); err != nil {
+				return err
+			}
+		}
+		changes := s.policy.Revoke(set, row, s.now(), func(pending store.SigningKey) bool {
+			key, err := now.sound(pending.KID)
+			if err == nil {
+				_, err = s.secret(key)
+			}
+			return err == nil
+		})
+		after, err := s.apply(ctx, now, by, changes...)
+		if last := changes[len(changes)-1]; err == nil && last.Action == identity.ActionKeyActivate {
+			successor = after.First(store.KeyActive, last.Key.Algorithm).KID
+		}
+		return err
+	})
+	return successor, err
+}
+
+// Accept authenticates the row of a key as it is, on the word of an operator who
+// knows who changed it.
+func (a *Admin) Accept(ctx context.Context, by identity.Actor, kid string) error {
+	if a.keeper.atRest != Sealed {
+		return fault.New(fault.Conflict, "at_rest", "rows of signing keys are authenticated where the keys are sealed only (keys.at_rest)")
+	}
+	return a.change(ctx, func(s *session, now *keys) error {
+		row, err := now.row(kid)
+		if err != nil {
+			return err
+		}
+		if now.Key(kid) != nil {
+			return fault.New(fault.Conflict, "key_row", "the row of this signing key is authentic already")
+		}
+		key, err := vault.Parse(row, now.adopted.Thumbprint)
+		if err != nil {
+			return err
+		}
+		if len(now.Keys) == 0 || row.Sealed != "" { // else nothing shows that this is the right master key
+			if _, err := s.secret(key); err != nil {
+				return err
+			}
+		}
+		_, err = s.put(ctx, now, store.KeyChange{SigningKey: row, Act: store.Act{Action: identity.ActionKeyAccept, By: by, Detail: row.Status.String()}})
+		return err
+	})
+}

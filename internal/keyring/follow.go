@@ -1,0 +1,154 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+const (
+	// recheckPause bounds what tokens of made-up keys can cost: so often a
+	// second the database is asked, whoever asks.
+	recheckPause = 50 * time.Millisecond
+	// recheckTimeout bounds how long such a token waits for the database.
+	recheckTimeout = 2 * time.Second
+)
+
+// begin prepares recorded keys for use.
+func (r *Ring) begin(ctx context.Context, now *keys) (*held, error) {
+	h, failed, err := r.take(ctx, now, &held{keys: &keys{}})
+	return h, errors.Join(failed, err)
+}
+
+// Refresh takes up what another process changed in the keys. It costs one small
+// read when nothing has. An error leaves the keys as they are, or, where only a
+// private key is unavailable or a row is refused, says so; it is returned once for
+// each change.
+func (r *Ring) Refresh(ctx context.Context) error {
+	select {
+	case r.checking <- struct{}{}:
+		defer func() { <-r.checking }()
+		return r.refresh(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *Ring) refresh(ctx context.Context) error {
+	r.checked = time.Now()
+	k, now := r.keeper, r.held.Load()
+	if k.store == nil {
+		return nil
+	}
+	begin := k.monotonic()
+	version, err := k.store.KeySetVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if version == now.keys.Version && !now.behind {
+		r.seen.Store(int64(begin))
+		return nil
+	}
+	loaded, err := k.load(ctx)
+	if err != nil {
+		return err
+	}
+	loaded, refused := r.history.merge(ctx, loaded)
+	if loaded.Version != now.keys.Version {
+		k.warnOfClocks(loaded)
+	}
+	next, failed, err := r.take(ctx, loaded, now)
+	if err != nil {
+		return err
+	}
+	r.held.Store(next)
+	r.seen.Store(int64(begin))
+	if version == now.keys.Version {
+		return nil // told already
+	}
+	return errors.Join(failed, refused)
+}
+
+// take returns the keys with signers for all active ones; where one is unavailable
+// it goes on with the former one of its algorithm for as long as that is published,
+// and failed says so.
+func (r *Ring) take(ctx context.Context, now *keys, before *held) (next *held, failed, err error) {
+	k := r.keeper
+	next = &held{keys: now, signers: map[jose.Algorithm]signing{}, legacy: before.legacy}
+	if next.Published, err = k.publish(now); err != nil {
+		return nil, nil, err
+	}
+	unraised := k.raise(ctx, now)
+	for _, row := range now.Keys {
+		if row.Status != store.KeyActive {
+			continue
+		}
+		algorithm := jose.Algorithm(row.Algorithm)
+		former := before.signers[algorithm]
+		if former.kid == row.KID {
+			next.signers[algorithm] = former
+			continue
+		}
+		secret, err := k.secret(now.known[row.KID])
+		if err = errors.Join(unraised, err); err == nil {
+			next.signers[algorithm] = signing{row.KID, jose.NewSigner(secret.Key, row.KID)}
+			if former.kid != "" {
+				k.log.Info("took up another active signing key", "kid", row.KID, "algorithm", algorithm)
+			}
+			continue
+		}
+		next.behind = true
+		failed = errors.Join(failed, r.goOn(ctx, next, algorithm, former, err))
+	}
+	if signer := lifecycle.Signer(now.KeySet); signer != nil {
+		next.signing = jose.Algorithm(signer.Algorithm)
+	}
+	if was := before.signers[before.signing]; was.kid != "" && next.signers[next.signing].kid == "" {
+		failed = errors.Join(fmt.Errorf("signing nothing: %s is not an active key any more", was.kid), failed)
+	}
+	return next, failed, nil
+}
+
+// goOn signs with the former key of an algorithm. It must not be removed while
+// tokens are signed with it.
+func (r *Ring) goOn(ctx context.Context, next *held, algorithm jose.Algorithm, former signing, cause error) error {
+	info, published := next.find(former.kid)
+	if !published {
+		return cause // what it signed would be refused
+	}
+	next.signers[algorithm] = former
+	cause = fmt.Errorf("going on signing with %s: %w", former.kid, cause)
+	if info.Status != Retiring {
+		return cause
+	}
+	return errors.Join(cause, r.keeper.store.RecountKey(ctx, info.KID))
+}
+
+// Recheck is Refresh for a token of a key that is not in the set: another
+// replica may have begun to sign with it a moment ago. Callers that wait
+// together share one look.
+func (r *Ring) Recheck(ctx context.Context) error {
+	asked := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
+	defer cancel()
+	select {
+	case r.checking <- struct{}{}:
+		defer func() { <-r.checking }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if r.checked.After(asked) {
+		return nil
+	}
+	select {
+	case <-time.After(recheckPause - time.Since(r.checked)):
+		return r.refresh(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

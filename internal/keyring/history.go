@@ -1,0 +1,86 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// history is what a server has seen of the keys. A key never goes back in its
+// lifecycle, whatever its row says later: what is revoked stays so for as long as
+// the process lives.
+type history struct {
+	keeper *keeper
+
+	mutex sync.Mutex
+	seen  map[string]store.SigningKey // the last row of each key that was good
+	told  map[string]string           // what was last said of a row, by key ID
+}
+
+func newHistory(k *keeper) *history {
+	return &history{keeper: k, seen: map[string]store.SigningKey{}, told: map[string]string{}}
+}
+
+// merge returns the keys with the last good row in the place of each that went back.
+// What was changed by somebody else than a server is logged and in the audit log,
+// once, and returned as the error.
+func (h *history) merge(ctx context.Context, now *keys) (*keys, error) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	merged := *now
+	merged.Keys, merged.known = slices.Clone(now.Keys), maps.Clone(now.known)
+	var all []error
+	for i, row := range merged.Keys {
+		before, known := h.seen[row.KID]
+		if known && lifecycle.Rank(row.Status) < lifecycle.Rank(before.Status) {
+			all = append(all, h.tell(ctx, row, fmt.Errorf("the signing key %s is %s in the database and was %s; the change is ignored", row.KID, row.Status, before.Status)))
+			merged.Keys[i] = before
+			merged.known[row.KID] = vault.Key{SigningKey: before, PublicKey: now.known[row.KID].PublicKey}
+			continue
+		}
+		h.seen[row.KID] = row
+		delete(h.told, row.KID)
+	}
+	for _, r := range now.refused {
+		all = append(all, h.tell(ctx, r.row, r.cause))
+	}
+	return h.keepActive(ctx, &merged, all)
+}
+
+// keepActive goes on with an active key whose row is gone. Nothing of ours deletes
+// rows.
+func (h *history) keepActive(ctx context.Context, now *keys, all []error) (*keys, error) {
+	for kid, row := range h.seen {
+		if row.Status != store.KeyActive || now.raw.Key(kid) != nil || now.First(store.KeyActive, row.Algorithm) != nil {
+			continue
+		}
+		all = append(all, h.tell(ctx, row, fmt.Errorf("the row of the active signing key %s is missing in the database; going on with it until the next start", kid)))
+		if key, err := vault.Parse(row, now.adopted.Thumbprint); err == nil {
+			now.add(key)
+		}
+	}
+	return now, errors.Join(all...)
+}
+
+// tell says it once for each change of a row.
+func (h *history) tell(ctx context.Context, row store.SigningKey, cause error) error {
+	text := row.Status.String() + row.MAC + cause.Error()
+	if h.told[row.KID] == text {
+		return nil
+	}
+	h.told[row.KID] = text
+	h.keeper.log.Error("refused the row of a signing key", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status.String(), "error", cause)
+	if h.keeper.store == nil {
+		return cause
+	}
+	act := store.Act{Action: identity.ActionKeyRefuse, By: system, Detail: problem(cause)}
+	return errors.Join(cause, h.keeper.store.NoteKey(ctx, act, row.KID))
+}

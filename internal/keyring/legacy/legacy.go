@@ -1,0 +1,176 @@
+package legacy
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
+	"github.com/pico-auth/pico-auth/internal/seal"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// hashKeyFile keeps the hash key where signing keys are files.
+const hashKeyFile = "legacy-token-hash.key"
+
+// HashKeyPlace is where it is kept, sealed, when signing keys are in the database.
+var HashKeyPlace = seal.Place{Table: "settings", Column: "value", Row: "legacy_hash_key"}
+
+// MakeAnother is what to do about a broken private file that the database does
+// not know.
+const MakeAnother = "restore it from a backup, or move the pair away to have a new one made"
+
+// Installation is what is left of a Python installation.
+type Installation struct {
+	Store  *store.Store
+	Folder *vault.Folder
+	Rows   vault.Rows
+	Writer *vault.Writer // nil: the signing keys are sealed in the database
+	Log    *slog.Logger
+}
+
+// Pair returns the pair that an installation was signing with: the one of the
+// configured algorithm, or else of another one that the original knew, since the
+// algorithm may have been changed with the move. Without one there is no key.
+func Pair(folder *vault.Folder, configured jose.Algorithm) (vault.Secret, error) {
+	files, err := vault.FilesOf(configured)
+	if err != nil {
+		return vault.Secret{}, err
+	}
+	pair, err := folder.Pair(files, MakeAnother)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return pair, err
+	}
+	for _, algorithm := range []jose.Algorithm{jose.RS256, jose.MLDSA65, jose.MLDSA87} {
+		others, err := vault.FilesOf(algorithm)
+		if err != nil {
+			return vault.Secret{}, err
+		}
+		if others.Private == files.Private {
+			continue // it was just looked for
+		}
+		pair, err := folder.Pair(others, MakeAnother)
+		switch {
+		case err == nil:
+			return pair, nil
+		case algorithm == jose.MLDSA65 && !errors.Is(err, fs.ErrNotExist):
+			continue // it may be one of ML-DSA-87, which has the same name
+		case !errors.Is(err, fs.ErrNotExist):
+			return vault.Secret{}, err
+		}
+	}
+	return vault.Secret{}, nil
+}
+
+// Decide records which key the installation was signing with; without a key it
+// decides for none. It runs before a key is made, and the hash key is durable
+// before the decision is, so a crash in between repeats the step with the same
+// result.
+func (i Installation) Decide(ctx context.Context, found vault.Secret) (store.AdoptedKey, error) {
+	var decided store.AdoptedKey
+	if found.Key != nil {
+		decided.Thumbprint = found.Key.Public().Thumbprint()
+		if _, err := i.derive(ctx, found); err != nil {
+			return decided, err
+		}
+	}
+	if err := i.Store.SetAdoptedKey(ctx, decided.Thumbprint); err != nil {
+		return decided, fmt.Errorf("record which key was adopted: %w", err)
+	}
+	if found.Key == nil {
+		i.Log.Warn("the adopted database came without its signing key; tokens issued before the move are not valid",
+			"folder", i.Folder.Join(""))
+	} else {
+		i.Log.Info("adopted the signing key", "kid", vault.AdoptedKID, "algorithm", found.Key.Algorithm(), "thumbprint", decided.Thumbprint)
+	}
+	return decided, nil
+}
+
+// HashKey returns the hash key; nil when the installation had none. A lost one is
+// derived again while the private half of the adopted key is there; after that it is
+// gone for good, which is only logged.
+func (i Installation) HashKey(ctx context.Context, adopted string, keys []vault.Key) ([]byte, error) {
+	if adopted == "" {
+		return nil, nil
+	}
+	if i.Writer == nil {
+		sealed, err := i.Store.LegacyHashKey(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the hash key of the adopted installation: %w", err)
+		}
+		if sealed != "" {
+			return i.Rows.Open(HashKeyPlace, sealed, "the hash key of the adopted installation")
+		}
+	}
+	key, err := i.Folder.ReadPrivate(hashKeyFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return i.recover(ctx, adopted, keys)
+	case err != nil:
+		return nil, err
+	case len(key) != sha256.Size:
+		return nil, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
+			"%s has %d bytes and must have %d; restore it from a backup, or delete it to have it derived from the adopted key",
+			i.Folder.Join(hashKeyFile), len(key), sha256.Size))
+	case i.Writer == nil:
+		return key, i.keep(ctx, key)
+	}
+	return key, nil
+}
+
+func (i Installation) recover(ctx context.Context, adopted string, keys []vault.Key) ([]byte, error) {
+	for _, k := range keys {
+		if k.PublicKey.Thumbprint() != adopted || k.Status == store.KeyRemoved {
+			continue
+		}
+		k.Sealed = "" // what is derived from is the file
+		secret, err := i.Folder.Load(k)
+		if err == nil {
+			return i.derive(ctx, secret)
+		}
+		if f, known := errors.AsType[*fault.Error](err); !known || f.Code != "key_lost" {
+			return nil, err
+		}
+	}
+	i.Log.Warn("the hash key of the adopted installation is lost with its signing key; keyed refresh and service tokens from before the move are not valid",
+		"file", i.Folder.Join(hashKeyFile))
+	return nil, nil
+}
+
+func (i Installation) derive(ctx context.Context, secret vault.Secret) ([]byte, error) {
+	key := deriveHashKey(secret.Key.Algorithm(), secret.Raw)
+	return key, i.keep(ctx, key)
+}
+
+// keep stores the hash key where the signing keys are.
+func (i Installation) keep(ctx context.Context, key []byte) error {
+	if i.Writer == nil {
+		if err := i.Store.SetLegacyHashKey(ctx, i.Rows.Master.Seal(HashKeyPlace, key)); err != nil {
+			return fmt.Errorf("store the hash key of the adopted installation: %w", err)
+		}
+		i.Log.Info("sealed the hash key of the adopted installation in the database")
+		return nil
+	}
+	if err := i.Writer.WritePrivate(hashKeyFile, key); err != nil {
+		return err
+	}
+	i.Log.Info("derived the hash key of the adopted installation", "file", i.Folder.Join(hashKeyFile))
+	return nil
+}
+
+// deriveHashKey is the derivation of the original's later versions. They read a
+// PEM file as text, whose line ends Python makes newlines.
+func deriveHashKey(algorithm jose.Algorithm, secret []byte) []byte {
+	if algorithm == jose.RS256 {
+		secret = bytes.ReplaceAll(secret, []byte("\r\n"), []byte("\n"))
+		secret = bytes.ReplaceAll(secret, []byte("\r"), []byte("\n"))
+	}
+	sum := sha256.Sum256(append([]byte("pico-auth/token-hash-key/v1:"), secret...))
+	return sum[:]
+}

@@ -1,0 +1,311 @@
+package lifecycle
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+const (
+	// FollowWithin is how soon every running server has taken up a change.
+	FollowWithin = 5 * time.Second
+	// clockError is more than the clocks of replicas differ by.
+	clockError = time.Hour
+)
+
+// Policy is what is configured of the lifecycle of keys.
+type Policy struct {
+	Default jose.Algorithm   // of the key that signs the tokens of the API
+	Further []jose.Algorithm // that clients ask for; each has an active key as well
+
+	PublishAhead  time.Duration // a key is published for so long before it signs
+	RotateEvery   time.Duration // age at which an active key is replaced; zero: never
+	TokenLifetime time.Duration // of the access tokens that this server signs
+	Leeway        time.Duration // by which the clocks of verifiers may be late
+}
+
+// Change is a key as it shall be.
+type Change struct {
+	Key    store.SigningKey // without a KID: to be made, of its algorithm
+	Action identity.Action  // for the audit log
+	Detail string
+}
+
+// Made reports whether the key of a change does not exist yet.
+func (c Change) Made() bool { return c.Key.KID == "" }
+
+// to returns a key in another status.
+func to(k store.SigningKey, status store.KeyStatus, now time.Time) store.SigningKey {
+	k.Status, k.Counted = status, 0
+	switch status {
+	case store.KeyActive:
+		k.ActivatedAt = now
+	case store.KeyRetiring:
+		k.RetiredAt = now
+	case store.KeyRemoved:
+		k.RemovedAt, k.Sealed = now, ""
+	case store.KeyPending:
+	}
+	return k
+}
+
+// Rank orders the statuses: a key never goes to a lower one. It is -1 for a status
+// that is unknown.
+func Rank(status store.KeyStatus) int {
+	return slices.Index([]store.KeyStatus{store.KeyPending, store.KeyActive, store.KeyRetiring, store.KeyRemoved}, status)
+}
+
+func postQuantum(algorithm string) bool { return strings.HasPrefix(algorithm, "ML-DSA-") }
+
+// PQCOnly reports whether a key is kept out of the main key set: there are clients
+// that refuse a whole set for one key of type AKP, so it has such a key only where
+// that is for the tokens of the API.
+func PQCOnly(k store.SigningKey) bool { return !k.API && postQuantum(k.Algorithm) }
+
+// wants reports whether the configuration asks for a key like this one.
+func (p Policy) wants(k store.SigningKey) bool {
+	if k.API {
+		return k.Algorithm == string(p.Default)
+	}
+	return k.Algorithm != string(p.Default) && p.further(k.Algorithm)
+}
+
+func (p Policy) further(algorithm string) bool {
+	return slices.Contains(p.Further, jose.Algorithm(algorithm))
+}
+
+// Signer returns the key that signs the tokens of the API, nil when there is none.
+// While a change of the default algorithm is under way it is of the former one.
+func Signer(set store.KeySet) *store.SigningKey {
+	return first(set, func(k store.SigningKey) bool { return k.API && k.Status == store.KeyActive })
+}
+
+// Successor returns the key that will sign the tokens of the API, nil when there is
+// none.
+func Successor(set store.KeySet) *store.SigningKey {
+	return first(set, func(k store.SigningKey) bool { return k.API && k.Status == store.KeyPending })
+}
+
+func first(set store.KeySet, is func(store.SigningKey) bool) *store.SigningKey {
+	if i := slices.IndexFunc(set.Keys, is); i >= 0 {
+		return &set.Keys[i]
+	}
+	return nil
+}
+
+// Order returns the keys as a key set has them: the one that signs the tokens of
+// the API first, since there are clients that take the first key, then the other
+// active ones, the pending ones and those that signed before, the last one first.
+func Order(set store.KeySet) []store.SigningKey {
+	signer := ""
+	if k := Signer(set); k != nil {
+		signer = k.KID
+	}
+	rank := func(k store.SigningKey) int {
+		switch {
+		case k.KID == signer:
+			return 0
+		case k.Status == store.KeyActive:
+			return 1
+		case k.Status == store.KeyPending:
+			return 2
+		}
+		return 1 + Rank(k.Status)
+	}
+	keys := slices.Clone(set.Keys)
+	slices.SortStableFunc(keys, func(a, b store.SigningKey) int {
+		return cmp.Or(rank(a)-rank(b), b.RemovedAt.Compare(a.RemovedAt), b.RetiredAt.Compare(a.RetiredAt), strings.Compare(a.KID, b.KID))
+	})
+	return keys
+}
+
+// Remaining is how much of its status a key has before it: until a pending one
+// signs, or a retiring one is removed. Zero or less: it is due.
+//
+// What counts is time that servers saw pass by their monotonic clocks, added up in
+// the row: a wall clock that jumps forward must not remove a key whose tokens are
+// still good, nor let one sign before its clients can know it.
+func (p Policy) Remaining(k store.SigningKey, now time.Time) time.Duration {
+	switch k.Status {
+	case store.KeyPending:
+		return p.PublishAhead - k.Counted
+	case store.KeyRetiring:
+		keep := p.Keep(k)
+		// A wall clock that was set back makes tokens live longer. The time that was
+		// counted does not show it, so both must have passed.
+		return max(keep-k.Counted, keep-now.Sub(k.RetiredAt))
+	case store.KeyActive, store.KeyRemoved:
+	}
+	return 0
+}
+
+// Keep is how long a key stays published after another took over: until its last
+// token has expired.
+func (p Policy) Keep(k store.SigningKey) time.Duration {
+	return cmp.Or(k.TokenLifetime, p.TokenLifetime) + p.Leeway + FollowWithin
+}
+
+// aged reports whether RotateEvery asks for another key. One that was made active
+// in the future was so by a clock in error; its age is unknown.
+func (p Policy) aged(k store.SigningKey, now time.Time) bool {
+	if p.RotateEvery == 0 || k.ActivatedAt.IsZero() {
+		return false
+	}
+	age := now.Sub(k.ActivatedAt)
+	return age >= p.RotateEvery || age < -clockError
+}
+
+// expires reports whether an active key is to be replaced for its age. While the
+// default changes, the former one goes anyway.
+func (p Policy) expires(set store.KeySet, k store.SigningKey, now time.Time) bool {
+	return k.Status == store.KeyActive && p.aged(k, now) && set.First(store.KeyPending, k.Algorithm) == nil &&
+		(!k.API || Successor(set) == nil)
+}
+
+// Busy reports whether time has to be counted, or a change may be due.
+func (p Policy) Busy(set store.KeySet, now time.Time) bool {
+	return slices.ContainsFunc(set.Keys, func(k store.SigningKey) bool {
+		return k.Status == store.KeyPending || k.Status == store.KeyRetiring || p.expires(set, k, now)
+	})
+}
+
+// Start returns what the configuration of a server that starts asks for: a pending
+// key for each algorithm that lacks an active one, and no other keys. The last
+// server started decides.
+func (p Policy) Start(set store.KeySet, now time.Time) (changes []Change) {
+	var kept store.KeySet
+	for _, k := range set.Keys {
+		switch {
+		case k.Status == store.KeyPending && !p.wants(k):
+			changes = append(changes, Change{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyWithdraw, Detail: "the configuration asks for another one"})
+			continue
+		case k.Status == store.KeyActive && !k.API && !p.further(k.Algorithm) && k.Algorithm != string(p.Default):
+			changes = append(changes, Change{Key: to(k, store.KeyRetiring, now), Action: identity.ActionKeyRetire})
+			continue
+		}
+		kept.Keys = append(kept.Keys, k)
+	}
+	if signer := Signer(kept); (signer == nil || signer.Algorithm != string(p.Default)) && Successor(kept) == nil {
+		changes = append(changes, p.Make(p.Default))
+	}
+	for _, algorithm := range p.Further {
+		if algorithm == p.Default || kept.First(store.KeyPending, string(algorithm)) != nil {
+			continue
+		}
+		active := kept.First(store.KeyActive, string(algorithm))
+		if active == nil || active.API && postQuantum(active.Algorithm) {
+			changes = append(changes, p.Make(algorithm))
+		}
+	}
+	return changes
+}
+
+// Make is a new pending key.
+func (p Policy) Make(algorithm jose.Algorithm) Change {
+	return Change{
+		Key:    store.SigningKey{Algorithm: string(algorithm), Status: store.KeyPending, API: algorithm == p.Default},
+		Action: identity.ActionKeyRotate,
+	}
+}
+
+// Begin returns the first keys of an installation without any: they are active at
+// once.
+func (p Policy) Begin(now time.Time) (changes []Change) {
+	for _, algorithm := range append([]jose.Algorithm{p.Default}, p.Further...) {
+		if len(changes) == 0 || algorithm != p.Default {
+			made := p.Make(algorithm)
+			changes = append(changes, Change{Key: to(made.Key, store.KeyActive, now)})
+		}
+	}
+	return changes
+}
+
+// Activate lets a pending key sign in the place of the active one of its
+// algorithm, and where it is for the tokens of the API in the place of the one that
+// signed those. That stays active for clients if they ask for its algorithm, but
+// for one of type AKP: it leaves the main key set when its last token has expired.
+func (p Policy) Activate(set store.KeySet, k store.SigningKey, now time.Time) (changes []Change) {
+	if former := set.First(store.KeyActive, k.Algorithm); former != nil {
+		changes = append(changes, Change{Key: to(*former, store.KeyRetiring, now), Action: identity.ActionKeyRetire})
+	}
+	if signer := Signer(set); k.API && signer != nil && signer.Algorithm != k.Algorithm {
+		former := *signer
+		if p.further(former.Algorithm) && !postQuantum(former.Algorithm) {
+			former.API = false
+			changes = append(changes, Change{Key: former})
+		} else {
+			changes = append(changes, Change{Key: to(former, store.KeyRetiring, now), Action: identity.ActionKeyRetire})
+		}
+	}
+	return append(changes, p.takeOver(k, now))
+}
+
+// Untimely reports whether a pending key would end the one that signs the tokens of
+// the API without taking its place.
+func Untimely(set store.KeySet, pending store.SigningKey) bool {
+	active := set.First(store.KeyActive, pending.Algorithm)
+	return !pending.API && active != nil && active.API
+}
+
+func (p Policy) takeOver(k store.SigningKey, now time.Time) Change {
+	k = to(k, store.KeyActive, now)
+	k.TokenLifetime = max(k.TokenLifetime, p.TokenLifetime)
+	return Change{Key: k, Action: identity.ActionKeyActivate}
+}
+
+// Due returns the changes whose time has come, in groups that belong together. An
+// old key is replaced by one of its own algorithm: a replica that is not yet
+// restarted with another configuration must not turn back what others have begun.
+func (p Policy) Due(set store.KeySet, now time.Time) (groups [][]Change) {
+	for _, k := range set.Keys {
+		switch {
+		case k.Status == store.KeyPending && p.Remaining(k, now) <= 0 && !Untimely(set, k):
+			groups = append(groups, p.Activate(set, k, now))
+		case k.Status == store.KeyRetiring && p.Remaining(k, now) <= 0:
+			groups = append(groups, []Change{{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyRemove}})
+		case p.expires(set, k, now):
+			made := p.Make(jose.Algorithm(k.Algorithm))
+			made.Key.API = k.API
+			groups = append(groups, []Change{made})
+		}
+	}
+	return groups
+}
+
+// Withdraw ends a pending key.
+func (Policy) Withdraw(k store.SigningKey, now time.Time) Change {
+	return Change{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyWithdraw}
+}
+
+// Revoke ends a key at once. Another signs in its place without having waited: the
+// pending one, or where that is not usable or missing a new one. To end a leaked key
+// must not depend on another.
+func (p Policy) Revoke(set store.KeySet, k store.SigningKey, now time.Time, usable func(store.SigningKey) bool) []Change {
+	changes := []Change{{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyRevoke}}
+	if k.Status != store.KeyActive {
+		return changes
+	}
+	next, pending := p.Make(jose.Algorithm(k.Algorithm)).Key, set.First(store.KeyPending, k.Algorithm)
+	next.API = k.API
+	if k.API {
+		next, pending = p.Make(p.Default).Key, Successor(set)
+	} else if pending == nil && !p.wants(k) {
+		return changes
+	}
+	if pending != nil && usable(*pending) {
+		next = *pending
+	} else if pending != nil {
+		lost := p.Withdraw(*pending, now)
+		lost.Detail = "its private half is unavailable"
+		changes = append(changes, lost)
+	}
+	rest := store.KeySet{Keys: slices.DeleteFunc(slices.Clone(set.Keys), func(other store.SigningKey) bool { return other.KID == k.KID })}
+	changes = append(changes, p.Activate(rest, next, now)...)
+	changes[len(changes)-1].Detail = "after the revocation of " + k.KID
+	return changes
+}

@@ -1,0 +1,94 @@
+package keyring
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// Published is the keys as others see them at one time. It is immutable.
+type Published struct {
+	infos     []KeyInfo // in the order of the key set
+	main, all keySet
+}
+
+type keySet struct {
+	body []byte
+	etag string
+}
+
+// publish makes the key sets: the main one, and the one with every key.
+func (k *keeper) publish(s *keys) (*Published, error) {
+	p := &Published{}
+	main, all := []jose.JWK{}, []jose.JWK{}
+	for _, row := range lifecycle.Order(s.KeySet) {
+		if row.Status == store.KeyRemoved {
+			continue
+		}
+		key := s.known[row.KID]
+		p.infos, all = append(p.infos, k.info(key)), append(all, key.JWK())
+		if !lifecycle.PQCOnly(row) {
+			main = append(main, key.JWK())
+		}
+	}
+	var err error
+	if p.main, err = encodeSet(main); err == nil {
+		p.all, err = encodeSet(all)
+	}
+	return p, err
+}
+
+func encodeSet(entries []jose.JWK) (keySet, error) {
+	body, err := json.Marshal(jose.JWKSet{Keys: entries})
+	if err != nil {
+		return keySet{}, fmt.Errorf("encode the key set: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	return keySet{slices.Clip(body), `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`}, nil
+}
+
+// Keys describes all keys in the order of the key set: the one that signs the
+// tokens of the API first.
+func (p *Published) Keys() []KeyInfo { return slices.Clone(p.infos) }
+
+// Active describes the key that signs the tokens of the API.
+func (p *Published) Active() KeyInfo {
+	if len(p.infos) == 0 {
+		return KeyInfo{}
+	}
+	return p.infos[0]
+}
+
+// Algorithms returns those of the keys in the main key set, that of the active one
+// first.
+func (p *Published) Algorithms() (all []jose.Algorithm) {
+	for _, k := range p.infos {
+		if !k.PQCOnly && !slices.Contains(all, k.Algorithm) {
+			all = append(all, k.Algorithm)
+		}
+	}
+	return all
+}
+
+// JWKS returns the main key set and its strong ETag. It has keys of type AKP only
+// where the tokens of the API are, were or will be signed with one. The bytes are
+// shared: callers write them and do not change them.
+func (p *Published) JWKS() (body []byte, etag string) { return p.main.body, p.main.etag }
+
+// AllJWKS returns the key set with every key.
+func (p *Published) AllJWKS() (body []byte, etag string) { return p.all.body, p.all.etag }
+
+// find returns the description of a key that is published.
+func (p *Published) find(kid string) (KeyInfo, bool) {
+	i := slices.IndexFunc(p.infos, func(k KeyInfo) bool { return k.KID == kid })
+	if i < 0 {
+		return KeyInfo{KID: kid}, false
+	}
+	return p.infos[i], true
+}

@@ -1,0 +1,136 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/seal"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// macLabel is the purpose of the key under which rows are authenticated.
+const macLabel = "pico-auth/signing-key-row/v1"
+
+// Rows keeps private halves in the rows of the keys.
+type Rows struct {
+	Master *seal.Master // nil: nothing can be sealed, and what is sealed stays so
+}
+
+// Load unseals the private half in the row of a key.
+func (r Rows) Load(k Key) (Secret, error) {
+	files, err := FilesOf(k.PublicKey.Algorithm())
+	if err != nil {
+		return Secret{}, err
+	}
+	raw, err := r.Open(place(k.KID), k.Sealed, "the signing key "+k.KID)
+	if err != nil {
+		return Secret{}, err
+	}
+	key, err := files.Parse(raw)
+	if err != nil {
+		return Secret{}, Unusable(k.SigningKey, err)
+	}
+	if key.Public().Thumbprint() != k.PublicKey.Thumbprint() {
+		return Secret{}, Unusable(k.SigningKey, errors.New("its halves are of different keys"))
+	}
+	return Secret{Raw: raw, Key: key}, nil
+}
+
+// Save seals a private half into its row.
+func (r Rows) Save(row *store.SigningKey, key *jose.PrivateKey) error {
+	raw, _, err := encode(key)
+	if err == nil {
+		row.Sealed = r.Seal(row.KID, raw)
+	}
+	return err
+}
+
+// Seal returns a private half as it stands in the row of the key.
+func (r Rows) Seal(kid string, raw Bytes) string { return r.Master.Seal(place(kid), raw) }
+
+// Erase empties the row.
+func (Rows) Erase(row *store.SigningKey) error {
+	row.Sealed = ""
+	return nil
+}
+
+// List returns the keys that have a sealed private half.
+func (Rows) List(keys []Key) map[string]string {
+	found := map[string]string{}
+	for _, k := range keys {
+		if k.Sealed != "" {
+			found[k.KID] = ""
+		}
+	}
+	return found
+}
+
+// Open opens what is sealed, or says in words why it stays so.
+func (r Rows) Open(at seal.Place, sealed, what string) (Bytes, error) {
+	if r.Master == nil {
+		return nil, fault.New(fault.Invalid, "master_key", fmt.Sprintf(
+			"%s is sealed in the database and auth.master_key is not set; set it (AUTH_MASTER_KEY or AUTH_MASTER_KEY_FILE) to the master key of this installation", what))
+	}
+	secret, err := r.Master.Open(at, sealed)
+	switch {
+	case errors.Is(err, seal.ErrOtherKey):
+		return nil, fault.New(fault.Invalid, "master_key", fmt.Sprintf(
+			"auth.master_key is not the master key under which %s was sealed in the database; set the one that this installation had, or that one as auth.former_master_key", what))
+	case err != nil:
+		return nil, fault.Wrap(fault.Invalid, "sealed_key", fmt.Sprintf(
+			"%s cannot be unsealed: its row in the database is damaged or was exchanged; restore the database from a backup", what), err)
+	}
+	return secret, nil
+}
+
+func place(kid string) seal.Place {
+	return seal.Place{Table: "signing_keys", Column: "sealed_key", Row: kid}
+}
+
+// Authenticate completes a row with the MAC of what it says. While the master key
+// is being replaced that is under the one that the present rows are under, so that
+// servers which have only the former one still know the keys.
+func (r Rows) Authenticate(row *store.SigningKey, present []store.SigningKey) {
+	master := r.Master
+	if former := master.Former(); former != nil {
+		for _, k := range present {
+			if former.Sealed(k.MAC) {
+				master = former
+			}
+		}
+	}
+	row.MAC = master.MAC(macLabel, parts(*row)...)
+}
+
+// The refusals of Verify.
+var (
+	ErrNotAuthentic = errors.New("its row was not written by this server: the MAC is missing or wrong")
+	ErrOtherMaster  = errors.New("its row was authenticated under another master key")
+)
+
+// Verify returns nil for a row as Authenticate left it.
+func (r Rows) Verify(row store.SigningKey) error {
+	err := r.Master.Verify(row.MAC, macLabel, parts(row)...)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, seal.ErrOtherKey):
+		return ErrOtherMaster
+	}
+	return ErrNotAuthentic
+}
+
+func parts(row store.SigningKey) []string {
+	all := []string{row.KID, row.Algorithm, row.Public, string(row.Status), fmt.Sprint(row.API)}
+	for _, at := range []time.Time{row.CreatedAt, row.ActivatedAt, row.RetiredAt, row.RemovedAt} {
+		text := ""
+		if !at.IsZero() {
+			text = at.UTC().Format(time.RFC3339Nano)
+		}
+		all = append(all, text)
+	}
+	return all
+}

@@ -1,0 +1,137 @@
+package vault
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// Vault keeps private halves.
+type Vault interface {
+	// Load returns the private half of a key. What is lost is refused in words.
+	Load(Key) (Secret, error)
+	// Save keeps the private half of a key that is not recorded yet, whose row it
+	// completes.
+	Save(*store.SigningKey, *jose.PrivateKey) error
+	// Erase removes the private half of a key for good.
+	Erase(*store.SigningKey) error
+	// List returns which of the keys have their private half here, and in which
+	// file; empty: in the row.
+	List([]Key) map[string]string
+}
+
+var (
+	_ Vault = (*Writer)(nil)
+	_ Vault = Rows{}
+)
+
+// AdoptedKID is the constant key id of the original server. The one key that
+// an adopted installation was signing with keeps it.
+const AdoptedKID = "pico-auth-1"
+
+// Key is a recorded key whose row was found to belong to it.
+type Key struct {
+	store.SigningKey
+	PublicKey *jose.PublicKey
+}
+
+// JWK is the entry of the key in a key set.
+func (k Key) JWK() jose.JWK { return k.PublicKey.JWK(k.KID) }
+
+// Parse returns the key of a row. The two are bound by the key ID, which is the
+// thumbprint; adopted is that of the key with AdoptedKID.
+func Parse(row store.SigningKey, adopted string) (Key, error) {
+	var jwk jose.JWK
+	if err := json.Unmarshal([]byte(row.Public), &jwk); err != nil {
+		return Key{}, Unusable(row, err)
+	}
+	public, err := jose.ParseJWK(jwk)
+	if err != nil {
+		return Key{}, Unusable(row, err)
+	}
+	id := row.KID
+	if id == AdoptedKID {
+		id = adopted
+	}
+	if public.Thumbprint() != id || string(public.Algorithm()) != row.Algorithm {
+		return Key{}, Unusable(row, errors.New("its key ID or its algorithm is that of another key"))
+	}
+	return Key{row, public}, nil
+}
+
+// NewRow returns the row of a key that is to be recorded. Its id is the thumbprint,
+// but for the adopted one.
+func NewRow(key *jose.PrivateKey, adopted string) (store.SigningKey, error) {
+	kid := key.Public().Thumbprint()
+	if kid == adopted {
+		kid = AdoptedKID
+	}
+	public, err := json.Marshal(key.Public().JWK(kid))
+	if err != nil {
+		return store.SigningKey{}, fmt.Errorf("encode a public key: %w", err)
+	}
+	return store.SigningKey{KID: kid, Algorithm: string(key.Algorithm()), Public: string(public)}, nil
+}
+
+// Secret is the private half of a key, as it is kept and ready for use. It does
+// not print.
+type Secret struct {
+	Raw Bytes // PEM, or for ML-DSA the encoding of FIPS 204
+	Key *jose.PrivateKey
+
+	name string // of the file; empty: it was sealed in the row
+}
+
+// Format hides the secret from fmt, which does not ask what is inside.
+func (Secret) Format(state fmt.State, _ rune) { _, _ = fmt.Fprint(state, "[redacted]") }
+
+// Bytes do not print.
+type Bytes []byte
+
+// Format hides the bytes from fmt, and so from most logs.
+func (Bytes) Format(state fmt.State, _ rune) { _, _ = fmt.Fprint(state, "[redacted]") }
+
+// MarshalText hides the bytes from encoding/json and slog.
+func (Bytes) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// Unusable says that the row of a key cannot be used.
+func Unusable(row store.SigningKey, cause error) error {
+	return fault.Wrap(fault.Invalid, "sealed_key",
+		fmt.Sprintf("the signing key %s in the database cannot be used; restore the database from a backup", row.KID), cause)
+}
+
+// lost refuses to go on without a private key: another one in the place of the
+// active one would make every token invalid, and other replicas may be signing
+// with it right now.
+func lost(row store.SigningKey, folder string) error {
+	return fault.New(fault.Invalid, "key_lost", fmt.Sprintf(
+		"the %s signing key %s (%s) is not in auth.data_dir %s; restore its files from a backup, or point auth.data_dir at the folder that holds them, "+
+			"which all replicas share; %s",
+		row.Status, row.KID, row.Algorithm, folder, GiveUp(row, "run")))
+}
+
+// GiveUp is how to go on without the private half of a recorded key.
+func GiveUp(row store.SigningKey, run string) string {
+	kid := Argument(row.KID)
+	switch row.Status {
+	case store.KeyPending:
+		return "if it is lost for good, withdraw it: `pico-auth key retire " + kid + "`"
+	case store.KeyRetiring, store.KeyRemoved:
+		return "what " + kid + " signed is verified without it"
+	case store.KeyActive:
+	}
+	return "if it is lost for good, " + run + " `pico-auth key revoke --lost " + kid + "` to have a new one made"
+}
+
+// Argument is a key id as it stands in a command line.
+func Argument(kid string) string {
+	if strings.HasPrefix(kid, "-") {
+		return "-- " + kid // else it is a flag
+	}
+	return kid
+}

@@ -1,0 +1,103 @@
+package vault
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// writePair commits a pair: both halves are on the disk before either has its
+// name, and the private one is named last.
+func (w *Writer) writePair(files Files, secret, public []byte) error {
+	if w.refused != nil {
+		return w.refused
+	}
+	stagedSecret, err := w.stage(files.Private, secret, privateMode)
+	if err != nil {
+		return err
+	}
+	stagedPublic, err := w.stage(files.Public, public, publicMode)
+	if err != nil {
+		return errors.Join(err, os.Remove(stagedSecret))
+	}
+	if err := w.commit(stagedPublic, files.Public); err != nil {
+		return errors.Join(err, os.Remove(stagedSecret))
+	}
+	return w.commit(stagedSecret, files.Private)
+}
+
+// write puts one file in place so that it is never seen half.
+func (w *Writer) write(name string, data []byte, mode fs.FileMode) error {
+	if w.refused != nil {
+		return w.refused
+	}
+	staged, err := w.stage(name, data, mode)
+	if err != nil {
+		return err
+	}
+	return w.commit(staged, name)
+}
+
+// remove unlinks a file for good. One that is not there is no error.
+func (w *Writer) remove(name string) error {
+	if !w.exists(name) {
+		return nil
+	}
+	if err := os.Remove(w.Join(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fileFault(w.Join(name), "cannot be removed", err)
+	}
+	if err := syncFolder(w.path); err != nil {
+		return folderFault(w.path, "cannot be synced to disk", err)
+	}
+	w.log.Info("removed a key file", "file", w.Join(name))
+	return nil
+}
+
+// stage writes data under a temporary name and syncs it. The file has its mode
+// from its first instant, and its owner before it has its name.
+func (w *Writer) stage(name string, data []byte, mode fs.FileMode) (path string, err error) {
+	path = w.Join(name + tempMark + strings.ToLower(rand.Text()))
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|noFollow, mode)
+	if err != nil {
+		return "", fileFault(w.Join(name), "cannot be written", err)
+	}
+	_, err = file.Write(data)
+	err = errors.Join(err, w.give(file), file.Sync(), file.Close())
+	if err != nil {
+		return "", errors.Join(fileFault(w.Join(name), "cannot be written", err), os.Remove(path))
+	}
+	return path, nil
+}
+
+func (w *Writer) commit(staged, name string) error {
+	if err := os.Rename(staged, w.Join(name)); err != nil {
+		return errors.Join(fileFault(w.Join(name), "cannot be written", err), os.Remove(staged))
+	}
+	if err := syncFolder(w.path); err != nil {
+		return folderFault(w.path, "cannot be synced to disk", err)
+	}
+	return nil
+}
+
+// tighten takes the rights of a public file that go too far, of the one that was
+// read and no other: as root, another under its name may be anybody's.
+func (w *Writer) tighten(name string, read fs.FileInfo) error {
+	file, err := os.OpenFile(w.Join(name), os.O_RDONLY|noFollow, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err == nil && !os.SameFile(read, info) {
+		err = errors.New("it was exchanged while it was being read")
+	}
+	if err != nil {
+		return err
+	}
+	return file.Chmod(publicMode)
+}
+
+// WritePrivate puts a file in place that nobody else may read.
+func (w *Writer) WritePrivate(name string, data Bytes) error { return w.write(name, data, privateMode) }
