@@ -13,13 +13,13 @@ import (
 
 // EnsureAdmin makes the first superadmin when there is none at all, and reports
 // whether it did. The published default password is exempt from the policy and
-// marks the person until it is changed; a superadmin of that e-mail who still
-// carries the mark takes over another password once one is configured. Nobody
-// else's password is ever touched.
+// marks the user until it is changed; a superadmin of that e-mail address who
+// still has the mark gets another password once one is configured. No other
+// password is ever changed.
 //
-// When no superadmin exists but somebody else has the e-mail, nothing is
-// changed and a warning is logged: raising that person silently would hand the
-// server to whoever registered the address.
+// When no superadmin exists but another user has the e-mail address, nothing is
+// changed and a warning is logged: promoting that user silently would give the
+// server to the one who registered the address.
 func (d *Directory) EnsureAdmin(ctx context.Context, email, pass string) (created bool, err error) {
 	exists, err := d.store.HasSuperadmin(ctx)
 	if err != nil {
@@ -51,8 +51,8 @@ func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (b
 	created, err := d.store.InsertFirstAdmin(ctx, user)
 	switch {
 	case fault.KindOf(err) == fault.Conflict:
-		d.log.WarnContext(ctx, "there is no superadmin, and auth.admin_email belongs to a person of another role; "+
-			"raise somebody with `pico-auth user set-role`")
+		d.log.WarnContext(ctx, "there is no superadmin, and auth.admin_email belongs to a user of another role; "+
+			"promote one with `pico-auth user set-role`")
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("create the first administrator: %w", err)

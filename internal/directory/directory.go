@@ -1,4 +1,4 @@
-// Package directory keeps people and groups: who registers, who is created,
+// Package directory keeps users and groups: who registers, who is created,
 // what they are called, which role and status they have, which groups they are
 // in, and the first administrator.
 //
@@ -6,7 +6,7 @@
 // line, and the order of work: cheap refusals before costly hashes. The
 // decision about the actor's rights that counts is made inside the store's
 // transaction; where a hash would be wasted it is asked here first, too. It
-// does not prove people (login) and issues nothing (token). httpapi and the
+// does not prove users (login) and issues nothing (token). httpapi and the
 // commands call it.
 package directory
 
@@ -44,7 +44,7 @@ type Config struct {
 	Now func() time.Time // nil: time.Now
 }
 
-// Directory is the people and groups. It is safe for concurrent use.
+// Directory is the users and groups. It is safe for concurrent use.
 type Directory struct {
 	store               *store.Store
 	passwords           *password.Hasher
@@ -73,8 +73,8 @@ func New(cfg Config) *Directory {
 
 // Filter narrows a list. The zero Filter is its first MaxLimit elements.
 type Filter struct {
-	OrgID  string // for superadmins; empty: every organisation for people, their own for groups
-	Email  string // people only; empty: everybody
+	OrgID  string // for superadmins; empty: every organization for users, the actor's own for groups
+	Email  string // users only; empty: all
 	Limit  int    // 1 to MaxLimit; 0: MaxLimit
 	Cursor string // Next of the page before; empty: the first page
 }
@@ -105,7 +105,7 @@ func (d *Directory) administrator(ctx context.Context, by identity.Actor) (ident
 	if err != nil {
 		return identity.Principal{}, fmt.Errorf("read actor: %w", err)
 	}
-	return actor, identity.MayAdminister(actor, actor.OrgID, "organisation")
+	return actor, identity.MayAdminister(actor, actor.OrgID, "organization")
 }
 
 // ended names the act in its error, and records a refusal of the actor. The

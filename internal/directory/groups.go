@@ -9,14 +9,14 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// NewGroup describes a group to be.
+// NewGroup describes a new group.
 type NewGroup struct {
-	Name        string // unique within its organisation
+	Name        string // unique within its organization
 	Description string // may be empty
-	OrgID       string // empty: the organisation of who asks; a superadmin may name another
+	OrgID       string // empty: the organization of the actor; a superadmin may name another
 }
 
-// CreateGroup makes a group without members. A name that the organisation
+// CreateGroup makes a group without members. A name that the organization
 // already uses is a Conflict, group_exists.
 func (d *Directory) CreateGroup(ctx context.Context, by identity.Actor, n NewGroup) (identity.Group, error) {
 	err := fault.Gather(
@@ -35,7 +35,7 @@ func (d *Directory) CreateGroup(ctx context.Context, by identity.Actor, n NewGro
 	return g, nil
 }
 
-// Group returns a group of the actor's organisation and its members.
+// Group returns a group of the actor's organization and its members.
 func (d *Directory) Group(ctx context.Context, by identity.Actor, id string) (identity.Group, []identity.Member, error) {
 	if !identity.ValidID(id) {
 		return identity.Group{}, nil, identity.ErrNoGroup
@@ -47,7 +47,7 @@ func (d *Directory) Group(ctx context.Context, by identity.Actor, id string) (id
 	return g, members, nil
 }
 
-// Groups lists the groups of the actor's organisation.
+// Groups lists the groups of the actor's organization.
 func (d *Directory) Groups(ctx context.Context, by identity.Actor, f Filter) (Page[identity.Group], error) {
 	filter, none, err := f.forStore()
 	if err != nil || none {
@@ -94,7 +94,7 @@ func (d *Directory) DeleteGroup(ctx context.Context, by identity.Actor, id strin
 	return d.ended(ctx, act, id, d.store.DeleteGroup(ctx, act, id))
 }
 
-// AddMember puts a person into a group of the same organisation. It shows in
+// AddMember puts a user into a group of the same organization. It shows in
 // their next access token. A second time is a Conflict, already_member.
 func (d *Directory) AddMember(ctx context.Context, by identity.Actor, groupID, userID string) error {
 	if !identity.ValidID(groupID) {
@@ -107,7 +107,7 @@ func (d *Directory) AddMember(ctx context.Context, by identity.Actor, groupID, u
 	return d.ended(ctx, act, userID, d.store.AddMember(ctx, act, groupID, userID))
 }
 
-// RemoveMember takes a person out of a group.
+// RemoveMember takes a user out of a group.
 func (d *Directory) RemoveMember(ctx context.Context, by identity.Actor, groupID, userID string) error {
 	if !identity.ValidID(groupID) || !identity.ValidID(userID) {
 		return identity.ErrNoGroup

@@ -41,7 +41,7 @@ func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPa
 	return pair, d.ended(ctx, act, user.ID, err)
 }
 
-// ResetPassword gives a person a password on an administrator's behalf, which
+// ResetPassword gives a user a password on an administrator's behalf, which
 // ends their sessions.
 func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID, newPassword string) error {
 	act := store.Act{Action: identity.ActionResetPassword, By: by}
@@ -59,8 +59,8 @@ func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID
 	return d.ended(ctx, act, userID, d.store.ResetPassword(ctx, act, userID, hash))
 }
 
-// manageable returns the person when by may manage them: what the transaction
-// asks again, before a hash is spent.
+// manageable returns the user when by may manage them: what the transaction
+// asks again, before a password is hashed for nothing.
 func (d *Directory) manageable(ctx context.Context, by identity.Actor, userID string) (identity.User, error) {
 	actor, err := d.administrator(ctx, by)
 	if err != nil {
@@ -71,7 +71,7 @@ func (d *Directory) manageable(ctx context.Context, by identity.Actor, userID st
 	}
 	target, err := d.store.UserByID(ctx, userID)
 	if err != nil {
-		return identity.User{}, fmt.Errorf("read person: %w", err)
+		return identity.User{}, fmt.Errorf("read user: %w", err)
 	}
 	return target, identity.MayManage(actor, target.Principal())
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// NewUser describes a person to be.
+// NewUser describes a new user.
 type NewUser struct {
 	Email       string
 	Password    string
 	DisplayName string // may be empty
 	Role        string // empty: viewer
-	OrgID       string // empty: the organisation of who asks; a superadmin may name any, also a new one
+	OrgID       string // empty: the organization of the actor; a superadmin may name any, also a new one
 }
 
-// CreateUser makes a person on an administrator's behalf.
+// CreateUser makes a user on an administrator's behalf.
 func (d *Directory) CreateUser(ctx context.Context, by identity.Actor, n NewUser) (identity.User, error) {
 	act := store.Act{Action: identity.ActionCreateUser, By: by}
 	actor, err := d.administrator(ctx, by)
@@ -43,10 +43,11 @@ func (d *Directory) CreateUser(ctx context.Context, by identity.Actor, n NewUser
 	return user, nil
 }
 
-// mayCreate asks what the transaction will ask again, before a hash is spent.
+// mayCreate asks what the transaction will ask again, before a password is
+// hashed for nothing.
 // Roles that are none are left to the validation.
 func (d *Directory) mayCreate(actor identity.Principal, n NewUser) error {
-	if err := identity.MayAdminister(actor, n.OrgID, "organisation"); err != nil {
+	if err := identity.MayAdminister(actor, n.OrgID, "organization"); err != nil {
 		return err
 	}
 	if role, err := identity.ParseRole(n.Role); err == nil {
@@ -55,7 +56,7 @@ func (d *Directory) mayCreate(actor identity.Principal, n NewUser) error {
 	return nil
 }
 
-// newUser checks every member at once and makes the person, password hashed.
+// newUser checks every field at once and makes the user, password hashed.
 func (d *Directory) newUser(ctx context.Context, n NewUser) (identity.User, error) {
 	if n.Role == "" {
 		n.Role = string(identity.Viewer)
@@ -86,7 +87,7 @@ func (d *Directory) newUser(ctx context.Context, n NewUser) (identity.User, erro
 	}, nil
 }
 
-// Users lists the people that by may administer, in the order of their coming.
+// Users lists the users that by may administer, first created first.
 func (d *Directory) Users(ctx context.Context, by identity.Actor, f Filter) (Page[identity.User], error) {
 	filter, none, err := f.forStore()
 	if err != nil || none {
@@ -99,7 +100,7 @@ func (d *Directory) Users(ctx context.Context, by identity.Actor, f Filter) (Pag
 	return page, nil
 }
 
-// SetRole gives a person another role, which ends their sessions.
+// SetRole gives a user another role, which ends their sessions.
 func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role string) (identity.User, error) {
 	r, err := identity.ParseRole(role)
 	if err != nil {
@@ -116,7 +117,7 @@ func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role
 	return user, nil
 }
 
-// SetStatus suspends a person, which ends their sessions, or lets them in
+// SetStatus suspends a user, which ends their sessions, or activates them
 // again.
 func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, status string) (identity.User, error) {
 	s := identity.Status(status)
@@ -134,7 +135,7 @@ func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, st
 	return user, nil
 }
 
-// Delete removes a person, their sessions and memberships.
+// Delete removes a user, their sessions and memberships.
 func (d *Directory) Delete(ctx context.Context, by identity.Actor, userID string) error {
 	if !identity.ValidID(userID) {
 		return identity.ErrNoUser

@@ -9,8 +9,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Register makes a viewer of the default organisation out of somebody nobody
-// knows. An address that is taken is a Conflict, email_taken, after the same
+// Register makes an unknown client a viewer of the default organization. An address that is taken is a Conflict, email_taken, after the same
 // work as one that is free.
 func (d *Directory) Register(
 	ctx context.Context, by identity.Actor, email, password, displayName string,

@@ -36,7 +36,7 @@ func ParseEmail(s string) (email string, err error) {
 }
 
 // EmailKey returns the canonical form of an address: two addresses with one key
-// are the same person. It is NFC in lower case with the domain in its ASCII
+// are the same user. It is NFC in lower case with the domain in its ASCII
 // form. It never fails: of what is no address (the original accepted any text)
 // it is the text itself in NFC and lower case.
 func EmailKey(s string) string {
@@ -66,7 +66,7 @@ func splitEmail(email string) (a address, ok bool) {
 
 // validLocal reports whether s is a dot-atom. Compatibility forms, such as full
 // width letters, are refused as RFC 8264 4.2 does for identifiers: they look
-// like the plain ones and would be another person.
+// like the plain ones and would be another user.
 func validLocal(s string) bool {
 	if !norm.NFKC.IsNormalString(s) {
 		return false

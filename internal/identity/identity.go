@@ -1,8 +1,8 @@
-// Package identity is the vocabulary of people, organisations, groups and
+// Package identity is the vocabulary of users, organizations, groups and
 // roles, and the rules that follow from them alone: what a valid name is, when
 // two e-mail addresses are the same, who may sign in, who may do what to whom.
 //
-// It is pure: no clock, no database, no network. Every room above uses it; the
+// It is pure: no clock, no database, no network. Every package above uses it; the
 // store calls its policy inside the transaction that acts on the answer.
 package identity
 
@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// DefaultOrg is the organisation of everybody who registers.
+// DefaultOrg is the organization of users who register.
 const DefaultOrg = "default"
 
-// Status is whether a person or organisation may take part.
+// Status is whether a user or organization is in force.
 type Status string
 
 // The statuses.
@@ -38,7 +38,7 @@ func (PasswordHash) GoString() string { return "[redacted]" }
 // LogValue hides the hash from slog.
 func (PasswordHash) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
-// User is a person who can sign in.
+// User is an account that signs in.
 type User struct {
 	ID              string
 	Email           string // as typed, for display
@@ -47,7 +47,7 @@ type User struct {
 	PasswordHash    PasswordHash
 	Role            Role
 	OrgID           string
-	OrgStatus       Status // of the organisation, as read with the person
+	OrgStatus       Status // of the organization, as read with the user
 	Status          Status
 	DefaultPassword bool      // still has the published default password
 	CreatedAt       time.Time // UTC, microseconds
@@ -56,7 +56,7 @@ type User struct {
 	CredentialsVersion int64 // counts the changes of what the user proves themselves with
 }
 
-// Group is a named set of people of one organisation.
+// Group is a named set of users of one organization.
 type Group struct {
 	ID          string
 	Name        string
@@ -66,7 +66,7 @@ type Group struct {
 	UpdatedAt   time.Time
 }
 
-// Member is one person's membership in one group.
+// Member is one user's membership in one group.
 type Member struct {
 	UserID   string
 	JoinedAt time.Time
@@ -79,7 +79,7 @@ type ServiceToken struct {
 	Name        string
 	Role        Role
 	OrgID       string
-	OrgStatus   Status // of the organisation, as read with the token
+	OrgStatus   Status // of the organization, as read with the token
 	Description string
 	CreatedAt   time.Time
 	RevokedAt   time.Time // zero: valid

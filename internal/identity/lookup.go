@@ -19,7 +19,7 @@ func Storable(s string) bool {
 	return len(s) <= maxStorable && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
-// ValidateOrgID checks the organisation that somebody names for something new.
+// ValidateOrgID checks the organization that a request names for something new.
 // Empty, it means their own and passes.
 func ValidateOrgID(s string) error {
 	if s != "" && !ValidID(s) {

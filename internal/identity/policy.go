@@ -7,16 +7,16 @@ import (
 )
 
 // ErrElsewhere is the cause of a NotFound that hides what belongs to another
-// organisation. It is for the audit: a client must not learn which it was.
-var ErrElsewhere = errors.New("it belongs to another organisation")
+// organization. It is for the audit: a client must not learn which it was.
+var ErrElsewhere = errors.New("it belongs to another organization")
 
 func hidden(what string) error {
 	return fault.Wrap(fault.NotFound, "not_found", "there is no such "+what, ErrElsewhere)
 }
 
-// CanSignIn is the one decision whether a person may have or use a token now.
+// CanSignIn is the one decision whether a user may have or use a token now.
 // Login, refresh, every request with an access token and every later grant
-// call it with a freshly read person.
+// call it with a freshly read user.
 func CanSignIn(u User) bool {
 	return u.ID != "" && u.Status == Active && u.OrgStatus == Active
 }

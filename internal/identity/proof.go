@@ -17,7 +17,7 @@ const MethodPassword = "pwd"
 const ACROneFactor = "urn:pico-auth:acr:1"
 
 // Proof says that a user was just proved, and how. The zero Proof proves
-// nobody. It is good for one session, and only while the user's credentials are
+// no user. It is good for one session, and only while the user's credentials are
 // those that were proved: the transaction that starts the session compares
 // their version.
 type Proof struct {
@@ -33,7 +33,7 @@ func NewProof(user User, at time.Time, methods ...string) Proof {
 	return Proof{userID: user.ID, methods: methods, at: at, version: user.CredentialsVersion}
 }
 
-// UserID is who was proved; empty: nobody.
+// UserID is who was proved; empty: no user.
 func (p Proof) UserID() string { return p.userID }
 
 // Methods is how, as in the claim amr (RFC 8176).

@@ -2,7 +2,7 @@ package identity
 
 import "github.com/pico-auth/pico-auth/internal/fault"
 
-// Role is what a person may do in general. Roles are ordered: see AtLeast.
+// Role is what a user may do in general. Roles are ordered: see AtLeast.
 type Role string
 
 // The roles, weakest first.

@@ -26,7 +26,7 @@ func ValidateName(s string) error {
 	return validateText("name", s, MaxName)
 }
 
-// ValidateDisplayName checks a person's name. It may be empty.
+// ValidateDisplayName checks a user's name. It may be empty.
 func ValidateDisplayName(s string) error {
 	return validateText("display_name", s, MaxName)
 }
@@ -44,12 +44,12 @@ func ValidID(s string) bool {
 }
 
 // GroupKey returns the canonical form of a group's name, unique within its
-// organisation: NFC without outer white space, case kept.
+// organization: NFC without outer white space, case kept.
 func GroupKey(name string) string {
 	return norm.NFC.String(strings.TrimSpace(norm.NFC.String(name)))
 }
 
-// validateText checks one line of text for people; an empty one passes.
+// validateText checks one line of text; an empty one passes.
 func validateText(field, s string, limit int) error {
 	switch {
 	case !utf8.ValidString(s):

@@ -85,13 +85,13 @@ func (act Act) Event(outcome, targetID, orgID string) Event {
 type outbox struct {
 	tell func(Event)
 
-	delivering sync.Mutex // held while telling, so that nobody overtakes
+	delivering sync.Mutex // held while telling, so that no event overtakes another
 	mu         sync.Mutex
 	waiting    []Event
 }
 
 // add puts the events of one transaction behind those of earlier ones. The
-// caller, or somebody who waits for it, calls deliver.
+// caller, or the one who waits for it, calls deliver.
 func (o *outbox) add(events []Event) {
 	if len(events) == 0 || o.tell == nil {
 		return

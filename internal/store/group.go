@@ -14,7 +14,7 @@ const groupColumns = "g.id, g.name, g.description, g.org_id, g.created_at, g.upd
 
 var (
 	errNoMember      = fault.New(fault.NotFound, "not_found", "there is no such member in this group")
-	errGroupExists   = fault.New(fault.Conflict, "group_exists", "the organisation has a group of this name")
+	errGroupExists   = fault.New(fault.Conflict, "group_exists", "the organization has a group of this name")
 	errTooManyGroups = fault.New(fault.Conflict, "too_many_groups", "the user is a member of as many groups as a token can name")
 	errAlreadyMember = fault.New(fault.Conflict, "already_member", "the user is a member of the group already")
 )
@@ -36,7 +36,7 @@ func (t *tx) group(id, lock string) (identity.Group, error) {
 }
 
 // manageGroup reads a group that the actor wants to change, and checks that
-// they may; whoever administers nothing learns nothing.
+// it may; an actor that administers nothing learns nothing.
 func (t *tx) manageGroup(by identity.Actor, id string) (identity.Group, error) {
 	actor, err := t.principal(by, t.forShare)
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *Store) InsertGroup(ctx context.Context, act Act, g identity.Group) (sto
 		}
 		stored = g
 		stored.OrgID = cmp.Or(g.OrgID, actor.OrgID)
-		if err := identity.MayAdminister(actor, stored.OrgID, "organisation"); err != nil {
+		if err := identity.MayAdminister(actor, stored.OrgID, "organization"); err != nil {
 			return err
 		}
 		if err := t.ensureOrg(stored.OrgID); err != nil {
@@ -106,7 +106,7 @@ func (s *Store) Group(ctx context.Context, by identity.Actor, id string) (g iden
 	return g, members, err
 }
 
-// Groups lists the groups of f.OrgID, empty: the actor's own organisation (for
+// Groups lists the groups of f.OrgID, empty: the actor's own organization (for
 // the system actor all of them). Everybody who may sign in sees their own.
 func (s *Store) Groups(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.Group], err error) {
 	err = s.snapshot(ctx, func(t *tx) error {
@@ -171,13 +171,13 @@ func (s *Store) DeleteGroup(ctx context.Context, act Act, id string) error {
 	})
 }
 
-// MaxGroups bounds the groups of one person. An access token names them all
+// MaxGroups bounds the groups of one user. An access token names them all
 // and must stay well under the 16 KiB beyond which it is refused unread.
 const MaxGroups = 150
 
-// AddMember puts a person into a group of their own organisation; somebody of
+// AddMember puts a user into a group of their own organization; one of
 // another is not found. A second time is a Conflict "already_member", more than
-// 150 groups a person are a Conflict "too_many_groups".
+// 150 groups a user are a Conflict "too_many_groups".
 func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) error {
 	return s.write(ctx, func(t *tx) error {
 		g, err := t.manageGroup(act.By, groupID)
@@ -215,7 +215,7 @@ func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) 
 	})
 }
 
-// RemoveMember takes a person out of a group, NotFound when they are not in it.
+// RemoveMember takes a user out of a group, NotFound when they are not in it.
 func (s *Store) RemoveMember(ctx context.Context, act Act, groupID, userID string) error {
 	return s.write(ctx, func(t *tx) error {
 		g, err := t.manageGroup(act.By, groupID)

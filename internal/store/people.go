@@ -42,7 +42,7 @@ func (t *tx) oneUser(condition, lock string, args ...any) (u identity.User, err 
 	return u, err
 }
 
-// UserByID returns the person of the id, NotFound when there is none.
+// UserByID returns the user of the id, NotFound when there is none.
 func (s *Store) UserByID(ctx context.Context, id string) (u identity.User, err error) {
 	err = s.read(ctx, func(t *tx) error {
 		u, err = t.user(id, "")
@@ -51,7 +51,7 @@ func (s *Store) UserByID(ctx context.Context, id string) (u identity.User, err e
 	return u, err
 }
 
-// UserByEmail returns the person whose address has the key of
+// UserByEmail returns the user whose address has the key of
 // identity.EmailKey, NotFound when there is none.
 func (s *Store) UserByEmail(ctx context.Context, emailKey string) (u identity.User, err error) {
 	err = s.read(ctx, func(t *tx) error {
@@ -91,7 +91,7 @@ func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (
 	return b, err
 }
 
-// Users lists people: those of f.OrgID, or for whom none is named those that
+// Users lists users: those of f.OrgID, or where it is empty those that
 // the actor administers. Only administrators may.
 func (s *Store) Users(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.User], err error) {
 	err = s.snapshot(ctx, func(t *tx) error {

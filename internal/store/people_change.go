@@ -11,9 +11,9 @@ import (
 // StartSession locks it too, so a session that starts beside them is either ended
 // or never begun.
 
-var errPasswordChanged = fault.New(fault.Conflict, "password_changed", "the password was changed meanwhile")
+var errPasswordChanged = fault.New(fault.Conflict, "password_changed", "the password was changed by another request")
 
-// SetRole gives a person a role, at most the actor's own, and ends their
+// SetRole gives a user a role, at most the actor's own, and ends their
 // refresh families when it is another one than before.
 func (s *Store) SetRole(ctx context.Context, act Act, userID string, role identity.Role) (u identity.User, err error) {
 	err = s.write(ctx, func(t *tx) error {
@@ -51,7 +51,7 @@ func (t *tx) changeRole(u identity.User, role identity.Role) error {
 	return err
 }
 
-// SetStatus suspends a person, which ends their refresh families, or lets them
+// SetStatus suspends a user, which ends their refresh families, or lets them
 // in again.
 func (s *Store) SetStatus(ctx context.Context, act Act, userID string, status identity.Status) (u identity.User, err error) {
 	err = s.write(ctx, func(t *tx) error {
@@ -78,7 +78,7 @@ func (s *Store) SetStatus(ctx context.Context, act Act, userID string, status id
 	return u, err
 }
 
-// DeleteUser removes a person and their memberships, and ends their refresh
+// DeleteUser removes a user and their memberships, and ends their refresh
 // families.
 func (s *Store) DeleteUser(ctx context.Context, act Act, userID string) error {
 	return s.write(ctx, func(t *tx) error {
@@ -102,7 +102,7 @@ func (s *Store) DeleteUser(ctx context.Context, act Act, userID string) error {
 	})
 }
 
-// ResetPassword sets somebody's password and ends their refresh families.
+// ResetPassword sets a user's password and ends their refresh families.
 func (s *Store) ResetPassword(ctx context.Context, act Act, userID string, hash identity.PasswordHash) error {
 	return s.write(ctx, func(t *tx) error {
 		u, err := t.manage(act.By, userID)
@@ -123,7 +123,7 @@ func (t *tx) resetPassword(act Act, u identity.User, hash identity.PasswordHash)
 	return t.done(act, u.ID, u.OrgID)
 }
 
-// ReplaceDefaultPassword is ResetPassword for somebody who still has the default
+// ReplaceDefaultPassword is ResetPassword for a user who still has the default
 // password, else it is a Conflict "password_changed": of several replicas that
 // start at the same moment one does it.
 func (s *Store) ReplaceDefaultPassword(ctx context.Context, act Act, userID string, hash identity.PasswordHash) error {

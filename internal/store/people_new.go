@@ -13,12 +13,12 @@ import (
 var (
 	errEmailTaken = fault.New(fault.Conflict, "email_taken", "this e-mail address is in use")
 
-	errSelfPromotion = errors.New("who registers becomes an active viewer of the default organisation")
+	errSelfPromotion = errors.New("who registers becomes an active viewer of the default organization")
 )
 
-// InsertUser stores somebody who registers, without asking who does it;
-// therefore only as an active viewer of the default organisation. A used
-// address is a Conflict "email_taken"; a switch that was turned off meanwhile is
+// InsertUser stores a user who registers, without asking who does it;
+// therefore only as an active viewer of the default organization. A used
+// address is a Conflict "email_taken"; a switch that was turned off in the meantime is
 // Forbidden "registration_disabled". Zero ID, EmailKey and CreatedAt are
 // filled in.
 func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error {
@@ -43,7 +43,7 @@ func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error 
 	})
 }
 
-// InsertFirstAdmin stores u as an active superadmin of the default organisation
+// InsertFirstAdmin stores u as an active superadmin of the default organization
 // where there is no superadmin at all, not even a suspended one.
 func (s *Store) InsertFirstAdmin(ctx context.Context, u identity.User) (created bool, err error) {
 	u.Role, u.Status, u.OrgID = identity.Superadmin, identity.Active, identity.DefaultOrg
@@ -66,9 +66,9 @@ func (s *Store) InsertFirstAdmin(ctx context.Context, u identity.User) (created 
 	return created && err == nil, err
 }
 
-// CreateUser stores a person on behalf of an administrator of u.OrgID, who
+// CreateUser stores a user on behalf of an administrator of u.OrgID, who
 // cannot give a role above their own. An empty OrgID is the actor's own;
-// an organisation that a superadmin names for the first time is made.
+// an organization that a superadmin names for the first time is made.
 func (s *Store) CreateUser(ctx context.Context, act Act, u identity.User) error {
 	return s.write(ctx, func(t *tx) error {
 		actor, err := t.principal(act.By, t.forShare)
@@ -77,7 +77,7 @@ func (s *Store) CreateUser(ctx context.Context, act Act, u identity.User) error 
 		}
 		u := u
 		u.OrgID = cmp.Or(u.OrgID, actor.OrgID)
-		if err := identity.MayAdminister(actor, u.OrgID, "organisation"); err != nil {
+		if err := identity.MayAdminister(actor, u.OrgID, "organization"); err != nil {
 			return err
 		}
 		if err := identity.MayGrant(actor, u.Role); err != nil {

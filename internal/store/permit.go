@@ -83,7 +83,7 @@ func (t *tx) changedKey(act Act, kid string) error {
 	return t.done(act, kid, "")
 }
 
-// ensureOrg makes the organisation where it is missing. The caller has checked
+// ensureOrg makes the organization where it is missing. The caller has checked
 // that the actor may administer it, which for one that does not exist only a
 // superadmin may.
 func (t *tx) ensureOrg(orgID string) error {

@@ -14,7 +14,7 @@ const (
 	serviceTables  = "service_tokens s JOIN organizations o ON o.id = s.org_id"
 )
 
-var errServiceTaken = fault.New(fault.Conflict, "token_exists", "a service token of this name exists in another organisation")
+var errServiceTaken = fault.New(fault.Conflict, "token_exists", "a service token of this name exists in another organization")
 
 func scanService(r scanner) (s identity.ServiceToken, err error) {
 	err = r.Scan(&s.ID, &s.Name, (*string)(&s.Role), &s.OrgID, (*string)(&s.OrgStatus), &s.Description,
@@ -35,7 +35,7 @@ func (t *tx) service(condition, lock string, args ...any) (identity.ServiceToken
 
 // InsertServiceToken stores a program's token with the hash of its secret, in
 // st.OrgID, empty: the actor's own. Where an active token of the name exists in
-// that organisation's reach, that one is returned and created is false.
+// that organization's reach, that one is returned and created is false.
 func (s *Store) InsertServiceToken(ctx context.Context, act Act, st identity.ServiceToken, hash string) (
 	stored identity.ServiceToken, created bool, err error,
 ) {
@@ -55,7 +55,7 @@ func (t *tx) insertService(act Act, st identity.ServiceToken, hash string) (stor
 		return st, false, err
 	}
 	st.OrgID = cmp.Or(st.OrgID, actor.OrgID)
-	if err := identity.MayAdminister(actor, st.OrgID, "organisation"); err != nil {
+	if err := identity.MayAdminister(actor, st.OrgID, "organization"); err != nil {
 		return st, false, err
 	}
 	if err := identity.MayGrant(actor, st.Role); err != nil {
@@ -101,7 +101,7 @@ func (s *Store) ServiceTokenByHash(ctx context.Context, hashes []string) (st ide
 }
 
 // ServiceTokens lists the active tokens of f.OrgID, or where none is named of
-// the organisations that the actor administers.
+// the organizations that the actor administers.
 func (s *Store) ServiceTokens(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.ServiceToken], err error) {
 	err = s.snapshot(ctx, func(t *tx) error {
 		l := list[identity.ServiceToken]{
@@ -121,7 +121,7 @@ func (s *Store) ServiceTokens(ctx context.Context, by identity.Actor, f ListFilt
 }
 
 // RevokeServiceToken ends the active token of the name. One of a role above the
-// actor's own is Forbidden, one of another organisation NotFound.
+// actor's own is Forbidden, one of another organization NotFound.
 func (s *Store) RevokeServiceToken(ctx context.Context, act Act, name string) error {
 	return s.write(ctx, func(t *tx) error {
 		actor, err := t.principal(act.By, t.forShare)

@@ -10,7 +10,7 @@ import (
 )
 
 // Registration returns the registration switch as an administrator set it; set
-// is false when nobody has.
+// is false when no administrator has.
 func (s *Store) Registration(ctx context.Context) (enabled, set bool, err error) {
 	value, set, err := s.setting(ctx, settingRegistration)
 	return set && value == "true", set, err

@@ -40,7 +40,7 @@ type Event struct {
 // ListFilter narrows and pages a list.
 type ListFilter struct {
 	OrgID    string // empty: see the verb
-	EmailKey string // people only; empty: everybody
+	EmailKey string // users only; empty: all
 	Limit    int    // 0 or more than MaxPage: MaxPage
 	Cursor   string // Page.Next of the page before; empty: from the start
 }
