@@ -36,11 +36,10 @@ type report struct {
 
 // progress is how far a package is.
 type progress struct {
-	output  []string            // its own, of no test
-	tests   map[string][]string // output of tests that have not ended
-	ended   int
-	failed  bool // one of its tests failed
-	skipped []string
+	output []string            // its own, of no test
+	tests  map[string][]string // output of tests that have not ended
+	ended  int
+	failed bool // one of its tests failed
 }
 
 func newReport(out io.Writer, started time.Time) *report {

@@ -35,7 +35,8 @@ func TestTheRunEndsWithHowManyTestsPassedAndFailed(t *testing.T) {
 				`{"Action":"pass","Package":"p","Test":"TestA","Elapsed":1.5}`,
 				`{"Action":"output","Package":"p","Output":"ok  \tp\t1.6s\n"}`, `{"Action":"pass","Package":"p"}`,
 			},
-			[]string{"ok  \tp\t1.6s\n", "1.5 s  TestA in p\n", "\n1 passed, 0 failed\n"}, "chatter",
+			[]string{"ok  \tp\t1.6s\n", "1.5 s  TestA in p\n", "\n1 passed, 0 failed\n"},
+			"chatter",
 		},
 		"one fails": {
 			[]string{
@@ -43,21 +44,24 @@ func TestTheRunEndsWithHowManyTestsPassedAndFailed(t *testing.T) {
 				`{"Action":"fail","Package":"p","Test":"TestA","Elapsed":0}`,
 				`{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}`, `{"Action":"fail","Package":"p"}`,
 			},
-			[]string{"TestA in p\nwhy\n", "FAIL\tp\t0.1s\n", "\n0 passed, 1 failed\n"}, "slept",
+			[]string{"TestA in p\nwhy\n", "FAIL\tp\t0.1s\n", "\n0 passed, 1 failed\n"},
+			"slept",
 		},
 		"a panic": {
 			[]string{
 				`{"Action":"run","Package":"p","Test":"TestA"}`, `{"Action":"output","Package":"p","Test":"TestA","Output":"panic: why\n"}`,
 				`{"Action":"fail","Package":"p"}`,
 			},
-			[]string{"TestA in p did not end\npanic: why\n", "\n0 passed, 1 failed\n"}, "slept",
+			[]string{"TestA in p did not end\npanic: why\n", "\n0 passed, 1 failed\n"},
+			"slept",
 		},
 		"it does not build": {
 			[]string{
 				`{"ImportPath":"p","Action":"build-output","Output":"a.go:1: why\n"}`, `{"ImportPath":"p","Action":"build-fail"}`,
 				`{"Action":"output","Package":"p","Output":"FAIL\tp [build failed]\n"}`, `{"Action":"fail","Package":"p","FailedBuild":"p"}`,
 			},
-			[]string{"a.go:1: why\n", "FAIL\tp [build failed]\n", "\n0 passed, 1 failed\n"}, "slept",
+			[]string{"a.go:1: why\n", "FAIL\tp [build failed]\n", "\n0 passed, 1 failed\n"},
+			"slept",
 		},
 		"one is skipped": {
 			[]string{
@@ -65,7 +69,8 @@ func TestTheRunEndsWithHowManyTestsPassedAndFailed(t *testing.T) {
 				`{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:1: no disk\n"}`,
 				`{"Action":"skip","Package":"p","Test":"TestA"}`, `{"Action":"pass","Package":"p"}`,
 			},
-			[]string{"skipped: TestA in p: a_test.go:1: no disk\n", "\n0 passed, 0 failed\n"}, "RUN",
+			[]string{"skipped: TestA in p: a_test.go:1: no disk\n", "\n0 passed, 0 failed\n"},
+			"RUN",
 		},
 	} {
 		got := told(c.lines...)

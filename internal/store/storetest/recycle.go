@@ -44,7 +44,7 @@ func (s *server) inspect(ctx context.Context, name string) (p pristine, err erro
 	if err != nil {
 		return p, err
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }() // nothing is lost with it
 	if err := conn.QueryRow(ctx, schemaOf).Scan(&p.schema); err != nil {
 		return p, err
 	}
@@ -88,7 +88,7 @@ func (s *server) recycle(name string) bool {
 	if err != nil {
 		return false
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }() // nothing is lost with it
 	var schema string
 	if err := conn.QueryRow(ctx, schemaOf).Scan(&schema); err != nil || schema != s.fresh.schema {
 		return false
