@@ -1,13 +1,10 @@
 package directory_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,14 +12,10 @@ import (
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
-	"github.com/pico-auth/pico-auth/internal/jose"
-	"github.com/pico-auth/pico-auth/internal/keyring"
-	"github.com/pico-auth/pico-auth/internal/login"
 	"github.com/pico-auth/pico-auth/internal/password"
-	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
-	"github.com/pico-auth/pico-auth/internal/token"
+	"github.com/pico-auth/pico-auth/internal/testrig"
 )
 
 const secret = "correct horse"
@@ -30,7 +23,7 @@ const secret = "correct horse"
 var (
 	system = identity.Actor{Kind: identity.ActorSystem}
 	web    = identity.Actor{Address: "192.0.2.7", RequestID: "req-1"}
-	epoch  = storetest.NewClock().Now() // when each world begins
+	epoch  = testrig.Epoch() // when each world begins
 )
 
 // world is a Directory over a real database with cheap hashes.
@@ -40,7 +33,7 @@ type world struct {
 	hasher *password.Hasher
 	audit  *audit.Log
 	clock  *storetest.Clock
-	log    *buffer
+	log    *testrig.Buffer
 }
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -49,40 +42,24 @@ type option func(*directory.Config)
 
 func each(t *testing.T, test func(t *testing.T, w *world), opts ...option) {
 	t.Helper()
-	storetest.EachURL(t, func(t *testing.T, url string) { test(t, newWorld(t, url, opts...)) })
+	testrig.Each(t, func(t *testing.T, r *testrig.Rig) { test(t, newWorld(r)) }, rigged(opts)...)
 }
 
 // open returns a fresh world on SQLite.
 func open(t *testing.T, opts ...option) *world {
 	t.Helper()
-	return newWorld(t, storetest.SQLite(t), opts...)
+	return newWorld(testrig.Open(t, rigged(opts)...))
 }
 
-func newWorld(t *testing.T, url string, opts ...option) *world {
-	t.Helper()
-	clock := storetest.NewClock()
-	w := &world{clock: clock, log: new(buffer), hasher: password.New(password.Config{Cost: 4})}
-	t.Cleanup(w.hasher.Close)
-	log := slog.New(slog.NewJSONHandler(w.log, nil))
-	s := storetest.OpenURL(t, url, storetest.WithClock(clock), func(c *store.Config) { c.Committed = audit.Writer(log) })
-	w.store = s
-	w.audit = audit.New(s, log)
-	t.Cleanup(w.audit.Flush)
-	keys, err := keyring.Open(t.Context(), keyring.Config{Dir: t.TempDir(), Algorithm: jose.EdDSA, Store: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tokens := token.New(token.Config{Store: s, Keys: keys, Audit: w.audit, Issuer: "https://auth.example", Audience: "pico-bot", Now: clock.Now})
-	cfg := directory.Config{
-		Store: s, Passwords: w.hasher, Audit: w.audit, Log: log, RegistrationDefault: true, Now: clock.Now,
-		Login:    login.New(login.Config{Store: s, Passwords: w.hasher, Audit: w.audit, Now: clock.Now}),
-		Sessions: session.New(session.Config{Store: s, Tokens: tokens, Audit: w.audit, Now: clock.Now}),
-	}
+func rigged(opts []option) (all []testrig.Option) {
 	for _, o := range opts {
-		o(&cfg)
+		all = append(all, func(c *testrig.Config) { o(&c.Directory) })
 	}
-	w.Directory = directory.New(cfg)
-	return w
+	return all
+}
+
+func newWorld(r *testrig.Rig) *world {
+	return &world{Directory: r.Directory, store: r.Store, hasher: r.Passwords, audit: r.Audit, clock: r.Clock, log: r.Log}
 }
 
 // person creates somebody and returns them.
@@ -190,21 +167,4 @@ func wantCode(t *testing.T, err error, want string) {
 	if got := code(err); got != want {
 		t.Errorf("ended as %s, want %s", got, want)
 	}
-}
-
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -1,12 +1,10 @@
 package login_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +19,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/testrig"
 )
 
 const secret = "correct horse"
@@ -34,18 +33,21 @@ type world struct {
 	store  *store.Store
 	hasher *password.Hasher
 	audit  *audit.Log
-	log    *bytes.Buffer // read after audit.Flush
+	log    *testrig.Buffer // read after audit.Flush
 }
 
-func newWorld(t *testing.T, s *store.Store, hashing password.Config) *world {
+func each(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	hashing.Cost = 4
-	w := &world{store: s, hasher: password.New(hashing), log: new(bytes.Buffer)}
-	w.audit = audit.New(s, slog.New(slog.NewJSONHandler(w.log, nil)))
-	t.Cleanup(w.hasher.Close)
-	t.Cleanup(w.audit.Flush)
-	w.Login = login.New(login.Config{Store: s, Passwords: w.hasher, Audit: w.audit})
-	return w
+	testrig.Each(t, func(t *testing.T, r *testrig.Rig) { test(t, newWorld(r)) })
+}
+
+func open(t *testing.T, opts ...testrig.Option) *world {
+	t.Helper()
+	return newWorld(testrig.Open(t, opts...))
+}
+
+func newWorld(r *testrig.Rig) *world {
+	return &world{Login: r.Login, store: r.Store, hasher: r.Passwords, audit: r.Audit, log: r.Log}
 }
 
 func (w *world) person(t *testing.T, email string, status identity.Status) identity.User {
@@ -69,8 +71,7 @@ func (w *world) person(t *testing.T, email string, status identity.Status) ident
 }
 
 func TestTheRightPasswordProvesThePerson(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		w := newWorld(t, s, password.Config{})
+	each(t, func(t *testing.T, w *world) {
 		u := w.person(t, "Ada@Pico.example", identity.Active)
 		for _, typed := range []string{"Ada@Pico.example", "ada@pico.example", "ADA@PICO.EXAMPLE"} {
 			got, err := w.Password(t.Context(), web, typed, secret)
@@ -85,8 +86,7 @@ func TestTheRightPasswordProvesThePerson(t *testing.T) {
 }
 
 func TestUnknownWrongAndSuspendedLookTheSame(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		w := newWorld(t, s, password.Config{})
+	each(t, func(t *testing.T, w *world) {
 		w.person(t, "ada@pico.example", identity.Active)
 		w.person(t, "sam@pico.example", identity.Suspended)
 		for name, try := range map[string][2]string{
@@ -122,8 +122,7 @@ func TestUnknownWrongAndSuspendedLookTheSame(t *testing.T) {
 }
 
 func TestFailuresOfKnownPeopleAreStoredAndStrangersOnlyLogged(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		w := newWorld(t, s, password.Config{})
+	each(t, func(t *testing.T, w *world) {
 		u := w.person(t, "ada@pico.example", identity.Active)
 		const typo = "my-real-password"
 		_, _ = w.Password(t.Context(), web, u.Email, "wrong horse")
@@ -131,7 +130,7 @@ func TestFailuresOfKnownPeopleAreStoredAndStrangersOnlyLogged(t *testing.T) {
 		_, _ = w.Password(t.Context(), web, typo, "other horse")
 		w.audit.Flush()
 
-		events, err := s.Events(t.Context(), 100)
+		events, err := w.store.Events(t.Context(), 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +165,7 @@ func TestFailuresOfKnownPeopleAreStoredAndStrangersOnlyLogged(t *testing.T) {
 }
 
 func TestTooManyAtOnceAreThrottledAndCounted(t *testing.T) {
-	w := newWorld(t, storetest.Open(t), password.Config{Workers: 1, Queue: 1})
+	w := open(t, func(c *testrig.Config) { c.Passwords.Workers, c.Passwords.Queue = 1, 1 })
 	var all sync.WaitGroup
 	var throttled, refused sync.Map
 	for i := range 64 {
@@ -195,9 +194,8 @@ func size(m *sync.Map) (n uint64) {
 }
 
 func TestADatabaseThatIsAwayIsNoWrongPassword(t *testing.T) {
-	s := storetest.Open(t)
-	w := newWorld(t, s, password.Config{})
-	if err := s.Close(); err != nil {
+	w := open(t)
+	if err := w.store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.Password(t.Context(), web, "ada@pico.example", secret)
@@ -210,7 +208,7 @@ func TestADatabaseThatIsAwayIsNoWrongPassword(t *testing.T) {
 }
 
 func TestACallerThatHangsUpIsNoFailureOfOurs(t *testing.T) {
-	w := newWorld(t, storetest.Open(t), password.Config{})
+	w := open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := w.Password(ctx, web, "ada@pico.example", secret); !errors.Is(err, context.Canceled) {
@@ -222,14 +220,13 @@ func TestACallerThatHangsUpIsNoFailureOfOurs(t *testing.T) {
 }
 
 func TestTheDefaultPasswordProvesNobodyToANetwork(t *testing.T) {
-	s := storetest.Open(t)
-	w := newWorld(t, s, password.Config{})
+	w := open(t)
 	u := w.person(t, "admin@pico.local", identity.Active)
 	u.ID, u.Email, u.EmailKey, u.DefaultPassword = "marked", "marked@pico.local", "marked@pico.local", true
-	if err := s.CreateUser(t.Context(), store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}}, u); err != nil {
+	if err := w.store.CreateUser(t.Context(), store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}}, u); err != nil {
 		t.Fatal(err)
 	}
-	exposed := login.New(login.Config{Store: s, Passwords: w.hasher, Audit: w.audit, Exposed: true})
+	exposed := login.New(login.Config{Store: w.store, Passwords: w.hasher, Audit: w.audit, Exposed: true})
 	for _, c := range []struct {
 		where *login.Login
 		email string

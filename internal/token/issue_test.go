@@ -20,6 +20,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/testrig"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
@@ -236,7 +237,7 @@ func asSet(list []any) map[any]bool {
 
 func TestPairDoesNotPrint(t *testing.T) {
 	p := token.Pair{AccessToken: "secret-access", RefreshToken: "secret-refresh"}
-	var log syncBuffer
+	var log testrig.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "pair", p)
 	for _, text := range []string{
 		fmt.Sprint(p), fmt.Sprintf("%+v", p), fmt.Sprintf("%#v", p), fmt.Sprintf("%q %s", p, &p), log.String(),

@@ -12,6 +12,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/testrig"
 )
 
 // The secrets of the original's test database, and two that its later versions
@@ -47,7 +48,7 @@ func eachMoved(t *testing.T, test func(t *testing.T, w *world)) {
 		storetest.Exec(t, url, fmt.Sprintf(`INSERT INTO service_tokens VALUES
 			('51d1f0000099', '%s', '%s', 'operator', 'robots', '', '2026-11-08T00:00:00+00:00', NULL)`,
 			keyedService, keyedHash(t, dir, keyedSecret)))
-		test(t, newWorld(t, url, withRS256, inFolder(dir)))
+		test(t, newWorld(testrig.New(t, url, rigged([]option{withRS256, inFolder(dir)})...)))
 	})
 }
 

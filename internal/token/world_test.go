@@ -1,12 +1,8 @@
 package token_test
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -16,17 +12,16 @@ import (
 	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/testrig"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
 const (
-	issuer   = "https://auth.example"
-	audience = "pico-bot"
+	issuer   = testrig.Issuer
+	audience = testrig.Audience
 )
 
-// epoch is when each world begins. It has a fraction of a second, so that
-// truncation shows.
-var epoch = storetest.NewClock().Advance(600 * time.Millisecond)
+var epoch = testrig.Epoch() // when each world begins
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
@@ -40,7 +35,7 @@ type world struct {
 	keys   *keyring.Ring
 	audit  *audit.Log
 	clock  *storetest.Clock
-	log    *syncBuffer
+	log    *testrig.Buffer
 }
 
 type option func(*token.Config, *keyring.Config)
@@ -48,37 +43,28 @@ type option func(*token.Config, *keyring.Config)
 // each runs test in a fresh world on each engine.
 func each(t *testing.T, test func(t *testing.T, w *world), opts ...option) {
 	t.Helper()
-	storetest.EachURL(t, func(t *testing.T, url string) { test(t, newWorld(t, url, opts...)) })
+	testrig.Each(t, func(t *testing.T, r *testrig.Rig) { test(t, newWorld(r)) }, rigged(opts)...)
 }
 
 // open returns a fresh world on SQLite.
 func open(t testing.TB, opts ...option) *world {
 	t.Helper()
-	return newWorld(t, storetest.SQLite(t), opts...)
+	return newWorld(testrig.Open(t, rigged(opts)...))
 }
 
-func newWorld(t testing.TB, url string, opts ...option) *world {
-	t.Helper()
-	clock := storetest.NewClock()
-	clock.Advance(600 * time.Millisecond)
-	w := &world{clock: clock, log: new(syncBuffer)}
-	log := slog.New(slog.NewJSONHandler(w.log, nil))
-	s := storetest.OpenURL(t, url, storetest.WithClock(clock), func(c *store.Config) { c.Committed = audit.Writer(log) })
-	w.store, w.audit = s, audit.New(s, log)
-	t.Cleanup(w.audit.Flush)
-	ring := keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: s} // made faster than RSA
-	cfg := token.Config{Store: s, Audit: w.audit, Issuer: issuer, Audience: audience, Now: clock.Now}
+func rigged(opts []option) []testrig.Option {
+	all := []testrig.Option{func(c *testrig.Config) { c.Keys.Algorithm = jose.MLDSA65 }} // a token of a size that shows
 	for _, o := range opts {
-		o(&cfg, &ring)
+		all = append(all, func(c *testrig.Config) { o(&c.Tokens, &c.Keys) })
 	}
-	keys, err := keyring.Open(t.Context(), ring)
-	if err != nil {
-		t.Fatal(err)
+	return all
+}
+
+func newWorld(r *testrig.Rig) *world {
+	return &world{
+		Issuer: r.Tokens, Sessions: r.Sessions, store: r.Store, keys: r.Keys, audit: r.Audit, clock: r.Clock, log: r.Log,
+		config: token.Config{Store: r.Store, Keys: r.Keys, Audit: r.Audit, Issuer: issuer, Audience: audience, Now: r.Clock.Now},
 	}
-	w.keys, cfg.Keys = keys, keys
-	w.Issuer, w.config = token.New(cfg), cfg
-	w.Sessions = session.New(session.Config{Store: s, Tokens: w.Issuer, Audit: w.audit, Now: clock.Now})
-	return w
 }
 
 var (
@@ -193,22 +179,4 @@ func wantFault(t testing.TB, err error, kind fault.Kind, code string) {
 	if !faultIs(err, kind, code) {
 		t.Errorf("error is %v, want kind %d, code %s", err, kind, code)
 	}
-}
-
-// syncBuffer is a log that may be written and read at once.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -32,12 +32,12 @@ func WithClock(c *Clock) Option { return func(cfg *store.Config) { cfg.Now = c.N
 // Open returns a fresh SQLite store that is closed when the test ends.
 func Open(t testing.TB, opts ...Option) *store.Store {
 	t.Helper()
-	return OpenURL(t, migratedSQLite(t), opts...)
+	return OpenURL(t, MigratedSQLite(t), opts...)
 }
 
-// migratedSQLite returns the URL of a SQLite file that was migrated, a copy of
+// MigratedSQLite returns the URL of a SQLite file that was migrated, a copy of
 // one that the process migrates once.
-func migratedSQLite(t testing.TB) string {
+func MigratedSQLite(t testing.TB) string {
 	t.Helper()
 	content, err := sqliteTemplate()
 	if err != nil {
@@ -103,7 +103,7 @@ func Each(t *testing.T, test func(t *testing.T, s *store.Store), opts ...Option)
 // EachURL runs test with the URL of a fresh database of each engine.
 func EachURL(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, migratedSQLite(t)) })
+	t.Run("sqlite", func(t *testing.T) { test(t, MigratedSQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
 }
 

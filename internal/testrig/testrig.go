@@ -1,0 +1,140 @@
+// Package testrig builds the flows over a real database and real keys for tests:
+// what the package server assembles, with a clock that a test sets, cheap hashes
+// and keys that are made quickly.
+//
+// It does not know HTTP, and the program never imports it. The tests of login,
+// token, directory and httpapi use it.
+package testrig
+
+import (
+	"bytes"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/login"
+	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/session"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+// What tokens say unless an option says otherwise.
+const (
+	Issuer   = "https://auth.example"
+	Audience = "pico-bot"
+)
+
+// Rig is the services over one database.
+type Rig struct {
+	Clock *storetest.Clock
+	Log   *Buffer // JSON, a line a record
+
+	Store     *store.Store
+	Keys      *keyring.Ring
+	Passwords *password.Hasher
+	Audit     *audit.Log
+	Login     *login.Login
+	Tokens    *token.Issuer
+	Sessions  *session.Sessions
+	Directory *directory.Directory
+}
+
+// Config is what a test may change before anything is built. Services that are
+// built from others are put in afterwards.
+type Config struct {
+	Now       func() time.Time // of everything; the clock's unless it is changed
+	Keys      keyring.Config
+	Passwords password.Config
+	Login     login.Config
+	Tokens    token.Config
+	Directory directory.Config
+}
+
+// Option changes the configuration.
+type Option func(*Config)
+
+// Epoch is when the clock of a rig begins. It has a fraction of a second, so that
+// truncation shows.
+func Epoch() time.Time { return storetest.NewClock().Now().Add(600 * time.Millisecond) }
+
+// Each runs test with a rig on each engine.
+func Each(t *testing.T, test func(t *testing.T, r *Rig), opts ...Option) {
+	t.Helper()
+	storetest.EachURL(t, func(t *testing.T, url string) { test(t, New(t, url, opts...)) })
+}
+
+// Open returns a rig on a fresh SQLite database.
+func Open(t testing.TB, opts ...Option) *Rig {
+	t.Helper()
+	return New(t, storetest.MigratedSQLite(t), opts...)
+}
+
+// New returns a rig on the database of the URL. It is closed when the test ends.
+func New(t testing.TB, url string, opts ...Option) *Rig {
+	t.Helper()
+	r := &Rig{Clock: storetest.NewClock(), Log: new(Buffer)}
+	r.Clock.Advance(Epoch().Sub(r.Clock.Now()))
+	cfg := Config{
+		Now:       r.Clock.Now,
+		Keys:      keyring.Config{Dir: t.TempDir(), Algorithm: jose.EdDSA},
+		Passwords: password.Config{Cost: 4},
+		Tokens:    token.Config{Issuer: Issuer, Audience: Audience},
+		Directory: directory.Config{RegistrationDefault: true},
+	}
+	for _, opt := range opts {
+		opt(&cfg)
+	}
+	log := slog.New(slog.NewJSONHandler(r.Log, nil))
+	r.Store = storetest.OpenURL(t, url, func(c *store.Config) { c.Now, c.Committed = cfg.Now, audit.Writer(log) })
+	r.Audit = audit.New(r.Store, log)
+	t.Cleanup(r.Audit.Flush)
+	r.Passwords = password.New(cfg.Passwords)
+	t.Cleanup(r.Passwords.Close)
+	cfg.Keys.Store = r.Store
+	keys, err := keyring.Open(t.Context(), cfg.Keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Keys = keys
+	r.flows(cfg, log)
+	return r
+}
+
+// flows builds what stands on the store, the keys and the passwords.
+func (r *Rig) flows(cfg Config, log *slog.Logger) {
+	cfg.Login.Store, cfg.Login.Passwords, cfg.Login.Audit, cfg.Login.Now = r.Store, r.Passwords, r.Audit, cfg.Now
+	r.Login = login.New(cfg.Login)
+	cfg.Tokens.Store, cfg.Tokens.Keys, cfg.Tokens.Audit, cfg.Tokens.Now = r.Store, r.Keys, r.Audit, cfg.Now
+	r.Tokens = token.New(cfg.Tokens)
+	r.Sessions = session.New(session.Config{Store: r.Store, Tokens: r.Tokens, Audit: r.Audit, Now: cfg.Now})
+	cfg.Directory.Store, cfg.Directory.Passwords, cfg.Directory.Audit, cfg.Directory.Now = r.Store, r.Passwords, r.Audit, cfg.Now
+	cfg.Directory.Login, cfg.Directory.Sessions, cfg.Directory.Log = r.Login, r.Sessions, log
+	r.Directory = directory.New(cfg.Directory)
+}
+
+// Buffer is a log that may be written and read at once.
+type Buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write appends.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+// String returns all that was written.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
