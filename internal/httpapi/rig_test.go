@@ -1,10 +1,8 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -15,21 +13,17 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/localkeys"
-	"github.com/pico-auth/pico-auth/internal/login"
-	"github.com/pico-auth/pico-auth/internal/password"
-	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
-	"github.com/pico-auth/pico-auth/internal/store/storetest"
-	"github.com/pico-auth/pico-auth/internal/token"
+	"github.com/pico-auth/pico-auth/internal/testrig"
 	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
@@ -62,7 +56,7 @@ type rig struct {
 	t      testing.TB
 	router *web.Router
 	store  *store.Store
-	log    *bytes.Buffer
+	log    *testrig.Buffer
 
 	patterns   *http.ServeMux // knows the route of a request
 	documented func() openAPI // every answer is held against it; nil: none is
@@ -70,30 +64,23 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, store: storetest.Open(t), log: &bytes.Buffer{}}
-	log := slog.New(slog.NewTextHandler(&syncWriter{w: r.log}, nil))
-	keys := newKeys(t)
-	passwords := password.New(password.Config{Cost: 4, ServiceName: "Pico Auth API"})
-	events := audit.New(r.store, nil)
-	t.Cleanup(func() { events.Flush(); passwords.Close() })
+	built := testrig.Open(t, func(c *testrig.Config) {
+		c.Now = time.Now // guard has no other
+		c.Keys.Dir, c.Keys.Algorithm = keyFolder(t), jose.RS256
+		c.Passwords.ServiceName = "Pico Auth API"
+		c.Tokens.Issuer, c.Tokens.Audience = testIssuer(), testAudience
+	})
+	r := &rig{t: t, store: built.Store, log: new(testrig.Buffer)}
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: testIssuer(), Audience: testAudience,
-		Client: localkeys.Client(func() []byte { body, _ := keys.JWKS(); return body }, nil),
+		Client: localkeys.Client(func() []byte { body, _ := built.Keys.JWKS(); return body }, nil),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	logins := login.New(login.Config{Store: r.store, Passwords: passwords, Audit: events})
-	tokens := token.New(token.Config{
-		Store: r.store, Keys: keys, Audit: events, Issuer: testIssuer(), Audience: testAudience,
-	})
-	sessions := session.New(session.Config{Store: r.store, Tokens: tokens, Audit: events})
 	cfg := Config{
-		Issuer: testIssuer(), Version: "1.2.3", Log: log,
-		Directory: directory.New(directory.Config{
-			Store: r.store, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, RegistrationDefault: true,
-		}),
-		Login: logins, Sessions: sessions, Tokens: tokens, Keys: keys, Guard: guard,
+		Issuer: testIssuer(), Version: "1.2.3", Log: slog.New(slog.NewTextHandler(r.log, nil)), Directory: built.Directory,
+		Login: built.Login, Sessions: built.Sessions, Tokens: built.Tokens, Keys: built.Keys, Guard: guard,
 	}
 	r.API = New(cfg)
 	r.mount(web.Config{})
@@ -125,32 +112,26 @@ func (r *rig) mount(cfg web.Config) {
 	}
 }
 
-func newKeys(t testing.TB) *keyring.Ring {
+// keyFolder has the key of all tests in it.
+func keyFolder(t testing.TB) (dir string) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "keys")
+	dir = filepath.Join(t.TempDir(), "keys")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "private.pem"), testKey(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	keys, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	return dir
+}
+
+func newKeys(t testing.TB) *keyring.Ring {
+	t.Helper()
+	keys, err := keyring.Open(t.Context(), keyring.Config{Dir: keyFolder(t), Algorithm: jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return keys
-}
-
-// syncWriter lets several goroutines log into one buffer.
-type syncWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (s *syncWriter) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.w.Write(p)
 }
 
 // answer is what came back.

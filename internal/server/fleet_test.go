@@ -19,6 +19,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/programtest"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/testrig"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -49,7 +50,7 @@ type replica struct {
 	env  []string
 	base string
 	cmd  *exec.Cmd
-	log  *lockedBuffer
+	log  *testrig.Buffer
 }
 
 // newReplica does not start it yet.
@@ -74,7 +75,7 @@ func newReplica(t *testing.T, path, database string, env ...string) *replica {
 
 func (r *replica) start() {
 	r.t.Helper()
-	r.cmd, r.log = exec.Command(r.path, "serve"), &lockedBuffer{}
+	r.cmd, r.log = exec.Command(r.path, "serve"), &testrig.Buffer{}
 	r.cmd.Env, r.cmd.Dir, r.cmd.Stderr, r.cmd.Stdout = r.env, strings.TrimPrefix(r.env[0], "HOME="), r.log, io.Discard
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)

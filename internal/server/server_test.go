@@ -23,6 +23,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/testrig"
 )
 
 // running is a server of a test, on a free port, with its own folder.
@@ -30,26 +31,8 @@ type running struct {
 	t    *testing.T
 	base string
 	out  *bytes.Buffer
-	log  *lockedBuffer
+	log  *testrig.Buffer
 	stop func() error
-}
-
-// lockedBuffer is a buffer that the server's log and the test may share.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func testConfig(dir string) config.Config {
@@ -68,7 +51,7 @@ func start(t *testing.T, dir string, change func(*config.Config)) *running {
 	if change != nil {
 		change(&cfg)
 	}
-	out, log := &bytes.Buffer{}, &lockedBuffer{}
+	out, log := &bytes.Buffer{}, &testrig.Buffer{}
 	s, err := server.New(t.Context(), server.Config{
 		Config: cfg, Version: "test", Out: out,
 		Log: slog.New(slog.NewJSONHandler(log, nil)),

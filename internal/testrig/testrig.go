@@ -3,7 +3,7 @@
 // and keys that are made quickly.
 //
 // It does not know HTTP, and the program never imports it. The tests of login,
-// token, directory and httpapi use it.
+// token, directory, httpapi and server use it.
 package testrig
 
 import (
@@ -137,4 +137,11 @@ func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// Reset forgets what was written.
+func (b *Buffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf.Reset()
 }
