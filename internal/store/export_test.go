@@ -152,5 +152,13 @@ func (s *Store) End(ctx context.Context, event EndReason, of Of) (ended bool, er
 	return ended, err
 }
 
+// StartFamily stores a family of the session, as a code exchange will.
+func (s *Store) StartFamily(ctx context.Context, u identity.User, sessionID string, f NewFamily) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.startFamily(u, sessionID, f)
+		return err
+	})
+}
+
 // EndReasons are all events.
 func EndReasons() []EndReason { return slices.Sorted(maps.Keys(endings)) }

@@ -70,14 +70,17 @@ type Bearer struct {
 
 // Bearer looks up the user, the session and the id that an access token names.
 // It is one query, since each authenticated request makes it. Where the session
-// lives, the family that the token came from may have ended alone; where there
-// is none, a process of the release before started that family.
+// lives, the family that the token came from may have ended alone, and where it
+// ended, a family of offline_access may live on; where there is none, a process
+// of the release before started that family.
 func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
 		found, err := t.get(append(userDest(&b.User), (*string)(&b.Ended), &b.Spared),
 			"SELECT "+userColumns+`, COALESCE(CASE
 				WHEN s.id IS NULL THEN (SELECT f.end_reason FROM refresh_families f WHERE f.id = $2 AND f.user_id = $1)
-				WHEN s.ended_at IS NOT NULL THEN s.end_reason
+				WHEN s.ended_at IS NOT NULL THEN (SELECT s.end_reason WHERE NOT EXISTS (
+					SELECT 1 FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
+					WHERE f.session_id = $2 AND f.ended_at IS NULL AND `+offlineFamily+` AND t.access_jti = $3))
 				ELSE (SELECT f.end_reason FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
 					WHERE f.session_id = $2 AND f.ended_at > '' AND t.access_expires_at > $4 AND t.access_jti = $3)
 			END, ''), COALESCE(s.spared_jti = $3, FALSE)

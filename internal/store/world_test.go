@@ -38,6 +38,24 @@ func onEach(t *testing.T, test func(w *world)) {
 	})
 }
 
+// rows answers a query of one column, behind the store's back.
+type rows func(query string) []string
+
+// onEachURL is onEach for tests that look at what is stored.
+func onEachURL(t *testing.T, test func(w *world, query rows)) {
+	t.Helper()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		clock := storetest.NewClock()
+		w := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock)), clock: clock}
+		test(w, func(query string) []string { return column(storetest.Rows(t, url, query)) })
+	})
+}
+
+func (w *world) version(u identity.User) int64 {
+	w.t.Helper()
+	return w.user(u.ID).CredentialsVersion
+}
+
 func system(action identity.Action) store.Act {
 	return store.Act{Action: action, By: identity.Actor{Kind: identity.ActorSystem}}
 }
