@@ -78,9 +78,9 @@ func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (
 		found, err := t.get(append(userDest(&b.User), (*string)(&b.Ended), &b.Spared),
 			"SELECT "+userColumns+`, COALESCE(CASE
 				WHEN s.id IS NULL THEN (SELECT f.end_reason FROM refresh_families f WHERE f.id = $2 AND f.user_id = $1)
-				WHEN s.ended_at IS NOT NULL THEN (SELECT s.end_reason WHERE NOT EXISTS (
+				WHEN s.ended_at IS NOT NULL AND NOT EXISTS (
 					SELECT 1 FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-					WHERE f.session_id = $2 AND f.ended_at IS NULL AND `+offlineFamily+` AND t.access_jti = $3))
+					WHERE f.session_id = $2 AND f.ended_at IS NULL AND `+offlineFamily+` AND t.access_jti = $3) THEN s.end_reason
 				ELSE (SELECT f.end_reason FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
 					WHERE f.session_id = $2 AND f.ended_at > '' AND t.access_expires_at > $4 AND t.access_jti = $3)
 			END, ''), COALESCE(s.spared_jti = $3, FALSE)

@@ -141,8 +141,8 @@ func (s *Store) ReplaceDefaultPassword(ctx context.Context, act Act, userID stri
 
 // ChangePassword sets the actor's own password if their credentials are still
 // those of proof, else it is a Conflict "password_changed". All their sessions end
-// but the one that asks, which goes on with the family next alone. Where the
-// access token names no living session, one starts.
+// but the one that asks, which goes on with the refresh token of next alone. Where
+// the access token names no living session, one starts.
 func (s *Store) ChangePassword(ctx context.Context, act Act, proof identity.Proof, hash identity.PasswordHash, next NewFamily) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		if act.By.Kind != identity.ActorUser {
@@ -175,7 +175,7 @@ func (s *Store) ChangePassword(ctx context.Context, act Act, proof identity.Proo
 			g, err = t.startSession(act, u, proof, next)
 		} else {
 			next.ExpiresAt = end
-			g, err = t.startFamily(u, session, next)
+			g, err = t.restartFamily(u, session, next)
 		}
 		if err != nil {
 			return err

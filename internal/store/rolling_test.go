@@ -152,7 +152,7 @@ func TestAProcessOfTheReleaseBeforeWorksBesideThisOne(t *testing.T) {
 
 // A change of password in either release, read by the other.
 func TestAChangeOfPasswordInTheReleaseBeforeCountsHere(t *testing.T) {
-	onEach(t, func(w *world) {
+	onEachURL(t, func(w *world, query rows) {
 		b := before{w}
 		u := b.register("u")
 		w.login(u, "mine")
@@ -181,13 +181,14 @@ func TestAChangeOfPasswordInTheReleaseBeforeCountsHere(t *testing.T) {
 		if g.SessionID != "f1" {
 			w.t.Errorf("the session goes on as %q", g.SessionID)
 		}
-		if !b.rotate(u, g.FamilyID, "a2", "a3") { // whose access token names the family there
+		if !b.rotate(u, "f1", "a2", "a3") || len(query("SELECT id FROM refresh_families WHERE id = 'f1' AND ended_at IS NULL")) != 1 {
 			w.t.Fatal("the release before cannot go on")
 		}
-		w.accepts(u, g.FamilyID, "jti-a3")
-		w.ok(w.s.EndSession(w.t.Context(), act(u), g.FamilyID))
-		w.refuses(u, g.FamilyID, "jti-a3")
-		w.refuses(u, "f1", "jti-a2")
+		w.accepts(u, "f1", "jti-a3")
+		b.end(w.user(u.ID), "f1", "logout")
+		for _, jti := range []string{"jti-a0", "jti-a1", "jti-a2", "jti-a3"} {
+			w.refuses(u, "f1", jti)
+		}
 		w.over("a3")
 	})
 }

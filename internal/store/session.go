@@ -130,27 +130,51 @@ func (t *tx) doneOwn(act Act) error {
 
 // ownSession finds the living session that the claim sid of an access token
 // names, and keeps it from ending until the commit; its id is empty when there
-// is none. A process of the release before names a family.
+// is none.
 func (t *tx) ownSession(userID, sid string) (id string, end time.Time, err error) {
 	var family string
-	known, err := t.get([]any{&family, &id}, "SELECT id, COALESCE(session_id, '') FROM refresh_families WHERE id = $1 AND user_id = $2", sid, userID)
-	switch {
-	case err != nil:
-		return "", end, err
-	case !known:
-		id = sid
-	case id == "":
-		id = family
-		if err := t.giveSession(family, t.now); err != nil {
-			return "", end, err
-		}
+	without, err := t.get([]any{&family}, "SELECT id FROM refresh_families WHERE id = $1 AND user_id = $2 AND session_id IS NULL", sid, userID)
+	if err == nil && without {
+		err = t.giveSession(family, t.now)
 	}
-	lives, err := t.get([]any{timeColumn{&end}}, "SELECT s.expires_at FROM sessions s WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > $3"+
-		t.forUpdate("s"), id, userID, t.stamp())
+	if err != nil {
+		return "", end, err
+	}
+	lives, err := t.get([]any{&id, timeColumn{&end}}, `SELECT s.id, s.expires_at FROM sessions s
+		WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > $3`+t.forUpdate("s"), sid, userID, t.stamp())
 	if err != nil || !lives {
 		return "", end, err
 	}
 	return id, end, nil
+}
+
+// restartFamily gives a session whose families have just ended a first refresh
+// token again. Its own family goes on, since access tokens name it by the id
+// that it shares with the session, and processes of the release before go by
+// that alone; what it has issued moves to a family that stays ended.
+func (t *tx) restartFamily(u identity.User, sessionID string, f NewFamily) (Subject, error) {
+	ended := NewID()
+	_, err := t.exec(`INSERT INTO refresh_families (id, user_id, created_at, expires_at, ended_at, end_reason, session_id, client_id, scope)
+		SELECT $1, user_id, created_at, expires_at, ended_at, end_reason, session_id, client_id, scope
+		FROM refresh_families WHERE id = $2`, ended, sessionID)
+	if err != nil {
+		return Subject{}, err
+	}
+	// PostgreSQL: a rotation under way has locked the token that it uses. Its
+	// successor shows after the wait for that lock, to the next statement.
+	for moved := int64(1); moved > 0; {
+		if moved, err = t.exec("UPDATE refresh_tokens SET family_id = $1 WHERE family_id = $2", ended, sessionID); err != nil {
+			return Subject{}, err
+		}
+	}
+	if _, err := t.exec("UPDATE refresh_families SET ended_at = NULL, end_reason = NULL WHERE id = $1", sessionID); err != nil {
+		return Subject{}, err
+	}
+	if err := t.insertRefresh(u.ID, sessionID, f.ExpiresAt, f.First); err != nil {
+		return Subject{}, err
+	}
+	groups, err := t.groupIDs(u.ID)
+	return Subject{User: u, Groups: groups, SessionID: sessionID, FamilyID: sessionID}, err
 }
 
 // giveSession makes the session of a family that has none since a process of the

@@ -122,6 +122,10 @@ func TestNothingOutlivesAnEndThatComesBesideIt(t *testing.T) {
 			_, err := w.change(u, "", "", "changed-"+u.DisplayName)
 			return err
 		},
+		"change in the session that refreshes": func(w *world, u identity.User) error {
+			_, err := w.change(u, "family-live-"+u.DisplayName, "", "changed-"+u.DisplayName)
+			return err
+		},
 	}
 	onEach(t, func(w *world) {
 		for name, end := range ends {
