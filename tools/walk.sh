@@ -78,7 +78,7 @@ people() {
 
 pages() {
 	token=''
-	for path in / /docs /openapi.json /api/v1/auth/jwks /.well-known/openid-configuration /livez /readyz; do
+	for path in / /docs /openapi.json /api/v1/auth/jwks /.well-known/jwks.json /.well-known/openid-configuration /livez /readyz; do
 		call GET "$path" 200
 	done
 	call GET /api/v1/nothing 404
@@ -107,7 +107,10 @@ if [[ -n $nginx ]]; then
 	openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=auth.example.com -keyout "$place/key" -out "$place/cert" 2>/dev/null
 	sed -e "s#127.0.0.1:8100#127.0.0.1:$port#; s#listen 443#listen 127.0.0.1:$((port + 2))#" \
 		-e "s#/etc/ssl/certs/.*pem#$place/cert#; s#/etc/ssl/private/.*key#$place/key#" "$contrib/nginx/pico-auth.conf" >"$place/site"
-	echo "daemon off; pid $place/pid; error_log $place/log; events {} http { access_log off; include $place/site; }" >"$place/nginx.conf"
+	# The service behind auth_request is pico-auth itself: /livez answers anybody.
+	sed -e "s#127.0.0.1:8100#127.0.0.1:$port#; s#127.0.0.1:9000#127.0.0.1:$port#; s#listen 8080#listen 127.0.0.1:$((port + 3))#" \
+		"$contrib/nginx/auth-request.conf" >"$place/service"
+	echo "daemon off; pid $place/pid; error_log $place/log; events {} http { access_log off; include $place/site; include $place/service; }" >"$place/nginx.conf"
 	"$nginx" -e "$place/log" -c "$place/nginx.conf" &
 	pids+=("$!")
 	base=https://localhost:$((port + 2))
@@ -119,6 +122,17 @@ if [[ -n $nginx ]]; then
 	call GET /api/v1/auth/me 401
 	token=''
 	call POST /api/v1/auth/login 413 "\"$(head -c 70000 /dev/zero | tr '\0' 'a')\""
+
+	call POST /api/v1/auth/login 200 '{"email":"alice@example.com","password":"secret123"}'
+	token=$(member access_token)
+	base=http://localhost:$((port + 3))
+	call GET /livez 200
+	token='two tokens'
+	call GET /livez 400
+	token=bad
+	call GET /livez 401
+	token=''
+	call GET /livez 401
 fi
 
 kill -TERM "$server"

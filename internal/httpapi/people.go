@@ -85,7 +85,7 @@ func (p Paging) next(cursor string) string {
 type UserFilter struct {
 	Paging
 	OrgID string `query:"org_id" doc:"Only this organisation. One that is not the own is not found, except by a superadmin."`
-	Email string `query:"email" doc:"Only the person with this e-mail."`
+	Email string `query:"email" minLength:"1" doc:"Only the person with this e-mail."`
 }
 
 // User is a person, as administrators see them.
