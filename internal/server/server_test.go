@@ -269,7 +269,7 @@ func TestAChangedAlgorithmBreaksNothing(t *testing.T) {
 		c.Auth.Algorithm, c.Keys.PublishAhead = "EdDSA", 2*time.Second
 		c.AuthClient.AcceptedAlgorithms = []string{"EdDSA"}
 	})
-	if text := s.out.String(); !strings.Contains(text, "(RS256; EdDSA is published and signs from 2s)") {
+	if text := s.out.String(); !strings.Contains(text, "signing with RS256; EdDSA is published and signs from ") {
 		t.Errorf("the start says %s", text)
 	}
 	for _, says := range []string{"lacks the algorithm of the key that still signs", `"signs_in":"2s"`} {
