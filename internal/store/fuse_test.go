@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 // step is a verb that succeeds when the steps before it did.
@@ -18,14 +21,16 @@ type step struct {
 }
 
 // A verb that meets a failure at any of its statements, the first, the last or
-// COMMIT itself, says "unavailable" and has changed nothing; the next try, with
-// nothing cleaned up in between, succeeds.
+// COMMIT itself, says "unavailable" and has changed nothing, and nobody is told of
+// an event; the next try, with nothing cleaned up in between, succeeds.
 func TestAVerbThatFailsAnywhereChangesNothing(t *testing.T) {
-	onEach(t, func(w *world) {
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o, clock := new(told), storetest.NewClock()
+		w := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock), o.option()), clock: clock}
 		fuse := w.s.Fuse()
 		for _, step := range everyVerb(w) {
 			for n := 0; ; n++ {
-				before := w.dump()
+				before, events := w.dump(), len(o.events)
 				fuse.Arm(n)
 				err := step.do()
 				if !fuse.Disarm() {
@@ -38,12 +43,32 @@ func TestAVerbThatFailsAnywhereChangesNothing(t *testing.T) {
 				if diff := cmp.Diff(before, w.dump()); diff != "" {
 					w.t.Fatalf("%s, statement %d failed and left (-before +after):\n%s", step.name, n, diff)
 				}
+				if len(o.events) != events {
+					w.t.Fatalf("%s, statement %d failed and told of %+v", step.name, n, o.events[events:])
+				}
 				if n > 40 {
 					w.t.Fatalf("%s does not end", step.name)
 				}
 			}
 		}
+		w.toldWhatIsStored(o)
 	})
+}
+
+// toldWhatIsStored checks that rows and told events are the same, but for those
+// that are in one place only.
+func (w *world) toldWhatIsStored(o *told) {
+	w.t.Helper()
+	rows, err := w.s.Events(w.t.Context(), 0)
+	w.ok(err)
+	rows = slices.DeleteFunc(rows, func(ev store.Event) bool { return ev.Action == "x" }) // InsertEvent
+	events := slices.DeleteFunc(slices.Clone(o.events), func(ev store.Event) bool { return ev.Action == identity.ActionRefresh })
+	byID := func(a, b store.Event) int { return strings.Compare(a.ID, b.ID) }
+	slices.SortFunc(rows, byID)
+	slices.SortFunc(events, byID)
+	if diff := cmp.Diff(rows, events); diff != "" || len(rows) < 20 {
+		w.t.Errorf("%d rows (-stored +told):\n%s", len(rows), diff)
+	}
 }
 
 func (w *world) dump() string {
@@ -79,6 +104,7 @@ func everyVerb(w *world) []step {
 		{"CreateUser", func() error { return s.CreateUser(ctx, as, person) }},
 		{"UserByID", func() error { _, err := s.UserByID(ctx, "u"); return err }},
 		{"UserByEmail", func() error { _, err := s.UserByEmail(ctx, "u"); return err }},
+		{"Principal", func() error { _, err := s.Principal(ctx, as.By); return err }},
 		{"Users", func() error { _, err := s.Users(ctx, as.By, store.ListFilter{}); return err }},
 		{"HasSuperadmin", func() error { _, err := s.HasSuperadmin(ctx); return err }},
 		{"DefaultPasswordAdmin", func() error { _, _, err := s.DefaultPasswordAdmin(ctx); return err }},
