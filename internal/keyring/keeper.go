@@ -251,8 +251,8 @@ func (k *keeper) found(s *keys) (vault.Secret, error) {
 // folderPair reads the pair of the configured algorithm, or where any will do one
 // of another: it signs until one of the configured algorithm was published long
 // enough.
-func (k *keeper) folderPair(any bool) (vault.Secret, error) {
-	if any {
+func (k *keeper) folderPair(whichever bool) (vault.Secret, error) {
+	if whichever {
 		return legacy.Pair(k.folder, k.policy.Default)
 	}
 	files, err := vault.FilesOf(k.policy.Default)

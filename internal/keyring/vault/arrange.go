@@ -24,7 +24,7 @@ func encode(key *jose.PrivateKey) (secret, public []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if secret, public, err = files.Encode(key); err != nil {
+	if secret, public, err = files.encode(key); err != nil {
 		err = fmt.Errorf("encode a signing key: %w", err)
 	}
 	return secret, public, err
@@ -77,7 +77,7 @@ func (w *Writer) Complete(secret Secret) error {
 	if err == nil {
 		err = w.compare(files, secret.Key, public)
 	}
-	if err != nil || w.refused != nil || !looser(info.Mode(), publicMode) {
+	if err != nil || !w.writable() || !looser(info.Mode(), publicMode) {
 		return err
 	}
 	if err := w.tighten(files.Public, info); err != nil {
@@ -88,7 +88,7 @@ func (w *Writer) Complete(secret Secret) error {
 }
 
 func (w *Writer) derivePublic(files Files, key *jose.PrivateKey) error {
-	if w.refused != nil {
+	if !w.writable() {
 		return nil // the private half is enough
 	}
 	_, public, err := encode(key)
@@ -107,7 +107,7 @@ func (w *Writer) derivePublic(files Files, key *jose.PrivateKey) error {
 // two algorithms share the names the first of the keys has them. It may be stopped
 // anywhere and repeated. What it cannot do it logs: no key is lost by it.
 func (w *Writer) Arrange(keys []Key) {
-	if w.refused != nil {
+	if !w.writable() {
 		return
 	}
 	for _, k := range keys {

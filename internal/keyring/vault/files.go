@@ -46,7 +46,7 @@ func algorithmNames() string {
 	return strings.Join(names, ", ")
 }
 
-// expanded reports whether keys are written in the encoding of FIPS 204, as the
+// Expanded reports whether keys are written in the encoding of FIPS 204, as the
 // original wrote them. All others are PEM.
 func (f Files) Expanded() bool { return strings.HasPrefix(string(f.Algorithm), "ML-DSA-") }
 
@@ -58,7 +58,8 @@ func (f Files) own(kid string) string {
 	return "key-" + kid + ".pem"
 }
 
-func (f Files) Encode(key *jose.PrivateKey) (secret, public []byte, err error) {
+// encode returns both halves as they stand in the files.
+func (f Files) encode(key *jose.PrivateKey) (secret, public []byte, err error) {
 	if f.Expanded() {
 		secret, public = key.MarshalExpanded()
 		return secret, public, nil
@@ -70,6 +71,7 @@ func (f Files) Encode(key *jose.PrivateKey) (secret, public []byte, err error) {
 	return secret, public, err
 }
 
+// Parse reads a private half as it stands in its file.
 func (f Files) Parse(secret []byte) (*jose.PrivateKey, error) {
 	if f.Expanded() {
 		return jose.ParseExpandedMLDSA(f.Algorithm, secret, nil)

@@ -62,6 +62,8 @@ func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 	return nil, folderFault(f.path, "cannot be locked", err)
 }
 
+func (w *Writer) writable() bool { return w.refused == nil }
+
 // Close lets other processes in.
 func (w *Writer) Close() {
 	if w.lock != nil {

@@ -1,0 +1,188 @@
+package keyring_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// signs has a token signed with the key of an algorithm and verifies with the key set that has
+// every key.
+func signs(t *testing.T, ring *keyring.Ring, algorithm jose.Algorithm) (kid string) {
+	t.Helper()
+	signer, err := ring.Signer(algorithm)
+	must(t, err)
+	token, err := signer.Sign(jose.TypeAccessToken, []byte(`{}`))
+	must(t, err)
+	body, _ := ring.Published().AllJWKS()
+	keys, err := jose.ParseJWKSet(body)
+	must(t, err)
+	_, header, err := jose.Verify(token, func(h jose.Header) (*jose.PublicKey, error) { return keys[h.KeyID], nil })
+	if err != nil || header.Algorithm != algorithm || header.KeyID != signer.KID {
+		t.Errorf("%+v, %v", header, err)
+	}
+	return signer.KID
+}
+
+// TestEachAlgorithmHasAKeyOfItsOwn, from the first start, and each is rotated,
+// retired and revoked without the others.
+func TestEachAlgorithmHasAKeyOfItsOwn(t *testing.T) {
+	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
+		cfg.Algorithms = []jose.Algorithm{jose.ES256, jose.MLDSA44, jose.EdDSA} // the default may be named
+		ring := open(t, cfg)
+		api, es, pq := signs(t, ring, jose.EdDSA), signs(t, ring, jose.ES256), signs(t, ring, jose.MLDSA44)
+		if ring.Active().KID != api || len(ring.Keys()) != 3 {
+			t.Fatalf("%+v", ring.Keys())
+		}
+		if _, err := ring.Signer(jose.RS256); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("an algorithm that is not configured: %v", err)
+		}
+		if _, _, err := admin(t, cfg).Rotate(t.Context(), operator, jose.RS256, false); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("a rotation of one: %v", err)
+		}
+
+		// Two rotations at once: the default one and ES256.
+		nextAPI := rotate(t, cfg, false)
+		nextES, err := admin(t, cfg).Retire(t.Context(), operator, es)
+		must(t, err)
+		c.tick(t, 0, ring)
+		c.tick(t, 5*time.Minute, ring)
+		if signs(t, ring, jose.EdDSA) != nextAPI || signs(t, ring, jose.ES256) != nextES || signs(t, ring, jose.MLDSA44) != pq {
+			t.Errorf("%+v", ring.Keys())
+		}
+		if got := statuses(t, cfg.Store, api, es, pq); got != "retiring/retiring/active" {
+			t.Error(got)
+		}
+		successor, err := admin(t, cfg).Revoke(t.Context(), operator, nextES, false)
+		must(t, err)
+		must(t, ring.Refresh(t.Context()))
+		if signs(t, ring, jose.ES256) != successor || signs(t, ring, jose.EdDSA) != nextAPI {
+			t.Errorf("after a revocation: %+v", ring.Keys())
+		}
+	})
+}
+
+// TestAFurtherAlgorithmIsPublishedBeforeItSigns, and retires when it is not
+// configured any more.
+func TestAFurtherAlgorithmIsPublishedBeforeItSigns(t *testing.T) {
+	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
+		open(t, cfg)
+		with := cfg
+		with.Algorithms = []jose.Algorithm{jose.ES256}
+		ring := open(t, with)
+		c.tick(t, 0, ring)
+		c.tick(t, 4*time.Minute, ring)
+		if _, err := ring.Signer(jose.ES256); err == nil || len(ring.Keys()) != 2 {
+			t.Errorf("it signs at once: %+v", ring.Keys())
+		}
+		c.tick(t, time.Minute, ring)
+		es := signs(t, ring, jose.ES256)
+		if ring.Active().Algorithm != jose.EdDSA {
+			t.Errorf("%s signs the tokens of the API", ring.Active().Algorithm)
+		}
+		without := open(t, cfg)
+		c.tick(t, 0, ring, without)
+		if got := statuses(t, cfg.Store, es); got != "retiring" {
+			t.Errorf("not configured any more: %s", got)
+		}
+		if _, err := ring.Signer(jose.ES256); err == nil {
+			t.Error("it still signs")
+		}
+		c.tick(t, 12*time.Minute, ring, without)
+		if got := statuses(t, cfg.Store, es); got != "removed" {
+			t.Error(got)
+		}
+	})
+}
+
+// TestTheDefaultAlgorithmChangesAmongConfiguredOnes: the former key stays for
+// clients that ask for its algorithm, and a key for clients makes way.
+func TestTheDefaultAlgorithmChangesAmongConfiguredOnes(t *testing.T) {
+	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
+		cfg.Algorithms = []jose.Algorithm{jose.EdDSA, jose.ES256}
+		ring := open(t, cfg)
+		ed, es := signs(t, ring, jose.EdDSA), signs(t, ring, jose.ES256)
+		cfg.Algorithm = jose.ES256
+		ring = open(t, cfg)
+		if text := keyring.Transition(ring.Keys(), jose.ES256, c.wall.Now()); !strings.HasPrefix(text, "signing with EdDSA; ES256 is published and signs from ") ||
+			!strings.HasSuffix(text, " UTC; `pico-auth key rotate --now` signs with it at once") {
+			t.Errorf("the start says %q", text)
+		}
+		c.tick(t, 0, ring)
+		if ring.Active().KID != ed {
+			t.Errorf("%+v", ring.Active())
+		}
+		c.tick(t, 5*time.Minute, ring)
+		fresh := ring.Active()
+		if fresh.Algorithm != jose.ES256 || fresh.KID == es || signs(t, ring, jose.EdDSA) != ed || statuses(t, cfg.Store, ed, es) != "active/retiring" {
+			t.Errorf("%+v", ring.Keys())
+		}
+		if text := keyring.Transition(ring.Keys(), jose.ES256, c.wall.Now()); text != "" {
+			t.Errorf("afterwards: %q", text)
+		}
+	})
+}
+
+// TestTheMainKeySetHasAKPKeysOnlyForTheAPI: one takes the whole set away from
+// clients that do not know the type.
+func TestTheMainKeySetHasAKPKeysOnlyForTheAPI(t *testing.T) {
+	c, cfg, _ := logged(t)
+	sets := func(ring *keyring.Ring) (main, all bool) {
+		t.Helper()
+		body, _ := ring.JWKS()
+		every, _ := ring.Published().AllJWKS()
+		if listed := slices.Contains(ring.Published().Algorithms(), jose.MLDSA44); listed != strings.Contains(string(body), "AKP") {
+			t.Errorf("discovery lists ML-DSA: %t", listed)
+		}
+		return strings.Contains(string(body), "AKP"), strings.Contains(string(every), "AKP")
+	}
+	cfg.Algorithms = []jose.Algorithm{jose.MLDSA44}
+	ring := open(t, cfg)
+	look := func(when string, wantMain bool) {
+		t.Helper()
+		if main, all := sets(ring); main != wantMain || !all {
+			t.Errorf("%s: in the main set %t, in the other %t", when, main, all)
+		}
+	}
+	look("for clients", false)
+	_, _, err := admin(t, cfg).Rotate(t.Context(), operator, jose.MLDSA44, true)
+	must(t, err)
+	c.tick(t, 0, ring)
+	look("one for clients retiring", false)
+
+	cfg.Algorithm = jose.MLDSA44
+	must(t, ring.Rest(t.Context()))
+	ring = open(t, cfg)
+	look("the default, pending", true)
+	c.tick(t, 0, ring)
+	c.tick(t, 5*time.Minute, ring)
+	if ring.Active().Algorithm != jose.MLDSA44 {
+		t.Fatalf("%+v", ring.Keys())
+	}
+	look("the default", true)
+
+	cfg.Algorithm = jose.EdDSA
+	must(t, ring.Rest(t.Context()))
+	ring = open(t, cfg)
+	for range 4 {
+		c.tick(t, 5*time.Minute, ring)
+	}
+	c.tick(t, 0, ring)
+	if ring.Active().Algorithm != jose.EdDSA || signs(t, ring, jose.MLDSA44) == "" {
+		t.Errorf("%+v", ring.Keys())
+	}
+	look("the former default, retiring", true)
+	for range 4 {
+		c.tick(t, 5*time.Minute, ring)
+	}
+	look("for clients again", false)
+	if n := len(rows(t, cfg.Store).Keys); n < 5 || rows(t, cfg.Store).First(store.KeyRetiring, "") != nil {
+		t.Errorf("%d keys in all", n)
+	}
+}
