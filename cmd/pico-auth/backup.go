@@ -15,8 +15,8 @@ type backupCmd struct {
 
 // Help is the end of `pico-auth backup --help`.
 func (backupCmd) Help() string {
-	return `The copy holds everything up to one moment and has mode 0600. Signing keys in files are not in it: keep a copy of auth.data_dir, too.
-Sealed ones are, and useless without the master key.
+	return `The copy is a consistent snapshot and has mode 0600. Signing keys in files are not in it: back up auth.data_dir as well.
+Sealed keys are in it and need the master key.
 
 Example:
 

@@ -10,7 +10,7 @@ import (
 
 type configCmd struct {
 	Check configCheckCmd `cmd:"" help:"Read the configuration and report every fault and warning."`
-	Show  configShowCmd  `cmd:"" help:"Print every key, its value and where it came from; secrets are redacted."`
+	Show  configShowCmd  `cmd:"" help:"Print every setting, its value and its source; secrets are redacted."`
 }
 
 type configCheckCmd struct {
@@ -44,7 +44,7 @@ func (c configCheckCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.say("the configuration is good\n")
+	return sh.say("the configuration is valid\n")
 }
 
 func sentences(faults config.Faults) []string {

@@ -20,17 +20,16 @@ type copyCmd struct {
 
 // Help is the end of `pico-auth copy --help`.
 func (copyCmd) Help() string {
-	return `Everything is copied in one transaction and compared, row by row, before it counts. The SQLite database is only read. Stop the server
-first: what it writes after the copy began is not in it. Copying once more onto a finished copy changes nothing; a database that
-holds anything else is refused. Signing keys in files stay where they are, in auth.data_dir;
-sealed ones are copied with the rest.
+	return `Everything is copied in one transaction and compared row by row before the commit. The SQLite database is only read. Stop the server
+first: changes made after the copy began are not in it. Copying again onto a finished copy changes nothing; a database that
+holds anything else is refused. Signing keys in files stay in auth.data_dir; sealed keys are copied with the other rows.
 
 Example:
 
     pico-auth copy --to postgres://auth@db.internal/auth`
 }
 
-// Run copies and prints what arrived.
+// Run copies and prints the tables of the copy.
 func (c copyCmd) Run(sh *shell) error {
 	to := c.To
 	if to == "-" {
@@ -60,13 +59,13 @@ func (c copyCmd) Run(sh *shell) error {
 	left, err := transfer.Uncopied(ctx, source)
 	said := sh.table(rows)
 	if len(left) > 0 {
-		said = errors.Join(said, sh.say("not copied, since they are not this program's: %s\n", printable(strings.Join(left, ", "))))
+		said = errors.Join(said, sh.say("not copied, because they do not belong to pico-auth: %s\n", printable(strings.Join(left, ", "))))
 	}
 	return errors.Join(err, said)
 }
 
-// progress shows each table on standard error: growing on a terminal, once it
-// is done elsewhere.
+// progress shows each table on standard error: on a terminal while it is
+// copied, elsewhere when it is complete.
 func (sh *shell) progress() transfer.CopyProgress {
 	f, ok := sh.err.(*os.File)
 	terminal := ok && term.IsTerminal(int(f.Fd()))

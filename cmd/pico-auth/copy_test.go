@@ -8,7 +8,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// typed runs one command line with what a person types and returns what it
+// typed runs one command line with input on standard input and returns what it
 // printed.
 func typed(t *testing.T, input string, args ...string) (code int, out, said string) {
 	t.Helper()
@@ -17,7 +17,7 @@ func typed(t *testing.T, input string, args ...string) (code int, out, said stri
 	return code, stdout.String(), stderr.String()
 }
 
-func TestPeopleMoveToPostgres(t *testing.T) {
+func TestCopyToPostgresKeepsUsers(t *testing.T) {
 	dest := storetest.EmptyPostgres(t)
 	t.Chdir(t.TempDir())
 	t.Setenv("HOME", t.TempDir())

@@ -13,7 +13,7 @@ type groupCmd struct {
 }
 
 type groupListCmd struct {
-	Org  string `placeholder:"ID" help:"Only this organisation."`
+	Org  string `placeholder:"ID" help:"Only this organization."`
 	JSON bool   `help:"Print JSON."`
 }
 

@@ -10,19 +10,19 @@ import (
 )
 
 type healthCmd struct {
-	Timeout time.Duration `default:"3s" help:"How long to wait for the answer."`
+	Timeout time.Duration `default:"3s" help:"How long to wait for the response."`
 }
 
 // Help is the end of `pico-auth health --help`.
 func (healthCmd) Help() string {
-	return `It asks /readyz at the configured address; the exit code is 0 when the server is ready and 1 when not.
+	return `It requests /readyz at the configured address; the exit code is 0 if the server is ready, else 1.
 
 Example, in a Containerfile:
 
     HEALTHCHECK CMD ["/pico-auth", "health"]`
 }
 
-// Run asks the server of the same configuration.
+// Run requests the readiness of the server with the same configuration.
 func (c healthCmd) Run(sh *shell) error {
 	cfg, _, err := sh.config()
 	if err != nil {
@@ -37,20 +37,20 @@ func (c healthCmd) Run(sh *shell) error {
 	}
 	resp, err := localClient().Do(req)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%s did not answer within %s", url, c.Timeout)
+		return fmt.Errorf("%s did not respond within %s", url, c.Timeout)
 	}
 	if err != nil {
-		return fmt.Errorf("%s does not answer: %w", url, rootCause(err))
+		return fmt.Errorf("%s does not respond: %w", url, rootCause(err))
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, resp.Status)
+		return fmt.Errorf("%s responds with %s", url, resp.Status)
 	}
 	return sh.say("ready\n")
 }
 
-// localClient goes to this machine only, past any proxy. The certificate is
-// for the public name and nothing secret is sent, so it is not checked.
+// localClient connects to this machine only and uses no proxy. The certificate
+// is for the public name and nothing secret is sent, so it is not checked.
 func localClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{

@@ -1,13 +1,12 @@
 // Command pico-auth is the authentication server and its administration.
 //
-// It owns the command line: flags, prompts, what is printed, exit codes. What
-// the commands do is done by the rooms that the server is made of, on the same
-// database and keys, so a running server sees it at once. Bare `pico-auth`
-// serves.
+// It owns the command line: flags, prompts, output, exit codes. The commands
+// use the packages of the server on the same database and keys, so a running
+// server sees a change at once. Without a command, `pico-auth` serves.
 //
-// Exit codes: 0 done, 1 it failed, 2 the command line, the configuration or the
-// files that it names are at fault, so trying again cannot help. Errors are one
-// sentence a line on standard error.
+// Exit codes: 0 success, 1 failure, 2 a fault of the command line, of the
+// configuration or of the files that it names, so that a retry cannot help.
+// Errors are one sentence per line on standard error.
 package main
 
 import (
@@ -15,8 +14,8 @@ import (
 	"slices"
 )
 
-// version is set by the build: -ldflags "-X main.version=v1.2.3". Empty: what
-// the Go toolchain knows about the module.
+// version is set by the build: -ldflags "-X main.version=v1.2.3". If it is
+// empty, the version is the one that the Go toolchain recorded.
 var version string
 
 // Exit codes.
@@ -32,14 +31,14 @@ type cli struct {
 	Serve     serveCmd   `cmd:"" default:"1" help:"Run the server (the default)."`
 	Version   versionCmd `cmd:"" help:"Print the version."`
 	Configure configCmd  `cmd:"" name:"config" help:"Check or show the configuration."`
-	User      userCmd    `cmd:"" help:"Create, list and change people."`
+	User      userCmd    `cmd:"" help:"Create, list and change users."`
 	Group     groupCmd   `cmd:"" help:"List groups."`
 	Key       keyCmd     `cmd:"" help:"List, rotate, retire, revoke, import and export signing keys."`
-	Migrate   migrateCmd `cmd:"" help:"Bring the database to this version's tables, or tell what that would do."`
-	Token     tokenCmd   `cmd:"" help:"Look into an access token."`
-	Health    healthCmd  `cmd:"" help:"Ask the running server whether it is ready."`
-	Backup    backupCmd  `cmd:"" help:"Write a consistent copy of the database, also of a running server."`
-	Restore   restoreCmd `cmd:"" help:"Put a backup in the place of the database."`
+	Migrate   migrateCmd `cmd:"" help:"Migrate the database to the schema of this version, or show what a migration would do."`
+	Token     tokenCmd   `cmd:"" help:"Inspect an access token."`
+	Health    healthCmd  `cmd:"" help:"Check whether the running server is ready."`
+	Backup    backupCmd  `cmd:"" help:"Write a consistent copy of the database; the server may be running."`
+	Restore   restoreCmd `cmd:"" help:"Replace the database with a backup."`
 	Copy      copyCmd    `cmd:"" help:"Copy the SQLite database to PostgreSQL."`
 }
 
@@ -47,10 +46,10 @@ func main() {
 	os.Exit(run(os.Args[1:], &shell{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 
-// run carries out one command line and returns the exit code.
+// run executes one command line and returns the exit code.
 func run(args []string, sh *shell) int {
 	if len(args) == 0 || slices.Equal(args, []string{"serve"}) {
-		// As every supervisor starts it: kong's model of all commands is a tenth of a start.
+		// The short cut for supervisors: building kong's model of all commands takes a tenth of the start.
 		if err := (serveCmd{}).Run(sh); err != nil {
 			return sh.fail(err)
 		}
@@ -67,7 +66,7 @@ func run(args []string, sh *shell) int {
 	}
 	if line.Config != nil {
 		if *line.Config == "" {
-			return sh.fail(usage("--config names no file"))
+			return sh.fail(usage("--config: the file name is empty"))
 		}
 		sh.file = *line.Config
 	}

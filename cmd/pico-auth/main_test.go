@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"pico-auth": main})
 }
 
-// TestScripts runs the program as a person does. Each script has a folder, a
-// home and a port of its own.
+// TestScripts runs the program as an operator does. Each script has its own
+// folder, home folder and port.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "ready": ready, "http": request, "member": member, "terminate": terminate,
-			"stall": stall, "gone": gone, "soon": soon,
+			"stall": stall, "closed": closed, "soon": soon,
 		},
 	})
 }
@@ -75,11 +75,11 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 	if stderr := ts.ReadFile("stderr"); strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, ".go:") {
-		ts.Fatalf("a stack trace is no sentence")
+		ts.Fatalf("stderr contains a stack trace")
 	}
 }
 
-// soon PATTERN PROGRAM ARGS... runs a program until what it prints matches.
+// soon PATTERN PROGRAM ARGS... runs a program until its output matches.
 func soon(ts *testscript.TestScript, _ bool, args []string) {
 	pattern := regexp.MustCompile("(?m)" + args[0])
 	for range 300 {
@@ -89,10 +89,10 @@ func soon(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	ts.Fatalf("it does not come to that")
+	ts.Fatalf("the output did not match in time")
 }
 
-// ready [https] waits until the server of the script answers.
+// ready [https] waits until the server of the script responds.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
 	scheme := append(args, "http")[0]
 	for range 1200 { // a minute: the race detector on a busy machine is slow
@@ -103,7 +103,7 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	ts.Fatalf("the server does not come up")
+	ts.Fatalf("the server did not become ready")
 }
 
 // http METHOD PATH [BODY] prints status and body; $TOKEN is the bearer token.
@@ -118,26 +118,26 @@ func request(ts *testscript.TestScript, _ bool, args []string) {
 	resp, err := client().Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
+	content, err := io.ReadAll(resp.Body)
 	ts.Check(err)
-	fmt.Fprintf(ts.Stdout(), "%d\n%s", resp.StatusCode, answer)
+	fmt.Fprintf(ts.Stdout(), "%d\n%s", resp.StatusCode, content)
 }
 
-// member NAME KEY sets the variable NAME from a member of the last answer, or
-// of the last JSON output, or of the first entry of its one list.
+// member NAME FIELD sets the variable NAME from a field of the last response, or
+// of the last JSON output, or of the first entry of its only list.
 func member(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile("stdout")
-	var members map[string]any
-	ts.Check(json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &members))
-	for _, list := range members {
-		if entries, ok := list.([]any); ok && len(members) == 1 {
-			members = entries[0].(map[string]any)
+	var fields map[string]any
+	ts.Check(json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &fields))
+	for _, list := range fields {
+		if entries, ok := list.([]any); ok && len(fields) == 1 {
+			fields = entries[0].(map[string]any)
 		}
 	}
-	ts.Setenv(args[0], fmt.Sprint(members[args[1]]))
+	ts.Setenv(args[0], fmt.Sprint(fields[args[1]]))
 }
 
-// stall leaves a request half sent, so that a drain has somebody to wait for.
+// stall leaves a request half sent, so that a drain has a request to wait for.
 // The server says "continue" when its handler waits for the rest.
 func stall(ts *testscript.TestScript, _ bool, _ []string) {
 	conn, err := net.Dial("tcp", "127.0.0.1:"+ts.Getenv("PORT"))
@@ -149,12 +149,12 @@ func stall(ts *testscript.TestScript, _ bool, _ []string) {
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	ts.Check(err)
 	if line != "HTTP/1.1 100 Continue\r\n" {
-		ts.Fatalf("the server answers %q to half a request", line)
+		ts.Fatalf("the server responds with %q to half a request", line)
 	}
 }
 
-// gone waits until nobody listens any more.
-func gone(ts *testscript.TestScript, _ bool, _ []string) {
+// closed waits until the port is closed.
+func closed(ts *testscript.TestScript, _ bool, _ []string) {
 	for range 200 {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+ts.Getenv("PORT"))
 		if err != nil {
@@ -163,10 +163,10 @@ func gone(ts *testscript.TestScript, _ bool, _ []string) {
 		conn.Close()
 		time.Sleep(50 * time.Millisecond)
 	}
-	ts.Fatalf("the server still listens")
+	ts.Fatalf("the server still accepts connections")
 }
 
-// terminate sends SIGTERM to what runs in the background.
+// terminate sends SIGTERM to the background processes.
 func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(syscall.SIGTERM))

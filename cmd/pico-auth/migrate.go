@@ -12,14 +12,14 @@ import (
 )
 
 type migrateCmd struct {
-	Check bool `help:"Change nothing; check the whole database and tell what would happen."`
+	Check bool `help:"Change nothing; check the whole database and show what a migration would do."`
 	JSON  bool `help:"Print JSON (with --check)."`
 }
 
 // Help is the end of `pico-auth migrate --help`.
 func (migrateCmd) Help() string {
-	return `The server does the same at its start. A database of the Python server is adopted in place, after a copy was written beside it.
-With --check the exit code is 1 when the start would be refused.
+	return `The server does the same at its start. A database of the Python server is adopted in place, after a backup of it is written.
+With --check the exit code is 1 if the start would be refused.
 
 Examples:
 
@@ -27,10 +27,10 @@ Examples:
     DATABASE_URL=sqlite:////srv/auth/auth.db pico-auth migrate --check --json`
 }
 
-// Run migrates, or tells what that would do.
+// Run migrates, or shows what a migration would do.
 func (c migrateCmd) Run(sh *shell) error {
 	if c.JSON && !c.Check {
-		return usage("--json goes with --check")
+		return usage("--json requires --check")
 	}
 	cfg, _, err := sh.config()
 	if err != nil {
@@ -104,11 +104,11 @@ func asPlanJSON(p transfer.Plan) planJSON {
 // plan prints what a migration would do.
 func (sh *shell) plan(p transfer.Plan) error {
 	what, known := map[string]string{
-		"empty":    "there is no database yet; the start creates it",
+		"empty":    "no database found; the start creates it",
 		"current":  "the database is up to date",
-		"behind":   fmt.Sprintf("the tables would go from version %d to %d", p.Version, p.Target),
+		"behind":   fmt.Sprintf("the schema would be migrated from version %d to %d", p.Version, p.Target),
 		"original": "the database of the Python server would be adopted",
-		"newer":    "the database belongs to a newer version of this program",
+		"newer":    "the database belongs to a newer version of pico-auth",
 		"foreign":  "the database belongs to another program",
 	}[p.State]
 	if !known {
@@ -119,7 +119,7 @@ func (sh *shell) plan(p transfer.Plan) error {
 		name string
 		n    int
 	}{
-		{"people", p.Users},
+		{"users", p.Users},
 		{"groups", p.Groups},
 		{"memberships", p.Memberships},
 		{"refresh tokens", p.RefreshTokens},

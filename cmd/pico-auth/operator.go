@@ -8,14 +8,14 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// maxAccount is the longest name of an account that is recorded; no system has
-// a longer one.
+// maxAccount limits a recorded account name, in bytes; no operating system
+// allows a longer one.
 const maxAccount = 64
 
-// operator is who acts on the command line: a user of the operating system who
-// can read the database and the keys needs no further permission. The audit log
-// names the account, and for whom sudo runs the command. Whoever is root can
-// make that up, and could edit the database as well.
+// operator is the actor of the command line. An account of the operating system
+// that can read the database and the keys needs no further permission. The audit
+// log names the account and the user that called sudo. Root can forge both, but
+// can also edit the database.
 func operator() identity.Actor {
 	return identity.Actor{Kind: identity.ActorSystem, ID: account(), OnBehalfOf: recorded(os.Getenv("SUDO_USER"))}
 }
@@ -29,7 +29,7 @@ func account() string {
 	return "uid " + strconv.Itoa(os.Getuid())
 }
 
-// recorded is a name as the audit log takes it.
+// recorded is a name in the form of the audit log.
 func recorded(name string) string {
 	return printable(name[:min(len(name), maxAccount)])
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-func TestTheAuditLogNamesWhoRanACommand(t *testing.T) {
+func TestAuditLogNamesTheAccountOfACommand(t *testing.T) {
 	me, err := user.Current()
 	if err != nil {
 		t.Skipf("the account has no name: %v", err)
@@ -19,7 +19,7 @@ func TestTheAuditLogNamesWhoRanACommand(t *testing.T) {
 	t.Chdir(folder)
 	t.Setenv("HOME", folder)
 	t.Setenv("AUTH_BCRYPT_COST", "10")
-	t.Setenv("SUDO_USER", "ada\xff\x1b[2J") // anything can be in there
+	t.Setenv("SUDO_USER", "ada\xff\x1b[2J") // any bytes are possible
 	for _, args := range [][]string{{"user", "create", "bob@example.com"}, {"key", "rotate"}} {
 		if code, _, said := typed(t, "a-good-passphrase\n", args...); code != 0 {
 			t.Fatal(said)

@@ -19,26 +19,26 @@ func newParser(line *cli, sh *shell, more ...kong.Option) (*kong.Kong, error) {
 	}, more...)...)
 }
 
-// Words of a command line that an error may repeat. A password is neither.
+// Parts of a command line that an error may repeat. A password matches neither.
 var (
 	nearCommand = regexp.MustCompile(`^unexpected argument ([A-Za-z-]+), (did you mean .+\?)$`)
 	plainFlag   = regexp.MustCompile(`^unknown flag -(-[a-z-]+|[^-])(, did you mean .+\?)?$`)
 )
 
-// misused returns the usage error for a command line that kong refuses. It repeats no word of
-// the command line that may be a password: users type one where no argument
-// belongs, and standard error is kept in logs.
+// misused returns the usage error for a command line that kong refuses. It does
+// not repeat an argument that may be a password: users type one where no
+// argument belongs, and standard error is kept in logs.
 func misused(err error) error {
 	text := err.Error()
 	parse, ok := errors.AsType[*kong.ParseError](err)
 	if ok && parse.ExitCode() == exitFailed {
-		return err // the command line was read, and its help could not be written
+		return err // the command line is valid; writing its help failed
 	}
 	switch {
 	case ok && strings.HasPrefix(text, "unexpected argument "):
 		text = unexpected(parse.Context, text)
 	case strings.HasPrefix(text, "unexpected flag argument "):
-		text = "a flag that takes no value has one"
+		text = "a flag without a value was given one"
 	case strings.HasPrefix(text, "unknown flag ") && !plainFlag.MatchString(text):
 		text = "unknown flag"
 	}

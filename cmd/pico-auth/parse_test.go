@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// reading is what the program says about a command line that it does not run.
+// reading is the output for a command line that is not run.
 type reading struct {
 	Err  string
 	Help string
@@ -17,7 +17,7 @@ type reading struct {
 
 func read(t rapid.TB, args ...string) (r reading) {
 	t.Helper()
-	type exited struct{} // as the program does after the help
+	type exited struct{} // the program exits after the help
 	var out bytes.Buffer
 	defer func() {
 		if p := recover(); p != nil && p != (exited{}) {
@@ -53,7 +53,7 @@ func TestUnknownCommandsAreNamedAndOneIsSuggested(t *testing.T) {
 	}
 }
 
-func TestEveryCommandHelpsWithAnExample(t *testing.T) {
+func TestHelpOfEveryCommandHasAnExample(t *testing.T) {
 	parser, err := newParser(&cli{}, &shell{})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestEveryCommandHelpsWithAnExample(t *testing.T) {
 	}
 	help := func(command string, flag string) string {
 		text := read(t, append(strings.Fields(command), flag)...).Help
-		return strings.Join(strings.Fields(text), " ") // it is wrapped
+		return strings.Join(strings.Fields(text), " ") // the help is wrapped
 	}
 	for _, leaf := range leaves {
 		path := leaf.Path()

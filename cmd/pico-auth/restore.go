@@ -13,15 +13,15 @@ type restoreCmd struct {
 
 // Help is the end of `pico-auth restore --help`.
 func (restoreCmd) Help() string {
-	return `Stop the server first: a database that is in use is refused. The database that was there is kept beside the restored one.
-Refresh tokens that were issued after the backup are unknown afterwards; those people log in again.
+	return `Stop the server first: a database that is in use is refused. The replaced database is kept in the same folder.
+Refresh tokens that were issued after the backup are not in it; their users must sign in again.
 
 Example:
 
     pico-auth restore /backups/auth-2026-11-22.db`
 }
 
-// Run restores and says where the old database went.
+// Run restores and prints where the replaced database is kept.
 func (c restoreCmd) Run(sh *shell) error {
 	if c.File == "" {
 		return usage("FILE is empty")
@@ -35,7 +35,7 @@ func (c restoreCmd) Run(sh *shell) error {
 		return misconfigured(err)
 	}
 	if kept != "" {
-		if err := sh.say("the database that was there is kept as %s\n", printable(kept)); err != nil {
+		if err := sh.say("the replaced database is kept as %s\n", printable(kept)); err != nil {
 			return err
 		}
 	}

@@ -15,15 +15,15 @@ type serveCmd struct{}
 
 // Help is the end of `pico-auth serve --help`.
 func (serveCmd) Help() string {
-	return `Everything has a default: without a file and without variables it listens on http://localhost:8100.
-The first SIGTERM or SIGINT lets requests in flight finish, the second stops at once.
+	return `Every setting has a default: without a configuration file and variables the server listens on http://localhost:8100.
+The first SIGTERM or SIGINT lets requests in flight finish, the second one stops the server at once.
 
 Example:
 
     SERVER_PORT=8200 pico-auth serve --config /etc/pico-auth/application.yaml`
 }
 
-// Run serves until a signal comes.
+// Run serves until SIGTERM or SIGINT.
 func (serveCmd) Run(sh *shell) error {
 	cfg, warnings, err := sh.config()
 	if err != nil {
@@ -39,16 +39,16 @@ func (serveCmd) Run(sh *shell) error {
 	s, err := server.New(ctx, server.Config{Config: cfg, Version: buildVersion(), Log: log.Logger, Out: sh.out})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return nil // asked to stop while it was starting
+		return nil // a signal during the start
 	case err != nil:
 		return misconfigured(err)
 	}
-	server.TuneScheduler() // after New has counted the cores
+	server.TuneScheduler() // after New has read the number of cores
 	return s.Run(ctx)
 }
 
-// untilSignal returns a context that SIGINT or SIGTERM ends; a second one ends
-// the process at once, with the code that shells give to a killed program.
+// untilSignal returns a context that SIGINT or SIGTERM cancels; a second signal
+// ends the process at once, with the exit code of a program killed by a signal.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)

@@ -25,7 +25,7 @@ import (
 // maxLine bounds what is read from standard input: a token is at most 16 KiB.
 const maxLine = 64 << 10
 
-// shell is where a command runs.
+// shell is the environment of a command.
 type shell struct {
 	in   io.Reader
 	out  io.Writer
@@ -40,7 +40,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// fail prints what went wrong and returns the exit code for it.
+// fail prints an error and returns its exit code.
 func (sh *shell) fail(err error) int {
 	if faults, ok := errors.AsType[config.Faults](err); ok {
 		for _, f := range faults {
@@ -57,8 +57,8 @@ func (sh *shell) fail(err error) int {
 	return exitFailed
 }
 
-// sentence is what a person at the terminal should read. What rooms wrap
-// around a fault on its way up is for the log.
+// sentence is the text of an error for a terminal. What packages wrap around a
+// fault is for the log.
 func sentence(err error) string {
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Kind == fault.Internal {
@@ -76,14 +76,14 @@ func sentence(err error) string {
 	return strings.Join(lines, "\n")
 }
 
-// config loads the configuration. Its warnings are for those who serve or
-// check it; the other commands would repeat them each time.
+// config loads the configuration. Only serve and config check show its
+// warnings; the other commands would repeat them each time.
 func (sh *shell) config() (config.Config, []string, error) {
 	return config.Load(config.Options{File: sh.file})
 }
 
-// with runs do on the database and keys that the server uses, and makes them
-// when there are none.
+// with runs do on the database and keys that the server uses, and creates them
+// if they do not exist.
 func (sh *shell) with(do func(context.Context, *server.Rooms) error) error {
 	cfg, _, err := sh.config()
 	if err != nil {
@@ -92,8 +92,8 @@ func (sh *shell) with(do func(context.Context, *server.Rooms) error) error {
 	return sh.open(cfg, do)
 }
 
-// withExisting is with for commands that mean a database which is there: in
-// the wrong folder they say so instead of leaving an empty one behind.
+// withExisting is with for commands that need an existing database: in the
+// wrong folder they fail instead of creating an empty one.
 func (sh *shell) withExisting(do func(context.Context, *server.Rooms) error) error {
 	cfg, _, err := sh.config()
 	if err != nil {
@@ -115,8 +115,8 @@ func (sh *shell) open(cfg config.Config, do func(context.Context, *server.Rooms)
 	return errors.Join(do(ctx, rooms), rooms.Close())
 }
 
-// adoption says what opening did to a database of the original: the operator
-// must learn of the copy whichever command came first.
+// adoption describes the adoption of a Python database, if there was one. The
+// first command adopts it, so every command reports the backup.
 func adoption(db *store.Store) string {
 	done := db.Adopted()
 	if done == nil {
@@ -124,7 +124,7 @@ func adoption(db *store.Store) string {
 	}
 	text := fmt.Sprintf("adopted the database of the Python server; %d dangling memberships were dropped\n", done.Dropped)
 	if done.Backup != "" {
-		text += fmt.Sprintf("the database as it was is kept as %s\n", printable(done.Backup))
+		text += fmt.Sprintf("the previous database is kept as %s\n", printable(done.Backup))
 	}
 	return text
 }
@@ -135,15 +135,14 @@ func mustExist(cfg config.Config) error {
 		return misconfigured(err)
 	}
 	if !there {
-		return fmt.Errorf("there is no database yet at database.url (%s, from %s); is this the server's working folder and configuration?",
+		return fmt.Errorf("database.url: no database at %s (from %s); run the command in the working folder of the server and with its configuration",
 			cfg.Database.Redacted(), cfg.Origins()["database.url"])
 	}
 	return nil
 }
 
-// misconfigured marks what a room refused to be opened with, a damaged key or
-// database or one of somebody else, as a fault of the configuration: another
-// try cannot help.
+// misconfigured marks a damaged key or database, or one of another
+// installation, as a fault of the configuration: a retry cannot help.
 func misconfigured(err error) error {
 	if err != nil && (fault.KindOf(err) == fault.Invalid || errors.Is(err, engine.ErrDamaged)) {
 		return usageError{err}
@@ -151,18 +150,18 @@ func misconfigured(err error) error {
 	return err
 }
 
-// log is the log of a command: warnings only, for a person.
+// log is the log of a command: warnings only, as text.
 func (sh *shell) log() *slog.Logger {
 	return slog.New(slog.NewTextHandler(sh.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-// say prints to standard output, where a full disk or a closed pipe counts.
+// say prints to standard output. A full disk or a closed pipe is an error.
 func (sh *shell) say(format string, args ...any) error {
 	_, err := fmt.Fprintf(sh.out, format, args...)
 	return err
 }
 
-// tell prints to standard error; when that fails there is nobody to tell.
+// tell prints to standard error. An error of that cannot be reported.
 func (sh *shell) tell(text string) { _, _ = io.WriteString(sh.err, text) }
 
 // json prints v for a script.
@@ -187,7 +186,7 @@ func (sh *shell) table(rows [][]string) error {
 	return w.Flush()
 }
 
-// printable keeps what strangers chose from steering the terminal.
+// printable removes control characters, so that text of users cannot control the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -197,8 +196,9 @@ func printable(s string) string {
 	}, s)
 }
 
-// password asks twice at a terminal, without echo, and else reads one line of
-// standard input. It never comes from an argument: those are public.
+// password reads a password and its confirmation from a terminal, without echo,
+// or else one line of standard input. It is never an argument: other users of
+// the machine can see those.
 func (sh *shell) password(prompt string) (string, error) {
 	if f, ok := sh.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return sh.ask(f, prompt)
@@ -214,20 +214,20 @@ func (sh *shell) password(prompt string) (string, error) {
 }
 
 func (sh *shell) ask(terminal *os.File, prompt string) (string, error) {
-	var answers [2]string
-	for i, text := range []string{prompt, "Once more"} {
+	var typed [2]string
+	for i, text := range []string{prompt, "Repeat it"} {
 		sh.tell(text + ": ")
 		b, err := term.ReadPassword(int(terminal.Fd()))
 		sh.tell("\n")
 		if err != nil {
 			return "", fmt.Errorf("read the password: %w", err)
 		}
-		answers[i] = string(b)
+		typed[i] = string(b)
 	}
-	if answers[0] == "" || answers[0] != answers[1] {
+	if typed[0] == "" || typed[0] != typed[1] {
 		return "", errors.New("the two passwords differ or are empty; nothing was changed")
 	}
-	return answers[0], nil
+	return typed[0], nil
 }
 
 // line reads the first line of standard input, without its end.

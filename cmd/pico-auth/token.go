@@ -18,20 +18,20 @@ type tokenCmd struct {
 }
 
 type tokenInspectCmd struct {
-	Token string `arg:"" optional:"" default:"-" help:"The token; - or nothing reads it from standard input, where other users of the machine cannot see it."`
+	Token string `arg:"" optional:"" default:"-" help:"The token; without it or with - it is read from standard input, where other users of the machine cannot see it."`
 	JSON  bool   `help:"Print JSON."`
 }
 
 // Help is the end of `pico-auth token inspect --help`.
 func (tokenInspectCmd) Help() string {
-	return `The exit code is 1 when the token is not valid. Whether its session has ended is the running server's to say.
+	return `The exit code is 1 if the token is not valid. The command does not check whether the session has ended.
 
 Example:
 
     pico-auth token inspect - < access-token.txt`
 }
 
-// inspection is what became known about a token.
+// inspection is the result of inspecting a token.
 type inspection struct {
 	Valid  bool            `json:"valid"`
 	Reason string          `json:"reason,omitempty"` // why it is not valid
@@ -98,8 +98,8 @@ func (sh *shell) inspect(cfg config.Config, token string) (inspection, error) {
 	return found, err
 }
 
-// inspection prints what was found. The claims are whatever the token's maker
-// wrote.
+// inspection prints the result. Unless the token is valid, its claims are not
+// trustworthy.
 func (sh *shell) inspection(found inspection, asJSON bool) error {
 	if asJSON {
 		return sh.json(found)
@@ -109,7 +109,7 @@ func (sh *shell) inspection(found inspection, asJSON bool) error {
 		text = "header " + indented(found.Header) + "\nclaims " + indented(found.Claims) + "\n"
 	}
 	if found.Valid {
-		text += "valid: signature, issuer, audience and times are right\n"
+		text += "valid: signature, issuer, audience and times are correct\n"
 	}
 	return sh.say("%s", text)
 }
@@ -117,7 +117,7 @@ func (sh *shell) inspection(found inspection, asJSON bool) error {
 func indented(text json.RawMessage) string {
 	var b bytes.Buffer
 	if err := json.Indent(&b, text, "", "  "); err != nil {
-		return "" // cannot be: it was found valid
+		return "" // impossible: the JSON is valid
 	}
 	lines := strings.Split(b.String(), "\n")
 	for i := range lines {

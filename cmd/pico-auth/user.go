@@ -10,39 +10,39 @@ import (
 )
 
 type userCmd struct {
-	Create        userCreateCmd        `cmd:"" help:"Create a person; the password is asked for, or read from standard input."`
-	List          userListCmd          `cmd:"" help:"List people."`
-	SetRole       userSetRoleCmd       `cmd:"" help:"Give a person another role; it ends their sessions."`
-	Suspend       userSuspendCmd       `cmd:"" help:"Lock a person out; it ends their sessions."`
-	Activate      userActivateCmd      `cmd:"" help:"Let a suspended person in again."`
-	ResetPassword userResetPasswordCmd `cmd:"" help:"Set a person's password; it ends their sessions."`
+	Create        userCreateCmd        `cmd:"" help:"Create a user; the password is prompted for, or read from standard input."`
+	List          userListCmd          `cmd:"" help:"List users."`
+	SetRole       userSetRoleCmd       `cmd:"" help:"Change the role of a user; this ends the user's sessions."`
+	Suspend       userSuspendCmd       `cmd:"" help:"Suspend a user; this ends the user's sessions."`
+	Activate      userActivateCmd      `cmd:"" help:"Activate a suspended user."`
+	ResetPassword userResetPasswordCmd `cmd:"" help:"Set the password of a user; this ends the user's sessions."`
 }
 
-// who names a person on the command line.
-type who struct {
-	User string `arg:"" help:"E-mail address or id."`
+// userArg names a user on the command line.
+type userArg struct {
+	User string `arg:"" help:"E-mail address or ID."`
 }
 
-// find returns the person's id. An address counts before an id; old databases
-// hold addresses without @.
-func (w who) find(ctx context.Context, rooms *server.Rooms) (string, error) {
-	page, err := rooms.Directory.Users(ctx, operator(), directory.Filter{Email: w.User})
+// find returns the user's ID. An address takes precedence over an ID, because
+// old databases hold addresses without @.
+func (a userArg) find(ctx context.Context, rooms *server.Rooms) (string, error) {
+	page, err := rooms.Directory.Users(ctx, operator(), directory.Filter{Email: a.User})
 	if err != nil {
 		return "", err
 	}
 	if len(page.Items) == 1 {
 		return page.Items[0].ID, nil
 	}
-	if !identity.ValidID(w.User) {
+	if !identity.ValidID(a.User) {
 		return "", identity.ErrNoUser
 	}
-	return w.User, nil
+	return a.User, nil
 }
 
-// change runs one verb on the person and prints what became of them.
-func (w who) change(sh *shell, asJSON bool, verb func(context.Context, *directory.Directory, string) (identity.User, error)) error {
+// change runs verb on the user and prints the changed user.
+func (a userArg) change(sh *shell, asJSON bool, verb func(context.Context, *directory.Directory, string) (identity.User, error)) error {
 	return sh.withExisting(func(ctx context.Context, rooms *server.Rooms) error {
-		id, err := w.find(ctx, rooms)
+		id, err := a.find(ctx, rooms)
 		if err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (w who) change(sh *shell, asJSON bool, verb func(context.Context, *director
 	})
 }
 
-// userJSON has the names of the API.
+// userJSON has the field names of the API.
 type userJSON struct {
 	ID          string  `json:"id"`
 	Email       string  `json:"email"`
@@ -78,7 +78,7 @@ func asUserJSON(u identity.User) userJSON {
 	return j
 }
 
-// user prints one person.
+// user prints one user.
 func (sh *shell) user(u identity.User, asJSON bool) error {
 	if asJSON {
 		return sh.json(asUserJSON(u))

@@ -9,7 +9,7 @@ import (
 )
 
 type userSetRoleCmd struct {
-	who
+	userArg
 	Role string `arg:"" enum:"viewer,operator,org_admin,superadmin" help:"One of ${enum}."`
 	JSON bool   `help:"Print JSON."`
 }
@@ -29,20 +29,20 @@ func (c userSetRoleCmd) Run(sh *shell) error {
 }
 
 type userSuspendCmd struct {
-	who
+	userArg
 	JSON bool `help:"Print JSON."`
 }
 
 // Help is the end of `pico-auth user suspend --help`.
 func (userSuspendCmd) Help() string {
-	return `A running server refuses the person's next request.
+	return `A running server refuses the next request of the user.
 
 Example:
 
     pico-auth user suspend ada@example.com`
 }
 
-// Run suspends a person.
+// Run suspends a user.
 func (c userSuspendCmd) Run(sh *shell) error {
 	return c.change(sh, c.JSON, func(ctx context.Context, d *directory.Directory, id string) (identity.User, error) {
 		return d.SetStatus(ctx, operator(), id, string(identity.Suspended))
@@ -50,7 +50,7 @@ func (c userSuspendCmd) Run(sh *shell) error {
 }
 
 type userActivateCmd struct {
-	who
+	userArg
 	JSON bool `help:"Print JSON."`
 }
 
@@ -61,7 +61,7 @@ func (userActivateCmd) Help() string {
     pico-auth user activate ada@example.com`
 }
 
-// Run activates a person.
+// Run activates a user.
 func (c userActivateCmd) Run(sh *shell) error {
 	return c.change(sh, c.JSON, func(ctx context.Context, d *directory.Directory, id string) (identity.User, error) {
 		return d.SetStatus(ctx, operator(), id, string(identity.Active))
@@ -69,12 +69,12 @@ func (c userActivateCmd) Run(sh *shell) error {
 }
 
 type userResetPasswordCmd struct {
-	who
+	userArg
 }
 
 // Help is the end of `pico-auth user reset-password --help`.
 func (userResetPasswordCmd) Help() string {
-	return `Also the way in when the last administrator forgot the password.
+	return `Use it as well when the last superadmin has lost the password.
 
 Examples:
 
@@ -96,6 +96,6 @@ func (c userResetPasswordCmd) Run(sh *shell) error {
 		if err := rooms.Directory.ResetPassword(ctx, operator(), id, password); err != nil {
 			return err
 		}
-		return sh.say("the password is set and every session of that person has ended\n")
+		return sh.say("the password is set and all sessions of the user have ended\n")
 	})
 }

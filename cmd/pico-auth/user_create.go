@@ -10,7 +10,7 @@ import (
 type userCreateCmd struct {
 	Email       string `arg:"" help:"E-mail address."`
 	Role        string `enum:"viewer,operator,org_admin,superadmin" default:"viewer" help:"One of ${enum}."`
-	Org         string `default:"default" help:"Organisation; a new one is created."`
+	Org         string `default:"default" help:"Organization; it is created if it does not exist."`
 	DisplayName string `help:"Name to show."`
 	JSON        bool   `help:"Print JSON."`
 }
@@ -23,7 +23,7 @@ func (userCreateCmd) Help() string {
     pwgen 20 1 | tee secret.txt | pico-auth user create robot@example.com --json`
 }
 
-// Run creates a person.
+// Run creates a user.
 func (c userCreateCmd) Run(sh *shell) error {
 	password, err := sh.password("Password of " + printable(c.Email))
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 type userListCmd struct {
-	Org   string `placeholder:"ID" help:"Only this organisation."`
-	Email string `placeholder:"ADDRESS" help:"Only the person of this address."`
+	Org   string `placeholder:"ID" help:"Only this organization."`
+	Email string `placeholder:"ADDRESS" help:"Only the user with this address."`
 	JSON  bool   `help:"Print JSON."`
 }
 
@@ -22,7 +22,7 @@ func (userListCmd) Help() string {
     pico-auth user list --json | jq -r '.users[] | select(.status == "suspended").email'`
 }
 
-// Run lists people, oldest first.
+// Run lists users, oldest first.
 func (c userListCmd) Run(sh *shell) error {
 	return sh.withExisting(func(ctx context.Context, rooms *server.Rooms) error {
 		users, err := pages(directory.Filter{OrgID: c.Org, Email: c.Email},
@@ -51,7 +51,7 @@ func usersJSON(users []identity.User) any {
 	return map[string]any{"users": all, "total": len(all)}
 }
 
-// pages reads a list to its end.
+// pages reads all pages of a list.
 func pages[T any](f directory.Filter, page func(directory.Filter) (directory.Page[T], error)) ([]T, error) {
 	var all []T
 	for {

@@ -26,7 +26,7 @@ func (c versionCmd) Run(sh *shell) error {
 	return sh.say("pico-auth %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// buildVersion is the stamped version, else what `go install` recorded.
+// buildVersion is the version of the build, else what `go install` recorded.
 func buildVersion() string {
 	if version != "" {
 		return version
