@@ -13,14 +13,14 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// TestAServerThatRefusesItsOwnTokensSaysSo: a command with another configuration
-// let a key sign whose algorithm this server was started not to accept.
-func TestAServerThatRefusesItsOwnTokensSaysSo(t *testing.T) {
+// A command with another configuration activates a key whose algorithm this
+// server does not accept.
+func TestServerThatRefusesItsOwnTokensLogsIt(t *testing.T) {
 	const says = `"msg":"this server refuses its own tokens","error":"auth_client.accepted_algorithms lacked ES256, which the active key signs with`
 	dir := t.TempDir()
 	accept := func(c *config.Config) {
 		c.AuthClient.AcceptedAlgorithms = []string{"RS256"}
-		c.Keys.PublishAhead = time.Second // so it looks eight times a second
+		c.Keys.PublishAhead = time.Second // the server then checks eight times a second
 	}
 	s := start(t, dir, accept)
 	cfg := testConfig(dir)
@@ -39,28 +39,28 @@ func TestAServerThatRefusesItsOwnTokensSaysSo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	takenUp := func() (access string) {
+	activated := func() (access string) {
 		t.Helper()
 		for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
 			if access, _ = s.login("admin@pico.local", "admin"); algorithmOf(access) == cfg.Auth.Algorithm {
 				return access
 			}
 		}
-		t.Fatalf("%s is not taken up", cfg.Auth.Algorithm)
+		t.Fatalf("no token is signed with %s", cfg.Auth.Algorithm)
 		return ""
 	}
 	rotate("RS256")
 	time.Sleep(500 * time.Millisecond)
 	if strings.Contains(s.log.String(), "refuses its own tokens") {
-		t.Errorf("a key that it accepts: %s", s.log)
+		t.Errorf("logged for an accepted key: %s", s.log)
 	}
 	rotate("ES256")
-	access := takenUp()
+	access := activated()
 	if status, _ := s.call("GET", "/api/v1/auth/me", access, nil); status != 401 {
-		t.Errorf("its own token: %d", status)
+		t.Errorf("status of its own token: %d", status)
 	}
-	time.Sleep(500 * time.Millisecond) // more looks; it says it once
+	time.Sleep(500 * time.Millisecond) // further checks do not log it again
 	if n := strings.Count(s.log.String(), says); n != 1 {
-		t.Errorf("it says so %d times: %s", n, s.log)
+		t.Errorf("logged %d times, want 1: %s", n, s.log)
 	}
 }

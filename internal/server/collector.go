@@ -9,36 +9,36 @@ import (
 	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
-// roomCollector reads the rooms' own counts when /metrics is asked, so that no
-// room below knows of Prometheus.
-type roomCollector struct {
+// serviceCollector reads the counters of the packages when /metrics is
+// requested, so that those packages do not depend on Prometheus.
+type serviceCollector struct {
 	rooms *Rooms
 	jobs  *job.Runner
 }
 
 var (
 	logins          = desc("logins_total", "Logins, by outcome.", "outcome")
-	hashingWaiting  = desc("password_hashing_waiting", "Callers in the queue for a password hash.")
+	hashingWaiting  = desc("password_hashing_waiting", "Callers waiting for a password hash.")
 	hashingRunning  = desc("password_hashing_running", "Password hashes being computed.")
 	hashingDone     = desc("password_hashing_total", "Password hashes computed.")
-	hashingRefused  = desc("password_hashing_refused_total", "Callers turned away because the queue was full.")
-	hashingSeconds  = desc("password_hashing_seconds_total", "Time spent hashing passwords, over all workers.")
+	hashingRefused  = desc("password_hashing_refused_total", "Callers refused because the queue was full.")
+	hashingSeconds  = desc("password_hashing_seconds_total", "Time used for hashing passwords, over all workers.")
 	refreshes       = desc("refreshes_total", "Refresh tokens rotated.")
-	reuses          = desc("refresh_reuse_total", "Spent refresh tokens that came back and ended their family.")
+	reuses          = desc("refresh_reuse_total", "Used refresh tokens that were presented again and ended their session.")
 	refreshRefused  = desc("refresh_refused_total", "Refresh tokens refused for other reasons.")
 	signatures      = desc("signatures_total", "Access tokens signed.")
 	signaturesBad   = desc("signatures_failed_total", "Access tokens that could not be signed.")
-	signingSeconds  = desc("signing_seconds_total", "Time spent signing.")
+	signingSeconds  = desc("signing_seconds_total", "Time used for signing.")
 	keysByStatus    = desc("signing_keys", "Signing keys in the key set, by status.", "status")
-	keyBehind       = desc("signing_key_behind", "1 while another key is active, or due to be, and this server cannot get at it.")
-	keyAge          = desc("signing_key_age_seconds", "Age of the key that signs, since it does.")
+	keyBehind       = desc("signing_key_behind", "1 while another key is active, or due to be, and is unavailable to this server.")
+	keyAge          = desc("signing_key_age_seconds", "Time since the active signing key was activated.")
 	dbTransactions  = desc("database_transactions_total", "Writing transactions.")
 	dbBatches       = desc("database_commits_total", "Commits; each may carry several transactions.")
 	dbQueue         = desc("database_write_queue", "Transactions waiting for the writer.")
-	dbRefused       = desc("database_refused_total", "Transactions turned away because the queue was full.")
-	dbReadSeconds   = desc("database_read_seconds_total", "Time spent reading.")
-	dbWriteSeconds  = desc("database_write_seconds_total", "Time spent in writing transactions.")
-	jobSuccess      = desc("job_last_success_timestamp_seconds", "When the background job last ended without an error on this server.", "job")
+	dbRefused       = desc("database_refused_total", "Transactions refused because the queue was full.")
+	dbReadSeconds   = desc("database_read_seconds_total", "Time used for reading.")
+	dbWriteSeconds  = desc("database_write_seconds_total", "Time used for writing transactions.")
+	jobSuccess      = desc("job_last_success_timestamp_seconds", "Time of the last run of the background job on this server that succeeded.", "job")
 	jobFailures     = desc("job_failures_total", "Runs of the background job that failed.", "job")
 	allDescriptions = []*prometheus.Desc{
 		logins, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, reuses, refreshRefused,
@@ -52,14 +52,14 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 // Describe implements prometheus.Collector.
-func (*roomCollector) Describe(ch chan<- *prometheus.Desc) {
+func (*serviceCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range allDescriptions {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (c *roomCollector) Collect(ch chan<- prometheus.Metric) {
+func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
 	count := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
@@ -98,7 +98,7 @@ func (c *roomCollector) Collect(ch chan<- prometheus.Metric) {
 	c.collectJobs(ch)
 }
 
-func (c *roomCollector) collectKeys(ch chan<- prometheus.Metric) {
+func (c *serviceCollector) collectKeys(ch chan<- prometheus.Metric) {
 	counts := map[keyring.Status]int{keyring.Pending: 0, keyring.Active: 0, keyring.Retiring: 0}
 	for _, k := range c.rooms.Keys.Keys() {
 		counts[k.Status]++
@@ -115,7 +115,7 @@ func (c *roomCollector) collectKeys(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(keyAge, prometheus.GaugeValue, max(age, 0).Seconds())
 }
 
-func (c *roomCollector) collectJobs(ch chan<- prometheus.Metric) {
+func (c *serviceCollector) collectJobs(ch chan<- prometheus.Metric) {
 	for _, j := range c.jobs.Stats() {
 		ch <- prometheus.MustNewConstMetric(jobFailures, prometheus.CounterValue, float64(j.Failures), j.Name)
 		if !j.LastSuccess.IsZero() { // else another replica has the lease, or it is not due yet

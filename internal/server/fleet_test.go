@@ -29,7 +29,7 @@ const (
 	rootPassword = "a-good-passphrase"
 )
 
-// program is the real program.
+// program returns the path of the built program.
 func program(t *testing.T) string {
 	t.Helper()
 	path, err := programtest.Build(t.TempDir())
@@ -53,7 +53,7 @@ type replica struct {
 	log  *testrig.Buffer
 }
 
-// newReplica does not start it yet.
+// newReplica does not start the process.
 func newReplica(t *testing.T, path, database string, env ...string) *replica {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -95,22 +95,22 @@ func (r *replica) ready() {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	r.t.Fatalf("the replica does not come up:\n%s", r.log)
+	r.t.Fatalf("the replica did not become ready:\n%s", r.log)
 }
 
-// stop ends it as an operator does and wants it to end well.
+// stop ends the process as an operator does and requires exit code 0.
 func (r *replica) stop() {
 	r.t.Helper()
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		r.t.Fatal(err)
 	}
 	if err := r.cmd.Wait(); err != nil {
-		r.t.Errorf("it did not stop well: %v\n%s", err, r.log)
+		r.t.Errorf("the replica did not stop cleanly: %v\n%s", err, r.log)
 	}
 }
 
-// refused starts it and wants exit code 2 and one sentence with all the words.
-func (r *replica) refused(words ...string) {
+// refused starts the process and requires exit code 2 and one sentence with all the texts.
+func (r *replica) refused(texts ...string) {
 	r.t.Helper()
 	r.start()
 	err := r.cmd.Wait()
@@ -124,14 +124,14 @@ func (r *replica) refused(words ...string) {
 			sentence += after
 		}
 	}
-	for _, word := range words {
-		if !strings.Contains(sentence, word) || strings.Count(sentence, "\n") != 1 {
-			r.t.Errorf("%q does not say %q", sentence, word)
+	for _, text := range texts {
+		if !strings.Contains(sentence, text) || strings.Count(sentence, "\n") != 1 {
+			r.t.Errorf("%q does not contain %q", sentence, text)
 		}
 	}
 }
 
-// fleet is replicas behind a balancer that gives each the next request.
+// fleet is a group of replicas behind a round-robin load balancer.
 type fleet struct {
 	t        *testing.T
 	replicas []*replica
@@ -140,7 +140,7 @@ type fleet struct {
 	retried  atomic.Int64
 }
 
-// newFleet starts n replicas at the same moment.
+// newFleet starts n replicas concurrently.
 func newFleet(t *testing.T, path, database string, n int, env ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
@@ -156,30 +156,30 @@ func newFleet(t *testing.T, path, database string, n int, env ...string) *fleet 
 	return f
 }
 
-// answer is a status and the members of the body.
-type answer struct {
-	status  int
-	members map[string]any
+// response is a status and the fields of the body.
+type response struct {
+	status int
+	fields map[string]any
 }
 
-func (a answer) text(member string) string {
-	s, _ := a.members[member].(string)
+func (r response) text(field string) string {
+	s, _ := r.fields[field].(string)
 	return s
 }
 
-// at sends a request to one replica. An error is of the connection.
-func (f *fleet) at(base, method, path, bearer string, body any) (answer, error) {
+// at sends a request to one replica. It returns an error only for the connection.
+func (f *fleet) at(base, method, path, bearer string, body any) (response, error) {
 	var reader io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		reader = bytes.NewReader(text)
 	}
 	req, err := http.NewRequestWithContext(context.Background(), method, base+path, reader)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -189,20 +189,20 @@ func (f *fleet) at(base, method, path, bearer string, body any) (answer, error) 
 	}
 	resp, err := f.client.Do(req)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	defer resp.Body.Close()
-	a := answer{status: resp.StatusCode}
-	if err := json.NewDecoder(resp.Body).Decode(&a.members); err != nil {
+	a := response{status: resp.StatusCode}
+	if err := json.NewDecoder(resp.Body).Decode(&a.fields); err != nil {
 		return a, fmt.Errorf("%s %s: %d, not JSON: %w", method, path, resp.StatusCode, err)
 	}
 	return a, nil
 }
 
-// call sends a request to the next replica, and to the one after where the
-// connection was refused, or cut off before there was an answer; again says
-// whether the latter happened.
-func (f *fleet) call(method, path, bearer string, body any) (a answer, again bool, err error) {
+// call sends a request to the next replica, and to the one after it if the
+// connection was refused or was closed without a response; again reports the
+// latter.
+func (f *fleet) call(method, path, bearer string, body any) (a response, again bool, err error) {
 	for range 4 * len(f.replicas) {
 		base := f.replicas[int(f.next.Add(1))%len(f.replicas)].base
 		a, err = f.at(base, method, path, bearer, body)
@@ -217,23 +217,23 @@ func (f *fleet) call(method, path, bearer string, body any) (a answer, again boo
 	return a, again, err
 }
 
-// want is call for what has to have that status.
-func (f *fleet) want(status int, method, path, bearer string, body any) answer {
+// want is call that requires the status.
+func (f *fleet) want(status int, method, path, bearer string, body any) response {
 	f.t.Helper()
 	a, _, err := f.call(method, path, bearer, body)
 	if err != nil || a.status != status {
-		f.t.Fatalf("%s %s: %d %v %v, want %d", method, path, a.status, a.members, err, status)
+		f.t.Fatalf("%s %s: %d %v %v, want %d", method, path, a.status, a.fields, err, status)
 	}
 	return a
 }
 
-// everywhere wants that status of each replica.
+// everywhere requires the status from each replica.
 func (f *fleet) everywhere(status int, method, path, bearer string, body any) {
 	f.t.Helper()
 	for i, r := range f.replicas {
 		a, err := f.at(r.base, method, path, bearer, body)
 		if err != nil || a.status != status {
-			f.t.Errorf("replica %d: %s %s: %d %v %v, want %d", i, method, path, a.status, a.members, err, status)
+			f.t.Errorf("replica %d: %s %s: %d %v %v, want %d", i, method, path, a.status, a.fields, err, status)
 		}
 	}
 }

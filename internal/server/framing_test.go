@@ -12,12 +12,12 @@ import (
 	"github.com/pico-auth/pico-auth/internal/server"
 )
 
-// The second request of each is what an attacker hides behind the first one.
-func TestNothingIsAnsweredBehindARequestWithTwoLengths(t *testing.T) {
+// The second request of each is the one that an attacker smuggles behind the first.
+func TestRequestSmuggledBehindAnAmbiguousLengthIsNotServed(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	const hidden = "0\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 	for _, line := range []string{
-		"GET /livez", "GET /readyz", "GET /metrics", "GET /api/v1/auth/jwks", "POST /api/v1/auth/login", "GET /nowhere", "OPTIONS *",
+		"GET /livez", "GET /readyz", "GET /metrics", "GET /api/v1/auth/jwks", "POST /api/v1/auth/login", "GET /unknown", "OPTIONS *",
 	} {
 		for _, head := range []string{
 			line + " HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -36,12 +36,12 @@ func TestNothingIsAnsweredBehindARequestWithTwoLengths(t *testing.T) {
 			in := bufio.NewReader(conn)
 			res, err := http.ReadResponse(in, nil)
 			if err != nil {
-				t.Fatalf("%q: no answer: %v", head, err)
+				t.Fatalf("%q: no response: %v", head, err)
 			}
 			_, _ = io.Copy(io.Discard, res.Body)
 			_ = res.Body.Close()
 			if _, err := in.Peek(1); err == nil {
-				t.Errorf("%q: what follows it is answered", head)
+				t.Errorf("%q: the request behind it is served", head)
 			}
 			_ = conn.Close()
 		}
@@ -60,12 +60,12 @@ func TestUnusableProxyIsRefusedByTheNameOfItsSetting(t *testing.T) {
 	}
 }
 
-func TestAnEmptyForwardingHeaderHidesNoProxy(t *testing.T) {
+func TestEmptyForwardingHeaderMarksARequestAsForwarded(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP", "Forwarded", "Via"} {
 		for _, values := range [][]string{{""}, {"", "203.0.113.9"}} {
 			if status, _, _ := get(t, s.base+"/metrics", http.Header{name: values}); status != http.StatusNotFound {
-				t.Errorf("/metrics with %s: %q answers %d, want 404", name, values, status)
+				t.Errorf("/metrics with %s: %q responds with %d, want 404", name, values, status)
 			}
 		}
 	}

@@ -50,8 +50,8 @@ func (s *Server) handler() (http.Handler, error) {
 	return router, nil
 }
 
-// ownRoutes are what the operator's tools ask for. Their refusals have the
-// API's form.
+// ownRoutes are the routes for the operator's tools. Their errors have the form
+// of the API's.
 func (s *Server) ownRoutes(m *metrics) []web.Route {
 	own := map[string]http.Handler{
 		"/livez":  http.HandlerFunc(s.health.live),
@@ -70,15 +70,15 @@ func (s *Server) ownRoutes(m *metrics) []web.Route {
 	return routes
 }
 
-// keySet is the key set as it is published now.
+// keySet is the key set that is published now.
 func (s *Server) keySet() []byte {
 	body, _ := s.rooms.Keys.JWKS()
 	return body
 }
 
-// recheckKeys looks for keys that another replica made.
+// recheckKeys loads the keys that another replica has created.
 func (s *Server) recheckKeys(ctx context.Context) {
 	if err := s.rooms.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {
-		s.cfg.Log.Warn("could not look for changed signing keys", "error", err)
+		s.cfg.Log.Warn("loading changed signing keys failed", "error", err)
 	}
 }

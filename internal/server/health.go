@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// readyTimeout bounds the database's answer to a readiness check.
+// readyTimeout bounds the database query of a readiness check.
 const readyTimeout = 2 * time.Second
 
-// health answers the questions of supervisors. Alive: the process answers.
-// Ready: it should get traffic, so the database answers, tokens can be signed
-// and no drain began.
+// health serves the health checks of supervisors. Live: the process responds.
+// Ready: it should get traffic, because the database responds, tokens can be
+// signed and no drain has begun.
 type health struct {
 	ping     func(context.Context) error
 	sign     func(context.Context) error
@@ -21,28 +21,28 @@ type health struct {
 }
 
 func (h *health) live(w http.ResponseWriter, _ *http.Request) {
-	answerText(w, http.StatusOK, "ok")
+	writeText(w, http.StatusOK, "ok")
 }
 
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	if h.draining.Load() {
-		answerText(w, http.StatusServiceUnavailable, "draining")
+		writeText(w, http.StatusServiceUnavailable, "draining")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	if err := h.ping(ctx); err != nil {
-		answerText(w, http.StatusServiceUnavailable, "the database does not answer")
+		writeText(w, http.StatusServiceUnavailable, "database unavailable")
 		return
 	}
 	if err := h.sign(ctx); err != nil {
-		answerText(w, http.StatusServiceUnavailable, "the active signing key is not to be had")
+		writeText(w, http.StatusServiceUnavailable, "active signing key unavailable")
 		return
 	}
-	answerText(w, http.StatusOK, "ready")
+	writeText(w, http.StatusOK, "ready")
 }
 
-func answerText(w http.ResponseWriter, status int, text string) {
+func writeText(w http.ResponseWriter, status int, text string) {
 	header := w.Header()
 	header.Set("Content-Type", "text/plain; charset=utf-8")
 	header.Set("Cache-Control", "no-store")

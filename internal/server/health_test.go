@@ -24,13 +24,13 @@ func TestReadinessFollowsDatabaseAndDrain(t *testing.T) {
 	if got := ask(); got != http.StatusOK {
 		t.Errorf("healthy: %d", got)
 	}
-	broken = errors.New("gone")
+	broken = errors.New("connection refused")
 	if got := ask(); got != http.StatusServiceUnavailable {
-		t.Errorf("database away: %d", got)
+		t.Errorf("database unavailable: %d", got)
 	}
 	broken, keyless = nil, errors.New("no key")
 	if got := ask(); got != http.StatusServiceUnavailable {
-		t.Errorf("nothing to sign with: %d", got)
+		t.Errorf("signing key unavailable: %d", got)
 	}
 	keyless = nil
 	h.draining.Store(true)
@@ -76,8 +76,8 @@ func TestTheLogIsTextOnATerminalAndJSONElsewhere(t *testing.T) {
 	}
 }
 
-// TestOwnRoutesAreTheseThree: what answers anyone without a credential, and
-// beside the API's own table.
+// These are the only routes that need no credential and are not in the route
+// table of the API.
 func TestOwnRoutesAreTheseThree(t *testing.T) {
 	var got []string
 	for _, route := range new(Server).ownRoutes(newMetrics("test")) {

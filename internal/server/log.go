@@ -12,9 +12,8 @@ import (
 // flushEvery bounds how long a record may wait in the buffer.
 const flushEvery = 200 * time.Millisecond
 
-// Logger is a structured log behind a buffer: a write a request would cost
-// more than the request's own work. Records of warnings and errors are
-// written through at once.
+// Logger is a structured log with a buffer: a write per request would cost more
+// than the work of the request. Warnings and errors are written at once.
 type Logger struct {
 	*slog.Logger
 	out  *logBuffer
@@ -22,8 +21,8 @@ type Logger struct {
 	done chan struct{}
 }
 
-// NewLogger logs to w, as text for a person at a terminal, else as JSON.
-// Close it to write out what is buffered.
+// NewLogger logs to w, as text on a terminal, else as JSON. Close writes the
+// buffered records.
 func NewLogger(w io.Writer, terminal bool) *Logger {
 	buf := &logBuffer{under: w, w: bufio.NewWriterSize(w, 64<<10)}
 	var h slog.Handler = slog.NewJSONHandler(buf, nil)
@@ -55,8 +54,8 @@ func (l *Logger) flushLoop() {
 	}
 }
 
-// Close writes out the buffer and ends the flushing; what is logged later is
-// written through. It must be called once.
+// Close writes the buffer and ends the flushing; later records are written at
+// once. It must be called exactly once.
 func (l *Logger) Close() {
 	close(l.stop)
 	<-l.done
@@ -78,19 +77,19 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	if b.through && err == nil {
 		err = b.w.Flush()
 	}
-	b.forgive(err)
+	b.reset(err)
 	return len(p), nil
 }
 
 func (b *logBuffer) flush() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.forgive(b.w.Flush())
+	b.reset(b.w.Flush())
 }
 
-// forgive drops what could not be written: bufio refuses everything after its
-// first error, so without it one full disk would end the log for good.
-func (b *logBuffer) forgive(err error) {
+// reset drops the records that could not be written: bufio refuses every write
+// after its first error, so without it one full disk would end the log.
+func (b *logBuffer) reset(err error) {
 	if err != nil {
 		b.w.Reset(b.under)
 	}
@@ -102,7 +101,7 @@ func (b *logBuffer) writeThrough() {
 	b.through = true
 }
 
-// flushingHandler writes the buffer through after anything that matters.
+// flushingHandler writes the buffer after each warning and error.
 type flushingHandler struct {
 	slog.Handler
 	buf *logBuffer

@@ -14,23 +14,23 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// metrics is what /metrics shows. Requests are observed as they end; the rooms
-// keep their own counts, which are read when somebody asks.
+// metrics is the content of /metrics. Requests are observed as they end; the
+// counters of the other packages are read when /metrics is requested.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 }
 
-// newMetrics returns the metrics of everything but the rooms; see watch.
+// newMetrics returns the metrics without those of the services; see watch.
 func newMetrics(version string) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pico_auth_http_requests_total", Help: "Requests answered, by route and status.",
+			Name: "pico_auth_http_requests_total", Help: "Requests served, by route and status.",
 		}, []string{"route", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pico_auth_http_request_duration_seconds", Help: "Time from the request's headers to the end of the answer.",
+			Name: "pico_auth_http_request_duration_seconds", Help: "Time from the headers of the request to the end of the response.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route"}),
 	}
@@ -44,9 +44,9 @@ func newMetrics(version string) *metrics {
 	return m
 }
 
-// watch adds the counts that the services and the jobs keep themselves.
+// watch adds the counters of the services and the jobs.
 func (m *metrics) watch(rooms *Rooms, jobs *job.Runner) {
-	m.registry.MustRegister(&roomCollector{rooms, jobs})
+	m.registry.MustRegister(&serviceCollector{rooms, jobs})
 }
 
 func (m *metrics) observe(route string, status int, took time.Duration) {
@@ -58,24 +58,23 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// local serves next only to this machine: on the API's own listener the
-// numbers are nobody else's business. A request that a proxy marks as passed on
-// is not local, wherever the proxy runs; one that marks nothing must refuse the
-// path itself. A header counts even if it is empty: the client may have sent it
-// so, and the proxy its own one behind it.
+// local serves next to clients on this machine only. A request that a proxy
+// marks as forwarded is not local, even if the proxy runs on this machine; a
+// proxy without such a mark must refuse the path itself. An empty header counts
+// as well: a client may send an empty one in front of the proxy's.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isForwarded(r.Header) || !web.PeerAddress(r).IsLoopback() {
-			answerText(w, http.StatusNotFound, "not found")
+			writeText(w, http.StatusNotFound, "not found")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// isForwarded reports whether a proxy has marked the request: by the headers of
-// RFC 7239 and RFC 9110, or by those that proxies and networks of caches use
-// instead.
+// isForwarded reports whether a proxy has marked the request with a header of
+// RFC 7239 or RFC 9110, or with one of those that proxies and content delivery
+// networks use instead.
 func isForwarded(h http.Header) bool {
 	for name := range h {
 		switch name {

@@ -10,9 +10,9 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
-// TestIssuerWithAPath runs a server under the path of its issuer: clients find
-// the API there, a proxy that takes the path off finds it too, and the tools of
-// this machine find their own paths at the root, and only there.
+// The API is served under the path of the issuer, and at the root for a proxy
+// that strips the path. The routes for the tools of this machine are at the root
+// only.
 func TestIssuerWithAPath(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -20,8 +20,8 @@ type body = map[string]any
 
 func TestReplicas(t *testing.T) {
 	path := program(t)
-	t.Run("are one server", func(t *testing.T) { testOneServer(t, path) })
-	t.Run("agree on an empty database", func(t *testing.T) { testEmptyDatabase(t, path) })
+	t.Run("behave as one server", func(t *testing.T) { testOneServer(t, path) })
+	t.Run("initialize an empty database once", func(t *testing.T) { testEmptyDatabase(t, path) })
 	t.Run("refuse to start without the key", func(t *testing.T) { testWithoutTheKey(t, path) })
 	t.Run("restart one by one under load", func(t *testing.T) { testRollingRestart(t, path) })
 }
@@ -34,7 +34,7 @@ func testOneServer(t *testing.T, path string) {
 		walk func(*fleet)
 	}{
 		{"accounts", walkAccounts},
-		{"people", walkPeople},
+		{"users", walkUsers},
 		{"groups", walkGroups},
 		{"service tokens", walkServiceTokens},
 		{"sessions", walkSessions},
@@ -49,16 +49,16 @@ func testOneServer(t *testing.T, path string) {
 			w.walk(f)
 		})
 	}
-	t.Run("one of them purges", func(t *testing.T) {
+	t.Run("purge on one replica", func(t *testing.T) {
 		s := storetest.OpenURL(t, database)
-		if mine, err := s.TakeLease(t.Context(), "purge", "somebody", time.Millisecond); mine || err != nil {
-			t.Errorf("nobody has the lease: %v %v", mine, err)
+		if mine, err := s.TakeLease(t.Context(), "purge", "test", time.Millisecond); mine || err != nil {
+			t.Errorf("no replica has the lease: %v %v", mine, err)
 		}
 		for _, r := range f.replicas {
 			r.stop()
 		}
-		if mine, err := s.TakeLease(t.Context(), "purge", "somebody", time.Millisecond); !mine || err != nil {
-			t.Errorf("nobody gave the lease back: %v %v", mine, err)
+		if mine, err := s.TakeLease(t.Context(), "purge", "test", time.Millisecond); !mine || err != nil {
+			t.Errorf("the lease was not given back: %v %v", mine, err)
 		}
 	})
 }
@@ -83,7 +83,7 @@ func walkAccounts(f *fleet) {
 	f.everywhere(401, "POST", auth+"/refresh", "", body{"refresh_token": refresh})
 }
 
-func walkPeople(f *fleet) {
+func walkUsers(f *fleet) {
 	root, _ := f.login(rootEmail, rootPassword)
 	eve := f.want(200, "POST", auth+"/users", root, body{"email": "eve@example.com", "password": "correct horse", "org_id": "acme", "role": "viewer"}).text("id")
 	access, refresh := f.login("eve@example.com", "correct horse")
@@ -115,8 +115,8 @@ func walkGroups(f *fleet) {
 	f.want(200, "PUT", "/api/v1/groups/"+group, root, body{"name": "pager"})
 	access, _ := f.login("mo@example.com", "correct horse")
 	f.everywhere(200, "GET", "/api/v1/groups", access, nil)
-	if a := f.want(200, "GET", "/api/v1/groups/"+group, access, nil); a.text("name") != "pager" || len(a.members["members"].([]any)) != 1 {
-		f.t.Errorf("%v", a.members)
+	if a := f.want(200, "GET", "/api/v1/groups/"+group, access, nil); a.text("name") != "pager" || len(a.fields["members"].([]any)) != 1 {
+		f.t.Errorf("%v", a.fields)
 	}
 	f.want(200, "DELETE", "/api/v1/groups/"+group+"/members/"+mo, root, nil)
 	f.want(200, "DELETE", "/api/v1/groups/"+group, root, nil)
@@ -134,25 +134,26 @@ func walkServiceTokens(f *fleet) {
 	f.everywhere(401, "GET", auth+"/revoked-jtis", secret, nil)
 }
 
-// walkSessions spends a chain that hops between replicas, then presents a spent
-// token: the session ends everywhere, and everybody lists its tokens.
+// walkSessions refreshes a session at alternating replicas, then reuses a used
+// token: the session ends at all replicas, and each of them lists its access
+// tokens as revoked.
 func walkSessions(f *fleet) {
 	f.want(200, "POST", auth+"/register", "", body{"email": "kim@example.com", "password": "correct horse"})
 	access, refresh := f.login("kim@example.com", "correct horse")
-	chain := []string{refresh}
+	tokens := []string{refresh}
 	for range 9 {
-		a := f.want(200, "POST", auth+"/refresh", "", body{"refresh_token": chain[len(chain)-1]})
+		a := f.want(200, "POST", auth+"/refresh", "", body{"refresh_token": tokens[len(tokens)-1]})
 		access = a.text("access_token")
 		f.everywhere(200, "GET", auth+"/me", access, nil)
-		chain = append(chain, a.text("refresh_token"))
+		tokens = append(tokens, a.text("refresh_token"))
 	}
-	f.want(401, "POST", auth+"/refresh", "", body{"refresh_token": chain[4]})
-	f.everywhere(401, "POST", auth+"/refresh", "", body{"refresh_token": chain[9]})
+	f.want(401, "POST", auth+"/refresh", "", body{"refresh_token": tokens[4]})
+	f.everywhere(401, "POST", auth+"/refresh", "", body{"refresh_token": tokens[9]})
 	f.everywhere(401, "GET", auth+"/me", access, nil)
 	root, _ := f.login(rootEmail, rootPassword)
 	for _, r := range f.replicas {
 		a, err := f.at(r.base, "GET", auth+"/revoked-jtis", root, nil)
-		if items, _ := a.members["items"].([]any); err != nil || len(items) < 10 {
+		if items, _ := a.fields["items"].([]any); err != nil || len(items) < 10 {
 			f.t.Errorf("%d revoked tokens are listed, %v", len(items), err)
 		}
 	}
@@ -163,15 +164,15 @@ func walkRegistration(f *fleet) {
 	f.want(200, "PUT", auth+"/users/registration", root, body{"enabled": false})
 	f.everywhere(403, "POST", auth+"/register", "", body{"email": "late@example.com", "password": "correct horse"})
 	for _, r := range f.replicas {
-		if a, err := f.at(r.base, "GET", auth+"/users/registration", root, nil); err != nil || a.members["registration_enabled"] != false {
-			f.t.Errorf("%v %v", a.members, err)
+		if a, err := f.at(r.base, "GET", auth+"/users/registration", root, nil); err != nil || a.fields["registration_enabled"] != false {
+			f.t.Errorf("%v %v", a.fields, err)
 		}
 	}
 	f.want(200, "PUT", auth+"/users/registration", root, body{"enabled": true})
 	f.want(200, "POST", auth+"/register", "", body{"email": "late@example.com", "password": "correct horse"})
 }
 
-// walkRaces presents one refresh token to all replicas at once.
+// walkRaces presents one refresh token to all replicas concurrently.
 func walkRaces(f *fleet) {
 	for range 10 {
 		_, refresh := f.login(rootEmail, rootPassword)
@@ -184,7 +185,7 @@ func walkRaces(f *fleet) {
 				case err == nil && a.status == 200 && !again:
 					winners.Add(1)
 				case err != nil || a.status != 401:
-					f.t.Errorf("%d %v %v", a.status, a.members, err)
+					f.t.Errorf("%d %v %v", a.status, a.fields, err)
 				}
 			})
 		}
@@ -195,17 +196,17 @@ func walkRaces(f *fleet) {
 	}
 }
 
-// walkAlgorithm restarts one replica with another algorithm: all publish its key
-// soon, sign with it later, and accept what was signed before and after.
+// walkAlgorithm restarts one replica with another algorithm: all replicas publish
+// its key soon, sign with it later, and accept tokens of both keys.
 func walkAlgorithm(f *fleet) {
 	before, _ := f.login(rootEmail, rootPassword)
 	f.replicas[0].stop()
 	f.replicas[0].env = append(f.replicas[0].env, "AUTH_ALGORITHM=ML-DSA-65")
 	f.replicas[0].start()
 	f.replicas[0].ready()
-	meanwhile, _ := f.login(rootEmail, rootPassword)
-	if len(meanwhile) > 4000 {
-		f.t.Error("the new key signs before it was published")
+	pending, _ := f.login(rootEmail, rootPassword)
+	if len(pending) > 4000 {
+		f.t.Error("the new key signs before it is published")
 	}
 	f.soon("all publish both keys", func() bool {
 		var sets []string
@@ -214,7 +215,7 @@ func walkAlgorithm(f *fleet) {
 			if err != nil {
 				f.t.Fatal(err)
 			}
-			sets = append(sets, fmt.Sprint(a.members))
+			sets = append(sets, fmt.Sprint(a.fields))
 		}
 		return sets[0] == sets[1] && sets[1] == sets[2] && strings.Contains(sets[0], "ML-DSA-65") && strings.Contains(sets[0], "RS256")
 	})
@@ -229,10 +230,10 @@ func walkAlgorithm(f *fleet) {
 		})
 	}
 	f.everywhere(200, "GET", auth+"/me", before, nil)
-	f.everywhere(200, "GET", auth+"/me", meanwhile, nil)
+	f.everywhere(200, "GET", auth+"/me", pending, nil)
 }
 
-// soon waits for something that takes some seconds.
+// soon waits until the condition holds.
 func (f *fleet) soon(what string, is func() bool) {
 	f.t.Helper()
 	for range 200 {
@@ -241,16 +242,16 @@ func (f *fleet) soon(what string, is func() bool) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	f.t.Errorf("never: %s", what)
+	f.t.Errorf("timeout: %s", what)
 }
 
-// walkRevocation revokes the active key by command: what it signed is refused
-// within five seconds, and its sessions go on.
+// walkRevocation revokes the active key by command: its tokens are refused
+// within five seconds, and its sessions continue.
 func walkRevocation(f *fleet) {
 	access, refresh := f.login(rootEmail, rootPassword)
 	f.everywhere(200, "GET", auth+"/me", access, nil)
 	kid := ""
-	for _, entry := range f.want(200, "GET", auth+"/jwks", "", nil).members["keys"].([]any)[:1] {
+	for _, entry := range f.want(200, "GET", auth+"/jwks", "", nil).fields["keys"].([]any)[:1] {
 		kid = entry.(map[string]any)["kid"].(string)
 	}
 	r := f.replicas[0]
@@ -278,7 +279,7 @@ func testEmptyDatabase(t *testing.T, path string) {
 			}
 			made := 0
 			for _, r := range f.replicas {
-				r.stop() // what it logs is written by then
+				r.stop() // writes the buffered log
 				made += strings.Count(r.log.String(), `"msg":"user.create_first_admin"`)
 			}
 			if made != 1 {
@@ -321,23 +322,23 @@ func testWithoutTheKey(t *testing.T, path string) {
 	})
 }
 
-// load is what the clients of a rolling restart did and met.
+// load records the requests of clients during a rolling restart and their results.
 type load struct {
 	*fleet
 	mu       sync.Mutex
-	people   []string // acknowledged registrations
+	users    []string // acknowledged registrations
 	refusals []string
 	rotated  atomic.Int64
-	unclear  atomic.Int64 // in flight to a process that stopped: done or not
+	unclear  atomic.Int64 // in flight to a process that stopped: the outcome is unknown
 }
 
-func (l *load) refuse(what string, a answer, err error) {
+func (l *load) refuse(what string, a response, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.refusals = append(l.refusals, fmt.Sprint(what, ": ", a.status, " ", a.members, " ", err))
+	l.refusals = append(l.refusals, fmt.Sprint(what, ": ", a.status, " ", a.fields, " ", err))
 }
 
-// register makes people until stop is closed.
+// register creates users until stop is closed.
 func (l *load) register(stop <-chan struct{}) {
 	for i := 0; !closed(stop); i++ {
 		email := fmt.Sprintf("rolling-%d@example.com", i)
@@ -350,13 +351,13 @@ func (l *load) register(stop <-chan struct{}) {
 			continue
 		}
 		l.mu.Lock()
-		l.people = append(l.people, email)
+		l.users = append(l.users, email)
 		l.mu.Unlock()
 		time.Sleep(50 * time.Millisecond)
 	}
 }
 
-// refresh spends a chain until stop is closed, and returns its end.
+// refresh refreshes a session until stop is closed, and returns the newest token.
 func (l *load) refresh(stop <-chan struct{}, token string) string {
 	for !closed(stop) {
 		a, again, err := l.call("POST", auth+"/refresh", "", body{"refresh_token": token})
@@ -408,17 +409,17 @@ func testRollingRestart(t *testing.T, path string) {
 	close(stop)
 	all.Wait()
 
-	t.Logf("%d rotations, %d registrations, %d retries, %d unclear", l.rotated.Load(), len(l.people), l.retried.Load(), l.unclear.Load())
+	t.Logf("%d rotations, %d registrations, %d retries, %d unclear", l.rotated.Load(), len(l.users), l.retried.Load(), l.unclear.Load())
 	if len(l.refusals) > 0 {
 		t.Errorf("refused:\n%s", strings.Join(l.refusals, "\n"))
 	}
-	if l.rotated.Load() < 50 || len(l.people) < 3 || l.retried.Load() == 0 || l.unclear.Load() > 2 {
-		t.Error("that was no load, or no restart, or one that cut people off")
+	if l.rotated.Load() < 50 || len(l.users) < 3 || l.retried.Load() == 0 || l.unclear.Load() > 2 {
+		t.Error("too little load, no restart, or requests without a response")
 	}
 	for _, token := range slices.DeleteFunc(tokens, func(s string) bool { return s == "" }) {
 		l.want(200, "POST", auth+"/refresh", "", body{"refresh_token": token})
 	}
-	for _, email := range l.people {
+	for _, email := range l.users {
 		l.login(email, "correct horse")
 	}
 }

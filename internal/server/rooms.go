@@ -23,7 +23,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
-// Rooms are the parts of the server below HTTP, built from one configuration.
+// Rooms are the services of the server below HTTP, built from one configuration.
 // The commands of the program use them without a listener.
 type Rooms struct {
 	Store     *store.Store
@@ -36,9 +36,9 @@ type Rooms struct {
 	Directory *directory.Directory
 }
 
-// OpenRooms opens the database (creating, migrating or adopting it), the
-// signing keys (creating them when there are none) and everything on top.
-// Its errors are sentences fit for a terminal. Close what it returns.
+// OpenRooms opens the database (and creates, migrates or adopts it) and the
+// signing keys (and creates them if none exist), and builds the services. Its
+// errors are sentences for an operator. The caller must close the result.
 func OpenRooms(ctx context.Context, cfg config.Config, log *slog.Logger) (*Rooms, error) {
 	st, err := store.Open(ctx, StoreConfig(cfg, log))
 	if err != nil {
@@ -106,7 +106,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	passwords := password.New(password.Config{
 		Cost:        cfg.Auth.BcryptCost,
 		MinLength:   cfg.Auth.PasswordMinLength,
-		Workers:     runtime.GOMAXPROCS(0), // unlike runtime.NumCPU it knows a container's share of the cores
+		Workers:     runtime.GOMAXPROCS(0), // unlike runtime.NumCPU it respects the CPU limit of a container
 		ServiceName: cfg.FastAPI.Title,
 	})
 	events := audit.New(st, log)
@@ -133,8 +133,8 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	}
 }
 
-// Close ends the hashing threads, writes out the audit and closes the
-// database, in that order: nothing may still want to write when the writer goes.
+// Close ends the hashing threads, writes the audit events and closes the
+// database, in that order, so that no write is pending when the writer ends.
 func (r *Rooms) Close() error {
 	r.Passwords.Close()
 	r.Audit.Flush()

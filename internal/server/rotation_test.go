@@ -30,17 +30,17 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
-// rotations is what the load goes through. Where the first letter is a plus the
-// servers are restarted one after another with that auth.algorithm; else
-// `key rotate` is run beside them.
+// rotations are the algorithms that the keys are rotated to under load. With a
+// leading plus the servers are restarted one after another with that
+// auth.algorithm; else `key rotate` is run.
 var rotations = []string{
 	"+ES256", "ES256", "EdDSA", "RS256", "+ML-DSA-65", "ML-DSA-44", "EdDSA", "RS256", "RS256", "ES256",
 }
 
-// TestRotationIsNotNoticed rotates under load. With ROTATIONS=n in the
-// environment it takes its time: keys are published for 65 seconds, tokens live a
-// minute, and keys are removed while it runs.
-func TestRotationIsNotNoticed(t *testing.T) {
+// TestRotationUnderLoadFailsNoRequest runs with realistic times if ROTATIONS=n is
+// in the environment: keys are published for 65 seconds, tokens are valid for a
+// minute, and keys are removed during the test.
+func TestRotationUnderLoadFailsNoRequest(t *testing.T) {
 	path := program(t)
 	t.Run("one process", func(t *testing.T) {
 		t.Parallel()
@@ -67,7 +67,7 @@ func testRotation(t *testing.T, path, database string, n int, env ...string) {
 	for range 3 {
 		all.Go(func() { w.session(ctx) })
 	}
-	all.Go(func() { w.look(ctx) })
+	all.Go(func() { w.reverify(ctx) })
 	first := w.active().KID
 	for i, step := range plan {
 		if i%2 == 0 && !slow {
@@ -83,7 +83,7 @@ func testRotation(t *testing.T, path, database string, n int, env ...string) {
 		t.Errorf("%d refusals, such as:\n%s", len(w.refusals), strings.Join(w.refusals[:min(len(w.refusals), 10)], "\n"))
 	}
 	if w.minted.Load() < int64(5*len(plan)) || w.verified.Load() < 5*w.minted.Load() {
-		t.Errorf("%d tokens, %d verifications: that was no load", w.minted.Load(), w.verified.Load())
+		t.Errorf("%d tokens, %d verifications: too little load", w.minted.Load(), w.verified.Load())
 	}
 	want := store.KeyRetiring
 	if slow && len(plan) > 3 {
@@ -94,8 +94,8 @@ func testRotation(t *testing.T, path, database string, n int, env ...string) {
 	}
 }
 
-// rotating is a load of sessions, of services that verify what they are given,
-// and keys that change meanwhile.
+// rotating is a load of sessions, and of services that verify their tokens,
+// while the keys are rotated.
 type rotating struct {
 	*fleet
 	store *store.Store
@@ -103,7 +103,7 @@ type rotating struct {
 
 	guard     atomic.Pointer[picoauth.Guard]
 	verify    map[string]func(token string) error
-	published string // the address that all fetch the key set from
+	published string // the URL of the key set
 
 	mu       sync.Mutex
 	tokens   []minted
@@ -114,7 +114,7 @@ type rotating struct {
 
 type minted struct {
 	token, algorithm string
-	until            time.Time // it is good until then
+	until            time.Time // when it expires
 }
 
 func (w *rotating) set() store.KeySet {
@@ -153,14 +153,14 @@ func (w *rotating) rotate(algorithm string, restart bool) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	w.t.Fatalf("%s never came to sign\n%s", algorithm, w.replicas[0].log)
+	w.t.Fatalf("%s does not sign\n%s", algorithm, w.replicas[0].log)
 }
 
-// session logs in and refreshes, and has each access token verified at once.
+// session logs in and refreshes, and verifies each access token at once.
 func (w *rotating) session(ctx context.Context) {
 	refresh := ""
 	for n := 0; ctx.Err() == nil; n++ {
-		var a answer
+		var a response
 		var again bool
 		var err error
 		if refresh == "" || n%8 == 0 {
@@ -170,14 +170,14 @@ func (w *rotating) session(ctx context.Context) {
 		}
 		if err != nil || a.status != 200 {
 			if !again {
-				w.refuse("a session", fmt.Errorf("%d %v %w", a.status, a.members, err))
+				w.refuse("a session", fmt.Errorf("%d %v %w", a.status, a.fields, err))
 			}
 			refresh = ""
 			continue
 		}
 		refresh = a.text("refresh_token")
-		life, _ := a.members["expires_in"].(float64)
-		token := minted{token: a.text("access_token"), until: time.Now().Add(time.Duration(life-2) * time.Second)}
+		lifetime, _ := a.fields["expires_in"].(float64)
+		token := minted{token: a.text("access_token"), until: time.Now().Add(time.Duration(lifetime-2) * time.Second)}
 		token.algorithm = algorithmOf(token.token)
 		w.minted.Add(1)
 		w.check(token)
@@ -188,8 +188,8 @@ func (w *rotating) session(ctx context.Context) {
 	}
 }
 
-// look verifies tokens of before, as long as they are good.
-func (w *rotating) look(ctx context.Context) {
+// reverify verifies earlier tokens until they expire.
+func (w *rotating) reverify(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
 		w.tokens = slices.DeleteFunc(w.tokens, func(m minted) bool { return time.Now().After(m.until) })
@@ -215,10 +215,10 @@ func algorithmOf(token string) string {
 	return name
 }
 
-// check has a token verified by everybody who knows its algorithm.
+// check verifies a token with every verifier that supports its algorithm.
 func (w *rotating) check(m minted) {
 	if a, _, err := w.patient("GET", auth+"/me", m.token, nil); err != nil || a.status != 200 {
-		w.refuse("the server, "+m.algorithm, fmt.Errorf("%d %v %w", a.status, a.members, err))
+		w.refuse("the server, "+m.algorithm, fmt.Errorf("%d %v %w", a.status, a.fields, err))
 	}
 	w.verified.Add(1)
 	for name, verify := range w.verify {
@@ -235,14 +235,14 @@ func (w *rotating) check(m minted) {
 	}
 }
 
-func (w *rotating) refuse(who string, err error) {
+func (w *rotating) refuse(verifier string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.refusals = append(w.refusals, time.Now().Format("05.000 ")+who+": "+err.Error())
+	w.refusals = append(w.refusals, time.Now().Format("05.000 ")+verifier+":  "+err.Error())
 }
 
-// patient waits for a server that is being restarted.
-func (w *rotating) patient(method, path, bearer string, body any) (a answer, again bool, err error) {
+// patient retries while a server restarts.
+func (w *rotating) patient(method, path, bearer string, body any) (a response, again bool, err error) {
 	for range 500 {
 		a, again, err = w.call(method, path, bearer, body)
 		if !errors.Is(err, syscall.ECONNREFUSED) {
@@ -269,10 +269,10 @@ func (w *rotating) RoundTrip(req *http.Request) (resp *http.Response, err error)
 	return resp, err
 }
 
-// freshGuard begins a client that knows no key yet. A picoauth client keeps a
-// key set for a minute at least, and of the keys that it then meets first in a
-// token it looks up two at once and one more each half a minute: with keys that
-// are published for seconds it needs that twice in two rotations.
+// freshGuard creates a Guard with an empty cache. A Guard caches a key set for at
+// least a minute. For unknown keys in tokens it fetches the set two times at once
+// and then once per half minute, which keys that are published for seconds would
+// exceed within two rotations.
 func (w *rotating) freshGuard() {
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: "http://localhost:8100", Audience: "pico-bot", JWKSURL: w.published, Client: &http.Client{Transport: w},
@@ -283,10 +283,10 @@ func (w *rotating) freshGuard() {
 	w.guard.Store(guard)
 }
 
-// verifiers begins the services: picoauth; go-oidc, which keeps the key set until
-// it meets an unknown key; keyfunc, which fetches it at intervals, here of
-// its max-age, and at no other time; and one that keeps it for exactly
-// its max-age, and never looks again at an unknown key.
+// verifiers creates the verifiers: picoauth; go-oidc, which caches the key set
+// until a token names an unknown key; keyfunc, which fetches it at intervals, here
+// of its max-age, and at no other time; and one that caches it for exactly its
+// max-age and does not fetch it for an unknown key.
 func (w *rotating) verifiers(ctx context.Context) {
 	w.published = "http://127.0.0.1:1" + auth + "/jwks"
 	client := &http.Client{Transport: w, Timeout: 20 * time.Second}
@@ -324,7 +324,7 @@ func (w *rotating) verifiers(ctx context.Context) {
 	}
 }
 
-// strictCache does what Cache-Control says, and no more.
+// strictCache follows Cache-Control strictly.
 type strictCache struct {
 	client *http.Client
 	url    string
@@ -344,7 +344,7 @@ func (c *strictCache) key(kid string) (*jose.PublicKey, error) {
 		}
 	}
 	if c.keys[kid] == nil && kid != "" {
-		return nil, fmt.Errorf("%s is not in the set, which is kept for another %v", kid, time.Until(c.until))
+		return nil, fmt.Errorf("%s is not in the set, which is cached for another %v", kid, time.Until(c.until))
 	}
 	return c.keys[kid], nil
 }
@@ -359,7 +359,7 @@ func (c *strictCache) fetch(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	seconds := 0 // no-cache: a server that has not seen the database for a moment promises nothing
+	seconds := 0 // no-cache: the server has not read the database recently
 	if _, age, named := strings.Cut(resp.Header.Get("Cache-Control"), "max-age="); named {
 		if seconds, err = strconv.Atoi(age); err != nil {
 			return err

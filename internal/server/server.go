@@ -21,18 +21,18 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// Limits of the listener. They bound what one peer can hold open; the bodies
-// are bounded by web.
+// Limits of the listener. They bound what one peer can keep open; web limits the
+// bodies.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 30 * time.Second
-	idleTimeout       = 2 * time.Minute // longer than balancers keep theirs, so that they close first
-	maxHeaderBytes    = 32 << 10        // an ML-DSA token is 5 to 7 KB
+	idleTimeout       = 2 * time.Minute // longer than that of load balancers, so that they close first
+	maxHeaderBytes    = 32 << 10        // an ML-DSA token has 5 to 7 KB
 	maxConnections    = 4096
 )
 
-// The promise is to be gone 10 s after the signal, whatever the database does.
+// The process ends within 10 s after the signal, even if the database hangs.
 const (
 	drainTimeout = 8 * time.Second         // for requests in flight
 	stopTimeout  = 9500 * time.Millisecond // for everything
@@ -43,12 +43,12 @@ type Config struct {
 	Config  config.Config
 	Version string           // shown in the log, the metrics and the API page
 	Log     *slog.Logger     // nil: nothing is logged
-	Out     io.Writer        // where a person is told where everything is; nil: nowhere
+	Out     io.Writer        // where the start is announced to the operator; nil: nowhere
 	Now     func() time.Time // nil: time.Now
 }
 
-// Server is the whole program, built and listening. Run serves, Close gives
-// everything back; a Server that is not run must be closed.
+// Server is the program, built and listening. Run serves, Close releases
+// everything; a Server that is not run must be closed.
 type Server struct {
 	cfg      Config
 	rooms    *Rooms
@@ -61,10 +61,10 @@ type Server struct {
 	accepted []string     // algorithms of the server's own guard; nil: all
 }
 
-// New listens, opens the rooms, makes the first administrator and refuses what
-// must not be started. It listens first, so that a start whose port is taken
-// leaves no database and no keys behind; nobody is answered before Run. The
-// port 0 asks for a free one; see Addr.
+// New listens, opens the services, creates the first administrator and checks the
+// preconditions of a start. It listens first, so that a start whose port is in use
+// creates no database and no keys; no request is served before Run. Port 0 takes
+// a free port; see Addr.
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -126,7 +126,7 @@ func (s *Server) newHTTP(h http.Handler) *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 
-		DisableGeneralOptionsHandler: true, // it would answer past the handler
+		DisableGeneralOptionsHandler: true, // it would bypass the handler
 	}
 }
 
@@ -168,16 +168,16 @@ func (s *Server) listenMetrics(ctx context.Context) (net.Listener, error) {
 // Addr is the address the API listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Run serves until ctx ends, then drains: it turns unready, takes no new
+// Run serves until ctx ends, then drains: it becomes unready, accepts no new
 // connection, lets requests in flight finish for drainTimeout, and closes
-// everything. It returns nil after a drain, also one that had to cut somebody
-// off, or to leave behind a database that does not answer.
+// everything. It returns nil after a drain, even if it cancelled requests or could
+// not close a database that does not respond.
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
 		s.jobs.Run(background)
-		s.restKeys(context.WithoutCancel(background))
+		s.releaseKeys(context.WithoutCancel(background))
 	})
 	failed := make(chan error, 2)
 	go func() { failed <- s.http.Serve(s.listener) }()
@@ -202,7 +202,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case closing := <-closed:
 		return errors.Join(err, closing)
 	case <-late:
-		s.cfg.Log.Error("stopped without closing the database: it does not answer; what was acknowledged is in it")
+		s.cfg.Log.Error("database close timed out; every acknowledged change is stored")
 		return err
 	}
 }
@@ -213,11 +213,11 @@ func (s *Server) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
-		s.cfg.Log.Warn("cut off the requests still in flight", "error", err)
+		s.cfg.Log.Warn("requests cancelled after the drain timeout", "error", err)
 	}
 }
 
-// Close gives back listeners, keys and database without waiting for anybody.
+// Close releases listeners, keys and database without waiting for requests.
 func (s *Server) Close() error {
 	for _, h := range []*http.Server{s.http, s.metrics} {
 		if h != nil {
@@ -235,7 +235,7 @@ func (s *Server) Close() error {
 	return s.rooms.Close()
 }
 
-// TuneScheduler lets the Go scheduler run more threads than there are cores,
-// so that requests keep their turn while every core is busy hashing: Go's own
-// time slice is 10 ms, the kernel's is fairer. It is for the program's start.
+// TuneScheduler lets the Go scheduler run more threads than there are cores, so
+// that requests get CPU time while every core is hashing: Go's time slice is
+// 10 ms, the kernel's is shorter. It is for the start of the program.
 func TuneScheduler() { runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0)) }

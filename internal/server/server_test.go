@@ -26,7 +26,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/testrig"
 )
 
-// running is a server of a test, on a free port, with its own folder.
+// running is a server for a test, on a free port, with its own folder.
 type running struct {
 	t    *testing.T
 	base string
@@ -76,7 +76,7 @@ func start(t *testing.T, dir string, change func(*config.Config)) *running {
 	return &running{t: t, base: "http://" + s.Addr().String(), out: out, log: log, stop: stop}
 }
 
-// call sends body as JSON and returns the status and the answer's members.
+// call sends body as JSON and returns the status and the fields of the response.
 func (s *running) call(method, path, bearer string, body any) (int, map[string]any) {
 	s.t.Helper()
 	var reader io.Reader
@@ -102,21 +102,21 @@ func (s *running) call(method, path, bearer string, body any) (int, map[string]a
 		s.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var answer map[string]any
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+	var fields map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&fields); err != nil {
 		s.t.Fatalf("%s %s: %d, not JSON: %v", method, path, resp.StatusCode, err)
 	}
-	return resp.StatusCode, answer
+	return resp.StatusCode, fields
 }
 
-// must is call for what has to succeed.
+// must is call that requires success.
 func (s *running) must(method, path, bearer string, body any) map[string]any {
 	s.t.Helper()
-	status, answer := s.call(method, path, bearer, body)
+	status, fields := s.call(method, path, bearer, body)
 	if status != http.StatusOK {
-		s.t.Fatalf("%s %s: %d %v", method, path, status, answer)
+		s.t.Fatalf("%s %s: %d %v", method, path, status, fields)
 	}
-	return answer
+	return fields
 }
 
 func (s *running) login(email, password string) (access, refresh string) {
@@ -159,7 +159,7 @@ func get(t *testing.T, url string, header http.Header) (int, string, http.Header
 	return resp.StatusCode, string(body), resp.Header
 }
 
-func TestAPersonRegistersJoinsAGroupAndSeesItInTheNextToken(t *testing.T) {
+func TestUserRegistersJoinsAGroupAndFindsItInTheNextToken(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	alice := s.must("POST", "/api/v1/auth/register", "", map[string]any{
 		"email": "alice@example.com", "password": "secret123", "display_name": "Alice",
@@ -183,8 +183,8 @@ func TestAPersonRegistersJoinsAGroupAndSeesItInTheNextToken(t *testing.T) {
 	verifyWithGoJOSE(t, s.base, token)
 }
 
-// verifyWithGoJOSE checks the token as a stranger would: with another library
-// and the published key set.
+// verifyWithGoJOSE verifies the token as another service would: with another
+// library and the published key set.
 func verifyWithGoJOSE(t *testing.T, base, token string) {
 	t.Helper()
 	_, body, _ := get(t, base+"/api/v1/auth/jwks", nil)
@@ -206,7 +206,7 @@ func verifyWithGoJOSE(t *testing.T, base, token string) {
 	}
 }
 
-func TestOneRefreshTokenHasOneWinner(t *testing.T) {
+func TestRefreshTokenIsSingleUseUnderConcurrency(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	_, refresh := s.login("admin@pico.local", "admin")
 	statuses := make(chan int, 8)
@@ -230,7 +230,7 @@ func TestOneRefreshTokenHasOneWinner(t *testing.T) {
 	}
 }
 
-func TestRestartKeepsKeysPeopleAndSessions(t *testing.T) {
+func TestRestartKeepsKeysUsersAndSessions(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, dir, nil)
 	access, refresh := first.login("admin@pico.local", "admin")
@@ -256,9 +256,9 @@ func TestPostQuantumTokensAreAccepted(t *testing.T) {
 	}
 }
 
-// The key of the former algorithm signs for a while. A list that was changed
-// together with auth.algorithm must not make the server refuse what it signs.
-func TestAChangedAlgorithmBreaksNothing(t *testing.T) {
+// The key of the previous algorithm signs for a while. An accepted list that was
+// changed together with auth.algorithm must not refuse the tokens of that key.
+func TestTokensAreAcceptedAcrossAChangeOfAlgorithm(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, dir, func(c *config.Config) { c.Keys.PublishAhead = 2 * time.Second })
 	old, _ := first.login("admin@pico.local", "admin")
@@ -270,15 +270,15 @@ func TestAChangedAlgorithmBreaksNothing(t *testing.T) {
 		c.AuthClient.AcceptedAlgorithms = []string{"EdDSA"}
 	})
 	if text := s.out.String(); !strings.Contains(text, "signing with RS256; EdDSA is published and signs from ") {
-		t.Errorf("the start says %s", text)
+		t.Errorf("the start prints %s", text)
 	}
 	for _, says := range []string{"lacks the algorithm of the key that still signs", `"signs_in":"2s"`} {
 		if !strings.Contains(s.log.String(), says) {
-			t.Errorf("the log does not say %s: %s", says, s.log)
+			t.Errorf("the log lacks %s: %s", says, s.log)
 		}
 	}
 	_, discovery, header := get(t, s.base+"/.well-known/openid-configuration", nil)
-	// On a busy machine the last look at the database may be too long ago to promise anything.
+	// On a busy machine the keys may not have been read recently enough for a max-age.
 	if keep := header.Get("Cache-Control"); !strings.Contains(discovery, `["RS256","EdDSA"]`) || keep != "public, max-age=1" && keep != "no-cache" {
 		t.Errorf("%s, %v", discovery, header)
 	}
@@ -299,7 +299,7 @@ func TestAChangedAlgorithmBreaksNothing(t *testing.T) {
 func TestTheLogHasOneRecordARequestAndNoSecret(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	access, refresh := s.login("admin@pico.local", "admin")
-	s.call("POST", "/api/v1/auth/login", "", map[string]any{"email": "nobody@example.com", "password": "a-very-secret-word"})
+	s.call("POST", "/api/v1/auth/login", "", map[string]any{"email": "unknown@example.com", "password": "a-very-secret-word"})
 	s.call("GET", "/api/v1/auth/me?token="+access, access, nil)
 	s.must("POST", "/api/v1/auth/refresh", "", refresh)
 	if err := s.stop(); err != nil {
@@ -308,7 +308,7 @@ func TestTheLogHasOneRecordARequestAndNoSecret(t *testing.T) {
 	log := s.log.String()
 	for _, secret := range []string{access, refresh, "a-very-secret-word"} {
 		if strings.Contains(log, secret) {
-			t.Errorf("the log holds a secret: %.12s...", secret)
+			t.Errorf("the log contains a secret: %.12s...", secret)
 		}
 	}
 	if n := strings.Count(log, `"msg":"request"`); n != 4 {
@@ -341,33 +341,33 @@ func TestMetricsCountRoutesAndLogins(t *testing.T) {
 	}
 	forwarded := http.Header{"X-Forwarded-For": {"203.0.113.9"}}
 	if status, _, _ := get(t, s.base+"/metrics", forwarded); status != http.StatusNotFound {
-		t.Errorf("/metrics through a proxy answers %d, want 404", status)
+		t.Errorf("/metrics through a proxy responds with %d, want 404", status)
 	}
 }
 
 func TestMetricsOnTheirOwnListener(t *testing.T) {
 	s := start(t, t.TempDir(), func(c *config.Config) { c.Server.MetricsListen = "127.0.0.1:0" })
 	if status, _, _ := get(t, s.base+"/metrics", nil); status != http.StatusNotFound {
-		t.Errorf("/metrics on the API's listener answers %d, want 404", status)
+		t.Errorf("/metrics on the API's listener responds with %d, want 404", status)
 	}
 	_, after, _ := strings.Cut(s.out.String(), "metrics       ")
 	url, _, _ := strings.Cut(after, "\n")
 	if status, body, _ := get(t, url, nil); status != http.StatusOK || !strings.Contains(body, "pico_auth_build_info") {
-		t.Errorf("%s answers %d", url, status)
+		t.Errorf("%s responds with %d", url, status)
 	}
 }
 
-func TestTheStartSaysWhereEverythingIs(t *testing.T) {
+func TestStartPrintsAddressesAndPaths(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir, nil)
 	for _, want := range []string{"/docs", filepath.Join(dir, "keys"), filepath.Join(dir, "auth.db"), "default password", s.base[len("http://127.0.0.1"):]} {
 		if !strings.Contains(s.out.String(), want) {
-			t.Errorf("the start does not mention %q:\n%s", want, s.out)
+			t.Errorf("the start does not print %q:\n%s", want, s.out)
 		}
 	}
 }
 
-func TestADefaultPasswordIsNotOfferedToANetwork(t *testing.T) {
+func TestDefaultPasswordIsNotExposedToANetwork(t *testing.T) {
 	dir := t.TempDir()
 	newServer := func(host, password string) error {
 		cfg := testConfig(dir)
@@ -381,26 +381,26 @@ func TestADefaultPasswordIsNotOfferedToANetwork(t *testing.T) {
 	}
 	for _, host := range []string{"0.0.0.0", "::", ""} {
 		if err := newServer(host, "admin"); err == nil || !strings.Contains(err.Error(), "auth.admin_password") {
-			t.Errorf("on %q: %v, want a refusal that names auth.admin_password", host, err)
+			t.Errorf("on %q: %v, want an error that names auth.admin_password", host, err)
 		}
 	}
 	if err := newServer("127.0.0.1", "admin"); err != nil {
 		t.Errorf("on loopback: %v", err)
 	}
 	if err := newServer("0.0.0.0", "admin"); err == nil {
-		t.Error("an administrator who kept the default password was offered to the network")
+		t.Error("an administrator with the default password is exposed to the network")
 	}
 	if err := newServer("0.0.0.0", "a-good-passphrase"); err != nil {
 		t.Errorf("with auth.admin_password set: %v", err)
 	}
 	if err := newServer("0.0.0.0", "admin"); err != nil {
-		t.Errorf("once the password was changed: %v", err)
+		t.Errorf("after the password change: %v", err)
 	}
 }
 
-// The start looks at active superadmins; one who is let in again later must not
-// bring the default password to the network.
-func TestADefaultPasswordThatComesBackOpensNothing(t *testing.T) {
+// The start checks active superadmins only. One that is activated later must not
+// expose the default password to the network.
+func TestDefaultPasswordOfAnActivatedAdminIsRefusedOverTheNetwork(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir, nil)
 	admin, _ := s.login("admin@pico.local", "admin")
@@ -417,13 +417,13 @@ func TestADefaultPasswordThatComesBackOpensNothing(t *testing.T) {
 	s = start(t, dir, func(c *config.Config) { c.Server.Host = "0.0.0.0" })
 	root, _ = s.login("root@example.com", "battery staple")
 	s.must("PUT", "/api/v1/auth/users/"+id+"/status", root, map[string]string{"status": "active"})
-	status, answer := s.call("POST", "/api/v1/auth/login", "", map[string]string{"email": "admin@pico.local", "password": "admin"})
-	if status != http.StatusUnauthorized || answer["error"] != "invalid_credentials" {
-		t.Errorf("the default password over the network: %d %v", status, answer)
+	status, fields := s.call("POST", "/api/v1/auth/login", "", map[string]string{"email": "admin@pico.local", "password": "admin"})
+	if status != http.StatusUnauthorized || fields["error"] != "invalid_credentials" {
+		t.Errorf("the default password over the network: %d %v", status, fields)
 	}
 }
 
-func TestAStartWhosePortIsTakenLeavesNothingBehind(t *testing.T) {
+func TestStartOnAPortInUseCreatesNoFiles(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -437,10 +437,10 @@ func TestAStartWhosePortIsTakenLeavesNothingBehind(t *testing.T) {
 		cfg := testConfig(dir)
 		change(&cfg)
 		if _, err := server.New(t.Context(), server.Config{Config: cfg}); err == nil || !strings.Contains(err.Error(), "server.") {
-			t.Errorf("%v, want a refusal that names the key", err)
+			t.Errorf("%v, want an error that names the setting", err)
 		}
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-			t.Errorf("left behind: %v, %v", left, err)
+			t.Errorf("files created: %v, %v", left, err)
 		}
 	}
 }
@@ -449,16 +449,16 @@ func TestHealth(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	for _, path := range []string{"/livez", "/readyz"} {
 		if status, _, _ := get(t, s.base+path, nil); status != http.StatusOK {
-			t.Errorf("%s answers %d", path, status)
+			t.Errorf("%s responds with %d", path, status)
 		}
 	}
 	if status, _ := s.call("POST", "/livez", "", nil); status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
-		t.Errorf("POST /livez answers %d", status)
+		t.Errorf("POST /livez responds with %d", status)
 	}
 }
 
-// A database that hangs must not keep the process: supervisors kill after 10 s.
-func TestTheServerIsGoneInTimeWhenTheDatabaseHangs(t *testing.T) {
+// A hanging database must not keep the process running: supervisors kill it after 10 s.
+func TestServerStopsInTimeWhenTheDatabaseHangs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := start(t, dir, nil)
@@ -475,6 +475,6 @@ func TestTheServerIsGoneInTimeWhenTheDatabaseHangs(t *testing.T) {
 		t.Error(err)
 	}
 	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("gone after %v", took)
+		t.Errorf("stopped after %v", took)
 	}
 }

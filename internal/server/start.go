@@ -16,9 +16,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/password"
 )
 
-// firstAdmin makes the first administrator when there is none, and refuses to
-// offer the published default password to a network. It returns the address
-// of an administrator who still has it, empty when nobody does.
+// firstAdmin creates the first administrator if there is none, and refuses to
+// expose the default password to a network. It returns the address of an
+// administrator with the default password, or an empty string.
 func (s *Server) firstAdmin(ctx context.Context) (string, error) {
 	c := s.cfg.Config
 	loopback := isLoopback(c.Server.Host)
@@ -51,7 +51,7 @@ func refuseDefaultPassword(host, email string) error {
 }
 
 // isLoopback reports whether a server on host is reachable from this machine
-// only. An empty host is every interface.
+// only. An empty host means every interface.
 func isLoopback(host string) bool {
 	if host == "localhost" {
 		return true
@@ -60,8 +60,9 @@ func isLoopback(host string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
-// acceptedAlgorithms is what is configured, and what the server signs with until
-// a change of auth.algorithm has gone through: else it would refuse its own tokens.
+// acceptedAlgorithms are the configured ones and the algorithm of the active key,
+// which differs until a change of auth.algorithm is complete: without it the
+// server would refuse its own tokens.
 func (s *Server) acceptedAlgorithms() []string {
 	accepted := slices.Clone(s.cfg.Config.AuthClient.AcceptedAlgorithms)
 	if signing := string(s.rooms.Keys.Active().Algorithm); accepted != nil && !slices.Contains(accepted, signing) {
@@ -72,17 +73,17 @@ func (s *Server) acceptedAlgorithms() []string {
 	return accepted
 }
 
-// acceptsItself notices that the keys were changed by a command with another
-// configuration than this server was started with.
+// acceptsItself returns an error if a command with another configuration has
+// changed the keys to an algorithm that this server does not accept.
 func (s *Server) acceptsItself() error {
 	signing := string(s.rooms.Keys.Active().Algorithm)
 	if s.accepted == nil || slices.Contains(s.accepted, signing) {
 		return nil
 	}
-	return fmt.Errorf("auth_client.accepted_algorithms lacked %s, which the active key signs with, when the server was started: start it again", signing)
+	return fmt.Errorf("auth_client.accepted_algorithms lacked %s, which the active key signs with, when the server was started; restart it", signing)
 }
 
-// announce tells the person who started the server where everything is.
+// announce prints the addresses and paths of the server.
 func (s *Server) announce(defaultPassword string) {
 	c := s.cfg.Config
 	base := s.baseURL()
@@ -101,13 +102,13 @@ func (s *Server) announce(defaultPassword string) {
 		fmt.Fprintf(out, "  metrics       http://%s/metrics\n", s.scrape.Addr())
 	}
 	if defaultPassword != "" {
-		fmt.Fprintf(out, "  WARNING       %s has the default password %q: change it before anybody else can reach this server\n",
+		fmt.Fprintf(out, "  WARNING       %s has the default password %q: change it before others can reach this server\n",
 			defaultPassword, password.Default)
-		s.cfg.Log.Warn("the default password is in use", "email", defaultPassword)
+		s.cfg.Log.Warn("default password in use", "email", defaultPassword)
 	}
 }
 
-// keysLine says where the keys are, what signs, and what will.
+// keysLine describes where the keys are, the active one and the pending ones.
 func (s *Server) keysLine() string {
 	c, now := s.cfg.Config, time.Now()
 	place, coming := c.Auth.DataDir, ""
@@ -128,7 +129,7 @@ func (s *Server) keysLine() string {
 	return fmt.Sprintf("%s (%s%s)", place, s.rooms.Keys.Active().Algorithm, coming)
 }
 
-// baseURL is where this machine reaches the server.
+// baseURL is the URL of the server on this machine.
 func (s *Server) baseURL() string {
 	c := s.cfg.Config.Server
 	scheme := "http"

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// certificateCheck is how often the files of a certificate are looked at.
+// certificateCheck is the period in which the files of a certificate are checked.
 const certificateCheck = 30 * time.Second
 
-// certificate serves a key pair from files and takes up a renewed one without
-// a restart. A broken renewal is logged and the old pair kept.
+// certificate serves a key pair from files and loads a renewed one without a
+// restart. A broken renewal is logged and the previous pair kept.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
@@ -21,7 +21,7 @@ type certificate struct {
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
-	loaded  [2]time.Time // when the files of pair were written
+	loaded  [2]time.Time // modification times of the files
 	checked time.Time
 }
 
@@ -68,11 +68,11 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	written, err := c.written()
 	if err == nil && written != c.loaded {
 		if err = c.load(); err == nil {
-			c.log.Info("took up a renewed TLS certificate", "file", c.certFile)
+			c.log.Info("TLS certificate reloaded", "file", c.certFile)
 		}
 	}
 	if err != nil {
-		c.log.Error("keeping the old TLS certificate", "error", err)
+		c.log.Error("reloading the TLS certificate failed; the previous one is used", "error", err)
 	}
 	return c.pair, nil
 }

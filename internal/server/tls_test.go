@@ -45,7 +45,7 @@ func writeCertificate(t *testing.T, dir string, serial int64) (certFile, keyFile
 	return certFile, keyFile
 }
 
-func TestARenewedCertificateIsTakenUpAndABrokenOneIsNot(t *testing.T) {
+func TestRenewedCertificateIsLoadedAndABrokenOneIsNot(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := writeCertificate(t, dir, 1)
 	now := time.Now()
@@ -89,7 +89,7 @@ func TestARenewedCertificateIsTakenUpAndABrokenOneIsNot(t *testing.T) {
 	}
 }
 
-func TestAMissingCertificateIsNamed(t *testing.T) {
+func TestMissingCertificateIsAnError(t *testing.T) {
 	if _, err := loadCertificate("no.pem", "no.key", slog.New(slog.DiscardHandler), time.Now); err == nil {
 		t.Error("no error")
 	}
