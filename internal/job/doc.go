@@ -1,9 +1,8 @@
-// Package job runs background work: functions that are called again and again
-// while the server runs, such as the purge of expired rows.
+// Package job runs background work: functions that are called periodically while
+// the server runs, such as the purge of expired rows.
 //
-// It owns when a job runs and on which replica, what happens when it fails or
-// panics, how it ends with the server, and its counters. It does not know what a
-// job does, and it never reaches the database: leases come from functions that
-// it is given. The package server makes the jobs and calls Run; a flow that needs
-// one offers a function to call.
+// It owns when a job runs and on which replica, the handling of errors and
+// panics, the end with the server, and the counters. It does not know what a job
+// does, and it does not access the database: Config has the functions for leases.
+// The package server declares the jobs and calls Run.
 package job

@@ -15,44 +15,44 @@ import (
 )
 
 const (
-	// drainTimeout is what a run has to end by itself when the server stops,
-	// before its context is cancelled.
+	// drainTimeout is how long a run may continue after the server stops, before
+	// its context is cancelled.
 	drainTimeout = 500 * time.Millisecond
 
-	// giveTimeout bounds giving a lease back. It expires by itself, too.
+	// giveTimeout bounds giving a lease back. A lease that is not given back expires.
 	giveTimeout = time.Second
 )
 
-// Job is a function that is called again and again.
+// Job is a function that is called periodically.
 type Job struct {
-	// Name is the job in the log and the metrics, and its lease in the database.
+	// Name identifies the job in the log and the metrics, and its lease in the database.
 	Name string
 
-	// Every is the time from one start to the next, less a tenth of it at most,
-	// at random, so that replicas that start together do not stay together. A run
-	// that takes longer delays the next one.
+	// Every is the time from one start to the next. Each time up to a tenth of it
+	// is subtracted at random, so that replicas that start together do not stay
+	// synchronized. A run that takes longer delays the next one.
 	Every time.Duration
 
-	// Later makes the first run wait for Every; else it begins at once.
+	// Later delays the first run by Every; else it begins at once.
 	Later bool
 
-	// Lease, longer than Every, lets one replica run the job: the one that has the
-	// lease, which it renews before each run and gives back when it stops. Another
-	// takes over when the lease has expired, and a run is cancelled by then. Zero:
-	// each replica runs the job.
+	// Lease, longer than Every, limits the job to one replica: the holder of the
+	// lease, which renews it before each run and gives it back when it stops. A run
+	// is cancelled when the lease expires; then another replica takes it. Zero: each
+	// replica runs the job.
 	Lease time.Duration
 
-	// Run does the work. More asks to be called again at once: work in batches
-	// renews the lease between them.
+	// Run does the work. With more it is called again at once; the lease is renewed
+	// between the calls.
 	Run func(ctx context.Context) (more bool, err error)
 }
 
 // Config is what a Runner needs.
 type Config struct {
 	// TakeLease makes holder the owner of the named lease, or renews it, and
-	// reports false while another has it. GiveLease ends it before its time.
-	// nil: no job has a lease.
-	TakeLease func(ctx context.Context, name, holder string, life time.Duration) (bool, error)
+	// reports false while another one holds it. GiveLease ends it early. nil: no job
+	// has a lease.
+	TakeLease func(ctx context.Context, name, holder string, ttl time.Duration) (bool, error)
 	GiveLease func(ctx context.Context, name, holder string) error
 
 	Log *slog.Logger     // nil: discard
@@ -62,8 +62,8 @@ type Config struct {
 // Stats are the counters of one job since the start of the process.
 type Stats struct {
 	Name        string
-	LastSuccess time.Time // the end of the latest run without an error; zero: none here
-	Failures    uint64    // runs with an error, and leases that could not be asked for
+	LastSuccess time.Time // the end of the latest run without an error; zero: none on this replica
+	Failures    uint64    // runs with an error, and failed attempts to take the lease
 }
 
 // Runner runs jobs. It is safe for concurrent use.
@@ -73,7 +73,7 @@ type Runner struct {
 	tasks  []*task
 }
 
-// task is a job and what became of it.
+// task is a job and its state.
 type task struct {
 	Job
 	failures    atomic.Uint64
@@ -83,8 +83,8 @@ type task struct {
 	held    bool   // the lease is this replica's
 }
 
-// New returns a runner of jobs. It panics when a job is declared without what it
-// needs: no configuration can cause that.
+// New returns a runner of jobs. It panics if the declaration of a job is
+// incomplete; no configuration can cause that.
 func New(cfg Config, jobs ...Job) *Runner {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -98,16 +98,16 @@ func New(cfg Config, jobs ...Job) *Runner {
 			panic("job: " + j.Name + " lacks a name, a period or a function")
 		}
 		if j.Lease != 0 && (j.Lease <= j.Every || cfg.TakeLease == nil || cfg.GiveLease == nil) {
-			panic("job: " + j.Name + " has a lease that is too short, or no functions for it")
+			panic("job: " + j.Name + " has a lease that is too short, or Config lacks the functions for leases")
 		}
 		r.tasks = append(r.tasks, &task{Job: j})
 	}
 	return r
 }
 
-// Run runs the jobs until ctx ends. Then no run begins, those under way have
-// half a second to end before their context is cancelled, and the leases are
-// given back; Run returns when all have ended.
+// Run runs the jobs until ctx ends. Then no run begins, runs in progress have half
+// a second before their context is cancelled, and the leases are given back; Run
+// returns when all runs have ended.
 func (r *Runner) Run(ctx context.Context) {
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -163,8 +163,8 @@ func (t *task) pause() time.Duration {
 	return t.Every - t.Every/10/math.MaxUint16*time.Duration(binary.NativeEndian.Uint16(random[:]))
 }
 
-// run is one call of the job's function, on the replica that is to run it. More
-// says that there is another to make at once.
+// run calls the job's function, if this replica is to run it. It reports whether
+// the function is to be called again at once.
 func (r *Runner) run(ctx context.Context, t *task) (more bool) {
 	ran, more, err := r.try(ctx, t)
 	switch {
@@ -172,20 +172,20 @@ func (r *Runner) run(ctx context.Context, t *task) (more bool) {
 		return false // the server stops
 	case err != nil:
 		t.failures.Add(1)
-		r.tell(ctx, t, err)
+		r.report(ctx, t, err)
 		return false
 	case !ran:
 		return false
 	case t.failing != "":
 		t.failing = ""
-		r.cfg.Log.Info("background job works again", "job", t.Name)
+		r.cfg.Log.Info("background job recovered", "job", t.Name)
 	}
 	t.lastSuccess.Store(r.cfg.Now().UnixNano())
 	return more
 }
 
-// tell logs an error, and like ones that follow it not again.
-func (r *Runner) tell(ctx context.Context, t *task, err error) {
+// report logs an error, unless the previous run failed with the same one.
+func (r *Runner) report(ctx context.Context, t *task, err error) {
 	if err.Error() == t.failing {
 		return
 	}
@@ -209,7 +209,7 @@ func (p panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 func (r *Runner) try(ctx context.Context, t *task) (ran, more bool, err error) {
 	if t.Lease > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t.Lease) // from before the lease begins: no run outlives it
+		ctx, cancel = context.WithTimeout(ctx, t.Lease) // starts before the lease does, so that no run outlives the lease
 		defer cancel()
 		held, err := r.cfg.TakeLease(ctx, t.Name, r.holder, t.Lease)
 		if err != nil {
@@ -228,7 +228,7 @@ func (r *Runner) try(ctx context.Context, t *task) (ran, more bool, err error) {
 	return true, more, err
 }
 
-// giveBack lets another replica take the job over at once.
+// giveBack ends the lease, so that another replica can take it at once.
 func (r *Runner) giveBack(ctx context.Context, t *task) {
 	if !t.held {
 		return
@@ -236,6 +236,6 @@ func (r *Runner) giveBack(ctx context.Context, t *task) {
 	ctx, cancel := context.WithTimeout(ctx, giveTimeout)
 	defer cancel()
 	if err := r.cfg.GiveLease(ctx, t.Name, r.holder); err != nil {
-		r.cfg.Log.Warn("lease of a background job not given back; it expires by itself", "job", t.Name, "error", err)
+		r.cfg.Log.Warn("background job lease not released; it expires by itself", "job", t.Name, "error", err)
 	}
 }

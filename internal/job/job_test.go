@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// work is a job's function that notes when it is called.
+// work is a job's function that records when it is called.
 type work struct {
 	begin  time.Time
 	starts []time.Duration
@@ -28,10 +28,10 @@ func (w *work) run(ctx context.Context) (bool, error) {
 	return w.do(ctx, len(w.starts))
 }
 
-// during runs the jobs in a bubble for a time, and then until they have ended.
-func during(life time.Duration, cfg Config, jobs ...Job) *Runner {
+// during runs the jobs in a synctest bubble for a time, and then until they have ended.
+func during(lifetime time.Duration, cfg Config, jobs ...Job) *Runner {
 	r := New(cfg, jobs...)
-	ctx, stop := context.WithTimeout(context.Background(), life)
+	ctx, stop := context.WithTimeout(context.Background(), lifetime)
 	defer stop()
 	r.Run(ctx)
 	return r
@@ -86,16 +86,16 @@ func TestErrorIsLoggedOncePerChange(t *testing.T) {
 			case n <= 50:
 				return true, errors.New("the disk is full")
 			case n <= 100:
-				return false, errors.New("the disk is gone")
+				return false, errors.New("the disk is missing")
 			case n == 101:
 				return false, nil
 			case n == 102:
-				return false, errors.New("the disk is gone")
+				return false, errors.New("the disk is missing")
 			}
 			return false, nil
 		}}
 		r := during(5*time.Minute, Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, Job{Name: "tidy", Every: time.Second, Run: w.run})
-		for text, want := range map[string]int{"the disk is full": 1, "the disk is gone": 2, "works again": 2, "job=tidy": 5} {
+		for text, want := range map[string]int{"the disk is full": 1, "the disk is missing": 2, "recovered": 2, "job=tidy": 5} {
 			if got := strings.Count(log.String(), text); got != want {
 				t.Errorf("%q %d times, want %d:\n%s", text, got, want, &log)
 			}
@@ -106,7 +106,7 @@ func TestErrorIsLoggedOncePerChange(t *testing.T) {
 	})
 }
 
-func TestPanicIsAFailureAndTheJobGoesOn(t *testing.T) {
+func TestPanicIsAFailureAndTheJobRunsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		wild := &work{begin: time.Now(), do: func(context.Context, int) (bool, error) { panic("out of cheese") }}
@@ -117,7 +117,7 @@ func TestPanicIsAFailureAndTheJobGoesOn(t *testing.T) {
 			t.Errorf("%d and %d runs", len(wild.starts), len(calm.starts))
 		}
 		if n := strings.Count(log.String(), "out of cheese"); n != 1 || !strings.Contains(log.String(), "job_test.go") {
-			t.Errorf("logged %d times, or without the place:\n%s", n, &log)
+			t.Errorf("logged %d times, or without a stack trace:\n%s", n, &log)
 		}
 		if got := r.Stats()[0]; got.Failures != uint64(len(wild.starts)) || !got.LastSuccess.IsZero() {
 			t.Errorf("%+v", got)
@@ -125,12 +125,12 @@ func TestPanicIsAFailureAndTheJobGoesOn(t *testing.T) {
 	})
 }
 
-func TestRunsThatEndInTimeAreWaitedForAndOthersCancelled(t *testing.T) {
+func TestStopWaitsForShortRunsAndCancelsLongOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const life = time.Minute
+		const lifetime = time.Minute
 		var ended atomic.Bool
 		quick := &work{begin: time.Now(), do: func(ctx context.Context, _ int) (bool, error) {
-			time.Sleep(life + drainTimeout - time.Millisecond)
+			time.Sleep(lifetime + drainTimeout - time.Millisecond)
 			ended.Store(ctx.Err() == nil)
 			return true, nil
 		}}
@@ -138,21 +138,21 @@ func TestRunsThatEndInTimeAreWaitedForAndOthersCancelled(t *testing.T) {
 			<-ctx.Done()
 			return true, ctx.Err()
 		}}
-		r := during(life, Config{}, Job{Name: "quick", Every: time.Hour, Run: quick.run}, Job{Name: "slow", Every: time.Hour, Run: slow.run})
+		r := during(lifetime, Config{}, Job{Name: "quick", Every: time.Hour, Run: quick.run}, Job{Name: "slow", Every: time.Hour, Run: slow.run})
 		if !ended.Load() || len(quick.starts) != 1 || len(slow.starts) != 1 {
 			t.Errorf("ended in time: %v; runs %v and %v", ended.Load(), quick.starts, slow.starts)
 		}
-		if took := time.Since(quick.begin); took != life+drainTimeout {
+		if took := time.Since(quick.begin); took != lifetime+drainTimeout {
 			t.Errorf("Run returned after %v", took)
 		}
 		if got := r.Stats()[1]; got.Failures != 0 {
-			t.Errorf("a run that was cancelled at the end is a failure: %+v", got)
+			t.Errorf("a run that was cancelled by the stop is counted as a failure: %+v", got)
 		}
 	})
 }
 
-// leases is a table of leases by the clock of the bubble, as the store keeps one
-// by the clock of the database; lease_test.go has the store itself.
+// leases is a table of leases with the clock of the bubble; the store has one with
+// the clock of the database, see lease_test.go.
 type leases struct {
 	holder string
 	until  time.Time
@@ -162,14 +162,14 @@ type leases struct {
 
 func (l *leases) config() Config {
 	return Config{
-		TakeLease: func(_ context.Context, _, holder string, life time.Duration) (bool, error) {
+		TakeLease: func(_ context.Context, _, holder string, lifetime time.Duration) (bool, error) {
 			if l.down != nil {
 				return false, l.down
 			}
 			if l.holder != holder && l.until.After(time.Now()) {
 				return false, nil
 			}
-			l.holder, l.until, l.taken = holder, time.Now().Add(life), append(l.taken, time.Now())
+			l.holder, l.until, l.taken = holder, time.Now().Add(lifetime), append(l.taken, time.Now())
 			return true, nil
 		},
 		GiveLease: func(_ context.Context, _, holder string) error {
@@ -213,7 +213,7 @@ func TestRunIsCancelledWithItsLease(t *testing.T) {
 	})
 }
 
-func TestLeaseOfAReplicaThatIsGoneExpires(t *testing.T) {
+func TestLeaseOfACrashedReplicaExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := leases{holder: "killed", until: time.Now().Add(25 * time.Minute)}
 		w := &work{begin: time.Now()}
@@ -222,7 +222,7 @@ func TestLeaseOfAReplicaThatIsGoneExpires(t *testing.T) {
 			t.Errorf("runs at %v", w.starts)
 		}
 		if got := r.Stats()[0]; got.Failures != 0 {
-			t.Errorf("a lease of another replica is a failure: %+v", got)
+			t.Errorf("a lease of another replica is counted as a failure: %+v", got)
 		}
 	})
 }

@@ -13,8 +13,8 @@ import (
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// TestOneReplicaRunsAJobWithALease: whichever replica stops, another goes on at
-// once, and never two at a time.
+// When the holder of the lease stops, another replica continues at once, and never
+// do two run the job concurrently.
 func TestOneReplicaRunsAJobWithALease(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		const replicas = 3

@@ -1,8 +1,8 @@
-// Package localkeys hands the key set of an issuer in the same process to a
-// picoauth.Guard, which otherwise fetches it. The server, its command line and
-// tests use it; users of picoauth cannot, because nothing of it is in the public
-// Config: a Guard recognizes the transport of its HTTP client. This package does
-// not verify anything and keeps no keys.
+// Package localkeys gives a picoauth.Guard the key set of an issuer in the same
+// process, without HTTP. The server, its command line and tests use it; other
+// modules cannot, because a Guard recognizes the type of its HTTP client's
+// transport, and that type is internal. This package does not verify anything and
+// keeps no keys.
 package localkeys
 
 import (
@@ -12,20 +12,20 @@ import (
 	"net/http"
 )
 
-// Transport answers every request with the key set, and lets a Guard read it
-// without one.
+// Transport responds to every request with the key set, and lets a Guard read the
+// set without a request.
 type Transport struct {
 	// Read returns the JWK Set. It is called for each token and must be cheap; the
 	// bytes are parsed again only when they change.
 	Read func() []byte
-	// Refresh is called when a token names a key that Read does not have; Read is
-	// called once more afterwards. Anybody can write such a token, so it must bound
-	// the work it does. Nil: the token is refused at once.
+	// Refresh is called when a token names a key that is not in the set; then Read is
+	// called again. Anyone can create such a token, so Refresh must limit its own
+	// work. Nil: the token is refused at once.
 	Refresh func(context.Context)
 }
 
-// Client returns the picoauth.Config.Client of an issuer in this process. The
-// fields of Transport say what read and refresh are.
+// Client returns the picoauth.Config.Client of an issuer in this process. See
+// Transport for read and refresh.
 func Client(read func() []byte, refresh func(context.Context)) *http.Client {
 	return &http.Client{Transport: &Transport{Read: read, Refresh: refresh}}
 }

@@ -18,17 +18,18 @@ import (
 	"syscall"
 )
 
-// Cluster is a PostgreSQL server of the machine's newest binaries, on a socket
-// in a folder of its own. As root it runs as the user postgres, since the server
-// refuses root.
+// Cluster is a PostgreSQL server of the newest installed version, on a Unix socket
+// in its own folder. As root it runs as the user postgres, since the server refuses
+// to run as root.
 type Cluster struct {
 	bin, dir   string
 	credential *syscall.SysProcAttr
 }
 
-// Start makes a Cluster in a folder below parent and starts it with settings
-// such as "fsync=off". It returns the URL of its first database and what removes
-// it all. An empty parent is the folder for temporary files.
+// Start creates a Cluster in a folder below parent and starts it with settings such
+// as "fsync=off". It returns the URL of its first database and a function that
+// stops the server and removes the folder. An empty parent is the folder for
+// temporary files.
 func Start(parent string, settings ...string) (databaseURL string, stop func(), err error) {
 	c, err := New(parent)
 	if err != nil {
@@ -41,8 +42,8 @@ func Start(parent string, settings ...string) (databaseURL string, stop func(), 
 	return c.URL(), func() { halt(Removed) }, nil
 }
 
-// New makes a Cluster that is not started yet. Its error is ErrMissing where
-// there are no binaries.
+// New creates a Cluster and does not start it. Its error is ErrMissing if PostgreSQL
+// is not installed.
 func New(parent string) (*Cluster, error) {
 	bin, err := findBinaries()
 	if err != nil {
@@ -67,46 +68,46 @@ func New(parent string) (*Cluster, error) {
 
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
-// Socket is where the server listens.
+// Socket is the path of the Unix socket.
 func (c *Cluster) Socket() string { return filepath.Join(c.dir, ".s.PGSQL.5432") }
 
-// Remove removes the folder of a server that is stopped.
+// Remove removes the folder of a stopped server.
 func (c *Cluster) Remove() error { return os.RemoveAll(c.dir) }
 
-// URL is of the server's first database.
+// URL is the URL of the server's first database.
 func (c *Cluster) URL() string {
 	query := url.Values{"host": {c.dir}, "user": {"postgres"}, "sslmode": {"disable"}}
 	return "postgres:///postgres?" + query.Encode()
 }
 
-// Fate is what becomes of the folder when its server was stopped.
+// Fate says whether the folder is removed after its server was stopped.
 type Fate string
 
-// The fates. A server whose process ends without a word is removed.
+// The fates. The folder is removed if the process ends without a call of stop.
 const (
 	Kept    Fate = "kept\n"
 	Removed Fate = ""
 )
 
-// babysitter is the shell whose child the server is. It waits for a line or the
-// end of its standard input, which the operating system closes however this
-// process ends: a crashed or killed test leaves no server and no folder behind.
-// It gets pg_ctl, the data folder, the folder around it and the server's
-// options.
-const babysitter = `trap '' INT TERM HUP
+// supervisor is the shell script that starts the server. It waits for a line or the
+// end of its standard input, which the operating system closes when this process
+// ends: a crashed or killed test leaves no server and no folder behind. Its
+// arguments are pg_ctl, the data folder, the parent folder and the options of the
+// server.
+const supervisor = `trap '' INT TERM HUP
 "$0" start -D "$1" -w -t 60 -l "$2/log" -o "$3" >&2 || { cat "$2/log" >&2; exit 1; }
 echo ready
 read -r fate
 "$0" stop -D "$1" -m immediate -w >/dev/null 2>&1
 [ "$fate" = kept ] || { cd / && rm -rf "$2"; }`
 
-// Start starts the server with settings such as "fsync=off". Stopping is
-// immediate, as a crash would be.
+// Start starts the server with settings such as "fsync=off". The stop is immediate,
+// like a crash.
 func (c *Cluster) Start(settings ...string) (stop func(Fate), err error) {
 	settings = append([]string{"listen_addresses=''", "unix_socket_directories='" + c.dir + "'"}, settings...)
 	options := "-c " + strings.Join(settings, " -c ")
 	var complaints bytes.Buffer
-	shell := exec.Command("/bin/sh", "-c", babysitter, filepath.Join(c.bin, "pg_ctl"), c.data(), c.dir, options) //nolint:gosec,noctx // its own text and an installed program; it ends with its standard input
+	shell := exec.Command("/bin/sh", "-c", supervisor, filepath.Join(c.bin, "pg_ctl"), c.data(), c.dir, options) //nolint:gosec,noctx // its own text and an installed program; it ends with its standard input
 	shell.Dir, shell.SysProcAttr, shell.Stderr = c.dir, c.credential, &complaints
 	stdin, err := shell.StdinPipe()
 	if err != nil {
@@ -134,10 +135,10 @@ func (c *Cluster) Start(settings ...string) (stop func(Fate), err error) {
 // findBinaries returns the folder of the newest version that Debian installed,
 // or of what is on the PATH.
 func findBinaries() (string, error) {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is sound
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is valid
 	if len(found) > 0 {
 		version := func(path string) int {
-			n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // 0 sorts what is no version first
+			n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // 0 sorts names without a version first
 			return n
 		}
 		newest := slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })
@@ -149,8 +150,8 @@ func findBinaries() (string, error) {
 	return "", ErrMissing
 }
 
-// ownerOf gives the folder to the user postgres where this process is root, and
-// returns how to start processes as that user.
+// ownerOf makes the user postgres the owner of the folder if this process is root,
+// and returns the attributes that start a process as that user.
 func ownerOf(dir string) (*syscall.SysProcAttr, error) {
 	if os.Geteuid() != 0 {
 		return &syscall.SysProcAttr{}, nil

@@ -1,5 +1,5 @@
-// Package programtest gives tests the program to run as a process: the one that
-// the whole run of the tests shares, or a build of its own.
+// Package programtest builds pico-auth for tests that run it as a process, or
+// returns the build that all test packages share.
 //
 // It does not start the program. The tests of torture, server and bench call it.
 package programtest

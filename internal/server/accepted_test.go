@@ -16,7 +16,7 @@ import (
 // A command with another configuration activates a key whose algorithm this
 // server does not accept.
 func TestServerThatRefusesItsOwnTokensLogsIt(t *testing.T) {
-	const says = `"msg":"this server refuses its own tokens","error":"auth_client.accepted_algorithms lacked ES256, which the active key signs with`
+	const says = `"error":"this server refuses its own tokens: auth_client.accepted_algorithms lacked ES256, which the active key signs with`
 	dir := t.TempDir()
 	accept := func(c *config.Config) {
 		c.AuthClient.AcceptedAlgorithms = []string{"RS256"}

@@ -14,7 +14,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64, media string,
 	if r.ContentLength > limit {
 		return nil, errTooLarge(limit)
 	}
-	// What is refused for its type is not read.
+	// A body with another media type is not read.
 	if required || r.ContentLength > 0 {
 		if err := checkContentType(r.Header, media); err != nil {
 			return nil, err
@@ -26,7 +26,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64, media string,
 	}
 	if err != nil {
 		w.Header().Set("Connection", "close")
-		return nil, &Error{http.StatusBadRequest, "incomplete_body", "the request body did not arrive whole"}
+		return nil, &Error{http.StatusBadRequest, "incomplete_body", "the request body is incomplete"}
 	}
 	if len(data) > 0 && !required {
 		return data, checkContentType(r.Header, media)
@@ -34,8 +34,8 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64, media string,
 	return data, nil
 }
 
-// checkContentType wants the media type, said once, in UTF-8 if it says an
-// encoding at all, and not compressed.
+// checkContentType requires exactly one Content-Type with the media type and, if it
+// has a charset, UTF-8, and no Content-Encoding.
 func checkContentType(h http.Header, media string) error {
 	if len(h["Content-Type"]) != 1 || len(h["Content-Encoding"]) != 0 {
 		return errMediaType(media)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Document is an answer that is prepared once and served from memory, with the
-// headers in the form in which http.Header holds them.
+// Document is a response that is prepared once and served from memory. Its headers
+// have the form of the values of http.Header.
 type Document struct {
 	body                []byte
 	etag                string
@@ -26,12 +26,12 @@ func NewDocument(media string, body []byte) Document {
 	}
 }
 
-// ownLength is up to how long a body is for net/http to write its length by
-// itself. A ninth header would make the map of them grow, which is a tenth of
-// what the key set costs.
+// ownLength is the size up to which net/http sets Content-Length itself. Setting it
+// here as a ninth header would make the header map grow, which is a tenth of the
+// cost of the key set.
 const ownLength = 2048
 
-// Serve answers a GET or HEAD, with 304 when the client has the document.
+// Serve responds to a GET or HEAD, with 304 if the client has the document.
 func (d Document) Serve(w http.ResponseWriter, r *http.Request, cacheControl []string) {
 	h := w.Header()
 	h["Cache-Control"] = cacheControl
@@ -44,12 +44,12 @@ func (d Document) Serve(w http.ResponseWriter, r *http.Request, cacheControl []s
 	if len(d.body) > ownLength {
 		h["Content-Length"] = d.length
 	}
-	_, _ = w.Write(d.body) // the client may have gone; of a HEAD nothing is sent
+	_, _ = w.Write(d.body) // the client may have disconnected; for HEAD nothing is sent
 }
 
-// hasETag reports whether an If-None-Match names the entity tag, by the weak
-// comparison of RFC 9110, section 13.1.2: an intermediary that compressed the
-// body has weakened it.
+// hasETag reports whether an If-None-Match has the entity tag, with the weak
+// comparison of RFC 9110, section 13.1.2: an intermediary that compresses the body
+// weakens the tag.
 func hasETag(values []string, etag string) bool {
 	for _, value := range values {
 		for candidate := range strings.SplitSeq(value, ",") {

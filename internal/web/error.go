@@ -5,23 +5,23 @@ import (
 	"strconv"
 )
 
-// Error is a refusal that comes from HTTP itself. A Group's Refuse gives it the
-// form of its protocol.
+// Error is an error of the HTTP layer. The Refuse of a Group writes it in the form
+// of its protocol.
 type Error struct {
 	Status int
-	Code   string // stable snake_case word for programs
-	Detail string // a sentence that may be shown
+	Code   string // stable snake_case code for programs
+	Detail string // a sentence that may be shown to users
 }
 
 // Error implements error.
 func (e *Error) Error() string { return e.Detail }
 
-// The refusals of the router.
+// The errors of the router.
 var (
-	ErrNotFound         = &Error{http.StatusNotFound, "not_found", "there is nothing at this address"}
-	errMethodNotAllowed = &Error{http.StatusMethodNotAllowed, "method_not_allowed", "this address does not have that method"}
-	errCrossOrigin      = &Error{http.StatusForbidden, "cross_origin", "this request came from a page of another site"}
-	errPanic            = &Error{http.StatusInternalServerError, "internal_error", "something went wrong on our side"}
+	ErrNotFound         = &Error{http.StatusNotFound, "not_found", "no resource at this address"}
+	errMethodNotAllowed = &Error{http.StatusMethodNotAllowed, "method_not_allowed", "this address does not support the method"}
+	errCrossOrigin      = &Error{http.StatusForbidden, "cross_origin", "the request came from a page of another site"}
+	errPanic            = &Error{http.StatusInternalServerError, "internal_error", "internal server error"}
 )
 
 func errTooLarge(limit int64) error {
@@ -29,5 +29,5 @@ func errTooLarge(limit int64) error {
 }
 
 func errMediaType(media string) error {
-	return &Error{http.StatusUnsupportedMediaType, "unsupported_media_type", "the request body must be " + media + " in UTF-8: say so in the header Content-Type"}
+	return &Error{http.StatusUnsupportedMediaType, "unsupported_media_type", "the request body must be " + media + " in UTF-8; set the header Content-Type"}
 }

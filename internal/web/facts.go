@@ -6,12 +6,12 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// Facts are what is known about a request before anything in it is believed.
-// The zero value is a request of which nothing is known.
+// Facts are what is known about a request before its credential is verified. The
+// zero value is an unknown request.
 type Facts struct {
 	RequestID string
-	Address   string // of the client, without port; behind trusted proxies, the one they vouch for
-	UserAgent string // what the client calls itself
+	Address   string // of the client, without port; behind trusted proxies, the one that they report
+	UserAgent string // as the client sends it
 }
 
 type factsKey struct{}
@@ -27,8 +27,8 @@ func FactsOf(ctx context.Context) Facts {
 	return f
 }
 
-// Actor is the unknown client behind a request. Once a credential has proved
-// who it is, the protocol adds that.
+// Actor is the actor of an unauthenticated request. The protocol adds the identity
+// after it has verified a credential.
 func Actor(ctx context.Context) identity.Actor {
 	f := FactsOf(ctx)
 	return identity.Actor{Address: f.Address, UserAgent: f.UserAgent, RequestID: f.RequestID}

@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// Values of headers that are the same for every answer, in the form in which
-// http.Header holds them: making them anew is five allocations an answer. They
-// are full, so an Add copies them.
+// Values of headers that are the same for every response, as values of http.Header:
+// creating them takes five allocations per response. Their capacity is their
+// length, so an Add copies them.
 var (
 	noStore    = []string{"no-store"}
 	noContent  = []string{"default-src 'none'; frame-ancestors 'none'"}
 	noReferrer = []string{"no-referrer"}
 	noSniff    = []string{"nosniff"}
-	everybody  = []string{"*"}
+	allOrigins = []string{"*"}
 )
 
-// setSecurityHeaders sets what is right for an answer to a program. Pages and
-// the key set replace some of it.
+// setSecurityHeaders sets the headers for a response to a program. Pages and the
+// key set replace some of them.
 func setSecurityHeaders(h http.Header) {
 	h["Cache-Control"] = noStore
 	h["Content-Security-Policy"] = noContent
@@ -26,14 +26,14 @@ func setSecurityHeaders(h http.Header) {
 	h["X-Content-Type-Options"] = noSniff
 }
 
-// cors decides which other origins' scripts may read an answer: exactly those
-// of the list, and never with cookies.
+// cors decides which other origins' scripts may read a response: exactly those of
+// the list, without cookies.
 type cors struct {
 	origins []string
 }
 
-// setHeaders adds the headers of an ordinary answer. The answer differs by
-// origin, so shared caches must keep it apart by origin, listed or not.
+// setHeaders adds the headers of an ordinary response. The response differs by
+// origin, so shared caches must distinguish origins, listed or not.
 func (c cors) setHeaders(h http.Header, r *http.Request) {
 	if len(c.origins) == 0 {
 		return
@@ -47,7 +47,7 @@ func (c cors) setHeaders(h http.Header, r *http.Request) {
 
 func setPublic(h http.Header) {
 	h.Del("Access-Control-Expose-Headers")
-	h["Access-Control-Allow-Origin"] = everybody
+	h["Access-Control-Allow-Origin"] = allOrigins
 }
 
 func isPreflight(r *http.Request) bool {
@@ -55,9 +55,9 @@ func isPreflight(r *http.Request) bool {
 		r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// answerPreflight answers for a path that has the methods. The origin was
-// judged by setHeaders or setPublic before.
-func answerPreflight(h http.Header, methods []string) {
+// writePreflight responds to a preflight for a path with the methods. The caller
+// has checked the origin with setHeaders or setPublic.
+func writePreflight(h http.Header, methods []string) {
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
 	h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-None-Match")

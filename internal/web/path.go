@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// BasePath is the path of the issuer, without a slash at its end: everything
-// is served below it. It is empty for most.
+// BasePath is the path of the issuer, without a slash at its end: everything is
+// served below it. For most issuers it is empty.
 func BasePath(issuer string) string {
 	u, err := url.Parse(issuer)
 	if err != nil {
@@ -17,7 +17,7 @@ func BasePath(issuer string) string {
 	return strings.TrimRight(u.EscapedPath(), "/")
 }
 
-// isClean reports whether the path is written the one way that is served.
+// isClean reports whether the path has the one spelling that is served.
 func isClean(u *url.URL) bool {
 	escaped := u.EscapedPath()
 	if escaped == "" || escaped[0] != '/' {
@@ -27,9 +27,9 @@ func isClean(u *url.URL) bool {
 	return escaped == clean || (clean != "/" && escaped == clean+"/")
 }
 
-// strip takes the issuer's path off the request's, unless a proxy has done so.
-// What is left must begin like a route: an issuer https://host/api does not
-// make /api/v1/... mean /v1/....
+// strip removes the issuer's path from the request's, unless a proxy has done so.
+// The rest must begin like a route: with the issuer https://host/api the path
+// /api/v1/... is not /v1/....
 func (rt *Router) strip(r *http.Request) {
 	if rt.base == "" {
 		return

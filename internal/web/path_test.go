@@ -37,7 +37,7 @@ func TestRoutesAreUnderThePathOfTheIssuer(t *testing.T) {
 		"https://host.example/a/b%20c": {
 			"/a/b%20c/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1", "/a/files": "",
 		},
-		// Paths that begin like routes of ours.
+		// Issuers whose paths begin like routes.
 		"https://host.example/api": {
 			"/api/api/v1/groups/1": "/api/v1/groups/1 1", "/api/v1/groups/1": "/api/v1/groups/1 1", "/api/docs": "/docs ", "/docs": "/docs ", "/api/": "/ ",
 		},
@@ -55,7 +55,7 @@ func TestRoutesAreUnderThePathOfTheIssuer(t *testing.T) {
 	}
 }
 
-func TestMethodsAndPreflightsAreThoseOfThePathUnderTheIssuers(t *testing.T) {
+func TestMethodsAndPreflightsAreThoseOfTheStrippedPath(t *testing.T) {
 	rt := mustRouter(t, Config{
 		Issuer: "https://host.example/auth", CORSOrigins: []string{"https://app.example"},
 		Groups: []Group{plainGroup("", open("GET", "/groups/{id}", ok), open("PUT", "/groups/{id}", ok))},
@@ -74,8 +74,8 @@ func TestMethodsAndPreflightsAreThoseOfThePathUnderTheIssuers(t *testing.T) {
 	}
 }
 
-// FuzzPathHasOneSpelling: whatever is served was asked for in the one clean
-// spelling, with the issuer's path or without, and nothing is redirected.
+// Every served path has the one clean spelling, with or without the issuer's path,
+// and nothing is redirected.
 func FuzzPathHasOneSpelling(f *testing.F) {
 	rt, err := New(Config{Issuer: "https://host.example/auth", Groups: []Group{plainGroup("", open("GET", "/docs", ok), open("GET", "/groups/{id}", ok), open("GET", "/{$}", ok))}})
 	if err != nil {

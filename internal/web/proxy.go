@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Proxies are the networks whose X-Forwarded-For and X-Request-Id are believed.
+// Proxies are the networks whose X-Forwarded-For and X-Request-Id are trusted.
 type Proxies []netip.Prefix
 
 // ParseProxies reads addresses and networks in CIDR notation.
@@ -24,7 +24,7 @@ func ParseProxies(list []string) (Proxies, error) {
 			return nil, err
 		}
 		if a := prefix.Addr(); a.Is4In6() && prefix.Bits() >= 96 {
-			prefix = netip.PrefixFrom(a.Unmap(), prefix.Bits()-96) // as the addresses it is compared with
+			prefix = netip.PrefixFrom(a.Unmap(), prefix.Bits()-96) // as are the addresses that it is compared with
 		}
 		p = append(p, prefix.Masked())
 	}
@@ -40,9 +40,9 @@ func (p Proxies) trusts(a netip.Addr) bool {
 	return false
 }
 
-// clientAddress is the address the request came from: the peer's, or, when the
-// peer is a trusted proxy, the rightmost address of X-Forwarded-For that is
-// not one. Everything left of that was written by the client and may be a lie.
+// clientAddress is the address of the client: the peer's, or, if the peer is a
+// trusted proxy, the rightmost address of X-Forwarded-For that is not one. The
+// client controls everything left of that.
 func (p Proxies) clientAddress(r *http.Request) string {
 	peer := PeerAddress(r)
 	if len(p) == 0 || !p.trusts(peer) {
@@ -53,7 +53,7 @@ func (p Proxies) clientAddress(r *http.Request) string {
 	for _, hop := range slices.Backward(hops) {
 		hop, err := parseHop(hop)
 		if err != nil {
-			break // whoever wrote this is the last one we can name
+			break // the hop that wrote this is the last known one
 		}
 		client = hop
 		if !p.trusts(hop) {
@@ -63,8 +63,8 @@ func (p Proxies) clientAddress(r *http.Request) string {
 	return addressText(client)
 }
 
-// PeerAddress is the address at the other end of the connection; the zero Addr
-// when it is unknown.
+// PeerAddress is the address of the peer of the connection; the zero Addr
+// if it is unknown.
 func PeerAddress(r *http.Request) netip.Addr {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

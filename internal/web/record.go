@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// done writes the one record of the request. The path is not in it: people
-// put secrets into paths and queries, so the log names only the route.
+// done writes the log record of the request. The path is not in it, only the
+// route: clients put secrets into paths and queries.
 func (rt *Router) done(w *recorder, r *http.Request, took time.Duration) {
 	status := w.status
 	if status == 0 {
@@ -29,7 +29,7 @@ func (rt *Router) done(w *recorder, r *http.Request, took time.Duration) {
 	}
 }
 
-// route is the pattern that the mux matched, of bounded variety.
+// route is the pattern that the mux matched; the number of its values is bounded.
 func route(r *http.Request) string {
 	if r.Pattern == "" {
 		return "unmatched"
@@ -37,7 +37,7 @@ func route(r *http.Request) string {
 	return r.Pattern
 }
 
-// method is the request's, or OTHER: clients may invent methods without end.
+// method is the request's, or OTHER, so that the number of its values is bounded.
 func method(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,
@@ -48,7 +48,7 @@ func method(r *http.Request) string {
 	}
 }
 
-// recorder remembers what was answered.
+// recorder records status and size of the response.
 type recorder struct {
 	http.ResponseWriter
 	status  int
@@ -74,5 +74,5 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets http.ResponseController reach the connection.
+// Unwrap gives http.ResponseController access to the connection.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

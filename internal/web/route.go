@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Access is the rule of a route: who may call it at all. What they may do to
-// whom is decided again in the transaction that does it. The zero value is no
+// Access is the access rule of a route: which callers it admits. What an admitted
+// caller may do is checked in the transaction that does it. The zero value is not a
 // rule, and no route may have it.
 type Access uint8
 
@@ -16,7 +16,7 @@ const (
 	undeclared    Access = iota
 	Anonymous            // anyone
 	User                 // a user who can sign in
-	UserProfile          // as User, and the access token that asked for the last change of password
+	UserProfile          // as User, and the access token that requested the last password change
 	OrgAdmin             // a user who is org_admin or stronger
 	Superadmin           // a user who is superadmin
 	UserOrService        // a user who can sign in, or a service token
@@ -32,12 +32,12 @@ func (a Access) String() string {
 	return names[a]
 }
 
-// Credential is what a request to a route proves itself with; several may be
-// joined with |. The zero value is undeclared, and no route may have it.
+// Credential is what authenticates a request to a route; several may be joined with
+// |. The zero value is undeclared, and no route may have it.
 //
-// Of all of them a browser adds only a cookie to a request by itself, whichever
-// site makes it. So a route has protection against cross-site requests if and
-// only if its credential is a cookie, and takes no other one then.
+// A browser adds only a cookie to a request by itself, for requests from any site.
+// So a route has protection against cross-site requests if and only if its
+// credential is a cookie, and then it accepts no other one.
 type Credential uint8
 
 // The credentials.
@@ -57,24 +57,24 @@ type Route struct {
 	Access     Access
 	Credential Credential
 	Public     bool // scripts of every origin may read the answer
-	RootOnly   bool // not under the path of the issuer: for this machine's tools, not for the clients that a proxy sends
+	RootOnly   bool // not under the path of the issuer: for tools of this machine, not for clients behind a proxy
 	Handler    http.Handler
 }
 
-// Group is the routes of one protocol, with what its clients understand.
+// Group is the routes of one protocol, with its way to authorize and to refuse requests.
 type Group struct {
-	// Prefix is the path below which the protocol answers what no route
-	// matches, such as /oauth2. The group without one answers everywhere else.
+	// Prefix is the path, such as /oauth2, below which the group responds to
+	// requests that match no route. The group without a prefix responds elsewhere.
 	Prefix string
 	Routes []Route
 
-	// Authorize returns the request as the handler may see it, or why the rule
-	// does not let it in. It is not asked about Anonymous routes; nil: the
-	// group has no others.
+	// Authorize returns the request for the handler, or an error if the rule does
+	// not admit it. It is not called for Anonymous routes; nil: the group has no
+	// others.
 	Authorize func(*http.Request, Access) (*http.Request, error)
 
-	// Refuse writes the answer to a request that is not served: to what
-	// Authorize returned, and to an *Error of the router.
+	// Refuse writes the response for an error of Authorize and for an *Error of the
+	// router.
 	Refuse func(http.ResponseWriter, *http.Request, error)
 }
 
@@ -84,8 +84,8 @@ type mounted struct {
 	group *Group
 }
 
-// check panics unless the route says who may call it and how they prove it: no
-// configuration can cause that.
+// check panics unless the route declares an access rule and a credential that fits;
+// no configuration can cause that.
 func (m mounted) check() {
 	c := m.Credential
 	var fault string
@@ -97,16 +97,16 @@ func (m mounted) check() {
 	case m.Access != Anonymous && c == NoCredential:
 		fault = "is not anonymous and takes no credential"
 	case m.Access != Anonymous && m.group.Authorize == nil:
-		fault = "is not anonymous, and its group authorizes nobody"
+		fault = "is not anonymous, and its group has no Authorize"
 	case c&(NoCredential|Cookie) != 0 && c&(c-1) != 0:
-		fault = "takes a cookie, or nothing, besides another credential"
+		fault = "accepts a cookie or no credential besides another one"
 	default:
 		return
 	}
 	panic("web: " + m.Method + " " + m.Pattern + " " + fault)
 }
 
-// guard puts before the handler what follows from the route's declaration.
+// guard enforces the declaration of the route before its handler is called.
 func (rt *Router) guard(m mounted) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if m.Public {
@@ -128,7 +128,7 @@ func (rt *Router) guard(m mounted) http.Handler {
 	})
 }
 
-// fallback answers what no route matches: a preflight, 405 or 404.
+// fallback responds to requests that match no route: to preflights, else with 405 or 404.
 func (rt *Router) fallback(w http.ResponseWriter, r *http.Request) {
 	r.Pattern = ""
 	routes := rt.routesAt(r)
@@ -147,7 +147,7 @@ func (rt *Router) fallback(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if isPreflight(r) && w.Header().Get("Access-Control-Allow-Origin") != "" {
-		answerPreflight(w.Header(), methods)
+		writePreflight(w.Header(), methods)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -170,7 +170,7 @@ func (rt *Router) routesAt(r *http.Request) (routes []mounted) {
 	return routes
 }
 
-// groupOf is the group that answers for the request when no handler does.
+// groupOf is the group that responds to a request without a handler.
 func (rt *Router) groupOf(r *http.Request) *Group {
 	if m, found := rt.routes[r.Pattern]; found {
 		return m.group

@@ -16,14 +16,14 @@ func TestRouteThatDoesNotDeclareItsRulesIsNotServed(t *testing.T) {
 		access     Access
 		credential Credential
 	}{
-		"no access rule":                {0, Bearer},
-		"an unknown access rule":        {UserOrRefresh + 1, Bearer},
-		"no credential":                 {Anonymous, 0},
-		"a user by no credential":       {User, NoCredential},
-		"a cookie or a token":           {User, Cookie | Bearer},
-		"nothing or a token":            {Anonymous, NoCredential | Bearer},
-		"nobody authorizes":             {User, Bearer},
-		"nobody authorizes superadmins": {Superadmin, Cookie},
+		"no access rule":               {0, Bearer},
+		"an unknown access rule":       {UserOrRefresh + 1, Bearer},
+		"no credential":                {Anonymous, 0},
+		"a user by no credential":      {User, NoCredential},
+		"a cookie or a token":          {User, Cookie | Bearer},
+		"nothing or a token":           {Anonymous, NoCredential | Bearer},
+		"no Authorize":                 {User, Bearer},
+		"no Authorize for superadmins": {Superadmin, Cookie},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -32,7 +32,7 @@ func TestRouteThatDoesNotDeclareItsRulesIsNotServed(t *testing.T) {
 				}
 			}()
 			g := plainGroup("", Route{Method: "GET", Pattern: "/x", Access: c.access, Credential: c.credential, Handler: http.HandlerFunc(ok)})
-			if strings.HasPrefix(name, "nobody") {
+			if strings.HasPrefix(name, "no Authorize") {
 				g = Group{Routes: g.Routes, Refuse: refuse}
 			}
 			_, _ = New(Config{Issuer: "https://host.example", Groups: []Group{g}})
@@ -40,7 +40,7 @@ func TestRouteThatDoesNotDeclareItsRulesIsNotServed(t *testing.T) {
 	}
 }
 
-func TestRouterNeedsAGroupForEverything(t *testing.T) {
+func TestRouterNeedsAGroupWithoutPrefix(t *testing.T) {
 	defer func() {
 		if recover() == nil {
 			t.Error("made")
@@ -49,16 +49,16 @@ func TestRouterNeedsAGroupForEverything(t *testing.T) {
 	_, _ = New(Config{Issuer: "https://host.example", Groups: []Group{plainGroup("/oauth2")}})
 }
 
-func TestRouterRefusesAnIssuerThatIsNone(t *testing.T) {
+func TestRouterRefusesAnInvalidIssuer(t *testing.T) {
 	for _, issuer := range []string{"", "host", "://", "https://", "ftp:x"} {
 		if _, err := New(Config{Issuer: issuer, Groups: []Group{plainGroup("")}}); err == nil {
-			t.Errorf("%q is taken", issuer)
+			t.Errorf("%q is accepted", issuer)
 		}
 	}
 }
 
-// The rule of a route is asked before its handler, and only Anonymous has none.
-func TestHandlerSeesOnlyWhomTheRuleLetsIn(t *testing.T) {
+// The rule of a route is checked before its handler is called, except for Anonymous.
+func TestHandlerGetsOnlyRequestsThatTheRuleAdmits(t *testing.T) {
 	var asked []Access
 	g := plainGroup("")
 	authorize := g.Authorize
@@ -90,13 +90,13 @@ func TestHandlerSeesOnlyWhomTheRuleLetsIn(t *testing.T) {
 			t.Errorf("%v with the token: %d", a, w.Code)
 		}
 		if (a == Anonymous) != (len(asked) == 0) || (len(asked) > 0 && asked[0] != a) {
-			t.Errorf("%v: asked about %v", a, asked)
+			t.Errorf("%v: Authorize was called for %v", a, asked)
 		}
 	}
 }
 
-// A cookie is the one credential that a browser sends along whichever site asks
-// it to, so protection is on the routes that take one, and on no others.
+// A browser sends only cookies with requests from other sites, so exactly the
+// routes with a cookie are protected.
 func TestCookieRouteRefusesOtherSites(t *testing.T) {
 	routes := []Route{}
 	credentials := map[string]Credential{
@@ -120,7 +120,7 @@ func TestCookieRouteRefusesOtherSites(t *testing.T) {
 		{"a sandboxed page", "POST", map[string]string{"Origin": "null"}, true},
 		{"the issuer by plain http", "POST", map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "http://host.example"}, true},
 		{"this site", "POST", map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "https://host.example"}, false},
-		{"this site, behind a proxy with a name of its own", "POST", map[string]string{"Origin": "https://host.example"}, false},
+		{"this site, behind a proxy with another host name", "POST", map[string]string{"Origin": "https://host.example"}, false},
 		{"typed by the user", "POST", map[string]string{"Sec-Fetch-Site": "none"}, false},
 		{"not a browser", "POST", nil, false},
 		{"a link on another site", "GET", map[string]string{"Sec-Fetch-Site": "cross-site"}, false},
@@ -141,8 +141,8 @@ func TestCookieRouteRefusesOtherSites(t *testing.T) {
 	}
 }
 
-// TestEachGroupRefusesInItsOwnForm mounts a protocol with another form beside
-// the default one, and meets every refusal in both.
+// TestEachGroupRefusesInItsOwnForm mounts two protocols with different forms of
+// errors and causes every error in both.
 func TestEachGroupRefusesInItsOwnForm(t *testing.T) {
 	group := func(prefix, form string) Group {
 		g := Group{Prefix: prefix}

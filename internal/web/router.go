@@ -14,23 +14,22 @@ import (
 	"time"
 )
 
-// requestIDLimit is the longest request ID that is taken over from a proxy.
+// requestIDLimit is the length of the longest request ID that is accepted from a proxy.
 const requestIDLimit = 64
 
 // Config is what New needs. Issuer and Groups are required.
 type Config struct {
-	Issuer      string  // its path is where the routes are, its origin the only one whose pages may use a cookie
+	Issuer      string  // the routes are under its path; only pages of its origin may use a cookie
 	Groups      []Group // exactly one is without a prefix
 	CORSOrigins []string
 	Proxies     Proxies
 	Log         *slog.Logger                                       // nil: discard
-	Observe     func(route string, status int, took time.Duration) // of each request, at its end; nil: nobody
+	Observe     func(route string, status int, took time.Duration) // called at the end of each request; may be nil
 	Now         func() time.Time                                   // nil: time.Now
 }
 
-// Router is the one pass that every request goes through: who asks and under
-// which ID, the rules of its route, one log record, one observation, and a
-// panic that ends only its own request.
+// Router processes every request: client address and request ID, the rules of its
+// route, one log record, one observation, and the recovery from a panic.
 type Router struct {
 	mux         *http.ServeMux
 	routes      map[string]mounted // by pattern, as ServeMux knows it
@@ -45,8 +44,8 @@ type Router struct {
 	now         func() time.Time
 }
 
-// New returns a Router of the groups' routes. It panics when a route does not
-// declare who may call it and by which credential.
+// New returns a Router of the groups' routes. It panics if a route does not declare
+// its access rule and credential.
 func New(cfg Config) (*Router, error) {
 	issuer, err := url.Parse(cfg.Issuer)
 	if err != nil {
@@ -72,7 +71,7 @@ func New(cfg Config) (*Router, error) {
 	}
 	slices.SortStableFunc(rt.groups, func(a, b Group) int { return cmp.Compare(len(b.Prefix), len(a.Prefix)) })
 	if n := len(rt.groups); n == 0 || rt.groups[n-1].Prefix != "" {
-		panic("web: no group answers what no route matches")
+		panic("web: no group without a prefix")
 	}
 	for i := range rt.groups {
 		rt.mount(&rt.groups[i])
@@ -110,7 +109,7 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rt.dispatch(rec, r)
 }
 
-// dispatch hands the request to its route. It may change r, which is a copy.
+// dispatch passes the request to its route. It may change r, which is a copy.
 func (rt *Router) dispatch(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	setSecurityHeaders(h)
@@ -157,7 +156,7 @@ func (rt *Router) recovered(w *recorder, r *http.Request, p any) {
 	rt.log.ErrorContext(r.Context(), "panic",
 		"request_id", FactsOf(r.Context()).RequestID, "route", route(r), "panic", p, "stack", string(debug.Stack()))
 	if w.status != 0 {
-		// The answer has begun: the client must see that it is broken.
+		// The response has begun: the connection must be closed, so that the client notices.
 		w.aborted = true
 		return
 	}

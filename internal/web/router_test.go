@@ -21,7 +21,7 @@ func mustProxies(t *testing.T, list ...string) Proxies {
 	return p
 }
 
-func TestClientAddressBelievesOnlyTrustedProxies(t *testing.T) {
+func TestClientAddressIsTakenFromTrustedProxiesOnly(t *testing.T) {
 	tests := []struct {
 		name      string
 		proxies   []string
@@ -57,15 +57,15 @@ func TestClientAddressBelievesOnlyTrustedProxies(t *testing.T) {
 
 func TestParseProxiesRefusesGarbage(t *testing.T) {
 	if _, err := ParseProxies([]string{"10.0.0.0/40"}); err == nil {
-		t.Error("taken")
+		t.Error("accepted")
 	}
 	if p := mustProxies(t, "10.1.2.3/8"); p[0] != netip.MustParsePrefix("10.0.0.0/8") {
 		t.Errorf("prefix %v is not masked", p[0])
 	}
 }
 
-// newRouter is a Router of one group, which has the routes; the peer of
-// httptest is a proxy of it.
+// newRouter is a Router with one group that has the routes; the peer of httptest is
+// a trusted proxy.
 func newRouter(t *testing.T, routes ...Route) (*Router, *bytes.Buffer) {
 	t.Helper()
 	log := &bytes.Buffer{}
@@ -125,21 +125,21 @@ func get(rt *Router, path string) *httptest.ResponseRecorder {
 	return send(rt, httptest.NewRequest(http.MethodGet, path, nil))
 }
 
-func TestAPanicIsA500AndTheProcessLives(t *testing.T) {
+func TestPanicIsA500AndTheProcessContinues(t *testing.T) {
 	rt, log := newRouter(t, open("GET", "/{$}", func(http.ResponseWriter, *http.Request) { panic("the reason") }))
 	w := get(rt, "/")
 	if w.Code != http.StatusInternalServerError || w.Header().Get("Content-Type") != "text/plain" || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %s", w.Code, w.Header().Get("Content-Type"))
 	}
 	if strings.Contains(w.Body.String(), "the reason") {
-		t.Error("the answer shows the reason of the panic")
+		t.Error("the response contains the reason of the panic")
 	}
 	if !strings.Contains(log.String(), "the reason") || !strings.Contains(log.String(), `"status":500`) {
 		t.Errorf("the log lacks the panic or the request: %s", log)
 	}
 }
 
-func TestAPanicInTheMiddleOfAnAnswerBreaksTheConnection(t *testing.T) {
+func TestPanicInTheMiddleOfAResponseClosesTheConnection(t *testing.T) {
 	rt, _ := newRouter(t, open("GET", "/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		panic("late")
@@ -148,11 +148,11 @@ func TestAPanicInTheMiddleOfAnAnswerBreaksTheConnection(t *testing.T) {
 	defer srv.Close()
 	resp, err := http.Get(srv.URL)
 	if err != nil {
-		return // broken before the headers left: just as good
+		return // closed before the headers were sent: correct as well
 	}
 	defer resp.Body.Close()
 	if _, err := io.ReadAll(resp.Body); err == nil {
-		t.Error("half an answer looks whole")
+		t.Error("half a response looks complete")
 	}
 }
 
@@ -162,7 +162,7 @@ func TestRequestIDsAreTakenFromProxiesOnly(t *testing.T) {
 		kept              bool
 	}{
 		{"proxy", "192.0.2.1:1", "abc-123_X.y", true},
-		{"stranger", "192.0.2.2:1", "abc-123", false},
+		{"not a proxy", "192.0.2.2:1", "abc-123", false},
 		{"proxy, forged line", "192.0.2.1:1", "a b", false},
 		{"proxy, too long", "192.0.2.1:1", strings.Repeat("a", 65), false},
 	}
