@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
 // check compares settings that depend on one another. It skips those that are
@@ -40,6 +42,9 @@ func (l *loader) checkClient() {
 	}
 	if c.AuthClient.Audience != c.Auth.Audience && l.sound("auth.audience", "auth_client.audience") {
 		l.faultAt("auth_client.audience", "must be the same as auth.audience ("+origins["auth.audience"]+"), or be removed to follow it")
+	}
+	if c.Auth.Audience == identity.FirstPartyClient {
+		l.faultAt("auth.audience", "must not be the id of the client that is built in: an audience and a client_id never are the same")
 	}
 	accepted := c.AuthClient.AcceptedAlgorithms
 	if accepted != nil && !slices.Contains(accepted, c.Auth.Algorithm) && l.sound("auth.algorithm") {

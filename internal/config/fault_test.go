@@ -96,6 +96,7 @@ func TestEveryFaultNamesItsKeyAndPlace(t *testing.T) {
 		{name: "secret from two variables", env: []string{"AUTH_ADMIN_PASSWORD=hunter22", "AUTH_ADMIN_PASSWORD_FILE=x"}, want: "auth.admin_password (environment AUTH_ADMIN_PASSWORD_FILE) is set by AUTH_ADMIN_PASSWORD as well: keep one of them"},
 		{name: "secret file absent", env: []string{"DATABASE_URL_FILE=" + absent}, want: "database.url (environment DATABASE_URL_FILE) cannot be read: " + absent + ": no such file or directory"},
 		{name: "secret file empty", env: []string{"AUTH_ADMIN_PASSWORD_FILE=" + os.DevNull}, want: "auth.admin_password (" + os.DevNull + " (AUTH_ADMIN_PASSWORD_FILE)) must be 1 to 72 bytes of text"},
+		{name: "audience of the built-in client", env: []string{"AUTH_AUDIENCE=urn:pico-auth:client:first-party"}, want: "auth.audience (environment AUTH_AUDIENCE) must not be the id of the client that is built in: an audience and a client_id never are the same"},
 		{name: "certificate alone", yaml: "server: {tls_cert: c.pem}", want: "server.tls_cert (a.yaml:1) needs server.tls_key as well"},
 		{name: "key alone", yaml: "server: {tls_key: k.pem}", want: "server.tls_key (a.yaml:1) needs server.tls_cert as well"},
 		{name: "certificate is none", yaml: "server: {tls_cert: a.yaml, tls_key: a.yaml}", want: "server.tls_cert (a.yaml:1) is not a PEM certificate for the key of server.tls_key: tls: failed to find any PEM data in certificate input"},

@@ -6,10 +6,12 @@ import (
 )
 
 // FirstPartyClient is the client of the JSON login, built in and registered
-// nowhere. It is never an audience, an issuer or the id of a user.
+// nowhere. A client_id never equals an audience, an issuer or the id of a user
+// (RFC 9700 section 4.15): ids of users are UUIDs, and package config refuses
+// the audience.
 const FirstPartyClient = "urn:pico-auth:client:first-party"
 
-// The methods by which a user is proved, RFC 8176.
+// MethodPassword is the method of a user proved by a password, RFC 8176.
 const MethodPassword = "pwd"
 
 // ACROneFactor is the authentication context class of a user proved by one
