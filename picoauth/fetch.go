@@ -50,7 +50,7 @@ func isLoopback(host string) bool {
 // make the issuer's name vouch for the keys of another host.
 func keySetClient(given *http.Client) *http.Client {
 	client := http.Client{Transport: &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
+		Proxy:                  proxyFor,
 		ForceAttemptHTTP2:      true,
 		DisableKeepAlives:      true, // minutes lie between two fetches, as a rule
 		MaxResponseHeaderBytes: 64 << 10,
@@ -60,6 +60,16 @@ func keySetClient(given *http.Client) *http.Client {
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client
+}
+
+// proxyFor returns the proxy that the environment names, and none for plain http:
+// it would be one more that could change the keys, and outside of the network that
+// AllowHTTP was set for.
+func proxyFor(r *http.Request) (*url.URL, error) {
+	if r.URL.Scheme == "http" {
+		return nil, nil //nolint:nilnil // as http.Transport.Proxy wants it
+	}
+	return http.ProxyFromEnvironment(r)
 }
 
 func (r *remoteKeys) download() (map[string]*jose.PublicKey, time.Duration, error) {

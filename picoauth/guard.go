@@ -37,7 +37,7 @@ type Config struct {
 	// route, chooses the keys, and can then make tokens of any user and role that
 	// this service accepts. Set it only where the connection stays inside one
 	// container network, or inside a mesh that encrypts and authenticates it
-	// outside of this process. False: plain http is for loopback hosts only.
+	// outside of this process. No proxy of the environment is used then. False: plain http is for loopback hosts only.
 	AllowHTTP bool
 	// Client fetches the key set; its redirect policy is replaced by one that
 	// follows none, and each fetch ends after 5 seconds. Nil: a client of its own.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -106,10 +107,7 @@ func TestDocumentedLengthsAreTheServers(t *testing.T) {
 		"ServiceTokenCreation": {"/api/v1/auth/service-tokens", map[string]any{"name": "t"}},
 	}
 	status := func(name, field, value string) int {
-		fields := map[string]any{}
-		for k, v := range bodies[name].fields {
-			fields[k] = v
-		}
+		fields := maps.Clone(bodies[name].fields)
 		if _, ok := fields["email"]; ok {
 			fields["email"] = strings.ToLower(field) + value[:min(3, len(value))] + "@example.com"
 		}
