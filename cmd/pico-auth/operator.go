@@ -21,12 +21,17 @@ func operator() identity.Actor {
 }
 
 // account is the name of the account that runs the process, or the number of
-// one without a name, as in a container.
+// one without a name, as in a container. $USER is not believed.
 func account() string {
-	if u, err := user.LookupId(strconv.Itoa(os.Getuid())); err == nil {
-		return recorded(u.Username)
+	uid := strconv.Itoa(os.Getuid())
+	u, err := user.LookupId(uid)
+	if os.Getuid() < 0 { // Windows has no such number
+		u, err = user.Current()
 	}
-	return "uid " + strconv.Itoa(os.Getuid())
+	if err != nil {
+		return "uid " + uid
+	}
+	return recorded(u.Username)
 }
 
 // recorded is a name in the form of the audit log.
