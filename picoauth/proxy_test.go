@@ -21,7 +21,7 @@ func TestPlainHTTPGoesThroughNoProxy(t *testing.T) {
 			w.WriteHeader(http.StatusBadGateway)
 		}))
 		defer proxy.Close()
-		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPlainHTTPGoesThroughNoProxy$") //nolint:gosec // this test
+		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPlainHTTPGoesThroughNoProxy$")
 		again.Env = append(os.Environ(), "PICOAUTH_BEHIND_PROXY=1", "HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
 		if out, err := again.CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, out)
