@@ -213,12 +213,12 @@ func (t *tx) endFamilies(event EndReason, of subjects) (int64, error) {
 	if err != nil || n == 0 || e.families == all {
 		return n, err
 	}
-	return n, t.endEmptied(event, whose, args)
+	return n, t.endEmptied(whose, args)
 }
 
-// endEmptied ends the sessions of the JSON login whose only family just ended:
-// without one nobody can use them.
-func (t *tx) endEmptied(event EndReason, whose string, args []any) error {
+// endEmptied ends the sessions of the JSON login whose only family was just
+// ended with these arguments: without one they are of no use.
+func (t *tx) endEmptied(whose string, args []any) error {
 	_, err := t.exec(`UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND id IN
 			(SELECT f.session_id FROM refresh_families f WHERE `+whose+` AND f.client_id = '`+identity.FirstPartyClient+`')
 		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = sessions.id AND f.ended_at IS NULL)`, args...)

@@ -67,8 +67,14 @@ func (s *scene) effect(url rows) effect {
 		u               identity.User
 		session, family string
 	}{
-		{s.ada, "a", "a"}, {s.ada, "b", "b"}, {s.ada, "c", "c"},
-		{s.ada, "c", "c1"}, {s.ada, "c", "c2"}, {s.ada, "c", "c3"}, {s.bob, "v", "v"}, {s.bob, "v", "v1"},
+		{s.ada, "a", "a"},
+		{s.ada, "b", "b"},
+		{s.ada, "c", "c"},
+		{s.ada, "c", "c1"},
+		{s.ada, "c", "c2"},
+		{s.ada, "c", "c3"},
+		{s.bob, "v", "v"},
+		{s.bob, "v", "v1"},
 	} {
 		if s.w.bearer(f.u, s.id(f.session), "jti-"+s.id(f.family)).Ended.RefusedHere() {
 			e.Refused = strings.TrimSpace(e.Refused + " " + f.family)

@@ -181,8 +181,8 @@ func (t *tx) restartFamily(u identity.User, sessionID string, f NewFamily) (Subj
 // release before started it: with the id of the family, which its access tokens
 // name.
 func (t *tx) giveSession(familyID string, idleEnd time.Time) error {
-	_, err := t.exec(`INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at, ended_at, end_reason)
-		SELECT id, user_id, created_at, created_at, '`+identity.MethodPassword+`', '`+identity.ACROneFactor+`', $1, $2, expires_at, ended_at, end_reason
+	_, err := t.exec(`INSERT INTO sessions (id, created_at, user_id, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at, ended_at, end_reason)
+		SELECT id, created_at, user_id, created_at, '`+identity.MethodPassword+`', '`+identity.ACROneFactor+`', $1, $2, expires_at, ended_at, end_reason
 		FROM refresh_families WHERE id = $3 ON CONFLICT (id) DO NOTHING`, t.stamp(), FormatTime(idleEnd), familyID)
 	if err != nil {
 		return err

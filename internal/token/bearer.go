@@ -36,7 +36,8 @@ func (i *Issuer) bearer(ctx context.Context, p Presented, profile bool) (identit
 	if err != nil {
 		return identity.User{}, fmt.Errorf("read bearer: %w", err)
 	}
-	if !identity.CanSignIn(b.User) || b.Ended.RefusedHere() && !(profile && b.Spared) {
+	ended := b.Ended.RefusedHere() && (!profile || !b.Spared)
+	if ended || !identity.CanSignIn(b.User) {
 		return identity.User{}, identity.ErrInvalidToken
 	}
 	return b.User, nil

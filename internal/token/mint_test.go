@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -143,17 +142,5 @@ func TestTheJSONAPITakesRefreshTokensOfTheFirstPartyAlone(t *testing.T) {
 		w.must(t, err)
 		_, err = w.store.RotateRefresh(t.Context(), web, "app", hashes, store.NewRefresh{Hash: "next", ExpiresAt: g.End})
 		w.must(t, err)
-	})
-}
-
-func TestWhatAClientCallsItselfIsStoredAsFarAsItCanBe(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		for _, name := range []string{"", "curl/8", "\xff\x00bad", strings.Repeat("é", 400)} {
-			by := web
-			by.UserAgent = name
-			_, err := w.Start(t.Context(), by, identity.NewProof(w.person(t, fmt.Sprintf("u%d@pico.example", len(name)), identity.Viewer, "default"),
-				w.clock.Now(), identity.MethodPassword))
-			w.must(t, err)
-		}
 	})
 }
