@@ -9,17 +9,17 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// Adopt looks at a database that holds tables and none of ours, while the lock
-// of migrations keeps every other process of this program from it. It returns
-// what makes the database ours, nil where it does not know the tables, and an
-// error where it knows them and something would be lost.
+// Adopt examines a database that holds tables and none of ours, while the lock
+// of migrations keeps every other process of this program out. It returns the
+// function that makes the database ours, nil when it does not know the tables, and
+// an error when it knows them and data would be lost.
 //
 // On SQLite it may open the file itself, which Open has neither written to nor
 // switched to write-ahead mode yet.
 type Adopt func(ctx context.Context, db Candidate) (Replace, error)
 
-// Replace makes the tables of CreateSchema, and fills them, in the place of the
-// other program's. It runs in the transaction of the first migration: an error
+// Replace makes the tables of CreateSchema and fills them, replacing those of the
+// other program. It runs in the transaction of the first migration: an error
 // leaves the database as it was.
 type Replace func(ctx context.Context, tx *sql.Tx) (Adoption, error)
 
@@ -37,8 +37,8 @@ type Adoption struct {
 	Dropped int    // memberships left out: of no user, in no group, or across organizations
 }
 
-// first is the first migration: it makes the tables, or adopts the database. It
-// refuses what it can do neither with.
+// first returns the first migration: it makes the tables, or adopts the database.
+// It refuses any other database.
 func (s *Store) first(ctx context.Context, cfg Config, db *sql.DB, found Schema) (func(context.Context, *sql.Tx) error, error) {
 	if cfg.Adopt != nil && found.Adoptable() {
 		replace, err := cfg.Adopt(ctx, Candidate{Target: s.target, DB: db, Now: s.now, Log: s.log})

@@ -7,9 +7,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// InsertEvent writes an audit row by itself, for what no verb does: a login
-// that failed. Verbs write their own. Config.Committed is not told: the caller
-// knows.
+// InsertEvent writes an audit row in a transaction of its own, for what no method
+// of the store does: a failed login. Other methods write their own rows.
+// Config.Committed is not told.
 func (s *Store) InsertEvent(ctx context.Context, ev Event) error {
 	return s.write(ctx, func(t *tx) error { return t.insertEvent(ev) })
 }
@@ -28,7 +28,7 @@ func (s *Store) Events(ctx context.Context, limit int) (events []Event, err erro
 func scanEvent(r scanner) (ev Event, err error) {
 	err = r.Scan(&ev.ID, timeColumn{&ev.At}, (*string)(&ev.Action), &ev.Outcome, (*string)(&ev.ActorKind), &ev.ActorID, &ev.OnBehalfOf,
 		&ev.TargetID, &ev.OrgID, &ev.Address, &ev.RequestID, &ev.Detail)
-	if ev.ActorKind == "" { // written by a process of the release before, during a rolling upgrade
+	if ev.ActorKind == "" { // written by a process of the previous release, during a rolling upgrade
 		switch ev.ActorID {
 		case "":
 		case "system":
@@ -54,20 +54,20 @@ func (t *tx) insertEvent(ev Event) error {
 	return err
 }
 
-// done writes the audit row of an act that succeeded.
+// done writes the audit row of an operation that succeeded.
 func (t *tx) done(act Act, targetID, orgID string) error {
 	return t.audit(act.Event(OutcomeSuccess, targetID, orgID))
 }
 
-// audit writes a row of the audit log. Config.Committed is told once it is
-// committed.
+// audit writes a row of the audit log. Config.Committed receives it after the
+// commit.
 func (t *tx) audit(ev Event) error {
 	ev.ID, ev.At = NewID(), t.now
 	t.events = append(t.events, ev)
 	return t.insertEvent(ev)
 }
 
-// Event is the act as an audit event.
+// Event returns the audit event of the operation.
 func (act Act) Event(outcome, targetID, orgID string) Event {
 	return Event{
 		Action: act.Action, Outcome: outcome,
@@ -77,11 +77,11 @@ func (act Act) Event(outcome, targetID, orgID string) Event {
 	}
 }
 
-// outbox takes the events of committed transactions to Config.Committed, in
-// the order of the commits. Those who wait for an act deliver its events and
-// whatever was added before, so the writer never waits for the log, the queue
-// is no longer than the callers are many, and who is answered finds the event
-// in the log.
+// outbox passes the events of committed transactions to Config.Committed, in
+// the order of the commits. The callers of operations deliver their events and
+// all events added before, so the writer never waits for the log, the queue is
+// never longer than the number of callers, and a caller that has its response
+// finds the event in the log.
 type outbox struct {
 	tell func(Event)
 
@@ -90,8 +90,8 @@ type outbox struct {
 	waiting    []Event
 }
 
-// add puts the events of one transaction behind those of earlier ones. The
-// caller, or the one who waits for it, calls deliver.
+// add appends the events of one transaction to those of earlier ones. The
+// caller, or the caller that waits for it, calls deliver.
 func (o *outbox) add(events []Event) {
 	if len(events) == 0 || o.tell == nil {
 		return
@@ -101,7 +101,7 @@ func (o *outbox) add(events []Event) {
 	o.waiting = append(o.waiting, events...)
 }
 
-// deliver returns when everything added before has been told.
+// deliver returns when every event added before the call was passed on.
 func (o *outbox) deliver() {
 	if o.tell == nil {
 		return

@@ -9,9 +9,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// CheckComplete refuses a database whose recorded version promises a table, a
-// column or a setting that was removed by hand: met later it would be an
-// error without a reason. Two statements that read no rows but settings.
+// CheckComplete refuses a database whose recorded version requires a table, a
+// column or a setting that was removed by hand: later it would cause an error
+// without a reason. Two statements, which read no rows but settings.
 func CheckComplete(ctx context.Context, q engine.Querier) error {
 	var none int
 	if err := q.QueryRowContext(ctx, everyColumn()).Scan(&none); err != nil {
@@ -28,7 +28,7 @@ func CheckComplete(ctx context.Context, q engine.Querier) error {
 	return err
 }
 
-// everyColumn names all columns of all tables, and reads nothing.
+// everyColumn returns a query that names all columns of all tables and reads nothing.
 func everyColumn() string {
 	var b strings.Builder
 	b.WriteString("SELECT COUNT(*) FROM (SELECT holder AS one FROM leases WHERE 1 = 0")

@@ -8,7 +8,7 @@ import (
 )
 
 // EndReason is the event that ended a session or a refresh token family. It is
-// stored beside the time. The zero value means that it lives.
+// stored beside the time. The zero value means that it has not ended.
 type EndReason string
 
 // The events. Not all of them end something.
@@ -35,38 +35,38 @@ const (
 	EndClientSuspension EndReason = "client_suspension" // or deletion
 	EndRehash           EndReason = "rehash"
 
-	// EndOwnChange was written by releases before sessions to the session that
-	// changed its own password, whose access tokens stayed good.
+	// EndOwnChange was written by earlier releases to the session that changed its
+	// own password, whose access tokens stayed valid.
 	EndOwnChange EndReason = "own_change"
 )
 
-// reach is which sessions or families an event ends.
+// reach says which sessions or families an event ends.
 type reach uint8
 
 const (
 	none     reach = iota
-	this           // the session that is named; of families, those of that session
-	others         // all sessions of the user but the one that is named
+	this           // the given session; of families, those of that session
+	others         // all sessions of the user except the given one
 	all            // all of the user, or of all users of the organization
-	family         // the family that is named
-	ofClient       // all families of the client that is named, of the user or of all
+	family         // the given family
+	ofClient       // all families of the given client, of the user or of all users
 )
 
-// ending is what an event ends.
+// ending says what an event ends.
 type ending struct {
 	sessions, families reach
 
 	offline bool // of the session, families of offline_access too
 
-	// What becomes of the unexpired access tokens of what ended: neither, and
-	// they run out.
-	refused bool // here, at once
+	// What happens to the unexpired access tokens of what ended. With neither they
+	// stay valid until they expire.
+	refused bool // by this server, at once
 	listed  bool // as revoked
 
-	version bool // what was proved before and not used yet is void
+	version bool // proofs made before and not used yet become invalid
 }
 
-// endings is what ends what.
+// endings is the table of what each event ends.
 var endings = map[EndReason]ending{
 	EndLogout:           {sessions: this, families: this, refused: true, listed: true},
 	EndLogoutAll:        {sessions: all, families: all, offline: true, refused: true, listed: true},
@@ -93,12 +93,12 @@ var endings = map[EndReason]ending{
 }
 
 // RefusedHere reports whether this server refuses the unexpired access tokens of
-// what ended so.
+// a session or family that ended for this reason.
 func (r EndReason) RefusedHere() bool { return endings[r].refused }
 
-// weaker are the reasons that leave more in force than r does. What ended for one
-// of them ends again: a change of role, after which access tokens are refused
-// elsewhere only, must not shield a session from the logout that follows.
+// weaker returns the reasons that leave more valid than r does. What ended for one
+// of them ends again: after a change of role, access tokens are refused by other
+// services only, and that must not protect a session from a later logout.
 func (r EndReason) weaker() (reasons []EndReason) {
 	e := endings[r]
 	for other, o := range endings {
@@ -107,29 +107,29 @@ func (r EndReason) weaker() (reasons []EndReason) {
 			reasons = append(reasons, other)
 		}
 	}
-	slices.Sort(reasons) // so that the statement is the same each time
+	slices.Sort(reasons) // the statement must be the same each time
 	return reasons
 }
 
-// subjects are whom and what an event is about. What an event does not need is
+// subjects says what an event applies to. Fields that an event does not need are
 // empty.
 type subjects struct {
 	userID, orgID string // whose sessions; orgID: all users of the organization
-	sessionID     string // the one that is named: the claim sid
+	sessionID     string // the given session: the claim sid
 	familyID      string
 	clientID      string
 }
 
-// offlineFamily is the condition on a family, alias f, that it outlives its session's
-// sign-out (OpenID Connect Core 11).
+// offlineFamily is the condition that a family, alias f, remains valid after its
+// session's logout (OpenID Connect Core 11).
 const offlineFamily = "' ' || f.scope || ' ' LIKE '% offline_access %'"
 
-// end does what an event does to sessions, families and the version of the
-// credentials, and reports whether it ended anything. It is the only place where
-// either ends.
+// end applies an event to sessions, families and the version of the credentials,
+// and reports whether it ended anything. It is the only place where sessions and
+// families end.
 //
-// An event about a user needs their row locked, so that no session starts
-// beside it.
+// An event about a user needs the user's row locked, so that no session starts
+// concurrently.
 func (t *tx) end(event EndReason, of subjects) (ended bool, err error) {
 	e := endings[event]
 	if e.version {
@@ -145,8 +145,8 @@ func (t *tx) end(event EndReason, of subjects) (ended bool, err error) {
 	return sessions+families > 0, err
 }
 
-// endable is the condition on what an event applies to: what lives, and what
-// ended for a reason that left more in force.
+// endable is the condition on what an event applies to: what has not ended, and what
+// ended for a reason that left more valid.
 func (r EndReason) endable() string {
 	condition := "ended_at IS NULL"
 	var weaker []string
@@ -159,7 +159,7 @@ func (r EndReason) endable() string {
 	return condition
 }
 
-// whose is the condition on the user, who is parameter $3.
+// whose is the condition on the user, which is parameter $3.
 func (of subjects) whose() (condition, user string) {
 	if of.orgID != "" {
 		return "user_id IN (SELECT id FROM users WHERE org_id = $3)", of.orgID
@@ -190,7 +190,7 @@ func (t *tx) endFamilies(event EndReason, of subjects) (int64, error) {
 	whose, user := of.whose()
 	args := []any{t.stamp(), string(event), user}
 	switch e.families {
-	case this: // a family without a session, of the release before, is one
+	case this: // a family without a session, of the previous release, counts as its own session
 		whose += " AND (f.session_id = $4 OR f.id = $4)"
 		args = append(args, of.sessionID)
 	case family:
@@ -217,7 +217,7 @@ func (t *tx) endFamilies(event EndReason, of subjects) (int64, error) {
 }
 
 // endEmptied ends the sessions of the JSON login whose only family was just
-// ended with these arguments: without one they are of no use.
+// ended with these arguments: no client can use them without it.
 func (t *tx) endEmptied(whose string, args []any) error {
 	_, err := t.exec(`UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND id IN
 			(SELECT f.session_id FROM refresh_families f WHERE `+whose+` AND f.client_id = '`+identity.FirstPartyClient+`')

@@ -9,9 +9,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// Exists reports whether the SQLite file of cfg.URL is there; a PostgreSQL
-// database counts as there. A command that only looks asks first, since Open
-// would create the file.
+// Exists reports whether the SQLite file of cfg.URL exists; a PostgreSQL
+// database counts as existing. A command that only reads calls it first, since
+// Open would create the file.
 func Exists(cfg Config) (bool, error) {
 	t, err := engine.Parse(cfg.URL)
 	if err != nil || t.Engine != engine.SQLite {
@@ -20,7 +20,7 @@ func Exists(cfg Config) (bool, error) {
 	if _, err := os.Stat(t.Path); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	} else if err != nil {
-		return false, fault.Wrap(fault.Unavailable, "unavailable", "the database file cannot be looked at", err)
+		return false, fault.Wrap(fault.Unavailable, "unavailable", "the database file cannot be examined", err)
 	}
 	return true, nil
 }

@@ -107,7 +107,8 @@ func (s *Store) Group(ctx context.Context, by identity.Actor, id string) (g iden
 }
 
 // Groups lists the groups of f.OrgID, empty: the actor's own organization (for
-// the system actor all of them). Everybody who may sign in sees their own.
+// the system actor all of them). Every user that may sign in sees the groups of
+// their own organization.
 func (s *Store) Groups(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.Group], err error) {
 	err = s.snapshot(ctx, func(t *tx) error {
 		l := list[identity.Group]{
@@ -175,9 +176,9 @@ func (s *Store) DeleteGroup(ctx context.Context, act Act, id string) error {
 // and must stay well under the 16 KiB beyond which it is refused unread.
 const MaxGroups = 150
 
-// AddMember puts a user into a group of their own organization; one of
-// another is not found. A second time is a Conflict "already_member", more than
-// 150 groups a user are a Conflict "too_many_groups".
+// AddMember puts a user into a group of their own organization; a user of another
+// one is not found. A user who is a member already is a Conflict "already_member",
+// more than MaxGroups groups of one user are a Conflict "too_many_groups".
 func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) error {
 	return s.write(ctx, func(t *tx) error {
 		g, err := t.manageGroup(act.By, groupID)
@@ -191,9 +192,9 @@ func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) 
 		if u.OrgID != g.OrgID {
 			return identity.ErrNoUser
 		}
-		// Two acts would otherwise count the same groups. The row's own lock will
-		// not do: actors hold theirs shared, so those who add themselves to many
-		// groups at once would all wait for each other.
+		// Two transactions would otherwise count the same groups. The lock of the
+		// user's row does not prevent that: actors hold theirs shared, so several
+		// requests by which an actor joins groups would deadlock.
 		if err := t.alone("groups of " + u.ID); err != nil {
 			return err
 		}

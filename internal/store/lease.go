@@ -7,23 +7,23 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// TakeLease makes holder the owner of the named work until life has passed, or
-// renews it. It reports false while somebody else is the owner. Only the
-// database's clock counts, so the replicas' own clocks may differ.
-func (s *Store) TakeLease(ctx context.Context, name, holder string, life time.Duration) (held bool, err error) {
+// TakeLease makes holder the owner of the named work for the lifetime, or renews
+// it. It reports false while another holder owns it. Only the database's clock
+// counts, so the replicas' own clocks may differ.
+func (s *Store) TakeLease(ctx context.Context, name, holder string, lifetime time.Duration) (held bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		now := s.databaseMillis()
 		n, err := t.exec(`INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, `+now+` + $3)
 			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
 			WHERE leases.holder = excluded.holder OR leases.expires_at <= `+now,
-			name, holder, life.Milliseconds())
+			name, holder, lifetime.Milliseconds())
 		held = n == 1
 		return err
 	})
 	return held && err == nil, err
 }
 
-// GiveLease ends the lease before its time, if holder has it.
+// GiveLease ends the lease before it expires, if holder has it.
 func (s *Store) GiveLease(ctx context.Context, name, holder string) error {
 	return s.write(ctx, func(t *tx) error {
 		_, err := t.exec("DELETE FROM leases WHERE name = $1 AND holder = $2", name, holder)

@@ -41,8 +41,8 @@ var schemaKeyAlgorithms string
 var schemaAuditActor string
 
 // schemaVersion returns the version of the schema with one cheap query, -1 when
-// there is none of ours: no versions, or those of another program. It is what a
-// start without a migration costs.
+// there is none of this program: no versions, or those of another program. It is
+// the cost of a start without a migration.
 func schemaVersion(ctx context.Context, db engine.Querier) (int64, error) {
 	var version sql.NullInt64
 	err := db.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+versionTable+
@@ -57,11 +57,11 @@ func schemaVersion(ctx context.Context, db engine.Querier) (int64, error) {
 	}
 }
 
-// migrate brings the schema to SchemaVersion, or refuses to touch a database
-// that is neither ours nor one to adopt, or newer than this program. Each
-// migration is one transaction together with its entry in goose's table. Two
-// processes never migrate at once: on SQLite the caller holds engine.LockFile,
-// on PostgreSQL the advisory lock migrationLock.
+// migrate brings the schema to SchemaVersion, or refuses a database that is newer
+// than this program, or neither ours nor adoptable. Each migration is one
+// transaction together with its entry in goose's table. Two processes never
+// migrate concurrently: on SQLite the caller holds engine.LockFile, on PostgreSQL
+// the advisory lock migrationLock.
 func (s *Store) migrate(ctx context.Context, cfg Config, db *sql.DB) error {
 	found, err := Inspect(ctx, db, s.target.Engine)
 	if err != nil {
@@ -80,16 +80,16 @@ func (s *Store) migrate(ctx context.Context, cfg Config, db *sql.DB) error {
 		return fmt.Errorf("migrate the schema: %w", err)
 	}
 	for _, m := range done {
-		s.log.Info("migrated the database", "version", m.Source.Version, "duration", m.Duration.String())
+		s.log.Info("database migrated", "version", m.Source.Version, "duration", m.Duration.String())
 	}
 	return nil
 }
 
-// provider has the migrations, the first of which is create.
+// provider returns the migrations; create is the first.
 func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error) (*goose.Provider, error) {
 	options := []goose.ProviderOption{
 		goose.WithDisableGlobalRegistry(true),
-		goose.WithSlog(slog.New(slog.DiscardHandler)), // we log what it did ourselves
+		goose.WithSlog(slog.New(slog.DiscardHandler)), // migrate logs what was done
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead),
 			migration(5, schemaSessions), migration(6, schemaKeyAlgorithms), migration(7, schemaAuditActor)),
 	}
@@ -100,7 +100,7 @@ func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error
 	return goose.NewProvider(dialect, db, nil, options...)
 }
 
-// migration is one that only runs statements.
+// migration returns one that only runs statements.
 func migration(version int64, script string) *goose.Migration {
 	return goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, script)

@@ -17,15 +17,15 @@ const (
 	// migrationLock is the advisory lock under which PostgreSQL databases are
 	// migrated, the same in every version of this program.
 	migrationLock int64 = 0x7069636f61757468 // "picoauth"
-	// migrationWait bounds a migration, and the wait for another replica's.
+	// migrationWait limits a migration, and the wait for that of another replica.
 	migrationWait = 10 * time.Minute
 )
 
 // Open opens the database, creating it when it is absent, and brings its schema
-// up to date, adopting a database of another program where cfg.Adopt knows it.
-// The database belongs to the server from then on; it stays open until Close.
+// up to date, adopting a database of another program that cfg.Adopt knows.
+// It stays open until Close.
 //
-// Errors are faults whose sentences are for the operator.
+// Errors are faults with messages for the operator.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	target, err := engine.Parse(cfg.URL)
@@ -45,8 +45,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 // openSQLite opens the file for one writer and several readers. A database that
-// is not ours yet is neither switched to WAL nor written to before it was
-// examined.
+// is not ours yet is examined before it is switched to WAL or written to.
 func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	path := s.target.Path
 	info, err := engine.SecureFile(path, s.log)
@@ -92,14 +91,15 @@ func (s *Store) prepareSQLite(ctx context.Context, cfg Config, db *sql.DB) error
 		return err
 	}
 	if mode != "wal" {
-		return engine.BadFile(s.target.Path, "lies on a file system that cannot share memory between processes; SQLite needs a local one", nil)
+		return engine.BadFile(s.target.Path, "is on a file system that cannot share memory between processes; move it to a local one", nil)
 	}
 	return refuseReadOnly(ctx, db)
 }
 
-// refuseReadOnly writes nothing, but as a writer: SQLite opens a file that it
-// cannot write, even for BEGIN IMMEDIATE, and says so at the first login only.
-// That another process holds the lock shows that the file can be written.
+// refuseReadOnly runs a statement that changes nothing, but needs write access:
+// SQLite opens a file that it cannot write, even for BEGIN IMMEDIATE, and would
+// fail at the first login only. That another process holds the lock shows that
+// the file is writable.
 func refuseReadOnly(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, "UPDATE settings SET value = value WHERE key = ''")
 	var lite *sqlite.Error
@@ -142,8 +142,8 @@ func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) err
 	return CheckComplete(ctx, db)
 }
 
-// migratePostgres keeps other replicas out from the first look to the last
-// commit: what they would see halfway looks like another program's database. The
+// migratePostgres excludes other replicas from the first query to the last
+// commit: a partial migration looks like another program's database. The
 // lock ends with the session, which ends with the caller's pool.
 func (s *Store) migratePostgres(ctx context.Context, cfg Config, own *sql.DB) error {
 	ctx, cancel := context.WithTimeout(ctx, migrationWait)

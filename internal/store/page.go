@@ -10,7 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
-var errBadCursor = fault.BadField("cursor", "cursor is not one that this list has given")
+var errBadCursor = fault.BadField("cursor", "cursor is not one that this list returned")
 
 func pageSize(limit int) int {
 	if limit <= 0 || limit > MaxPage {
@@ -31,14 +31,14 @@ type list[T any] struct {
 	args  []any
 }
 
-// scope is the organisation that a list is about, or all of them. An adopted one
-// may have an empty name, which must not stand for all.
+// scope is the organization that a list is about, or all of them. An adopted
+// organization may have an empty id, which must not stand for all.
 type scope struct {
 	org string
 	all bool
 }
 
-// within narrows the list to rows of the scope, whose organisation is in column.
+// within narrows the list to rows of the scope, whose organization is in column.
 func (l *list[T]) within(column string, of scope) {
 	if !of.all {
 		l.only(column, of.org)
@@ -58,9 +58,9 @@ func (l *list[T]) condition() string {
 	return " WHERE " + strings.Join(l.where, " AND ")
 }
 
-// page returns one page in order of creation. Keys rather than offsets: each
-// page costs the same, and nothing is shown twice or left out when rows come
-// and go between two pages.
+// page returns one page in order of creation. It uses keys rather than offsets:
+// each page costs the same, and no row is duplicated or skipped when rows are
+// added or deleted between two pages.
 func (l *list[T]) page(t *tx, f ListFilter) (Page[T], error) {
 	var p Page[T]
 	if _, err := t.get([]any{&p.Total}, "SELECT COUNT(*) FROM "+l.from+l.condition(), l.args...); err != nil {
@@ -75,7 +75,7 @@ func (l *list[T]) page(t *tx, f ListFilter) (Page[T], error) {
 		l.where = append(l.where, fmt.Sprintf("(%[1]s.created_at, %[1]s.id) > ($%[2]d, $%[3]d)", l.alias, len(l.args)-1, len(l.args)))
 	}
 	size := pageSize(f.Limit)
-	l.args = append(l.args, size+1) // one more tells whether there is a next page
+	l.args = append(l.args, size+1) // one more shows whether there is a next page
 	query := fmt.Sprintf("SELECT %[1]s FROM %[2]s%[3]s ORDER BY %[4]s.created_at, %[4]s.id LIMIT $%[5]d",
 		l.columns, l.from, l.condition(), l.alias, len(l.args))
 	items, err := collect(t, l.scan, query, l.args...)
@@ -94,7 +94,7 @@ func newCursor(createdAt time.Time, id string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(FormatTime(createdAt) + id))
 }
 
-// parseCursor takes apart what newCursor made; anything may come in.
+// parseCursor parses what newCursor made; the input is untrusted.
 func parseCursor(cursor string) (createdAt, id string, ok bool) {
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil || len(raw) <= len(timeLayout) {

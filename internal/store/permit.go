@@ -8,7 +8,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// permit asks rule about the actor as the database knows it now.
+// permit applies rule to the actor as the database knows it now.
 func (t *tx) permit(by identity.Actor, rule func(actor identity.Principal) error) error {
 	actor, err := t.principal(by, t.forShare)
 	if err != nil {
@@ -17,8 +17,8 @@ func (t *tx) permit(by identity.Actor, rule func(actor identity.Principal) error
 	return rule(actor)
 }
 
-// principal reads who asks. Who is not authenticated, and who was deleted, has
-// no permission.
+// principal reads the actor. An unauthenticated or deleted actor has no
+// permission.
 func (t *tx) principal(by identity.Actor, lock func(alias string) string) (p identity.Principal, err error) {
 	switch by.Kind {
 	case identity.ActorSystem:
@@ -43,7 +43,7 @@ func (t *tx) principal(by identity.Actor, lock func(alias string) string) (p ide
 }
 
 // Principal returns what policy knows of the actor now, ErrForbidden when it is
-// not authenticated or was deleted. Verbs ask again in their transaction.
+// not authenticated or was deleted. Other methods check again in their transaction.
 func (s *Store) Principal(ctx context.Context, by identity.Actor) (p identity.Principal, err error) {
 	err = s.read(ctx, func(t *tx) error {
 		p, err = t.principal(by, unlocked)
@@ -53,12 +53,12 @@ func (s *Store) Principal(ctx context.Context, by identity.Actor) (p identity.Pr
 }
 
 // manage reads the user that the actor wants to change, for update, and checks
-// that they may. An actor that administers nothing is refused before anything
-// is looked up, so that it cannot learn which ids exist.
+// the permission. An actor that administers nothing is refused before any lookup,
+// so that it cannot learn which ids exist.
 func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
 	lock := t.forShare
 	if by.Kind == identity.ActorUser && by.ID == targetID {
-		lock = t.forUpdate // two who hold a row shared and then want it alone wait for each other
+		lock = t.forUpdate // two transactions that upgrade a shared lock on one row deadlock
 	}
 	actor, err := t.principal(by, lock)
 	if err != nil {
@@ -74,8 +74,8 @@ func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
 	return target, identity.MayManage(actor, target.Principal())
 }
 
-// changedKey writes the audit row of an act on signing keys, if the actor may
-// change them; else the act is rolled back.
+// changedKey writes the audit row of a change of signing keys, if the actor may
+// change them; otherwise the transaction is rolled back.
 func (t *tx) changedKey(act Act, kid string) error {
 	if err := t.permit(act.By, identity.MayChangeKeys); err != nil {
 		return err
@@ -83,8 +83,8 @@ func (t *tx) changedKey(act Act, kid string) error {
 	return t.done(act, kid, "")
 }
 
-// ensureOrg makes the organization where it is missing. The caller has checked
-// that the actor may administer it, which for one that does not exist only a
+// ensureOrg makes the organization if it does not exist. The caller has checked
+// that the actor may administer it; for one that does not exist only a
 // superadmin may.
 func (t *tx) ensureOrg(orgID string) error {
 	_, err := t.exec("INSERT INTO organizations (id, status, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
@@ -92,17 +92,17 @@ func (t *tx) ensureOrg(orgID string) error {
 	return err
 }
 
-// guard lets one act at a time take a superadmin away. Under READ COMMITTED two
-// could otherwise each see the other's.
+// guard serializes the transactions that remove a superadmin. Under READ COMMITTED
+// two could otherwise each count the other's.
 func (t *tx) guard() error {
 	n, err := t.exec("UPDATE settings SET value = value WHERE key = $1", settingGuard)
 	if err == nil && n != 1 {
-		return errors.New("the guard of the last superadmin is gone")
+		return errors.New("the setting superadmin_guard is missing from the database; restore a backup")
 	}
 	return err
 }
 
-// spare refuses to take away the last active superadmin. The guard is held.
+// spare refuses to remove the last active superadmin. The caller holds the guard.
 func (t *tx) spare(u identity.User) error {
 	if u.Role != identity.Superadmin || !identity.CanSignIn(u) {
 		return nil

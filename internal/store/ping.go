@@ -9,11 +9,11 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-var errReplaced = errors.New("the database file is another one than the one opened")
+var errReplaced = errors.New("the database file was replaced by another file; restore it and restart the server")
 
-// Ping reports whether the database can be read and written. It notices a
-// SQLite file that was removed, replaced or overwritten under the server, and
-// does not forget damage that was met before: that does not heal.
+// Ping reports whether the database can be read and written. It detects a
+// SQLite file that was removed, replaced or overwritten, and keeps reporting
+// damage that was found before: damage is permanent.
 func (s *Store) Ping(ctx context.Context) error {
 	if text := s.damaged.Load(); text != nil {
 		return engine.Unavailable(errors.New(*text))
@@ -32,12 +32,12 @@ func (s *Store) Ping(ctx context.Context) error {
 	if s.writer == nil {
 		return s.read(ctx, pingSchema)
 	}
-	// An empty act costs a lock and no sync, and fails where the writer does.
+	// An empty transaction costs a lock and no sync, and fails when the writer would.
 	return s.write(ctx, pingSchema)
 }
 
-// pingFile looks at the file with fresh eyes: connections that are open keep
-// reading a file without a name, and pages they have in memory.
+// pingFile opens the file again: open connections continue to read a file that
+// was removed, and pages in memory.
 func (s *Store) pingFile(ctx context.Context) error {
 	if err := s.inPlace(); err != nil {
 		return err
@@ -49,8 +49,8 @@ func (s *Store) pingFile(ctx context.Context) error {
 	return errors.Join(pingSchema(s.newTx(ctx, db)), db.Close())
 }
 
-// inPlace reports whether the name of the file still leads to the one that is
-// open. It costs a microsecond.
+// inPlace reports whether the path still leads to the file that is open. It costs
+// a microsecond.
 func (s *Store) inPlace() error {
 	info, err := os.Lstat(s.target.Path)
 	if err == nil && !os.SameFile(info, s.file) {
@@ -59,8 +59,8 @@ func (s *Store) inPlace() error {
 	return err
 }
 
-// pingDisk has a page written that holds the same as before: an act that
-// changes nothing succeeds on a full disk.
+// pingDisk makes the engine write a page with the same content: a transaction
+// that changes nothing succeeds on a full disk.
 func pingDisk(t *tx) error {
 	if _, err := t.exec("UPDATE settings SET value = value || '.' WHERE key = $1", settingGuard); err != nil {
 		return err
@@ -69,12 +69,12 @@ func pingDisk(t *tx) error {
 	return err
 }
 
-// pingSchema reads the one row that is always there.
+// pingSchema reads the one row that every database has.
 func pingSchema(t *tx) error {
 	var value string
 	found, err := t.get([]any{&value}, "SELECT value FROM settings WHERE key = $1", settingGuard)
 	if err == nil && !found {
-		return engine.Unavailable(fmt.Errorf("the setting %s is gone", settingGuard))
+		return engine.Unavailable(fmt.Errorf("the setting %s is missing", settingGuard))
 	}
 	return err
 }

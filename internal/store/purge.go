@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// auditWindow is how long expired and ended things stay, so that what happened
-// can still be looked into.
+// auditWindow is how long expired and ended sessions stay, so that they can be
+// investigated.
 const auditWindow = 24 * time.Hour
 
-// defaultPurge keeps a purge from holding the writer for more than about 10 ms.
+// defaultPurge limits how long a purge holds the writer to about 10 ms.
 const defaultPurge = 200
 
-// Purge removes refresh tokens that are of no use any more, at most batch of
+// Purge removes refresh tokens that are no longer needed, at most batch of
 // them (0: 200), then the families and sessions that became empty, and returns
-// how many tokens went. The caller repeats it while it is a full batch.
+// how many tokens it removed. The caller repeats it while it is a full batch.
 //
-// A token goes a day after it expired or its family ended, but never before the
-// access token beside it expired for every verifier, which might have to be listed as revoked. A
-// spent one stays as long as an unspent one would: until then its reuse ends
-// the family. Audit rows stay.
+// A token is removed a day after it expired or its family ended, but never before the
+// access token issued with it has expired for every verifier, since that might have to be
+// listed as revoked. A used one stays as long as an unused one: until then its
+// reuse ends the family. Audit rows stay.
 func (s *Store) Purge(ctx context.Context, batch int) (n int, err error) {
 	if batch <= 0 {
 		batch = defaultPurge
@@ -48,7 +48,7 @@ func (s *Store) Purge(ctx context.Context, batch int) (n int, err error) {
 }
 
 // purgeTokens deletes the tokens that the query selects, and then the families
-// that have none left.
+// that have no token left.
 func (t *tx) purgeTokens(which string, limit int) (int, error) {
 	families, err := collect(t, func(r scanner) (id string, err error) {
 		err = r.Scan(&id)
@@ -72,13 +72,13 @@ func (t *tx) purgeTokens(which string, limit int) (int, error) {
 }
 
 // purgeFamily deletes a family that has no token left, and then its session if
-// that has no other. The session of a JSON login, which has the id of its first
-// family, is of no use then; another one may still be.
+// that has no other family. The session of a JSON login, which has the id of its
+// first family, cannot be used any more; another one may.
 func (t *tx) purgeFamily(id string) error {
 	var session string
-	gone, err := t.get([]any{&session}, `DELETE FROM refresh_families WHERE id = $1
+	deleted, err := t.get([]any{&session}, `DELETE FROM refresh_families WHERE id = $1
 		AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = refresh_families.id) RETURNING COALESCE(session_id, '')`, id)
-	if err != nil || !gone || session == "" {
+	if err != nil || !deleted || session == "" {
 		return err
 	}
 	_, err = t.exec(`DELETE FROM sessions WHERE id = $1 AND (ended_at IS NOT NULL OR idle_expires_at <= $2 OR id = $3)
@@ -86,8 +86,8 @@ func (t *tx) purgeFamily(id string) error {
 	return err
 }
 
-// purgeSessions deletes sessions past their absolute end that have no family: the
-// last resort for one whose last family was purged while it still lived.
+// purgeSessions deletes expired sessions without a family: those whose last
+// family was purged before the session ended.
 func (t *tx) purgeSessions(limit int) error {
 	_, err := t.exec(`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < $1
 		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = s.id) ORDER BY s.expires_at LIMIT $2)`,

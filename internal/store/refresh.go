@@ -15,23 +15,24 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// ErrReuse is in the chain of the refusal of a spent refresh token whose family
-// was alive until then. To the client it looks like any other bad token.
+// ErrReuse is in the chain of the refusal of a used refresh token whose family
+// had not ended before. To the client it looks like any other invalid token.
 var ErrReuse = errors.New("a used refresh token was presented again; its family was ended")
 
-// RotateRefresh uses the client's refresh token that is known by one of the
-// hashes (the forms in which its secret may be stored) and stores its successor,
-// which expires with the family at the latest. Of any number of calls with one
-// token exactly one succeeds.
+// RotateRefresh marks the client's refresh token used, which is known by one of
+// the hashes (the forms in which its secret may be stored), and stores its
+// successor, which expires with the family at the latest. Of any number of calls
+// with one token exactly one succeeds.
 //
 // A token that is unknown, expired, of another client, of an ended family or of
 // a user who may not sign in is identity.ErrInvalidToken, and is not marked
-// used. So is a used one of the client, but that also ends its family, for good
-// although an error is returned, and ErrReuse is in the chain.
+// used. A used one of the client is refused likewise, but also ends its family,
+// which is committed in spite of the error, and ErrReuse is in the chain.
 func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, clientID string, hashes []string, next NewRefresh) (g Subject, err error) {
 	if s.writer == nil {
 		// No row, a statement that lost to another transaction and one that was
-		// never sent have changed nothing: the act below says why, or tries again.
+		// never sent have changed nothing: the transaction below finds the reason,
+		// or tries again.
 		g, done, err := s.rotatePostgres(ctx, clientID, hashes, next)
 		if done && err == nil {
 			s.outbox.add([]Event{refreshed(by, g)})
@@ -54,11 +55,11 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, clientID s
 
 // rotate is RotateRefresh step by step.
 func (t *tx) rotate(by identity.Actor, clientID string, hashes []string, next NewRefresh) (Subject, error) {
-	userID, familyID, spent, err := t.spend(hashes)
+	userID, familyID, fresh, err := t.markUsed(hashes)
 	if err != nil {
 		return Subject{}, err
 	}
-	if !spent {
+	if !fresh {
 		return Subject{}, t.refuseRefresh(by, clientID, hashes)
 	}
 	g, err := t.succeed(userID, clientID, familyID, next)
@@ -68,23 +69,23 @@ func (t *tx) rotate(by identity.Actor, clientID string, hashes []string, next Ne
 	return g, err
 }
 
-// refreshed is told and not stored: refreshes are too many for the table.
+// refreshed is sent to Config.Committed and not stored: refreshes are too many for the table.
 func refreshed(by identity.Actor, g Subject) Event {
 	act := Act{Action: identity.ActionRefresh, By: by.AsUser(g.User.ID), Detail: "family " + g.FamilyID}
 	return act.Event(OutcomeSuccess, g.User.ID, g.User.OrgID)
 }
 
-// spend marks the token used if it is neither used nor expired. The condition
-// and the mark are one statement: that is what makes it single use.
-func (t *tx) spend(hashes []string) (userID, familyID string, spent bool, err error) {
+// markUsed marks the token used if it is neither used nor expired. One statement
+// checks and marks, which makes the token single-use.
+func (t *tx) markUsed(hashes []string) (userID, familyID string, fresh bool, err error) {
 	first, second, err := hashPair(hashes)
 	if err != nil {
 		return "", "", false, err
 	}
-	spent, err = t.get([]any{&userID, &familyID}, `UPDATE refresh_tokens SET used_at = $1
+	fresh, err = t.get([]any{&userID, &familyID}, `UPDATE refresh_tokens SET used_at = $1
 		WHERE token_hash IN ($2, $3) AND used_at IS NULL AND expires_at > $1 RETURNING user_id, family_id`,
 		t.stamp(), first, second)
-	return userID, familyID, spent, err
+	return userID, familyID, fresh, err
 }
 
 // hashPair returns the one or two hashes that a secret may be stored under.
@@ -99,14 +100,14 @@ func hashPair(hashes []string) (first, second string, err error) {
 	}
 }
 
-// succeed stores the successor of a token that was just used, if its family is
-// the client's and alive and its user may sign in; otherwise the token is not
-// used either.
+// succeed stores the successor of a token that was just marked used, if its
+// family is the client's and has not ended and its user may sign in; otherwise
+// the mark is rolled back.
 func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subject, error) {
 	g := Subject{FamilyID: familyID}
 	var end, lastUsed time.Time
 	var offline bool
-	alive, err := t.get(append(userDest(&g.User), timeColumn{&end}, &g.SessionID, timeColumn{&lastUsed}, &offline),
+	valid, err := t.get(append(userDest(&g.User), timeColumn{&end}, &g.SessionID, timeColumn{&lastUsed}, &offline),
 		"SELECT "+userColumns+", f.expires_at, COALESCE(f.session_id, ''), s.last_used_at, "+offlineFamily+" FROM "+userTables+`
 		JOIN refresh_families f ON f.user_id = u.id LEFT JOIN sessions s ON s.id = f.session_id
 		WHERE f.id = $1 AND u.id = $2 AND f.client_id = $3 AND f.ended_at IS NULL AND f.expires_at > $4`,
@@ -114,7 +115,7 @@ func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subjec
 	if err != nil {
 		return Subject{}, err
 	}
-	if !alive || !identity.CanSignIn(g.User) {
+	if !valid || !identity.CanSignIn(g.User) {
 		return Subject{}, identity.ErrInvalidToken
 	}
 	if err := t.insertRefresh(userID, familyID, end, next); err != nil {
@@ -135,15 +136,15 @@ func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subjec
 	return g, err
 }
 
-// refuseRefresh finds out why a token could not be spent. Only the first reuse
-// is written down: a family ends once, so nobody can fill the audit log with
-// one spent token.
+// refuseRefresh finds out why a token could not be used. Only the first reuse is
+// written to the audit log: a family ends once, so a client cannot fill the log
+// with one used token.
 func (t *tx) refuseRefresh(by identity.Actor, clientID string, hashes []string) error {
 	r, err := t.refreshByHash(clientID, hashes)
 	if err != nil {
 		return err
 	}
-	if r.usedAt.IsZero() || r.over {
+	if r.usedAt.IsZero() || r.ended {
 		return identity.ErrInvalidToken // expired, or its family ended
 	}
 	ended, err := t.end(EndReuse, subjects{userID: r.userID, familyID: r.familyID})
@@ -165,12 +166,12 @@ func (t *tx) refuseRefresh(by identity.Actor, clientID string, hashes []string) 
 	return kept{fault.Wrap(invalid.Kind, invalid.Code, invalid.Message, ErrReuse)}
 }
 
-// storedRefresh is what a refusal and a logout need to know of a token.
+// storedRefresh is what a refusal and a logout read of a token.
 type storedRefresh struct {
 	userID, familyID string
 	sessionID        string    // of a family without a session, its own id
 	usedAt           time.Time // zero: unused
-	over             bool      // the family has ended or expired
+	ended            bool      // the family has ended or expired
 }
 
 func (t *tx) refreshByHash(clientID string, hashes []string) (r storedRefresh, err error) {
@@ -178,7 +179,7 @@ func (t *tx) refreshByHash(clientID string, hashes []string) (r storedRefresh, e
 	if err != nil {
 		return r, err
 	}
-	known, err := t.get([]any{&r.userID, &r.familyID, &r.sessionID, timeColumn{&r.usedAt}, &r.over},
+	known, err := t.get([]any{&r.userID, &r.familyID, &r.sessionID, timeColumn{&r.usedAt}, &r.ended},
 		`SELECT t.user_id, f.id, COALESCE(f.session_id, f.id), t.used_at, f.ended_at IS NOT NULL OR f.expires_at <= $4
 		FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id
 		WHERE t.token_hash IN ($1, $2) AND f.client_id = $3`, first, second, clientID, t.stamp())
@@ -201,8 +202,8 @@ func (t *tx) insertRefresh(userID, familyID string, familyEnd time.Time, next Ne
 	return err
 }
 
-// groupIDs returns the ids of the person's groups, sorted as bytes: the order
-// that a database gives depends on its collation.
+// groupIDs returns the ids of the user's groups, sorted as bytes: the order
+// of a database depends on its collation.
 func (t *tx) groupIDs(userID string) ([]string, error) {
 	ids, err := collect(t, func(r scanner) (id string, err error) {
 		err = r.Scan(&id)

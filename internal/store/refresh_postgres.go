@@ -9,16 +9,16 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// rotateInOne uses a token and stores its successor in one statement, which
-// SQLite has not: PostgreSQL answers in one round trip, and a statement is a
-// transaction of its own. Of two at once the second waits for the row's lock
-// and then finds the token used.
+// rotateInOne marks a token used and stores its successor in one statement, which
+// needs PostgreSQL: it takes one round trip, and a statement is a transaction of
+// its own. Of two concurrent statements the second waits for the row's lock and
+// then finds the token used.
 //
-// The conditions are those of spend and succeed together. The status of user
-// and organization is among them only so that a refused token is not used; who
-// may sign in is decided by identity.CanSignIn on what it returns. A family
-// without a session is left to succeed.
-const rotateInOne = `WITH spent AS (
+// The conditions are those of markUsed and succeed together. The status of user
+// and organization is among them only so that a refused token is not marked used;
+// identity.CanSignIn decides on what it returns whether the user may sign in. A
+// family without a session is left to succeed.
+const rotateInOne = `WITH marked AS (
 		UPDATE refresh_tokens t SET used_at = $1
 		FROM refresh_families f, users u, organizations o
 		WHERE t.token_hash IN ($2, $3) AND t.used_at IS NULL AND t.expires_at > $1
@@ -28,17 +28,17 @@ const rotateInOne = `WITH spent AS (
 		RETURNING t.user_id, t.family_id, f.session_id, f.expires_at AS family_end, ` + offlineFamily + ` AS offline
 	), successor AS (
 		INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, access_jti, access_expires_at)
-		SELECT $4, user_id, family_id, $5, LEAST($6, family_end), $1, $7, $8 FROM spent
+		SELECT $4, user_id, family_id, $5, LEAST($6, family_end), $1, $7, $8 FROM marked
 	), used AS (
 		UPDATE sessions SET last_used_at = $1, idle_expires_at = LEAST($6, family_end)
-		FROM spent WHERE id = session_id AND last_used_at <= $10 AND NOT offline
+		FROM marked WHERE id = session_id AND last_used_at <= $10 AND NOT offline
 	)
 	SELECT ` + userColumns + `, s.family_id, s.session_id,
 		(SELECT COALESCE(string_agg(m.group_id, chr(10)), '') FROM group_members m WHERE m.user_id = u.id)
-	FROM spent s, ` + userTables + ` WHERE u.id = s.user_id`
+	FROM marked s, ` + userTables + ` WHERE u.id = s.user_id`
 
 // rotatePostgres tries to rotate in one statement. done is false when no row
-// fits, and then nothing was changed: the caller finds out why.
+// matches and nothing was changed: the caller finds the reason.
 func (s *Store) rotatePostgres(ctx context.Context, clientID string, hashes []string, next NewRefresh) (g Subject, done bool, err error) {
 	first, second, err := hashPair(hashes)
 	if err != nil {
@@ -47,8 +47,9 @@ func (s *Store) rotatePostgres(ctx context.Context, clientID string, hashes []st
 	if next.ID == "" {
 		next.ID = NewID()
 	}
-	// Until there is a connection the caller may still leave: a token that is
-	// spent for somebody who has gone looks stolen when they come back.
+	// Until there is a connection the request may still be cancelled. Later it may
+	// not: a token marked used for a client that got no response looks stolen when
+	// the client presents it again.
 	conn, err := s.connection(ctx)
 	if err != nil {
 		return Subject{}, false, err

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// verifierLeeway is how long after its exp a verifier may still take a token.
+// verifierLeeway is how long after its exp a verifier may still accept a token.
 const verifierLeeway = time.Minute
 
-// RevokedJTIs lists the ids of access tokens that some verifier may still take
+// RevokedJTIs lists the ids of access tokens that some verifier may still accept
 // and that are revoked, since the family they came from ended.
 func (s *Store) RevokedJTIs(ctx context.Context) (jtis []string, err error) {
 	err = s.read(ctx, func(t *tx) error {

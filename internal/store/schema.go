@@ -10,8 +10,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// versionTable is where goose keeps what was applied. Other programs use goose,
-// too: the versions are of ours only beside ourTable, which each version has.
+// versionTable is where goose stores what was applied. Other programs use goose,
+// too: the versions are ours only beside ourTable, which each version has.
 const (
 	versionTable = "goose_db_version"
 	ourTable     = "refresh_families"
@@ -24,7 +24,7 @@ type Table struct {
 	Initial string // condition on the rows that an empty database has; empty: it has none
 }
 
-// Tables are the tables of the schema, but for leases, in an order that foreign
+// Tables are the tables of the schema except leases, in an order that foreign
 // keys allow.
 func Tables() []Table {
 	return []Table{
@@ -63,7 +63,7 @@ func Tables() []Table {
 	}
 }
 
-// TableNames are the names of all tables of the schema, sorted, goose's left out.
+// TableNames are the names of all tables of the schema, sorted, without goose's.
 func TableNames() []string {
 	names := []string{"leases"}
 	for _, t := range Tables() {
@@ -73,13 +73,13 @@ func TableNames() []string {
 	return names
 }
 
-// Schema is what a look at the catalogue of a database tells.
+// Schema is what the catalogue of a database shows.
 type Schema struct {
 	Version int64    // the newest migration that was applied; 0: none
-	Tables  []string // all of them but goose's, sorted
+	Tables  []string // all of them except goose's, sorted
 }
 
-// Inspect looks at the catalogue and reads nothing else but the version.
+// Inspect reads the catalogue and the version, and nothing else.
 func Inspect(ctx context.Context, q engine.Querier, kind string) (Schema, error) {
 	tables, err := engine.Tables(ctx, q, kind)
 	if err != nil {
@@ -103,11 +103,11 @@ func (s Schema) Empty() bool { return s.Version == 0 && len(s.Tables) == 0 }
 func (s Schema) Ours() bool { return s.Version > 0 && slices.Contains(s.Tables, ourTable) }
 
 // Adoptable reports whether there are tables, and no program's migrations:
-// those may be of a program that Config.Adopt knows.
+// they may be of a program that Config.Adopt knows.
 func (s Schema) Adoptable() bool { return s.Version == 0 && len(s.Tables) > 0 }
 
-// Refusal returns why Open refuses the database, nil where it does not. It does
-// not ask Config.Adopt.
+// Refusal returns why Open refuses the database, nil when it does not. It does
+// not call Config.Adopt.
 func (s Schema) Refusal() error {
 	switch {
 	case !s.Empty() && !s.Ours():

@@ -33,9 +33,9 @@ func (t *tx) service(condition, lock string, args ...any) (identity.ServiceToken
 	return tokens[0], nil
 }
 
-// InsertServiceToken stores a program's token with the hash of its secret, in
-// st.OrgID, empty: the actor's own. Where an active token of the name exists in
-// that organization's reach, that one is returned and created is false.
+// InsertServiceToken stores a service token with the hash of its secret, in
+// st.OrgID, empty: the actor's own. When an active token of the name exists in
+// that organization, it is returned and created is false.
 func (s *Store) InsertServiceToken(ctx context.Context, act Act, st identity.ServiceToken, hash string) (
 	stored identity.ServiceToken, created bool, err error,
 ) {
@@ -80,14 +80,14 @@ func (t *tx) insertService(act Act, st identity.ServiceToken, hash string) (stor
 	case n == 1:
 		return stored, true, t.done(act, stored.ID, stored.OrgID)
 	case stored.OrgID != st.OrgID:
-		return st, false, errServiceTaken // names are unique everywhere, but the other one is not theirs to see
+		return st, false, errServiceTaken // names are unique everywhere, but the actor may not see the other token
 	default:
 		return stored, false, nil
 	}
 }
 
 // ServiceTokenByHash returns the active token known by one of the hashes,
-// NotFound when there is none. The caller asks identity.CanUseServiceToken.
+// NotFound when there is none. The caller checks identity.CanUseServiceToken.
 func (s *Store) ServiceTokenByHash(ctx context.Context, hashes []string) (st identity.ServiceToken, err error) {
 	first, second, err := hashPair(hashes)
 	if err != nil {
@@ -100,8 +100,8 @@ func (s *Store) ServiceTokenByHash(ctx context.Context, hashes []string) (st ide
 	return st, err
 }
 
-// ServiceTokens lists the active tokens of f.OrgID, or where none is named of
-// the organizations that the actor administers.
+// ServiceTokens lists the active tokens of f.OrgID, empty: of the organizations
+// that the actor administers.
 func (s *Store) ServiceTokens(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.ServiceToken], err error) {
 	err = s.snapshot(ctx, func(t *tx) error {
 		l := list[identity.ServiceToken]{
@@ -120,7 +120,7 @@ func (s *Store) ServiceTokens(ctx context.Context, by identity.Actor, f ListFilt
 	return p, err
 }
 
-// RevokeServiceToken ends the active token of the name. One of a role above the
+// RevokeServiceToken revokes the active token of the name. One of a role above the
 // actor's own is Forbidden, one of another organization NotFound.
 func (s *Store) RevokeServiceToken(ctx context.Context, act Act, name string) error {
 	return s.write(ctx, func(t *tx) error {

@@ -8,16 +8,16 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// lastUsedEvery is how often the last use of a session is written.
+// lastUsedEvery is the shortest interval at which the last use of a session is written.
 const lastUsedEvery = time.Minute
 
-// StartSession starts a session of the user that proof proves, together with its
-// first family. It is identity.ErrInvalidCredentials when they may not sign in,
-// or when their credentials were changed since they were proved. No refresh
-// token of the family outlives first.ExpiresAt, the absolute end of the session;
-// the last access token may, by its own lifetime.
+// StartSession starts a session of the user of proof, together with its first
+// family. It is identity.ErrInvalidCredentials when the user may not sign in, or
+// when their credentials were changed after the proof. No refresh token of the
+// family outlives first.ExpiresAt, the absolute end of the session; the last
+// access token may, by its own lifetime.
 //
-// The session has the id of its first family: a process of the release before
+// The session has the id of its first family: a process of the previous release
 // finds by it what it calls a session.
 func (s *Store) StartSession(ctx context.Context, act Act, proof identity.Proof, first NewFamily) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
@@ -49,8 +49,8 @@ func (s *Store) StartSession(ctx context.Context, act Act, proof identity.Proof,
 	return g, nil
 }
 
-// startSession stores a session and its first family. The caller has asked
-// whether the user may sign in.
+// startSession stores a session and its first family. The caller has checked
+// that the user may sign in.
 func (t *tx) startSession(act Act, u identity.User, proof identity.Proof, first NewFamily) (Subject, error) {
 	if first.ID == "" {
 		first.ID = NewID()
@@ -83,8 +83,8 @@ func (t *tx) startFamily(u identity.User, sessionID string, f NewFamily) (Subjec
 	return Subject{User: u, Groups: groups, SessionID: sessionID, FamilyID: f.ID}, err
 }
 
-// EndSession ends the actor's own session. One that has ended or is not theirs
-// is left as it is, without an error.
+// EndSession ends the actor's own session. One that has ended or is another
+// user's is left unchanged, without an error.
 func (s *Store) EndSession(ctx context.Context, act Act, sessionID string) error {
 	return s.write(ctx, func(t *tx) error {
 		ended, err := t.end(EndLogout, subjects{userID: act.By.ID, sessionID: sessionID})
@@ -119,7 +119,7 @@ func (s *Store) EndSessionByToken(ctx context.Context, act Act, clientID string,
 	return sessionID, nil
 }
 
-// doneOwn writes the audit row of what a user did to themselves.
+// doneOwn writes the audit row of an operation of a user on their own account.
 func (t *tx) doneOwn(act Act) error {
 	var org string
 	if _, err := t.get([]any{&org}, "SELECT org_id FROM users WHERE id = $1", act.By.ID); err != nil {
@@ -128,9 +128,9 @@ func (t *tx) doneOwn(act Act) error {
 	return t.done(act, act.By.ID, org)
 }
 
-// ownSession finds the living session that the claim sid of an access token
-// names, and keeps it from ending until the commit; its id is empty when there
-// is none.
+// ownSession finds the session that the claim sid of an access token names, and
+// keeps it from ending until the commit; id is empty when it has ended or does
+// not exist.
 func (t *tx) ownSession(userID, sid string) (id string, end time.Time, err error) {
 	var family string
 	without, err := t.get([]any{&family}, "SELECT id FROM refresh_families WHERE id = $1 AND user_id = $2 AND session_id IS NULL", sid, userID)
@@ -140,18 +140,18 @@ func (t *tx) ownSession(userID, sid string) (id string, end time.Time, err error
 	if err != nil {
 		return "", end, err
 	}
-	lives, err := t.get([]any{&id, timeColumn{&end}}, `SELECT s.id, s.expires_at FROM sessions s
+	valid, err := t.get([]any{&id, timeColumn{&end}}, `SELECT s.id, s.expires_at FROM sessions s
 		WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > $3`+t.forUpdate("s"), sid, userID, t.stamp())
-	if err != nil || !lives {
+	if err != nil || !valid {
 		return "", end, err
 	}
 	return id, end, nil
 }
 
-// restartFamily gives a session whose families have just ended a first refresh
-// token again. Its own family goes on, since access tokens name it by the id
-// that it shares with the session, and processes of the release before go by
-// that alone; what it has issued moves to a family that stays ended.
+// restartFamily gives a session whose families have just ended a new first refresh
+// token. It reuses the session's own family, since access tokens name it by the id
+// that it shares with the session, and processes of the previous release know
+// only that id; the tokens it issued before move to a family that stays ended.
 func (t *tx) restartFamily(u identity.User, sessionID string, f NewFamily) (Subject, error) {
 	ended := NewID()
 	_, err := t.exec(`INSERT INTO refresh_families (id, user_id, created_at, expires_at, ended_at, end_reason, session_id, client_id, scope)
@@ -160,8 +160,8 @@ func (t *tx) restartFamily(u identity.User, sessionID string, f NewFamily) (Subj
 	if err != nil {
 		return Subject{}, err
 	}
-	// PostgreSQL: a rotation under way has locked the token that it uses. Its
-	// successor shows after the wait for that lock, to the next statement.
+	// PostgreSQL: a concurrent rotation has locked the token that it uses. Its
+	// successor is visible only to the next statement, after the wait for that lock.
 	for moved := int64(1); moved > 0; {
 		if moved, err = t.exec("UPDATE refresh_tokens SET family_id = $1 WHERE family_id = $2", ended, sessionID); err != nil {
 			return Subject{}, err
@@ -177,9 +177,9 @@ func (t *tx) restartFamily(u identity.User, sessionID string, f NewFamily) (Subj
 	return Subject{User: u, Groups: groups, SessionID: sessionID, FamilyID: sessionID}, err
 }
 
-// giveSession makes the session of a family that has none since a process of the
-// release before started it: with the id of the family, which its access tokens
-// name.
+// giveSession makes the session of a family that has none because a process of the
+// previous release started it. The session has the id of the family, which its
+// access tokens name.
 func (t *tx) giveSession(familyID string, idleEnd time.Time) error {
 	_, err := t.exec(`INSERT INTO sessions (id, created_at, user_id, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at, ended_at, end_reason)
 		SELECT id, created_at, user_id, created_at, '`+identity.MethodPassword+`', '`+identity.ACROneFactor+`', $1, $2, expires_at, ended_at, end_reason
@@ -191,7 +191,7 @@ func (t *tx) giveSession(familyID string, idleEnd time.Time) error {
 	return err
 }
 
-// used notes the use of a session, at most once in lastUsedEvery.
+// used records the use of a session, at most once in lastUsedEvery.
 func (t *tx) used(sessionID string, last, idleEnd time.Time) error {
 	if t.now.Sub(last) < lastUsedEvery {
 		return nil

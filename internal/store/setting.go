@@ -44,17 +44,17 @@ func (s *Store) AdoptedKey(ctx context.Context) (AdoptedKey, error) {
 	}
 }
 
-// ExpectAdoptedKey records that which key an adopted installation was signing
-// with is still to be decided.
+// ExpectAdoptedKey records that it is undecided which key an adopted installation
+// was signing with.
 func ExpectAdoptedKey(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO settings (key, value) VALUES ($1, $2)", settingAdoptedKey, adoptedKeyPending)
 	return err
 }
 
-var errKeyDecided = errors.New("which key the adopted installation was signing with is decided already")
+var errKeyDecided = errors.New("the key of the adopted installation is decided already")
 
 // SetAdoptedKey decides, once and for all, which key keeps the original's kid;
-// an empty thumbprint: none. Deciding the same again is no error.
+// an empty thumbprint: none. The same decision again is no error.
 func (s *Store) SetAdoptedKey(ctx context.Context, thumbprint string) error {
 	return s.write(ctx, func(t *tx) error {
 		n, err := t.exec("UPDATE settings SET value = $1 WHERE key = $2 AND value IN ($3, $1)",

@@ -22,7 +22,7 @@ const (
 	KeyRemoved  KeyStatus = "removed"  // its row is kept as history only
 )
 
-// String returns the word for users.
+// String returns the name for users.
 func (s KeyStatus) String() string {
 	if s == KeyPending {
 		return "pending"
@@ -38,12 +38,12 @@ type SigningKey struct {
 	Public    string // the JWK as published
 	API       bool   // signs, signed or will sign the tokens of the API; else clients ask for it
 	Sealed    string // the private half under the master key; empty: in a file, or erased
-	MAC       string // of what is above without Sealed, and of the times; empty: the row is not authenticated
+	MAC       string // of the fields above except Sealed, and of the times; empty: the row is not authenticated
 
 	CreatedAt                         time.Time // in microseconds, as all times
 	ActivatedAt, RetiredAt, RemovedAt time.Time // of the change to that status; zero: never
 
-	Counted       time.Duration // that servers saw pass while it was pending or retiring; begins again with each status
+	Counted       time.Duration // time that servers measured while it was pending or retiring; starts at zero with each status
 	TokenLifetime time.Duration // longest lifetime of the access tokens that it signed; never lowered; zero: unknown
 }
 
@@ -74,7 +74,7 @@ func (k KeySet) Key(kid string) *SigningKey {
 	return nil
 }
 
-// ErrKeysChanged says that another process changed the signing keys in between.
+// ErrKeysChanged means that another process changed the signing keys concurrently.
 var ErrKeysChanged = fault.New(fault.Conflict, "keys_changed", "another process has just changed the signing keys")
 
 // KeySetVersion returns the version of the signing keys with one cheap read.
@@ -112,13 +112,13 @@ func (s *Store) SigningKeys(ctx context.Context) (set KeySet, err error) {
 }
 
 func scanSigningKey(r scanner) (k SigningKey, err error) {
-	var counted, life int64
+	var counted, lifetime int64
 	err = r.Scan(&k.KID, &k.Algorithm, (*string)(&k.Status), &k.Public, &k.API, &k.Sealed, &k.MAC, timeColumn{&k.CreatedAt},
-		timeColumn{&k.ActivatedAt}, timeColumn{&k.RetiredAt}, timeColumn{&k.RemovedAt}, &counted, &life)
+		timeColumn{&k.ActivatedAt}, timeColumn{&k.RetiredAt}, timeColumn{&k.RemovedAt}, &counted, &lifetime)
 	if err != nil && k.KID != "" && engine.ConditionOf(err) == engine.Ordinary {
-		err = incomplete(fmt.Sprintf("holds something else than a signing key in the row %q of its table signing_keys", k.KID), err)
+		err = incomplete(fmt.Sprintf("holds malformed data in the row %q of its table signing_keys", k.KID), err)
 	}
-	k.Counted, k.TokenLifetime = time.Duration(counted)*time.Millisecond, time.Duration(life)*time.Millisecond
+	k.Counted, k.TokenLifetime = time.Duration(counted)*time.Millisecond, time.Duration(lifetime)*time.Millisecond
 	return k, err
 }
 
@@ -129,8 +129,8 @@ func (s *Store) LegacyHashKey(ctx context.Context) (sealed string, err error) {
 	return sealed, err
 }
 
-// SetLegacyHashKey stores the sealed HMAC key of an adopted installation. There
-// is only one: where it is stored already, that one stays.
+// SetLegacyHashKey stores the sealed HMAC key of an adopted installation, unless
+// one is stored already.
 func (s *Store) SetLegacyHashKey(ctx context.Context, sealed string) error {
 	return s.write(ctx, func(t *tx) error {
 		_, err := t.exec("INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
@@ -140,7 +140,7 @@ func (s *Store) SetLegacyHashKey(ctx context.Context, sealed string) error {
 }
 
 // KeyRowsAuthenticated reports whether the rows of all keys were authenticated, so
-// that one without a MAC was not written by a server.
+// that no server wrote a row without a MAC.
 func (s *Store) KeyRowsAuthenticated(ctx context.Context) (bool, error) {
 	_, set, err := s.setting(ctx, settingKeyRows)
 	return set, err

@@ -6,20 +6,19 @@ import (
 	"time"
 )
 
-// keysLease is the work of counting the time of keys.
+// keysLease is the lease of the replica that counts the time of keys.
 const keysLease = "keys"
 
-// KeyChange is a key as it shall be, and who wants it so.
+// KeyChange is the new state of a key, and the operation that changes it.
 type KeyChange struct {
 	SigningKey
-	Act Act // without an Action nothing is written to the audit log
+	Act Act // without an Action no audit row is written
 }
 
-// PutSigningKeys inserts keys, or replaces those that are there, in that order and
-// all or none; the lifetime of their tokens is only ever raised, and what was
-// counted stays where the status does. The key set must still be of the version
-// since, else it is ErrKeysChanged: of several replicas that decide at the same
-// moment one succeeds.
+// PutSigningKeys inserts or replaces keys, in that order and all or none. The
+// lifetime of their tokens is only raised, and the counted time stays while the
+// status does. The key set must still have the version since, otherwise the error
+// is ErrKeysChanged: of several replicas that decide concurrently one succeeds.
 func (s *Store) PutSigningKeys(ctx context.Context, since int64, changes ...KeyChange) error {
 	return s.write(ctx, func(t *tx) error { return t.putSigningKeys(since, changes) })
 }
@@ -47,10 +46,9 @@ func (t *tx) putSigningKeys(since int64, changes []KeyChange) error {
 	return nil
 }
 
-// AuthenticateSigningKeys replaces rows that had no MAC and notes that all rows
-// have one from now on. holder takes the lease of those who count the time of
-// keys from whoever has it: a process of the release before would change rows
-// without their MAC.
+// AuthenticateSigningKeys replaces rows that had no MAC and records that all rows
+// have one from now on. holder takes the lease of keysLease even if another replica
+// has it: a process of the previous release would change rows without their MAC.
 func (s *Store) AuthenticateSigningKeys(ctx context.Context, since int64, holder string, lease time.Duration, changes ...KeyChange) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := t.putSigningKeys(since, changes); err != nil {
@@ -61,7 +59,7 @@ func (s *Store) AuthenticateSigningKeys(ctx context.Context, since int64, holder
 			return err
 		}
 		if len(changes) == 0 {
-			return nil // no process of the release before can have begun to count
+			return nil // no process of the previous release can have started to count
 		}
 		_, err = t.exec(`INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, `+s.databaseMillis()+` + $3)
 			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at`,
@@ -70,9 +68,9 @@ func (s *Store) AuthenticateSigningKeys(ctx context.Context, since int64, holder
 	})
 }
 
-// ResealSigningKeys replaces keys whose private halves and MACs are under another
-// master key now, and the sealed hash key of an adopted installation; empty: there
-// is none. As PutSigningKeys it is all or none.
+// ResealSigningKeys replaces keys whose private halves and MACs are now under
+// another master key, and the sealed hash key of an adopted installation; empty:
+// there is none. Like PutSigningKeys it is all or none.
 func (s *Store) ResealSigningKeys(ctx context.Context, since int64, act Act, hashKey string, keys ...SigningKey) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := t.nextKeySet(since); err != nil {
@@ -90,7 +88,7 @@ func (s *Store) ResealSigningKeys(ctx context.Context, since int64, act Act, has
 	})
 }
 
-// nextKeySet makes the version of the key set one more than since.
+// nextKeySet sets the version of the key set to since + 1.
 func (t *tx) nextKeySet(since int64) error {
 	n, err := t.exec("UPDATE settings SET value = $1 WHERE key = $2 AND value = $3",
 		strconv.FormatInt(since+1, 10), settingKeySet, strconv.FormatInt(since, 10))
@@ -100,7 +98,7 @@ func (t *tx) nextKeySet(since int64) error {
 	return err
 }
 
-// putSigningKey keeps nothing private of a removed key.
+// putSigningKey stores nothing private of a removed key.
 func (t *tx) putSigningKey(k SigningKey) error {
 	if k.Status == KeyRemoved {
 		k.Sealed = ""
@@ -121,8 +119,8 @@ func (t *tx) putSigningKey(k SigningKey) error {
 	return err
 }
 
-// RaiseTokenLifetime notes that a key signs tokens that live so long, unless it is
-// known to have signed longer ones.
+// RaiseTokenLifetime records that a key signs tokens of that lifetime, unless a
+// longer one is recorded.
 func (s *Store) RaiseTokenLifetime(ctx context.Context, kid string, lifetime time.Duration) error {
 	return s.write(ctx, func(t *tx) error {
 		_, err := t.exec("UPDATE signing_keys SET token_life_ms = $1 WHERE kid = $2 AND token_life_ms < $1", lifetime.Milliseconds(), kid)
@@ -130,25 +128,26 @@ func (s *Store) RaiseTokenLifetime(ctx context.Context, kid string, lifetime tim
 	})
 }
 
-// KeyTime is what a server saw pass by its monotonic clock while a key was in a
-// status.
+// KeyTime is the time that passed on a server's monotonic clock while a key was in
+// a status.
 type KeyTime struct {
 	KID    string
 	Status KeyStatus
 	Passed time.Duration
 }
 
-// CountKeyTime adds what holder saw pass to the keys that are still in that
-// status, if it is the one replica that counts. holder becomes that one when
-// nobody is, or when whoever was has not counted for life, itself included; what it
-// saw before does not count then: another may have counted it too, and during an
-// outage of the database nobody could learn of the keys. counted says
-// that it was added, held that holder is the one from now on.
-func (s *Store) CountKeyTime(ctx context.Context, holder string, life time.Duration, passed ...KeyTime) (counted, held bool, err error) {
+// CountKeyTime adds the time that holder measured to the keys that are still in
+// that status, if holder is the one replica that counts. holder becomes that replica
+// when there is none, or when the previous one, itself included, has not counted for
+// the lifetime of the lease; the time it measured before is dropped then: another
+// replica may have counted it too, and during an outage of the database no server
+// could learn of the keys. counted reports that the time was added, held that holder
+// is the counting replica from now on.
+func (s *Store) CountKeyTime(ctx context.Context, holder string, lifetime time.Duration, passed ...KeyTime) (counted, held bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		until := s.databaseMillis() + " + $3"
 		n, err := t.exec("UPDATE leases SET expires_at = "+until+" WHERE name = $1 AND holder = $2 AND expires_at > "+s.databaseMillis(),
-			keysLease, holder, life.Milliseconds())
+			keysLease, holder, lifetime.Milliseconds())
 		counted, held = n == 1, n == 1
 		if err != nil || !counted {
 			return err
@@ -163,13 +162,13 @@ func (s *Store) CountKeyTime(ctx context.Context, holder string, life time.Durat
 		return nil
 	})
 	if err == nil && !held {
-		held, err = s.TakeLease(ctx, keysLease, holder, life)
+		held, err = s.TakeLease(ctx, keysLease, holder, lifetime)
 	}
 	return counted && err == nil, held && err == nil, err
 }
 
-// RecountKey lets the time of a retiring key begin anew: a server that cannot get
-// at the active key still signs with it.
+// RecountKey resets the counted time of a retiring key: a server that cannot read
+// the active key still signs with it.
 func (s *Store) RecountKey(ctx context.Context, kid string) error {
 	return s.write(ctx, func(t *tx) error {
 		_, err := t.exec("UPDATE signing_keys SET counted_ms = 0 WHERE kid = $1 AND status = $2", kid, string(KeyRetiring))
@@ -182,8 +181,8 @@ func (s *Store) StopCountingKeyTime(ctx context.Context, holder string) error {
 	return s.GiveLease(ctx, keysLease, holder)
 }
 
-// NoteKey writes to the audit log what happened to a key without a change of its
-// row.
+// NoteKey writes an audit row about a key whose row in signing_keys does not
+// change.
 func (s *Store) NoteKey(ctx context.Context, act Act, kid string) error {
 	return s.write(ctx, func(t *tx) error { return t.changedKey(act, kid) })
 }

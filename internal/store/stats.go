@@ -7,15 +7,15 @@ import (
 
 // Stats are counters since Open, for metrics.
 type Stats struct {
-	Transactions uint64  // acts that were committed
-	Batches      uint64  // commits of the SQLite writer; PostgreSQL: of any act
-	LargestBatch uint64  // acts in the largest commit
-	Retries      uint64  // PostgreSQL: acts run again after a conflict or a lost connection
-	Refused      uint64  // acts refused because the writer's queue was full
-	Failed       uint64  // acts answered "unavailable" after they were accepted
-	Queue        int     // acts that wait for the SQLite writer now
+	Transactions uint64  // operations that were committed
+	Batches      uint64  // commits of the SQLite writer; PostgreSQL: of any operation
+	LargestBatch uint64  // operations in the largest commit
+	Retries      uint64  // PostgreSQL: operations repeated after a conflict or a lost connection
+	Refused      uint64  // operations refused because the writer's queue was full
+	Failed       uint64  // operations that failed as "unavailable" after they were accepted
+	Queue        int     // operations that wait for the SQLite writer now
 	ReadSeconds  float64 // time callers spent in reads
-	WriteSeconds float64 // time callers spent in acts, waiting included
+	WriteSeconds float64 // time callers spent in writes, waiting included
 }
 
 type counters struct {

@@ -17,21 +17,21 @@ type Config struct {
 	// URL is any form of database.url: sqlite:///auth.db (relative to the
 	// working folder), sqlite:////abs/path.db, sqlite+aiosqlite:///auth.db,
 	// postgres://, postgresql://, postgresql+asyncpg://...?ssl=require.
-	// PostgreSQL takes pool_max_conns=N besides: connections at most, default 16.
+	// PostgreSQL also takes pool_max_conns=N: maximum connections, default 16.
 	URL string
 
 	Now  func() time.Time // nil: time.Now
 	Log  *slog.Logger     // nil: nothing is logged
 	Echo bool             // log the text of each statement, never its parameters
 
-	// Committed is told each audit event that a verb wrote, after the commit and
-	// in the order of the commits; on PostgreSQL, in the order in which their
-	// answers came, and a commit without an answer is not told. A verb returns
-	// after its events were told. One goroutine calls it at a time, and it must
-	// not call a verb that writes. nil: nobody is told.
+	// Committed receives each audit event that a method wrote, after the commit and
+	// in the order of the commits; on PostgreSQL, in the order in which the server
+	// acknowledged them, and without the events of an unacknowledged commit. A method
+	// returns after its events were passed on. One goroutine calls Committed at a
+	// time, and it must not call a method that writes. nil: events are not passed on.
 	Committed func(Event)
 
-	// Adopt is asked about a database that holds tables of another program. nil:
+	// Adopt is called for a database that holds tables of another program. nil:
 	// such a database is refused.
 	Adopt Adopt
 }
@@ -41,7 +41,7 @@ type Store struct {
 	target engine.Target
 	now    func() time.Time
 	log    *slog.Logger
-	wrap   func(runner) runner // echoes statements, where that is asked for
+	wrap   func(runner) runner // logs statements if Config.Echo is set
 
 	adopted *Adoption // by this Open; nil: nothing
 
@@ -51,11 +51,11 @@ type Store struct {
 	file    fs.FileInfo // SQLite only: the file as opened
 	count   counters
 	outbox  outbox
-	damaged atomic.Pointer[string] // what was said when damage was first met
-	failing atomic.Bool            // a write failed as all would, and Ping has not looked since
+	damaged atomic.Pointer[string] // the error when damage was first detected
+	failing atomic.Bool            // a write failed as all would, and Ping has not succeeded since
 }
 
-// withDefaults fills in what cfg leaves out.
+// withDefaults sets the defaults.
 func (cfg Config) withDefaults() Config {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -66,9 +66,9 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// Close waits for acts under way and closes the database. Acts that come later
-// are refused. The writer's connection goes last: only it may fold SQLite's log
-// into the file, and only the last connection does.
+// Close waits for running operations and closes the database. Later operations
+// are refused. The writer's connection is closed last: only the last connection
+// can fold SQLite's log into the file, and readers cannot.
 func (s *Store) Close() error {
 	defer s.outbox.deliver()
 	if s.writer == nil {
@@ -87,15 +87,15 @@ func (s *Store) Path() string { return s.target.Path }
 // Adopted returns what this Open adopted, nil when it adopted nothing.
 func (s *Store) Adopted() *Adoption { return s.adopted }
 
-// write runs act in a transaction of its own.
-func (s *Store) write(ctx context.Context, act func(*tx) error) error {
+// write runs op in a transaction of its own.
+func (s *Store) write(ctx context.Context, op func(*tx) error) error {
 	defer s.outbox.deliver()
 	defer s.count.since(&s.count.writeNanos, time.Now())
 	var err error
 	if s.writer != nil {
-		err = s.writer.do(ctx, act)
+		err = s.writer.do(ctx, op)
 	} else {
-		err = s.transact(ctx, act)
+		err = s.transact(ctx, op)
 	}
 	return s.classify(err)
 }
@@ -107,14 +107,14 @@ func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
 	defer cancel()
 	err := fn(s.newTx(bounded, s.reader))
 	if engine.ConditionOf(err) == engine.Lost && bounded.Err() == nil {
-		err = fn(s.newTx(bounded, s.reader)) // nothing was done, so once more on another connection
+		err = fn(s.newTx(bounded, s.reader)) // nothing was done: repeat on another connection
 	}
 	return s.classifyRead(ctx, err)
 }
 
-// lookup is read for what is found by its key. In a file that ends by itself
-// within microseconds; where nothing watches the context, database/sql and the
-// driver start no goroutine each, which is a quarter of what it costs.
+// lookup is read for a query by key. In a file it ends by itself within
+// microseconds; with a context that cannot be cancelled database/sql and the
+// driver start no goroutines, which saves a quarter of the time.
 func (s *Store) lookup(ctx context.Context, fn func(*tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -125,8 +125,8 @@ func (s *Store) lookup(ctx context.Context, fn func(*tx) error) error {
 	return s.read(ctx, fn)
 }
 
-// bounded limits what a read waits for a server that may be out of reach. A
-// file answers or fails.
+// bounded limits how long a read waits for a server that may be unreachable. A
+// file needs no limit.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if s.writer != nil {
 		return ctx, func() {}
@@ -153,8 +153,8 @@ func (s *Store) snapshot(ctx context.Context, fn func(*tx) error) error {
 	return s.classifyRead(ctx, fn(t))
 }
 
-// classifyRead is classify for a query that ends with its caller: what a driver
-// says about an interruption is not the database's fault.
+// classifyRead is classify for a query that may be cancelled by its caller: a
+// driver's error about an interruption is no fault of the database.
 func (s *Store) classifyRead(ctx context.Context, err error) error {
 	if ended := ctx.Err(); ended != nil && engine.ConditionOf(err).Fatal() {
 		return ended
@@ -162,8 +162,8 @@ func (s *Store) classifyRead(ctx context.Context, err error) error {
 	return s.classify(err)
 }
 
-// classify is the last stop of each error. A table that is not there is a
-// defect of ours, unless the database was replaced by another file.
+// classify is applied to each error before it leaves the package. A missing table
+// is a defect of this program, unless the database was replaced by another file.
 func (s *Store) classify(err error) error {
 	s.note(err)
 	if s.writer != nil && engine.IsNoTable(err) {
@@ -174,13 +174,13 @@ func (s *Store) classify(err error) error {
 	return engine.Classify(err)
 }
 
-// note remembers damage for Ping: it does not heal.
+// note remembers damage for Ping, since it is permanent.
 func (s *Store) note(err error) {
 	if err == nil || engine.ConditionOf(err) != engine.Damaged {
 		return
 	}
 	text := err.Error()
 	if s.damaged.CompareAndSwap(nil, &text) {
-		s.log.Error("the database is damaged", "error", text)
+		s.log.Error("database damaged; restore a backup", "error", text)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// timeLayout has a fixed width and one zone, so that times sort as text.
+// timeLayout has a fixed width and zone, so that times sort as text.
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
 // FormatTime is how a time is stored.

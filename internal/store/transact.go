@@ -10,30 +10,30 @@ import (
 )
 
 const (
-	// poolTimeout bounds the wait for a connection to PostgreSQL: while all of
-	// them hang in a network that is cut, the next caller is told so early.
+	// poolTimeout limits the wait for a connection to PostgreSQL: while all of
+	// them hang in a broken network, the next caller gets an error early.
 	poolTimeout = 6 * time.Second
-	// patience bounds a read, and an act with all its attempts, on PostgreSQL,
+	// patience limits a read, and an operation with all its attempts, on PostgreSQL,
 	// whatever the network does. It is longer than statement_timeout, so that a
-	// server that can still speak does.
+	// reachable server can report its own error.
 	patience = 12 * time.Second
 )
 
-// maxAttempts bounds how often an act is run again after it lost to another or
-// lost its connection.
+// maxAttempts limits how often an operation is repeated after a conflict or a lost
+// connection.
 const maxAttempts = 6
 
-// transact runs the act in a transaction on PostgreSQL. An attempt that lost to
-// another transaction, or its connection before COMMIT was sent, has done
-// nothing and is repeated; whether a COMMIT without an answer was done nobody
-// knows, so that is not.
-func (s *Store) transact(ctx context.Context, act func(*tx) error) error {
-	// The caller may leave, the statements go on: pgx cancels by closing the
-	// connection, and a departing crowd would empty the pool.
+// transact runs the operation in a transaction on PostgreSQL. An attempt that lost
+// to another transaction, or its connection before COMMIT was sent, has done
+// nothing and is repeated. A COMMIT without a response may have succeeded, so that
+// is not repeated.
+func (s *Store) transact(ctx context.Context, op func(*tx) error) error {
+	// A cancelled request does not cancel the statements: pgx cancels by closing the
+	// connection, and many cancelled requests would empty the pool.
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		again, answer := s.attempt(ctx, work, act)
+		again, answer := s.attempt(ctx, work, op)
 		if engine.RefusesWrites(answer) {
 			s.failing.Store(true)
 		}
@@ -50,24 +50,24 @@ func (s *Store) transact(ctx context.Context, act func(*tx) error) error {
 	}
 }
 
-// attempt runs the act once, on the context work; again says that it can be
-// repeated. Until it has a connection the caller may still leave.
-func (s *Store) attempt(ctx, work context.Context, act func(*tx) error) (again bool, answer error) {
+// attempt runs the operation once, on the context work; again reports that it can
+// be repeated. The request may be cancelled until there is a connection.
+func (s *Store) attempt(ctx, work context.Context, op func(*tx) error) (again bool, answer error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
 	conn, err := s.connection(ctx)
 	if err != nil {
-		return false, err // the pool has tried more than once already
+		return false, err // the pool has tried several times already
 	}
 	defer conn.Close() //nolint:errcheck // back to the pool; a broken one is discarded there
 	db, err := conn.BeginTx(work, nil)
 	if err != nil {
 		return engine.ConditionOf(err) == engine.Lost, err
 	}
-	defer func() { _ = db.Rollback() }() // of whatever was not committed, after a panic too
+	defer func() { _ = db.Rollback() }() // of uncommitted changes, after a panic too
 	t := s.newTx(work, s.wrap(db))
-	commit, answer := t.outcome(act(t))
+	commit, answer := t.outcome(op(t))
 	if t.failed != nil && repeatable(t.failed) {
 		return true, t.failed
 	}
@@ -90,7 +90,7 @@ func (s *Store) connection(ctx context.Context) (*sql.Conn, error) {
 	return s.reads.Conn(ctx)
 }
 
-// repeatable reports whether a failure before COMMIT may be gone next time.
+// repeatable reports whether an attempt that failed before COMMIT may succeed next time.
 func repeatable(err error) bool {
 	c := engine.ConditionOf(err)
 	return c == engine.Conflict || c == engine.Lost

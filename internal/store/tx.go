@@ -22,20 +22,20 @@ type runner interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// tx is what one act sees of the database. It does not outlive the call that
-// made it, which is why it may hold that call's context.
+// tx is the view of the database that one operation has. It does not outlive the
+// call that made it, which is why it may hold that call's context.
 type tx struct {
 	ctx   context.Context
 	run   runner
 	now   time.Time
 	locks bool // rows can be locked: PostgreSQL, and not a snapshot
 
-	// failed is the first error of a statement. PostgreSQL refuses all that
-	// comes after it; SQLite might have rolled back by itself, and what came
-	// after would be committed alone. So nothing comes after.
+	// failed is the first error of a statement. PostgreSQL refuses all later
+	// statements; SQLite may have rolled back by itself, and later ones would be
+	// committed alone. So no later ones are sent.
 	failed error
 
-	events []Event // for Config.Committed, if the act is committed
+	events []Event // for Config.Committed, if the operation is committed
 }
 
 func (s *Store) newTx(ctx context.Context, run runner) *tx {
@@ -45,14 +45,15 @@ func (s *Store) newTx(ctx context.Context, run runner) *tx {
 	}
 }
 
-// kept is an error of an act whose changes are committed all the same.
+// kept is an error of an operation whose changes are committed in spite of it.
 type kept struct{ error }
 
 // Unwrap returns the error that the caller gets.
 func (k kept) Unwrap() error { return k.error }
 
-// outcome says whether the changes of an act that returned err stay, and what
-// its caller is told. A failure that the act forgot to return still counts.
+// outcome reports whether the changes of an operation that returned err are
+// committed, and what its caller gets. A failure that the operation did not return
+// still counts.
 func (t *tx) outcome(err error) (commit bool, answer error) {
 	var keep kept
 	switch {
@@ -81,7 +82,7 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 // scanner is one row.
 type scanner interface{ Scan(dest ...any) error }
 
-// each runs a query and calls row for each row of the answer.
+// each runs a query and calls row for each row of the result.
 func (t *tx) each(row func(scanner) error, query string, args ...any) (err error) {
 	if err := t.ready(args); err != nil {
 		return err
@@ -126,8 +127,8 @@ func collect[T any](t *tx, scan func(scanner) (T, error), query string, args ...
 	return all, err
 }
 
-// ready refuses what must not reach a driver: anything after a failure, and
-// text that the engines would treat differently.
+// ready refuses what must not reach a driver: any statement after a failure, and
+// text that the engines treat differently.
 func (t *tx) ready(args []any) error {
 	if t.failed != nil {
 		return t.failed
@@ -147,10 +148,10 @@ func (t *tx) fail(err error) error {
 	return err
 }
 
-// stamp is the time of the act as stored.
+// stamp is the time of the operation as stored.
 func (t *tx) stamp() string { return FormatTime(t.now) }
 
-// forUpdate is appended to a SELECT whose row the act is going to change, of
+// forUpdate is appended to a SELECT whose row the operation will change, of
 // the table with that alias. SQLite has one writer and needs none.
 func (t *tx) forUpdate(alias string) string {
 	if !t.locks {
@@ -168,11 +169,11 @@ func (t *tx) forShare(alias string) string {
 	return " FOR SHARE OF " + alias
 }
 
-// unlocked is forUpdate and forShare for a SELECT that locks nothing.
+// unlocked is used in place of forUpdate and forShare when a SELECT locks nothing.
 func unlocked(string) string { return "" }
 
-// alone waits until no other act is doing what, and keeps others from it until
-// the commit. SQLite has one writer.
+// alone waits until no other transaction holds the lock named what, and holds it
+// until the commit. SQLite has one writer.
 func (t *tx) alone(what string) error {
 	if !t.locks {
 		return nil
@@ -181,11 +182,11 @@ func (t *tx) alone(what string) error {
 	return err
 }
 
-// NewID returns a fresh id for a row. Version 7 sorts by time, which keeps
+// NewID returns a new id for a row. Version 7 sorts by time, which keeps
 // insertions at the end of the index.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// oneIf is how a boolean is stored.
+// oneIf returns a boolean as stored.
 func oneIf(b bool) int {
 	if b {
 		return 1
@@ -193,7 +194,7 @@ func oneIf(b bool) int {
 	return 0
 }
 
-// prepared runs statements that are prepared once. Their number is bounded by
+// prepared runs statements that it prepares once. Their number is limited by
 // the number of queries in this package.
 type prepared struct {
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
@@ -215,7 +216,7 @@ func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 	return fresh, nil
 }
 
-// close gives the statements back. Without it database/sql keeps the connection
+// close releases the statements. Without it database/sql keeps the connection
 // open, and its locks with it, after the pool was closed.
 func (p *prepared) close() error {
 	var all error
@@ -251,7 +252,7 @@ type echoing struct {
 	log *slog.Logger
 }
 
-// echo returns what is put around each runner.
+// echo returns the function that wraps each runner.
 func (cfg Config) echo() func(runner) runner {
 	if !cfg.Echo {
 		return func(r runner) runner { return r }

@@ -7,12 +7,12 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// Act says who does what. The verb that takes it checks the permission of By
-// and writes the audit row in its own transaction.
+// Act is an operation as the audit log records it. The method that takes it checks
+// the permission of By and writes the audit row in its own transaction.
 type Act struct {
 	Action identity.Action // for the audit log
-	By     identity.Actor  // who, and from where
-	Detail string          // more for the audit log; never a secret; may be empty
+	By     identity.Actor  // the caller, and its address
+	Detail string          // details for the audit log; never a secret; optional
 }
 
 // Outcomes of audit events.
@@ -39,10 +39,10 @@ type Event struct {
 
 // ListFilter narrows and pages a list.
 type ListFilter struct {
-	OrgID    string // empty: see the verb
+	OrgID    string // empty: see the method
 	EmailKey string // users only; empty: all
 	Limit    int    // 0 or more than MaxPage: MaxPage
-	Cursor   string // Page.Next of the page before; empty: from the start
+	Cursor   string // Page.Next of the previous page; empty: from the start
 }
 
 // MaxPage is the most rows one page has.
@@ -55,8 +55,8 @@ type Page[T any] struct {
 	Next  string // cursor of the next page; empty: this is the last
 }
 
-// NewRefresh is a refresh token about to be stored, and the access token that
-// is issued beside it.
+// NewRefresh is a refresh token to be stored, and the access token that is issued
+// with it.
 type NewRefresh struct {
 	ID              string    // of the row; empty: a new one
 	Hash            string    // of the secret
@@ -65,21 +65,21 @@ type NewRefresh struct {
 	AccessExpiresAt time.Time
 }
 
-// NewFamily is a refresh token family about to be stored: what one client holds
-// of a session.
+// NewFamily is a refresh token family to be stored: what one client holds of a
+// session.
 type NewFamily struct {
 	ID        string // empty: a new one
 	ClientID  string
-	Scope     string    // separated by spaces; may be empty
-	ExpiresAt time.Time // no refresh token lives longer
+	Scope     string    // separated by spaces; optional
+	ExpiresAt time.Time // the latest expiry of its refresh tokens
 	First     NewRefresh
 }
 
 // idleEnd is when the family ends unless it is used.
 func (f NewFamily) idleEnd() time.Time { return earlier(f.First.ExpiresAt, f.ExpiresAt) }
 
-// Subject is whom a token is signed for, as read in the transaction that allowed
-// it.
+// Subject is the user that a token is signed for, as read in the transaction that
+// allowed it.
 type Subject struct {
 	User      identity.User
 	Groups    []string // ids, sorted, never nil
@@ -94,7 +94,7 @@ type AdoptedKey struct {
 	Thumbprint string // the key that keeps the original's kid; empty: none
 }
 
-// The refusals that callers tell apart with errors.Is.
+// The refusals that callers distinguish with errors.Is.
 var (
 	ErrLastSuperadmin = fault.New(fault.Conflict, "last_superadmin", "the last active superadmin must stay one")
 )

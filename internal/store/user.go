@@ -29,7 +29,7 @@ func scanUser(r scanner) (u identity.User, err error) {
 	return u, err
 }
 
-// user reads a user; lock is of forShare, forUpdate or unlocked.
+// user reads a user; lock is the result of forShare, forUpdate or unlocked.
 func (t *tx) user(id, lock string) (identity.User, error) {
 	return t.oneUser("u.id = $1", lock, id)
 }
@@ -51,8 +51,8 @@ func (s *Store) UserByID(ctx context.Context, id string) (u identity.User, err e
 	return u, err
 }
 
-// UserByEmail returns the user whose address has the key of
-// identity.EmailKey, NotFound when there is none.
+// UserByEmail returns the user whose address has that identity.EmailKey, NotFound
+// when there is none.
 func (s *Store) UserByEmail(ctx context.Context, emailKey string) (u identity.User, err error) {
 	err = s.read(ctx, func(t *tx) error {
 		u, err = t.oneUser("u.email_key = $1", "", emailKey)
@@ -61,18 +61,18 @@ func (s *Store) UserByEmail(ctx context.Context, emailKey string) (u identity.Us
 	return u, err
 }
 
-// Bearer is what an access token stands for now.
+// Bearer is the current state behind an access token.
 type Bearer struct {
 	User   identity.User
-	Ended  EndReason // of its session or its family; empty: both live, were purged, or the token names none
-	Spared bool      // it asked for the last change of password
+	Ended  EndReason // of its session or its family; empty: neither has ended, both were purged, or the token names none
+	Spared bool      // it made the last change of password
 }
 
 // Bearer looks up the user, the session and the id that an access token names.
-// It is one query, since each authenticated request makes it. Where the session
-// lives, the family that the token came from may have ended alone, and where it
-// ended, a family of offline_access may live on; where there is none, a process
-// of the release before started that family.
+// It is one query, since each authenticated request makes it. When the session has
+// not ended, the family that the token came from may have ended alone, and when it
+// has, a family of offline_access may remain; when there is no session, a process
+// of the previous release started that family.
 func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
 		found, err := t.get(append(userDest(&b.User), (*string)(&b.Ended), &b.Spared),
@@ -94,7 +94,7 @@ func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (
 	return b, err
 }
 
-// Users lists users: those of f.OrgID, or where it is empty those that
+// Users lists the users of f.OrgID; if it is empty, of the organizations that
 // the actor administers. Only administrators may.
 func (s *Store) Users(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.User], err error) {
 	err = s.snapshot(ctx, func(t *tx) error {

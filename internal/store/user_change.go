@@ -7,14 +7,14 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// The verbs here lock the user's row first and end the sessions after it.
-// StartSession locks it too, so a session that starts beside them is either ended
-// or never begun.
+// The methods here lock the user's row first and end the sessions after it.
+// StartSession locks it too, so a session that starts concurrently is either ended
+// or refused.
 
 var errPasswordChanged = fault.New(fault.Conflict, "password_changed", "the password was changed by another request")
 
-// SetRole gives a user a role, at most the actor's own, and ends their
-// refresh families when it is another one than before.
+// SetRole gives a user a role, at most the actor's own, and ends their sessions
+// when the role changes.
 func (s *Store) SetRole(ctx context.Context, act Act, userID string, role identity.Role) (u identity.User, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		if err := t.guard(); err != nil {
@@ -51,8 +51,7 @@ func (t *tx) changeRole(u identity.User, role identity.Role) error {
 	return err
 }
 
-// SetStatus suspends a user, which ends their refresh families, or lets them
-// in again.
+// SetStatus suspends a user, which ends their sessions, or activates them again.
 func (s *Store) SetStatus(ctx context.Context, act Act, userID string, status identity.Status) (u identity.User, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		if err := t.guard(); err != nil {
@@ -78,8 +77,7 @@ func (s *Store) SetStatus(ctx context.Context, act Act, userID string, status id
 	return u, err
 }
 
-// DeleteUser removes a user and their memberships, and ends their refresh
-// families.
+// DeleteUser removes a user and their memberships, and ends their sessions.
 func (s *Store) DeleteUser(ctx context.Context, act Act, userID string) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := t.guard(); err != nil {
@@ -102,7 +100,7 @@ func (s *Store) DeleteUser(ctx context.Context, act Act, userID string) error {
 	})
 }
 
-// ResetPassword sets a user's password and ends their refresh families.
+// ResetPassword sets a user's password and ends their sessions.
 func (s *Store) ResetPassword(ctx context.Context, act Act, userID string, hash identity.PasswordHash) error {
 	return s.write(ctx, func(t *tx) error {
 		u, err := t.manage(act.By, userID)
@@ -124,8 +122,8 @@ func (t *tx) resetPassword(act Act, u identity.User, hash identity.PasswordHash)
 }
 
 // ReplaceDefaultPassword is ResetPassword for a user who still has the default
-// password, else it is a Conflict "password_changed": of several replicas that
-// start at the same moment one does it.
+// password, otherwise it is a Conflict "password_changed": of several replicas that
+// start concurrently one replaces it.
 func (s *Store) ReplaceDefaultPassword(ctx context.Context, act Act, userID string, hash identity.PasswordHash) error {
 	return s.write(ctx, func(t *tx) error {
 		u, err := t.manage(act.By, userID)
@@ -140,9 +138,9 @@ func (s *Store) ReplaceDefaultPassword(ctx context.Context, act Act, userID stri
 }
 
 // ChangePassword sets the actor's own password if their credentials are still
-// those of proof, else it is a Conflict "password_changed". All their sessions end
-// but the one that asks, which goes on with the refresh token of next alone. Where
-// the access token names no living session, one starts.
+// those of proof, otherwise it is a Conflict "password_changed". It ends all their
+// sessions except the actor's, which continues with the refresh token of next only.
+// If the access token names no valid session, a new one starts.
 func (s *Store) ChangePassword(ctx context.Context, act Act, proof identity.Proof, hash identity.PasswordHash, next NewFamily) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		if act.By.Kind != identity.ActorUser {

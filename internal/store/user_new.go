@@ -13,14 +13,13 @@ import (
 var (
 	errEmailTaken = fault.New(fault.Conflict, "email_taken", "this e-mail address is in use")
 
-	errSelfPromotion = errors.New("who registers becomes an active viewer of the default organization")
+	errSelfPromotion = errors.New("a user who registers becomes an active viewer of the default organization")
 )
 
-// InsertUser stores a user who registers, without asking who does it;
-// therefore only as an active viewer of the default organization. A used
-// address is a Conflict "email_taken"; a switch that was turned off in the meantime is
-// Forbidden "registration_disabled". Zero ID, EmailKey and CreatedAt are
-// filled in.
+// InsertUser stores a user who registers, without a permission check; therefore
+// only as an active viewer of the default organization. A used address is a
+// Conflict "email_taken"; if registration was disabled concurrently, the error is
+// Forbidden "registration_disabled". Zero ID, EmailKey and CreatedAt are filled in.
 func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error {
 	if u.Role != identity.Viewer || u.OrgID != identity.DefaultOrg || u.Status != identity.Active {
 		return errSelfPromotion
@@ -44,7 +43,7 @@ func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error 
 }
 
 // InsertFirstAdmin stores u as an active superadmin of the default organization
-// where there is no superadmin at all, not even a suspended one.
+// if there is no superadmin, not even a suspended one.
 func (s *Store) InsertFirstAdmin(ctx context.Context, u identity.User) (created bool, err error) {
 	u.Role, u.Status, u.OrgID = identity.Superadmin, identity.Active, identity.DefaultOrg
 	act := Act{Action: identity.ActionFirstAdmin, By: identity.Actor{Kind: identity.ActorSystem}}
@@ -68,7 +67,7 @@ func (s *Store) InsertFirstAdmin(ctx context.Context, u identity.User) (created 
 
 // CreateUser stores a user on behalf of an administrator of u.OrgID, who
 // cannot give a role above their own. An empty OrgID is the actor's own;
-// an organization that a superadmin names for the first time is made.
+// an organization that does not exist is made, which only a superadmin may do.
 func (s *Store) CreateUser(ctx context.Context, act Act, u identity.User) error {
 	return s.write(ctx, func(t *tx) error {
 		actor, err := t.principal(act.By, t.forShare)

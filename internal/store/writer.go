@@ -16,24 +16,24 @@ import (
 )
 
 const (
-	// queueLength bounds the acts that wait for the writer. At the rate of a
-	// slow disk, 500 commits of one act a second, the last one waits 2 s.
+	// queueLength limits the operations that wait for the writer. At the rate of a
+	// slow disk, 500 commits of one operation a second, the last one waits 2 s.
 	queueLength = 1024
-	// maxBatch bounds the acts of one commit, and so what the first one waits
-	// for the others: about 20 ms.
+	// maxBatch limits the operations of one commit, and so how long the first one
+	// waits for the others: about 20 ms.
 	maxBatch = 256
 )
 
 var errQueueFull = errors.New("the queue of the database writer is full")
 
-// errClosed is what acts get once Close has begun.
+// errClosed is the error of operations after Close has begun.
 var errClosed = errors.New("the store is closed")
 
-// writer is the one writer of a SQLite database. It commits waiting acts
+// writer is the one writer of a SQLite database. It commits waiting operations
 // together, so that they share one sync of the disk, each in a savepoint of its
-// own, so that one that fails takes no other with it. Nobody is answered before
-// the commit has returned. A batch is whatever came while the one before was
-// committed; nothing waits for company.
+// own, so that one failure does not affect the others. No caller gets a result
+// before the commit has returned. A batch is what arrived during the previous
+// commit; the writer never waits to fill one.
 //
 // The statements run on the writer's own context: interrupting one may roll the
 // whole transaction back.
@@ -46,14 +46,14 @@ type writer struct {
 	gate   sync.RWMutex // held to read while sending, to write while closing
 	closed bool
 
-	// The rest belongs to the goroutine.
+	// The fields below belong to the goroutine.
 	conn  *sql.Conn // nil: to be opened
 	stmts *prepared // on conn
 	run   runner    // runs stmts
-	most  int       // acts in a batch: maxBatch
+	most  int       // operations in a batch: maxBatch
 }
 
-// The states of a job. Whoever moves it out of waiting owns it.
+// The states of a job. The goroutine that moves it out of waiting owns it.
 const (
 	waiting int32 = iota
 	running
@@ -61,10 +61,10 @@ const (
 )
 
 type job struct {
-	act    func(*tx) error
+	op     func(*tx) error
 	state  atomic.Int32
-	done   chan error // has room for the one answer
-	events []Event    // of the act, if its changes stay
+	done   chan error // has capacity for the one result
+	events []Event    // of the operation, if its changes are committed
 }
 
 func newWriter(s *Store, db *sql.DB) *writer {
@@ -73,13 +73,13 @@ func newWriter(s *Store, db *sql.DB) *writer {
 	return w
 }
 
-// do has the act run and committed. When ctx ends before the act was begun, it
-// never is; once begun, its outcome is waited for.
-func (w *writer) do(ctx context.Context, act func(*tx) error) error {
+// do runs and commits the operation. When ctx ends before the operation was started,
+// it never is; once started, do waits for its result.
+func (w *writer) do(ctx context.Context, op func(*tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j := &job{act: act, done: make(chan error, 1)}
+	j := &job{op: op, done: make(chan error, 1)}
 	if err := w.enqueue(j); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (w *writer) enqueue(j *job) error {
 	}
 }
 
-// drain answers what waits, then ends the goroutine. The pool stays open.
+// drain finishes the waiting jobs, then ends the goroutine. The pool stays open.
 func (w *writer) drain() {
 	w.gate.Lock()
 	if !w.closed {
@@ -131,7 +131,7 @@ func (w *writer) loop() {
 	}
 }
 
-// batch runs first and whatever waits behind it in one transaction.
+// batch runs first and the jobs that wait behind it in one transaction.
 func (w *writer) batch(first *job) {
 	ctx := context.Background()
 	if err := w.begin(ctx); err != nil {
@@ -154,8 +154,8 @@ func (w *writer) batch(first *job) {
 		w.abort(jobs, err)
 		return
 	}
-	// What was written to a file that has lost its name is not there after the
-	// next start.
+	// Data written to a file that was removed or replaced is lost at the next
+	// start.
 	if err := w.store.inPlace(); err != nil {
 		w.abort(jobs, err)
 		return
@@ -176,7 +176,7 @@ func (w *writer) next(have int) *job {
 		return nil
 	}
 	if have > 0 && len(w.queue) == 0 {
-		runtime.Gosched() // those answered last may be about to come back
+		runtime.Gosched() // callers that just got their result may be about to send another job
 	}
 	select {
 	case j := <-w.queue: // nil when closed
@@ -186,7 +186,7 @@ func (w *writer) next(have int) *job {
 	}
 }
 
-// waiting claims first and all that waits at this moment.
+// waiting claims first and all jobs that wait at this moment.
 func (w *writer) waiting(first *job) []*job {
 	var claimed []*job
 	for j := first; j != nil; j = w.next(len(claimed)) {
@@ -197,7 +197,7 @@ func (w *writer) waiting(first *job) []*job {
 	return claimed
 }
 
-// begin opens the transaction, and the connection where there is none.
+// begin opens the transaction, and the connection if there is none.
 func (w *writer) begin(ctx context.Context) error {
 	if w.conn == nil {
 		conn, err := w.db.Conn(ctx)
@@ -211,41 +211,41 @@ func (w *writer) begin(ctx context.Context) error {
 	return err
 }
 
-// perform runs one act in a savepoint. answer is for the one who asked for it;
-// err means that the whole transaction is lost.
+// perform runs one operation in a savepoint. answer is for its caller; err means
+// that the whole transaction is lost.
 func (w *writer) perform(ctx context.Context, j *job) (answer, err error) {
-	if _, err := w.run.ExecContext(ctx, "SAVEPOINT act"); err != nil {
+	if _, err := w.run.ExecContext(ctx, "SAVEPOINT op"); err != nil {
 		return nil, err
 	}
 	t := w.store.newTx(ctx, w.run)
-	commit, answer := t.outcome(w.protect(t, j.act))
+	commit, answer := t.outcome(w.protect(t, j.op))
 	if engine.ConditionOf(t.failed).Fatal() {
 		return nil, t.failed // SQLite may have rolled back everything by itself
 	}
 	if !commit {
-		if _, err := w.run.ExecContext(ctx, "ROLLBACK TO act"); err != nil {
+		if _, err := w.run.ExecContext(ctx, "ROLLBACK TO op"); err != nil {
 			return nil, err
 		}
 	} else {
 		j.events = t.events
 	}
-	_, err = w.run.ExecContext(ctx, "RELEASE act")
+	_, err = w.run.ExecContext(ctx, "RELEASE op")
 	return answer, err
 }
 
-// protect runs the act and makes an error of its panic.
-func (w *writer) protect(t *tx, act func(*tx) error) (err error) {
+// protect runs the operation and turns a panic into an error.
+func (w *writer) protect(t *tx, op func(*tx) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			w.store.log.Error("an act panicked", "panic", p, "stack", string(debug.Stack()))
-			err = fault.Wrap(fault.Internal, "", "an act panicked", fmt.Errorf("panic: %v", p))
+			w.store.log.Error("write panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fault.Wrap(fault.Internal, "", "a write panicked", fmt.Errorf("panic: %v", p))
 		}
 	}()
-	return act(t)
+	return op(t)
 }
 
-// abort gives the connection up, since nobody knows what it is in the middle
-// of, and tells everybody that nothing was done.
+// abort closes the connection, since its state is unknown, and reports to all
+// callers that nothing was done.
 func (w *writer) abort(jobs []*job, cause error) {
 	if w.conn != nil {
 		_, _ = w.conn.ExecContext(context.Background(), "ROLLBACK") // there may be nothing to roll back
@@ -255,7 +255,7 @@ func (w *writer) abort(jobs []*job, cause error) {
 		w.conn, w.stmts, w.run = nil, nil, nil
 	}
 	w.store.count.failed.Add(uint64(len(jobs)))
-	w.store.log.Warn("a batch of writes was rolled back", "acts", len(jobs), "error", cause)
+	w.store.log.Warn("batch of writes rolled back", "writes", len(jobs), "error", cause)
 	w.store.note(cause)
 	w.store.failing.Store(true)
 	for _, j := range jobs {

@@ -26,7 +26,7 @@ CREATE INDEX users_by_org ON users (org_id, created_at, id);
 
 CREATE INDEX users_by_time ON users (created_at, id);
 
--- Superadmins are few and asked for at every start.
+-- Superadmins are few and queried at every start.
 CREATE INDEX users_superadmin ON users (status) WHERE role = 'superadmin';
 
 CREATE TABLE groups (
@@ -53,7 +53,7 @@ CREATE TABLE group_members (
 
 CREATE INDEX group_members_by_user ON group_members (user_id, group_id);
 
--- user_id is no foreign key: a deleted person's families stay until they are
+-- user_id is no foreign key: a deleted user's families stay until they are
 -- purged, so that their access tokens can still be listed as revoked.
 CREATE TABLE refresh_families (
   id         TEXT NOT NULL PRIMARY KEY,
@@ -105,7 +105,7 @@ CREATE TABLE settings (
 -- The row that every change to the set of superadmins updates first.
 INSERT INTO settings (key, value) VALUES ('superadmin_guard', '0');
 
--- Append-only; no foreign keys, since it outlives what it tells of.
+-- Append-only; no foreign keys, since rows outlive what they refer to.
 CREATE TABLE audit_events (
   id         TEXT NOT NULL PRIMARY KEY,
   at         TEXT NOT NULL,

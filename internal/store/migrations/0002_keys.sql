@@ -1,9 +1,9 @@
--- What several replicas share besides accounts: the signing keys and who does
--- the work that only one at a time should do.
+-- What several replicas share besides accounts: the signing keys, and leases for
+-- work that one replica at a time does.
 
 -- status is next, active, retiring or removed. public_key is the JWK as it is
 -- published. sealed_key is the private half under auth.master_key; empty: it
--- lies in a file of auth.data_dir. The times are those of the last change to
+-- is in a file of auth.data_dir. The times are those of the last change to
 -- that status.
 CREATE TABLE signing_keys (
   kid          TEXT NOT NULL PRIMARY KEY,
@@ -18,8 +18,8 @@ CREATE TABLE signing_keys (
 
 CREATE UNIQUE INDEX signing_keys_one_active ON signing_keys (status) WHERE status = 'active';
 
--- Counted up with every change to signing_keys, so that a running server can
--- tell cheaply whether there was one.
+-- Incremented with every change of signing_keys, so that a running server detects
+-- changes cheaply.
 INSERT INTO settings (key, value) VALUES ('key_set_version', '0');
 
 -- expires_at is in milliseconds since 1970 by the clock of the database.

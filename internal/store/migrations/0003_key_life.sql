@@ -1,6 +1,6 @@
--- The life of a signing key: next, active, retiring, removed. A key is due for
--- the next step when servers have counted enough time in its status, so a clock
--- that jumps moves nobody. token_life_ms is the longest life of an access token
+-- The lifecycle of a signing key: next, active, retiring, removed. A key takes the
+-- next step when servers have counted enough time in its status, so a clock that
+-- jumps has no effect. token_life_ms is the longest lifetime of an access token
 -- that it signed; 0: not known. A removed key keeps its row, without a private
 -- half.
 

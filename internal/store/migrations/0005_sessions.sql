@@ -1,15 +1,15 @@
 -- A session is one user signed in on one device. A refresh token family is what
--- one client holds of it. credentials_version counts the changes of what a user
--- proves themselves with.
+-- one client holds of it. credentials_version counts the changes of a user's
+-- credentials.
 --
--- Processes of the release before know none of this: what they insert has to be
--- good without it. A family of theirs has no session until its next use here.
+-- Processes of the previous release know none of this: what they insert must be
+-- valid without it. A family of theirs has no session until its next use here.
 
 ALTER TABLE users ADD COLUMN credentials_version BIGINT NOT NULL DEFAULT 0;
 
 -- amr is separated by spaces. user_id is no foreign key, as in refresh_families.
--- spared_jti is the access token that asked for the last change of password: of
--- the earlier ones the only one that still reads the profile.
+-- spared_jti is the access token that made the last change of password: the only
+-- earlier one that still reads the profile.
 CREATE TABLE sessions (
   id              TEXT NOT NULL PRIMARY KEY,
   user_id         TEXT NOT NULL,
@@ -40,8 +40,8 @@ ALTER TABLE refresh_families ADD COLUMN scope TEXT NOT NULL DEFAULT '';
 
 CREATE INDEX refresh_families_by_session ON refresh_families (session_id, ended_at);
 
--- Until now a family was a session, and access tokens name it: the session gets
--- its id.
+-- Before, a family was a session, and access tokens name it: the session gets its
+-- id.
 INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at, ended_at, end_reason)
   SELECT f.id, f.user_id, f.created_at, f.created_at, 'pwd', 'urn:pico-auth:acr:1',
     COALESCE((SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.family_id = f.id), f.created_at),

@@ -1,7 +1,7 @@
--- Who acted: actor_kind is user, service_token, client, system, or empty for a
--- request that was not authenticated. on_behalf_of is for whom, where an actor
--- acts for another. The defaults let processes of the release before go on
--- inserting during a rolling upgrade; what they insert is read by these rules.
+-- actor_kind is user, service_token, client, system, or empty for an
+-- unauthenticated request. on_behalf_of is the actor for which another one acts.
+-- The defaults let processes of the previous release insert rows during a rolling
+-- upgrade; those rows are read by the same rules.
 
 ALTER TABLE audit_events ADD COLUMN actor_kind TEXT NOT NULL DEFAULT '';
 ALTER TABLE audit_events ADD COLUMN on_behalf_of TEXT NOT NULL DEFAULT '';
