@@ -22,12 +22,12 @@ type Config struct {
 	// refresh tokens. 0: 90 days.
 	SessionMax time.Duration
 
-	// IsDefaultPassword is asked for each superadmin. nil: no superadmin has
+	// IsDefaultPassword is called for each superadmin. nil: no superadmin has
 	// the published default password.
 	IsDefaultPassword func(identity.PasswordHash) bool
 }
 
-// New returns what store.Config.Adopt takes. It knows the databases of the
+// New returns the function for store.Config.Adopt. It knows the databases of the
 // Python server 0.1 to 0.3.
 func New(cfg Config) store.Adopt {
 	if cfg.SessionMax == 0 {
@@ -46,7 +46,7 @@ func New(cfg Config) store.Adopt {
 	}
 }
 
-// adoption is one of one database.
+// adoption is the adoption of one database.
 type adoption struct {
 	Config
 	store.Candidate
@@ -54,9 +54,9 @@ type adoption struct {
 	createSchema func(context.Context, *sql.Tx, time.Time) error
 }
 
-// prepare looks through the whole database of the original and refuses it, by
-// name, where anything would be lost or mixed up. It writes nothing to it. Then,
-// on SQLite, it makes a copy beside it.
+// prepare examines the whole database of the original and refuses it, naming the
+// rows, if anything would be lost or mixed up. It writes nothing to it. Then,
+// on SQLite, it makes a copy in the same folder.
 func (a *adoption) prepare(ctx context.Context) error {
 	db := a.DB
 	if a.Engine == engine.SQLite {
@@ -72,19 +72,19 @@ func (a *adoption) prepare(ctx context.Context) error {
 	}
 	if a.Engine == engine.Postgres {
 		a.Log.WarnContext(ctx, "the Python server's tables will be replaced in place; "+
-			"on PostgreSQL no copy is made, the way back is a dump taken before with pg_dump")
+			"on PostgreSQL no copy is made: only a dump made before with pg_dump can restore them")
 		return nil
 	}
 	var err error
 	if a.backup, err = copyDatabase(ctx, db, a.Path, a.Now()); err != nil {
 		return err
 	}
-	a.Log.InfoContext(ctx, "copied the Python server's database before adopting it", "database", a.Path, "backup", a.backup)
+	a.Log.InfoContext(ctx, "Python server's database copied before its adoption", "database", a.Path, "backup", a.backup)
 	return nil
 }
 
-// read reads and rewrites everything in memory, and refuses by name what cannot
-// be adopted.
+// read reads and translates everything in memory, and refuses what cannot be
+// adopted, naming it.
 func (a *adoption) read(ctx context.Context, q engine.Querier) (shape, adopted, error) {
 	sh, err := inspect(ctx, q, a.Engine)
 	if err != nil {
@@ -101,7 +101,7 @@ func (a *adoption) read(ctx context.Context, q engine.Querier) (shape, adopted, 
 	return sh, rows, nil
 }
 
-// maxListed bounds the sentences of one refusal; `migrate --check` tells all of them.
+// maxListed limits the sentences of one refusal; `migrate --check` lists all of them.
 const maxListed = 20
 
 func refuse(faults []string) error {
@@ -112,13 +112,13 @@ func refuse(faults []string) error {
 	}
 	return fault.New(fault.Invalid, "cannot_adopt",
 		"the Python server's database cannot be adopted as it is, and nothing in it was changed; "+
-			"put this right with the Python server or in the database, then start again:\n  "+
+			"correct this with the Python server or in the database, then start again:\n  "+
 			strings.Join(faults, "\n  ")+more)
 }
 
 // replace replaces the original's tables with ours in the caller's transaction,
 // and fills them. An error must be followed by a rollback; the database is then
-// the Python server's as before, and the copy is gone again.
+// unchanged, and the copy is deleted.
 func (a *adoption) replace(ctx context.Context, tx *sql.Tx) (done store.Adoption, err error) {
 	defer func() {
 		if err != nil && a.backup != "" {
@@ -148,8 +148,8 @@ func (a *adoption) replace(ctx context.Context, tx *sql.Tx) (done store.Adoption
 	return store.Adoption{Backup: a.backup, Dropped: len(rows.dropped)}, nil
 }
 
-// lock keeps a Python server that still runs from writing rows between their
-// reading and the end.
+// lock keeps a Python server that still runs from writing rows after they were
+// read.
 func (a *adoption) lock(ctx context.Context, tx *sql.Tx) error {
 	query := "UPDATE users SET id = id WHERE 1 = 0" // takes SQLite's one lock for writing
 	if a.Engine == engine.Postgres {
@@ -165,7 +165,7 @@ func (a *adoption) lock(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// markDefaultPasswords asks about superadmins only: each answer costs a bcrypt.
+// markDefaultPasswords checks superadmins only: each check costs a bcrypt.
 func (a *adopted) markDefaultPasswords(isDefault func(identity.PasswordHash) bool) {
 	for i := range a.users {
 		if u := &a.users[i]; u.Role == identity.Superadmin {
@@ -174,7 +174,7 @@ func (a *adopted) markDefaultPasswords(isDefault func(identity.PasswordHash) boo
 	}
 }
 
-// report logs what was done, and each thing that was left out by name.
+// report logs what was done, and each row that was left out.
 func (a *adoption) report(ctx context.Context, rows *adopted) {
 	for _, sentence := range rows.dropped {
 		a.Log.WarnContext(ctx, "adoption drops "+sentence)
@@ -182,7 +182,7 @@ func (a *adoption) report(ctx context.Context, rows *adopted) {
 	for _, sentence := range rows.warnings {
 		a.Log.WarnContext(ctx, "adoption: "+sentence)
 	}
-	a.Log.InfoContext(ctx, "adopted the Python server's database",
+	a.Log.InfoContext(ctx, "Python server's database adopted",
 		"users", len(rows.users), "groups", len(rows.groups), "memberships", len(rows.members),
 		"refresh_tokens", len(rows.refreshTokens), "service_tokens", len(rows.serviceTokens),
 		"organizations", len(rows.orgs), "dropped_memberships", len(rows.dropped),

@@ -69,7 +69,7 @@ func mustExec(t testing.TB, db *sql.DB, text string) {
 	}
 }
 
-// dump is everything in a file as text: the schema and all rows.
+// dump returns the content of a file as text: the schema and all rows.
 func dump(t testing.TB, path string) string {
 	t.Helper()
 	db := openFile(t, path)
@@ -178,14 +178,14 @@ func TestAdoptionThatFailsAnywhereLeavesTheFileAsItWas(t *testing.T) {
 			a := adopting(path)
 			breakIt(a)
 			if _, err := run(t, a); err == nil || !strings.Contains(err.Error(), "broken by the test") {
-				t.Fatalf("error = %v, want the one of the test", err)
+				t.Fatalf("error = %v, want that of the test", err)
 			}
 			after, err := os.ReadFile(path)
 			if err != nil || !bytes.Equal(before, after) {
 				t.Errorf("the file changed (%v)", err)
 			}
 			if left := beside(t, path); len(left) > 0 {
-				t.Errorf("left beside the file: %q", left)
+				t.Errorf("files left in the folder: %q", left)
 			}
 			if _, err := run(t, adopting(path)); err != nil {
 				t.Errorf("the next attempt fails: %v", err)
@@ -194,7 +194,7 @@ func TestAdoptionThatFailsAnywhereLeavesTheFileAsItWas(t *testing.T) {
 	}
 }
 
-// beside lists what is in the folder of a file, except itself.
+// beside lists the folder of a file, without the file itself.
 func beside(t testing.TB, path string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -210,7 +210,7 @@ func beside(t testing.TB, path string) (names []string) {
 }
 
 // TestAdoptionSurvivesBeingKilledBeforeItsCommit kills a process that has
-// written everything, more than SQLite's cache holds, and not committed.
+// written all rows, more than SQLite's cache holds, and not committed.
 func TestAdoptionSurvivesBeingKilledBeforeItsCommit(t *testing.T) {
 	if path := os.Getenv("TEST_ADOPT_AND_DIE"); path != "" {
 		a := adopting(path)
@@ -230,7 +230,7 @@ func TestAdoptionSurvivesBeingKilledBeforeItsCommit(t *testing.T) {
 	}
 	left := beside(t, path)
 	if !slices.ContainsFunc(left, func(name string) bool { return strings.HasSuffix(name, "-journal") }) {
-		t.Errorf("beside the file are %q: nothing had reached the disk, so nothing is tested", left)
+		t.Errorf("the folder holds %q: no data had reached the disk, so nothing is tested", left)
 	}
 	if after := dump(t, path); after != before {
 		t.Errorf("the file changed:\n%s", cmp.Diff(before, after))
@@ -248,13 +248,13 @@ func TestAdoptionSurvivesBeingKilledBeforeItsCommit(t *testing.T) {
 	}
 }
 
-// dieOnReport ends the process like SIGKILL when the adoption says it is done.
+// dieOnReport kills the process when the adoption logs that it is done.
 type dieOnReport struct{ slog.Handler }
 
 func (dieOnReport) Enabled(context.Context, slog.Level) bool { return true }
 
 func (dieOnReport) Handle(_ context.Context, r slog.Record) error {
-	if strings.HasPrefix(r.Message, "adopted the Python server's database") {
+	if strings.HasPrefix(r.Message, "Python server's database adopted") {
 		self, err := os.FindProcess(os.Getpid())
 		if err == nil {
 			err = self.Kill()
@@ -278,7 +278,7 @@ func TestAdoptionCopiesWhatIsStillInTheWriteAheadLog(t *testing.T) {
 	}
 	backup := a.backup
 	if !strings.Contains(dump(t, backup), "in the log") {
-		t.Error("the copy lacks what the log held")
+		t.Error("the copy lacks the content of the log")
 	}
 	info, err := os.Stat(backup)
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -292,7 +292,7 @@ func TestAdoptionCopiesWhatIsStillInTheWriteAheadLog(t *testing.T) {
 func TestAdoptionNeverOverwritesACopy(t *testing.T) {
 	path := makeOriginal(t, 1)
 	taken := path + ".backup-20261122T120000Z"
-	if err := os.WriteFile(taken, nil, 0o600); err != nil { // empty: VACUUM INTO alone would take it
+	if err := os.WriteFile(taken, nil, 0o600); err != nil { // empty: VACUUM INTO alone would write into it
 		t.Fatal(err)
 	}
 	done, err := run(t, adopting(path))
@@ -300,7 +300,7 @@ func TestAdoptionNeverOverwritesACopy(t *testing.T) {
 		t.Errorf("the copy is %q, %v; want %s-2", done.Backup, err, taken)
 	}
 	if content, err := os.ReadFile(taken); err != nil || len(content) > 0 {
-		t.Errorf("the file that was there holds %d bytes, %v", len(content), err)
+		t.Errorf("the existing file holds %d bytes, %v", len(content), err)
 	}
 }
 
@@ -329,7 +329,7 @@ func TestAdoptionRefusesByNameBeforeItTouchesAnything(t *testing.T) {
 		"references": {`CREATE TABLE profiles (user_id TEXT REFERENCES Users(id) ON DELETE CASCADE)`, []string{`the table users has a foreign key`, `"profiles"`}},
 		"our names":  {`CREATE TABLE Settings (x)`, []string{`there is a table settings already`}},
 		"all at once": {
-			`UPDATE users SET role = 'root', status = 'gone' WHERE email = 'bob'; CREATE TABLE audit_events (x)`,
+			`UPDATE users SET role = 'root', status = 'locked' WHERE email = 'bob'; CREATE TABLE audit_events (x)`,
 			[]string{"unknown role", "unknown status", "audit_events"},
 		},
 	} {
@@ -351,7 +351,7 @@ func TestAdoptionRefusesByNameBeforeItTouchesAnything(t *testing.T) {
 			}
 			after, err := os.ReadFile(path)
 			if err != nil || !bytes.Equal(before, after) || len(beside(t, path)) > 0 {
-				t.Errorf("the file changed or has company: %q, %v", beside(t, path), err)
+				t.Errorf("the file changed or other files were made: %q, %v", beside(t, path), err)
 			}
 		})
 	}
@@ -400,6 +400,6 @@ func TestInspectionPassesErrorsOn(t *testing.T) {
 	}
 	mustExec(t, db, "DROP TABLE users")
 	if _, _, err := a.read(t.Context(), db); err == nil {
-		t.Error("read takes a foreign database")
+		t.Error("read accepts a foreign database")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// copyDatabase writes a copy of the open database beside its file and returns
+// copyDatabase writes a copy of the open database to the same folder and returns
 // the copy's path.
 func copyDatabase(ctx context.Context, db *sql.DB, path string, now time.Time) (backup string, err error) {
 	backup, err = freeName(path + ".backup-" + now.UTC().Format("20060102T150405Z"))
@@ -25,8 +25,8 @@ func copyDatabase(ctx context.Context, db *sql.DB, path string, now time.Time) (
 	return backup, nil
 }
 
-// freeName returns name, or name with a number where an attempt in the same
-// second, cut off later, has left its copy.
+// freeName returns name, or name with a number if an earlier attempt in the same
+// second was interrupted and left its copy.
 func freeName(name string) (string, error) {
 	candidate := name
 	for n := 2; n < 100; n++ {

@@ -1,10 +1,9 @@
 // Package adopt turns a database of the Python server, versions 0.1 to 0.3, into
-// one of this server, once: it recognises the tables, copies the file beside
-// itself, and replaces the tables with ours in the transaction of the first
-// migration. Whatever would be lost or mixed up is refused by name, and then
-// nothing was changed.
+// one of this server, once: it recognizes the tables, copies the file, and replaces
+// the tables with ours in the transaction of the first migration. If anything would
+// be lost or mixed up, it refuses, names the rows and changes nothing.
 //
-// It does not open the database, keep other processes out or decide when a
+// It does not open the database, exclude other processes or decide when a
 // migration is due: package store does, and calls what New returns. The assembly
-// puts that into store.Config; store/transfer asks Foresee what would happen.
+// sets that in store.Config; store/transfer calls Foresee for a forecast.
 package adopt

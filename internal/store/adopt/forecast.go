@@ -18,11 +18,11 @@ type Forecast struct {
 	DroppedTokens int      // refresh tokens: expired, or without a user who may sign in
 	Dropped       []string // a sentence for each membership dropped
 	Warnings      []string // oddities that would be kept
-	Collisions    []string // rows that would be one and the same; they forbid adoption
-	Problems      []string // whatever else forbids it
+	Collisions    []string // rows that would become one row; they forbid adoption
+	Problems      []string // everything else that forbids it
 }
 
-// Known reports whether the database is one that New knows.
+// Known reports whether New knows the database.
 func Known(ctx context.Context, q engine.Querier, kind string) (bool, error) {
 	_, err := inspect(ctx, q, kind)
 	if errors.Is(err, errUnknown) {
@@ -31,7 +31,7 @@ func Known(ctx context.Context, q engine.Querier, kind string) (bool, error) {
 	return err == nil, err
 }
 
-// Foresee tells what an adoption at the time now would do; known is false where
+// Foresee returns what an adoption at the time now would do; known is false if
 // New does not know the database.
 func Foresee(ctx context.Context, q engine.Querier, kind string, now time.Time) (f Forecast, known bool, err error) {
 	sh, err := inspect(ctx, q, kind)
@@ -45,7 +45,7 @@ func Foresee(ctx context.Context, q engine.Querier, kind string, now time.Time) 
 	if err != nil {
 		return Forecast{}, true, err
 	}
-	rows := translate(o, now, 0) // lifetimes are not foretold
+	rows := translate(o, now, 0) // the forecast has no lifetimes
 	f = Forecast{
 		Users: len(rows.users), Groups: len(rows.groups), Memberships: len(rows.members),
 		RefreshTokens: len(rows.refreshTokens), DroppedTokens: rows.expired + rows.ownerless,

@@ -10,7 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// insert writes everything into our empty tables, those referred to first.
+// insert writes all rows into our empty tables, referenced rows first.
 func (a *adopted) insert(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	w := inserter{ctx: ctx, tx: tx}
 	insertEach(&w, "INSERT INTO organizations (id, status, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING", a.orgs,

@@ -17,9 +17,9 @@ type legacyTable struct {
 	required bool // all versions had it
 }
 
-// legacyTables are the original's, in the order in which they can be dropped
-// whatever references were added between them. Its table of
-// mailbox credentials, email_credentials, is not among them: it is left as it is.
+// legacyTables are the original's, in an order in which they can be dropped
+// in spite of references between them. Its table of mailbox credentials,
+// email_credentials, is not included: it is left as it is.
 func legacyTables() []legacyTable {
 	return []legacyTable{
 		{name: "group_members", columns: []string{"group_id", "user_id", "joined_at"}},
@@ -39,16 +39,16 @@ func legacyTables() []legacyTable {
 	}
 }
 
-// shape is what a look at the catalogue of a database of the original tells.
+// shape is what the catalogue shows of a database of the original.
 type shape struct {
-	legacy   []string // tables of the original that are there, in the order of legacyTables
-	problems []string // what hangs on the original's tables, or is in the way of ours, and forbids adoption
+	legacy   []string // existing tables of the original, in the order of legacyTables
+	problems []string // what depends on the original's tables, or conflicts with ours, and forbids adoption
 }
 
-// errUnknown says that a database is not the original's.
+// errUnknown means that a database is not the original's.
 var errUnknown = errors.New("adopt: the database is not a Python server's")
 
-// inspect looks at the catalogue only.
+// inspect reads the catalogue only.
 func inspect(ctx context.Context, q engine.Querier, kind string) (shape, error) {
 	found, err := store.Inspect(ctx, q, kind)
 	if err != nil {
@@ -65,7 +65,7 @@ func inspect(ctx context.Context, q engine.Querier, kind string) (shape, error) 
 	return sh, err
 }
 
-// match fails with errUnknown where a table or a column is missing that each
+// match fails with errUnknown if a table or a column is missing that every
 // version of the original had.
 func (c catalogue) match(ctx context.Context, tables []string) (sh shape, err error) {
 	for _, t := range legacyTables() {
@@ -97,8 +97,8 @@ func (c catalogue) match(ctx context.Context, tables []string) (sh shape, err er
 	return sh, err
 }
 
-// obstacles names what would be lost or broken by replacing the original's
-// tables, none of which the original itself ever made.
+// obstacles lists what would be lost or broken by replacing the original's
+// tables; the original made none of it.
 func (c catalogue) obstacles(ctx context.Context, tables []string) (problems []string, err error) {
 	for _, name := range store.TableNames() {
 		if slices.Contains(tables, name) && !isLegacy(name) {
@@ -113,7 +113,7 @@ func (c catalogue) obstacles(ctx context.Context, tables []string) (problems []s
 	for _, d := range dependents {
 		if isLegacy(d.table) && (d.kind != "foreign key" || !isLegacy(d.owner)) {
 			problems = append(problems, fmt.Sprintf(
-				"the table %s has a %s hanging on it that the Python server did not make: %q; drop it first", d.table, d.kind, d.owner))
+				"the table %s has a %s that the Python server did not make: %q; drop it first", d.table, d.kind, d.owner))
 		}
 	}
 	return problems, nil
@@ -123,7 +123,7 @@ func isLegacy(table string) bool {
 	return slices.ContainsFunc(legacyTables(), func(t legacyTable) bool { return t.name == table })
 }
 
-// catalogue asks an engine what there is.
+// catalogue reads the catalogue of an engine.
 type catalogue struct {
 	q      engine.Querier
 	engine string
@@ -144,8 +144,8 @@ func (c catalogue) columns(ctx context.Context, table string) ([]string, error) 
 	return engine.Names(ctx, c.q, `SELECT lower(name) FROM pragma_table_xinfo($1) ORDER BY cid`, table)
 }
 
-// dependents lists what refers to any table. On SQLite a view is no obstacle:
-// it finds its tables by name each time it is read.
+// dependents lists what refers to any table. A view on SQLite is no obstacle:
+// it looks up its tables by name each time it is read.
 func (c catalogue) dependents(ctx context.Context) ([]dependent, error) {
 	query := `SELECT 'trigger', name, lower(tbl_name) FROM sqlite_master WHERE type = 'trigger'
 		UNION SELECT 'foreign key', lower(m.name), lower(f."table")

@@ -52,7 +52,7 @@ func lookAtUsers(t *testing.T, s *store.Store) {
 	ada, err := s.UserByID(t.Context(), "0a1b2c3d4e5f")
 	if err != nil || ada.Email != "Ada.Lovelace@Example.org" || ada.DisplayName != "Ada" ||
 		bcrypt.CompareHashAndPassword([]byte(ada.PasswordHash), []byte("correct horse")) != nil {
-		t.Errorf("Ada = %+v, %v; want her as she was", ada, err)
+		t.Errorf("Ada = %+v, %v; want her unchanged", ada, err)
 	}
 	if email, ok, err := s.DefaultPasswordAdmin(t.Context()); err != nil || !ok || email != "admin@pico.local" {
 		t.Errorf("DefaultPasswordAdmin = %q, %v, %v", email, ok, err)
@@ -72,7 +72,7 @@ func lookAtRefreshTokens(t *testing.T, s *store.Store) {
 		}
 	}
 	if _, err := rotate(t, s, "refresh-of-ada"); !errors.Is(err, store.ErrReuse) {
-		t.Errorf("an adopted token used twice: %v, want reuse", err)
+		t.Errorf("an adopted token presented again: %v, want reuse", err)
 	}
 	if _, err := rotate(t, s, "successor of refresh-of-bob"); err != nil {
 		t.Errorf("reuse of Ada's token ended Bob's family: %v", err)

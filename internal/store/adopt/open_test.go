@@ -29,7 +29,7 @@ import (
 
 var movingDay = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// eachOriginal runs test on a database of the Python server 0.minor, on either
+// eachOriginal runs test on a database of the Python server 0.minor, on each
 // engine. The SQL given is run last.
 func eachOriginal(t *testing.T, minor int, more string, test func(t *testing.T, url string, raw *sql.DB)) {
 	t.Helper()
@@ -41,8 +41,8 @@ func eachOriginal(t *testing.T, minor int, more string, test func(t *testing.T, 
 	}
 }
 
-// fillOriginal makes the tables of the Python server 0.minor, of a file with
-// the modes that it had.
+// fillOriginal makes the tables of the Python server 0.minor; a file gets the
+// modes of the original.
 func fillOriginal(t *testing.T, url string, minor int, more string) (raw *sql.DB) {
 	t.Helper()
 	raw = openRaw(t, url)
@@ -195,7 +195,7 @@ func adoptAndLook(t *testing.T, minor int, url string, raw *sql.DB) {
 func TestAFailedFirstStartLeavesTheOriginalAsItWas(t *testing.T) {
 	for name, obstacle := range map[string]string{
 		"found beforehand": "UPDATE users SET role = 'root' WHERE email = 'bob'",
-		// An index of ours that is there already is met only when the schema is made.
+		// An existing index with the name of one of ours is found only when the schema is made.
 		"met half-way": "CREATE TABLE unrelated (x TEXT); CREATE INDEX groups_by_org ON unrelated (x)",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,7 +225,7 @@ func TestAFailedFirstStartLeavesTheOriginalAsItWas(t *testing.T) {
 	}
 }
 
-// contents is what the Python server would find.
+// contents is what the Python server would read.
 func contents(t *testing.T, raw *sql.DB) (lines []string) {
 	t.Helper()
 	for _, query := range []string{

@@ -10,7 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// original is what the Python server's tables hold, as text and unjudged. All
+// original is the content of the Python server's tables, as text and unchecked. All
 // of it is in memory: about half a kilobyte for each user and refresh token.
 type original struct {
 	users         []legacyUser
@@ -42,7 +42,7 @@ type legacyService struct {
 	revokedAt                                           sql.NullString
 }
 
-// readOriginal reads the tables that sh found. The columns come in the order
+// readOriginal reads the tables that sh found. The columns are in the order
 // of legacyTables.
 func readOriginal(ctx context.Context, q engine.Querier, sh shape) (o original, err error) {
 	for _, t := range legacyTables() {
@@ -79,8 +79,8 @@ func readOriginal(ctx context.Context, q engine.Querier, sh shape) (o original, 
 }
 
 // readLegacy reads all rows of a table, ordered by its first columns so that
-// two readings judge alike. Any value of a column comes as text;
-// only what the original itself left NULL may be NULL.
+// two readings give the same result. Any value of a column is read as text;
+// only columns that the original left NULL may be NULL.
 func readLegacy[T any](ctx context.Context, q engine.Querier, t legacyTable, fields func(*T) []any) ([]T, error) {
 	columns := make([]string, len(t.columns))
 	for i, name := range t.columns {

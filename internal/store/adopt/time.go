@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// errLegacyTime says that a text is no time that the original could have
+// errLegacyTime means that a text is no time that the original could have
 // written or read.
 var errLegacyTime = errors.New("not an ISO 8601 time")
 
-// parseLegacyTime reads a time as the original wrote it, Python's
-// datetime.isoformat(), and the close relatives that its reader, Python's
-// datetime.fromisoformat(), took too: a date alone, a blank for the T, no
-// seconds, a fraction of any length (cut to microseconds), Z or an offset with
+// parseLegacyTime parses a time as the original wrote it, Python's
+// datetime.isoformat(), and the similar forms that its reader, Python's
+// datetime.fromisoformat(), accepted too: a date alone, a space for the T, no
+// seconds, a fraction of any length (truncated to microseconds), Z or an offset with
 // or without colons. Without an offset it is UTC. The result is in UTC and in
-// the years 1 to 9999, so that it sorts as text once written.
+// the years 1 to 9999, so that it sorts as text.
 func parseLegacyTime(s string) (time.Time, error) {
 	day, rest := s, ""
 	if len(s) > len(time.DateOnly) {
@@ -41,8 +41,8 @@ func parseLegacyTime(s string) (time.Time, error) {
 	return t, nil
 }
 
-// parseClock returns a time of day, perhaps with an offset from UTC, as the
-// time since midnight UTC. That is negative or past a day where the offset
+// parseClock returns a time of day, with an optional offset from UTC, as the
+// time since midnight UTC. It is negative or longer than a day if the offset
 // leads to another date.
 func parseClock(s string) (time.Duration, error) {
 	if local, found := strings.CutSuffix(strings.ToUpper(s), "Z"); found {
@@ -63,7 +63,7 @@ func parseClock(s string) (time.Duration, error) {
 	return local - offset, err
 }
 
-// parseHours reads hours with perhaps minutes, seconds and a fraction of them,
+// parseHours parses hours with optional minutes, seconds and a fraction of them,
 // to the microsecond.
 func parseHours(s string) (time.Duration, error) {
 	whole := s
@@ -71,7 +71,7 @@ func parseHours(s string) (time.Duration, error) {
 		whole = s[:i]
 	}
 	for _, layout := range []string{"15:04:05", "15:04", "15", "150405", "1504"} {
-		// time.Parse takes one digit for two, and a fraction only after seconds.
+		// time.Parse accepts one digit for two, and a fraction only after seconds.
 		if len(whole) != len(layout) {
 			continue
 		}

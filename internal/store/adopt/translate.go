@@ -11,7 +11,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// adopted is the original's content in our form, and what was found on the way.
+// adopted is the original's content in our form, and what was found in it.
 type adopted struct {
 	orgs          []string // sorted, the default one included
 	users         []identity.User
@@ -24,8 +24,8 @@ type adopted struct {
 	ownerless  int      // refresh tokens dropped because no user may use them
 	dropped    []string // a sentence for each membership dropped
 	warnings   []string // oddities that are kept
-	collisions []string // rows that would be one; they forbid adoption
-	problems   []string // rows that cannot be understood; they forbid adoption
+	collisions []string // rows that would become one row; they forbid adoption
+	problems   []string // rows that cannot be translated; they forbid adoption
 }
 
 type adoptedMember struct {
@@ -33,7 +33,7 @@ type adoptedMember struct {
 	identity.Member
 }
 
-// adoptedRefresh is a refresh token and its family, which bears the same id.
+// adoptedRefresh is a refresh token and its family, which has the same id.
 type adoptedRefresh struct {
 	id, userID, hash               string
 	createdAt, expiresAt, familyTo time.Time
@@ -44,7 +44,7 @@ type adoptedService struct {
 	hash string
 }
 
-// translator rewrites the original's rows one by one.
+// translator translates the original's rows one by one.
 type translator struct {
 	adopted
 	now        time.Time
@@ -53,8 +53,8 @@ type translator struct {
 	orgOfGroup map[string]string
 }
 
-// translate rewrites o as of now. It is pure; nothing that it finds stops it,
-// so that everything wrong is known at once.
+// translate translates o at the time now. It is pure; no finding stops it, so that
+// all of them are reported together.
 func translate(o original, now time.Time, sessionMax time.Duration) adopted {
 	t := translator{
 		now: now, sessionEnd: now.Add(sessionMax),
@@ -113,15 +113,16 @@ func (t *translator) group(g legacyGroup) {
 	t.orgOfGroup[g.id] = g.orgID
 }
 
-// member drops what the original left behind when it deleted by hand, and what
-// it let in from another organization: a group's members are of the group's.
+// member drops memberships that the original did not delete with their user or
+// group, and those across organizations: a group and its members are of one
+// organization.
 func (t *translator) member(m legacyMember) {
 	what := fmt.Sprintf("the membership of the user %q in the group %q", m.userID, m.groupID)
 	org, hasGroup := t.orgOfGroup[m.groupID]
 	user, hasUser := t.userByID[m.userID]
 	switch {
 	case !hasGroup && !hasUser:
-		t.dropped = append(t.dropped, what+": there is neither")
+		t.dropped = append(t.dropped, what+": neither exists")
 	case !hasGroup:
 		t.dropped = append(t.dropped, what+": there is no such group")
 	case !hasUser:
@@ -134,8 +135,8 @@ func (t *translator) member(m legacyMember) {
 	}
 }
 
-// refreshToken gives each live token a family of its own, since the original
-// did not keep which one followed which. Those of suspended users are dropped:
+// refreshToken gives each valid token a family of its own, since the original
+// did not store which token succeeded which. Those of suspended users are dropped:
 // here a suspension ends them.
 func (t *translator) refreshToken(r legacyRefresh) {
 	if t.userByID[r.userID].Status == identity.Suspended || t.userByID[r.userID].ID != r.userID || r.userID == "" {
@@ -160,9 +161,9 @@ func (t *translator) refreshToken(r legacyRefresh) {
 	})
 }
 
-// serviceToken keeps whatever role the original gave, for it never looked: an
-// unknown one is weaker here than every known one, and a client that validates
-// the token gets the response it got before.
+// serviceToken keeps any role, since the original did not check it: an unknown role
+// has fewer permissions here than every known one, and a client that validates the
+// token gets the same response as before.
 func (t *translator) serviceToken(s legacyService) {
 	what := fmt.Sprintf("the service token %q (id %q)", s.name, s.id)
 	row := adoptedService{hash: s.hash, ServiceToken: identity.ServiceToken{
@@ -195,7 +196,7 @@ func (t *translator) unreadable(what, column, text string) {
 	t.problems = append(t.problems, fmt.Sprintf("%s has no readable %s: %q", what, column, text))
 }
 
-// findCrowded names who is in more groups than a token can name; the original
+// findCrowded warns of each user in more groups than a token can name; the original
 // had no limit.
 func (t *translator) findCrowded() {
 	groups := make(map[string]int)
@@ -210,7 +211,7 @@ func (t *translator) findCrowded() {
 	}
 }
 
-// findCollisions names all rows that a unique key of ours would refuse.
+// findCollisions lists all rows that one of our unique keys would refuse.
 func (t *translator) findCollisions() {
 	type key struct{ kind, scope, name string }
 	rows := make(map[key][]string)
@@ -236,7 +237,7 @@ func (t *translator) findCollisions() {
 	slices.Sort(t.collisions)
 }
 
-// collectOrgs makes an organization of each id that a row names; the original
+// collectOrgs makes an organization for each id that a row names; the original
 // had no table of them.
 func (t *translator) collectOrgs() {
 	t.orgs = []string{identity.DefaultOrg}

@@ -36,14 +36,14 @@ func robot(id, name string, revoked sql.NullString) legacyService {
 }
 
 func TestTranslateNamesEveryCollision(t *testing.T) {
-	over := sql.NullString{String: "2026-11-02T00:00:00+00:00", Valid: true}
+	revoked := sql.NullString{String: "2026-11-02T00:00:00+00:00", Valid: true}
 	got := translate(original{
 		users: []legacyUser{userRow("u1", "Ada@Example.org"), userRow("u2", "ada@example.ORG"), userRow("u3", "bob"), userRow("u4", "BOB"), userRow("u5", "eve@example.org")},
 		groups: []legacyGroup{
 			team("g1", "Ops", "default"), team("g2", "Ops ", "default"), team("g3", "ops", "default"), team("g4", "Ops", "acme"),
 			team("g5", "Caf\u00e9", "acme"), team("g6", "Cafe\u0301", "acme"),
 		},
-		serviceTokens: []legacyService{robot("s1", "ci", sql.NullString{}), robot("s2", "ci", sql.NullString{}), robot("s3", "ci", over), robot("s4", "cd", over)},
+		serviceTokens: []legacyService{robot("s1", "ci", sql.NullString{}), robot("s2", "ci", sql.NullString{}), robot("s3", "ci", revoked), robot("s4", "cd", revoked)},
 	}, adoptionDay, adoptionLife)
 	if len(got.collisions) != 5 {
 		t.Errorf("collisions = %q, want 5", got.collisions)
@@ -66,7 +66,7 @@ func TestTranslateNamesEveryCollision(t *testing.T) {
 	}
 }
 
-func TestTranslateNamesEverythingItCannotUnderstand(t *testing.T) {
+func TestTranslateReportsEverythingItCannotTranslate(t *testing.T) {
 	u1, u2, u3, u4 := userRow("u1", "a"), userRow("u2", "b"), userRow("u3", "c"), userRow("u4", "d")
 	u1.role, u2.status, u3.createdAt = "owner", "locked", "yesterday"
 	u4.lastLoginAt = sql.NullString{String: "", Valid: true}
@@ -81,7 +81,7 @@ func TestTranslateNamesEverythingItCannotUnderstand(t *testing.T) {
 			{"r1", "u5", "h1", "soon", "2026-11-01"},
 			{"r2", "u5", "h2", "2026-12-01", "late"},
 			{"r3", "u9", "h3", "dropped, so never read", ""},
-			{"r4", "u5", "h4", "2026-11-01", "over, so never read"},
+			{"r4", "u5", "h4", "2026-11-01", "expired, so never read"},
 		},
 		serviceTokens: []legacyService{s1, s2},
 	}, adoptionDay, adoptionLife)
@@ -117,17 +117,17 @@ func TestTranslateKeepsHarmlessOddities(t *testing.T) {
 		t.Errorf("warnings = %q, want the id and the role", got.warnings)
 	}
 	if g := got.users[0]; g.ID != u.id || g.Email != u.email || g.DisplayName != u.displayName || g.OrgID != "" {
-		t.Errorf("user = %+v, want it as it was", g)
+		t.Errorf("user = %+v, want it unchanged", g)
 	}
 	if s := got.serviceTokens[0]; s.Name != "ci\n" || s.Role != "agent" {
-		t.Errorf("service token = %+v, want it as it was", s)
+		t.Errorf("service token = %+v, want it unchanged", s)
 	}
 	if want := []string{"", "default"}; !slices.Equal(got.orgs, want) {
 		t.Errorf("orgs = %q, want %q", got.orgs, want)
 	}
 }
 
-func TestTranslateNamesWhoIsInMoreGroupsThanATokenHolds(t *testing.T) {
+func TestTranslateNamesUsersInMoreGroupsThanATokenHolds(t *testing.T) {
 	o := original{users: []legacyUser{userRow("u1", "many@example.org"), userRow("u2", "most@example.org")}}
 	for i := range store.MaxGroups + 1 {
 		id := fmt.Sprintf("g%d", i)
@@ -156,7 +156,7 @@ func TestTranslateCapsRefreshTokensByTheirFamily(t *testing.T) {
 		{"r3", "u1", "h3", "2026-11-22T12:00:00+00:00", "2026-11-01"},
 	}}, adoptionDay, adoptionLife)
 	if len(got.refreshTokens) != 2 || got.expired != 1 {
-		t.Fatalf("kept %d, expired %d, want 2 and 1: a token is over at its very expiry", len(got.refreshTokens), got.expired)
+		t.Fatalf("kept %d, expired %d, want 2 and 1: a token is invalid from its expiry on", len(got.refreshTokens), got.expired)
 	}
 	end := adoptionDay.Add(adoptionLife)
 	if r := got.refreshTokens[0]; !r.expiresAt.Equal(end) || !r.familyTo.Equal(end) {
@@ -167,8 +167,8 @@ func TestTranslateCapsRefreshTokensByTheirFamily(t *testing.T) {
 	}
 }
 
-// drawOriginal makes a directory of the kind that the original could have
-// written, with addresses, names and ids from small sets so that they meet.
+// drawOriginal makes a database that the original could have written, with
+// addresses, names and ids from small sets so that they collide.
 func drawOriginal(t *rapid.T) original {
 	var o original
 	ids := rapid.StringMatching(`[0-9a-f]{2}`)
@@ -195,7 +195,7 @@ func drawOriginal(t *rapid.T) original {
 	return o
 }
 
-func TestTranslateLosesNoPersonGroupOrLiveToken(t *testing.T) {
+func TestTranslateLosesNoUserGroupOrLiveToken(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := drawOriginal(t)
 		got := translate(o, adoptionDay, adoptionLife)

@@ -11,8 +11,8 @@ type Querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Tables lists the tables of the database, sorted, those of SQLite itself left
-// out and those of other schemas of PostgreSQL.
+// Tables lists the tables of the database, sorted, without those of SQLite itself
+// and of other schemas of PostgreSQL.
 func Tables(ctx context.Context, q Querier, engine string) ([]string, error) {
 	if engine == Postgres {
 		return Names(ctx, q, `SELECT CAST(table_name AS TEXT) FROM information_schema.tables

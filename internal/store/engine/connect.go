@@ -18,16 +18,15 @@ const (
 
 	connectTimeout = 5 * time.Second
 
-	// Connections to PostgreSQL are renewed now and then, so that a server
-	// added behind a load balancer gets its share.
+	// Connections to PostgreSQL are replaced regularly, so that a server added
+	// behind a load balancer gets its share.
 	connectionLife = time.Hour
 	connectionIdle = 5 * time.Minute
 )
 
 // OpenFile returns a pool on a SQLite file, connecting at first use. The pragmas,
-// such as "query_only(1)", hold on each connection. The file must be there: a
-// connection opened after it was removed must not put an empty one in its
-// place.
+// such as "query_only(1)", apply to each connection. The file must exist: a
+// connection opened after it was removed must not create an empty one.
 func OpenFile(path string, pragmas ...string) (*sql.DB, error) {
 	q := url.Values{"mode": {"rw"}, "_pragma": append([]string{busyTimeout, "foreign_keys(1)"}, pragmas...)}
 	slashed := filepath.ToSlash(path)
@@ -42,12 +41,12 @@ func OpenFile(path string, pragmas ...string) (*sql.DB, error) {
 func (t Target) OpenServer() *sql.DB {
 	db := stdlib.OpenDB(*t.Server)
 	db.SetMaxOpenConns(t.pool)
-	db.SetMaxIdleConns(t.pool) // a connection costs far more to make than to keep
+	db.SetMaxIdleConns(t.pool) // opening a connection costs far more than keeping it
 	db.SetConnMaxLifetime(connectionLife)
 	db.SetConnMaxIdleTime(connectionIdle)
 	return db
 }
 
-// OpenUnbounded is OpenServer without the bounds on what a statement may take:
-// a migration of a large table takes what it takes.
+// OpenUnbounded is OpenServer without statement timeouts: a migration of a large
+// table may take long.
 func (t Target) OpenUnbounded() *sql.DB { return stdlib.OpenDB(*unbounded(t.Server)) }

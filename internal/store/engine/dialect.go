@@ -16,11 +16,11 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
-// retryAfter is what a client is told when the database is away. Most such
-// moments (a lock, a restart, a full queue) are over by then.
+// retryAfter is the Retry-After for an unavailable database. Most outages (a lock,
+// a restart, a full queue) are shorter.
 const retryAfter = 2 * time.Second
 
-// Unavailable says that the database is away, busy or full.
+// Unavailable is the fault of a database that is unreachable, busy or full.
 func Unavailable(cause error) error {
 	return &fault.Error{
 		Kind: fault.Unavailable, Code: "unavailable", Message: "the database is not available at the moment",
@@ -28,10 +28,10 @@ func Unavailable(cause error) error {
 	}
 }
 
-// ErrDamaged is an outage that does not pass by itself.
+// ErrDamaged is a permanent outage.
 var ErrDamaged = &fault.Error{
 	Kind: fault.Unavailable, Code: "database_damaged", RetryAfter: retryAfter,
-	Message: "the database is damaged; restore a backup, or look at it with `migrate --check`",
+	Message: "the database is damaged; restore a backup, or examine it with `migrate --check`",
 }
 
 // ErrUnstorable refuses text that PostgreSQL cannot hold and SQLite should not.
@@ -40,21 +40,21 @@ var ErrUnstorable = fault.New(fault.Invalid, "validation_failed", "text must be 
 // Condition is what an error of a driver means.
 type Condition uint8
 
-// The conditions. From Away on the transaction cannot go on.
+// The conditions. From Temporary on the transaction cannot continue.
 const (
-	Ordinary  Condition = iota // a defect of ours, or no error of a driver
-	Unique                     // a unique constraint would break
-	Reference                  // a foreign key would break
+	Ordinary  Condition = iota // a defect of this program, or no error of a driver
+	Unique                     // a unique constraint would be violated
+	Reference                  // a foreign key would be violated
 	Unstored                   // the text cannot be stored
-	Away                       // busy, full, read-only, gone: later is fine
-	Lost                       // the connection is gone, and its transaction
-	Conflict                   // the transaction lost to another: again, at once
-	Damaged                    // the file is no sound database
+	Temporary                  // busy, full, read-only, unreachable: a later try may succeed
+	Lost                       // the connection was lost, and its transaction
+	Conflict                   // the transaction lost to another one: try again at once
+	Damaged                    // the file is damaged
 )
 
-// Fatal reports whether the transaction cannot go on, as opposed to the one
+// Fatal reports whether the transaction cannot continue, as opposed to the one
 // statement.
-func (c Condition) Fatal() bool { return c >= Away }
+func (c Condition) Fatal() bool { return c >= Temporary }
 
 // ConditionOf classifies an error of either driver.
 func ConditionOf(err error) Condition {
@@ -69,7 +69,7 @@ func ConditionOf(err error) Condition {
 	case errors.As(err, &pg):
 		return postgresCondition(pg.Code)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
-		return Away // a time limit was used up, so trying again at once would use up another
+		return Temporary // a time limit expired; an immediate retry would wait as long
 	case errors.Is(err, driver.ErrBadConn), errors.As(err, &netErr), pgconn.SafeToRetry(err), isClosed(err):
 		return Lost
 	default:
@@ -77,8 +77,8 @@ func ConditionOf(err error) Condition {
 	}
 }
 
-// isClosed recognises what database/sql and pgx say about a connection that
-// went away, for which they have no value to compare with.
+// isClosed recognizes the errors of database/sql and pgx for a lost connection that
+// have no value to compare with.
 func isClosed(err error) bool {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true
@@ -104,7 +104,7 @@ func sqliteCondition(code int) Condition {
 		return Damaged
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY,
 		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_PERM, sqlite3.SQLITE_INTERRUPT:
-		return Away
+		return Temporary
 	default:
 		return Ordinary
 	}
@@ -122,7 +122,7 @@ func postgresCondition(code string) Condition {
 	case "40001", "40P01":
 		return Conflict
 	case "55P03", "25006", "57014": // lock not available, read-only, statement timeout
-		return Away
+		return Temporary
 	case "25P03", "25P04": // idle in transaction, transaction timeout: the server hung up
 		return Lost
 	case "XX001", "XX002":
@@ -132,20 +132,20 @@ func postgresCondition(code string) Condition {
 	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "57P"):
 		return Lost
 	case strings.HasPrefix(code, "53"), strings.HasPrefix(code, "58"), strings.HasPrefix(code, "28"), code == "3D000":
-		return Away
+		return Temporary
 	default:
 		return Ordinary
 	}
 }
 
-// RefusesWrites reports whether err says that nothing at all can be written: a
-// full disk, or a server that became a standby.
+// RefusesWrites reports whether err means that no write can succeed: a full disk,
+// or a server that became a standby.
 func RefusesWrites(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "53100" || pg.Code == "25006")
 }
 
-// IsNoTable reports whether err says that a table is not there.
+// IsNoTable reports whether err means that a table does not exist.
 func IsNoTable(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "42P01"
@@ -154,7 +154,7 @@ func IsNoTable(err error) bool {
 	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_ERROR && strings.Contains(lite.Error(), "no such table")
 }
 
-// IsNoColumn reports whether err says that a column is not there.
+// IsNoColumn reports whether err means that a column does not exist.
 func IsNoColumn(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "42703"
@@ -163,9 +163,9 @@ func IsNoColumn(err error) bool {
 	return ok && lite.Code() == sqlite3.SQLITE_ERROR && strings.Contains(lite.Error(), "no such column")
 }
 
-// Violates reports whether err breaks the unique constraint on the column,
+// Violates reports whether err violates the unique constraint on the column,
 // which the two engines name differently: "users.email_key" is
-// users_email_key_key to PostgreSQL.
+// users_email_key_key in PostgreSQL.
 func Violates(err error, column string) bool {
 	if ConditionOf(err) != Unique {
 		return false
@@ -176,15 +176,15 @@ func Violates(err error, column string) bool {
 	return strings.Contains(err.Error(), column)
 }
 
-// Classify turns what a driver said into a fault where that means something to
-// a caller. Faults and cancellations pass through.
+// Classify turns an error of a driver into a fault if a caller can use that. Faults
+// and cancellations pass through.
 func Classify(err error) error {
 	var already *fault.Error
 	if err == nil || errors.As(err, &already) {
 		return err
 	}
 	switch ConditionOf(err) {
-	case Away, Lost, Conflict:
+	case Temporary, Lost, Conflict:
 		return Unavailable(err)
 	case Damaged:
 		lasting := *ErrDamaged

@@ -22,8 +22,8 @@ func TestConditionsOfSQLite(t *testing.T) {
 	for code, want := range map[int]Condition{
 		sqlite3.SQLITE_CONSTRAINT_UNIQUE: Unique, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: Unique,
 		sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: Reference, sqlite3.SQLITE_CONSTRAINT_NOTNULL: Ordinary,
-		sqlite3.SQLITE_BUSY: Away, sqlite3.SQLITE_BUSY_SNAPSHOT: Away, sqlite3.SQLITE_FULL: Away, sqlite3.SQLITE_IOERR_FSYNC: Away,
-		sqlite3.SQLITE_READONLY_DBMOVED: Away, sqlite3.SQLITE_CORRUPT_INDEX: Damaged, sqlite3.SQLITE_NOTADB: Damaged,
+		sqlite3.SQLITE_BUSY: Temporary, sqlite3.SQLITE_BUSY_SNAPSHOT: Temporary, sqlite3.SQLITE_FULL: Temporary, sqlite3.SQLITE_IOERR_FSYNC: Temporary,
+		sqlite3.SQLITE_READONLY_DBMOVED: Temporary, sqlite3.SQLITE_CORRUPT_INDEX: Damaged, sqlite3.SQLITE_NOTADB: Damaged,
 		sqlite3.SQLITE_ERROR: Ordinary, sqlite3.SQLITE_MISUSE: Ordinary,
 	} {
 		if got := sqliteCondition(code); got != want {
@@ -36,10 +36,10 @@ func TestConditionsOfPostgreSQL(t *testing.T) {
 	for code, want := range map[string]Condition{
 		"23505": Unique, "23503": Reference, "23502": Ordinary, "42P01": Ordinary, "25P02": Ordinary,
 		"22021": Unstored, "40001": Conflict, "40P01": Conflict,
-		"57014": Away, "55P03": Away, "25006": Away, "53300": Away, "53100": Away, "58030": Away, "28P01": Away, "3D000": Away,
+		"57014": Temporary, "55P03": Temporary, "25006": Temporary, "53300": Temporary, "53100": Temporary, "58030": Temporary, "28P01": Temporary, "3D000": Temporary,
 		"57P01": Lost, "57P03": Lost, "08006": Lost, "25P03": Lost, "XX001": Damaged, "XX002": Damaged, "XX000": Ordinary,
 	} {
-		err := fmt.Errorf("verb: %w", &pgconn.PgError{Code: code})
+		err := fmt.Errorf("query: %w", &pgconn.PgError{Code: code})
 		if got := ConditionOf(err); got != want {
 			t.Errorf("%s: %d, want %d", code, got, want)
 		}
@@ -57,10 +57,10 @@ func TestConditionsOfConnections(t *testing.T) {
 		{driver.ErrBadConn, Lost},
 		{&pgconn.ConnectError{}, Lost},
 		{errors.New("write failed: broken pipe"), Lost},
-		{context.DeadlineExceeded, Away},
+		{context.DeadlineExceeded, Temporary},
 		{&net.OpError{Op: "read", Err: errors.New("reset")}, Lost},
-		{fs.ErrNotExist, Away},
-		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}, Away},
+		{fs.ErrNotExist, Temporary},
+		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}, Temporary},
 		{errors.New("anything"), Ordinary},
 	} {
 		if got := ConditionOf(c.err); got != c.want {
@@ -71,7 +71,7 @@ func TestConditionsOfConnections(t *testing.T) {
 
 func TestClassifyKeepsRefusalsAndHidesNothing(t *testing.T) {
 	refusal := fault.New(fault.Conflict, "x", "x")
-	if got := Classify(fmt.Errorf("verb: %w", refusal)); !errors.Is(got, refusal) {
+	if got := Classify(fmt.Errorf("query: %w", refusal)); !errors.Is(got, refusal) {
 		t.Errorf("a refusal became %v", got)
 	}
 	if got := Classify(&pgconn.PgError{Code: "22021"}); fault.KindOf(got) != fault.Invalid {
@@ -86,13 +86,13 @@ func TestClassifyKeepsRefusalsAndHidesNothing(t *testing.T) {
 		t.Errorf("a damaged page: %v", got)
 	}
 	if errors.Is(Classify(cause), ErrDamaged) {
-		t.Error("an outage that passes is taken for damage")
+		t.Error("a temporary outage is reported as damage")
 	}
 	if !Violates(&pgconn.PgError{Code: "23505", ConstraintName: "users_email_key_key"}, "users.email_key") {
-		t.Error("PostgreSQL's constraint is not recognised")
+		t.Error("PostgreSQL's constraint is not recognized")
 	}
 	if Violates(&pgconn.PgError{Code: "23505", ConstraintName: "users_pkey"}, "users.email_key") || Violates(nil, "users.email_key") {
-		t.Error("another constraint is taken for it")
+		t.Error("another constraint is recognized as it")
 	}
 }
 
@@ -112,9 +112,9 @@ func TestAFinishedCopyGetsItsNameOnce(t *testing.T) {
 		t.Errorf("without links: %v", err)
 	}
 	if err := publish(filepath.Join(folder, "second"), path); fault.KindOf(err) != fault.Conflict {
-		t.Errorf("over what is there: %v", err)
+		t.Errorf("over an existing file: %v", err)
 	}
 	if err := copyInto(t.Context(), nil, path); fault.KindOf(err) != fault.Invalid {
-		t.Errorf("copy over what is there: %v", err)
+		t.Errorf("copy over an existing file: %v", err)
 	}
 }

@@ -12,8 +12,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
-// Explain says in words for the operator why the target cannot be opened.
-// Faults pass through.
+// Explain tells the operator why the target cannot be opened. Faults pass through.
 func (t Target) Explain(err error) error {
 	if t.Engine == Postgres {
 		return t.explainServer(err)
@@ -21,7 +20,7 @@ func (t Target) Explain(err error) error {
 	return explainFile(t.Path, err)
 }
 
-// explainFile says what is wrong with the file in words.
+// explainFile describes what is wrong with the file.
 func explainFile(path string, err error) error {
 	var already *fault.Error
 	var lite *sqlite.Error
@@ -33,7 +32,7 @@ func explainFile(path string, err error) error {
 	case sqlite3.SQLITE_NOTADB:
 		return BadFile(path, "is not a SQLite database", err)
 	case sqlite3.SQLITE_CORRUPT:
-		return BadFile(path, "is damaged; restore a backup, or look at it with `migrate --check`", err)
+		return BadFile(path, "is damaged; restore a backup, or examine it with `migrate --check`", err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 		return BadFile(path, "cannot be opened for writing", err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
@@ -45,7 +44,7 @@ func explainFile(path string, err error) error {
 	}
 }
 
-// explainServer says what is wrong with the server in words.
+// explainServer describes what is wrong with the server.
 func (t Target) explainServer(err error) error {
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
@@ -61,7 +60,7 @@ func (t Target) explainServer(err error) error {
 			return fault.Wrap(fault.Invalid, "database_rights", server+"does not let this user create or change tables", err)
 		}
 	}
-	if c := ConditionOf(err); c == Lost || c == Away {
+	if c := ConditionOf(err); c == Lost || c == Temporary {
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op // pgx repeats it on lines of their own
 		}

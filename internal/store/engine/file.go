@@ -19,19 +19,19 @@ import (
 // fileMode is the mode of the database, its companions and its copies.
 const fileMode fs.FileMode = 0o600
 
-// The database file is never opened here once SQLite may have it open: closing
+// This package never opens the database file while SQLite may have it open: closing
 // any descriptor of it would drop the locks that SQLite holds through others
 // (fcntl(2) locks belong to the process).
 
-// SecureFile makes sure that path is a regular file that only its owner can
-// read, creating it when it is absent.
+// SecureFile ensures that path is a regular file that only its owner can
+// read, creating it if it does not exist.
 func SecureFile(path string, log *slog.Logger) (fs.FileInfo, error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := createFile(path); err != nil {
 			return nil, err
 		}
-		log.Info("created the database", "path", path)
+		log.Info("database created", "path", path)
 		info, err = os.Lstat(path)
 	}
 	if err != nil {
@@ -53,8 +53,8 @@ func SecureFile(path string, log *slog.Logger) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// createFile makes an empty file, which SQLite takes for an empty database. It
-// never follows a link and never touches what another process made.
+// createFile makes an empty file, which is an empty database to SQLite. It
+// never follows a link and never changes a file that another process made.
 func createFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	switch {
@@ -68,16 +68,16 @@ func createFile(path string) error {
 	return errors.Join(f.Close(), SyncFolder(filepath.Dir(path)))
 }
 
-// tighten takes the rights of group and others from a file that has them.
+// tighten removes the rights of group and others from a file that has them.
 func tighten(path string, log *slog.Logger) error {
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" {
 		return nil //nolint:nilerr // a companion that is absent needs nothing
 	}
 	if err := os.Chmod(path, info.Mode().Perm()&0o700); err != nil {
-		return BadFile(path, "is readable by others, and that cannot be changed", err)
+		return BadFile(path, "is readable by others, and its mode cannot be changed", err)
 	}
-	log.Warn("the database was readable by others; tightened", "path", path, "was", fmt.Sprintf("%04o", info.Mode().Perm()))
+	log.Warn("database file mode changed to 0600; it was readable by others", "path", path, "was", fmt.Sprintf("%04o", info.Mode().Perm()))
 	return nil
 }
 
@@ -102,8 +102,8 @@ func BadFile(path, sentence string, cause error) error {
 	return fault.Wrap(fault.Invalid, "database_file", text, cause)
 }
 
-// reason is the last word of an error of the operating system, such as
-// "permission denied", without the path that the sentence has already.
+// reason is the last part of an error of the operating system, such as
+// "permission denied", without the path, which the message names already.
 func reason(err error) string {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err.Error()
@@ -115,12 +115,12 @@ func reason(err error) string {
 const lockTimeout = 5 * time.Minute
 
 // LockFile takes the lock that lets one process at a time migrate the SQLite
-// database at path. The lock is the operating system's, so it dies with the
-// process. The file beside the database stays: removing it would let two hold
-// locks on different files of one name.
+// database at path. The operating system holds the lock, so it ends with the
+// process. The lock file is not removed: otherwise two processes could hold locks
+// on different files of one name.
 func LockFile(ctx context.Context, path string) (unlock func(), err error) {
 	if info, err := os.Lstat(path + ".lock"); err == nil && !info.Mode().IsRegular() {
-		return nil, BadFile(path, "has a lock beside it, "+path+".lock, that is not a regular file", nil)
+		return nil, BadFile(path, "has a lock file, "+path+".lock, that is not a regular file; remove it", nil)
 	}
 	lock := flock.New(path+".lock", flock.SetPermissions(fileMode))
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)

@@ -13,10 +13,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
-// Snapshot writes a consistent copy of the open SQLite database to path, what
-// is still in its write-ahead log included. The copy is complete and durable
-// when the name appears, readable by its owner only, and never takes the place
-// of something that exists.
+// Snapshot writes a consistent copy of the open SQLite database to path, including
+// its write-ahead log. The copy is complete and durable when the file appears under
+// that name, readable by its owner only, and never replaces an existing file.
 func Snapshot(ctx context.Context, db *sql.DB, path string) error {
 	switch _, err := os.Lstat(path); {
 	case err == nil:
@@ -28,12 +27,12 @@ func Snapshot(ctx context.Context, db *sql.DB, path string) error {
 	if err := copyInto(ctx, db, partial); err != nil {
 		return err
 	}
-	defer os.Remove(partial) //nolint:errcheck // gone already where it could be renamed
+	defer os.Remove(partial) //nolint:errcheck // absent after a renaming
 	return publish(partial, path)
 }
 
-// copyInto writes a copy of the database into a new file. On failure the file
-// is gone again.
+// copyInto writes a copy of the database into a new file, which it removes on
+// failure.
 func copyInto(ctx context.Context, db *sql.DB, dest string) (err error) {
 	file, err := os.OpenFile(dest, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
@@ -41,10 +40,10 @@ func copyInto(ctx context.Context, db *sql.DB, dest string) (err error) {
 	}
 	defer func() {
 		if err = errors.Join(err, file.Close()); err != nil {
-			_ = os.Remove(dest) // it is worth nothing, and what went wrong counts more
+			_ = os.Remove(dest) // incomplete; the first error counts
 		}
 	}()
-	// SQLite takes an empty file for its copy, and does not sync what it wrote.
+	// SQLite accepts an empty file for its copy, and does not sync what it wrote.
 	if _, err := db.ExecContext(ctx, "VACUUM INTO $1", dest); err != nil {
 		return err
 	}
@@ -52,7 +51,7 @@ func copyInto(ctx context.Context, db *sql.DB, dest string) (err error) {
 }
 
 // publish gives the finished copy its name. A link, unlike a renaming, fails
-// where the name is taken; a file system without links takes the renaming.
+// if the name exists; a file system without links uses the renaming.
 func publish(partial, path string) error {
 	err := os.Link(partial, path)
 	switch {

@@ -18,31 +18,30 @@ const (
 	Postgres = "postgres"
 )
 
-// Target is a database URL understood.
+// Target is a parsed database URL.
 type Target struct {
 	Engine string          // SQLite or Postgres
 	Path   string          // SQLite: absolute path of the file
 	Server *pgx.ConnConfig // PostgreSQL: how to connect
-	pool   int             // PostgreSQL: connections at most
+	pool   int             // PostgreSQL: maximum connections
 }
 
 // File is the target of a SQLite file.
 func File(path string) Target { return Target{Engine: SQLite, Path: path} }
 
-// defaultPool is enough to keep a database server of eight cores busy; ten
-// replicas stay within PostgreSQL's default of 100 connections with 9 each:
-// ?pool_max_conns= says so.
+// defaultPool keeps a database server of eight cores busy. Ten replicas need
+// ?pool_max_conns=9 to stay within PostgreSQL's default of 100 connections.
 const defaultPool = 16
 
-// Parse understands the forms of database.url, those of SQLAlchemy among
-// them. Its errors name no part of the URL but the scheme and the parameters'
-// names, since there may be a password in it.
+// Parse parses the forms of database.url, including those of SQLAlchemy. Its errors
+// contain no part of the URL except the scheme and the names of parameters, since
+// the URL may contain a password.
 func Parse(raw string) (Target, error) {
 	scheme, rest, found := strings.Cut(raw, "://")
 	if !found {
 		return Target{}, badURL("is not a URL such as sqlite:///auth.db or postgresql://user:password@host/name")
 	}
-	dialect, _, _ := strings.Cut(strings.ToLower(scheme), "+") // the part behind + names a Python driver
+	dialect, _, _ := strings.Cut(strings.ToLower(scheme), "+") // the part after + names a Python driver
 	switch dialect {
 	case "sqlite":
 		return parseSQLite(rest)
@@ -60,8 +59,8 @@ func badURL(sentence string) error {
 // sqliteIgnored are parameters of Python's driver that have no meaning here.
 var sqliteIgnored = []string{"timeout", "check_same_thread", "isolation_level", "cached_statements", "detect_types"}
 
-// parseSQLite takes what follows sqlite://. As in SQLAlchemy the path begins
-// behind the third slash and is taken as it stands, without percent-decoding.
+// parseSQLite parses what follows sqlite://. As in SQLAlchemy the path begins
+// after the third slash and is not percent-decoded.
 func parseSQLite(rest string) (Target, error) {
 	name, query, _ := strings.Cut(rest, "?")
 	host, path, found := strings.Cut(name, "/")
@@ -79,7 +78,7 @@ func parseSQLite(rest string) (Target, error) {
 	}
 	for name := range params {
 		if !slices.Contains(sqliteIgnored, name) {
-			return Target{}, badURL("has a parameter that SQLite does not take here; leave out everything behind the question mark")
+			return Target{}, badURL("has a parameter that is not supported for SQLite; remove everything after the question mark")
 		}
 	}
 	abs, err := filepath.Abs(filepath.FromSlash(path))
@@ -101,7 +100,7 @@ var sslModes = map[string]string{
 	"true": "verify-full", "1": "verify-full", "false": "disable", "0": "disable",
 }
 
-// parsePostgres takes what follows postgresql://.
+// parsePostgres parses what follows postgresql://.
 func parsePostgres(rest string) (Target, error) {
 	u, err := url.Parse("postgresql://" + rest)
 	if err != nil {
@@ -122,7 +121,7 @@ func parsePostgres(rest string) (Target, error) {
 	pool := defaultPool
 	if params.Has("pool_max_conns") {
 		if pool, err = strconv.Atoi(params.Get("pool_max_conns")); err != nil || pool < 2 || pool > 1000 {
-			return Target{}, badURL("has a pool_max_conns that is no number from 2 to 1000")
+			return Target{}, badURL("has an invalid pool_max_conns; use a number from 2 to 1000")
 		}
 		params.Del("pool_max_conns")
 	}
@@ -132,14 +131,15 @@ func parsePostgres(rest string) (Target, error) {
 	u.RawQuery = params.Encode()
 	cfg, err := pgx.ParseConfig(u.String())
 	if err != nil {
-		return Target{}, badURL("is not understood as a PostgreSQL URL") // the cause may quote the URL
+		return Target{}, badURL("is not a valid PostgreSQL URL") // the cause may quote the URL
 	}
 	setTimeouts(cfg)
 	return Target{Engine: Postgres, Server: cfg, pool: pool}, nil
 }
 
-// setTimeouts bounds what a statement may take, unless the URL does. A verb
-// takes milliseconds: what takes seconds waits for a lock that will not be released.
+// setTimeouts limits the time of a statement, unless the URL does. A statement of
+// the store takes milliseconds: one that takes seconds waits for a lock that will
+// not be released.
 func setTimeouts(cfg *pgx.ConnConfig) {
 	for name, value := range map[string]string{
 		"application_name":                    "pico-auth",
@@ -156,7 +156,7 @@ func setTimeouts(cfg *pgx.ConnConfig) {
 	}
 }
 
-// unbounded is cfg without the bounds on a statement.
+// unbounded is cfg without the limits on a statement.
 func unbounded(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	c := cfg.Copy()
 	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {

@@ -23,7 +23,7 @@ func TestSQLiteURLsNameTheirFile(t *testing.T) {
 		"sqlite+aiosqlite:///./data/../auth.db":      filepath.Join(folder, "auth.db"),
 		"sqlite:////var/lib/pico/auth.db":            "/var/lib/pico/auth.db",
 		"sqlite+aiosqlite:////var/lib/pico/auth.db":  "/var/lib/pico/auth.db",
-		"sqlite:////var/lib/a%20b#c.db":              "/var/lib/a%20b#c.db", // as SQLAlchemy: nothing is decoded
+		"sqlite:////var/lib/a%20b#c.db":              "/var/lib/a%20b#c.db", // not decoded, as in SQLAlchemy
 		"sqlite:////var/lib/ä b.db?timeout=30":       "/var/lib/ä b.db",
 		"sqlite:///auth.db?check_same_thread=false&": filepath.Join(folder, "auth.db"),
 	} {
@@ -34,7 +34,7 @@ func TestSQLiteURLsNameTheirFile(t *testing.T) {
 	}
 }
 
-func TestPostgresURLsAreUnderstood(t *testing.T) {
+func TestPostgresURLsAreParsed(t *testing.T) {
 	for url, tls := range map[string]bool{
 		"postgres://u:p%40ss@db:5433/pico":                               true, // prefer, as asyncpg does
 		"postgresql://u:p%40ss@db:5433/pico":                             true,
@@ -59,16 +59,16 @@ func TestPostgresURLsAreUnderstood(t *testing.T) {
 			t.Errorf("%s: %v, pool %d", url, c.RuntimeParams, got.pool)
 		}
 		if m := unbounded(c); m.RuntimeParams["statement_timeout"] != "0" || c.RuntimeParams["statement_timeout"] != "10s" {
-			t.Errorf("%s: a migration is bounded, or nothing is any more", url)
+			t.Errorf("%s: a migration has timeouts, or unbounded changed its argument", url)
 		}
 	}
 	got, err := Parse("postgresql://db/pico?pool_max_conns=9&statement_timeout=3s")
 	if err != nil || got.pool != 9 || got.Server.RuntimeParams["statement_timeout"] != "3s" {
-		t.Errorf("own bounds: %+v %v", got, err)
+		t.Errorf("timeouts of the URL: %+v %v", got, err)
 	}
 }
 
-func TestBadURLsAreRefusedInWordsWithoutTheirSecrets(t *testing.T) {
+func TestBadURLsAreRefusedWithoutTheirSecrets(t *testing.T) {
 	for url, word := range map[string]string{
 		"":                                            "is not a URL",
 		"auth.db":                                     "is not a URL",
@@ -87,7 +87,7 @@ func TestBadURLsAreRefusedInWordsWithoutTheirSecrets(t *testing.T) {
 		"postgres://u:s3cret@[::1/x":                  "malformed",
 		"postgres://u:s3cret@db/x?%zz":                "malformed",
 		"postgres://u:s3cret@db/x?ssl=maybe":          "ssl",
-		"postgres://u:s3cret@db/x?sslmode=no":         "not understood",
+		"postgres://u:s3cret@db/x?sslmode=no":         "not a valid",
 		"postgres://u:s3cret@db/x?pool_max_conns=1":   "pool_max_conns",
 		"postgres://u:s3cret@db/x?pool_max_conns=all": "pool_max_conns",
 	} {
@@ -96,7 +96,7 @@ func TestBadURLsAreRefusedInWordsWithoutTheirSecrets(t *testing.T) {
 			t.Errorf("%q: %v, want %q", url, err, word)
 		}
 		if err != nil && strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%q: the refusal tells the password: %v", url, err)
+			t.Errorf("%q: the refusal contains the password: %v", url, err)
 		}
 	}
 }

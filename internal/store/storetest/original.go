@@ -7,16 +7,16 @@ import (
 	"testing"
 )
 
-// EachEmpty runs test with the URL of a database without any table on each
-// engine: the place to put a database of the original server with Exec.
+// EachEmpty runs test with the URL of a database without tables on each engine.
+// Exec puts a database of the original server there.
 func EachEmpty(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { test(t, EmptyPostgres(t)) })
 }
 
-// Exec runs SQL on the database of the URL behind the store's back. No store
-// may have it open.
+// Exec runs SQL on the database of the URL without the store. No store may have
+// it open.
 func Exec(t testing.TB, url, script string) {
 	t.Helper()
 	db := openRaw(t, url)

@@ -39,7 +39,7 @@ func NewOutage(t testing.TB) *Outage {
 	return o
 }
 
-// URL is of the server's first database.
+// URL is the URL of the server's first database.
 func (o *Outage) URL() string { return o.cluster.URL() }
 
 // Socket is where the server listens.

@@ -20,22 +20,22 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// shared is the one server of a test process. It is a variable of the package
-// since TestMain and tests have no other way to share one.
+// shared is the one server of a test process. It is a package variable since
+// TestMain and tests have no other way to share one.
 var shared server
 
-// server makes databases from a template that was migrated once, and hands them
-// out again when a test left them as they were made but for rows.
+// server makes databases from a template that was migrated once, and reuses them
+// when a test changed nothing but rows.
 type server struct {
 	once  sync.Once
 	err   error
 	admin *sql.DB
 	base  *url.URL // of the server; the path is replaced
-	stop  func()   // nil: not ours to stop
+	stop  func()   // nil: started by another process
 	keep  bool     // it outlives the tests, which remove their databases
 
 	template string
-	fresh    pristine // what is in the template
+	fresh    pristine // content of the template
 	last     atomic.Int64
 
 	mu   sync.Mutex
@@ -90,14 +90,14 @@ func (s *server) ensure(t testing.TB) {
 	}
 }
 
-// start connects to the server, starting one where none is given, and makes
+// start connects to the server, starting one if none is given, and makes
 // the template.
 func (s *server) start() error {
 	given := os.Getenv("TEST_DATABASE_URL")
 	s.keep = given != ""
 	if given == "" {
-		// Not os.Getenv: go test would run a package again, whose tests it knows
-		// to pass, because another server has another name.
+		// Not os.Getenv: go test would repeat a package whose result is cached,
+		// because another server has another name.
 		given, _ = syscall.Getenv(postgrestest.SharedServer)
 	}
 	if given == "" {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Rows runs a query on the database of the URL behind the store's back and
-// returns what it answers as text, NULL as "".
+// Rows runs a query on the database of the URL without the store and returns its
+// rows as text, NULL as "".
 func Rows(t testing.TB, url, query string) [][]string {
 	t.Helper()
 	db := openRaw(t, url)
@@ -43,8 +43,7 @@ func Rows(t testing.TB, url, query string) [][]string {
 }
 
 // Hold runs the statement, such as BEGIN IMMEDIATE, on a connection to the
-// database of the URL and keeps it open until the function returned is called,
-// which rolls back.
+// database of the URL and keeps it open until release is called, which rolls back.
 func Hold(t testing.TB, url, statement string) (release func()) {
 	t.Helper()
 	db := openRaw(t, url)

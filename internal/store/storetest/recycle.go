@@ -11,13 +11,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// pristine is a database as the migrations leave it.
+// pristine is a database after the migrations.
 type pristine struct {
-	schema string            // everything but rows
+	schema string            // everything except rows
 	rows   map[string][]byte // of each table, as COPY writes them
 }
 
-// schemaOf is one text that tells of every column, index, constraint, trigger,
+// schemaOf returns one text with every column, index, constraint, trigger,
 // function and setting of a database.
 const schemaOf = `SELECT string_agg(line, E'\n' ORDER BY line) FROM (
 	SELECT attrelid::regclass || ' ' || attname || ' ' || format_type(atttypid, atttypmod) || ' ' || attnotnull || ' ' ||
@@ -34,7 +34,7 @@ const schemaOf = `SELECT string_agg(line, E'\n' ORDER BY line) FROM (
 	UNION ALL SELECT setconfig::text FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()
 ) AS lines`
 
-// connect opens one connection of its own.
+// connect opens a connection of its own.
 func (s *server) connect(ctx context.Context, name string) (*pgx.Conn, error) {
 	return pgx.Connect(ctx, s.url(name))
 }
@@ -44,7 +44,7 @@ func (s *server) inspect(ctx context.Context, name string) (p pristine, err erro
 	if err != nil {
 		return p, err
 	}
-	defer func() { _ = conn.Close(ctx) }() // nothing is lost with it
+	defer func() { _ = conn.Close(ctx) }() // an error would have no consequence
 	if err := conn.QueryRow(ctx, schemaOf).Scan(&p.schema); err != nil {
 		return p, err
 	}
@@ -67,7 +67,7 @@ func (s *server) inspect(ctx context.Context, name string) (p pristine, err erro
 	return p, nil
 }
 
-// reuse returns a database that is like the template, empty where there is none.
+// reuse returns a database that equals the template, empty if there is none.
 func (s *server) reuse() (name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,10 +77,9 @@ func (s *server) reuse() (name string) {
 	return name
 }
 
-// recycle makes the database like the template again. It refuses where that
-// takes more than rows, and where anybody may still write: a database costs 50
-// times as much to make as to empty, and a test that meets what another one
-// left costs a day.
+// recycle resets the database to the template. It refuses if that needs more than
+// rows, or if a connection is still open: making a database costs 50 times as much
+// as emptying it, and data of another test would make failures hard to explain.
 func (s *server) recycle(name string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -88,7 +87,7 @@ func (s *server) recycle(name string) bool {
 	if err != nil {
 		return false
 	}
-	defer func() { _ = conn.Close(ctx) }() // nothing is lost with it
+	defer func() { _ = conn.Close(ctx) }() // an error would have no consequence
 	var schema string
 	if err := conn.QueryRow(ctx, schemaOf).Scan(&schema); err != nil || schema != s.fresh.schema {
 		return false
@@ -102,7 +101,7 @@ func (s *server) recycle(name string) bool {
 	return true
 }
 
-// alone waits a moment for connections that were closed to be gone.
+// alone waits briefly for connections that were closed to end.
 func alone(ctx context.Context, conn *pgx.Conn) bool {
 	for range 50 {
 		var others int
@@ -119,7 +118,7 @@ func alone(ctx context.Context, conn *pgx.Conn) bool {
 	return false
 }
 
-// empty replaces all rows by those of the template.
+// empty replaces all rows with those of the template.
 func (s *server) empty(ctx context.Context, conn *pgx.Conn) error {
 	tables := slices.Sorted(maps.Keys(s.fresh.rows))
 	script := "BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM " + strings.Join(tables, "; DELETE FROM ")

@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { Main(m) }
 
-// used returns the URL of a database that a test had, with what that left in it.
+// used returns the URL of a database that a test used, with the rows it left.
 func used(t *testing.T, left func(t *testing.T, url string)) (url string) {
 	t.Helper()
 	t.Run("uses it", func(t *testing.T) {
@@ -20,7 +20,7 @@ func used(t *testing.T, left func(t *testing.T, url string)) (url string) {
 	return url
 }
 
-func TestARecycledDatabaseHasNothingOfTheTestBefore(t *testing.T) {
+func TestARecycledDatabaseHasNothingOfThePreviousTest(t *testing.T) {
 	before := used(t, func(t *testing.T, url string) {
 		s := OpenURL(t, url)
 		act := store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}}
@@ -61,7 +61,7 @@ func TestADatabaseThatIsNoLongerLikeTheTemplateIsNotRecycled(t *testing.T) {
 	}
 }
 
-func TestADatabaseThatSomebodyUsesIsNotRecycled(t *testing.T) {
+func TestADatabaseInUseIsNotRecycled(t *testing.T) {
 	var release func()
 	before := used(t, func(t *testing.T, url string) {
 		db := openRaw(t, url)

@@ -6,7 +6,7 @@
 //
 //	func TestMain(m *testing.M) { storetest.Main(m) }
 //
-// so that the server started for them is stopped when they are over.
+// so that the server started for them is stopped when they end.
 package storetest
 
 import (
@@ -26,10 +26,10 @@ import (
 // Option changes the configuration of the store to open.
 type Option func(*store.Config)
 
-// WithClock makes the store live in the clock's time.
+// WithClock makes the store use the clock.
 func WithClock(c *Clock) Option { return func(cfg *store.Config) { cfg.Now = c.Now } }
 
-// Open returns a fresh SQLite store that is closed when the test ends.
+// Open returns a new SQLite store that is closed when the test ends.
 func Open(t testing.TB, opts ...Option) *store.Store {
 	t.Helper()
 	return OpenURL(t, MigratedSQLite(t), opts...)
@@ -61,7 +61,7 @@ var sqliteTemplate = sync.OnceValues(func() (content []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Close(); err != nil { // which folds the log into the file
+	if err := s.Close(); err != nil { // which merges the log into the file
 		return nil, err
 	}
 	return os.ReadFile(path)
@@ -93,14 +93,14 @@ func OpenURL(t testing.TB, url string, opts ...Option) *store.Store {
 	return s
 }
 
-// Each runs test on a fresh database of each engine. Where there is no
-// PostgreSQL its half is skipped, or fails with REQUIRE_POSTGRES=1.
+// Each runs test on a new database of each engine. Without PostgreSQL that half is
+// skipped, or fails with REQUIRE_POSTGRES=1.
 func Each(t *testing.T, test func(t *testing.T, s *store.Store), opts ...Option) {
 	t.Helper()
 	EachURL(t, func(t *testing.T, url string) { test(t, OpenURL(t, url, opts...)) })
 }
 
-// EachURL runs test with the URL of a fresh database of each engine.
+// EachURL runs test with the URL of a new database of each engine.
 func EachURL(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, MigratedSQLite(t)) })
@@ -113,19 +113,19 @@ type Clock struct {
 	now time.Time
 }
 
-// NewClock returns a clock that stands at a fixed time.
+// NewClock returns a clock that shows a fixed time.
 func NewClock() *Clock {
 	return &Clock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
 }
 
-// Now returns what the clock shows.
+// Now returns the time of the clock.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// Advance moves the clock and returns what it shows then.
+// Advance moves the clock and returns its new time.
 func (c *Clock) Advance(d time.Duration) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,9 +10,9 @@ import (
 )
 
 // Backup writes a consistent copy of the SQLite database of s to path while it
-// is in use. The copy is complete and durable when the name appears, readable by
-// its owner only, and never takes the place of something that exists. On
-// PostgreSQL it is refused with a word on what to use instead.
+// is in use. The copy is complete and durable when the file appears under that name,
+// readable by its owner only, and never replaces an existing file. On PostgreSQL it
+// is refused with the name of the tool to use.
 func Backup(ctx context.Context, s *store.Store, path string) error {
 	if s.Engine() != engine.SQLite {
 		return fault.New(fault.Invalid, "backup_postgres", "a PostgreSQL database is backed up with its own tools, such as pg_dump")

@@ -54,7 +54,7 @@ func TestBackupOfARunningDatabaseStarts(t *testing.T) {
 	}
 	events, err := restored.Events(t.Context(), 0)
 	if err != nil || users.Total < store.MaxPage && len(events) != users.Total {
-		t.Errorf("%d users and %d audit rows: half an act was copied (%v)", users.Total, len(events), err)
+		t.Errorf("%d users and %d audit rows: half a transaction was copied (%v)", users.Total, len(events), err)
 	}
 	left, err := filepath.Glob(filepath.Join(folder, "*partial*"))
 	if err != nil || len(left) != 0 {

@@ -16,41 +16,41 @@ import (
 
 // The states of a database.
 const (
-	stateEmpty    = "empty"    // there is nothing: the tables will be made
+	stateEmpty    = "empty"    // no tables: they will be made
 	stateCurrent  = "current"  // of this version
 	stateBehind   = "behind"   // of an earlier version: will be migrated
 	stateNewer    = "newer"    // of a later version
 	stateOriginal = "original" // the Python server's: will be adopted
-	stateForeign  = "foreign"  // of another program: left alone
-	stateDamaged  = "damaged"  // a file that cannot be trusted
+	stateForeign  = "foreign"  // of another program: left unchanged
+	stateDamaged  = "damaged"  // a damaged file
 )
 
 // Plan is what store.Open would do with a database, and what it would refuse.
 type Plan struct {
 	Engine  string // "sqlite" or "postgres"
 	Path    string // of the file; empty on PostgreSQL
-	State   string // "empty", "current", "behind", "original", "newer", "foreign"; "damaged" where the file is no sound database
+	State   string // "empty", "current", "behind", "original", "newer", "foreign"; "damaged" if the file is damaged
 	Version int64  // the newest migration that was applied; 0: none
 	Target  int64  // the newest migration that this program knows
 
-	Users, Groups, Memberships   int // rows that would be there afterwards
-	RefreshTokens, ServiceTokens int // of those the ones that are valid
+	Users, Groups, Memberships   int // rows after the start
+	RefreshTokens, ServiceTokens int // valid ones after the start
 
 	DanglingMembers int      // memberships that would be dropped
 	DroppedTokens   int      // refresh tokens that would be dropped: expired, or without a user who may sign in
 	Dropped         []string // a sentence for each membership dropped
 	Warnings        []string // oddities that would be kept
-	Collisions      []string // rows that would be one and the same; Open refuses
-	Problems        []string // whatever else Open refuses, and damage
+	Collisions      []string // rows that would become one row; Open refuses
+	Problems        []string // everything else that Open refuses, and damage
 }
 
-// OK reports whether Open would succeed, as far as can be told beforehand.
+// OK reports whether Open would succeed, as far as a check can tell.
 func (p Plan) OK() bool { return len(p.Collisions) == 0 && len(p.Problems) == 0 }
 
-// Check tells what store.Open would do with the database, and changes not a byte of
-// it. Of a SQLite file it verifies every page, in time proportional to its size.
-// It is not for a process that has the same SQLite file open in a Store: closing
-// the file here would drop the Store's locks on it (fcntl(2)).
+// Check returns what store.Open would do with the database, and does not change a
+// byte of it. It verifies every page of a SQLite file, in time proportional to its
+// size. A process that has the same SQLite file open in a Store must not call it:
+// closing the file here would drop the Store's locks on it (fcntl(2)).
 func Check(ctx context.Context, cfg store.Config) (Plan, error) {
 	t, err := engine.Parse(cfg.URL)
 	if err != nil {
@@ -75,7 +75,7 @@ func Check(ctx context.Context, cfg store.Config) (Plan, error) {
 	return plan, t.Explain(err)
 }
 
-// fill judges one snapshot of the database.
+// fill examines one snapshot of the database.
 func (p *Plan) fill(ctx context.Context, db *sql.DB, now time.Time) error {
 	var opts *sql.TxOptions // on SQLite every transaction is a snapshot
 	if p.Engine == engine.Postgres {
@@ -110,7 +110,7 @@ func (p *Plan) fill(ctx context.Context, db *sql.DB, now time.Time) error {
 		p.State = stateForeign
 		return nil
 	case found.Version > p.Target:
-		p.State = stateNewer // its tables may be others
+		p.State = stateNewer // its tables may differ
 		return nil
 	case found.Version < p.Target:
 		p.State = stateBehind
@@ -146,7 +146,7 @@ func (p *Plan) checkIntegrity(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// foresee tells what an adoption would do, where the database is to be adopted.
+// foresee adds the forecast of an adoption if the database can be adopted.
 func (p *Plan) foresee(ctx context.Context, q engine.Querier, now time.Time) (known bool, err error) {
 	f, known, err := adopt.Foresee(ctx, q, p.Engine, now)
 	if err != nil || !known {
@@ -160,7 +160,7 @@ func (p *Plan) foresee(ctx context.Context, q engine.Querier, now time.Time) (kn
 	return true, nil
 }
 
-// count counts our own tables.
+// count counts the rows of our own tables.
 func (p *Plan) count(ctx context.Context, q engine.Querier, now time.Time) error {
 	for _, c := range []struct {
 		to    *int

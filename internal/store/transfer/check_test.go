@@ -76,7 +76,7 @@ func mustExec(t testing.TB, db *sql.DB, text string) {
 	}
 }
 
-// beside lists what is in the folder of a file, except itself.
+// beside lists the folder of a file, without the file itself.
 func beside(t testing.TB, path string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -91,7 +91,7 @@ func beside(t testing.TB, path string) (names []string) {
 	return names
 }
 
-// folder is all that a folder holds: name, mode, time and content of each file.
+// folder is the content of a folder: name, mode, time and content of each file.
 func folder(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -113,7 +113,7 @@ func folder(t testing.TB, dir string) map[string]string {
 	return files
 }
 
-func TestCheckForetellsAnAdoption(t *testing.T) {
+func TestCheckForecastsAnAdoption(t *testing.T) {
 	path := makeOriginal(t, 3, `INSERT INTO users VALUES('aaaa','BOB','','x','agent','default','active','2026-11-02',NULL);
 		UPDATE service_tokens SET role = 'agent'`)
 	before := folder(t, filepath.Dir(path))
@@ -166,19 +166,19 @@ func TestCheckAgreesWithOpen(t *testing.T) {
 			after := checkFile(t, path)
 			if after.State != stateCurrent || after.Users != plan.Users || after.Groups != plan.Groups || after.Memberships != plan.Memberships ||
 				after.RefreshTokens != plan.RefreshTokens || after.ServiceTokens != plan.ServiceTokens || after.Version != store.SchemaVersion {
-				t.Errorf("foretold %+v, found %+v", plan, after)
+				t.Errorf("forecast %+v, found %+v", plan, after)
 			}
 		})
 	}
 }
 
-// TestCheckChangesNothingWhateverTheJournal looks at a file that is ours, as
-// it is at rest, in use, and after a crash.
+// TestCheckChangesNothingWhateverTheJournal checks a file of this program
+// closed, in use, and after a crash.
 func TestCheckChangesNothingWhateverTheJournal(t *testing.T) {
 	at := func(t *testing.T, path string, want int) {
 		t.Helper()
 		before := folder(t, filepath.Dir(path))
-		delete(before, path+"-shm") // readers leave their marks in this scratch file of whoever has the database open
+		delete(before, path+"-shm") // readers write into this scratch file of the process that has the database open
 		if plan := checkFile(t, path); plan.State != stateOriginal || plan.Users != want {
 			t.Errorf("plan = %+v, want %d users", plan, want)
 		}
@@ -189,11 +189,11 @@ func TestCheckChangesNothingWhateverTheJournal(t *testing.T) {
 		}
 	}
 	insert := "INSERT INTO users VALUES('aaaa','new','','x','viewer','default','active','2026-11-02',NULL)"
-	t.Run("at rest", func(t *testing.T) {
+	t.Run("closed", func(t *testing.T) {
 		path := makeOriginal(t, 1, "PRAGMA journal_mode = WAL", insert)
 		at(t, path, 5)
 		if left := beside(t, path); len(left) > 0 {
-			t.Errorf("beside the file: %q", left)
+			t.Errorf("in the folder: %q", left)
 		}
 	})
 	// The file must not be in use by this very process: Check opens it itself.
@@ -212,7 +212,7 @@ func TestCheckChangesNothingWhateverTheJournal(t *testing.T) {
 			}
 			at(t, path, 5)
 			if left := beside(t, path); len(left) != len(suffixes)-1 {
-				t.Errorf("beside the file: %q", left)
+				t.Errorf("in the folder: %q", left)
 			}
 		})
 	}
@@ -233,7 +233,7 @@ func TestCheckMakesNoFile(t *testing.T) {
 	}
 }
 
-func TestCheckTellsNewerFromOlder(t *testing.T) {
+func TestCheckDistinguishesNewerAndOlder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.db")
 	s, err := store.Open(t.Context(), configFor(path))
 	if err != nil {
@@ -310,7 +310,7 @@ func TestCheckRefusesWhatItCannotRead(t *testing.T) {
 		if plan, err := Check(t.Context(), store.Config{URL: url}); err == nil {
 			t.Errorf("%s: plan = %+v, want an error", name, plan)
 		} else if fault.KindOf(err) == fault.Internal {
-			t.Errorf("%s: %v is no sentence for the operator", name, err)
+			t.Errorf("%s: %v is no message for the operator", name, err)
 		}
 	}
 }

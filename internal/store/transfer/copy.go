@@ -13,21 +13,21 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// insertRows is how many rows one INSERT carries: fourteen columns of so many
-// stay far under the 65,535 parameters that PostgreSQL takes.
+// insertRows is how many rows one INSERT has: with fourteen columns each they
+// stay far below the 65,535 parameters that PostgreSQL accepts.
 const insertRows = 500
 
-// CopyProgress is told of each table as it grows; done ends it.
+// CopyProgress is called for each table as it grows; done is its last call.
 type CopyProgress func(table string, rows int64, done bool)
 
 // Copy copies everything from the SQLite database of cfg to the PostgreSQL
 // database of the URL to, in one transaction there, and compares counts and
-// checksums before it commits. The source is only read, in one snapshot: what a
-// running server writes from then on is not in the copy.
+// checksums before it commits. The source is only read, in one snapshot: later
+// writes of a running server are not in the copy.
 //
-// The destination must be empty, or hold exactly what would be copied, which is
-// what a repetition after a lost answer meets; anything else is refused with
-// code "copy_not_empty". progress may be nil.
+// The destination must be empty, or hold exactly what would be copied, as after a
+// copy whose response was lost; anything else is refused with code
+// "copy_not_empty". progress may be nil.
 func Copy(ctx context.Context, cfg store.Config, to string, progress CopyProgress) ([]Copied, error) {
 	if progress == nil {
 		progress = func(string, int64, bool) {}
@@ -44,12 +44,12 @@ func Copy(ctx context.Context, cfg store.Config, to string, progress CopyProgres
 	if err != nil {
 		return nil, err
 	}
-	cfg.URL, cfg.Adopt = to, nil // what is in the destination stays
+	cfg.URL, cfg.Adopt = to, nil // the destination is not adopted
 	copied, err := copyFrom(ctx, source, cfg, dest, progress)
 	return copied, errors.Join(from.Explain(err), closeSource())
 }
 
-// destination refuses other directions than from SQLite to PostgreSQL.
+// destination refuses directions other than from SQLite to PostgreSQL.
 func destination(from engine.Target, to string) (engine.Target, error) {
 	dest, err := engine.Parse(to)
 	switch {
@@ -64,8 +64,8 @@ func destination(from engine.Target, to string) (engine.Target, error) {
 	}
 }
 
-// copyFrom copies from the open source to the destination, whose tables a store
-// of cfg makes first.
+// copyFrom copies from the open source to the destination, in which a store of cfg
+// makes the tables first.
 func copyFrom(ctx context.Context, source *sql.DB, cfg store.Config, to engine.Target, progress CopyProgress) (copied []Copied, err error) {
 	snapshot, err := source.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
@@ -113,7 +113,7 @@ func copySource(ctx context.Context, q engine.Querier) error {
 
 // copyAll fills the destination and compares it with the source.
 func copyAll(ctx context.Context, source, dest *sql.Tx, progress CopyProgress) ([]Copied, error) {
-	// No other process reads or writes halfway: a server that starts now waits.
+	// No other process reads or writes during the copy: a server that starts now waits.
 	for _, t := range store.Tables() {
 		if _, err := dest.ExecContext(ctx, "LOCK TABLE "+t.Name+" IN ACCESS EXCLUSIVE MODE"); err != nil {
 			return nil, err
@@ -143,7 +143,7 @@ func copyAll(ctx context.Context, source, dest *sql.Tx, progress CopyProgress) (
 				"the destination is not empty and its table %s differs from the source's; nothing was changed", t.Name))
 		}
 		if got != want {
-			return nil, fmt.Errorf("table %s arrived with %d rows and checksum %s instead of %d and %s; nothing was kept",
+			return nil, fmt.Errorf("the copy of table %s has %d rows and checksum %s instead of %d and %s; the destination was rolled back",
 				t.Name, got.Rows, got.Checksum, want.Rows, want.Checksum)
 		}
 		copied = append(copied, got)
@@ -151,7 +151,7 @@ func copyAll(ctx context.Context, source, dest *sql.Tx, progress CopyProgress) (
 	return copied, nil
 }
 
-// isFresh reports whether the destination holds only what a new schema has.
+// isFresh reports whether the destination holds only the rows of a new schema.
 func isFresh(ctx context.Context, dest *sql.Tx) (bool, error) {
 	for _, t := range store.Tables() {
 		query := "SELECT COUNT(*) FROM " + t.Name
@@ -170,7 +170,7 @@ func isFresh(ctx context.Context, dest *sql.Tx) (bool, error) {
 }
 
 func fill(ctx context.Context, source, dest *sql.Tx, progress CopyProgress) error {
-	// What a new schema has, the source has, too.
+	// The rows of a new schema are in the source, too.
 	for _, t := range store.Tables() {
 		if t.Initial == "" {
 			continue
@@ -235,7 +235,7 @@ func insertMany(t store.Table, rows int) string {
 	return b.String()
 }
 
-// Uncopied names the tables of the source that Copy leaves behind: those that
+// Uncopied lists the tables of the source that Copy does not copy: those that
 // are not this program's, such as mailbox credentials of the original.
 func Uncopied(ctx context.Context, cfg store.Config) ([]string, error) {
 	from, err := engine.Parse(cfg.URL)

@@ -60,7 +60,7 @@ func TestCopyToPostgresIsCompleteAndCanBeRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	if told != 1100 {
-		t.Errorf("the progress told of %d users", told)
+		t.Errorf("the progress reported %d users", told)
 	}
 	counts := map[string]int64{}
 	for _, c := range copied {

@@ -12,7 +12,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// Copied is what became of one table.
+// Copied is the result for one table.
 type Copied struct {
 	Table    string
 	Rows     int64
@@ -20,7 +20,7 @@ type Copied struct {
 }
 
 // eachRow reads a whole table. A value is nil, a string or an int64, so that
-// both engines give the same.
+// both engines return the same.
 func eachRow(ctx context.Context, q engine.Querier, t store.Table, do func(row []any) error) (err error) {
 	rows, err := q.QueryContext(ctx, "SELECT "+strings.Join(t.Columns, ", ")+" FROM "+t.Name)
 	if err != nil {
@@ -48,8 +48,8 @@ func eachRow(ctx context.Context, q engine.Querier, t store.Table, do func(row [
 }
 
 // digest counts the rows of a table and adds up their hashes, byte by byte
-// without carry, so that the order in which an engine gives them is of no
-// matter. Every table has a primary key: no row can hide another.
+// without carry, so that the order in which an engine returns them does not
+// matter. Every table has a primary key: no two rows are equal and cancel out.
 func digest(ctx context.Context, q engine.Querier, t store.Table) (Copied, error) {
 	var sum [sha256.Size]byte
 	var text []byte

@@ -2,9 +2,9 @@
 // without a change, back it up while it is in use, restore it, and copy it from
 // SQLite to PostgreSQL.
 //
-// It owns no table: what the schema is, package store tells, and what an adoption
-// would do, package adopt. Only the command line calls it; the serving process
-// does not see it.
+// It owns no table: package store defines the schema, and package adopt forecasts
+// an adoption. Only the command line calls it; the serving process does not
+// import it.
 package transfer
 
 import (

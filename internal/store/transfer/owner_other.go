@@ -4,5 +4,5 @@ package transfer
 
 import "io/fs"
 
-// giveTo does nothing: the folder's rules say whose a file is.
+// giveTo does nothing: the folder's rules determine the owner.
 func giveTo(string, fs.FileInfo) error { return nil }

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// giveTo gives the file at path to the owner of another: who restores as root
-// must not take the database away from the account the server runs as. Whoever
-// may not give files away owns them already.
+// giveTo gives the file at path to the owner of like: a restore as root must not
+// take the database from the account that the server runs as. An account that may
+// not change owners owns both files already.
 func giveTo(path string, like fs.FileInfo) error {
 	owner, ok := like.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 {

@@ -16,10 +16,10 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// Restore puts a copy of the backup file in the place of the SQLite database of
-// cfg. A database that is there is kept beside it, under the name returned;
-// empty: there was none. It refuses a backup that is damaged or not a database
-// of this program or the original, and a database that some process has open.
+// Restore replaces the SQLite database of cfg with a copy of the backup file. An
+// existing database is kept in the same folder, under the name returned; empty:
+// there was none. It refuses a backup that is damaged or not a database of this
+// program or the original, and a database that a process has open.
 func Restore(ctx context.Context, cfg store.Config, file string) (kept string, err error) {
 	to, err := engine.Parse(cfg.URL)
 	if err != nil {
@@ -40,7 +40,7 @@ func Restore(ctx context.Context, cfg store.Config, file string) (kept string, e
 	if err := copyDurably(partial, file); err != nil {
 		return "", engine.BadFile(to.Path, "cannot be written", err)
 	}
-	defer os.Remove(partial) //nolint:errcheck // gone already where it could be renamed
+	defer os.Remove(partial) //nolint:errcheck // absent after the renaming
 	if err := keepOwner(partial, to.Path); err != nil {
 		return "", engine.BadFile(to.Path, "cannot be given to its owner", err)
 	}
@@ -53,7 +53,7 @@ func Restore(ctx context.Context, cfg store.Config, file string) (kept string, e
 	return kept, engine.SyncFolder(filepath.Dir(to.Path))
 }
 
-// checkBackup refuses a file that the server could not be started on.
+// checkBackup refuses a file on which the server could not start.
 func checkBackup(ctx context.Context, file string) (err error) {
 	db, closeDB, err := openUnchanged(file)
 	if errors.Is(err, errNoDatabase) {
@@ -64,7 +64,7 @@ func checkBackup(ctx context.Context, file string) (err error) {
 	}
 	defer func() { err = errors.Join(engine.File(file).Explain(err), closeDB()) }()
 	if _, err := os.Stat(file + "-wal"); err == nil {
-		return engine.BadFile(file, "has a log beside it ("+file+"-wal), so it is a database in use and no backup; write one with `pico-auth backup`", nil)
+		return engine.BadFile(file, "has a write-ahead log ("+file+"-wal), so it is a database in use and no backup; write one with `pico-auth backup`", nil)
 	}
 	var verdict string
 	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
@@ -78,7 +78,7 @@ func checkBackup(ctx context.Context, file string) (err error) {
 		return err
 	}
 	if found.Empty() {
-		return engine.BadFile(file, "holds nothing", nil)
+		return engine.BadFile(file, "has no tables", nil)
 	}
 	if known, err := adopt.Known(ctx, db, engine.SQLite); err != nil || known {
 		return err
@@ -97,7 +97,7 @@ func copyDurably(to, from string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// keepOwner gives the new file to the owner of the database that was there, or
+// keepOwner gives the new file to the owner of the previous database, or
 // else of its folder.
 func keepOwner(partial, path string) error {
 	like, err := os.Stat(path)
@@ -111,7 +111,7 @@ func keepOwner(partial, path string) error {
 }
 
 // setAside renames the database at path, if there is one, once it is a single
-// file that no process has open: leaving write-ahead mode takes a lock that SQLite
+// file that no process has open: leaving write-ahead mode needs a lock that SQLite
 // gives only to the last connection.
 func setAside(ctx context.Context, path, aside string) (string, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -142,7 +142,7 @@ func leaveWAL(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if mode != "delete" {
-		return errors.New("it stays in mode " + mode)
+		return errors.New("its journal mode stays " + mode)
 	}
 	return nil
 }

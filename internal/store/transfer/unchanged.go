@@ -15,16 +15,16 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// errNoDatabase says that there is no file, or an empty one.
+// errNoDatabase means that there is no file, or an empty one.
 var errNoDatabase = errors.New("there is no database yet")
 
-// openUnchanged opens a SQLite file so that neither it nor anything beside it
-// changes, even while a server has it open. The function returned closes it.
+// openUnchanged opens a SQLite file so that neither it nor any other file in its
+// folder changes, even while a server has it open. The function returned closes it.
 //
-// A reader of a file in write-ahead mode makes the files -wal and -shm where
-// they are missing. So only a log that a process has open is read in place; a
-// file without one is complete by itself and is read as one that never changes;
-// and a log that a crash left is applied to a private copy.
+// A reader of a file in write-ahead mode creates the files -wal and -shm if they
+// are missing. So only a log that a process has open is read in place; a
+// file without one is complete by itself and is read as immutable; and a log that a
+// crash left is applied to a private copy.
 func openUnchanged(path string) (*sql.DB, func() error, error) {
 	wal, err := readJournalMode(path)
 	if err != nil {
@@ -57,7 +57,7 @@ func readJournalMode(path string) (wal bool, err error) {
 	case errors.Is(err, io.EOF):
 		return false, errNoDatabase
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return false, nil // SQLite will say what it thinks of it
+		return false, nil // SQLite will report what is wrong with it
 	case err != nil:
 		return false, engine.BadFile(path, "cannot be read", err)
 	}
@@ -75,7 +75,7 @@ func openReadOnly(path string, params ...string) (*sql.DB, func() error, error) 
 	return db, db.Close, nil
 }
 
-// openCopy opens a copy of the file and its log, which goes when it is closed.
+// openCopy opens a copy of the file and its log, which is removed when it is closed.
 func openCopy(path string) (*sql.DB, func() error, error) {
 	folder, err := os.MkdirTemp("", "pico-auth-check-")
 	if err != nil {
