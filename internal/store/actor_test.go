@@ -28,7 +28,7 @@ func (w *world) suspendOrg(org string) {
 	}))
 }
 
-func someone(name string, role identity.Role, org string) identity.User {
+func newUser(name string, role identity.Role, org string) identity.User {
 	return identity.User{ID: name, Email: name, EmailKey: name, Role: role, OrgID: org}
 }
 
@@ -39,7 +39,7 @@ func TestAServiceTokenActsWithItsRoleInItsOrganization(t *testing.T) {
 		elsewhere := w.add("elsewhere", identity.Viewer, "other")
 		by := store.Act{Action: "test", By: admin}
 
-		w.ok(w.s.CreateUser(ctx, by, someone("new", identity.Viewer, "")))
+		w.ok(w.s.CreateUser(ctx, by, newUser("new", identity.Viewer, "")))
 		if u := w.user("new"); u.OrgID != "acme" {
 			w.t.Errorf("without an organization the user is in %q", u.OrgID)
 		}
@@ -53,11 +53,11 @@ func TestAServiceTokenActsWithItsRoleInItsOrganization(t *testing.T) {
 			w.t.Errorf("it lists %d users: %v", p.Total, err)
 		}
 
-		w.forbidden(w.s.CreateUser(ctx, by, someone("root", identity.Superadmin, "")))
-		w.notFound(w.s.CreateUser(ctx, by, someone("spy", identity.Viewer, "other")))
+		w.forbidden(w.s.CreateUser(ctx, by, newUser("root", identity.Superadmin, "")))
+		w.notFound(w.s.CreateUser(ctx, by, newUser("spy", identity.Viewer, "other")))
 		w.notFound(w.s.DeleteUser(ctx, by, elsewhere.ID))
 		by.By = operator
-		w.forbidden(w.s.CreateUser(ctx, by, someone("friend", identity.Viewer, "")))
+		w.forbidden(w.s.CreateUser(ctx, by, newUser("friend", identity.Viewer, "")))
 		w.forbidden(w.s.DeleteUser(ctx, by, "new"))
 		w.forbidden(w.s.SetRegistration(ctx, by, true))
 	})
@@ -76,7 +76,7 @@ func TestAServiceTokenNeverReachesASuperadminOrAKey(t *testing.T) {
 		w.ok(err)
 
 		before := w.eventCount()
-		w.forbidden(w.s.CreateUser(ctx, by, someone("new", identity.Superadmin, "acme")))
+		w.forbidden(w.s.CreateUser(ctx, by, newUser("new", identity.Superadmin, "acme")))
 		_, err = w.s.SetRole(ctx, by, user.ID, identity.Superadmin)
 		w.forbidden(err)
 		_, err = w.s.SetRole(ctx, by, root.ID, identity.Viewer)
@@ -95,12 +95,12 @@ func TestAServiceTokenNeverReachesASuperadminOrAKey(t *testing.T) {
 		w.forbidden(w.s.NoteKey(ctx, by, "k"))
 		w.forbidden(w.s.ResealSigningKeys(ctx, 1, by, ""))
 		if set := w.keys(); len(set.Keys) != 1 || set.Version != 1 || w.eventCount() != before {
-			w.t.Errorf("something was changed: %+v, %d events", set, w.eventCount()-before)
+			w.t.Errorf("a refused operation changed something: %+v, %d events", set, w.eventCount()-before)
 		}
 	})
 }
 
-func TestOnlyActorsInForceMayDoAnything(t *testing.T) {
+func TestOnlyValidActorsMayDoAnything(t *testing.T) {
 	onEach(t, func(w *world) {
 		ctx := w.t.Context()
 		root := w.add("root", identity.Superadmin, "default")
@@ -125,7 +125,7 @@ func TestOnlyActorsInForceMayDoAnything(t *testing.T) {
 			"a user for the superadmin": {Kind: identity.ActorUser, OnBehalfOf: root.ID},
 		} {
 			before := w.eventCount()
-			w.forbidden(w.s.CreateUser(ctx, store.Act{Action: "test", By: by}, someone("new", identity.Viewer, "acme")))
+			w.forbidden(w.s.CreateUser(ctx, store.Act{Action: "test", By: by}, newUser("new", identity.Viewer, "acme")))
 			_, err := w.s.InsertGroup(ctx, store.Act{Action: "test", By: by}, identity.Group{Name: "new", OrgID: "acme"})
 			w.forbidden(err)
 			_, err = w.s.Users(ctx, by, store.ListFilter{})
@@ -138,13 +138,13 @@ func TestOnlyActorsInForceMayDoAnything(t *testing.T) {
 				w.t.Errorf("%s is active", name)
 			}
 			if w.eventCount() != before {
-				w.t.Errorf("%s: an act was recorded", name)
+				w.t.Errorf("%s: an operation was recorded", name)
 			}
 		}
 	})
 }
 
-func TestWhatTheReleaseBeforeRecordsHasAKind(t *testing.T) {
+func TestEventsOfThePreviousReleaseGetAKind(t *testing.T) {
 	const insert = `INSERT INTO audit_events (id, at, action, outcome, actor_id) VALUES
 	('1', '2026-11-21T12:00:00.000001Z', 'login', 'refused', ''), ('2', '2026-11-21T12:00:00.000002Z', 'login', 'success', 'ada'),
 	('3', '2026-11-21T12:00:00.000003Z', 'key.rotate', 'success', 'system');`
@@ -175,7 +175,7 @@ func TestWhatTheReleaseBeforeRecordsHasAKind(t *testing.T) {
 			}
 		}
 		check("before the migration")
-		// A process of the release before runs on during a rolling upgrade.
+		// A process of the previous release still runs during a rolling upgrade.
 		storetest.Exec(t, url, `INSERT INTO audit_events (id, at, action, outcome, actor_id) VALUES
 	('4', '2026-11-21T12:00:00.000004Z', 'login', 'refused', ''), ('5', '2026-11-21T12:00:00.000005Z', 'login', 'success', 'ada'),
 	('6', '2026-11-21T12:00:00.000006Z', 'key.rotate', 'success', 'system');`)

@@ -19,9 +19,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// BenchmarkRotations on PostgreSQL, whose test server is not durable: all in one
-// statement, beside a transaction of one statement after the other. It runs with
-// the server on the same machine and across a network.
+// BenchmarkRotations on PostgreSQL, whose test server is not durable: in one
+// statement, compared with a transaction of several statements. It runs with the
+// server on the same machine and across a network.
 func BenchmarkRotationsOnPostgreSQL(b *testing.B) {
 	var table strings.Builder
 	for _, network := range []struct {
@@ -54,9 +54,8 @@ func BenchmarkRotationsOnPostgreSQL(b *testing.B) {
 	}
 }
 
-// delayed returns the URL of the PostgreSQL database behind a network whose
-// round trip takes that long: a proxy on loopback holds every packet back for
-// half of it.
+// delayed returns the URL of the PostgreSQL database behind a network with that
+// round trip time: a proxy on loopback delays every packet by half of it.
 func delayed(tb testing.TB, database string, roundTrip time.Duration) string {
 	tb.Helper()
 	target, err := engine.Parse(database)
@@ -96,21 +95,21 @@ func delayed(tb testing.TB, database string, roundTrip time.Duration) string {
 	return u.String()
 }
 
-// packet is what was read at once, and when it arrives.
+// packet is what one read returned, and when it arrives.
 type packet struct {
 	bytes []byte
 	at    time.Time
 }
 
-// forward passes on what it reads, each packet later by the delay, until either
-// end closes. Packets under way do not hold each other up.
+// forward passes on what it reads, each packet after the delay, until either
+// end closes. Packets do not delay each other.
 func forward(to, from net.Conn, delay time.Duration) {
 	packets := make(chan packet, 256)
 	go func() {
 		defer to.Close()
 		for p := range packets {
 			sleepUntil(p.at)
-			_, _ = to.Write(p.bytes) // the reader finds out that the connection is gone
+			_, _ = to.Write(p.bytes) // the reader notices a lost connection
 		}
 	}()
 	defer close(packets)
@@ -131,6 +130,6 @@ func forward(to, from net.Conn, delay time.Duration) {
 func sleepUntil(at time.Time) {
 	for left := time.Until(at); left > 0; left = time.Until(at) {
 		pause := syscall.NsecToTimespec(left.Nanoseconds())
-		_ = syscall.Nanosleep(&pause, nil) // interrupted: once more
+		_ = syscall.Nanosleep(&pause, nil) // interrupted: repeat
 	}
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// manner is a way to commit. Only the first is the product's.
+// manner is a way to commit. The product uses only the first.
 type manner struct {
 	name     string
 	sync     string // the value of PRAGMA synchronous
-	together bool   // acts that wait share a commit
+	together bool   // waiting operations share a commit
 }
 
 var manners = []manner{
@@ -29,9 +29,9 @@ var manners = []manner{
 	{"off", "OFF", true},
 }
 
-// Rotations per second, signing left out, by the number of clients that wait
-// for one each: as they are made durable here, with a commit for each, and with
-// a database that syncs less or never. `make bench-slow` runs it on a slow disk.
+// Rotations per second, without signing, by the number of clients that each wait
+// for one: as the product commits them, with a commit for each, and with a
+// database that syncs less or never. `make bench-slow` runs it on a slow disk.
 func BenchmarkRotations(b *testing.B) {
 	rates := map[string]float64{}
 	syncs := 0.0
@@ -47,7 +47,7 @@ func BenchmarkRotations(b *testing.B) {
 		}
 	}
 	if len(rates) < len(clients)*len(manners) {
-		return // only some were asked for
+		return // only some were selected
 	}
 	var table strings.Builder
 	fmt.Fprintf(&table, "one sync of 4 KB: %.0f/s\n%8s%10s%10s%10s%10s%10s%10s%10s%10s\n", syncs,
@@ -58,7 +58,7 @@ func BenchmarkRotations(b *testing.B) {
 		fmt.Fprintf(&table, "%8d%10.0f%10.0f%10.0f%10.0f%10.2f%10.2f%10.2f%10.2f\n", n,
 			t, rate("each"), rate("normal"), rate("off"), t/rate("each"), t/rate("normal"), t/rate("off"), t/syncs)
 	}
-	fmt.Printf("rotations per second, and durable ones together over the others\n%s", table.String()) // b.Log is not shown beside sub-benchmarks
+	fmt.Printf("rotations per second, and durable ones together over the others\n%s", table.String()) // b.Log prints nothing here
 }
 
 // benchSync returns how often a second the disk syncs a page appended to a
@@ -128,7 +128,7 @@ func benchRotations(b *testing.B, s *store.Store, rotate rotation, clients int) 
 	rate = float64(b.N) / b.Elapsed().Seconds()
 	b.ReportMetric(rate, "rotations/s")
 	after := s.Stats()
-	b.ReportMetric(float64(after.Transactions-before.Transactions)/float64(after.Batches-before.Batches), "acts/commit")
+	b.ReportMetric(float64(after.Transactions-before.Transactions)/float64(after.Batches-before.Batches), "operations/commit")
 	return rate
 }
 
@@ -145,7 +145,7 @@ func BenchmarkBearer(b *testing.B) {
 	if _, err := s.StartSession(b.Context(), store.Act{}, identity.NewProof(u, now, identity.MethodPassword), family); err != nil {
 		b.Fatal(err)
 	}
-	request, cancel := context.WithCancel(b.Context()) // as net/http has it
+	request, cancel := context.WithCancel(b.Context()) // as in net/http
 	defer cancel()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -155,7 +155,7 @@ func BenchmarkBearer(b *testing.B) {
 	}
 }
 
-// A batch of the purge among 200,000 live tokens costs the batch, not the table.
+// A batch of the purge among 200,000 valid tokens costs the batch, not the table.
 func BenchmarkPurge(b *testing.B) {
 	url := storetest.SQLite(b)
 	if err := storetest.OpenURL(b, url).Close(); err != nil {

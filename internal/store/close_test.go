@@ -27,7 +27,7 @@ func TestACleanStopLeavesOneFile(t *testing.T) {
 	}
 	for _, suffix := range []string{"-wal", "-shm"} {
 		if _, err := os.Stat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is left behind: a connection stayed open (%v)", suffix, err)
+			t.Errorf("%s still exists: a connection stayed open (%v)", suffix, err)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// told is what a store told of committed events.
+// told collects the events that a store passed to Committed.
 type told struct {
 	mu     sync.Mutex
 	events []store.Event
@@ -41,7 +41,7 @@ func (o *told) option() storetest.Option {
 	return func(cfg *store.Config) { cfg.Committed = o.tell }
 }
 
-// record writes an audit event that is known by its detail.
+// record writes an audit event with that detail.
 func record(tx *store.Tx, detail string) error {
 	return tx.Audit(store.Event{Action: "test", Outcome: store.OutcomeSuccess, Detail: detail})
 }
@@ -53,7 +53,7 @@ func wantTold(t *testing.T, o *told, want ...string) {
 	}
 }
 
-func TestAVerbReturnsAfterItsEventsWereTold(t *testing.T) {
+func TestAMethodReturnsAfterItsEventsWereTold(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		o := new(told)
 		s := storetest.OpenURL(t, url, o.option())
@@ -87,7 +87,7 @@ func TestWhatWasRolledBackIsNotTold(t *testing.T) {
 	})
 }
 
-func TestOfABatchOnlyCommittedActsAreTold(t *testing.T) {
+func TestOfABatchOnlyCommittedEventsAreTold(t *testing.T) {
 	o := new(told)
 	s := storetest.Open(t, o.option())
 	_ = together(t, s,
@@ -99,13 +99,13 @@ func TestOfABatchOnlyCommittedActsAreTold(t *testing.T) {
 	wantTold(t, o, "a", "d")
 }
 
-func TestOfABatchThatWasLostNothingIsTold(t *testing.T) {
+func TestOfALostBatchNothingIsTold(t *testing.T) {
 	o := new(told)
 	s := storetest.Open(t, o.option())
 	errs := together(t, s,
 		func(tx *store.Tx) error { return record(tx, "a") },
 		func(tx *store.Tx) error {
-			_, err := tx.Exec("ROLLBACK") // as an act that meets a full disk does
+			_, err := tx.Exec("ROLLBACK") // as an operation on a full disk does
 			return err
 		},
 	)
@@ -115,7 +115,7 @@ func TestOfABatchThatWasLostNothingIsTold(t *testing.T) {
 	wantTold(t, o)
 }
 
-func TestAnActThatIsRepeatedIsToldOnce(t *testing.T) {
+func TestARepeatedOperationIsToldOnce(t *testing.T) {
 	for name, accident := range map[string]string{"conflict": loseToAnother, "connection": loseConnection} {
 		t.Run(name, func(t *testing.T) {
 			o := new(told)
@@ -174,8 +174,8 @@ func TestEventsAreToldInTheOrderOfTheCommits(t *testing.T) {
 	wantTold(t, o, want...)
 }
 
-// A log that does not take anything must not keep others from being committed.
-func TestTheWriterDoesNotWaitForWhoIsTold(t *testing.T) {
+// A slow log must not keep other operations from being committed.
+func TestTheWriterDoesNotWaitForCommitted(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		o := new(told)
 		telling, release := make(chan struct{}), make(chan struct{})
@@ -203,7 +203,7 @@ func TestTheWriterDoesNotWaitForWhoIsTold(t *testing.T) {
 		for start := time.Now(); ; time.Sleep(time.Millisecond) {
 			rows, err := s.Events(t.Context(), 0)
 			if err != nil || time.Since(start) > 10*time.Second {
-				t.Fatalf("the second act is not committed: %v", err)
+				t.Fatalf("the second operation is not committed: %v", err)
 			}
 			if len(rows) == 2 {
 				break
@@ -241,7 +241,7 @@ func TestARefreshIsToldAndNotStored(t *testing.T) {
 			t.Errorf("told %+v", ev)
 		}
 		if _, err := w.rotate("t1", "t3"); err == nil {
-			t.Error("a token was used twice")
+			t.Error("a used token was accepted")
 		}
 		if ev := o.events[len(o.events)-1]; ev.Action != identity.ActionReuse || ev.Outcome != store.OutcomeRefused {
 			t.Errorf("told %+v", ev)

@@ -10,8 +10,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
-// TestADatabaseThatLacksSomethingStopsTheStart on both engines, in words, and
-// `migrate --check` says the same.
+// TestADatabaseThatLacksSomethingStopsTheStart on both engines, with a message, and
+// `migrate --check` reports the same.
 func TestADatabaseThatLacksSomethingStopsTheStart(t *testing.T) {
 	for name, c := range map[string]struct{ statement, want string }{
 		"a table":           {"DROP TABLE group_members", "lacks a table or a column"},

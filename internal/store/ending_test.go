@@ -13,12 +13,12 @@ import (
 )
 
 // scene is one user with two sessions of the JSON login, a and b, and a session
-// in a browser, c, through which the client app got the families c1 and, with
+// in a browser, c, in which the client app got the families c1 and, with
 // offline_access, c2, and another client c3. v is another user of the same
-// organization, with a session v and in it the family v1 of app.
+// organization, with a session v that has the family v1 of app.
 type scene struct {
 	w        *world
-	name     string // begins the names of everything in it
+	name     string // prefix of all ids in it
 	ada, bob identity.User
 }
 
@@ -35,7 +35,7 @@ func newScene(w *world, name string) *scene {
 	return s
 }
 
-// id is the real one of what the scene calls name; empty stays empty.
+// id is the stored id of the name in the scene; empty stays empty.
 func (s *scene) id(name string) string {
 	if name == "" {
 		return ""
@@ -107,9 +107,8 @@ type endRow struct {
 	want  effect
 }
 
-// The table "What ends what", written down a second time and by hand. The session
-// in the browser has a family of the JSON login besides, c, so that it can be made
-// as the others are.
+// The table "What ends what", repeated by hand. The session in the browser also has
+// a family of the JSON login, c, so that it can be made like the others.
 func TestWhatEndsWhat(t *testing.T) {
 	const everything = "a b c c1 c2 c3"
 	all := effect{Sessions: "a b c", Families: everything, Refused: everything, Listed: everything}
@@ -117,9 +116,9 @@ func TestWhatEndsWhat(t *testing.T) {
 	one := func(sessions, families string) effect {
 		return effect{Sessions: sessions, Families: families, Refused: families, Listed: families}
 	}
-	everybody := all
-	everybody.Sessions += " v"
-	everybody.Families, everybody.Refused, everybody.Listed = everything+" v v1", everything+" v v1", everything+" v v1"
+	everyone := all
+	everyone.Sessions += " v"
+	everyone.Families, everyone.Refused, everyone.Listed = everything+" v v1", everything+" v v1", everything+" v v1"
 	reset := all
 	reset.Version = 1
 	listed := effect{Sessions: "a b c", Families: everything, Listed: everything}
@@ -141,7 +140,7 @@ func TestWhatEndsWhat(t *testing.T) {
 		{store.EndOrgChange, store.Of{}, listed},
 		{store.EndSuspension, store.Of{}, all},
 		{store.EndDeletion, store.Of{}, all},
-		{store.EndOrgSuspension, store.Of{Org: "-"}, everybody},
+		{store.EndOrgSuspension, store.Of{Org: "-"}, everyone},
 		{store.EndReuse, store.Of{Family: "a"}, one("a", "a")}, // the only family of a JSON session
 		{store.EndReuse, store.Of{Family: "c1"}, one("", "c1")},
 		{store.EndReuse, store.Of{Family: "c2"}, one("", "c2")},
@@ -151,7 +150,7 @@ func TestWhatEndsWhat(t *testing.T) {
 		{store.EndClientSuspension, store.Of{Client: "app", User: "-"}, effect{Families: "c1 c2 v1", Refused: "c1 c2 v1"}},
 		{store.EndRehash, store.Of{}, effect{}},
 	}
-	untested := map[store.EndReason]bool{store.EndOwnChange: true} // which nothing writes any more
+	untested := map[store.EndReason]bool{store.EndOwnChange: true} // written by earlier releases only
 	for _, event := range store.EndReasons() {
 		if !untested[event] && !slices.ContainsFunc(table, func(row endRow) bool { return row.event == event }) {
 			t.Errorf("%s has no row", event)
@@ -183,7 +182,7 @@ func TestWhatEndsWhat(t *testing.T) {
 	})
 }
 
-// Activation revives nothing: what a suspension ended stays so.
+// Activation revives nothing: what a suspension ended stays ended.
 func TestActivationRevivesNothing(t *testing.T) {
 	onEachURL(t, func(w *world, query rows) {
 		s := newScene(w, "scene")

@@ -14,7 +14,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// What tests of transactions need besides the verbs.
+// What tests of transactions need besides the exported methods.
 
 type Tx = tx
 
@@ -24,7 +24,7 @@ const (
 	MaxAttempts = maxAttempts
 )
 
-func (s *Store) Write(ctx context.Context, act func(*Tx) error) error { return s.write(ctx, act) }
+func (s *Store) Write(ctx context.Context, op func(*Tx) error) error { return s.write(ctx, op) }
 
 func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error { return s.read(ctx, fn) }
 
@@ -32,7 +32,7 @@ func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(quer
 
 func (t *tx) Audit(ev Event) error { return t.audit(ev) }
 
-// RotateInSteps is RotateRefresh as it would be without one statement for all.
+// RotateInSteps is RotateRefresh without the single statement.
 func (s *Store) RotateInSteps(ctx context.Context, by identity.Actor, clientID string, hashes []string, next NewRefresh) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		g, err = t.rotate(by, clientID, hashes, next)
@@ -43,8 +43,8 @@ func (s *Store) RotateInSteps(ctx context.Context, by identity.Actor, clientID s
 
 func Keep(err error) error { return kept{err} }
 
-// CommitAs makes a SQLite store that was not written to yet commit in a way that
-// is not the product's, to be compared with.
+// CommitAs makes a SQLite store that was not written to yet commit in another way
+// than the product, for comparison.
 func (s *Store) CommitAs(t testing.TB, synchronous string, together bool) {
 	t.Helper()
 	if _, err := s.writer.db.ExecContext(t.Context(), "PRAGMA synchronous = "+synchronous); err != nil {
@@ -68,7 +68,7 @@ func (f *Fuse) Disarm() (blown bool) { return f.left.Swap(-1<<40) < 0 }
 
 func (f *Fuse) burn() error {
 	if f.left.Add(-1) == -1 {
-		return fs.ErrPermission // stands for a disk that is gone
+		return fs.ErrPermission // stands for a disk failure
 	}
 	return nil
 }
@@ -140,10 +140,10 @@ func (s *Store) Explain(ctx context.Context, statement string) ([]string, error)
 	}, "EXPLAIN QUERY PLAN "+statement, args...)
 }
 
-// Of is whom and what an event is about.
+// Of is the subject of an event.
 type Of struct{ User, Org, Session, Family, Client string }
 
-// End does what the event does, as the verbs have it done.
+// End applies the event, as the exported methods do.
 func (s *Store) End(ctx context.Context, event EndReason, of Of) (ended bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		ended, err = t.end(event, subjects{userID: of.User, orgID: of.Org, sessionID: of.Session, familyID: of.Family, clientID: of.Client})

@@ -14,16 +14,16 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// step is a verb that succeeds when the steps before it did.
+// step is a method that succeeds when the steps before it did.
 type step struct {
 	name string
 	do   func() error
 }
 
-// A verb that meets a failure at any of its statements, the first, the last or
-// COMMIT itself, says "unavailable" and has changed nothing, and nobody is told of
-// an event; the next try, with nothing cleaned up in between, succeeds.
-func TestAVerbThatFailsAnywhereChangesNothing(t *testing.T) {
+// A method whose statements fail, the first, the last or COMMIT itself, returns
+// "unavailable", has changed nothing, and passes on no event; the next try succeeds
+// without a cleanup in between.
+func TestAMethodThatFailsAnywhereChangesNothing(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		o, clock := new(told), storetest.NewClock()
 		w := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock), o.option()), clock: clock}
@@ -44,7 +44,7 @@ func TestAVerbThatFailsAnywhereChangesNothing(t *testing.T) {
 					w.t.Fatalf("%s, statement %d failed and left (-before +after):\n%s", step.name, n, diff)
 				}
 				if len(o.events) != events {
-					w.t.Fatalf("%s, statement %d failed and told of %+v", step.name, n, o.events[events:])
+					w.t.Fatalf("%s, statement %d failed and passed on %+v", step.name, n, o.events[events:])
 				}
 				if n > 40 {
 					w.t.Fatalf("%s does not end", step.name)
@@ -55,7 +55,7 @@ func TestAVerbThatFailsAnywhereChangesNothing(t *testing.T) {
 	})
 }
 
-// toldWhatIsStored checks that rows and told events are the same, but for those
+// toldWhatIsStored checks that rows and passed-on events are equal, except those
 // that are in one place only.
 func (w *world) toldWhatIsStored(o *told) {
 	w.t.Helper()
@@ -82,7 +82,7 @@ func everyVerb(w *world) []step {
 	ctx, s := w.t.Context(), w.s
 	root := identity.User{ID: "root", EmailKey: "root", PasswordHash: "h"}
 	u := identity.User{ID: "u", EmailKey: "u", PasswordHash: "h", Role: identity.Viewer, OrgID: "default", Status: identity.Active}
-	person := identity.User{ID: "p", EmailKey: "p", PasswordHash: "h", Role: identity.Viewer, OrgID: "new-org"}
+	other := identity.User{ID: "p", EmailKey: "p", PasswordHash: "h", Role: identity.Viewer, OrgID: "new-org"}
 	as := store.Act{Action: "act", By: identity.Actor{Kind: identity.ActorUser, ID: "root"}}
 	self := store.Act{Action: "act", By: identity.Actor{Kind: identity.ActorUser, ID: "u", SessionID: "f2", TokenID: "jti-t3"}}
 	var group identity.Group
@@ -101,7 +101,7 @@ func everyVerb(w *world) []step {
 	return []step{
 		{"InsertFirstAdmin", func() error { _, err := s.InsertFirstAdmin(ctx, root); return err }},
 		{"InsertUser", func() error { return s.InsertUser(ctx, store.Act{Action: "register"}, u) }},
-		{"CreateUser", func() error { return s.CreateUser(ctx, as, person) }},
+		{"CreateUser", func() error { return s.CreateUser(ctx, as, other) }},
 		{"UserByID", func() error { _, err := s.UserByID(ctx, "u"); return err }},
 		{"UserByEmail", func() error { _, err := s.UserByEmail(ctx, "u"); return err }},
 		{"Principal", func() error { _, err := s.Principal(ctx, as.By); return err }},

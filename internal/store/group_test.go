@@ -11,7 +11,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-func TestGroupIsStoredInTheActorsOrganisation(t *testing.T) {
+func TestGroupIsStoredInTheActorsOrganization(t *testing.T) {
 	onEach(t, func(w *world) {
 		boss := w.add("boss", identity.OrgAdmin, "acme")
 		g, err := w.s.InsertGroup(w.t.Context(), act(boss), identity.Group{Name: " Ops ", Description: "d"})
@@ -26,22 +26,22 @@ func TestGroupIsStoredInTheActorsOrganisation(t *testing.T) {
 			w.t.Errorf("read (-want +got):\n%s", diff)
 		}
 		_, err = w.s.InsertGroup(w.t.Context(), act(boss), identity.Group{Name: "Ops"})
-		w.refused(err, fault.Conflict, "group_exists") // the same once trimmed
+		w.refused(err, fault.Conflict, "group_exists") // equal once trimmed
 		_, err = w.s.InsertGroup(w.t.Context(), act(boss), identity.Group{Name: "ops"})
-		w.ok(err) // case tells groups apart
+		w.ok(err) // names are case-sensitive
 		_, err = w.s.InsertGroup(w.t.Context(), system("seed"), identity.Group{Name: "Ops"})
-		w.ok(err) // another organisation
+		w.ok(err) // another organization
 		_, err = w.s.InsertGroup(w.t.Context(), act(boss), identity.Group{Name: "x", OrgID: "default"})
 		w.notFound(err)
 	})
 }
 
-func TestGroupsBelongToTheirOrganisation(t *testing.T) {
+func TestGroupsBelongToTheirOrganization(t *testing.T) {
 	onEach(t, func(w *world) {
 		root := w.add("root", identity.Superadmin, "default")
 		boss := w.add("boss", identity.OrgAdmin, "acme")
 		viewer := w.add("viewer", identity.Viewer, "acme")
-		stranger := w.add("stranger", identity.OrgAdmin, "default")
+		outsider := w.add("outsider", identity.OrgAdmin, "default")
 		g := w.group("g", "acme")
 		name := "n"
 		changes := map[string]func(store.Act, string) error{
@@ -57,7 +57,7 @@ func TestGroupsBelongToTheirOrganisation(t *testing.T) {
 			w.t.Log(name)
 			w.forbidden(change(act(viewer), g.ID))
 			w.forbidden(change(act(viewer), "nothing"))
-			w.notFound(change(act(stranger), g.ID))
+			w.notFound(change(act(outsider), g.ID))
 			w.notFound(change(act(boss), "nothing"))
 		}
 		for _, name := range []string{"update", "add", "remove", "delete"} {
@@ -68,14 +68,14 @@ func TestGroupsBelongToTheirOrganisation(t *testing.T) {
 		g = w.group("g2", "acme")
 		_, _, err = w.s.Group(w.t.Context(), by(viewer), g.ID)
 		w.ok(err)
-		_, _, err = w.s.Group(w.t.Context(), by(stranger), g.ID)
+		_, _, err = w.s.Group(w.t.Context(), by(outsider), g.ID)
 		w.notFound(err)
 		_, _, err = w.s.Group(w.t.Context(), identity.Actor{}, g.ID)
 		w.forbidden(err)
 	})
 }
 
-func TestGroupsListsTheActorsOwnOrganisation(t *testing.T) {
+func TestGroupsListsTheActorsOwnOrganization(t *testing.T) {
 	onEach(t, func(w *world) {
 		root := w.add("root", identity.Superadmin, "default")
 		viewer := w.add("viewer", identity.Viewer, "acme")
@@ -137,12 +137,12 @@ func TestUpdateGroupChangesWhatIsGiven(t *testing.T) {
 		read, _, err := w.s.Group(w.t.Context(), by(boss), g.ID)
 		w.ok(err)
 		if diff := cmp.Diff(want, read); diff != "" {
-			w.t.Errorf("a refused change left something (-want +got):\n%s", diff)
+			w.t.Errorf("a refused change was stored (-want +got):\n%s", diff)
 		}
 	})
 }
 
-func TestMembershipStaysWithinTheOrganisation(t *testing.T) {
+func TestMembershipStaysWithinTheOrganization(t *testing.T) {
 	onEach(t, func(w *world) {
 		root := w.add("root", identity.Superadmin, "default")
 		a, b := w.add("a", identity.Viewer, "acme"), w.add("b", identity.Viewer, "acme")
@@ -188,7 +188,7 @@ func TestDeletingAGroupDropsItsMemberships(t *testing.T) {
 	})
 }
 
-func TestAPersonsGroupsFitIntoTheirToken(t *testing.T) {
+func TestAUsersGroupsFitIntoTheirToken(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "acme")
 		for i := range 150 {

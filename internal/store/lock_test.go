@@ -7,26 +7,26 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// atOnce runs act n times at the same moment. An error fails the test, and so
-// does a second attempt: it means that they waited for each other.
-func (w *world) atOnce(n int, act func(i int) error) {
+// atOnce runs op n times concurrently. An error fails the test, and so does a
+// second attempt: it means that they waited for each other.
+func (w *world) atOnce(n int, op func(i int) error) {
 	w.t.Helper()
 	retries := w.s.Stats().Retries
 	errs := make([]error, n)
 	var all sync.WaitGroup
 	for i := range n {
-		all.Go(func() { errs[i] = act(i) })
+		all.Go(func() { errs[i] = op(i) })
 	}
 	all.Wait()
 	for _, err := range errs {
 		w.ok(err)
 	}
 	if again := w.s.Stats().Retries - retries; again > 0 {
-		w.t.Errorf("%d acts took %d more attempts: they waited for each other", n, again)
+		w.t.Errorf("%d operations took %d more attempts: they waited for each other", n, again)
 	}
 }
 
-func TestWhoActsOnThemselvesManyTimesAtOnceDoesNotDeadlock(t *testing.T) {
+func TestConcurrentOperationsOnTheActorDoNotDeadlock(t *testing.T) {
 	onEach(t, func(w *world) {
 		t := w.t
 		root := w.add("root", identity.Superadmin, "acme")
@@ -41,7 +41,7 @@ func TestWhoActsOnThemselvesManyTimesAtOnceDoesNotDeadlock(t *testing.T) {
 	})
 }
 
-func TestAPersonsGroupsAreCountedOneActAtATime(t *testing.T) {
+func TestAUsersGroupsAreCountedByOneTransactionAtATime(t *testing.T) {
 	onEach(t, func(w *world) {
 		t := w.t
 		u := w.add("ada", identity.Viewer, "acme")
@@ -64,7 +64,7 @@ func TestAPersonsGroupsAreCountedOneActAtATime(t *testing.T) {
 			member += len(members)
 		}
 		if member != 5 {
-			t.Errorf("twelve acts at once made %d groups of 150", 145+member)
+			t.Errorf("twelve concurrent operations made %d groups of 150", 145+member)
 		}
 	})
 }

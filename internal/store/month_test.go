@@ -12,25 +12,25 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// device is where somebody is signed in, and the session that it has.
+// device is a device on which a user is signed in, and its session.
 type device struct {
 	user   identity.User
 	family string // empty: signed out
 	token  string
-	spent  string // the one before; empty: none
+	used   string // the previous token; empty: none
 	last   time.Time
 }
 
 // use is a month of a small company: devices that refresh while they are in
-// use, are signed out or forgotten, and now and then a copied token.
+// use, are signed out or abandoned, and sometimes a copied token.
 type use struct {
 	w       *world
 	devices []*device
 	rand    *rand.Rand
 	serial  int
 
-	issued   int         // tokens ever
-	lifetime []time.Time // when each token may go at the latest
+	issued   int         // all tokens so far
+	lifetime []time.Time // the latest time at which each token may be purged
 }
 
 func (u *use) name() string {
@@ -38,14 +38,14 @@ func (u *use) name() string {
 	return fmt.Sprintf("m%06d", u.serial)
 }
 
-// token takes note of one that was issued: it lives a week, is of use for a day
-// more, and may wait for one round of the purge.
+// token records an issued token: it is valid for a week, is kept for a day more,
+// and may wait for one round of the purge.
 func (u *use) token() {
 	u.issued++
 	u.lifetime = append(u.lifetime, u.w.clock.Now().Add(week+24*time.Hour+time.Hour))
 }
 
-// bound is how many tokens may be there: those whose time is not over.
+// bound is how many tokens may exist: those whose time has not passed.
 func (u *use) bound() int {
 	now, n := u.w.clock.Now(), 0
 	for _, end := range u.lifetime {
@@ -56,41 +56,41 @@ func (u *use) bound() int {
 	return n
 }
 
-// hour is one of a device.
+// hour is one hour of a device.
 func (u *use) hour(d *device) {
 	w, now := u.w, u.w.clock.Now()
 	if h := now.Hour(); h < 7 || h > 19 || u.rand.IntN(2) > 0 {
 		return
 	}
 	switch {
-	case d.family != "" && now.Sub(d.last) >= week: // it was left alone for too long
+	case d.family != "" && now.Sub(d.last) >= week: // not used for too long
 		if _, err := w.rotate(d.token, u.name()); !errors.Is(err, identity.ErrInvalidToken) {
 			w.t.Fatalf("a token that expired: %v", err)
 		}
 		d.family = ""
 	case d.family == "":
-		d.token, d.spent, d.last = u.name(), "", now
+		d.token, d.used, d.last = u.name(), "", now
 		d.family = w.login(d.user, d.token).SessionID
 		u.token()
 	case u.rand.IntN(40) == 0:
 		w.ok(w.s.EndSession(w.t.Context(), store.Act{Action: "logout", By: by(d.user)}, d.family))
 		d.family = ""
-	case u.rand.IntN(80) == 0 && d.spent != "":
-		if _, err := w.rotate(d.spent, u.name()); !errors.Is(err, identity.ErrInvalidToken) {
-			w.t.Fatalf("a spent token: %v", err)
+	case u.rand.IntN(80) == 0 && d.used != "":
+		if _, err := w.rotate(d.used, u.name()); !errors.Is(err, identity.ErrInvalidToken) {
+			w.t.Fatalf("a used token: %v", err)
 		}
 		d.family = ""
 	default:
 		next := u.name()
 		_, err := w.rotate(d.token, next)
 		w.ok(err)
-		d.spent, d.token, d.last = d.token, next, now
+		d.used, d.token, d.last = d.token, next, now
 		u.token()
 	}
 }
 
-// A month of use leaves as much as is alive and as was of use a day ago, not
-// what the month made.
+// A month of use leaves what is valid and what was valid a day ago, not everything
+// that the month made.
 func TestAMonthOfUseStaysBounded(t *testing.T) { storetest.EachURL(t, monthOfUse) }
 
 func monthOfUse(t *testing.T, url string) {
@@ -98,9 +98,9 @@ func monthOfUse(t *testing.T, url string) {
 	w := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock)), clock: clock}
 	u := &use{w: w, rand: rand.New(rand.NewPCG(3, 6))}
 	for i := range 6 {
-		person := w.add(fmt.Sprintf("person%d", i), identity.Viewer, "default")
+		user := w.add(fmt.Sprintf("user%d", i), identity.Viewer, "default")
 		for range 2 {
-			u.devices = append(u.devices, &device{user: person})
+			u.devices = append(u.devices, &device{user: user})
 		}
 	}
 	count := func(table string) int {
@@ -116,7 +116,7 @@ func monthOfUse(t *testing.T, url string) {
 			if d.family == "" || u.rand.IntN(200) > 0 {
 				u.hour(d)
 			} else {
-				d.last = clock.Now().Add(-2 * week) // forgotten: nobody comes back to it
+				d.last = clock.Now().Add(-2 * week) // abandoned
 				d.family = ""
 			}
 		}
@@ -127,16 +127,16 @@ func monthOfUse(t *testing.T, url string) {
 		}
 		tokens, families, bound := count("refresh_tokens"), count("refresh_families"), u.bound()
 		if tokens > bound || families > tokens {
-			t.Fatalf("day %d: %d tokens, %d families; at most %d tokens may be there, and no family without one", hour/24+1, tokens, families, bound)
+			t.Fatalf("day %d: %d tokens, %d families; at most %d tokens may exist, and no family without one", hour/24+1, tokens, families, bound)
 		}
 		most = max(most, tokens)
 	}
 	if most*2 > u.issued {
-		t.Errorf("%d tokens at once of %d that were ever issued: the month was not long enough to show anything", most, u.issued)
+		t.Errorf("%d tokens at once of %d that were issued: the month was not long enough to show anything", most, u.issued)
 	}
-	t.Logf("%d tokens were issued, at most %d were there; at the end %d tokens and %d families", u.issued, most, count("refresh_tokens"), count("refresh_families"))
+	t.Logf("%d tokens were issued, at most %d existed at once; at the end %d tokens and %d families", u.issued, most, count("refresh_tokens"), count("refresh_families"))
 
-	for _, d := range u.devices { // who is signed in stays so
+	for _, d := range u.devices { // signed-in devices stay signed in
 		if d.family != "" && clock.Now().Sub(d.last) < week {
 			_, err := w.rotate(d.token, u.name())
 			w.ok(err)
@@ -146,6 +146,6 @@ func monthOfUse(t *testing.T, url string) {
 	for w.purge(0) > 0 {
 	}
 	if tokens, families, sessions := count("refresh_tokens"), count("refresh_families"), count("sessions"); tokens+families+sessions > 0 {
-		t.Errorf("when everybody has gone %d tokens, %d families and %d sessions are left", tokens, families, sessions)
+		t.Errorf("after all sessions ended, %d tokens, %d families and %d sessions are left", tokens, families, sessions)
 	}
 }

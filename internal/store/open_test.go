@@ -65,7 +65,7 @@ func TestLooserFileIsTightenedAndLogged(t *testing.T) {
 	}
 }
 
-func TestUnsoundFilesAreRefusedInWords(t *testing.T) {
+func TestUnsoundFilesAreRefusedWithAMessage(t *testing.T) {
 	sqlite := func(path, statement string) error {
 		db, err := sql.Open("sqlite", path)
 		if err != nil {
@@ -102,7 +102,7 @@ func TestUnsoundFilesAreRefusedInWords(t *testing.T) {
 			if err := c.make(path); err != nil {
 				t.Fatal(err)
 			}
-			before, _ := os.ReadFile(path) // a folder reads as nothing
+			before, _ := os.ReadFile(path) // a folder has no content
 			s, err := store.Open(t.Context(), store.Config{URL: fileURL(path)})
 			if err == nil {
 				_ = s.Close()
@@ -124,7 +124,7 @@ func TestUnsoundFilesAreRefusedInWords(t *testing.T) {
 
 func TestAFileThatCannotBeWrittenIsRefusedAtOnce(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("nothing is read-only to root")
+		t.Skip("no file is read-only to root")
 	}
 	path := filepath.Join(t.TempDir(), "auth.db")
 	if err := storetest.OpenURL(t, fileURL(path)).Close(); err != nil {
@@ -151,7 +151,7 @@ func TestALockOfAnotherProcessIsNoReadOnlyFile(t *testing.T) {
 	storetest.OpenURL(t, fileURL(path))
 }
 
-func TestDamagedHeaderIsRefusedAndTheFileLeftAlone(t *testing.T) {
+func TestDamagedHeaderIsRefusedAndTheFileUnchanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.db")
 	if err := storetest.OpenURL(t, fileURL(path)).Close(); err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestDamagedHeaderIsRefusedAndTheFileLeftAlone(t *testing.T) {
 	}
 }
 
-func TestManyProcessesMayOpenAnEmptyDatabaseAtOnce(t *testing.T) {
+func TestManyProcessesMayOpenAnEmptyDatabaseConcurrently(t *testing.T) {
 	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		var wg sync.WaitGroup
 		for range 6 {
@@ -194,7 +194,7 @@ func TestManyProcessesMayOpenAnEmptyDatabaseAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatWasStoredIsThereAfterARestart(t *testing.T) {
+func TestStoredRowsExistAfterARestart(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		for i := range 3 {
 			s, err := store.Open(t.Context(), store.Config{URL: url})
@@ -229,7 +229,7 @@ func TestAStartWithACurrentSchemaWaitsForNoMigration(t *testing.T) {
 	if err := migrating.Lock(); err != nil {
 		t.Fatal(err)
 	}
-	defer migrating.Unlock() //nolint:errcheck // the test is over
+	defer migrating.Unlock() //nolint:errcheck // the test has ended
 	if s, err = store.Open(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestAStartWithACurrentSchemaWaitsForNoMigration(t *testing.T) {
 	}
 }
 
-func TestEchoTellsStatementsAndNoParameters(t *testing.T) {
+func TestEchoLogsStatementsAndNoParameters(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		var log bytes.Buffer
 		s := storetest.OpenURL(t, url, func(c *store.Config) {
@@ -258,11 +258,11 @@ func TestEchoTellsStatementsAndNoParameters(t *testing.T) {
 	})
 }
 
-func TestPostgresFaultsAtStartAreInWords(t *testing.T) {
+func TestPostgresFaultsAtStartHaveAMessage(t *testing.T) {
 	url := storetest.Postgres(t)
 	for name, c := range map[string]struct{ url, want string }{
-		"nobody listens": {"postgres://u:s3cret@127.0.0.1:1/pico?sslmode=disable", "does not answer"},
-		"no database":    {strings.Replace(url, "/pico_test_", "/no_such_", 1), "no database of the name"},
+		"no server":   {"postgres://u:s3cret@127.0.0.1:1/pico?sslmode=disable", "does not answer"},
+		"no database": {strings.Replace(url, "/pico_test_", "/no_such_", 1), "no database of the name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := store.Open(t.Context(), store.Config{URL: c.url})

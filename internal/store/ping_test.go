@@ -14,7 +14,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-func TestPingIsQuietWhenAllIsWell(t *testing.T) {
+func TestPingSucceedsOnASoundDatabase(t *testing.T) {
 	onEach(t, func(w *world) {
 		for range 3 {
 			w.ok(w.s.Ping(w.t.Context()))
@@ -22,8 +22,8 @@ func TestPingIsQuietWhenAllIsWell(t *testing.T) {
 	})
 }
 
-// TestPingNoticesAServerThatTakesNoWrites as a standby does, from the first
-// write on that was refused until one succeeds again.
+// TestPingNoticesAServerThatTakesNoWrites, such as a standby, from the first
+// refused write until one succeeds again.
 func TestPingNoticesAServerThatTakesNoWrites(t *testing.T) {
 	url := storetest.Postgres(t)
 	s := storetest.OpenURL(t, url)
@@ -44,7 +44,7 @@ func TestPingNoticesAServerThatTakesNoWrites(t *testing.T) {
 	}
 	turn("off")
 	if err := errors.Join(s.Ping(t.Context()), write()); err != nil {
-		t.Errorf("it does not come back: %v", err)
+		t.Errorf("ping does not recover: %v", err)
 	}
 }
 
@@ -69,14 +69,14 @@ func TestPingNoticesWhatHappensToTheFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := seed.Close(); err != nil { // the log is now in the file
+			if err := seed.Close(); err != nil { // merges the log into the file
 				t.Fatal(err)
 			}
 			s, err := store.Open(t.Context(), store.Config{URL: fileURL(path)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close() //nolint:errcheck // what is left of the file may be beyond closing
+			defer s.Close() //nolint:errcheck // closing a damaged file may fail
 			if err := s.Ping(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +92,7 @@ func TestPingNoticesWhatHappensToTheFile(t *testing.T) {
 	}
 }
 
-func TestWritesGetWordsWhileAnotherProcessHoldsTheLock(t *testing.T) {
+func TestWritesFailWithAMessageWhileAnotherProcessHoldsTheLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.db")
 	s := storetest.OpenURL(t, fileURL(path))
 	unlock := holdLock(t, path)
@@ -100,10 +100,10 @@ func TestWritesGetWordsWhileAnotherProcessHoldsTheLock(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	if err := s.InsertEvent(ctx, store.Event{Action: "never"}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a caller that leaves: %v", err)
+		t.Errorf("a cancelled request: %v", err)
 	}
 	if time.Since(start) > 3*time.Second {
-		t.Error("a caller that leaves was held")
+		t.Error("a cancelled request was held")
 	}
 	if _, err := s.UserByID(t.Context(), "nobody"); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("a read waits for the lock: %v", err)

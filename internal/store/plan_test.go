@@ -11,7 +11,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// statements collects what the store is about to run.
+// statements collects the statements of the store.
 type statements struct {
 	mu   sync.Mutex
 	seen map[string]bool
@@ -33,8 +33,8 @@ func (s *statements) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// What a login, a refresh, a request and a purge ask must cost the same however
-// many people there are: no statement of theirs reads a whole table.
+// The cost of the statements of a login, a refresh, a request and a purge must not
+// depend on the number of users: none of them reads a whole table.
 func TestNoFrequentStatementReadsAWholeTable(t *testing.T) {
 	log := &statements{seen: map[string]bool{}}
 	clock := storetest.NewClock()
@@ -65,6 +65,6 @@ func TestNoFrequentStatementReadsAWholeTable(t *testing.T) {
 		}
 	}
 	if checked < 25 {
-		t.Errorf("only %d statements were looked at", checked)
+		t.Errorf("only %d statements were checked", checked)
 	}
 }

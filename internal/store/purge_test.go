@@ -16,7 +16,7 @@ func (w *world) purge(batch int) int {
 	return n
 }
 
-func TestPurgeKeepsWhatStillMatters(t *testing.T) {
+func TestPurgeKeepsWhatIsStillNeeded(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
 		w.login(u, "a0")
@@ -27,21 +27,21 @@ func TestPurgeKeepsWhatStillMatters(t *testing.T) {
 		w.ok(err)
 		w.clock.Advance(48*time.Hour - time.Second) // a0 expired almost a day ago
 		if n := w.purge(0); n != 0 {
-			w.t.Fatalf("%d tokens went too early", n)
+			w.t.Fatalf("%d tokens were purged too early", n)
 		}
 		w.clock.Advance(2 * time.Second)
 		if n := w.purge(0); n != 2 { // a0 and a1: both from the first day
-			w.t.Fatalf("%d tokens went, want 2", n)
+			w.t.Fatalf("%d tokens were purged, want 2", n)
 		}
 		_, err = w.rotate("a0", "x")
 		if !errors.Is(err, identity.ErrInvalidToken) || errors.Is(err, store.ErrReuse) {
 			w.t.Errorf("a purged token: %v", err)
 		}
 		_, err = w.rotate("a2", "a3")
-		w.ok(err) // the family lives on
+		w.ok(err) // the family has not ended
 		_, err = w.rotate("a2", "a4")
 		if !errors.Is(err, store.ErrReuse) {
-			w.t.Errorf("a spent token that was kept: %v", err)
+			w.t.Errorf("a used token that was kept: %v", err)
 		}
 	})
 }
@@ -56,7 +56,7 @@ func TestPurgeWaitsForTheAccessTokens(t *testing.T) {
 		w.ok(w.s.EndSession(w.t.Context(), act(u), "f"))
 		w.clock.Advance(71 * time.Hour)
 		if n := w.purge(0); n != 0 {
-			w.t.Fatal("a family went whose access token is still good")
+			w.t.Fatal("a family was purged whose access token is still valid")
 		}
 		jtis, err := w.s.RevokedJTIs(w.t.Context())
 		w.ok(err)
@@ -65,15 +65,15 @@ func TestPurgeWaitsForTheAccessTokens(t *testing.T) {
 		}
 		w.clock.Advance(2 * time.Hour)
 		if n := w.purge(0); n != 1 {
-			w.t.Errorf("%d tokens went, want 1", n)
+			w.t.Errorf("%d tokens were purged, want 1", n)
 		}
 		if w.reason(u, "f") != "" {
-			w.t.Error("the empty family is still there")
+			w.t.Error("the empty family still exists")
 		}
 	})
 }
 
-func TestPurgeGoesInSmallBatchesAndKeepsTheAuditLog(t *testing.T) {
+func TestPurgeUsesSmallBatchesAndKeepsTheAuditLog(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
 		for i := range 12 {
@@ -88,7 +88,7 @@ func TestPurgeGoesInSmallBatchesAndKeepsTheAuditLog(t *testing.T) {
 			}
 		}
 		if w.eventCount() != events {
-			w.t.Error("audit rows went")
+			w.t.Error("audit rows were purged")
 		}
 	})
 }

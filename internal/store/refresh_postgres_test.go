@@ -60,9 +60,9 @@ func TestRotationOnPostgresIsOneStatement(t *testing.T) {
 	}
 }
 
-// A token that is spent for somebody who has gone looks stolen when they come
-// back with it.
-func TestNobodysTokenIsSpentAfterTheyLeftTheQueueForAConnection(t *testing.T) {
+// A token that is marked used for a cancelled request looks stolen when the client
+// presents it again.
+func TestATokenStaysUnusedWhenTheRequestIsCancelledInTheQueueForAConnection(t *testing.T) {
 	url := storetest.Postgres(t)
 	clock := storetest.NewClock()
 	w := &world{t: t, s: storetest.OpenURL(t, url+"&pool_max_conns=2", storetest.WithClock(clock)), clock: clock}
@@ -90,7 +90,7 @@ func TestNobodysTokenIsSpentAfterTheyLeftTheQueueForAConnection(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := w.s.RotateRefresh(ctx, identity.Actor{}, identity.FirstPartyClient, []string{"one"}, w.next("two")); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v after the caller left", err)
+		t.Errorf("got %v after the request was cancelled", err)
 	}
 	w.ok(lock.Rollback())
 	holders.Wait()

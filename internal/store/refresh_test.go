@@ -15,7 +15,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-func TestASessionNeedsTheCredentialsThatWereProvedAndAnActiveUser(t *testing.T) {
+func TestASessionNeedsTheProvedCredentialsAndAnActiveUser(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Operator, "acme")
 		start := func(u identity.User) error {
@@ -31,7 +31,7 @@ func TestASessionNeedsTheCredentialsThatWereProvedAndAnActiveUser(t *testing.T) 
 		w.ok(err)
 		w.refused(start(u), fault.Unauthenticated, "invalid_credentials")
 		if !w.user(u.ID).LastLoginAt.IsZero() {
-			w.t.Error("a refused login counts as one")
+			w.t.Error("a refused login was recorded as one")
 		}
 		_, err = w.s.SetStatus(w.t.Context(), system("s"), u.ID, identity.Active)
 		w.ok(err)
@@ -41,7 +41,7 @@ func TestASessionNeedsTheCredentialsThatWereProvedAndAnActiveUser(t *testing.T) 
 			w.t.Errorf("(-want +got):\n%s", diff)
 		}
 		if !g.User.LastLoginAt.Equal(w.clock.Now()) {
-			w.t.Error("the login was not dated")
+			w.t.Error("the time of the login was not recorded")
 		}
 		if ev := w.lastEvent(); ev.Action != "login" || ev.ActorID != u.ID || ev.TargetID != u.ID || ev.OrgID != "acme" {
 			w.t.Errorf("audit row: %+v", ev)
@@ -49,14 +49,14 @@ func TestASessionNeedsTheCredentialsThatWereProvedAndAnActiveUser(t *testing.T) 
 	})
 }
 
-func TestRotationHandsOverToTheSuccessor(t *testing.T) {
+func TestRotationReturnsTheSuccessor(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "acme")
 		w.login(u, "t0")
 		_, err := w.s.SetRole(w.t.Context(), system("s"), u.ID, identity.Viewer)
 		w.ok(err) // the same role ends nothing
 		for i := range 5 {
-			w.clock.Advance(6 * 24 * time.Hour) // each rotation slides the expiry
+			w.clock.Advance(6 * 24 * time.Hour) // each rotation extends the expiry
 			g, err := w.rotate("t"+itoa(i), "t"+itoa(i+1))
 			w.ok(err)
 			if g.User.ID != u.ID || g.SessionID != "family-t0" {
@@ -67,12 +67,12 @@ func TestRotationHandsOverToTheSuccessor(t *testing.T) {
 		_, err = w.rotate("unknown", "x")
 		w.refused(err, fault.Unauthenticated, "invalid_token")
 		if errors.Is(err, store.ErrReuse) || w.eventCount() != before {
-			w.t.Error("an unknown token was taken for a spent one")
+			w.t.Error("an unknown token was treated as a used one")
 		}
 	})
 }
 
-func TestEitherHashOfATokenIsUnderstood(t *testing.T) {
+func TestEitherHashOfATokenIsAccepted(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
 		w.login(u, "keyed")
@@ -100,7 +100,7 @@ func TestReuseEndsTheFamilyForGood(t *testing.T) {
 		_, err = w.rotate("a0", "a2")
 		w.refused(err, fault.Unauthenticated, "invalid_token")
 		if !errors.Is(err, store.ErrReuse) || !errors.Is(err, identity.ErrInvalidToken) {
-			w.t.Errorf("reuse is not told apart: %v", err)
+			w.t.Errorf("reuse is not distinguished: %v", err)
 		}
 		if got := w.reason(u, g.SessionID); got != store.EndReuse {
 			w.t.Errorf("the family was ended by %q", got)
@@ -113,25 +113,25 @@ func TestReuseEndsTheFamilyForGood(t *testing.T) {
 		if diff := cmp.Diff(want, ev); diff != "" {
 			w.t.Errorf("audit row (-want +got):\n%s", diff)
 		}
-		for _, hash := range []string{"a0", "a1", "a0"} { // neither the successor lives nor does the log grow
+		for _, hash := range []string{"a0", "a1", "a0"} { // the successor is invalid, and the log does not grow
 			_, err = w.rotate(hash, "a9")
 			w.refused(err, fault.Unauthenticated, "invalid_token")
 			if errors.Is(err, store.ErrReuse) {
-				w.t.Error("a reuse was counted twice")
+				w.t.Error("a reuse was counted again")
 			}
 		}
 		if n := w.eventCount(); n != before+1 {
 			w.t.Errorf("%d audit rows of one reuse", n-before)
 		}
 		_, err = w.rotate("b0", "b1")
-		w.ok(err) // another session of the person goes on
+		w.ok(err) // another session of the user continues
 		if w.reason(u, other.SessionID) != "" {
 			w.t.Error("another session was ended")
 		}
 	})
 }
 
-func TestRotationRefusesWhatIsOver(t *testing.T) {
+func TestRotationRefusesWhatHasEnded(t *testing.T) {
 	end := map[string]func(w *world, u identity.User, g store.Subject){
 		"logout": func(w *world, u identity.User, g store.Subject) {
 			w.ok(w.s.EndSession(w.t.Context(), act(u), g.SessionID))
@@ -177,7 +177,7 @@ func TestRotationRefusesWhatIsOver(t *testing.T) {
 			_, err = w.rotate("t-"+name, "t2-"+name)
 			w.refused(err, fault.Unauthenticated, "invalid_token")
 			if errors.Is(err, store.ErrReuse) {
-				w.t.Errorf("%s: an unspent token was taken for a spent one", name)
+				w.t.Errorf("%s: an unused token was treated as a used one", name)
 			}
 		}
 	})
@@ -222,7 +222,7 @@ func TestRotateIsSingleUseUnderConcurrency(t *testing.T) {
 				}
 			}
 			if won != 1 || reuse != 1 {
-				w.t.Fatalf("of %d rotations of one token %d won and %d ended the family", n, won, reuse)
+				w.t.Fatalf("of %d rotations of one token %d succeeded and %d ended the family", n, won, reuse)
 			}
 			if got := w.reason(u, g.SessionID); got != store.EndReuse {
 				w.t.Errorf("the family was ended by %q", got)
@@ -231,20 +231,20 @@ func TestRotateIsSingleUseUnderConcurrency(t *testing.T) {
 	})
 }
 
-// Model: a family has at most one live token; a spent one, presented again,
+// Model: a family has at most one valid token; a used one, presented again,
 // leaves none.
-func TestRotationKeepsOneLiveTokenPerFamily(t *testing.T) {
+func TestRotationKeepsOneValidTokenPerFamily(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		clock := storetest.NewClock()
 		w := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock)), clock: clock}
 		run := 0
 		rapid.Check(t, func(r *rapid.T) {
 			run++
-			person := w.add(numbered("p", run), identity.Viewer, "default")
+			user := w.add(numbered("p", run), identity.Viewer, "default")
 			type family struct {
 				id     string
-				tokens []string // the last one is live while the family is
-				alive  bool
+				tokens []string // the last one is valid until the family ends
+				valid  bool
 			}
 			var families []*family
 			count := 0
@@ -253,50 +253,50 @@ func TestRotationKeepsOneLiveTokenPerFamily(t *testing.T) {
 			r.Repeat(map[string]func(*rapid.T){
 				"login": func(*rapid.T) {
 					h := hash()
-					families = append(families, &family{id: w.login(person, h).FamilyID, tokens: []string{h}, alive: true})
+					families = append(families, &family{id: w.login(user, h).FamilyID, tokens: []string{h}, valid: true})
 				},
 				"rotate": func(r *rapid.T) {
 					if len(families) == 0 {
-						r.Skip("nobody is logged in")
+						r.Skip("no session")
 					}
 					f, next := pick(), hash()
 					i := rapid.IntRange(0, len(f.tokens)-1).Draw(r, "token")
 					g, err := w.rotate(f.tokens[i], next)
 					switch live := i == len(f.tokens)-1; {
-					case f.alive && live:
+					case f.valid && live:
 						if err != nil || g.SessionID != f.id {
-							r.Fatalf("the live token was refused: %v", err)
+							r.Fatalf("the valid token was refused: %v", err)
 						}
 						f.tokens = append(f.tokens, next)
-					case f.alive:
+					case f.valid:
 						if !errors.Is(err, store.ErrReuse) {
-							r.Fatalf("a spent token: %v", err)
+							r.Fatalf("a used token: %v", err)
 						}
-						f.alive = false
+						f.valid = false
 					default:
 						if !errors.Is(err, identity.ErrInvalidToken) || errors.Is(err, store.ErrReuse) {
-							r.Fatalf("a token of a dead family: %v", err)
+							r.Fatalf("a token of an ended family: %v", err)
 						}
 					}
 				},
 				"logout": func(r *rapid.T) {
 					if len(families) == 0 {
-						r.Skip("nobody is logged in")
+						r.Skip("no session")
 					}
 					f := pick()
-					w.ok(w.s.EndSession(w.t.Context(), act(person), f.id))
-					f.alive = false
+					w.ok(w.s.EndSession(w.t.Context(), act(user), f.id))
+					f.valid = false
 				},
 				"reset": func(*rapid.T) {
-					w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), person.ID, person.PasswordHash))
+					w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), user.ID, user.PasswordHash))
 					for _, f := range families {
-						f.alive = false
+						f.valid = false
 					}
 				},
 				"": func(r *rapid.T) {
 					for _, f := range families {
-						if alive := w.reason(person, f.id) == ""; alive != f.alive {
-							r.Fatalf("family %s alive: %v, want %v", f.id, alive, f.alive)
+						if valid := w.reason(user, f.id) == ""; valid != f.valid {
+							r.Fatalf("family %s valid: %v, want %v", f.id, valid, f.valid)
 						}
 					}
 				},
@@ -311,7 +311,7 @@ func TestLogoutEndsOnlyOnesOwnFamily(t *testing.T) {
 		g := w.login(u, "t")
 		w.ok(w.s.EndSession(w.t.Context(), act(thief), g.SessionID))
 		if w.reason(u, g.SessionID) != "" {
-			w.t.Fatal("somebody else ended the session")
+			w.t.Fatal("another user ended the session")
 		}
 		before := w.eventCount()
 		for range 3 {
@@ -326,7 +326,7 @@ func TestLogoutEndsOnlyOnesOwnFamily(t *testing.T) {
 		w.login(u, "t2")
 		_, err := w.rotate("t2", "t3")
 		w.ok(err)
-		family, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"t2"}) // a spent one will do
+		family, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"t2"}) // a used one is accepted
 		w.ok(err)
 		if family != "family-t2" || w.reason(u, family) != store.EndLogout || w.lastEvent().ActorID != u.ID {
 			w.t.Errorf("logout by token: %q", family)
@@ -369,11 +369,11 @@ func TestRevokedTokensAreListedUntilTheyExpire(t *testing.T) {
 		w.ok(w.s.DeleteUser(w.t.Context(), system("delete"), v.ID))
 		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), u.ID, "new"))
 		if diff := cmp.Diff([]string{"jti-a0", "jti-a1", "jti-own", "jti-own2", "jti-v0"}, listed()); diff != "" {
-			w.t.Errorf("an own change shields from nothing that follows (-want +got):\n%s", diff)
+			w.t.Errorf("a change by the user protects from no later event (-want +got):\n%s", diff)
 		}
 		w.clock.Advance(15*time.Minute + 59*time.Second)
 		if got := listed(); len(got) != 5 {
-			w.t.Errorf("a verifier whose clock is behind by less than a minute is not told: %v", got)
+			w.t.Errorf("the list lacks a token that a verifier with a clock less than a minute behind accepts: %v", got)
 		}
 		w.clock.Advance(time.Second)
 		if got := listed(); len(got) != 0 {
@@ -409,7 +409,7 @@ func TestAnEndThatRevokesMoreReplacesOneThatRevokesLess(t *testing.T) {
 	})
 }
 
-func TestBearerBelievesNoSessionOfAnotherUser(t *testing.T) {
+func TestBearerAcceptsNoSessionOfAnotherUser(t *testing.T) {
 	onEach(t, func(w *world) {
 		u, v := w.add("u", identity.Viewer, "acme"), w.add("v", identity.Viewer, "default")
 		g := w.login(v, "t")

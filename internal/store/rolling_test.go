@@ -15,7 +15,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// before is a process of the release before sessions, by the statements that it
+// before is a process of the release before sessions, reduced to the statements it
 // runs. It knows families only.
 type before struct{ w *world }
 
@@ -53,7 +53,7 @@ func (b before) refresh(u identity.User, family, hash string) {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, hash, u.ID, family, hash, b.at(week), b.at(0), "jti-"+hash, b.at(15*time.Minute))
 }
 
-// rotate reports whether it may.
+// rotate reports whether the rotation succeeded.
 func (b before) rotate(u identity.User, family, use, next string) bool {
 	b.w.t.Helper()
 	if b.exec(`UPDATE refresh_tokens SET used_at = $1 WHERE token_hash IN ($2, $3) AND used_at IS NULL AND expires_at > $1
@@ -84,8 +84,8 @@ func (b before) purge() {
 	b.exec(`DELETE FROM refresh_families WHERE NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = refresh_families.id)`)
 }
 
-// accepts checks that an access token opens this server, and refuses that it does
-// not.
+// accepts checks that this server accepts an access token, and refuses that it
+// does not.
 func (w *world) accepts(u identity.User, sid, jti string) {
 	w.t.Helper()
 	if b := w.bearer(u, sid, jti); b.Ended.RefusedHere() {
@@ -96,17 +96,17 @@ func (w *world) accepts(u identity.User, sid, jti string) {
 func (w *world) refuses(u identity.User, sid, jti string) {
 	w.t.Helper()
 	if b := w.bearer(u, sid, jti); !b.Ended.RefusedHere() {
-		w.t.Errorf("%s of %s is good: %q", jti, sid, b.Ended)
+		w.t.Errorf("%s of %s is accepted: %q", jti, sid, b.Ended)
 	}
 }
 
-func (w *world) over(hash string) {
+func (w *world) ended(hash string) {
 	w.t.Helper()
 	_, err := w.rotate(hash, hash+"-never")
 	w.refused(err, fault.Unauthenticated, "invalid_token")
 }
 
-func TestAProcessOfTheReleaseBeforeWorksBesideThisOne(t *testing.T) {
+func TestAProcessOfThePreviousReleaseWorksConcurrently(t *testing.T) {
 	onEachURL(t, func(w *world, query rows) {
 		b := before{w}
 		u := b.register("u")
@@ -119,7 +119,7 @@ func TestAProcessOfTheReleaseBeforeWorksBesideThisOne(t *testing.T) {
 			w.t.Errorf("the family got the session %q", g.SessionID)
 		}
 		if !b.rotate(u, "f1", "a1", "a2") {
-			w.t.Error("the release before cannot go on")
+			w.t.Error("the previous release cannot continue")
 		}
 		w.accepts(u, "f1", "jti-a2")
 		_, err = w.rotate("a1", "never")
@@ -130,28 +130,28 @@ func TestAProcessOfTheReleaseBeforeWorksBesideThisOne(t *testing.T) {
 		b.login(u, "f2", "b0") // ended there, without a session and with one
 		b.end(u, "f2", "logout")
 		w.refuses(u, "f2", "jti-b0")
-		w.over("b0")
+		w.ended("b0")
 		w.login(u, "c0")
 		b.end(u, "family-c0", "logout")
 		w.refuses(u, "family-c0", "jti-c0")
-		w.over("c0")
+		w.ended("c0")
 
 		b.login(u, "f3", "d0") // ended here, before its first use
 		w.ok(w.s.EndSession(w.t.Context(), act(u), "f3"))
 		w.refuses(u, "f3", "jti-d0")
 		if b.rotate(u, "f3", "d0", "never") {
-			w.t.Error("the release before rotates what ended here")
+			w.t.Error("the previous release rotates what ended here")
 		}
 		w.login(u, "e0")
 		w.ok(w.s.EndSession(w.t.Context(), act(u), "family-e0"))
 		if got := query("SELECT end_reason FROM refresh_families WHERE id = 'family-e0'"); got[0] != "logout" {
-			w.t.Errorf("the release before finds %q", got[0])
+			w.t.Errorf("the previous release reads %q", got[0])
 		}
 	})
 }
 
 // A change of password in either release, read by the other.
-func TestAChangeOfPasswordInTheReleaseBeforeCountsHere(t *testing.T) {
+func TestAChangeOfPasswordInThePreviousReleaseCountsHere(t *testing.T) {
 	onEachURL(t, func(w *world, query rows) {
 		b := before{w}
 		u := b.register("u")
@@ -160,16 +160,16 @@ func TestAChangeOfPasswordInTheReleaseBeforeCountsHere(t *testing.T) {
 		b.exec("UPDATE users SET password_hash = $1, default_password = 0 WHERE id = $2 AND password_hash = $3", "changed", u.ID, "hash")
 		b.end(u, "family-mine", "own_change")
 		b.endOthers(u, "family-mine", "password_change")
-		w.accepts(u, "family-mine", "jti-mine") // as that release promised
+		w.accepts(u, "family-mine", "jti-mine") // as in that release
 		w.refuses(u, "family-other", "jti-other")
-		w.over("mine")
-		w.over("other")
+		w.ended("mine")
+		w.ended("other")
 		jtis, err := w.s.RevokedJTIs(w.t.Context())
 		w.ok(err)
 		if diff := cmp.Diff([]string{"jti-other"}, jtis); diff != "" {
 			w.t.Errorf("listed (-want +got):\n%s", diff)
 		}
-		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), u.ID, "reset")) // shields from nothing
+		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), u.ID, "reset")) // ends it in spite of own_change
 		w.refuses(u, "family-mine", "jti-mine")
 
 		b.login(w.user(u.ID), "f1", "a0") // changed here, by a session of that release
@@ -179,21 +179,21 @@ func TestAChangeOfPasswordInTheReleaseBeforeCountsHere(t *testing.T) {
 		g, err := w.rotate("a1", "a2")
 		w.ok(err)
 		if g.SessionID != "f1" {
-			w.t.Errorf("the session goes on as %q", g.SessionID)
+			w.t.Errorf("the session continues as %q", g.SessionID)
 		}
 		if !b.rotate(u, "f1", "a2", "a3") || len(query("SELECT id FROM refresh_families WHERE id = 'f1' AND ended_at IS NULL")) != 1 {
-			w.t.Fatal("the release before cannot go on")
+			w.t.Fatal("the previous release cannot continue")
 		}
 		w.accepts(u, "f1", "jti-a3")
 		b.end(w.user(u.ID), "f1", "logout")
 		for _, jti := range []string{"jti-a0", "jti-a1", "jti-a2", "jti-a3"} {
 			w.refuses(u, "f1", jti)
 		}
-		w.over("a3")
+		w.ended("a3")
 	})
 }
 
-func TestAPurgeOfTheReleaseBeforeLeavesSessionsThatGoLater(t *testing.T) {
+func TestAPurgeOfThePreviousReleaseLeavesSessionsForThisOne(t *testing.T) {
 	onEachURL(t, func(w *world, query rows) {
 		b := before{w}
 		u := b.register("u")
@@ -212,8 +212,8 @@ func TestAPurgeOfTheReleaseBeforeLeavesSessionsThatGoLater(t *testing.T) {
 	})
 }
 
-// What is outstanding when the schema of the release before is upgraded stays
-// good, and what had ended stays so.
+// Outstanding tokens stay valid when the schema of the previous release is
+// upgraded, and what had ended stays ended.
 func TestTokensSurviveTheUpgradeToSessions(t *testing.T) {
 	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		clock := storetest.NewClock()
@@ -233,8 +233,8 @@ INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, crea
 			w.accepts(u, token[0], token[1])
 		}
 		w.refuses(u, "over", "jti-e0")
-		w.over("e0")
-		w.over("w0")
+		w.ended("e0")
+		w.ended("w0")
 		jtis, err := w.s.RevokedJTIs(t.Context())
 		w.ok(err)
 		if diff := cmp.Diff([]string{"jti-e0"}, jtis); diff != "" {
@@ -244,12 +244,12 @@ INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, crea
 		g, err := w.rotate("l1", "l2")
 		w.ok(err)
 		if g.SessionID != "live" || g.FamilyID != "live" {
-			t.Errorf("goes on as %+v", g)
+			t.Errorf("continues as %+v", g)
 		}
 		w.accepts(u, "live", "jti-l2")
 		w.ok(w.s.EndSession(t.Context(), act(u), "out"))
 		w.refuses(u, "out", "jti-o0")
-		w.over("o0")
+		w.ended("o0")
 		if _, err = w.rotate("l0", "never"); !errors.Is(err, store.ErrReuse) {
 			t.Errorf("a token used before the upgrade: %v", err)
 		}
@@ -257,7 +257,7 @@ INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, crea
 	})
 }
 
-// versionFour is what the release before sessions leaves behind, with a user.
+// versionFour is a database of the release before sessions, with a user.
 func versionFour(t *testing.T, url string) string {
 	t.Helper()
 	script := versionOne(t)

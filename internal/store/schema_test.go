@@ -13,7 +13,7 @@ import (
 // unused are columns that only processes of an earlier release read.
 var unused = map[string][]string{"signing_keys": {"publish_ahead_ms"}}
 
-// By this list databases are copied, checked for completeness and adopted.
+// Databases are copied, checked for completeness and adopted by this list.
 func TestTablesAreThoseOfTheSchemaWithAllTheirColumns(t *testing.T) {
 	url := storetest.SQLite(t)
 	if err := storetest.OpenURL(t, url).Close(); err != nil {

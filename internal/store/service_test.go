@@ -10,7 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-func TestServiceTokenLivesUntilItIsRevoked(t *testing.T) {
+func TestServiceTokenIsValidUntilItIsRevoked(t *testing.T) {
 	onEach(t, func(w *world) {
 		boss := w.add("boss", identity.OrgAdmin, "acme")
 		st, created, err := w.s.InsertServiceToken(w.t.Context(), act(boss),
@@ -43,7 +43,7 @@ func TestServiceTokenLivesUntilItIsRevoked(t *testing.T) {
 		_, created, err = w.s.InsertServiceToken(w.t.Context(), act(boss), identity.ServiceToken{Name: "ci", Role: identity.Viewer}, "hash-3")
 		w.ok(err)
 		if !created {
-			w.t.Error("a revoked name cannot be used again")
+			w.t.Error("the name of a revoked token cannot be used again")
 		}
 		if _, err := w.s.ServiceTokenByHash(w.t.Context(), nil); err == nil {
 			w.t.Error("no hash at all found a token")
@@ -66,7 +66,7 @@ func TestServiceTokensStayWithinTheActorsReach(t *testing.T) {
 		w.forbidden(insert(act(boss), "x", identity.Superadmin, "acme"))
 		w.notFound(insert(act(boss), "x", identity.Viewer, "default"))
 		w.forbidden(insert(act(viewer), "x", identity.Viewer, "acme"))
-		w.refused(insert(act(boss), "far", identity.Viewer, "acme"), fault.Conflict, "token_exists") // and not one word more about it
+		w.refused(insert(act(boss), "far", identity.Viewer, "acme"), fault.Conflict, "token_exists") // and no details
 
 		w.forbidden(w.s.RevokeServiceToken(w.t.Context(), act(viewer), "near"))
 		w.forbidden(w.s.RevokeServiceToken(w.t.Context(), act(viewer), "nothing"))
@@ -124,13 +124,13 @@ func TestOneServiceTokenANameUnderConcurrency(t *testing.T) {
 	})
 }
 
-func TestRegistrationSwitchIsTheSuperadmins(t *testing.T) {
+func TestRegistrationSwitchIsForSuperadmins(t *testing.T) {
 	onEach(t, func(w *world) {
 		root, boss := w.add("root", identity.Superadmin, "default"), w.add("boss", identity.OrgAdmin, "default")
 		enabled, set, err := w.s.Registration(w.t.Context())
 		w.ok(err)
 		if enabled || set {
-			w.t.Error("the switch is set before anybody set it")
+			w.t.Error("the switch is set in a new database")
 		}
 		w.forbidden(w.s.SetRegistration(w.t.Context(), act(boss), true))
 		for _, want := range []bool{true, false, true} {
@@ -144,7 +144,7 @@ func TestRegistrationSwitchIsTheSuperadmins(t *testing.T) {
 	})
 }
 
-func TestAdoptedKeyIsUnknownWhereNothingWasAdopted(t *testing.T) {
+func TestAdoptedKeyIsUnknownWithoutAnAdoption(t *testing.T) {
 	onEach(t, func(w *world) {
 		key, err := w.s.AdoptedKey(w.t.Context())
 		w.ok(err)
@@ -171,7 +171,7 @@ func TestEventsAreKeptNewestFirst(t *testing.T) {
 	})
 }
 
-func TestAnAdoptedTokenOfAnUnknownRoleIsTheSuperadminsToEnd(t *testing.T) {
+func TestOnlyASuperadminRevokesAnAdoptedTokenOfAnUnknownRole(t *testing.T) {
 	onEach(t, func(w *world) {
 		root, boss := w.add("root", identity.Superadmin, "default"), w.add("boss", identity.OrgAdmin, "acme")
 		_, _, err := w.s.InsertServiceToken(w.t.Context(), act(boss), identity.ServiceToken{Name: "old", Role: identity.Viewer}, "hash")

@@ -61,14 +61,14 @@ func TestTheLastUseIsWrittenOnceAMinute(t *testing.T) {
 		_, err := w.rotate("o0", "o1")
 		w.ok(err)
 		if got, want := used(), stamp(started.Add(time.Hour)); got != want {
-			w.t.Errorf("a family of offline_access was taken for a use of the session: %s, want %s", got, want)
+			w.t.Errorf("a rotation of a family of offline_access counted as a use of the session: %s, want %s", got, want)
 		}
 	})
 }
 
-// A refresh token works for its client alone. Elsewhere it is not marked used, and
-// no family ends, used or not.
-func TestARefreshTokenWorksAtOneDoor(t *testing.T) {
+// A refresh token is valid for its client only. Another client's request does not
+// mark it used and ends no family, whether it was used or not.
+func TestARefreshTokenIsBoundToItsClient(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
 		w.login(u, "json")
@@ -83,7 +83,7 @@ func TestARefreshTokenWorksAtOneDoor(t *testing.T) {
 			w.t.Helper()
 			w.refused(err, fault.Unauthenticated, "invalid_token")
 			if errors.Is(err, store.ErrReuse) {
-				w.t.Error("taken for a reuse")
+				w.t.Error("treated as reuse")
 			}
 		}
 		wrong(rotate(identity.FirstPartyClient, "app0", "x1"))
@@ -92,16 +92,16 @@ func TestARefreshTokenWorksAtOneDoor(t *testing.T) {
 		wrong(err)
 		w.ok(rotate("app", "app0", "app1"))
 		w.ok(rotate(identity.FirstPartyClient, "json", "json1"))
-		wrong(rotate(identity.FirstPartyClient, "app0", "x3")) // used by now
+		wrong(rotate(identity.FirstPartyClient, "app0", "x3")) // used now
 		wrong(rotate("app", "json", "x4"))
 		w.ok(rotate("app", "app1", "app2"))
 		w.ok(rotate(identity.FirstPartyClient, "json1", "json2"))
 	})
 }
 
-// Nothing that starts or goes on beside an event that ends everything outlives it:
-// either it came first and was ended, or it is refused.
-func TestNothingOutlivesAnEndThatComesBesideIt(t *testing.T) {
+// No session that starts or is refreshed concurrently with an event that ends
+// everything outlives it: either it came first and was ended, or it is refused.
+func TestNothingOutlivesAConcurrentEnd(t *testing.T) {
 	ends := map[string]func(w *world, u identity.User) error{
 		"suspension": func(w *world, u identity.User) error {
 			_, err := w.s.SetStatus(w.t.Context(), system("s"), u.ID, identity.Suspended)
@@ -151,27 +151,27 @@ func TestNothingOutlivesAnEndThatComesBesideIt(t *testing.T) {
 	})
 }
 
-// outlived checks what a login and a refresh beside the end left behind.
+// outlived checks the results of a login and a refresh concurrent with the end.
 func (w *world) outlived(end string, u identity.User, started, rotated error) {
 	w.t.Helper()
 	for what, err := range map[string]error{"started": started, "rotated": rotated} {
 		if err != nil && fault.KindOf(err) != fault.Unauthenticated {
-			w.t.Errorf("%s beside a %s: %v", what, end, err)
+			w.t.Errorf("%s concurrently with %s: %v", what, end, err)
 		}
 		hash := what + "-" + u.DisplayName
 		_, again := w.rotate(hash, hash+"-2")
 		switch {
 		case what == "started" && (end == "logout" || end == "role") && err == nil:
-			// Another session than the one that ended; after a change of role, one
-			// that started afterwards.
+			// Another session than the ended one; after a change of role, one that
+			// started later.
 		case again == nil:
-			w.t.Errorf("%s beside a %s, and goes on", what, end)
+			w.t.Errorf("%s concurrently with %s, and still valid", what, end)
 		}
 	}
 }
 
-// Of two changes of a password at once one succeeds, and leaves one session.
-func TestOneOfTwoChangesOfPasswordWins(t *testing.T) {
+// Of concurrent changes of a password one succeeds, and leaves one session.
+func TestOneOfConcurrentChangesOfPasswordSucceeds(t *testing.T) {
 	onEach(t, func(w *world) {
 		for round := range 10 {
 			u := w.add(numbered("u", round), identity.Viewer, "default")

@@ -19,7 +19,7 @@ func TestARemovedKeyKeepsItsHistoryOnly(t *testing.T) {
 		k := store.SigningKey{KID: "k1", Algorithm: "RS256", Public: `{"kid":"k1"}`, Sealed: "s1", TokenLifetime: time.Hour, CreatedAt: born}
 		for i, status := range []store.KeyStatus{store.KeyPending, store.KeyActive, store.KeyRetiring, store.KeyRemoved} {
 			k.Status = status
-			k.TokenLifetime -= time.Minute // it is never lowered
+			k.TokenLifetime -= time.Minute // the stored one is never lowered
 			at := born.Add(time.Duration(i) * time.Hour)
 			switch status {
 			case store.KeyActive:
@@ -64,11 +64,11 @@ func TestTheTimeOfKeysIsCountedByOneReplica(t *testing.T) {
 			passed       []store.KeyTime
 			counted      time.Duration
 		}{
-			{"one", "false/true", 0, []store.KeyTime{n}, 0}, // what it saw before it was the one
+			{"one", "false/true", 0, []store.KeyTime{n}, 0}, // time measured before it was the counting replica
 			{"one", "true/true", 0, []store.KeyTime{n}, 2 * time.Second},
 			{"two", "false/false", 0, []store.KeyTime{n}, 2 * time.Second},
 			{"one", "true/true", 0, []store.KeyTime{{KID: "n", Status: store.KeyRetiring, Passed: time.Hour}, {KID: "a", Status: store.KeyPending, Passed: time.Hour}}, 2 * time.Second},
-			{"one", "false/true", 1200 * time.Millisecond, []store.KeyTime{n}, 2 * time.Second}, // late, as after an outage
+			{"one", "false/true", 1200 * time.Millisecond, []store.KeyTime{n}, 2 * time.Second}, // late, for example after an outage
 			{"one", "true/true", 0, []store.KeyTime{n}, 4 * time.Second},
 			{"two", "false/true", 1200 * time.Millisecond, []store.KeyTime{n}, 4 * time.Second},
 			{"one", "false/false", 0, []store.KeyTime{n}, 4 * time.Second},
@@ -83,7 +83,7 @@ func TestTheTimeOfKeysIsCountedByOneReplica(t *testing.T) {
 		}
 		w.ok(w.s.StopCountingKeyTime(t.Context(), "two"))
 		if got := count("one"); got != "false/true" {
-			t.Errorf("given back: %s", got)
+			t.Errorf("after its release: %s", got)
 		}
 		set := w.keys()
 		active := *set.First(store.KeyPending, "")
@@ -95,7 +95,7 @@ func TestTheTimeOfKeysIsCountedByOneReplica(t *testing.T) {
 	})
 }
 
-func TestTokenLifeIsOnlyRaised(t *testing.T) {
+func TestTokenLifetimeIsOnlyRaised(t *testing.T) {
 	onEach(t, func(w *world) {
 		w.ok(w.s.PutSigningKeys(t.Context(), 0, changed(store.SigningKey{KID: "a", Status: store.KeyActive})...))
 		for _, c := range [][2]time.Duration{{time.Minute, time.Minute}, {time.Hour, time.Hour}, {time.Minute, time.Hour}} {
@@ -130,16 +130,16 @@ func TestResealRewritesAllOrNothing(t *testing.T) {
 		if err := w.s.ResealSigningKeys(t.Context(), 0, system("key.reseal"), "new hash", a, b); !errors.Is(err, store.ErrKeysChanged) {
 			t.Errorf("%v", err)
 		}
-		twice := b
-		twice.KID = "c" // a second pending one
-		if err := w.s.ResealSigningKeys(t.Context(), 1, system("key.reseal"), "new hash", a, b, twice); err == nil {
-			t.Error("half of it is possible")
+		second := b
+		second.KID = "c" // a second pending key
+		if err := w.s.ResealSigningKeys(t.Context(), 1, system("key.reseal"), "new hash", a, b, second); err == nil {
+			t.Error("half of it was stored")
 		}
 		look("refused", "old")
 		w.ok(w.s.ResealSigningKeys(t.Context(), 1, system("key.reseal"), "new hash", a, b))
 		look("done", "new")
 		if set := w.keys(); set.Version != 2 {
-			t.Errorf("version %d: whoever read the keys before could write them back", set.Version)
+			t.Errorf("version %d: a process that read the keys before could overwrite them", set.Version)
 		}
 	})
 }

@@ -20,12 +20,12 @@ func (w *world) keys() store.KeySet {
 	version, err := w.s.KeySetVersion(w.t.Context())
 	w.ok(err)
 	if version != set.Version {
-		w.t.Errorf("the cheap version is %d, the whole one %d", version, set.Version)
+		w.t.Errorf("KeySetVersion is %d, that of SigningKeys %d", version, set.Version)
 	}
 	return set
 }
 
-// changed makes changes of keys that nobody answers for.
+// changed makes changes of keys without an audit event.
 func changed(keys ...store.SigningKey) (changes []store.KeyChange) {
 	for _, k := range keys {
 		changes = append(changes, store.KeyChange{SigningKey: k})
@@ -33,7 +33,7 @@ func changed(keys ...store.SigningKey) (changes []store.KeyChange) {
 	return changes
 }
 
-func TestSigningKeysAreKeptWithTheirTimes(t *testing.T) {
+func TestSigningKeysAreStoredWithTheirTimes(t *testing.T) {
 	onEach(t, func(w *world) {
 		if set := w.keys(); set.Version != 0 || set.First(store.KeyActive, "") != nil || len(set.Keys) != 0 {
 			t.Fatalf("a new database has %+v", set)
@@ -63,8 +63,8 @@ func TestSigningKeysAreKeptWithTheirTimes(t *testing.T) {
 	})
 }
 
-// TestOneKeyOfAnAlgorithmIsActiveAndOneIsPending, whatever else is wanted; any
-// number may be retiring.
+// TestOneKeyOfAnAlgorithmIsActiveAndOneIsPending at most; any number may be
+// retiring.
 func TestOneKeyOfAnAlgorithmIsActiveAndOneIsPending(t *testing.T) {
 	onEach(t, func(w *world) {
 		key := func(kid, algorithm string, status store.KeyStatus) store.SigningKey {
@@ -80,7 +80,7 @@ func TestOneKeyOfAnAlgorithmIsActiveAndOneIsPending(t *testing.T) {
 			}
 		}
 		if set := w.keys(); set.Version != 1 || len(set.Keys) != 6 {
-			t.Errorf("the refused change left %+v", set)
+			t.Errorf("the refused change stored %+v", set)
 		}
 	})
 }
@@ -103,13 +103,13 @@ func TestOneOfManyReplicasDecidesTheKey(t *testing.T) {
 		}
 		all.Wait()
 		if won.Load() != 1 {
-			t.Errorf("%d won", won.Load())
+			t.Errorf("%d succeeded", won.Load())
 		}
 	})
 }
 
-// TestRowsAreAuthenticatedOnce: after that a row without a MAC was written by no
-// server, until servers keep keys in files again.
+// TestRowsAreAuthenticatedOnce: from then on no server writes a row without a MAC,
+// until keys are stored in files again.
 func TestRowsAreAuthenticatedOnce(t *testing.T) {
 	onEach(t, func(w *world) {
 		authenticated := func() bool {
@@ -130,19 +130,19 @@ func TestRowsAreAuthenticatedOnce(t *testing.T) {
 		}
 		counted, held, err := w.s.CountKeyTime(t.Context(), "former", time.Hour)
 		if counted || held || err != nil {
-			t.Errorf("a process of the release before still counts: %v", err)
+			t.Errorf("a process of the previous release still counts: %v", err)
 		}
 		if err := w.s.AuthenticateSigningKeys(t.Context(), 1, "late", time.Hour, changed(k)...); !errors.Is(err, store.ErrKeysChanged) {
-			t.Errorf("twice: %v", err)
+			t.Errorf("a second time: %v", err)
 		}
 		w.ok(w.s.PutSigningKeys(t.Context(), 2, changed(k)...))
 		if !authenticated() {
-			t.Error("a change with MACs is none of files")
+			t.Error("a change with MACs switched to keys in files")
 		}
 		k.MAC = ""
 		w.ok(w.s.PutSigningKeys(t.Context(), 3, changed(k)...))
 		if authenticated() {
-			t.Error("keys are files again")
+			t.Error("a key without a MAC did not switch to keys in files")
 		}
 	})
 }
@@ -171,20 +171,20 @@ func TestALeaseHasOneHolderAtATime(t *testing.T) {
 			return held
 		}
 		if !take("a", time.Hour) || take("b", time.Hour) || !take("a", 20*time.Millisecond) {
-			t.Error("the first one does not hold it alone")
+			t.Error("the first holder does not hold it exclusively")
 		}
-		w.clock.Advance(-24 * time.Hour) // a replica's own clock is of no matter
+		w.clock.Advance(-24 * time.Hour) // a replica's own clock does not matter
 		time.Sleep(40 * time.Millisecond)
 		if !take("b", time.Hour) || take("a", time.Hour) {
-			t.Error("it did not go on when it had expired")
+			t.Error("an expired lease was not taken")
 		}
 		w.ok(w.s.GiveLease(t.Context(), "purge", "a"))
 		if take("a", time.Hour) {
-			t.Error("a gave away what b holds")
+			t.Error("a released the lease of b")
 		}
 		w.ok(w.s.GiveLease(t.Context(), "purge", "b"))
 		if !take("a", time.Hour) {
-			t.Error("it was given back and cannot be taken")
+			t.Error("a released lease cannot be taken")
 		}
 		if held, err := w.s.TakeLease(t.Context(), "other", "b", time.Hour); !held || err != nil {
 			t.Errorf("another lease: %v %v", held, err)

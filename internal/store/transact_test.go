@@ -17,7 +17,7 @@ const (
 	loseConnection = "SELECT pg_terminate_backend(pg_backend_pid())"
 )
 
-func TestAnActThatDidNothingIsRepeated(t *testing.T) {
+func TestAnOperationThatDidNothingIsRepeated(t *testing.T) {
 	for name, accident := range map[string]string{"conflict": loseToAnother, "connection": loseConnection} {
 		t.Run(name, func(t *testing.T) {
 			s := storetest.OpenURL(t, storetest.Postgres(t))
@@ -58,11 +58,11 @@ func TestRepeatingIsBounded(t *testing.T) {
 		return err
 	})
 	if fault.KindOf(err) != fault.Unavailable {
-		t.Errorf("nobody waits any more: %v", err)
+		t.Errorf("a cancelled request is still repeated: %v", err)
 	}
 }
 
-func TestAPanicGivesItsConnectionBack(t *testing.T) {
+func TestAPanicReleasesItsConnection(t *testing.T) {
 	s := storetest.OpenURL(t, storetest.Postgres(t)+"&pool_max_conns=2")
 	for range 5 {
 		func() {
@@ -78,11 +78,11 @@ func TestAPanicGivesItsConnectionBack(t *testing.T) {
 		}()
 	}
 	if noted(t, s, "never") {
-		t.Error("half an act was stored")
+		t.Error("half an operation was stored")
 	}
 }
 
-func TestAStatementThatWaitsTooLongIsGivenUp(t *testing.T) {
+func TestAStatementThatTakesTooLongIsCancelled(t *testing.T) {
 	s := storetest.OpenURL(t, storetest.Postgres(t)+"&statement_timeout=100ms")
 	err := s.Write(t.Context(), func(tx *store.Tx) error {
 		_, err := tx.Exec("SELECT pg_sleep(5)")
@@ -93,8 +93,8 @@ func TestAStatementThatWaitsTooLongIsGivenUp(t *testing.T) {
 	}
 }
 
-// A pool smaller than the crowd must make it wait, never lock it up.
-func TestASmallPoolServesACrowd(t *testing.T) {
+// Callers wait for connections of a small pool and do not deadlock.
+func TestASmallPoolServesManyCallers(t *testing.T) {
 	s := storetest.OpenURL(t, storetest.Postgres(t)+"&pool_max_conns=2")
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -135,7 +135,7 @@ func TestAReadSurvivesALostConnection(t *testing.T) {
 	}
 }
 
-func TestReadsEndWithTheirCaller(t *testing.T) {
+func TestReadsEndWithTheirRequest(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -146,14 +146,14 @@ func TestReadsEndWithTheirCaller(t *testing.T) {
 			t.Errorf("snapshot: %v", err)
 		}
 		if fault.KindOf(s.Ping(t.Context())) != fault.Internal { // nil has no kind
-			t.Error("the next caller pays for it")
+			t.Error("the next call fails")
 		}
 	})
 }
 
-// Nothing watches the context of a look-up in a file while it lasts, so it is
-// looked at before.
-func TestALookUpIsNotBegunForSomebodyWhoLeft(t *testing.T) {
+// A lookup in a file ignores cancellation while it runs, so the context is checked
+// before.
+func TestALookupIsSkippedForACancelledRequest(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx, cancel := context.WithCancel(t.Context())
 		if _, err := s.Bearer(ctx, "u", "", ""); fault.KindOf(err) != fault.NotFound {
@@ -166,7 +166,7 @@ func TestALookUpIsNotBegunForSomebodyWhoLeft(t *testing.T) {
 	})
 }
 
-func TestALongReadIsInterruptedWithItsCaller(t *testing.T) {
+func TestALongReadIsInterruptedWithItsRequest(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()

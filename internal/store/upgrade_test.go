@@ -13,7 +13,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
-// versionOne is what a start of schema version 1 leaves behind, with a person.
+// versionOne is a database of schema version 1, with a user.
 func versionOne(t *testing.T) string {
 	t.Helper()
 	schema, err := os.ReadFile("migrations/0001_schema.sql")
@@ -66,8 +66,8 @@ func TestADatabaseOfVersionOneIsUpgraded(t *testing.T) {
 	})
 }
 
-// Replicas that start at the same moment on a database that has to be made,
-// upgraded or adopted: one does it, and none is put off by what it sees halfway.
+// Replicas that start concurrently on a database that has to be made, upgraded or
+// adopted: one does it, and partial migrations make no other one fail.
 func TestReplicasMigrateTogether(t *testing.T) {
 	original, err := os.ReadFile("testdata/original-0.1.sql")
 	if err != nil {
@@ -83,7 +83,7 @@ func TestReplicasMigrateTogether(t *testing.T) {
 				var all sync.WaitGroup
 				for i := range 6 {
 					all.Go(func() {
-						time.Sleep(time.Duration(i) * 5 * time.Millisecond) // into the middle of it
+						time.Sleep(time.Duration(i) * 5 * time.Millisecond) // during the migration
 						s, err := store.Open(t.Context(), store.Config{URL: url, Adopt: adopt.New(adopt.Config{})})
 						if err != nil {
 							t.Error(err)

@@ -33,7 +33,7 @@ func TestUserIsReadAsStored(t *testing.T) {
 	})
 }
 
-func TestUnknownPeopleAreNotFound(t *testing.T) {
+func TestUnknownUsersAreNotFound(t *testing.T) {
 	onEach(t, func(w *world) {
 		_, err := w.s.UserByID(w.t.Context(), "nobody")
 		w.notFound(err)
@@ -55,7 +55,7 @@ func TestTextThatPostgreSQLCannotHoldIsInvalidOnBothEngines(t *testing.T) {
 	})
 }
 
-func TestRegistrationGivesNothingAway(t *testing.T) {
+func TestRegistrationGrantsNothing(t *testing.T) {
 	onEach(t, func(w *world) {
 		viewer := identity.User{ID: "u1", Email: "a@example.org", EmailKey: "a@example.org", Role: identity.Viewer, OrgID: "default", Status: identity.Active}
 		for name, change := range map[string]func(*identity.User){
@@ -66,7 +66,7 @@ func TestRegistrationGivesNothingAway(t *testing.T) {
 			u := viewer
 			change(&u)
 			if err := w.s.InsertUser(w.t.Context(), store.Act{Action: "user.register"}, u); err == nil {
-				w.t.Errorf("%s: somebody who registers chose it", name)
+				w.t.Errorf("%s: a user who registers chose it", name)
 			}
 		}
 		w.ok(w.s.InsertUser(w.t.Context(), store.Act{Action: "user.register", By: identity.Actor{Address: "192.0.2.1"}}, viewer))
@@ -79,7 +79,7 @@ func TestRegistrationGivesNothingAway(t *testing.T) {
 		again.EmailKey = ""
 		w.refused(w.s.InsertUser(w.t.Context(), store.Act{Action: "user.register"}, again), fault.Conflict, "email_taken")
 		if w.lastEvent().ID != ev.ID {
-			w.t.Error("a refused registration left an audit row of success")
+			w.t.Error("a refused registration wrote an audit row of success")
 		}
 		w.ok(w.s.SetRegistration(w.t.Context(), system("close"), false))
 		again.Email = "late@example.org"
@@ -112,7 +112,7 @@ func TestFirstAdminIsMadeOnce(t *testing.T) {
 		}
 		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), "root", "new"))
 		if _, marked, err = w.s.DefaultPasswordAdmin(w.t.Context()); err != nil || marked {
-			w.t.Errorf("the mark outlived the default password (%v)", err)
+			w.t.Errorf("the mark is still set after the default password was changed (%v)", err)
 		}
 	})
 }
@@ -127,18 +127,18 @@ func TestCreateUserStaysWithinTheActorsReach(t *testing.T) {
 		}
 		w.ok(w.s.CreateUser(w.t.Context(), act(root), fresh("n1", identity.Superadmin, "brand-new")))
 		if w.user("n1").OrgStatus != identity.Active {
-			w.t.Error("the organisation that a superadmin named was not made")
+			w.t.Error("the organization that a superadmin named was not made")
 		}
 		w.ok(w.s.CreateUser(w.t.Context(), act(boss), fresh("n2", identity.OrgAdmin, "")))
 		if org := w.user("n2").OrgID; org != "acme" {
-			w.t.Errorf("no organisation named: got %q, want the actor's own", org)
+			w.t.Errorf("no organization named: got %q, want the actor's own", org)
 		}
 		w.forbidden(w.s.CreateUser(w.t.Context(), act(boss), fresh("n3", identity.Superadmin, "acme")))
 		w.notFound(w.s.CreateUser(w.t.Context(), act(boss), fresh("n3", identity.Viewer, "default")))
 		w.notFound(w.s.CreateUser(w.t.Context(), act(boss), fresh("n3", identity.Viewer, "never-heard-of")))
 		w.forbidden(w.s.CreateUser(w.t.Context(), act(viewer), fresh("n3", identity.Viewer, "acme")))
 		w.forbidden(w.s.CreateUser(w.t.Context(), act(identity.User{}), fresh("n3", identity.Viewer, "acme")))
-		w.forbidden(w.s.CreateUser(w.t.Context(), act(identity.User{ID: "gone"}), fresh("n3", identity.Viewer, "acme")))
+		w.forbidden(w.s.CreateUser(w.t.Context(), act(identity.User{ID: "deleted"}), fresh("n3", identity.Viewer, "acme")))
 		w.refused(w.s.CreateUser(w.t.Context(), act(root), identity.User{ID: "n4", EmailKey: "n1@x.org", Role: identity.Viewer}),
 			fault.Conflict, "email_taken")
 		_, err := w.s.UserByID(w.t.Context(), "n3")
@@ -146,8 +146,8 @@ func TestCreateUserStaysWithinTheActorsReach(t *testing.T) {
 	})
 }
 
-// The matrix of who may act on whom, whatever the act is.
-func TestManagingRespectsRoleAndOrganisation(t *testing.T) {
+// The matrix of which actor may manage which user, for every operation.
+func TestManagingRespectsRoleAndOrganization(t *testing.T) {
 	acts := map[string]func(w *world, a store.Act, id string) error{
 		"role": func(w *world, a store.Act, id string) error {
 			_, err := w.s.SetRole(w.t.Context(), a, id, identity.Viewer)
@@ -180,10 +180,10 @@ func TestManagingRespectsRoleAndOrganisation(t *testing.T) {
 			w.ok(do(w, system("cli"), target(identity.OrgAdmin, "acme")))
 			w.forbidden(do(w, act(boss), spare.ID))
 			w.notFound(do(w, act(boss), target(identity.Viewer, "default")))
-			w.notFound(do(w, act(boss), root.ID)) // another organisation hides even a superadmin
+			w.notFound(do(w, act(boss), root.ID)) // another organization hides even a superadmin
 			w.notFound(do(w, act(boss), "nobody"))
 			w.forbidden(do(w, act(operator), target(identity.Viewer, "acme")))
-			w.forbidden(do(w, act(operator), "nobody")) // learns nothing about ids
+			w.forbidden(do(w, act(operator), "nobody")) // reveals nothing about ids
 			w.forbidden(do(w, act(suspended), target(identity.Viewer, "acme")))
 			w.forbidden(do(w, act(identity.User{}), target(identity.Viewer, "acme")))
 			w.notFound(do(w, system("cli"), "nobody"))
@@ -191,7 +191,7 @@ func TestManagingRespectsRoleAndOrganisation(t *testing.T) {
 	})
 }
 
-func TestNobodyGrantsAboveTheirOwnRole(t *testing.T) {
+func TestNoActorGrantsAboveTheirOwnRole(t *testing.T) {
 	onEach(t, func(w *world) {
 		w.add("root", identity.Superadmin, "default")
 		boss := w.add("boss", identity.OrgAdmin, "acme")
@@ -222,7 +222,7 @@ func TestLastActiveSuperadminStays(t *testing.T) {
 		other := w.add("other", identity.Superadmin, "acme")
 		_, err := w.s.SetStatus(w.t.Context(), act(root), other.ID, identity.Suspended)
 		w.ok(err)
-		for _, a := range []store.Act{act(root), system("cli")} { // not even the operator
+		for _, a := range []store.Act{act(root), system("cli")} { // not even for the operator
 			_, err = w.s.SetRole(w.t.Context(), a, root.ID, identity.OrgAdmin)
 			w.refused(err, fault.Conflict, "last_superadmin")
 			_, err = w.s.SetStatus(w.t.Context(), a, root.ID, identity.Suspended)
@@ -230,7 +230,7 @@ func TestLastActiveSuperadminStays(t *testing.T) {
 			w.refused(w.s.DeleteUser(w.t.Context(), a, root.ID), fault.Conflict, "last_superadmin")
 		}
 		_, err = w.s.SetRole(w.t.Context(), act(root), root.ID, identity.Superadmin)
-		w.ok(err) // nothing is taken away
+		w.ok(err) // changes nothing
 		w.ok(w.s.DeleteUser(w.t.Context(), act(root), other.ID))
 		if u := w.user(root.ID); u.Role != identity.Superadmin || u.Status != identity.Active {
 			w.t.Errorf("the last superadmin became %s, %s", u.Role, u.Status)
@@ -238,7 +238,7 @@ func TestLastActiveSuperadminStays(t *testing.T) {
 	})
 }
 
-func TestTwoSuperadminsCannotRemoveEachOtherAtOnce(t *testing.T) {
+func TestTwoSuperadminsCannotRemoveEachOtherConcurrently(t *testing.T) {
 	onEach(t, func(w *world) {
 		for round := range 20 {
 			a := w.add(numbered("a", round), identity.Superadmin, "default")
@@ -278,7 +278,7 @@ func (w *world) superadmins() (found []identity.User) {
 	return found
 }
 
-// race runs do n times at once and returns the errors.
+// race runs do n times concurrently and returns the errors.
 func race(n int, do func(i int) error) []error {
 	start, errs := make(chan struct{}), make([]error, n)
 	done := make(chan struct{}, n)
@@ -313,7 +313,7 @@ func TestUniquenessHoldsUnderConcurrency(t *testing.T) {
 			}
 		}
 		if won != 1 {
-			w.t.Errorf("%d people have one address", won)
+			w.t.Errorf("%d users have one address", won)
 		}
 	})
 }
@@ -362,7 +362,7 @@ func TestUsersListsWhatTheActorAdministers(t *testing.T) {
 	})
 }
 
-func TestPagesShowEverybodyOnce(t *testing.T) {
+func TestPagesShowEveryUserOnce(t *testing.T) {
 	onEach(t, func(w *world) {
 		for i := range 7 {
 			w.ok(w.s.CreateUser(w.t.Context(), system("seed"), identity.User{
@@ -413,7 +413,7 @@ func TestChangePasswordComparesAndSwaps(t *testing.T) {
 			w.t.Errorf("the hash was not stored, or the version is %d", after.CredentialsVersion)
 		}
 		if g.SessionID != mine.SessionID || w.reason(u, mine.SessionID) != "" {
-			w.t.Errorf("the session that asked went on as %q", g.SessionID)
+			w.t.Errorf("the session that made the change continues as %q", g.SessionID)
 		}
 		if got := w.reason(u, other.SessionID); got != store.EndPasswordChange {
 			w.t.Errorf("other session ended by %q", got)
@@ -437,9 +437,9 @@ func changeBy(w *world, u identity.User) error {
 	return err
 }
 
-// After a change of password the token that asked is the only earlier one that
-// is good for anything, and only until something else ends its session.
-func TestAnOwnChangeSparesTheTokenThatAskedAlone(t *testing.T) {
+// After a change of password the token that made it is the only earlier one that
+// is accepted anywhere, and only until another event ends its session.
+func TestAChangeOfPasswordSparesOnlyTheTokenThatMadeIt(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
 		mine := w.login(u, "m0")
@@ -462,7 +462,7 @@ func TestAnOwnChangeSparesTheTokenThatAskedAlone(t *testing.T) {
 	})
 }
 
-// An access token that names no living session changes the password too: of the
+// An access token without a valid session changes the password too: one of the
 // original, or of a session that a change of role ended.
 func TestAChangeOfPasswordWithoutASessionStartsOne(t *testing.T) {
 	onEach(t, func(w *world) {
@@ -475,13 +475,13 @@ func TestAChangeOfPasswordWithoutASessionStartsOne(t *testing.T) {
 			g, err := w.change(w.user(u.ID), session, "jti-old", hash)
 			w.ok(err)
 			if g.SessionID == session || g.SessionID != g.FamilyID {
-				w.t.Errorf("session %q goes on as %q", session, g.SessionID)
+				w.t.Errorf("session %q continues as %q", session, g.SessionID)
 			}
 			_, err = w.rotate(hash, hash+"b")
 			w.ok(err)
 		}
 		if b := w.bearer(u, old.SessionID, "jti-old"); b.Ended != store.EndPasswordChange || !b.Spared {
-			w.t.Errorf("the token that asked last: %+v", b)
+			w.t.Errorf("the token that made the last change: %+v", b)
 		}
 		w.ok(w.s.ResetPassword(w.t.Context(), system("reset"), u.ID, "another"))
 		if b := w.bearer(u, old.SessionID, "jti-old"); b.Spared {
@@ -490,7 +490,7 @@ func TestAChangeOfPasswordWithoutASessionStartsOne(t *testing.T) {
 	})
 }
 
-func TestDeletingAPersonDropsTheirMemberships(t *testing.T) {
+func TestDeletingAUserDropsTheirMemberships(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "acme")
 		g := w.group("g", "acme")
@@ -504,27 +504,27 @@ func TestDeletingAPersonDropsTheirMemberships(t *testing.T) {
 	})
 }
 
-// The original could hold people of an organisation without a name, and an
+// The original could hold users of an organization without a name, and an
 // adopted one keeps it.
-func TestTheNamelessOrganisationSeesOnlyItself(t *testing.T) {
+func TestTheNamelessOrganizationSeesOnlyItself(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		w := &world{t: t, s: storetest.OpenURL(t, url), clock: storetest.NewClock()}
 		w.group("others", "acme")
 		boss, viewer := w.add("boss", identity.OrgAdmin, "acme"), w.add("viewer", identity.Viewer, "acme")
 		storetest.Exec(t, url, "INSERT INTO organizations (id, status, created_at) VALUES ('', 'active', '2026-01-01T00:00:00.000000Z')")
 		storetest.Exec(t, url, "UPDATE users SET org_id = '' WHERE id IN ('"+boss.ID+"', '"+viewer.ID+"')")
-		w.add("stranger", identity.Viewer, "acme")
+		w.add("outsider", identity.Viewer, "acme")
 		_, _, err := w.s.InsertServiceToken(t.Context(), system("seed"), identity.ServiceToken{Name: "theirs", Role: identity.Viewer, OrgID: "acme"}, "hash")
 		w.ok(err)
 
-		people, err := w.s.Users(t.Context(), by(boss), store.ListFilter{})
+		users, err := w.s.Users(t.Context(), by(boss), store.ListFilter{})
 		w.ok(err)
 		tokens, err := w.s.ServiceTokens(t.Context(), by(boss), store.ListFilter{})
 		w.ok(err)
 		groups, err := w.s.Groups(t.Context(), by(viewer), store.ListFilter{})
 		w.ok(err)
-		if people.Total != 2 || tokens.Total != 0 || groups.Total != 0 {
-			t.Errorf("%d people, %d service tokens, %d groups; want 2, 0, 0", people.Total, tokens.Total, groups.Total)
+		if users.Total != 2 || tokens.Total != 0 || groups.Total != 0 {
+			t.Errorf("%d users, %d service tokens, %d groups; want 2, 0, 0", users.Total, tokens.Total, groups.Total)
 		}
 	})
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// world is a store with people in it, and the small words that tests are
-// written in.
+// world is a store with users in it, and the short helpers that tests are
+// written with.
 type world struct {
 	t     *testing.T
 	s     *store.Store
@@ -29,7 +29,7 @@ const (
 	week  = 7 * 24 * time.Hour
 )
 
-// onEach runs a test on both engines, with a clock of its own for each.
+// onEach runs a test on both engines, each with its own clock.
 func onEach(t *testing.T, test func(w *world)) {
 	t.Helper()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -38,10 +38,10 @@ func onEach(t *testing.T, test func(w *world)) {
 	})
 }
 
-// rows answers a query of one column, behind the store's back.
+// rows runs a query of one column without the store.
 type rows func(query string) []string
 
-// onEachURL is onEach for tests that look at what is stored.
+// onEachURL is onEach for tests that read what is stored.
 func onEachURL(t *testing.T, test func(w *world, query rows)) {
 	t.Helper()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -66,7 +66,7 @@ func by(u identity.User) identity.Actor {
 
 func act(u identity.User) store.Act { return store.Act{Action: "test", By: by(u)} }
 
-// add stores an active person and returns them as the store reads them.
+// add stores an active user and returns them as the store reads them.
 func (w *world) add(name string, role identity.Role, org string) identity.User {
 	w.t.Helper()
 	u := identity.User{
@@ -74,7 +74,7 @@ func (w *world) add(name string, role identity.Role, org string) identity.User {
 		PasswordHash: identity.PasswordHash("hash of " + name), Role: role, OrgID: org,
 	}
 	w.ok(w.s.CreateUser(w.t.Context(), system("seed"), u))
-	w.clock.Advance(time.Millisecond) // so that lists have one order
+	w.clock.Advance(time.Millisecond) // so that lists have a fixed order
 	return w.user(u.ID)
 }
 
@@ -93,7 +93,7 @@ func (w *world) group(name, org string) identity.Group {
 	return g
 }
 
-// next is a refresh token that lives a week, and an access token for 15 minutes.
+// next is a refresh token valid for a week, and an access token for 15 minutes.
 func (w *world) next(hash string) store.NewRefresh {
 	now := w.clock.Now()
 	return store.NewRefresh{
@@ -101,17 +101,17 @@ func (w *world) next(hash string) store.NewRefresh {
 	}
 }
 
-// family is one of the JSON login that begins with the token of the hash.
+// family is one of the JSON login that starts with the token of the hash.
 func (w *world) family(id string, end time.Time, first store.NewRefresh) store.NewFamily {
 	return store.NewFamily{ID: id, ClientID: identity.FirstPartyClient, ExpiresAt: end, First: first}
 }
 
-// proof proves the user as they were read.
+// proof is a proof of the credentials that u was read with.
 func (w *world) proof(u identity.User) identity.Proof {
 	return identity.NewProof(u, w.clock.Now(), identity.MethodPassword)
 }
 
-// start starts a session of the user as they were read.
+// start starts a session of the user with the credentials that u was read with.
 func (w *world) start(u identity.User, id string, end time.Time, first store.NewRefresh) (store.Subject, error) {
 	return w.s.StartSession(w.t.Context(), store.Act{Action: "login"}, w.proof(u), w.family(id, end, first))
 }
@@ -128,8 +128,8 @@ func (w *world) rotate(use, next string) (store.Subject, error) {
 	return w.s.RotateRefresh(w.t.Context(), identity.Actor{Address: "192.0.2.9"}, identity.FirstPartyClient, []string{use}, w.next(next))
 }
 
-// change changes the user's own password with an access token of the session, and
-// goes on with the refresh token of the hash.
+// change changes the user's own password with an access token of the session; next
+// is the hash of the new refresh token.
 func (w *world) change(u identity.User, session, tokenID, next string) (store.Subject, error) {
 	self := by(u)
 	self.SessionID, self.TokenID = session, tokenID
@@ -137,7 +137,7 @@ func (w *world) change(u identity.User, session, tokenID, next string) (store.Su
 		w.family("", w.clock.Now().Add(3*month), w.next(next)))
 }
 
-// reason is why the session has ended, as requests with an access token see it.
+// reason is why the session ended, as requests with an access token see it.
 func (w *world) reason(u identity.User, session string) store.EndReason {
 	w.t.Helper()
 	return w.bearer(u, session, "").Ended

@@ -16,7 +16,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-var errAct = errors.New("the act failed")
+var errAct = errors.New("the operation failed")
 
 // note stores one row; setting is the table with the fewest columns.
 func note(tx *store.Tx, key string) error {
@@ -39,8 +39,8 @@ func noted(t *testing.T, s *store.Store, key string) bool {
 	return found
 }
 
-// together runs the acts in one batch of the writer, which is held up until all
-// of them wait, and returns their errors.
+// together runs the operations in one batch of the writer, which is blocked until
+// all of them wait, and returns their errors.
 func together(t *testing.T, s *store.Store, acts ...func(*store.Tx) error) []error {
 	t.Helper()
 	release := make(chan struct{})
@@ -66,23 +66,23 @@ func together(t *testing.T, s *store.Store, acts ...func(*store.Tx) error) []err
 	return errs
 }
 
-func TestActsShareACommitAndFailAlone(t *testing.T) {
+func TestOperationsShareACommitAndFailAlone(t *testing.T) {
 	s := storetest.Open(t)
 	before := s.Stats()
 	errs := together(t, s,
 		func(tx *store.Tx) error { return note(tx, "a") },
 		func(tx *store.Tx) error { return errors.Join(note(tx, "b"), errAct) },
 		func(tx *store.Tx) error { return note(tx, "c") },
-		func(tx *store.Tx) error { return note(tx, "c") }, // breaks a constraint
+		func(tx *store.Tx) error { return note(tx, "c") }, // violates a constraint
 		func(tx *store.Tx) error { _ = note(tx, "d"); panic("act") },
 		func(tx *store.Tx) error { return errors.Join(note(tx, "e")) },
 	)
 	stats := s.Stats()
 	if stats.Batches != before.Batches+1 || stats.LargestBatch != 7 {
-		t.Errorf("%d commits, the largest of %d acts", stats.Batches-before.Batches, stats.LargestBatch)
+		t.Errorf("%d commits, the largest of %d operations", stats.Batches-before.Batches, stats.LargestBatch)
 	}
 	if errs[0] != nil || !errors.Is(errs[1], errAct) || errs[2] != nil || errs[3] == nil || errs[4] == nil || errs[5] != nil {
-		t.Errorf("answers: %v", errs)
+		t.Errorf("results: %v", errs)
 	}
 	for key, want := range map[string]bool{"a": true, "b": false, "c": true, "d": false, "e": true} {
 		if got := noted(t, s, key); got != want {
@@ -91,12 +91,12 @@ func TestActsShareACommitAndFailAlone(t *testing.T) {
 	}
 }
 
-func TestNobodyIsAnsweredBeforeTheCommit(t *testing.T) {
+func TestNoCallerReturnsBeforeTheCommit(t *testing.T) {
 	s := storetest.Open(t)
 	running, release := make(chan struct{}), make(chan struct{})
 	first := make(chan struct{})
 	var wg sync.WaitGroup
-	// The first act is done when the second, of the same batch, is still running.
+	// The first operation is done when the second, of the same batch, still runs.
 	errs := make([]error, 1)
 	wg.Go(func() {
 		errs = together(t, s,
@@ -108,21 +108,21 @@ func TestNobodyIsAnsweredBeforeTheCommit(t *testing.T) {
 	<-running
 	select {
 	case <-first:
-		t.Error("an act was answered before its batch was committed")
+		t.Error("an operation returned before its batch was committed")
 	case <-time.After(50 * time.Millisecond):
 	}
 	close(release)
 	wg.Wait()
 	if errs[0] != nil || errs[1] != nil {
-		t.Errorf("answers: %v", errs)
+		t.Errorf("results: %v", errs)
 	}
 }
 
-func TestALostTransactionIsEverybodys(t *testing.T) {
+func TestALostTransactionFailsEveryOperation(t *testing.T) {
 	s := storetest.Open(t)
 	errs := together(t, s,
 		func(tx *store.Tx) error { return note(tx, "a") },
-		func(tx *store.Tx) error { // what an act that meets a full disk does to its transaction
+		func(tx *store.Tx) error { // what an operation on a full disk does to its transaction
 			_, err := tx.Exec("ROLLBACK")
 			return err
 		},
@@ -130,17 +130,17 @@ func TestALostTransactionIsEverybodys(t *testing.T) {
 	)
 	for i, err := range errs[:2] {
 		if fault.KindOf(err) != fault.Unavailable {
-			t.Errorf("act %d: %v", i, err)
+			t.Errorf("operation %d: %v", i, err)
 		}
 	}
 	if noted(t, s, "a") {
-		t.Error("an act that was refused was stored")
+		t.Error("a refused operation was stored")
 	}
 	if errs[2] != nil || !noted(t, s, "c") {
 		t.Errorf("the writer did not recover: %v", errs[2])
 	}
 	if s.Stats().Failed == 0 {
-		t.Error("nothing was counted")
+		t.Error("no failure was counted")
 	}
 }
 
@@ -150,12 +150,12 @@ func TestNothingRunsAfterAFailedStatement(t *testing.T) {
 			if err := note(tx, "once"); err != nil {
 				return err
 			}
-			_ = note(tx, "once") // fails, and nobody looks
+			_ = note(tx, "once") // fails, and the error is ignored
 			_ = note(tx, "after")
 			return nil
 		})
 		if err == nil {
-			t.Error("an act with a failed statement succeeded")
+			t.Error("an operation with a failed statement succeeded")
 		}
 		if noted(t, s, "once") || noted(t, s, "after") {
 			t.Error("half of it was stored")
@@ -177,7 +177,7 @@ func TestKeptErrorsAreCommitted(t *testing.T) {
 	})
 }
 
-func TestACallerWhoLeavesCancelsNoStatement(t *testing.T) {
+func TestACancelledRequestCancelsNoStatement(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := s.Write(ctx, func(tx *store.Tx) error {
@@ -185,16 +185,16 @@ func TestACallerWhoLeavesCancelsNoStatement(t *testing.T) {
 			return note(tx, "stored")
 		})
 		if err != nil || !noted(t, s, "stored") {
-			t.Errorf("an act that had begun: %v", err)
+			t.Errorf("an operation that had started: %v", err)
 		}
 		err = s.Write(ctx, func(tx *store.Tx) error { return note(tx, "never") })
 		if !errors.Is(err, context.Canceled) || noted(t, s, "never") {
-			t.Errorf("an act that had not: %v", err)
+			t.Errorf("an operation that had not: %v", err)
 		}
 	})
 }
 
-func TestAWaitingActIsGivenUpWithItsCaller(t *testing.T) {
+func TestAWaitingOperationIsCancelledWithItsRequest(t *testing.T) {
 	s := storetest.Open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
@@ -213,7 +213,7 @@ func TestAWaitingActIsGivenUpWithItsCaller(t *testing.T) {
 			return nil
 		})
 	if noted(t, s, "never") {
-		t.Error("the act ran for nobody")
+		t.Error("a cancelled operation ran")
 	}
 }
 
@@ -228,7 +228,7 @@ func TestAFullQueueRefuses(t *testing.T) {
 	for range store.QueueLength {
 		wg.Go(func() {
 			if err := s.Write(context.Background(), func(*store.Tx) error { return nil }); err != nil {
-				t.Errorf("an act that was accepted: %v", err)
+				t.Errorf("an operation that was accepted: %v", err)
 			}
 		})
 	}
@@ -247,7 +247,7 @@ func TestAFullQueueRefuses(t *testing.T) {
 	}
 }
 
-func TestCloseAnswersWhatWaitsAndRefusesTheRest(t *testing.T) {
+func TestCloseFinishesWaitingOperationsAndRefusesLaterOnes(t *testing.T) {
 	s, err := store.Open(t.Context(), store.Config{URL: storetest.SQLite(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -260,7 +260,7 @@ func TestCloseAnswersWhatWaitsAndRefusesTheRest(t *testing.T) {
 	<-held
 	wg.Go(func() {
 		if err := s.Write(context.Background(), func(tx *store.Tx) error { return note(tx, "waiting") }); err != nil {
-			t.Errorf("an act that waited: %v", err)
+			t.Errorf("an operation that waited: %v", err)
 		}
 	})
 	for s.Stats().Queue != 1 {
@@ -277,7 +277,7 @@ func TestCloseAnswersWhatWaitsAndRefusesTheRest(t *testing.T) {
 		closing = fault.KindOf(err) == fault.Unavailable
 		cancel()
 		if !closing && !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("an act that came too late: %v", err)
+			t.Errorf("an operation after Close: %v", err)
 			break
 		}
 	}
@@ -287,11 +287,11 @@ func TestCloseAnswersWhatWaitsAndRefusesTheRest(t *testing.T) {
 		t.Errorf("a second close: %v", err)
 	}
 	if _, err := s.UserByID(t.Context(), "u"); fault.KindOf(err) != fault.Unavailable {
-		t.Errorf("a read after the end: %v", err)
+		t.Errorf("a read after Close: %v", err)
 	}
 }
 
-func TestADefectOfOursIsNotCalledUnavailable(t *testing.T) {
+func TestADefectIsNotUnavailable(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		err := s.Write(t.Context(), func(tx *store.Tx) error {
 			_, err := tx.Exec("DELETE FROM no_such_table")
@@ -306,7 +306,7 @@ func TestADefectOfOursIsNotCalledUnavailable(t *testing.T) {
 	})
 }
 
-func TestDamageIsUnavailableAndNotForgotten(t *testing.T) {
+func TestDamageIsUnavailableAndPermanent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.db")
 	seed, err := store.Open(t.Context(), store.Config{URL: fileURL(path)})
 	if err != nil {
@@ -333,14 +333,14 @@ func TestDamageIsUnavailableAndNotForgotten(t *testing.T) {
 		}
 	}
 	if kind != fault.Unavailable {
-		t.Errorf("damage is told as kind %d", kind)
+		t.Errorf("damage is reported as kind %d", kind)
 	}
 	if err := s.Ping(t.Context()); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("ping: %v", err)
 	}
 }
 
-// overwrite fills the file with noise from the offset to its end.
+// overwrite fills the file with random bytes from the offset to its end.
 func overwrite(t *testing.T, path string, offset int) {
 	t.Helper()
 	content, err := os.ReadFile(path)
