@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/transfer"
@@ -44,5 +47,10 @@ func (c backupCmd) Run(sh *shell) error {
 	if err := errors.Join(transfer.Backup(ctx, db, c.File), db.Close()); err != nil {
 		return err
 	}
-	return sh.say("wrote %s\n", printable(c.File))
+	text := "wrote " + printable(c.File) + "\n"
+	master := filepath.Join(cfg.Auth.DataDir, vault.MasterFile)
+	if _, err := os.Lstat(master); err == nil {
+		text += printable(master) + " belongs to the backup: without it what is sealed in the database cannot be read; copy it as well\n"
+	}
+	return sh.say("%s", text)
 }

@@ -21,7 +21,7 @@ func (m *Master) MAC(label string, parts ...string) string {
 	return version + "." + m.id + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-func subkey(master [keySize]byte, label string) []byte {
+func subkey(master [KeySize]byte, label string) []byte {
 	key, err := hkdf.Key(sha256.New, master[:], nil, label, sha256.Size)
 	if err != nil {
 		panic(err) // the length is a constant that HKDF allows

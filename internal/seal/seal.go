@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// keySize is that of AES-256.
-	keySize = 32
+	// KeySize is that of AES-256.
+	KeySize = 32
 
 	// version begins each sealed text: "v1.ID.BYTES", where ID names the master
 	// key, so that a new one can take over while old texts are still there, and
@@ -46,13 +46,21 @@ type Master struct {
 func Parse(text string) (*Master, error) {
 	text = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
 	key, err := base64.RawStdEncoding.Strict().DecodeString(text)
-	if err != nil || len(key) != keySize || strings.ContainsAny(text, "\r\n") {
+	if err != nil || len(key) != KeySize || strings.ContainsAny(text, "\r\n") {
 		return nil, ErrKey
 	}
-	return newMaster([keySize]byte(key))
+	return New(key)
 }
 
-func newMaster(key [keySize]byte) (*Master, error) {
+// New returns the master key of these 32 bytes.
+func New(key []byte) (*Master, error) {
+	if len(key) != KeySize {
+		return nil, ErrKey
+	}
+	return newMaster([KeySize]byte(key))
+}
+
+func newMaster(key [KeySize]byte) (*Master, error) {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, err
