@@ -1,11 +1,11 @@
-// Package audit keeps the record of what happened: who did what, to whom, from
-// where, and whether it was allowed.
+// Package audit keeps the audit log: which actor did what, to which target, from
+// which address, and whether it was allowed.
 //
-// Verbs that change something write their event inside the store's
-// transaction, and the store tells Writer after the commit; this package puts
-// one structured record of each event into the log, and stores what only
+// Methods of the store that change something write their event inside their
+// transaction, and the store passes it to Writer after the commit; this package
+// writes one structured record of each event into the log, and stores what only
 // failed. It knows no secret: its callers give it ids, never passwords, tokens
-// or addresses of strangers. login, token and directory call it.
+// or e-mail addresses of unknown users. login, token and directory call it.
 package audit
 
 import (
@@ -21,29 +21,29 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// maxPending bounds the refusals on their way to the table. Each waits for one
-// commit at most, so more than this means that the database does not keep up,
-// and further ones are in the log only.
+// maxPending limits the refusals that wait for the table. Each waits for one
+// commit at most, so more than this means that the database is too slow, and
+// further ones are in the log only.
 const maxPending = 256
 
-// refusalEvery is how often the table takes a refusal of one action, actor and
-// target. The log has each of them; without a bound, a client that knows an
+// refusalEvery is how often the table stores a refusal of one action, actor and
+// target. The log has each of them; without a limit, a client that knows an
 // address could fill the disk with wrong passwords.
 const refusalEvery = time.Minute
 
 // storeWithin is how long storing one refusal may take.
 const storeWithin = 5 * time.Second
 
-// Log is the record. It is safe for concurrent use.
+// Log is the audit log. It is safe for concurrent use.
 type Log struct {
 	store   *store.Store
 	log     *slog.Logger
 	pending chan struct{} // one element for each refusal being stored
 	storing sync.WaitGroup
 
-	now    func() time.Time // time.Now, or a test's
+	now    func() time.Time // time.Now, or a test's clock
 	mu     sync.Mutex
-	since  time.Time       // when stored was begun
+	since  time.Time       // start of stored
 	stored map[string]bool // actions, actors and targets whose refusal was stored since
 }
 
@@ -70,7 +70,7 @@ func (l *Log) Failed(ctx context.Context, act store.Act, targetID, orgID string)
 	select {
 	case l.pending <- struct{}{}:
 	default:
-		l.log.WarnContext(ctx, "audit: too many refusals at once, this one is in the log only",
+		l.log.WarnContext(ctx, "audit: too many refusals; this one is in the log only",
 			slog.String("action", string(ev.Action)), slog.String("request_id", ev.RequestID))
 		return
 	}
@@ -96,11 +96,10 @@ func (l *Log) first(ev store.Event) bool {
 	return true
 }
 
-// Refused records that an administrative act ended with err, when that is a
-// decision about the actor: it may not do it, also where all that it is told
-// is that there is no such thing. Other refusals (a name that is taken, a user
-// that is gone, a database that is unavailable) are in the log record of the
-// request.
+// Refused records that an administrative operation ended with err, if err is a
+// decision about the actor: it may not do it, even if the response hides that and
+// says "not found". Other refusals (a name in use, a deleted user, an unavailable
+// database) are in the log record of the request.
 func (l *Log) Refused(ctx context.Context, act store.Act, targetID string, err error) {
 	if fault.KindOf(err) == fault.Forbidden || errors.Is(err, identity.ErrElsewhere) || errors.Is(err, store.ErrLastSuperadmin) {
 		l.Failed(ctx, act, targetID, "")
@@ -108,21 +107,21 @@ func (l *Log) Refused(ctx context.Context, act store.Act, targetID string, err e
 }
 
 // Denied logs that the role of the actor does not allow the route. There is no
-// row in the table: every user could fill it by asking.
+// row in the table: every user could fill it with requests.
 func Denied(ctx context.Context, log *slog.Logger, by identity.Actor, route string) {
 	act := store.Act{Action: identity.ActionRouteDenied, By: by, Detail: route}
 	write(ctx, log, act.Event(store.OutcomeRefused, "", ""))
 }
 
-// Flush waits until every refusal is stored, or could not be. A
-// server calls it after its last request and before it closes the store.
+// Flush waits until every refusal was stored or failed to be. A server calls it
+// after its last request and before it closes the store.
 func (l *Log) Flush() { l.storing.Wait() }
 
 func (l *Log) insert(ctx context.Context, ev store.Event) {
 	ctx, cancel := context.WithTimeout(ctx, storeWithin)
 	defer cancel()
 	if err := l.store.InsertEvent(ctx, ev); err != nil {
-		l.log.ErrorContext(ctx, "audit: the refusal could not be stored",
+		l.log.ErrorContext(ctx, "audit: storing a refusal failed",
 			slog.String("action", string(ev.Action)), slog.String("request_id", ev.RequestID), slog.Any("error", err))
 	}
 }
@@ -136,8 +135,8 @@ func Writer(log *slog.Logger) func(store.Event) {
 	return func(ev store.Event) { write(context.Background(), log, ev) }
 }
 
-// write puts one record into the log; its message is the action, so that the
-// same word finds an event in the log and in the table.
+// write writes one record into the log; its message is the action, so that the
+// same name finds an event in the log and in the table.
 func write(ctx context.Context, log *slog.Logger, ev store.Event) {
 	level := slog.LevelInfo
 	if ev.Outcome != store.OutcomeSuccess {

@@ -29,7 +29,7 @@ var (
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// buffer is a log that may be written and read at once.
+// buffer is a log that can be written and read concurrently.
 type buffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -95,7 +95,7 @@ func TestACommittedEventIsOneRecord(t *testing.T) {
 	}, func(c *store.Config) { c.Committed = tell })
 }
 
-func TestARefusalThatWasCommittedIsAWarning(t *testing.T) {
+func TestACommittedRefusalIsAWarning(t *testing.T) {
 	b := new(buffer)
 	audit.Writer(slog.New(slog.NewJSONHandler(b, nil)))(store.Act{Action: identity.ActionReuse, By: by}.Event(store.OutcomeRefused, "bob", "acme"))
 	if got := b.records(t); len(got) != 1 || got[0]["level"] != "WARN" || got[0]["outcome"] != "refused" || got[0]["actor_kind"] != "user" {
@@ -108,7 +108,7 @@ func TestFailedIsARecordAndARow(t *testing.T) {
 		log, b := newLog(s)
 		ctx, cancel := context.WithCancel(t.Context())
 		log.Failed(ctx, store.Act{Action: identity.ActionLogin, By: unknown, Detail: "wrong_password"}, "bob", "acme")
-		cancel() // a caller who hangs up does not undo the record
+		cancel() // a cancelled request does not undo the record
 		log.Flush()
 		if got := b.records(t); len(got) != 1 || got[0]["level"] != "WARN" || got[0]["outcome"] != "refused" {
 			t.Errorf("records: %v", got)
@@ -131,7 +131,7 @@ func TestFailedIsARecordAndARow(t *testing.T) {
 	})
 }
 
-func TestStrangersDoNotFillTheTable(t *testing.T) {
+func TestUnauthenticatedClientsDoNotFillTheTable(t *testing.T) {
 	s := storetest.Open(t)
 	log, b := newLog(s)
 	log.Failed(t.Context(), store.Act{Action: identity.ActionLogin, By: unknown, Detail: "unknown_user"}, "", "")
@@ -141,7 +141,7 @@ func TestStrangersDoNotFillTheTable(t *testing.T) {
 	}
 }
 
-func TestRefusedTellsDecisionsFromAccidents(t *testing.T) {
+func TestRefusedDistinguishesDecisionsFromAccidents(t *testing.T) {
 	act := store.Act{Action: identity.ActionDeleteUser, By: by}
 	orgAdmin := identity.Principal{Kind: identity.ActorUser, Role: identity.OrgAdmin, OrgID: "acme", Active: true}
 	for name, c := range map[string]struct {
@@ -149,12 +149,12 @@ func TestRefusedTellsDecisionsFromAccidents(t *testing.T) {
 		records int
 		rows    int
 	}{
-		"done":      {nil, 0, 0}, // the store tells it
-		"forbidden": {identity.ErrForbidden, 1, 1},
-		"elsewhere": {fmt.Errorf("delete: %w", identity.MayManage(orgAdmin, identity.Principal{OrgID: "other"})), 1, 1},
-		"the last":  {store.ErrLastSuperadmin, 1, 1},
-		"not found": {fault.New(fault.NotFound, "not_found", "there is no such user"), 0, 0},
-		"away":      {fault.New(fault.Unavailable, "unavailable", "the database is away"), 0, 0},
+		"done":        {nil, 0, 0}, // the store tells it
+		"forbidden":   {identity.ErrForbidden, 1, 1},
+		"elsewhere":   {fmt.Errorf("delete: %w", identity.MayManage(orgAdmin, identity.Principal{OrgID: "other"})), 1, 1},
+		"the last":    {store.ErrLastSuperadmin, 1, 1},
+		"not found":   {fault.New(fault.NotFound, "not_found", "there is no such user"), 0, 0},
+		"unavailable": {fault.New(fault.Unavailable, "unavailable", "the database is unavailable"), 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := storetest.Open(t)
@@ -168,7 +168,7 @@ func TestRefusedTellsDecisionsFromAccidents(t *testing.T) {
 	}
 }
 
-func TestARefusalThatCannotBeStoredIsSaid(t *testing.T) {
+func TestAFailureToStoreARefusalIsLogged(t *testing.T) {
 	s := storetest.Open(t)
 	log, b := newLog(s)
 	if err := s.Close(); err != nil {
@@ -204,11 +204,11 @@ func TestAFloodOfRefusalsIsBoundedAndEachIsLogged(t *testing.T) {
 		}
 	}
 	if stored := countRows(t, s); logged != flood || stored+dropped != flood {
-		t.Errorf("%d logged, %d stored, %d said to be dropped", logged, stored, dropped)
+		t.Errorf("%d logged, %d stored, %d reported as dropped", logged, stored, dropped)
 	}
 }
 
-func TestTheTableTakesOneRefusalAMinuteOfEachActAndPerson(t *testing.T) {
+func TestTheTableStoresOneRefusalAMinuteOfEachActionAndUser(t *testing.T) {
 	s := storetest.Open(t)
 	log, b := newLog(s)
 	clock := storetest.NewClock()
@@ -253,6 +253,6 @@ func TestWithoutALoggerRefusalsAreStillStored(t *testing.T) {
 		t.Errorf("rows: %+v", rows(t, s))
 	}
 	if audit.Writer(nil) != nil {
-		t.Error("committed events are told to nobody")
+		t.Error("Writer(nil) returns no function")
 	}
 }

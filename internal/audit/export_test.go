@@ -2,5 +2,5 @@ package audit
 
 import "time"
 
-// SetNow makes the log live in another time.
+// SetNow replaces the clock of the log.
 func SetNow(l *Log, now func() time.Time) { l.now = now }

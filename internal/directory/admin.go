@@ -11,15 +11,14 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// EnsureAdmin makes the first superadmin when there is none at all, and reports
-// whether it did. The published default password is exempt from the policy and
-// marks the user until it is changed; a superadmin of that e-mail address who
-// still has the mark gets another password once one is configured. No other
-// password is ever changed.
+// EnsureAdmin makes the first superadmin when there is none, and reports whether
+// it did. The published default password is exempt from the policy and marks the
+// user until it is changed; a marked superadmin of that e-mail address gets another
+// password once one is configured. No other password is ever changed.
 //
 // When no superadmin exists but another user has the e-mail address, nothing is
 // changed and a warning is logged: promoting that user silently would give the
-// server to the one who registered the address.
+// server to the user who registered the address.
 func (d *Directory) EnsureAdmin(ctx context.Context, email, pass string) (created bool, err error) {
 	exists, err := d.store.HasSuperadmin(ctx)
 	if err != nil {
@@ -51,7 +50,7 @@ func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (b
 	created, err := d.store.InsertFirstAdmin(ctx, user)
 	switch {
 	case fault.KindOf(err) == fault.Conflict:
-		d.log.WarnContext(ctx, "there is no superadmin, and auth.admin_email belongs to a user of another role; "+
+		d.log.WarnContext(ctx, "no superadmin exists, and auth.admin_email belongs to a user of another role; "+
 			"promote one with `pico-auth user set-role`")
 		return false, nil
 	case err != nil:
@@ -60,7 +59,7 @@ func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (b
 	return created, nil
 }
 
-// replaceDefault gives the marked superadmin of that e-mail the configured
+// replaceDefault gives the marked superadmin of that e-mail address the configured
 // password.
 func (d *Directory) replaceDefault(ctx context.Context, email, pass string) error {
 	if pass == password.Default || !identity.Storable(email) {

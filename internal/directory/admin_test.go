@@ -36,7 +36,7 @@ func (w *world) byEmail(t *testing.T, email string) identity.User {
 func TestTheFirstAdminHasTheDefaultPasswordAndItsMark(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		if !w.ensure(t, adminEmail, password.Default) {
-			t.Error("nobody was created")
+			t.Error("no user was created")
 		}
 		u := w.byEmail(t, adminEmail)
 		if u.Role != identity.Superadmin || u.OrgID != "default" || u.Status != identity.Active || !u.DefaultPassword || u.DisplayName != "Admin" {
@@ -47,10 +47,10 @@ func TestTheFirstAdminHasTheDefaultPasswordAndItsMark(t *testing.T) {
 		}
 		done := w.hasher.Stats().Done
 		if w.ensure(t, adminEmail, password.Default) {
-			t.Error("a second start created somebody")
+			t.Error("a second start created a user")
 		}
 		if w.hasher.Stats().Done != done {
-			t.Error("a second start spent a hash")
+			t.Error("a second start computed a hash")
 		}
 	})
 }
@@ -63,11 +63,11 @@ func TestAConfiguredPasswordReplacesTheMarkedOneAndNoOther(t *testing.T) {
 			t.Error("the password of another address was replaced")
 		}
 		if w.ensure(t, "Admin@pico.local", "battery staple") {
-			t.Error("somebody was created")
+			t.Error("a user was created")
 		}
 		u := w.byEmail(t, adminEmail)
 		if u.DefaultPassword || !w.knows(t, u.ID, "battery staple") || w.knows(t, u.ID, password.Default) {
-			t.Error("the marked password stayed")
+			t.Error("the default password was kept")
 		}
 		if got := w.ended(t, by); got != store.EndPasswordReset {
 			t.Errorf("the default password's session ended for %q", got)
@@ -87,7 +87,7 @@ func TestTheMarkGoesWithTheDefaultPassword(t *testing.T) {
 			t.Fatal(err)
 		}
 		if w.byEmail(t, adminEmail).DefaultPassword {
-			t.Error("the mark stayed")
+			t.Error("the mark was kept")
 		}
 		if got := fields(w.ResetPassword(t.Context(), system, u.ID, password.Default)); got != "new_password" {
 			t.Errorf("back to the default: %s", got)
@@ -110,38 +110,38 @@ func TestTheFirstAdminsPasswordObeysThePolicyUnlessItIsTheDefault(t *testing.T) 
 		t.Errorf("a weak replacement: named %q", got)
 	}
 	if !strings.HasPrefix(err.Error(), "auth.admin_password: ") {
-		t.Errorf("the sentence does not name the key: %v", err)
+		t.Errorf("the message does not name the setting: %v", err)
 	}
 	if !w.ensure(t, adminEmail, password.Default) && !w.byEmail(t, adminEmail).DefaultPassword {
-		t.Error("a refused replacement took the mark")
+		t.Error("a refused replacement removed the mark")
 	}
 }
 
 func TestNoAdminIsMadeWhileASuperadminExists(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		asleep := w.person(t, "asleep", identity.Superadmin, "default")
-		w.person(t, "root", identity.Superadmin, "default")
+		asleep := w.user(t, "asleep", identity.Superadmin, "default")
+		w.user(t, "root", identity.Superadmin, "default")
 		w.suspend(t, asleep)
 		if w.ensure(t, adminEmail, password.Default) || w.ensure(t, adminEmail, "battery staple") {
-			t.Error("somebody was created")
+			t.Error("a user was created")
 		}
 	})
 }
 
-func TestAPersonOfTheAdminsAddressIsNotRaised(t *testing.T) {
+func TestAUserWithTheAdminsAddressIsNotPromoted(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		squatter, err := w.Register(t.Context(), web, adminEmail, secret, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if w.ensure(t, adminEmail, password.Default) {
-			t.Error("somebody was created")
+			t.Error("a user was created")
 		}
 		if u := w.byEmail(t, adminEmail); u.ID != squatter.ID || u.Role != identity.Viewer || !w.knows(t, u.ID, secret) {
 			t.Errorf("the squatter became %+v", u)
 		}
 		if !strings.Contains(w.log.String(), "set-role") {
-			t.Error("nothing was said")
+			t.Error("no warning was logged")
 		}
 	})
 }
@@ -168,9 +168,9 @@ func TestOneFirstAdminUnderConcurrency(t *testing.T) {
 	})
 }
 
-func TestADatabaseThatIsAwayIsNoRefusal(t *testing.T) {
+func TestAnUnavailableDatabaseIsNoRefusal(t *testing.T) {
 	w := open(t)
-	u := w.person(t, "ada", identity.Superadmin, "default")
+	u := w.user(t, "ada", identity.Superadmin, "default")
 	if err := w.store.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -191,9 +191,9 @@ func TestADatabaseThatIsAwayIsNoRefusal(t *testing.T) {
 	}
 }
 
-func TestAHasherThatIsAwayIsNoRefusal(t *testing.T) {
+func TestAnUnavailableHasherIsNoRefusal(t *testing.T) {
 	w := open(t)
-	u := w.person(t, "ada", identity.Viewer, "default")
+	u := w.user(t, "ada", identity.Viewer, "default")
 	by := w.session(t, u)
 	w.hasher.Close()
 	_, err := w.Register(t.Context(), web, "bob@pico.example", secret, "")

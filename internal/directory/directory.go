@@ -1,13 +1,11 @@
-// Package directory keeps users and groups: who registers, who is created,
-// what they are called, which role and status they have, which groups they are
-// in, and the first administrator.
+// Package directory keeps users and groups: registration and creation, names,
+// roles, statuses, memberships, and the first administrator.
 //
-// It owns the checking of what comes in, one path for the API and the command
-// line, and the order of work: cheap refusals before costly hashes. The
-// decision about the actor's rights that counts is made inside the store's
-// transaction; where a hash would be wasted it is asked here first, too. It
-// does not prove users (login) and issues nothing (token). httpapi and the
-// commands call it.
+// It owns the validation of input, the same for the API and the command line, and
+// the order of work: cheap refusals before costly hashes. The permission check that
+// counts is made inside the store's transaction; it is also made here first if a
+// hash would be wasted. It does not authenticate users (login) and issues nothing
+// (token). httpapi and the commands call it.
 package directory
 
 import (
@@ -25,7 +23,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// MaxLimit is the length of the longest page of a list.
+// MaxLimit is the maximum length of a page of a list.
 const MaxLimit = store.MaxPage
 
 // Config is what a Directory needs. Store, Passwords and Audit are required;
@@ -38,13 +36,13 @@ type Config struct {
 	Sessions  *session.Sessions
 	Log       *slog.Logger // nil: discard
 
-	RegistrationDefault bool // may strangers register while no administrator has decided it
-	RegistrationOff     bool // the configuration forbids it, whatever an administrator decided
+	RegistrationDefault bool // whether anyone may register while no administrator has decided it
+	RegistrationOff     bool // the configuration forbids registration, whatever an administrator decided
 
 	Now func() time.Time // nil: time.Now
 }
 
-// Directory is the users and groups. It is safe for concurrent use.
+// Directory manages users and groups. It is safe for concurrent use.
 type Directory struct {
 	store               *store.Store
 	passwords           *password.Hasher
@@ -76,14 +74,14 @@ type Filter struct {
 	OrgID  string // for superadmins; empty: every organization for users, the actor's own for groups
 	Email  string // users only; empty: all
 	Limit  int    // 1 to MaxLimit; 0: MaxLimit
-	Cursor string // Next of the page before; empty: the first page
+	Cursor string // Next of the previous page; empty: the first page
 }
 
 // Page is one page of a list; Next is empty on the last one.
 type Page[T any] = store.Page[T]
 
-// forStore checks the filter. Text that no row can hold matches none, which
-// none reports.
+// forStore checks the filter. none reports that it names text that no row can
+// hold, so that no row matches.
 func (f Filter) forStore() (lf store.ListFilter, none bool, err error) {
 	if f.Limit < 0 || f.Limit > MaxLimit {
 		return store.ListFilter{}, false, fault.BadField("limit", fmt.Sprintf("limit must be from 1 to %d", MaxLimit))
@@ -98,8 +96,8 @@ func (f Filter) forStore() (lf store.ListFilter, none bool, err error) {
 	return lf, false, nil
 }
 
-// administrator answers whether the actor may administer at all, and what
-// policy knows of it.
+// administrator returns what policy knows of the actor, and an error when the actor
+// may not administer at all.
 func (d *Directory) administrator(ctx context.Context, by identity.Actor) (identity.Principal, error) {
 	actor, err := d.store.Principal(ctx, by)
 	if err != nil {
@@ -108,8 +106,8 @@ func (d *Directory) administrator(ctx context.Context, by identity.Actor) (ident
 	return actor, identity.MayAdminister(actor, actor.OrgID, "organization")
 }
 
-// ended names the act in its error, and records a refusal of the actor. The
-// store has recorded what was done.
+// ended adds the action to the error, and records a refusal of the actor. The
+// store has recorded a success.
 func (d *Directory) ended(ctx context.Context, act store.Act, targetID string, err error) error {
 	if err == nil {
 		return nil

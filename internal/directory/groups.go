@@ -12,7 +12,7 @@ import (
 // NewGroup describes a new group.
 type NewGroup struct {
 	Name        string // unique within its organization
-	Description string // may be empty
+	Description string // optional
 	OrgID       string // empty: the organization of the actor; a superadmin may name another
 }
 
@@ -60,7 +60,7 @@ func (d *Directory) Groups(ctx context.Context, by identity.Actor, f Filter) (Pa
 	return page, nil
 }
 
-// UpdateGroup changes what is not nil.
+// UpdateGroup changes the fields that are not nil.
 func (d *Directory) UpdateGroup(
 	ctx context.Context, by identity.Actor, id string, name, description *string,
 ) (identity.Group, error) {
@@ -94,8 +94,9 @@ func (d *Directory) DeleteGroup(ctx context.Context, by identity.Actor, id strin
 	return d.ended(ctx, act, id, d.store.DeleteGroup(ctx, act, id))
 }
 
-// AddMember puts a user into a group of the same organization. It shows in
-// their next access token. A second time is a Conflict, already_member.
+// AddMember puts a user into a group of the same organization. Their next access
+// token names the group. A user who is a member already is a Conflict,
+// already_member.
 func (d *Directory) AddMember(ctx context.Context, by identity.Actor, groupID, userID string) error {
 	if !identity.ValidID(groupID) {
 		return identity.ErrNoGroup

@@ -18,10 +18,10 @@ func (w *world) group(t *testing.T, name, orgID string) identity.Group {
 	return g
 }
 
-func TestAGroupLivesThroughItsSevenEndpoints(t *testing.T) {
+func TestAGroupPassesThroughItsSevenEndpoints(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		by := actor(w.person(t, "boss", identity.OrgAdmin, "acme"))
-		ada := w.person(t, "ada", identity.Viewer, "acme")
+		by := actor(w.user(t, "boss", identity.OrgAdmin, "acme"))
+		ada := w.user(t, "ada", identity.Viewer, "acme")
 
 		g, err := w.CreateGroup(t.Context(), by, directory.NewGroup{Name: "Red team", Description: "breaks things"})
 		if err != nil || g.OrgID != "acme" || g.Name != "Red team" || !g.CreatedAt.Equal(epoch) {
@@ -72,10 +72,10 @@ func TestAGroupLivesThroughItsSevenEndpoints(t *testing.T) {
 func TestGroupPermissionMatrix(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for _, by := range identity.Roles() {
-			who := actor(w.person(t, "actor-"+string(by), by, "acme"))
+			who := actor(w.user(t, "actor-"+string(by), by, "acme"))
 			for _, org := range []string{"acme", "globex"} {
 				name := string(by) + "-" + org
-				member, extra := w.person(t, "in-"+name, identity.Viewer, org), w.person(t, "out-"+name, identity.Viewer, org)
+				member, extra := w.user(t, "in-"+name, identity.Viewer, org), w.user(t, "out-"+name, identity.Viewer, org)
 				g := w.group(t, name, org)
 				if err := w.AddMember(t.Context(), system, g.ID, member.ID); err != nil {
 					t.Fatal(err)
@@ -113,21 +113,21 @@ func check(t *testing.T, what string, err error, want string) {
 	}
 }
 
-func TestMembersBelongToTheGroupsOrganisation(t *testing.T) {
+func TestMembersBelongToTheGroupsOrganization(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		super := actor(w.person(t, "super", identity.Superadmin, "default"))
-		stranger := w.person(t, "stranger", identity.Viewer, "globex")
+		super := actor(w.user(t, "super", identity.Superadmin, "default"))
+		outsider := w.user(t, "outsider", identity.Viewer, "globex")
 		g := w.group(t, "team", "acme")
 		for _, by := range []identity.Actor{super, system} {
-			wantCode(t, w.AddMember(t.Context(), by, g.ID, stranger.ID), "not_found")
+			wantCode(t, w.AddMember(t.Context(), by, g.ID, outsider.ID), "not_found")
 		}
 		wantCode(t, w.AddMember(t.Context(), super, g.ID, "nobody"), "not_found")
 	})
 }
 
-func TestASuspendedPersonSeesAndChangesNoGroup(t *testing.T) {
+func TestASuspendedUserSeesAndChangesNoGroup(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		boss := w.person(t, "boss", identity.OrgAdmin, "acme")
+		boss := w.user(t, "boss", identity.OrgAdmin, "acme")
 		g := w.group(t, "team", "acme")
 		w.suspend(t, boss)
 		_, _, err := w.Group(t.Context(), actor(boss), g.ID)
@@ -138,7 +138,7 @@ func TestASuspendedPersonSeesAndChangesNoGroup(t *testing.T) {
 	})
 }
 
-func TestGroupFaultsAreNamedAllAtOnce(t *testing.T) {
+func TestAllGroupFaultsAreReportedTogether(t *testing.T) {
 	w := open(t)
 	bad := strings.Repeat("x", 501)
 	_, err := w.CreateGroup(t.Context(), system, directory.NewGroup{Name: " ", Description: bad, OrgID: "two words"})
@@ -151,7 +151,7 @@ func TestGroupFaultsAreNamedAllAtOnce(t *testing.T) {
 	}
 }
 
-func TestGroupIdsThatCannotBeAreNotFound(t *testing.T) {
+func TestInvalidGroupIdsAreNotFound(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		g := w.group(t, "team", "default")
 		for _, id := range []string{"", "nothing", "a\x00b", "\xff", strings.Repeat("x", 1<<16)} {

@@ -11,8 +11,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
-// ChangePassword replaces the password of by, who proves the old one, and
-// returns the tokens with which their session goes on. All their other sessions
+// ChangePassword replaces the actor's password, proved by the old one, and
+// returns the tokens with which their session continues. All their other sessions
 // end. A wrong old password is Forbidden, invalid_credentials.
 func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPassword, newPassword string) (token.Pair, error) {
 	if by.Kind != identity.ActorUser {
@@ -41,7 +41,7 @@ func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPa
 	return pair, d.ended(ctx, act, user.ID, err)
 }
 
-// ResetPassword gives a user a password on an administrator's behalf, which
+// ResetPassword sets a user's password on an administrator's behalf, which
 // ends their sessions.
 func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID, newPassword string) error {
 	act := store.Act{Action: identity.ActionResetPassword, By: by}
@@ -59,8 +59,8 @@ func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID
 	return d.ended(ctx, act, userID, d.store.ResetPassword(ctx, act, userID, hash))
 }
 
-// manageable returns the user when by may manage them: what the transaction
-// asks again, before a password is hashed for nothing.
+// manageable returns the user when by may manage them: the check that the
+// transaction repeats, before the cost of a hash.
 func (d *Directory) manageable(ctx context.Context, by identity.Actor, userID string) (identity.User, error) {
 	actor, err := d.administrator(ctx, by)
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Register makes an unknown client a viewer of the default organization. An address that is taken is a Conflict, email_taken, after the same
-// work as one that is free.
+// Register makes an unauthenticated client's user, a viewer of the default
+// organization. An address that is in use is a Conflict, email_taken, after the
+// same work as a free one.
 func (d *Directory) Register(
 	ctx context.Context, by identity.Actor, email, password, displayName string,
 ) (identity.User, error) {
@@ -32,7 +33,7 @@ func (d *Directory) Register(
 	return user, nil
 }
 
-// Registration reports whether strangers may register now.
+// Registration reports whether anyone may register now.
 func (d *Directory) Registration(ctx context.Context) (bool, error) {
 	if d.registrationOff {
 		return false, nil
@@ -47,7 +48,7 @@ func (d *Directory) Registration(ctx context.Context) (bool, error) {
 	return enabled, nil
 }
 
-// SetRegistration stores whether strangers may register, and returns whether
+// SetRegistration stores whether anyone may register, and returns whether
 // they may now: a configuration that forbids it still wins. Superadmins only.
 func (d *Directory) SetRegistration(ctx context.Context, by identity.Actor, enabled bool) (bool, error) {
 	act := store.Act{Action: identity.ActionSetRegistration, By: by, Detail: strconv.FormatBool(enabled)}

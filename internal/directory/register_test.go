@@ -9,7 +9,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-func TestRegisteringMakesAViewerOfTheDefaultOrganisation(t *testing.T) {
+func TestRegisteringMakesAViewerOfTheDefaultOrganization(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u, err := w.Register(t.Context(), web, "Ada@Pico.example", "secret123", "Ada Lovelace")
 		if err != nil {
@@ -51,7 +51,7 @@ func TestATakenAddressIsAConflictAfterTheSameWork(t *testing.T) {
 	})
 }
 
-func TestEveryBadMemberOfARegistrationIsNamedAtOnceWithoutAHash(t *testing.T) {
+func TestEveryBadFieldOfARegistrationIsReportedWithoutAHash(t *testing.T) {
 	w := open(t)
 	for _, c := range []struct{ name, email, password, display, want string }{
 		{"all", "nobody", "short", "a\x00b", "email password display_name"},
@@ -118,7 +118,7 @@ func TestOnlyASuperadminSwitchesRegistration(t *testing.T) {
 		for role, want := range map[identity.Role]string{
 			identity.Viewer: "forbidden", identity.Operator: "forbidden", identity.OrgAdmin: "forbidden", identity.Superadmin: "ok",
 		} {
-			u := w.person(t, string(role), role, "default")
+			u := w.user(t, string(role), role, "default")
 			_, err := w.SetRegistration(t.Context(), actor(u), false)
 			wantCode(t, err, want)
 		}

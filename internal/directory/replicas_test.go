@@ -8,8 +8,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/password"
 )
 
-// Replicas that start together with a new auth.admin_password reset it once: a
-// second reset would end the sessions that began in between.
+// Replicas that start concurrently with a new auth.admin_password reset it once: a
+// second reset would end the sessions that started in between.
 func TestTheDefaultPasswordIsReplacedOnce(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.ensure(t, adminEmail, password.Default)
@@ -23,7 +23,7 @@ func TestTheDefaultPasswordIsReplacedOnce(t *testing.T) {
 		}
 		all.Wait()
 		if w.byEmail(t, adminEmail).DefaultPassword {
-			t.Error("the mark stayed")
+			t.Error("the mark was kept")
 		}
 		events, err := w.store.Events(t.Context(), 100)
 		if err != nil {

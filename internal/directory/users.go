@@ -14,9 +14,9 @@ import (
 type NewUser struct {
 	Email       string
 	Password    string
-	DisplayName string // may be empty
+	DisplayName string // optional
 	Role        string // empty: viewer
-	OrgID       string // empty: the organization of the actor; a superadmin may name any, also a new one
+	OrgID       string // empty: the organization of the actor; a superadmin may name any, even a new one
 }
 
 // CreateUser makes a user on an administrator's behalf.
@@ -43,9 +43,8 @@ func (d *Directory) CreateUser(ctx context.Context, by identity.Actor, n NewUser
 	return user, nil
 }
 
-// mayCreate asks what the transaction will ask again, before a password is
-// hashed for nothing.
-// Roles that are none are left to the validation.
+// mayCreate makes the check that the transaction repeats, before the cost of a
+// hash. Unknown roles are left to the validation.
 func (d *Directory) mayCreate(actor identity.Principal, n NewUser) error {
 	if err := identity.MayAdminister(actor, n.OrgID, "organization"); err != nil {
 		return err
@@ -56,7 +55,7 @@ func (d *Directory) mayCreate(actor identity.Principal, n NewUser) error {
 	return nil
 }
 
-// newUser checks every field at once and makes the user, password hashed.
+// newUser checks every field, hashes the password and returns the user.
 func (d *Directory) newUser(ctx context.Context, n NewUser) (identity.User, error) {
 	if n.Role == "" {
 		n.Role = string(identity.Viewer)

@@ -11,9 +11,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-func TestCreateUserDefaultsToAViewerOfTheCreatorsOrganisation(t *testing.T) {
+func TestCreateUserDefaultsToAViewerOfTheCreatorsOrganization(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		boss := w.person(t, "boss", identity.OrgAdmin, "acme")
+		boss := w.user(t, "boss", identity.OrgAdmin, "acme")
 		u, err := w.CreateUser(t.Context(), actor(boss), directory.NewUser{Email: "ada@pico.example", Password: secret, DisplayName: "Ada"})
 		if err != nil || u.Role != identity.Viewer || u.OrgID != "acme" || u.Status != identity.Active || u.DisplayName != "Ada" {
 			t.Errorf("created %+v, %v", u, err)
@@ -27,7 +27,7 @@ func TestCreateUserDefaultsToAViewerOfTheCreatorsOrganisation(t *testing.T) {
 	})
 }
 
-func TestCreateUserNamesEveryBadMemberAtOnce(t *testing.T) {
+func TestCreateUserReportsEveryBadField(t *testing.T) {
 	w := open(t)
 	_, err := w.CreateUser(t.Context(), system, directory.NewUser{
 		Email: "nobody", Password: "short", DisplayName: "\x07", Role: "emperor", OrgID: "two words",
@@ -40,9 +40,9 @@ func TestCreateUserNamesEveryBadMemberAtOnce(t *testing.T) {
 
 func TestForbiddenCreationsAndResetsCostNoHash(t *testing.T) {
 	w := open(t)
-	viewer := w.person(t, "viewer", identity.Viewer, "acme")
-	boss := w.person(t, "boss", identity.OrgAdmin, "acme")
-	super := w.person(t, "super", identity.Superadmin, "default")
+	viewer := w.user(t, "viewer", identity.Viewer, "acme")
+	boss := w.user(t, "boss", identity.OrgAdmin, "acme")
+	super := w.user(t, "super", identity.Superadmin, "default")
 	before := w.hasher.Stats().Done
 	for _, c := range []struct {
 		by   identity.Actor
@@ -54,7 +54,7 @@ func TestForbiddenCreationsAndResetsCostNoHash(t *testing.T) {
 		{actor(boss), "superadmin", "acme", "forbidden"},
 		{actor(boss), "viewer", "default", "not_found"},
 		{identity.Actor{}, "viewer", "acme", "forbidden"},
-		{identity.Actor{Kind: identity.ActorUser, ID: "gone"}, "viewer", "acme", "forbidden"},
+		{identity.Actor{Kind: identity.ActorUser, ID: "deleted"}, "viewer", "acme", "forbidden"},
 	} {
 		_, err := w.CreateUser(t.Context(), c.by, directory.NewUser{
 			Email: "x@pico.example", Password: secret, Role: c.role, OrgID: c.org,
@@ -70,16 +70,16 @@ func TestForbiddenCreationsAndResetsCostNoHash(t *testing.T) {
 	}
 }
 
-// TestPermissionMatrix drives every act on a person as every kind of actor
-// against every kind of target.
+// TestPermissionMatrix runs every operation on a user as every kind of actor
+// on every kind of target.
 func TestPermissionMatrix(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.person(t, "root", identity.Superadmin, "default") // keeps the guard out of the way
+		w.user(t, "root", identity.Superadmin, "default") // so that no target is the last superadmin
 		actors := map[string]identity.User{}
 		for _, role := range identity.Roles() {
-			actors[string(role)] = w.person(t, "actor-"+string(role), role, "acme")
+			actors[string(role)] = w.user(t, "actor-"+string(role), role, "acme")
 		}
-		gone := w.person(t, "actor-suspended", identity.Superadmin, "acme")
+		gone := w.user(t, "actor-suspended", identity.Superadmin, "acme")
 		w.suspend(t, gone)
 		actors["suspended superadmin"] = gone
 		actors["nobody"] = identity.User{ID: "0198c0de-nobody"}
@@ -88,9 +88,9 @@ func TestPermissionMatrix(t *testing.T) {
 		for by, who := range actors {
 			for _, org := range []string{"acme", "globex"} {
 				for _, role := range identity.Roles() {
-					for act, run := range actsOnPeople(w) {
+					for act, run := range operationsOnUsers(w) {
 						n++
-						target := w.person(t, "target-"+strings.ReplaceAll(by, " ", "")+"-"+org+"-"+string(role)+"-"+act, role, org)
+						target := w.user(t, "target-"+strings.ReplaceAll(by, " ", "")+"-"+org+"-"+string(role)+"-"+act, role, org)
 						got := code(run(t, actor(who), target))
 						if want := permitted(by, org, role, act); got != want {
 							t.Errorf("%s on a %s of %s: %s: %s, want %s", by, role, org, act, got, want)
@@ -105,8 +105,8 @@ func TestPermissionMatrix(t *testing.T) {
 	})
 }
 
-// actsOnPeople are the ways to change a person.
-func actsOnPeople(w *world) map[string]func(*testing.T, identity.Actor, identity.User) error {
+// operationsOnUsers are the ways to change a user.
+func operationsOnUsers(w *world) map[string]func(*testing.T, identity.Actor, identity.User) error {
 	return map[string]func(*testing.T, identity.Actor, identity.User) error{
 		"demote": func(t *testing.T, by identity.Actor, u identity.User) error {
 			_, err := w.SetRole(t.Context(), by, u.ID, "viewer")
@@ -133,7 +133,7 @@ func actsOnPeople(w *world) map[string]func(*testing.T, identity.Actor, identity
 	}
 }
 
-// permitted is api.md's table of roles, written out a second time.
+// permitted is api.md's table of roles, repeated.
 func permitted(by, org string, target identity.Role, act string) string {
 	switch {
 	case by == "superadmin":
@@ -151,8 +151,8 @@ func permitted(by, org string, target identity.Role, act string) string {
 
 func TestTheLastActiveSuperadminStays(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		last := w.person(t, "last", identity.Superadmin, "default")
-		asleep := w.person(t, "asleep", identity.Superadmin, "default")
+		last := w.user(t, "last", identity.Superadmin, "default")
+		asleep := w.user(t, "asleep", identity.Superadmin, "default")
 		w.suspend(t, asleep)
 		for _, by := range []identity.Actor{actor(last), system} {
 			_, err := w.SetRole(t.Context(), by, last.ID, "viewer")
@@ -166,7 +166,7 @@ func TestTheLastActiveSuperadminStays(t *testing.T) {
 
 func TestEachChangeEndsSessionsForItsReason(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.person(t, "root", identity.Superadmin, "default")
+		w.user(t, "root", identity.Superadmin, "default")
 		for name, c := range map[string]struct {
 			run  func(identity.User) error
 			want store.EndReason
@@ -187,7 +187,7 @@ func TestEachChangeEndsSessionsForItsReason(t *testing.T) {
 				return w.ResetPassword(t.Context(), system, u.ID, "battery staple")
 			}, store.EndPasswordReset},
 		} {
-			u := w.person(t, name, identity.Viewer, "default")
+			u := w.user(t, name, identity.Viewer, "default")
 			by := w.session(t, u)
 			if err := c.run(u); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -199,9 +199,9 @@ func TestEachChangeEndsSessionsForItsReason(t *testing.T) {
 	})
 }
 
-func TestIdsAndWordsThatCannotBeAreRefused(t *testing.T) {
+func TestInvalidIdsAndRolesAreRefused(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.person(t, "root", identity.Superadmin, "default")
+		w.user(t, "root", identity.Superadmin, "default")
 		for _, id := range []string{"", "nobody", "a\x00b", "\xff", strings.Repeat("x", 1<<16)} {
 			_, err := w.SetRole(t.Context(), system, id, "viewer")
 			wantCode(t, err, "not_found")
@@ -226,11 +226,11 @@ func TestIdsAndWordsThatCannotBeAreRefused(t *testing.T) {
 // forgedCursor has the form of a cursor and a NUL, which PostgreSQL refuses.
 var forgedCursor = base64.RawURLEncoding.EncodeToString([]byte("2026-11-20T09:30:00.000000Z\x00"))
 
-func TestUsersListsWhomTheActorAdministers(t *testing.T) {
+func TestUsersListsTheUsersThatTheActorAdministers(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		super := w.person(t, "super", identity.Superadmin, "default")
-		boss := w.person(t, "boss", identity.OrgAdmin, "acme")
-		viewer := w.person(t, "viewer", identity.Viewer, "acme")
+		super := w.user(t, "super", identity.Superadmin, "default")
+		boss := w.user(t, "boss", identity.OrgAdmin, "acme")
+		viewer := w.user(t, "viewer", identity.Viewer, "acme")
 		for _, c := range []struct {
 			name  string
 			by    identity.User
@@ -240,14 +240,14 @@ func TestUsersListsWhomTheActorAdministers(t *testing.T) {
 		}{
 			{"superadmin sees all", super, directory.Filter{}, 3, "ok"},
 			{"superadmin filters", super, directory.Filter{OrgID: "acme"}, 2, "ok"},
-			{"org_admin sees home", boss, directory.Filter{}, 2, "ok"},
-			{"org_admin cannot look over the fence", boss, directory.Filter{Email: "super@pico.example"}, 0, "ok"},
+			{"org_admin sees the own organization", boss, directory.Filter{}, 2, "ok"},
+			{"org_admin sees no other organization", boss, directory.Filter{Email: "super@pico.example"}, 0, "ok"},
 			{"by address, as typed", super, directory.Filter{Email: "BOSS@pico.example"}, 1, "ok"},
 			{"by an address no row can hold", super, directory.Filter{Email: "a\x00b"}, 0, "ok"},
-			{"by an organisation no row can hold", super, directory.Filter{OrgID: "\xff"}, 0, "ok"},
+			{"by an organization no row can hold", super, directory.Filter{OrgID: "\xff"}, 0, "ok"},
 			{"viewer", viewer, directory.Filter{}, 0, "forbidden"},
 			{"too many", super, directory.Filter{Limit: 1001}, 0, "validation_failed"},
-			{"a cursor that no list gave", super, directory.Filter{Cursor: "nonsense"}, 0, "validation_failed"},
+			{"a cursor that no list returned", super, directory.Filter{Cursor: "nonsense"}, 0, "validation_failed"},
 			{"a forged cursor", super, directory.Filter{Cursor: forgedCursor}, 0, "validation_failed"},
 			{"fewer than none", super, directory.Filter{Limit: -1}, 0, "validation_failed"},
 		} {
@@ -267,9 +267,9 @@ func TestUsersListsWhomTheActorAdministers(t *testing.T) {
 	})
 }
 
-func TestChangingOnesPassword(t *testing.T) {
+func TestChangingTheOwnPassword(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		u := w.person(t, "ada", identity.Viewer, "default")
+		u := w.user(t, "ada", identity.Viewer, "default")
 		here, there := w.session(t, u), w.session(t, u)
 
 		err := w.change(t.Context(), here, "wrong horse", "battery staple")
@@ -281,7 +281,7 @@ func TestChangingOnesPassword(t *testing.T) {
 			t.Errorf("a weak one: %s", got)
 		}
 		if w.ended(t, here) != "" || !w.knows(t, u.ID, secret) {
-			t.Error("a refused change changed something")
+			t.Error("a refused change had an effect")
 		}
 
 		if err := w.change(t.Context(), here, secret, "battery staple"); err != nil {
@@ -311,14 +311,14 @@ func TestChangingOnesPassword(t *testing.T) {
 			}
 		}
 		if refused != 1 {
-			t.Errorf("%d refusals on record", refused)
+			t.Errorf("%d refusals recorded", refused)
 		}
 	})
 }
 
 func TestResetChecksThePolicyAgainstTheTargetsAddress(t *testing.T) {
 	w := open(t)
-	u := w.person(t, "augusta.ada", identity.Viewer, "default")
+	u := w.user(t, "augusta.ada", identity.Viewer, "default")
 	if got := fields(w.ResetPassword(t.Context(), system, u.ID, "augusta.ada1")); got != "new_password" {
 		t.Errorf("a password like the address: %s", got)
 	}

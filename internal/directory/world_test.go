@@ -23,7 +23,7 @@ const secret = "correct horse"
 var (
 	system = identity.Actor{Kind: identity.ActorSystem}
 	web    = identity.Actor{Address: "192.0.2.7", RequestID: "req-1"}
-	epoch  = testrig.Epoch() // when each world begins
+	epoch  = testrig.Epoch() // start time of each world
 )
 
 // world is a Directory over a real database with cheap hashes.
@@ -45,7 +45,7 @@ func each(t *testing.T, test func(t *testing.T, w *world), opts ...option) {
 	testrig.Each(t, func(t *testing.T, r *testrig.Rig) { test(t, newWorld(r)) }, rigged(opts)...)
 }
 
-// open returns a fresh world on SQLite.
+// open returns a new world on SQLite.
 func open(t *testing.T, opts ...option) *world {
 	t.Helper()
 	return newWorld(testrig.Open(t, rigged(opts)...))
@@ -62,8 +62,8 @@ func newWorld(r *testrig.Rig) *world {
 	return &world{Directory: r.Directory, store: r.Store, hasher: r.Passwords, audit: r.Audit, clock: r.Clock, log: r.Log}
 }
 
-// person creates somebody and returns them.
-func (w *world) person(t *testing.T, name string, role identity.Role, orgID string) identity.User {
+// user creates and returns a user.
+func (w *world) user(t *testing.T, name string, role identity.Role, orgID string) identity.User {
 	t.Helper()
 	u, err := w.CreateUser(t.Context(), system, directory.NewUser{
 		Email: name + "@pico.example", Password: secret, Role: string(role), OrgID: orgID,
@@ -81,7 +81,7 @@ func (w *world) suspend(t *testing.T, u identity.User) {
 	}
 }
 
-// knows reports whether the password is the person's now.
+// knows reports whether the password is the user's.
 func (w *world) knows(t *testing.T, userID, pass string) bool {
 	t.Helper()
 	u, err := w.store.UserByID(t.Context(), userID)
@@ -95,7 +95,7 @@ func (w *world) knows(t *testing.T, userID, pass string) bool {
 	return ok
 }
 
-// session starts a session of the person and returns them as its actor.
+// session starts a session of the user and returns them as its actor.
 func (w *world) session(t *testing.T, u identity.User) identity.Actor {
 	t.Helper()
 	u, err := w.store.UserByID(t.Context(), u.ID)
@@ -116,7 +116,7 @@ func (w *world) session(t *testing.T, u identity.User) identity.Actor {
 	return by
 }
 
-// ended returns why an access token is refused, empty while it is not.
+// ended returns why an access token is refused, empty while it is accepted.
 func (w *world) ended(t *testing.T, by identity.Actor) store.EndReason {
 	t.Helper()
 	b, err := w.store.Bearer(t.Context(), by.ID, by.SessionID, by.TokenID)
@@ -126,7 +126,7 @@ func (w *world) ended(t *testing.T, by identity.Actor) store.EndReason {
 	return b.Ended
 }
 
-// change is ChangePassword without the pair.
+// change is ChangePassword without its tokens.
 func (w *world) change(ctx context.Context, by identity.Actor, oldPassword, newPassword string) error {
 	_, err := w.ChangePassword(ctx, by, oldPassword, newPassword)
 	return err
@@ -136,7 +136,7 @@ func actor(u identity.User) identity.Actor {
 	return identity.Actor{Kind: identity.ActorUser, ID: u.ID, Address: web.Address, RequestID: web.RequestID}
 }
 
-// code names how an act ended: "ok", or the stable code of its refusal.
+// code returns "ok", or the stable code of a refusal.
 func code(err error) string {
 	var f *fault.Error
 	switch {
@@ -149,7 +149,7 @@ func code(err error) string {
 	}
 }
 
-// fields lists the places that a refusal names.
+// fields lists the fields that a refusal names.
 func fields(err error) string {
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Kind != fault.Invalid {

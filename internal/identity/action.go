@@ -1,6 +1,6 @@
 package identity
 
-// Action is what an audit event says was done, or was refused. docs/audit.md
+// Action is what an audit event says was done or refused. docs/audit.md
 // explains each of them to operators.
 type Action string
 
@@ -41,6 +41,6 @@ const (
 	ActionKeyExport   Action = "key.export"
 	ActionKeyReseal   Action = "key.reseal"
 	ActionKeySeal     Action = "key.seal"        // moved from a file into the database
-	ActionKeyAccept   Action = "key.accept"      // a row was authenticated on the word of an operator
+	ActionKeyAccept   Action = "key.accept"      // an operator authenticated a row
 	ActionKeyRefuse   Action = "key.row_refused" // a row was not written by a server
 )

@@ -23,7 +23,7 @@ func TestAPrincipalIsActiveWhileItMayUseWhatItPresented(t *testing.T) {
 	}
 }
 
-func TestAsUserKeepsWhereTheRequestCameFrom(t *testing.T) {
+func TestAsUserKeepsTheAddressOfTheRequest(t *testing.T) {
 	request := identity.Actor{Address: "192.0.2.7", RequestID: "req-1"}
 	want := identity.Actor{Kind: identity.ActorUser, ID: "ada", Address: "192.0.2.7", RequestID: "req-1"}
 	if got := request.AsUser("ada"); got != want || request.Kind != "" {

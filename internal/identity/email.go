@@ -23,9 +23,9 @@ const (
 // ParseEmail checks a new address strictly and returns it in the form to
 // display: as typed, in NFC. Accepted is `local@domain` with a dot-atom (RFC
 // 5322 3.2.3, with letters and digits of any script, RFC 6531) before the @ and
-// a domain name, perhaps internationalised, after it. Quoted local parts,
-// address literals, comments, lists, white space and anything invisible are
-// not. The error never holds the address.
+// a domain name, optionally internationalized, after it. Quoted local parts,
+// address literals, comments, lists, white space and invisible characters are
+// refused. The error never contains the address.
 func ParseEmail(s string) (email string, err error) {
 	email = norm.NFC.String(s)
 	a, ok := splitEmail(email)
@@ -36,8 +36,8 @@ func ParseEmail(s string) (email string, err error) {
 }
 
 // EmailKey returns the canonical form of an address: two addresses with one key
-// are the same user. It is NFC in lower case with the domain in its ASCII
-// form. It never fails: of what is no address (the original accepted any text)
+// belong to the same user. It is NFC in lower case with the domain in its ASCII
+// form. It never fails: for text that is no address (the original accepted any text)
 // it is the text itself in NFC and lower case.
 func EmailKey(s string) string {
 	if a, ok := splitEmail(norm.NFC.String(s)); ok {
@@ -54,7 +54,7 @@ type address struct {
 
 func (a address) key() string { return lowerNFC(a.local) + "@" + a.domain }
 
-// splitEmail takes apart an address that is in NFC.
+// splitEmail splits an address that is in NFC.
 func splitEmail(email string) (a address, ok bool) {
 	local, domain, found := strings.Cut(email, "@")
 	if !found || !utf8.ValidString(email) || !validLocal(local) {
@@ -65,7 +65,7 @@ func splitEmail(email string) (a address, ok bool) {
 }
 
 // validLocal reports whether s is a dot-atom. Compatibility forms, such as full
-// width letters, are refused as RFC 8264 4.2 does for identifiers: they look
+// width letters, are refused as in RFC 8264 4.2 for identifiers: they look
 // like the plain ones and would be another user.
 func validLocal(s string) bool {
 	if !norm.NFKC.IsNormalString(s) {
@@ -88,8 +88,8 @@ func notAtomText(r rune) bool {
 }
 
 // asciiDomain returns the IDNA (UTS 46, non-transitional) form of a domain. One
-// label is enough, for the sake of closed networks; a last label of digits alone
-// is not, since it would be an IP address.
+// label is enough, for closed networks; a last label of digits only
+// is refused, since it would be an IP address.
 func asciiDomain(s string) (ascii string, ok bool) {
 	if len(s) > 4*maxDomain {
 		return "", false // the work of Punycode grows with the square of the length
@@ -111,8 +111,8 @@ func asciiDomain(s string) (ascii string, ok bool) {
 	return ascii, strings.Trim(last, "0123456789") != ""
 }
 
-// lowerNFC lowers after composing and composes after lowering: some letters
-// have a composed form in lower case only.
+// lowerNFC composes before and after lowering: some letters have a composed form
+// in lower case only.
 func lowerNFC(s string) string {
 	return norm.NFC.String(strings.ToLower(norm.NFC.String(s)))
 }

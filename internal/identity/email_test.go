@@ -13,7 +13,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-func TestParseEmailTakesAddressesAndKeepsThemAsTyped(t *testing.T) {
+func TestParseEmailAcceptsAddressesAndKeepsThemAsTyped(t *testing.T) {
 	for typed, key := range map[string]string{
 		"admin@pico.local":                   "admin@pico.local",
 		"Alice.B+tag@Example.COM":            "alice.b+tag@example.com",
@@ -129,7 +129,7 @@ func TestParseEmailRefuses(t *testing.T) {
 	}
 }
 
-func TestEmailKeyOfWhatIsNoAddressIsTheTextInLowerCase(t *testing.T) {
+func TestEmailKeyOfOtherTextIsTheTextInLowerCase(t *testing.T) {
 	for s, want := range map[string]string{
 		"":                                    "",
 		"Bob":                                 "bob",
@@ -145,7 +145,7 @@ func TestEmailKeyOfWhatIsNoAddressIsTheTextInLowerCase(t *testing.T) {
 	}
 }
 
-func TestOnePersonHasOneKey(t *testing.T) {
+func TestOneUserHasOneKey(t *testing.T) {
 	for _, same := range [][]string{
 		{"a@b.c", "A@B.C"},
 		{"\u00e9@b.c", "e\u0301@b.c", "\u00c9@b.c", "E\u0301@b.c"},
@@ -212,7 +212,7 @@ func swapRune(r rune) rune {
 	}
 }
 
-// fataler is what a rapid.T and a testing.T have in common.
+// fataler is the common part of rapid.T and testing.T.
 type fataler interface{ Fatalf(string, ...any) }
 
 func checkKey(t fataler, s string) {

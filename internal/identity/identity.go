@@ -1,9 +1,9 @@
 // Package identity is the vocabulary of users, organizations, groups and
-// roles, and the rules that follow from them alone: what a valid name is, when
-// two e-mail addresses are the same, who may sign in, who may do what to whom.
+// roles, and the rules that follow from them alone: valid names, equality of
+// e-mail addresses, which user may sign in, and which actor may do what.
 //
 // It is pure: no clock, no database, no network. Every package above uses it; the
-// store calls its policy inside the transaction that acts on the answer.
+// store calls its policy inside the transaction that depends on the decision.
 package identity
 
 import (
@@ -14,7 +14,7 @@ import (
 // DefaultOrg is the organization of users who register.
 const DefaultOrg = "default"
 
-// Status is whether a user or organization is in force.
+// Status says whether a user or organization is active.
 type Status string
 
 // The statuses.
@@ -26,7 +26,7 @@ const (
 // Valid reports whether s is one of the statuses.
 func (s Status) Valid() bool { return s == Active || s == Suspended }
 
-// PasswordHash is a bcrypt hash in its modular form. It does not print.
+// PasswordHash is a bcrypt hash in its modular form. Printing redacts it.
 type PasswordHash string
 
 // String hides the hash from fmt and log.
@@ -43,7 +43,7 @@ type User struct {
 	ID              string
 	Email           string // as typed, for display
 	EmailKey        string // EmailKey(Email); unique
-	DisplayName     string // may be empty
+	DisplayName     string // optional
 	PasswordHash    PasswordHash
 	Role            Role
 	OrgID           string
@@ -53,14 +53,14 @@ type User struct {
 	CreatedAt       time.Time // UTC, microseconds
 	LastLoginAt     time.Time // zero: never
 
-	CredentialsVersion int64 // counts the changes of what the user proves themselves with
+	CredentialsVersion int64 // counts the changes of the user's credentials
 }
 
 // Group is a named set of users of one organization.
 type Group struct {
 	ID          string
 	Name        string
-	Description string // may be empty
+	Description string // optional
 	OrgID       string
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
@@ -73,7 +73,7 @@ type Member struct {
 }
 
 // ServiceToken is a named credential of a program. Its secret is stored only
-// as a hash and is no part of it.
+// as a hash and is not part of it.
 type ServiceToken struct {
 	ID          string
 	Name        string

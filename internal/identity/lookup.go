@@ -7,20 +7,20 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
-// maxStorable is the widest column of the original that is looked up by what a
-// client sends: 255 characters of up to four bytes.
+// maxStorable is the widest column of the original that is looked up by a client's
+// input: 255 characters of up to four bytes.
 const maxStorable = 4 * 255
 
-// Storable reports whether any row can hold s at all. What is looked up is
-// asked this rather than the strict checks for new values, so that everything
-// the original accepted stays reachable, and text that PostgreSQL refuses (NUL,
-// invalid UTF-8) is an absent row rather than a failed query.
+// Storable reports whether any row can hold s. Lookups check this instead of the
+// strict rules for new values, so that everything the original accepted can be
+// found, and text that PostgreSQL refuses (NUL, invalid UTF-8) is an absent row
+// rather than a failed query.
 func Storable(s string) bool {
 	return len(s) <= maxStorable && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
-// ValidateOrgID checks the organization that a request names for something new.
-// Empty, it means their own and passes.
+// ValidateOrgID checks the organization that a request names for a new row. An
+// empty one is valid and means the actor's own.
 func ValidateOrgID(s string) error {
 	if s != "" && !ValidID(s) {
 		return fault.BadField("org_id", "org_id must be at most 36 characters without white space or control characters")

@@ -23,7 +23,7 @@ func TestStorableRefusesWhatNoRowCanHold(t *testing.T) {
 	}
 }
 
-func TestOrgIDMayBeLeftOutButNotBeNonsense(t *testing.T) {
+func TestOrgIDIsOptionalButMustBeValid(t *testing.T) {
 	for _, good := range []string{"", "default", "acme-1", "0198c0de-0000-7000-8000-000000000000"} {
 		if err := identity.ValidateOrgID(good); err != nil {
 			t.Errorf("ValidateOrgID(%q) = %v", good, err)
@@ -31,7 +31,7 @@ func TestOrgIDMayBeLeftOutButNotBeNonsense(t *testing.T) {
 	}
 	for _, bad := range []string{" ", "a b", "a\nb", strings.Repeat("x", 37), "\xff"} {
 		if err := identity.ValidateOrgID(bad); err == nil {
-			t.Errorf("ValidateOrgID(%q) passes", bad)
+			t.Errorf("ValidateOrgID(%q) accepts it", bad)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // ErrElsewhere is the cause of a NotFound that hides what belongs to another
-// organization. It is for the audit: a client must not learn which it was.
+// organization. It is for the audit log: a client must not learn it.
 var ErrElsewhere = errors.New("it belongs to another organization")
 
 func hidden(what string) error {
@@ -15,19 +15,20 @@ func hidden(what string) error {
 }
 
 // CanSignIn is the one decision whether a user may have or use a token now.
-// Login, refresh, every request with an access token and every later grant
-// call it with a freshly read user.
+// Login, refresh, every request with an access token and every grant call it with
+// a freshly read user.
 func CanSignIn(u User) bool {
 	return u.ID != "" && u.Status == Active && u.OrgStatus == Active
 }
 
-// CanUseServiceToken is the same decision for a program's token.
+// CanUseServiceToken is the same decision for a service token.
 func CanUseServiceToken(t ServiceToken) bool {
 	return t.ID != "" && t.RevokedAt.IsZero() && t.OrgStatus == Active
 }
 
-// MayAdminister decides whether actor may create, list and change things of
-// the organization. Another organization's is not found rather than forbidden.
+// MayAdminister decides whether actor may create, list and change objects of
+// the organization. Those of another organization are not found rather than
+// forbidden.
 func MayAdminister(actor Principal, orgID, what string) error {
 	switch {
 	case !actor.Active || !actor.Role.AtLeast(OrgAdmin):
@@ -71,9 +72,9 @@ func MayManage(actor, target Principal) error {
 	return nil
 }
 
-// MayRevoke decides whether actor may end the service token: as it may give
-// its role. One that was adopted with a role unknown here is left to
-// superadmins.
+// MayRevoke decides whether actor may revoke the service token: the same rule as
+// for giving its role. Only superadmins may revoke one that was adopted with an
+// unknown role.
 func MayRevoke(actor Principal, t ServiceToken) error {
 	if err := MayAdminister(actor, t.OrgID, "service token"); err != nil {
 		return err
@@ -102,9 +103,9 @@ func MayChangeKeys(actor Principal) error {
 }
 
 // commands reports whether p may give the role, and change those who have it.
-// Superadmins are commanded by users and the system alone: a secret in the
-// configuration of some program must not be worth the whole server. The
-// system also repairs what has a role unknown here.
+// Only users and the system may for superadmins: a secret in the configuration of
+// a program must not be worth the whole server. The system may also repair rows
+// with an unknown role.
 func (p Principal) commands(role Role) bool {
 	switch p.Kind {
 	case ActorSystem:

@@ -9,16 +9,16 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// answer is what a decision comes to.
-type answer string
+// outcome is the result of a decision.
+type outcome string
 
 const (
-	allowed   answer = "allowed"
-	forbidden answer = "forbidden"
-	notFound  answer = "not found"
+	allowed   outcome = "allowed"
+	forbidden outcome = "forbidden"
+	notFound  outcome = "not found"
 )
 
-func answerOf(t *testing.T, err error) answer {
+func outcomeOf(t *testing.T, err error) outcome {
 	t.Helper()
 	switch {
 	case err == nil:
@@ -33,7 +33,7 @@ func answerOf(t *testing.T, err error) answer {
 	}
 }
 
-// standing is everything about an actor that counts.
+// standing is everything about an actor that decisions use.
 type standing struct {
 	role      identity.Role
 	status    identity.Status
@@ -50,8 +50,8 @@ func (s standing) String() string {
 	return fmt.Sprintf("%q %s in %s org", s.role, s.status, s.orgStatus)
 }
 
-// standings are all combinations of role, status and organisation's status,
-// those that no database should hold among them.
+// standings are all combinations of role, status and organization's status,
+// including those that no database should hold.
 func standings() []standing {
 	var all []standing
 	for _, role := range append(identity.Roles(), "", "root", "SUPERADMIN") {
@@ -68,21 +68,21 @@ func (s standing) signsIn() bool {
 	return s.status == identity.Active && s.orgStatus == identity.Active
 }
 
-func TestOnlyActivePeopleOfActiveOrganisationsSignIn(t *testing.T) {
+func TestOnlyActiveUsersOfActiveOrganizationsSignIn(t *testing.T) {
 	for _, s := range standings() {
 		want := s.status == "active" && s.orgStatus == "active"
 		if got := identity.CanSignIn(s.user("a")); got != want {
 			t.Errorf("%v: CanSignIn = %v, want %v", s, got, want)
 		}
-		nobody := s.user("a")
-		nobody.ID = ""
-		if identity.CanSignIn(nobody) {
-			t.Errorf("%v: somebody without an id signs in", s)
+		anonymous := s.user("a")
+		anonymous.ID = ""
+		if identity.CanSignIn(anonymous) {
+			t.Errorf("%v: a user without an id signs in", s)
 		}
 	}
 }
 
-func TestServiceTokenIsUsableUntilRevokedOrItsOrganisationSuspended(t *testing.T) {
+func TestServiceTokenIsUsableUntilRevokedOrItsOrganizationSuspended(t *testing.T) {
 	valid := identity.ServiceToken{ID: "t", OrgStatus: identity.Active}
 	if !identity.CanUseServiceToken(valid) {
 		t.Error("a valid token is refused")
@@ -90,8 +90,8 @@ func TestServiceTokenIsUsableUntilRevokedOrItsOrganisationSuspended(t *testing.T
 	for name, change := range map[string]func(*identity.ServiceToken){
 		"no id":                  func(s *identity.ServiceToken) { s.ID = "" },
 		"revoked":                func(s *identity.ServiceToken) { s.RevokedAt = s.RevokedAt.AddDate(2026, 0, 0) },
-		"suspended organisation": func(s *identity.ServiceToken) { s.OrgStatus = identity.Suspended },
-		"unknown organisation":   func(s *identity.ServiceToken) { s.OrgStatus = "" },
+		"suspended organization": func(s *identity.ServiceToken) { s.OrgStatus = identity.Suspended },
+		"unknown organization":   func(s *identity.ServiceToken) { s.OrgStatus = "" },
 	} {
 		changed := valid
 		change(&changed)
@@ -101,22 +101,22 @@ func TestServiceTokenIsUsableUntilRevokedOrItsOrganisationSuspended(t *testing.T
 	}
 }
 
-// What each role may do in its own and in another organisation, as the
-// contract's words say it; the tests walk every combination with these.
+// What each role may do in its own and in another organization, as in the API
+// contract; the tests try every combination with these.
 var (
-	mayAdminister = map[identity.Role][2]answer{ // own, other organisation
+	mayAdminister = map[identity.Role][2]outcome{ // own, other organization
 		identity.Viewer:     {forbidden, forbidden},
 		identity.Operator:   {forbidden, forbidden},
 		identity.OrgAdmin:   {allowed, notFound},
 		identity.Superadmin: {allowed, allowed},
 	}
-	maySee = map[identity.Role][2]answer{
+	maySee = map[identity.Role][2]outcome{
 		identity.Viewer:     {allowed, notFound},
 		identity.Operator:   {allowed, notFound},
 		identity.OrgAdmin:   {allowed, notFound},
 		identity.Superadmin: {allowed, allowed},
 	}
-	mayGrant = map[identity.Role]map[identity.Role]answer{
+	mayGrant = map[identity.Role]map[identity.Role]outcome{
 		identity.Viewer:     {},
 		identity.Operator:   {},
 		identity.OrgAdmin:   {identity.Viewer: allowed, identity.Operator: allowed, identity.OrgAdmin: allowed},
@@ -124,8 +124,8 @@ var (
 	}
 )
 
-// wanted looks an actor up; who cannot sign in may nothing.
-func wanted(table map[identity.Role][2]answer, s standing, other int) answer {
+// wanted returns the expected outcome; an actor that cannot sign in is refused.
+func wanted(table map[identity.Role][2]outcome, s standing, other int) outcome {
 	row, known := table[s.role]
 	if !s.signsIn() || !known {
 		return forbidden
@@ -133,48 +133,48 @@ func wanted(table map[identity.Role][2]answer, s standing, other int) answer {
 	return row[other]
 }
 
-func TestAdministeringIsForAdminsOfThatOrganisation(t *testing.T) {
+func TestAdministeringIsForAdminsOfThatOrganization(t *testing.T) {
 	for _, s := range standings() {
 		for other, org := range []string{"a", "b"} {
-			got := answerOf(t, identity.MayAdminister(s.principal("a"), org, "group"))
+			got := outcomeOf(t, identity.MayAdminister(s.principal("a"), org, "group"))
 			if want := wanted(mayAdminister, s, other); got != want {
-				t.Errorf("%v administers organisation %s: %s, want %s", s, org, got, want)
+				t.Errorf("%v administers organization %s: %s, want %s", s, org, got, want)
 			}
 		}
 	}
 }
 
-func TestSeeingIsForPeopleOfThatOrganisation(t *testing.T) {
+func TestSeeingIsForUsersOfThatOrganization(t *testing.T) {
 	for _, s := range standings() {
 		for other, org := range []string{"a", "b"} {
 			want := wanted(maySee, s, other)
 			if _, known := maySee[s.role]; !known && s.signsIn() {
-				want = []answer{allowed, notFound}[other] // a member, whatever the role is worth
+				want = []outcome{allowed, notFound}[other] // a member, whatever the role
 			}
-			if got := answerOf(t, identity.MaySee(s.principal("a"), org, "group")); got != want {
-				t.Errorf("%v sees organisation %s: %s, want %s", s, org, got, want)
+			if got := outcomeOf(t, identity.MaySee(s.principal("a"), org, "group")); got != want {
+				t.Errorf("%v sees organization %s: %s, want %s", s, org, got, want)
 			}
 		}
 	}
 }
 
-func TestNobodyGrantsAboveThemselves(t *testing.T) {
+func TestNoActorGrantsAboveItsOwnRole(t *testing.T) {
 	for _, s := range standings() {
 		for _, role := range append(identity.Roles(), "", "root", "Viewer") {
 			want := forbidden
 			if s.signsIn() && mayGrant[s.role][role] == allowed {
 				want = allowed
 			}
-			if got := answerOf(t, identity.MayGrant(s.principal("a"), role)); got != want {
+			if got := outcomeOf(t, identity.MayGrant(s.principal("a"), role)); got != want {
 				t.Errorf("%v grants %q: %s, want %s", s, role, got, want)
 			}
 		}
 	}
 }
 
-// TestNobodyManagesAboveThemselves walks actor role x status x organisation
-// status x target role x target status x target organisation.
-func TestNobodyManagesAboveThemselves(t *testing.T) {
+// TestNoActorManagesAboveItsOwnRole tries actor role x status x organization
+// status x target role x target status x target organization.
+func TestNoActorManagesAboveItsOwnRole(t *testing.T) {
 	for _, s := range standings() {
 		for _, target := range standings() {
 			for other, org := range []string{"a", "b"} {
@@ -184,15 +184,15 @@ func TestNobodyManagesAboveThemselves(t *testing.T) {
 				}
 				victim := target.user(org)
 				victim.ID = "target"
-				if got := answerOf(t, identity.MayManage(s.principal("a"), victim.Principal())); got != want {
-					t.Errorf("%v manages %v of organisation %s: %s, want %s", s, target, org, got, want)
+				if got := outcomeOf(t, identity.MayManage(s.principal("a"), victim.Principal())); got != want {
+					t.Errorf("%v manages %v of organization %s: %s, want %s", s, target, org, got, want)
 				}
 			}
 		}
 	}
 }
 
-func TestAnothersThingIsCalledByItsName(t *testing.T) {
+func TestARefusalNamesTheKindOfObject(t *testing.T) {
 	admin := identity.Principal{Kind: identity.ActorUser, Role: identity.OrgAdmin, OrgID: "a", Active: true}
 	for _, err := range []error{identity.MayAdminister(admin, "b", "group"), identity.MaySee(admin, "b", "group")} {
 		var f *fault.Error
@@ -202,7 +202,7 @@ func TestAnothersThingIsCalledByItsName(t *testing.T) {
 	}
 }
 
-func TestMachinesNeverReachASuperadmin(t *testing.T) {
+func TestServiceTokensAndClientsNeverReachASuperadmin(t *testing.T) {
 	for _, kind := range []identity.ActorKind{identity.ActorServiceToken, identity.ActorClient} {
 		for _, role := range append(identity.Roles(), "", "root") {
 			actor := identity.Principal{Kind: kind, Role: role, OrgID: "a", Active: true}
@@ -211,17 +211,17 @@ func TestMachinesNeverReachASuperadmin(t *testing.T) {
 				if want == "" || other == identity.Superadmin {
 					want = forbidden
 				}
-				if got := answerOf(t, identity.MayGrant(actor, other)); got != want {
+				if got := outcomeOf(t, identity.MayGrant(actor, other)); got != want {
 					t.Errorf("%s, %s grants %s: %s, want %s", kind, role, other, got, want)
 				}
-				if got := answerOf(t, identity.MayManage(actor, identity.Principal{Role: other, OrgID: "a"})); got != want {
+				if got := outcomeOf(t, identity.MayManage(actor, identity.Principal{Role: other, OrgID: "a"})); got != want {
 					t.Errorf("%s, %s manages %s: %s, want %s", kind, role, other, got, want)
 				}
-				if got := answerOf(t, identity.MayRevoke(actor, identity.ServiceToken{Role: other, OrgID: "a"})); got != want {
+				if got := outcomeOf(t, identity.MayRevoke(actor, identity.ServiceToken{Role: other, OrgID: "a"})); got != want {
 					t.Errorf("%s, %s revokes a service token that is %s: %s, want %s", kind, role, other, got, want)
 				}
 			}
-			if got := answerOf(t, identity.MayChangeKeys(actor)); got != forbidden {
+			if got := outcomeOf(t, identity.MayChangeKeys(actor)); got != forbidden {
 				t.Errorf("%s, %s changes keys: %s", kind, role, got)
 			}
 		}
@@ -235,10 +235,10 @@ func TestOnlySuperadminsAndTheSystemChangeKeysAndSettings(t *testing.T) {
 			want = allowed
 		}
 		for what, rule := range map[string]func(identity.Principal) error{"keys": identity.MayChangeKeys, "settings": identity.MayConfigure} {
-			if got := answerOf(t, rule(s.principal("a"))); got != want {
+			if got := outcomeOf(t, rule(s.principal("a"))); got != want {
 				t.Errorf("%v changes %s: %s, want %s", s, what, got, want)
 			}
-			if got := answerOf(t, rule(identity.System())); got != allowed {
+			if got := outcomeOf(t, rule(identity.System())); got != allowed {
 				t.Errorf("the system changes %s: %s", what, got)
 			}
 		}
@@ -246,7 +246,7 @@ func TestOnlySuperadminsAndTheSystemChangeKeysAndSettings(t *testing.T) {
 }
 
 func TestTheSystemMayDoEverything(t *testing.T) {
-	for _, role := range append(identity.Roles(), "", "root") { // it repairs what has a role unknown here, too
+	for _, role := range append(identity.Roles(), "", "root") { // the system repairs rows with an unknown role, too
 		target := identity.Principal{Role: role, OrgID: "a"}
 		for name, err := range map[string]error{
 			"grant":      identity.MayGrant(identity.System(), role),
@@ -283,9 +283,9 @@ func TestAPrincipalWithoutAKindMayGrantNothing(t *testing.T) {
 
 func TestAServiceTokenOfAnUnknownRoleIsLeftToSuperadmins(t *testing.T) {
 	adopted := identity.ServiceToken{Role: "root", OrgID: "a"}
-	for role, want := range map[identity.Role]answer{identity.OrgAdmin: forbidden, identity.Superadmin: allowed} {
+	for role, want := range map[identity.Role]outcome{identity.OrgAdmin: forbidden, identity.Superadmin: allowed} {
 		actor := identity.Principal{Kind: identity.ActorUser, Role: role, OrgID: "a", Active: true}
-		if got := answerOf(t, identity.MayRevoke(actor, adopted)); got != want {
+		if got := outcomeOf(t, identity.MayRevoke(actor, adopted)); got != want {
 			t.Errorf("%s: %s, want %s", role, got, want)
 		}
 	}

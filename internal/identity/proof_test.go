@@ -22,8 +22,8 @@ func TestAProofIsWhatWasProved(t *testing.T) {
 	}
 }
 
-func TestTheBuiltInClientHasAnIDThatColumnsAndAPITake(t *testing.T) {
+func TestTheBuiltInClientHasAValidID(t *testing.T) {
 	if !identity.ValidID(identity.FirstPartyClient) {
-		t.Error("it is no id")
+		t.Error("it is no valid id")
 	}
 }

@@ -2,22 +2,22 @@ package identity
 
 import "github.com/pico-auth/pico-auth/internal/fault"
 
-// The refusals that more than one package gives, for errors.Is.
+// The refusals that several packages return, for errors.Is.
 var (
-	// ErrForbidden is the answer to an actor that is known and may not.
+	// ErrForbidden refuses an actor that is known and lacks the permission.
 	ErrForbidden = fault.New(fault.Forbidden, "forbidden", "your role does not allow this")
 
-	// ErrInvalidToken is the one answer to every token that is not accepted,
+	// ErrInvalidToken is the one refusal of every token that is not accepted,
 	// whatever the reason: unknown, used, expired, revoked, or of a suspended user.
 	ErrInvalidToken = fault.New(fault.Unauthenticated, "invalid_token", "the token is not valid")
 
-	// ErrInvalidCredentials is the one answer to every failed proof.
+	// ErrInvalidCredentials is the one refusal of every failed authentication.
 	ErrInvalidCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "invalid e-mail or password")
 
-	// ErrRegistrationOff refuses a user who registers while that is switched off.
+	// ErrRegistrationOff refuses a registration while it is switched off.
 	ErrRegistrationOff = fault.New(fault.Forbidden, "registration_disabled", "registration is switched off")
 
-	// ErrNoUser, ErrNoGroup and ErrNoServiceToken answer an unknown id, address,
+	// ErrNoUser, ErrNoGroup and ErrNoServiceToken refuse an unknown id, address,
 	// name or secret.
 	ErrNoUser         = fault.New(fault.NotFound, "not_found", "there is no such user")
 	ErrNoGroup        = fault.New(fault.NotFound, "not_found", "there is no such group")

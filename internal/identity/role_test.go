@@ -26,7 +26,7 @@ func TestRolesAreOrdered(t *testing.T) {
 	}
 }
 
-func TestUnknownRoleIsWorthNothing(t *testing.T) {
+func TestUnknownRoleHasNoPermission(t *testing.T) {
 	for _, unknown := range []identity.Role{"", "root", "Viewer", "viewer ", "super admin"} {
 		if unknown.AtLeast(unknown) {
 			t.Errorf("%q is at least itself", unknown)
@@ -39,7 +39,7 @@ func TestUnknownRoleIsWorthNothing(t *testing.T) {
 	}
 }
 
-func TestParseRoleTakesExactNamesOnly(t *testing.T) {
+func TestParseRoleAcceptsExactNamesOnly(t *testing.T) {
 	for _, role := range identity.Roles() {
 		if got, err := identity.ParseRole(string(role)); got != role || err != nil {
 			t.Errorf("%s: %q, %v", role, got, err)
@@ -67,6 +67,6 @@ func TestPasswordHashDoesNotPrint(t *testing.T) {
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "hash", user.PasswordHash)
 	printed := fmt.Sprint(user.PasswordHash) + fmt.Sprintf("%v %+v %#v %s %q", user, user, user, user.PasswordHash, user.PasswordHash) + log.String()
 	if strings.Contains(printed, "secret") {
-		t.Errorf("the hash shows: %s", printed)
+		t.Errorf("the hash is visible: %s", printed)
 	}
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
-// Limits in characters (code points), the widths of the original's columns.
+// Limits in characters (code points): the widths of the original's columns.
 const (
 	MaxID          = 36
 	MaxName        = 255
 	MaxDescription = 500
 )
 
-// ValidateName checks a name that must be there: of a group, a service token.
+// ValidateName checks a required name: of a group or a service token.
 func ValidateName(s string) error {
 	if s == "" {
 		return fault.BadField("name", "name must not be blank")
@@ -26,25 +26,25 @@ func ValidateName(s string) error {
 	return validateText("name", s, MaxName)
 }
 
-// ValidateDisplayName checks a user's name. It may be empty.
+// ValidateDisplayName checks a user's name, which is optional.
 func ValidateDisplayName(s string) error {
 	return validateText("display_name", s, MaxName)
 }
 
-// ValidateDescription checks a description. It may be empty.
+// ValidateDescription checks a description, which is optional.
 func ValidateDescription(s string) error {
 	return validateText("description", s, MaxDescription)
 }
 
-// ValidID reports whether s can be an id, of ours or of the original: up to 36
-// visible characters.
+// ValidID reports whether s can be an id, of this server or of the original: up to
+// 36 visible characters.
 func ValidID(s string) bool {
 	return s != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= MaxID &&
 		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || ignorable(r) })
 }
 
 // GroupKey returns the canonical form of a group's name, unique within its
-// organization: NFC without outer white space, case kept.
+// organization: NFC without surrounding white space, case-sensitive.
 func GroupKey(name string) string {
 	return norm.NFC.String(strings.TrimSpace(norm.NFC.String(name)))
 }
@@ -65,21 +65,21 @@ func validateText(field, s string, limit int) error {
 	}
 }
 
-// unsafe reports what no text of ours may hold: control characters, line and
-// paragraph separators, code points that are none, and the bidirectional
-// controls, which make a line of a log or a list read otherwise than it is.
-// The joiners stay: Persian, the Indic scripts and emoji need them.
+// unsafe reports characters that no text may contain: control characters, line and
+// paragraph separators, noncharacters, and the bidirectional controls, which
+// change how a line of a log or a list is displayed.
+// The joiners are allowed: Persian, the Indic scripts and emoji need them.
 func unsafe(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control, unicode.Noncharacter_Code_Point)
 }
 
-// ignorable reports what a reader does not see: format characters, fillers,
+// ignorable reports invisible characters: format characters, fillers,
 // variation selectors.
 func ignorable(r rune) bool {
 	return unsafe(r) || unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// blank reports whether a reader would see nothing at all.
+// blank reports whether no character of s is visible.
 func blank(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsSpace(r) && !ignorable(r) })
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// badTexts may stand in no name and no description.
+// badTexts are refused in every name and description.
 func badTexts() map[string]string {
 	return map[string]string{
 		"NUL":                    "a\x00b",
@@ -42,7 +42,7 @@ func wantBadField(t *testing.T, name, field, submitted string, err error) {
 		return
 	}
 	if submitted != "" && strings.Contains(f.Error(), submitted) {
-		t.Errorf("%s: the refusal holds the value", name)
+		t.Errorf("%s: the refusal contains the value", name)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestNamesAreOneLineOfVisibleText(t *testing.T) {
 	}
 }
 
-func TestNamesMustBeThereAndOtherTextsMayBeEmpty(t *testing.T) {
+func TestNamesAreRequiredAndOtherTextsOptional(t *testing.T) {
 	wantBadField(t, "name", "name", "", identity.ValidateName(""))
 	if err := errors.Join(identity.ValidateDisplayName(""), identity.ValidateDescription("")); err != nil {
 		t.Error(err)
@@ -87,7 +87,7 @@ func TestLengthsCountCharacters(t *testing.T) {
 	}
 }
 
-func TestValidationNamesTheMember(t *testing.T) {
+func TestValidationNamesTheField(t *testing.T) {
 	for want, err := range map[string]error{
 		"name must not be blank":                           identity.ValidateName(" "),
 		"display_name must not contain control characters": identity.ValidateDisplayName("a\x07"),

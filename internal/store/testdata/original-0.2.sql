@@ -1,5 +1,5 @@
 -- What the Python server 0.2 adds. The last three memberships are of a group
--- that is gone, of a person who is gone, and of another organisation's person.
+-- that was deleted, of a user that was deleted, and of a user of another organization.
 CREATE TABLE groups (
 	id VARCHAR(36) NOT NULL, 
 	name VARCHAR(255) NOT NULL, 
