@@ -80,10 +80,6 @@ func (r *run) run() error {
 	if len(r.packages) == 0 {
 		r.packages = []string{"./..."}
 	}
-	r.step("vet")
-	if err := r.execute("vet", r.packages...); err != nil {
-		return err
-	}
 	packages, err := r.list()
 	if err != nil {
 		return err
@@ -106,17 +102,6 @@ func (r *run) run() error {
 
 func (r *run) step(what string) {
 	fmt.Fprintf(r.out, "%4.0f s  %s\n", time.Since(r.started).Seconds(), what)
-}
-
-// execute runs a command of go that has nothing to say unless it fails.
-func (r *run) execute(command string, args ...string) error {
-	cmd := exec.CommandContext(r.ctx, r.goTool, append([]string{command}, args...)...) //nolint:gosec // go itself
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	cmd.Stdout, cmd.Stderr = r.out, r.out
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go %s: %w", command, err)
-	}
-	return nil
 }
 
 // packages are import paths, each with what its tests import.
@@ -148,8 +133,14 @@ func (r *run) program() error {
 	if err != nil {
 		return err
 	}
+	cmd := exec.CommandContext(r.ctx, r.goTool, "build", "-buildvcs=false", "-o", path, "./cmd/pico-auth") //nolint:gosec // go itself
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stdout, cmd.Stderr = r.out, r.out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build the program: %w", err)
+	}
 	r.env = append(r.env, programtest.Variable+"="+path)
-	return r.execute("build", "-buildvcs=false", "-o", path, "./cmd/pico-auth")
+	return nil
 }
 
 // postgres starts the one server of the run, where none is given, and returns

@@ -19,7 +19,7 @@ const heartbeat = 10 * time.Second
 // test runs the packages of both kinds side by side: one kind waits for
 // processes that it starts while the other computes.
 func (r *run) test(with, without []string) error {
-	r.step(fmt.Sprintf("test %d packages with the race detector and %d without", len(with), len(without)))
+	r.step(fmt.Sprintf("vet and test %d packages with the race detector and %d without", len(with), len(without)))
 	events := make(chan event, 100)
 	var kinds sync.WaitGroup
 	var failed [2]error
@@ -55,7 +55,7 @@ func (r *run) goTest(events chan<- event, cgo string, packages []string, flags .
 	if len(packages) == 0 {
 		return nil
 	}
-	args := append([]string{"test", "-json", "-vet=off", "-timeout=40m"}, flags...)
+	args := append([]string{"test", "-json", "-vet=all", "-timeout=40m"}, flags...)
 	cmd := exec.CommandContext(r.ctx, r.goTool, append(args, packages...)...) //nolint:gosec // go itself
 	settings := quickSettings
 	if r.full {
