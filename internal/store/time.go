@@ -42,3 +42,17 @@ func (c timeColumn) Scan(src any) error {
 		return fmt.Errorf("stored time has type %T", src)
 	}
 }
+
+// countColumn scans an integer without the detour over its text that
+// database/sql takes.
+type countColumn struct{ to *int64 }
+
+// Scan implements sql.Scanner.
+func (c countColumn) Scan(src any) error {
+	n, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("stored count has type %T", src)
+	}
+	*c.to = n
+	return nil
+}

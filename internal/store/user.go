@@ -20,7 +20,7 @@ func userDest(u *identity.User) []any {
 		(*string)(&u.OrgStatus), (*string)(&u.Status), &u.DefaultPassword,
 		timeColumn{&u.CreatedAt},
 		timeColumn{&u.LastLoginAt},
-		&u.CredentialsVersion,
+		countColumn{&u.CredentialsVersion},
 	}
 }
 
@@ -82,10 +82,10 @@ func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (
 					SELECT 1 FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
 					WHERE f.session_id = $2 AND f.ended_at IS NULL AND `+offlineFamily+` AND t.access_jti = $3) THEN s.end_reason
 				ELSE (SELECT f.end_reason FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-					WHERE f.session_id = $2 AND f.ended_at > '' AND t.access_expires_at > $4 AND t.access_jti = $3)
+					WHERE f.session_id = $2 AND f.ended_at > '' AND t.access_jti = $3)
 			END, ''), COALESCE(s.spared_jti = $3, FALSE)
 			FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
-			userID, sessionID, tokenID, FormatTime(t.now.Add(-verifierLeeway)))
+			userID, sessionID, tokenID)
 		if err == nil && !found {
 			err = identity.ErrNoUser
 		}
