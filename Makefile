@@ -1,6 +1,6 @@
 # `make help` lists the targets. They need Go and, where they say so, the
 # network for the tools of tools/go.mod. Everything is built without C; only
-# the race detector of `make test` wants a C compiler.
+# the race detector of `make test` needs a C compiler.
 
 GO        ?= go
 BIN       ?= bin
@@ -15,7 +15,7 @@ ONLY      ?=
 KILLS     ?= 1000
 FULL      ?=
 
-# What a binary holds must depend on the sources and the version alone.
+# The content of a binary must depend on the sources and the version only.
 export CGO_ENABLED = 0
 export GOAMD64     = v1
 export GOARM64     = v8.0
@@ -54,16 +54,16 @@ fmt: ## format every Go file
 vuln: ## search the dependencies for known vulnerabilities
 	@$(TOOL) govulncheck ./...
 
-bench: build $(BIN)/bench ## measure the program over real sockets beside its limits (ONLY=login,read)
+bench: build $(BIN)/bench ## measure the program over real sockets, relative to limits (ONLY=login,read)
 	@$(BIN)/bench -binary $(BIN)/pico-auth -out $(BIN)/bench.json -only '$(ONLY)'
 
-bench-check: build $(BIN)/bench ## a short bench; fails where a bound of bench/bounds.json is broken
+bench-check: build $(BIN)/bench ## a short bench; fails if a bound of bench/bounds.json is broken
 	@$(BIN)/bench -binary $(BIN)/pico-auth -out $(BIN)/bench-check.json -check bench/bounds.json
 
-bench-report: $(BIN)/bench ## write what make bench found into docs/performance.md (NOTE='a sentence')
+bench-report: $(BIN)/bench ## write the results of make bench into docs/performance.md (NOTE='a sentence')
 	@$(BIN)/bench -out $(BIN)/bench.json -report docs/performance.md -note '$(NOTE)'
 
-soak: build $(BIN)/bench ## load the program for SOAK=1h; fails when anything grows
+soak: build $(BIN)/bench ## load the program for SOAK=1h; fails if a resource grows
 	@$(BIN)/bench -binary $(BIN)/pico-auth -out $(BIN)/bench.json -soak $(SOAK)
 
 .PHONY: $(BIN)/bench
@@ -87,10 +87,10 @@ cover: ## measure coverage; token, store, identity, jose and picoauth need 90 %
 release: ## static binaries of all platforms, checksums and bills of materials in dist/
 	@GO='$(GO)' DIST='$(DIST)' LDFLAGS='$(LDFLAGS)' VERSION='$(VERSION)' PLATFORMS='$(PLATFORMS)' tools/release.sh
 
-reproduce: release ## the release again in another folder: the bytes must be the same
+reproduce: release ## build the release again in another folder and compare the checksums
 	@VERSION='$(VERSION)' DIST='$(DIST)' tools/reproduce.sh
 
-clean: ## remove what the other targets made
+clean: ## remove the files of the other targets
 	@rm -rf $(BIN) $(DIST) coverage.out
 
 help: ## list the targets

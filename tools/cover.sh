@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Coverage of each package by its own tests, in per cent of its statements. The
-# packages that decide who gets a token must have 90.
+# packages that decide about tokens must have 90.
 set -euo pipefail
 
 go=${GO:-go}
 "$(dirname "$0")/postgres.sh" || true
 "$go" test -timeout 20m -coverprofile coverage.out ./... | grep -v '^ok' || true
 
-awk -v floor=90 -v strict='^(internal/token|internal/store|internal/store/adopt|internal/identity|internal/jose|picoauth)$' -v module="$("$go" list -m)/" '
+awk -v minimum=90 -v strict='^(internal/token|internal/store|internal/store/adopt|internal/identity|internal/jose|picoauth)$' -v module="$("$go" list -m)/" '
 	NR > 1 {
 		pkg = $1
 		sub(/\/[^\/]*$/, "", pkg)
@@ -18,9 +18,9 @@ awk -v floor=90 -v strict='^(internal/token|internal/store|internal/store/adopt|
 	END {
 		for (pkg in total) {
 			percent = 100 * covered[pkg] / total[pkg]
-			low = pkg ~ strict && percent < floor
+			low = pkg ~ strict && percent < minimum
 			failed = failed || low
-			printf "%5.1f %%  %s%s\n", percent, pkg, low ? "   BELOW " floor " %" : "" | "sort -k3"
+			printf "%5.1f %%  %s%s\n", percent, pkg, low ? "   BELOW " minimum " %" : "" | "sort -k3"
 		}
 		close("sort -k3")
 		exit failed

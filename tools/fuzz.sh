@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every fuzz target of the packages given for FUZZTIME each. Go fuzzes one
-# target at a time and would otherwise spend up to a minute on each new input.
+# target at a time and would otherwise take up to a minute for each new input.
 set -euo pipefail
 
 go=${GO:-go}

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that the tests find PostgreSQL: a server named by
-# TEST_DATABASE_URL, else the programs of an installation, which the tests
-# start themselves. Missing programs are installed on Debian when root asks.
-# Fails, after saying so, when there will be none.
+# Makes sure that the tests find PostgreSQL: the server in TEST_DATABASE_URL, else
+# an installation, which the tests start themselves. As root on Debian it installs a
+# missing one. Without PostgreSQL it prints a message and fails.
 set -euo pipefail
 
 found() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; }
@@ -22,5 +21,5 @@ if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
 	rm -f "$log"
 fi
 echo '*** PostgreSQL is missing and was not installed: SKIPPING every test on it. ***'
-echo '*** Install it, or name a server in TEST_DATABASE_URL.                      ***'
+echo '*** Install it, or set TEST_DATABASE_URL to the URL of a server.            ***'
 exit 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds what a release consists of into DIST: a static binary and a CycloneDX
+# Builds the files of a release into DIST: a static binary and a CycloneDX
 # bill of materials for each of PLATFORMS, and the SHA-256 of all of them. The
 # same sources, version and Go release give the same bytes on any machine.
 # Called by `make release`, which sets the variables.

@@ -8,4 +8,4 @@ trap 'rm -rf "$again"' EXIT
 git clone -q . "$again/pico-auth"
 make -C "$again/pico-auth" release DIST=dist VERSION="$VERSION" >/dev/null
 diff "${DIST:-dist}/SHA256SUMS" "$again/pico-auth/dist/SHA256SUMS"
-echo 'two builds of this commit, in two folders, have the same bytes'
+echo 'the two builds of this commit are identical'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Walks through a built server from outside, with curl: a fresh home and folder,
-# no configuration, the first admin, a person, a group in the next token, the
-# pages, the end. With a second argument it goes through nginx and the example
+# no configuration, the first admin, a user, a group in the next token, the
+# pages, the stop. With a second argument it goes through nginx and the example
 # in contrib/ as well.
 #
 #   tools/walk.sh bin/pico-auth [nginx]
@@ -21,18 +21,18 @@ fail() {
 	exit 1
 }
 
-# call METHOD PATH STATUS [JSON]: leaves the answer in $body.
+# call METHOD PATH STATUS [JSON]: stores the response in $body.
 call() {
 	local status
 	status=$(curl -sS -k -o "$place/body" -w '%{http_code}' -X "$1" "$base$2" \
 		${token:+-H "Authorization: Bearer $token"} ${4:+-H 'Content-Type: application/json' -d "$4"})
 	body=$(cat "$place/body")
-	[[ $status == "$3" ]] || fail "$1 $2 answered $status, not $3: $body"
+	[[ $status == "$3" ]] || fail "$1 $2: status $status, want $3: $body"
 	echo "$status $1 $2"
 }
 
-# member NAME: the value of a string member of $body.
-member() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" <<<"$body"; }
+# field NAME: the value of a string field of $body.
+field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" <<<"$body"; }
 
 # claims: the payload of $token.
 claims() {
@@ -47,26 +47,26 @@ ready() {
 		curl -sfk -o /dev/null "$1" && return
 		sleep 0.1
 	done
-	fail "$1 does not answer"
+	fail "$1 does not respond"
 }
 
-people() {
+users() {
 	local alice=$1@example.com admin user group refresh
 	token=''
 	call POST /api/v1/auth/register 200 "{\"email\":\"$alice\",\"password\":\"secret123\",\"display_name\":\"Alice\"}"
-	user=$(member id)
+	user=$(field id)
 	call POST /api/v1/auth/login 401 "{\"email\":\"$alice\",\"password\":\"wrong\"}"
 	call POST /api/v1/auth/login 200 '{"email":"admin@pico.local","password":"admin"}'
-	admin=$(member access_token)
+	admin=$(field access_token)
 	call POST /api/v1/auth/login 200 "{\"email\":\"$alice\",\"password\":\"secret123\"}"
-	refresh=$(member refresh_token)
+	refresh=$(field refresh_token)
 	token=$admin
 	call POST /api/v1/groups 200 "{\"name\":\"team $1\"}"
-	group=$(member id)
+	group=$(field id)
 	call POST "/api/v1/groups/$group/members" 200 "\"$user\""
 	token=''
 	call POST /api/v1/auth/refresh 200 "\"$refresh\""
-	token=$(member access_token)
+	token=$(field access_token)
 	[[ $(claims) == *"\"groups\":[\"$group\"]"* ]] || fail "the group is not in the token: $(claims)"
 	call GET /api/v1/auth/me 200
 	call GET /api/v1/auth/users 403
@@ -91,17 +91,17 @@ server=$!
 pids+=("$server")
 base=http://localhost:$port
 ready "$base/readyz"
-people alice
+users alice
 pages
 call GET /metrics 200
-[[ $(stat -c %a auth.db "$place/home/.pico-auth/private.pem" "$place/home/.pico-auth" | tr '\n' ' ') == '600 600 700 ' ]] || fail 'the files have looser modes'
+[[ $(stat -c %a auth.db "$place/home/.pico-auth/private.pem" "$place/home/.pico-auth" | tr '\n' ' ') == '600 600 700 ' ]] || fail 'the files have other modes than 600 and 700'
 token=$(curl -sS -H 'Content-Type: application/json' -d '{"email":"alice@example.com","password":"secret123"}' "$base/api/v1/auth/login" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
-env -i HOME="$place/home" SERVER_PORT="$port" "$binary" token inspect - <<<"$token" >/dev/null || fail 'token inspect refuses a good token'
+env -i HOME="$place/home" SERVER_PORT="$port" "$binary" token inspect - <<<"$token" >/dev/null || fail 'token inspect refuses a valid token'
 env -i HOME="$place/home" SERVER_PORT="$port" "$binary" health
 if env -i HOME="$place/home" SERVER_PORT="$((port + 1))" SERVER_HOST=0.0.0.0 "$binary" >"$place/refused" 2>&1; then
-	fail 'it listens beyond loopback with the default password'
+	fail 'the server listens on all interfaces with the default password'
 fi
-grep -q auth.admin_password "$place/refused" || fail 'the refusal beyond loopback does not name auth.admin_password'
+grep -q auth.admin_password "$place/refused" || fail 'the error does not name auth.admin_password'
 
 if [[ -n $nginx ]]; then
 	openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=auth.example.com -keyout "$place/key" -out "$place/cert" 2>/dev/null
@@ -115,7 +115,7 @@ if [[ -n $nginx ]]; then
 	pids+=("$!")
 	base=https://localhost:$((port + 2))
 	ready "$base/readyz"
-	people bob
+	users bob
 	pages
 	call GET /metrics 404
 	token=$(head -c 20000 /dev/zero | tr '\0' 'a')
@@ -124,7 +124,7 @@ if [[ -n $nginx ]]; then
 	call POST /api/v1/auth/login 413 "\"$(head -c 70000 /dev/zero | tr '\0' 'a')\""
 
 	call POST /api/v1/auth/login 200 '{"email":"alice@example.com","password":"secret123"}'
-	token=$(member access_token)
+	token=$(field access_token)
 	base=http://localhost:$((port + 3))
 	call GET /livez 200
 	token='two tokens'
@@ -136,5 +136,5 @@ if [[ -n $nginx ]]; then
 fi
 
 kill -TERM "$server"
-wait "$server" || fail "it exited with $? after SIGTERM"
-echo 'walk: all well'
+wait "$server" || fail "exit code $? after SIGTERM"
+echo 'walk: ok'
