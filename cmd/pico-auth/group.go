@@ -26,10 +26,10 @@ func (groupListCmd) Help() string {
 
 // Run lists groups, oldest first.
 func (c groupListCmd) Run(sh *shell) error {
-	return sh.withExisting(func(ctx context.Context, rooms *server.Rooms) error {
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
 		groups, err := pages(directory.Filter{OrgID: c.Org},
 			func(f directory.Filter) (directory.Page[identity.Group], error) {
-				return rooms.Directory.Groups(ctx, operator(), f)
+				return services.Directory.Groups(ctx, operator(), f)
 			})
 		if err != nil {
 			return err

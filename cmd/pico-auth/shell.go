@@ -84,7 +84,7 @@ func (sh *shell) config() (config.Config, []string, error) {
 
 // with runs do on the database and keys that the server uses, and creates them
 // if they do not exist.
-func (sh *shell) with(do func(context.Context, *server.Rooms) error) error {
+func (sh *shell) with(do func(context.Context, *server.Services) error) error {
 	cfg, _, err := sh.config()
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (sh *shell) with(do func(context.Context, *server.Rooms) error) error {
 
 // withExisting is with for commands that need an existing database: in the
 // wrong folder they fail instead of creating an empty one.
-func (sh *shell) withExisting(do func(context.Context, *server.Rooms) error) error {
+func (sh *shell) withExisting(do func(context.Context, *server.Services) error) error {
 	cfg, _, err := sh.config()
 	if err != nil {
 		return err
@@ -105,14 +105,14 @@ func (sh *shell) withExisting(do func(context.Context, *server.Rooms) error) err
 	return sh.open(cfg, do)
 }
 
-func (sh *shell) open(cfg config.Config, do func(context.Context, *server.Rooms) error) error {
+func (sh *shell) open(cfg config.Config, do func(context.Context, *server.Services) error) error {
 	ctx := context.Background()
-	rooms, err := server.OpenRooms(ctx, cfg, sh.log())
+	services, err := server.OpenServices(ctx, cfg, sh.log())
 	if err != nil {
 		return misconfigured(err)
 	}
-	sh.tell(adoption(rooms.Store))
-	return errors.Join(do(ctx, rooms), rooms.Close())
+	sh.tell(adoption(services.Store))
+	return errors.Join(do(ctx, services), services.Close())
 }
 
 // adoption describes the adoption of a Python database, if there was one. The

@@ -25,8 +25,8 @@ type userArg struct {
 
 // find returns the user's ID. An address takes precedence over an ID, because
 // old databases hold addresses without @.
-func (a userArg) find(ctx context.Context, rooms *server.Rooms) (string, error) {
-	page, err := rooms.Directory.Users(ctx, operator(), directory.Filter{Email: a.User})
+func (a userArg) find(ctx context.Context, services *server.Services) (string, error) {
+	page, err := services.Directory.Users(ctx, operator(), directory.Filter{Email: a.User})
 	if err != nil {
 		return "", err
 	}
@@ -41,12 +41,12 @@ func (a userArg) find(ctx context.Context, rooms *server.Rooms) (string, error) 
 
 // change runs verb on the user and prints the changed user.
 func (a userArg) change(sh *shell, asJSON bool, verb func(context.Context, *directory.Directory, string) (identity.User, error)) error {
-	return sh.withExisting(func(ctx context.Context, rooms *server.Rooms) error {
-		id, err := a.find(ctx, rooms)
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		id, err := a.find(ctx, services)
 		if err != nil {
 			return err
 		}
-		user, err := verb(ctx, rooms.Directory, id)
+		user, err := verb(ctx, services.Directory, id)
 		if err != nil {
 			return err
 		}

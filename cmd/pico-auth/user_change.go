@@ -88,12 +88,12 @@ func (c userResetPasswordCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.withExisting(func(ctx context.Context, rooms *server.Rooms) error {
-		id, err := c.find(ctx, rooms)
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		id, err := c.find(ctx, services)
 		if err != nil {
 			return err
 		}
-		if err := rooms.Directory.ResetPassword(ctx, operator(), id, password); err != nil {
+		if err := services.Directory.ResetPassword(ctx, operator(), id, password); err != nil {
 			return err
 		}
 		return sh.say("the password is set and all sessions of the user have ended\n")

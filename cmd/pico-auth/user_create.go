@@ -29,8 +29,8 @@ func (c userCreateCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.with(func(ctx context.Context, rooms *server.Rooms) error {
-		user, err := rooms.Directory.CreateUser(ctx, operator(), directory.NewUser{
+	return sh.with(func(ctx context.Context, services *server.Services) error {
+		user, err := services.Directory.CreateUser(ctx, operator(), directory.NewUser{
 			Email: c.Email, Password: password, DisplayName: c.DisplayName, Role: c.Role, OrgID: c.Org,
 		})
 		if err != nil {

@@ -24,10 +24,10 @@ func (userListCmd) Help() string {
 
 // Run lists users, oldest first.
 func (c userListCmd) Run(sh *shell) error {
-	return sh.withExisting(func(ctx context.Context, rooms *server.Rooms) error {
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
 		users, err := pages(directory.Filter{OrgID: c.Org, Email: c.Email},
 			func(f directory.Filter) (directory.Page[identity.User], error) {
-				return rooms.Directory.Users(ctx, operator(), f)
+				return services.Directory.Users(ctx, operator(), f)
 			})
 		if err != nil {
 			return err

@@ -14,18 +14,18 @@ import (
 // What is committed, by whichever part of the server, is in its log.
 func TestCommittedActsAreInTheLog(t *testing.T) {
 	log := &testrig.Buffer{}
-	rooms, err := server.OpenRooms(t.Context(), testConfig(t.TempDir()), slog.New(slog.NewJSONHandler(log, nil)))
+	services, err := server.OpenServices(t.Context(), testConfig(t.TempDir()), slog.New(slog.NewJSONHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	system := identity.Actor{Kind: identity.ActorSystem, ID: "ada"}
-	if _, err := rooms.Directory.SetRegistration(t.Context(), system, true); err != nil {
+	if _, err := services.Directory.SetRegistration(t.Context(), system, true); err != nil {
 		t.Error(err)
 	}
-	if err := rooms.Store.NoteKey(t.Context(), store.Act{Action: identity.ActionKeyExport, By: system}, "k1"); err != nil {
+	if err := services.Store.NoteKey(t.Context(), store.Act{Action: identity.ActionKeyExport, By: system}, "k1"); err != nil {
 		t.Error(err)
 	}
-	if err := rooms.Close(); err != nil {
+	if err := services.Close(); err != nil {
 		t.Error(err)
 	}
 	for _, want := range []string{

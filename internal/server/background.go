@@ -22,18 +22,18 @@ const (
 func (s *Server) newJobs() *job.Runner {
 	return job.New(
 		job.Config{
-			TakeLease: s.rooms.Store.TakeLease, GiveLease: s.rooms.Store.GiveLease,
+			TakeLease: s.services.Store.TakeLease, GiveLease: s.services.Store.GiveLease,
 			Log: s.cfg.Log, Now: s.cfg.Now,
 		},
 		job.Job{Name: "purge", Every: purgeEvery, Lease: purgeLease, Run: s.purge},
-		job.Job{Name: "signing_keys", Every: s.rooms.Keys.Pace(), Later: true, Run: s.stepKeys},
+		job.Job{Name: "signing_keys", Every: s.services.Keys.Pace(), Later: true, Run: s.stepKeys},
 	)
 }
 
 // purge deletes a batch of expired rows. The batch is small, so that no request
 // waits for it.
 func (s *Server) purge(ctx context.Context) (more bool, err error) {
-	removed, err := s.rooms.Store.Purge(ctx, purgeBatch)
+	removed, err := s.services.Store.Purge(ctx, purgeBatch)
 	return removed == purgeBatch, err
 }
 
@@ -41,13 +41,13 @@ func (s *Server) purge(ctx context.Context) (more bool, err error) {
 // and performs the steps of their lifecycle that are due.
 func (s *Server) stepKeys(ctx context.Context) (more bool, err error) {
 	var failed []error
-	if err := s.rooms.Keys.Refresh(ctx); err != nil {
+	if err := s.services.Keys.Refresh(ctx); err != nil {
 		failed = append(failed, fmt.Errorf("load changed signing keys: %w", err))
 	}
 	if err := s.acceptsItself(); err != nil {
 		failed = append(failed, fmt.Errorf("this server refuses its own tokens: %w", err))
 	}
-	if err := s.rooms.Keys.Step(ctx); err != nil {
+	if err := s.services.Keys.Step(ctx); err != nil {
 		failed = append(failed, fmt.Errorf("step the lifecycle of the signing keys: %w", err))
 	}
 	return false, errors.Join(failed...)
@@ -58,7 +58,7 @@ func (s *Server) stepKeys(ctx context.Context) (more bool, err error) {
 func (s *Server) releaseKeys(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if err := s.rooms.Keys.Rest(ctx); err != nil {
+	if err := s.services.Keys.Rest(ctx); err != nil {
 		s.cfg.Log.Warn("signing key lease not released; it expires by itself", "error", err)
 	}
 }

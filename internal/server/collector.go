@@ -12,8 +12,8 @@ import (
 // serviceCollector reads the counters of the packages when /metrics is
 // requested, so that those packages do not depend on Prometheus.
 type serviceCollector struct {
-	rooms *Rooms
-	jobs  *job.Runner
+	services *Services
+	jobs     *job.Runner
 }
 
 var (
@@ -66,29 +66,29 @@ func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v))
 	}
-	l := c.rooms.Login.Stats()
+	l := c.services.Login.Stats()
 	for outcome, n := range map[string]uint64{
 		"success": l.Succeeded, "unknown_user": l.UnknownUser, "wrong_password": l.WrongPassword,
 		"suspended": l.Suspended, "default_password": l.Published, "throttled": l.Throttled, "error": l.Failed,
 	} {
 		count(logins, float64(n), outcome)
 	}
-	p := c.rooms.Passwords.Stats()
+	p := c.services.Passwords.Stats()
 	gauge(hashingWaiting, p.Waiting)
 	gauge(hashingRunning, p.Running)
 	count(hashingDone, float64(p.Done))
 	count(hashingRefused, float64(p.Refused))
 	count(hashingSeconds, p.Seconds)
-	t := c.rooms.Tokens.Stats()
+	t := c.services.Tokens.Stats()
 	count(refreshes, float64(t.Rotated))
 	count(reuses, float64(t.Reused))
 	count(refreshRefused, float64(t.Refused))
-	k := c.rooms.Keys.Stats()
+	k := c.services.Keys.Stats()
 	count(signatures, float64(k.Signed))
 	count(signaturesBad, float64(k.Failed))
 	count(signingSeconds, k.Seconds)
 	c.collectKeys(ch)
-	s := c.rooms.Store.Stats()
+	s := c.services.Store.Stats()
 	count(dbTransactions, float64(s.Transactions))
 	count(dbBatches, float64(s.Batches))
 	gauge(dbQueue, s.Queue)
@@ -100,18 +100,18 @@ func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
 
 func (c *serviceCollector) collectKeys(ch chan<- prometheus.Metric) {
 	counts := map[keyring.Status]int{keyring.Pending: 0, keyring.Active: 0, keyring.Retiring: 0}
-	for _, k := range c.rooms.Keys.Keys() {
+	for _, k := range c.services.Keys.Keys() {
 		counts[k.Status]++
 	}
 	for status, n := range counts {
 		ch <- prometheus.MustNewConstMetric(keysByStatus, prometheus.GaugeValue, float64(n), status.String())
 	}
 	behind := 0.0
-	if c.rooms.Keys.Behind() {
+	if c.services.Keys.Behind() {
 		behind = 1
 	}
 	ch <- prometheus.MustNewConstMetric(keyBehind, prometheus.GaugeValue, behind)
-	age := time.Since(c.rooms.Keys.Active().ActivatedAt)
+	age := time.Since(c.services.Keys.Active().ActivatedAt)
 	ch <- prometheus.MustNewConstMetric(keyAge, prometheus.GaugeValue, max(age, 0).Seconds())
 }
 

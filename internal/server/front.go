@@ -27,10 +27,10 @@ func (s *Server) handler() (http.Handler, error) {
 	api := httpapi.New(httpapi.Config{
 		Issuer: c.Auth.Issuer, Title: c.FastAPI.Title, Version: s.apiVersion(), Log: s.cfg.Log,
 		PasswordMinLength: c.Auth.PasswordMinLength,
-		Directory:         s.rooms.Directory, Login: s.rooms.Login, Sessions: s.rooms.Sessions, Tokens: s.rooms.Tokens, Keys: s.rooms.Keys, Guard: guard,
+		Directory:         s.services.Directory, Login: s.services.Login, Sessions: s.services.Sessions, Tokens: s.services.Tokens, Keys: s.services.Keys, Guard: guard,
 	})
 	m := newMetrics(s.cfg.Version)
-	m.watch(s.rooms, s.jobs)
+	m.watch(s.services, s.jobs)
 	proxies, err := web.ParseProxies(c.Server.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
@@ -72,13 +72,13 @@ func (s *Server) ownRoutes(m *metrics) []web.Route {
 
 // keySet is the key set that is published now.
 func (s *Server) keySet() []byte {
-	body, _ := s.rooms.Keys.JWKS()
+	body, _ := s.services.Keys.JWKS()
 	return body
 }
 
 // recheckKeys loads the keys that another replica has created.
 func (s *Server) recheckKeys(ctx context.Context) {
-	if err := s.rooms.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {
+	if err := s.services.Keys.Recheck(ctx); err != nil && ctx.Err() == nil {
 		s.cfg.Log.Warn("loading changed signing keys failed", "error", err)
 	}
 }

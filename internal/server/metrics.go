@@ -45,8 +45,8 @@ func newMetrics(version string) *metrics {
 }
 
 // watch adds the counters of the services and the jobs.
-func (m *metrics) watch(rooms *Rooms, jobs *job.Runner) {
-	m.registry.MustRegister(&serviceCollector{rooms, jobs})
+func (m *metrics) watch(services *Services, jobs *job.Runner) {
+	m.registry.MustRegister(&serviceCollector{services, jobs})
 }
 
 func (m *metrics) observe(route string, status int, took time.Duration) {

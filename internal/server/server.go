@@ -51,7 +51,7 @@ type Config struct {
 // everything; a Server that is not run must be closed.
 type Server struct {
 	cfg      Config
-	rooms    *Rooms
+	services *Services
 	jobs     *job.Runner
 	health   *health
 	http     *http.Server
@@ -89,10 +89,10 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.scrape, err = s.listenMetrics(ctx); err != nil {
 		return err
 	}
-	if s.rooms, err = OpenRooms(ctx, s.cfg.Config, s.cfg.Log); err != nil {
+	if s.services, err = OpenServices(ctx, s.cfg.Config, s.cfg.Log); err != nil {
 		return err
 	}
-	s.health = &health{ping: s.rooms.Store.Ping, sign: s.rooms.Keys.Ready}
+	s.health = &health{ping: s.services.Store.Ping, sign: s.services.Keys.Ready}
 	defaultPassword, err := s.firstAdmin(ctx)
 	if err != nil {
 		return err
@@ -229,10 +229,10 @@ func (s *Server) Close() error {
 			_ = ln.Close()
 		}
 	}
-	if s.rooms == nil {
+	if s.services == nil {
 		return nil
 	}
-	return s.rooms.Close()
+	return s.services.Close()
 }
 
 // TuneScheduler lets the Go scheduler run more threads than there are cores, so

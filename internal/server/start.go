@@ -23,18 +23,18 @@ func (s *Server) firstAdmin(ctx context.Context) (string, error) {
 	c := s.cfg.Config
 	loopback := isLoopback(c.Server.Host)
 	if c.Auth.AutoCreateAdmin {
-		exists, err := s.rooms.Store.HasSuperadmin(ctx)
+		exists, err := s.services.Store.HasSuperadmin(ctx)
 		if err != nil {
 			return "", err
 		}
 		if !exists && !loopback && string(c.Auth.AdminPassword) == password.Default {
 			return "", refuseDefaultPassword(c.Server.Host, c.Auth.AdminEmail)
 		}
-		if _, err := s.rooms.Directory.EnsureAdmin(ctx, c.Auth.AdminEmail, string(c.Auth.AdminPassword)); err != nil {
+		if _, err := s.services.Directory.EnsureAdmin(ctx, c.Auth.AdminEmail, string(c.Auth.AdminPassword)); err != nil {
 			return "", fmt.Errorf("create the first administrator from auth.admin_email and auth.admin_password: %w", err)
 		}
 	}
-	email, found, err := s.rooms.Store.DefaultPasswordAdmin(ctx)
+	email, found, err := s.services.Store.DefaultPasswordAdmin(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -65,7 +65,7 @@ func isLoopback(host string) bool {
 // server would refuse its own tokens.
 func (s *Server) acceptedAlgorithms() []string {
 	accepted := slices.Clone(s.cfg.Config.AuthClient.AcceptedAlgorithms)
-	if signing := string(s.rooms.Keys.Active().Algorithm); accepted != nil && !slices.Contains(accepted, signing) {
+	if signing := string(s.services.Keys.Active().Algorithm); accepted != nil && !slices.Contains(accepted, signing) {
 		s.cfg.Log.Warn("auth_client.accepted_algorithms lacks the algorithm of the key that still signs; it is accepted until the next start",
 			"algorithm", signing)
 		accepted = append(accepted, signing)
@@ -76,7 +76,7 @@ func (s *Server) acceptedAlgorithms() []string {
 // acceptsItself returns an error if a command with another configuration has
 // changed the keys to an algorithm that this server does not accept.
 func (s *Server) acceptsItself() error {
-	signing := string(s.rooms.Keys.Active().Algorithm)
+	signing := string(s.services.Keys.Active().Algorithm)
 	if s.accepted == nil || slices.Contains(s.accepted, signing) {
 		return nil
 	}
@@ -87,9 +87,9 @@ func (s *Server) acceptsItself() error {
 func (s *Server) announce(defaultPassword string) {
 	c := s.cfg.Config
 	base := s.baseURL()
-	database, err := filepath.Abs(s.rooms.Store.Path())
-	if s.rooms.Store.Path() == "" || err != nil {
-		database = s.rooms.Store.Engine()
+	database, err := filepath.Abs(s.services.Store.Path())
+	if s.services.Store.Path() == "" || err != nil {
+		database = s.services.Store.Engine()
 	}
 	out := s.cfg.Out
 	fmt.Fprintf(out, "pico-auth %s\n", s.cfg.Version)
@@ -112,8 +112,8 @@ func (s *Server) announce(defaultPassword string) {
 func (s *Server) keysLine() string {
 	c, now := s.cfg.Config, time.Now()
 	place, coming := c.Auth.DataDir, ""
-	keys := s.rooms.Keys.Keys()
-	if s.rooms.Keys.Active().File == "" {
+	keys := s.services.Keys.Keys()
+	if s.services.Keys.Active().File == "" {
 		place = "sealed in the database"
 	}
 	for _, k := range keys {
@@ -126,7 +126,7 @@ func (s *Server) keysLine() string {
 		s.cfg.Log.Warn(text)
 		return place + ": " + text
 	}
-	return fmt.Sprintf("%s (%s%s)", place, s.rooms.Keys.Active().Algorithm, coming)
+	return fmt.Sprintf("%s (%s%s)", place, s.services.Keys.Active().Algorithm, coming)
 }
 
 // baseURL is the URL of the server on this machine.

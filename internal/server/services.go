@@ -23,9 +23,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
-// Rooms are the services of the server below HTTP, built from one configuration.
+// Services are the parts of the server below HTTP, built from one configuration.
 // The commands of the program use them without a listener.
-type Rooms struct {
+type Services struct {
 	Store     *store.Store
 	Keys      *keyring.Ring
 	Passwords *password.Hasher
@@ -36,10 +36,10 @@ type Rooms struct {
 	Directory *directory.Directory
 }
 
-// OpenRooms opens the database (and creates, migrates or adopts it) and the
+// OpenServices opens the database (and creates, migrates or adopts it) and the
 // signing keys (and creates them if none exist), and builds the services. Its
 // errors are sentences for an operator. The caller must close the result.
-func OpenRooms(ctx context.Context, cfg config.Config, log *slog.Logger) (*Rooms, error) {
+func OpenServices(ctx context.Context, cfg config.Config, log *slog.Logger) (*Services, error) {
 	st, err := store.Open(ctx, StoreConfig(cfg, log))
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func accessLife(cfg config.Config) time.Duration {
 	return time.Duration(cfg.Auth.AccessTokenExpireMinutes) * time.Minute
 }
 
-func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring) *Rooms {
+func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring) *Services {
 	passwords := password.New(password.Config{
 		Cost:        cfg.Auth.BcryptCost,
 		MinLength:   cfg.Auth.PasswordMinLength,
@@ -123,7 +123,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	sessions := session.New(session.Config{
 		Store: st, Tokens: tokens, Audit: events, Max: days(cfg.Auth.SessionMaxDays),
 	})
-	return &Rooms{
+	return &Services{
 		Store: st, Keys: keys, Passwords: passwords, Audit: events, Login: logins, Tokens: tokens, Sessions: sessions,
 		Directory: directory.New(directory.Config{
 			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Log: log,
@@ -135,7 +135,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 
 // Close ends the hashing threads, writes the audit events and closes the
 // database, in that order, so that no write is pending when the writer ends.
-func (r *Rooms) Close() error {
+func (r *Services) Close() error {
 	r.Passwords.Close()
 	r.Audit.Flush()
 	if err := r.Store.Close(); err != nil {
@@ -146,4 +146,4 @@ func (r *Rooms) Close() error {
 
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
-var _ io.Closer = (*Rooms)(nil)
+var _ io.Closer = (*Services)(nil)
