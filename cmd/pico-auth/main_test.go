@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 			return writeCertificate(env.WorkDir)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "ready": ready, "http": request, "member": member, "terminate": terminate,
+			"exits": exits, "ready": ready, "http": request, "field": field, "terminate": terminate,
 			"stall": stall, "closed": closed, "soon": soon,
 		},
 	})
@@ -123,9 +123,9 @@ func request(ts *testscript.TestScript, _ bool, args []string) {
 	fmt.Fprintf(ts.Stdout(), "%d\n%s", resp.StatusCode, content)
 }
 
-// member NAME FIELD sets the variable NAME from a field of the last response, or
+// field NAME FIELD sets the variable NAME from a field of the last response, or
 // of the last JSON output, or of the first entry of its only list.
-func member(ts *testscript.TestScript, _ bool, args []string) {
+func field(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile("stdout")
 	var fields map[string]any
 	ts.Check(json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &fields))

@@ -1,10 +1,10 @@
 // Command testrun runs tests as `make test` does: it builds the program once,
 // starts one PostgreSQL server for all packages, runs the tests with the race
-// detector where it can find something, and prints a line a package as soon as
-// the package ends.
+// detector except for packages that start no goroutine, and prints a line per
+// package when the package ends.
 //
-// It does not decide what is tested: it knows no test by name. tools/test.sh
-// calls it with the packages; -full runs the full set.
+// It does not choose tests and does not know them by name. tools/test.sh calls it
+// with the packages; -full runs the full set.
 package main
 
 import (
@@ -166,7 +166,7 @@ func (r *run) postgres() (stop func(), err error) {
 func (r *run) split(all packages) (with, without []string) {
 	detector := r.hasCompiler()
 	if !detector {
-		fmt.Fprintln(r.out, "*** There is no C compiler: the tests run WITHOUT the race detector. ***")
+		fmt.Fprintln(r.out, "*** No C compiler was found: the tests run WITHOUT the race detector. ***")
 	}
 	for _, line := range all {
 		_, listed := withoutRace[strings.TrimPrefix(line[0], module+"/")]

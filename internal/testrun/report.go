@@ -22,7 +22,7 @@ type event struct {
 // shown is how many of the slowest tests are printed.
 const shown = 10
 
-// report prints what happens while it happens.
+// report prints the progress and the results.
 type report struct {
 	out     io.Writer
 	started time.Time
@@ -34,7 +34,7 @@ type report struct {
 	slowest []event
 }
 
-// progress is how far a package is.
+// progress is the state of a package.
 type progress struct {
 	output []string            // its own, of no test
 	tests  map[string][]string // output of tests that have not ended
@@ -80,7 +80,7 @@ func (r *report) alive() {
 
 func short(pkg string) string { return strings.TrimPrefix(pkg, module+"/") }
 
-// take notes one event and reports whether it printed anything.
+// take records one event and reports whether it printed anything.
 func (r *report) take(e event) (printed bool) {
 	switch {
 	case e.Action == "build-output":
@@ -128,7 +128,7 @@ func (r *report) testEvent(p *progress, e event) (printed bool) {
 	return printed
 }
 
-// reason is what a test said when it was skipped.
+// reason is the message of a skipped test.
 func reason(output []string) string {
 	for _, line := range output {
 		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "===") && !strings.HasPrefix(line, "---") {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// told is what is printed for the lines of go test -json.
+// told returns the output for the lines of go test -json.
 func told(lines ...string) string {
 	var out strings.Builder
 	events := make(chan event, 100)
@@ -22,7 +22,7 @@ func told(lines ...string) string {
 	return out.String()
 }
 
-func TestTheRunEndsWithHowManyTestsPassedAndFailed(t *testing.T) {
+func TestReportEndsWithTheNumbersOfPassedAndFailedTests(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines []string
 		want  []string

@@ -50,7 +50,7 @@ func foreign() (flags []string) {
 	return flags
 }
 
-// goTest runs the packages and sends what go test tells.
+// goTest runs the packages and sends the events of go test.
 func (r *run) goTest(events chan<- event, cgo string, packages []string, flags ...string) error {
 	if len(packages) == 0 {
 		return nil
@@ -83,7 +83,7 @@ func (r *run) goTest(events chan<- event, cgo string, packages []string, flags .
 	return nil
 }
 
-// send reads events, a line each. What is none is passed on as output.
+// send reads one event per line. Other lines are passed on as output.
 func send(events chan<- event, from io.Reader) {
 	lines := bufio.NewReader(from)
 	for {

@@ -18,10 +18,10 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
-// callTimeout is longer than any answer may take, on a slow machine too.
+// callTimeout is longer than any response may take, on a slow machine as well.
 const callTimeout = 40 * time.Second
 
-// client talks to the program. Its calls may be made from any goroutine.
+// client sends requests to the program. It is safe for concurrent use.
 type client struct {
 	t    *testing.T
 	base string
@@ -36,26 +36,26 @@ func newClient(t *testing.T, base string) *client {
 
 func (c *client) hangUp() { c.http.CloseIdleConnections() }
 
-// answer is what came back. Its zero value is no answer: nobody knows whether
-// the request was carried out.
-type answer struct {
+// response is the response to a request. The zero value means that there was none: it
+// is unknown whether the request was executed.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// member returns a text member of the answer.
-func (a answer) member(name string) string {
+// field returns a text field of the response.
+func (a response) field(name string) string {
 	var all map[string]any
-	_ = json.Unmarshal(a.body, &all) // no JSON has no member
+	_ = json.Unmarshal(a.body, &all) // a body without JSON has no fields
 	text, _ := all[name].(string)
 	return text
 }
 
-func (a answer) String() string { return fmt.Sprintf("%d %s", a.status, a.body) }
+func (a response) String() string { return fmt.Sprintf("%d %s", a.status, a.body) }
 
 // call sends body as JSON.
-func (c *client) call(method, path, bearer string, body any) answer {
+func (c *client) call(method, path, bearer string, body any) response {
 	var reader io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -66,7 +66,7 @@ func (c *client) call(method, path, bearer string, body any) answer {
 	}
 	req, err := http.NewRequestWithContext(context.Background(), method, c.base+path, reader)
 	if err != nil {
-		panic(err) // the addresses are ours
+		panic(err) // the addresses are valid
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -76,14 +76,14 @@ func (c *client) call(method, path, bearer string, body any) answer {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return answer{}
+		return response{}
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return answer{}
+		return response{}
 	}
-	return answer{status: resp.StatusCode, header: resp.Header, body: text}
+	return response{status: resp.StatusCode, header: resp.Header, body: text}
 }
 
 func (c *client) status(path string) int { return c.call(http.MethodGet, path, "", nil).status }
@@ -93,32 +93,32 @@ func (c *client) text(path string) string {
 	return string(c.must(c.call(http.MethodGet, path, "", nil)).body)
 }
 
-// must is for what has to succeed.
-func (c *client) must(a answer) answer {
+// must requires success.
+func (c *client) must(a response) response {
 	c.t.Helper()
 	if a.status != http.StatusOK {
-		c.t.Fatalf("answer: %v", a)
+		c.t.Fatalf("response: %v", a)
 	}
 	return a
 }
 
-func (c *client) login(email string) answer {
+func (c *client) login(email string) response {
 	return c.call(http.MethodPost, "/api/v1/auth/login", "", map[string]string{"email": email, "password": password})
 }
 
-func (c *client) register(email string) answer {
+func (c *client) register(email string) response {
 	return c.call(http.MethodPost, "/api/v1/auth/register", "", map[string]string{"email": email, "password": password})
 }
 
-func (c *client) refresh(token string) answer {
+func (c *client) refresh(token string) response {
 	return c.call(http.MethodPost, "/api/v1/auth/refresh", "", map[string]string{"refresh_token": token})
 }
 
-func (c *client) me(access string) answer {
+func (c *client) me(access string) response {
 	return c.call(http.MethodGet, "/api/v1/auth/me", access, nil)
 }
 
-func (c *client) setRole(admin, id, role string) answer {
+func (c *client) setRole(admin, id, role string) response {
 	return c.call(http.MethodPut, "/api/v1/auth/users/"+id+"/role", admin, map[string]string{"role": role})
 }
 
@@ -126,30 +126,30 @@ func (c *client) setRole(admin, id, role string) answer {
 func (c *client) session(email string) (access, refresh string) {
 	c.t.Helper()
 	a := c.must(c.login(email))
-	return a.member("access_token"), a.member("refresh_token")
+	return a.field("access_token"), a.field("refresh_token")
 }
 
-// unavailable checks that the answer is the one for a database that is away.
-func (c *client) unavailable(what string, a answer) {
+// unavailable checks that the response is the one for an unavailable database.
+func (c *client) unavailable(what string, a response) {
 	c.t.Helper()
 	retry, err := strconv.Atoi(a.header.Get("Retry-After"))
-	if a.status != http.StatusServiceUnavailable || err != nil || retry < 1 || a.member("error") != "unavailable" ||
+	if a.status != http.StatusServiceUnavailable || err != nil || retry < 1 || a.field("error") != "unavailable" ||
 		!strings.HasPrefix(a.header.Get("Content-Type"), "application/problem+json") {
 		c.t.Errorf("%s: %v (Retry-After %q), want 503 problem+json with Retry-After", what, a, a.header.Get("Retry-After"))
 	}
 }
 
-// answersOrIsUnavailable checks that the answer is 200 or the one for a
-// database that is away: the truth or nothing.
-func (c *client) answersOrIsUnavailable(what string, a answer) {
+// okOrUnavailable checks that the response is 200 or the one for an unavailable
+// database.
+func (c *client) okOrUnavailable(what string, a response) {
 	c.t.Helper()
 	if a.status != http.StatusOK {
 		c.unavailable(what, a)
 	}
 }
 
-// verifies checks that services can still verify the token: that the key set is
-// served, at once, and fits.
+// verifies checks that services can still verify the token: the key set is served
+// at once and contains the key.
 func (c *client) verifies(access string) {
 	c.t.Helper()
 	start := time.Now()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// smallDisk is a file system of that many bytes that goes away with the test.
+// smallDisk is a file system of that many bytes that is removed at the end of the test.
 func smallDisk(t *testing.T, bytes int) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -27,7 +27,7 @@ func smallDisk(t *testing.T, bytes int) (dir string) {
 	return dir
 }
 
-// fill takes all the space there is, until the function returned gives it back.
+// fill uses all free space, until the returned function frees it.
 func fill(t *testing.T, dir string) (empty func()) {
 	t.Helper()
 	path := filepath.Join(dir, "filler")
@@ -59,19 +59,19 @@ func TestAFullDiskRefusesWritesAndRecovers(t *testing.T) {
 	access, refresh := p.session(adminEmail)
 	for range 2 {
 		empty := fill(t, dir)
-		var refused answer
-		for n := 0; ; n++ { // what the log has room for is still done
+		var refused response
+		for n := 0; ; n++ { // writes that fit into the log still succeed
 			a := p.refresh(refresh)
 			if a.status != 200 {
 				refused = a
 				break
 			}
-			if refresh = a.member("refresh_token"); n > 2000 {
-				t.Fatal("the disk is never full")
+			if refresh = a.field("refresh_token"); n > 2000 {
+				t.Fatal("the disk does not become full")
 			}
 		}
 		p.unavailable("a refresh on a full disk", refused)
-		p.unavailable("a registration", p.register("nobody@example.org"))
+		p.unavailable("a registration", p.register("unknown@example.org"))
 		p.unavailable("a login", p.login(adminEmail))
 		p.becomesUnready(5 * time.Second)
 		p.verifies(access)
@@ -79,8 +79,8 @@ func TestAFullDiskRefusesWritesAndRecovers(t *testing.T) {
 
 		empty()
 		p.becomesReady(5 * time.Second)
-		a := p.must(p.refresh(refresh)) // the refused one was not spent
-		access, refresh = a.member("access_token"), a.member("refresh_token")
+		a := p.must(p.refresh(refresh)) // the refused one was not used
+		access, refresh = a.field("access_token"), a.field("refresh_token")
 		p.must(p.login(adminEmail))
 	}
 	p.noDefects()
@@ -88,7 +88,7 @@ func TestAFullDiskRefusesWritesAndRecovers(t *testing.T) {
 	s.sound()
 }
 
-// A disk that is full when the program is killed still has all that was
+// A disk that is full when the program is killed contains every change that was
 // acknowledged.
 func TestAFullDiskLosesNothingToKill9(t *testing.T) {
 	dir := smallDisk(t, 6<<20)
@@ -101,7 +101,7 @@ func TestAFullDiskLosesNothingToKill9(t *testing.T) {
 		if a.status != 200 {
 			break
 		}
-		refresh = a.member("refresh_token")
+		refresh = a.field("refresh_token")
 	}
 	p.kill()
 	empty()

@@ -19,17 +19,17 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// noDefects fails the test when the log tells of a 500 or a panic.
+// noDefects fails the test if the log has a 500 or a panic.
 func (p *process) noDefects() {
 	p.site.t.Helper()
 	if lines := p.complaints(); len(lines) > 0 {
-		p.site.t.Errorf("the log has %d complaints, such as %s", len(lines), lines[0])
+		p.site.t.Errorf("the log has %d errors, such as %s", len(lines), lines[0])
 	}
 }
 
 func (s *site) file() string { return strings.TrimPrefix(s.database, "sqlite:///") }
 
-func TestALockOfAnotherProcessIsWaitedFor(t *testing.T) {
+func TestRequestsAreUnavailableWhileAnotherProcessHoldsTheLock(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	p := s.start()
@@ -50,28 +50,28 @@ func TestALockOfAnotherProcessIsWaitedFor(t *testing.T) {
 	release()
 
 	p.becomesReady(10 * time.Second)
-	a := p.must(p.refresh(refresh)) // the refused one was not spent
-	p.must(p.me(a.member("access_token")))
+	a := p.must(p.refresh(refresh)) // the refused one was not used
+	p.must(p.me(a.field("access_token")))
 	p.must(p.register("p0@example.org"))
 	p.noDefects()
 	p.stop()
 	s.sound()
 }
 
-func TestAShortLockIsNotNoticed(t *testing.T) {
+func TestShortLockFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	p := s.start()
 	_, refresh := p.session(adminEmail)
 	release := storetest.Hold(t, s.database, "BEGIN IMMEDIATE")
-	done := make(chan answer)
+	done := make(chan response)
 	go func() { done <- p.refresh(refresh) }()
 	time.Sleep(time.Second)
 	release()
 	p.must(<-done)
 }
 
-// damage overwrites the pages of which the query gives the numbers.
+// damage overwrites the pages with the numbers that the query returns.
 func (s *site) damage(pages ...int) {
 	s.t.Helper()
 	f, err := os.OpenFile(s.file(), os.O_WRONLY, 0)
@@ -102,8 +102,8 @@ func (s *site) roots(table string) []int {
 	return pages
 }
 
-// settle makes a site with somebody signed in, its log folded into the file, so
-// that what is damaged is not read from the log.
+// settle creates a site with a session and moves its write-ahead log into the file,
+// so that damaged pages are not read from the log.
 func settle(t *testing.T) (s *site, access, refresh string) {
 	t.Helper()
 	s = newSite(t)
@@ -134,11 +134,11 @@ func TestADamagedPageIsNeitherHiddenNorRepaired(t *testing.T) {
 					}
 				}
 				// Connections that are open may have the page in memory.
-				p.answersOrIsUnavailable("me", p.me(access))
-				p.answersOrIsUnavailable("a refresh", p.refresh(refresh))
-				p.answersOrIsUnavailable("a login", p.login(adminEmail))
-				p.answersOrIsUnavailable("a registration", p.register("late@example.org"))
-				p.answersOrIsUnavailable("people", p.call("GET", "/api/v1/auth/users", access, nil))
+				p.okOrUnavailable("me", p.me(access))
+				p.okOrUnavailable("a refresh", p.refresh(refresh))
+				p.okOrUnavailable("a login", p.login(adminEmail))
+				p.okOrUnavailable("a registration", p.register("late@example.org"))
+				p.okOrUnavailable("users", p.call("GET", "/api/v1/auth/users", access, nil))
 				p.verifies(access)
 				if !running || table == "settings" {
 					p.becomesUnready(5 * time.Second)
@@ -153,8 +153,8 @@ func TestADamagedPageIsNeitherHiddenNorRepaired(t *testing.T) {
 	}
 }
 
-// startsOrRefuses starts the program on a damaged file. It may refuse to start,
-// in a sentence, and then returns nil.
+// startsOrRefuses starts the program on a damaged file. The program may refuse to start,
+// with one sentence; then the function returns nil.
 func (s *site) startsOrRefuses() *process {
 	s.t.Helper()
 	p := s.launch()
@@ -176,7 +176,7 @@ func (s *site) startsOrRefuses() *process {
 	return p
 }
 
-// noDefects500 fails the test when anything was answered with 500. Damage
+// noDefects500 fails the test if any response was a 500. Damage
 // itself is an error in the log, as it must be.
 func (p *process) noDefects500() {
 	p.site.t.Helper()
@@ -184,14 +184,14 @@ func (p *process) noDefects500() {
 		return strings.Contains(line, "database damaged") || strings.Contains(line, "the database is damaged")
 	})
 	if len(lines) > 0 {
-		p.site.t.Errorf("the log has %d complaints, such as %s", len(lines), lines[0])
+		p.site.t.Errorf("the log has %d errors, such as %s", len(lines), lines[0])
 	}
 }
 
 func (s *site) stillDamaged() {
 	s.t.Helper()
 	if code, out := s.run("migrate", "--check"); code == 0 {
-		s.t.Errorf("the damage has gone:\n%s", out)
+		s.t.Errorf("the damage is not reported:\n%s", out)
 	}
 }
 
@@ -244,7 +244,7 @@ func TestARemovedDatabaseIsNoticedAndNotReplaced(t *testing.T) {
 			}
 			var readers sync.WaitGroup
 			for range 32 { // more than there are connections
-				readers.Go(func() { p.answersOrIsUnavailable("me", p.me(access)) })
+				readers.Go(func() { p.okOrUnavailable("me", p.me(access)) })
 			}
 			readers.Wait()
 			p.becomesUnready(5 * time.Second)
@@ -258,8 +258,8 @@ func TestARemovedDatabaseIsNoticedAndNotReplaced(t *testing.T) {
 	}
 }
 
-// The file that comes back under its name is the same one: nobody is needed.
-func TestADatabaseThatComesBackIsTakenUp(t *testing.T) {
+// The restored file is the same one, so the program recovers without a restart.
+func TestRestoredDatabaseFileIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	p := s.start()

@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	chains  = 4 // refresh chains under load; a lost one costs a password hash
-	managed = 3 // people whose role changes
+	sessions = 4 // sessions under load; a lost one costs a password hash
+	managed  = 3 // users whose role changes
 )
 
-// TestNothingAcknowledgedIsLostToKill9 kills the program under load, again and
-// again, and starts it on what is left.
+// TestNothingAcknowledgedIsLostToKill9 kills the program repeatedly under load and
+// starts it again on the same files.
 func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 	t.Parallel()
 	kills := 40
@@ -35,14 +35,14 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 	if text := os.Getenv("TORTURE_KILLS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			t.Fatal("TORTURE_KILLS is no number")
+			t.Fatal("TORTURE_KILLS is not a number")
 		}
 		kills = n
 	}
 	w := newVictims(newSite(t))
 	started := time.Now()
 	for killed := 0; killed < kills; killed++ {
-		if killed%10 == 9 { // while it starts, which is while it recovers
+		if killed%10 == 9 { // during the start, while it recovers
 			p := w.site.launch()
 			time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 			p.kill()
@@ -51,7 +51,7 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 		p := w.site.start()
 		w.allThere(p)
 		if killed%4 == 0 {
-			w.replay(p, w.chains[rand.IntN(len(w.chains))])
+			w.replay(p, w.sessions[rand.IntN(len(w.sessions))])
 			w.site.sound()
 		}
 		w.signIn(p)
@@ -65,70 +65,70 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 	p.stop()
 	w.site.sound()
 	w.books()
-	t.Logf("%d kills in %v: %d rotations, %d registrations, %d role changes were acknowledged; %d rotations were done without an answer, %d requests had none",
-		kills, time.Since(started).Round(time.Second), w.count.rotations, len(w.people), w.count.roles, len(w.unanswered), w.count.lost)
+	t.Logf("%d kills in %v: %d rotations, %d registrations, %d role changes were acknowledged; %d rotations were executed without a response, %d requests had no response",
+		kills, time.Since(started).Round(time.Second), w.count.rotations, len(w.users), w.count.roles, len(w.unanswered), w.count.lost)
 }
 
-// victims is what the program was told, and what it acknowledged.
+// victims records the requests to the program and what it acknowledged.
 type victims struct {
 	t     *testing.T
 	site  *site
 	admin string // access token
 
-	chains []*chain
-	roles  []*managedPerson
+	sessions []*device
+	roles    []*managedUser
 
 	mu         sync.Mutex
-	people     []string // acknowledged registrations
-	spent      []string // tokens whose rotation was acknowledged
-	unanswered []string // tokens that were spent, as was found later, without an answer
+	users      []string // acknowledged registrations
+	used       []string // tokens whose rotation was acknowledged
+	unanswered []string // tokens that were used without a response, as a later request showed
 	count      struct{ rotations, roles, lost int }
 }
 
-// chain is one session.
-type chain struct {
+// device is one session of a user.
+type device struct {
 	email   string
-	token   string // the newest that was acknowledged; empty: to be signed in
-	unknown bool   // it was presented, and no answer came
+	token   string // the newest acknowledged one; empty: a login is needed
+	unknown bool   // it was presented, and there was no response
 	trail   []string
 }
 
-type managedPerson struct {
+type managedUser struct {
 	email, id string
 	role      string // acknowledged
-	asked     string // asked for without an answer; empty: none
+	asked     string // requested without a response; empty: none
 }
 
 func newVictims(s *site) *victims {
 	w := &victims{t: s.t, site: s}
 	p := s.start()
 	w.admin, _ = p.session(adminEmail)
-	for i := range chains {
-		c := &chain{email: fmt.Sprintf("chain-%d@example.org", i)}
+	for i := range sessions {
+		c := &device{email: fmt.Sprintf("device-%d@example.org", i)}
 		p.must(p.register(c.email))
-		w.chains = append(w.chains, c)
+		w.sessions = append(w.sessions, c)
 	}
 	for i := range managed {
-		m := &managedPerson{email: fmt.Sprintf("managed-%d@example.org", i), role: "viewer"}
-		m.id = p.must(p.register(m.email)).member("id")
+		m := &managedUser{email: fmt.Sprintf("managed-%d@example.org", i), role: "viewer"}
+		m.id = p.must(p.register(m.email)).field("id")
 		w.roles = append(w.roles, m)
 	}
 	p.stop()
 	return w
 }
 
-// load has everybody at work, kills the program in the middle of it, and waits
-// until everybody has noticed. Its life is counted in acknowledgements, one
-// registration or some rotations, so that it is as random on a slow machine.
+// load runs all clients, kills the program, and waits until all clients have
+// noticed. It kills after a number of acknowledgements, one registration or some
+// rotations, so that the moment is as random on a slow machine.
 func (w *victims) load(p *process, registration bool) {
-	rotations, people := w.progress()
+	rotations, users := w.progress()
 	if registration {
-		people++
+		users++
 	} else {
 		rotations += 1 + rand.IntN(50)
 	}
 	var busy sync.WaitGroup
-	for _, c := range w.chains {
+	for _, c := range w.sessions {
 		busy.Go(func() {
 			for w.advance(p, c) {
 			}
@@ -147,7 +147,7 @@ func (w *victims) load(p *process, registration bool) {
 		})
 	}
 	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
-		if r, n := w.progress(); r >= rotations && n >= people {
+		if r, n := w.progress(); r >= rotations && n >= users {
 			break
 		}
 	}
@@ -156,15 +156,15 @@ func (w *victims) load(p *process, registration bool) {
 	busy.Wait()
 }
 
-// progress is what was acknowledged so far.
-func (w *victims) progress() (rotations, people int) {
+// progress counts the acknowledged requests.
+func (w *victims) progress() (rotations, users int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.count.rotations, len(w.people)
+	return w.count.rotations, len(w.users)
 }
 
-// advance rotates the chain once, false when no answer came.
-func (w *victims) advance(p *process, c *chain) bool {
+// advance refreshes the session once; it returns false if there was no response.
+func (w *victims) advance(p *process, c *device) bool {
 	old := c.token
 	if old == "" {
 		return false
@@ -174,27 +174,27 @@ func (w *victims) advance(p *process, c *chain) bool {
 	defer w.mu.Unlock()
 	switch {
 	case a.status == http.StatusOK:
-		c.token, c.unknown = a.member("refresh_token"), false
+		c.token, c.unknown = a.field("refresh_token"), false
 		c.trail = append(c.trail, old)
-		w.spent = append(w.spent, old)
+		w.used = append(w.used, old)
 		w.count.rotations++
 		return true
-	case a.status == http.StatusUnauthorized && c.unknown: // it had been done
+	case a.status == http.StatusUnauthorized && c.unknown: // the previous request was executed
 		w.unanswered = append(w.unanswered, old)
-		*c = chain{email: c.email}
+		*c = device{email: c.email}
 		return false
 	case a.status == 0:
 		c.unknown = true
 		w.count.lost++
 		return false
 	default:
-		w.t.Errorf("the newest token of a chain: %v", a)
+		w.t.Errorf("the newest token of a session: %v", a)
 		return false
 	}
 }
 
-// promote changes the person's role once.
-func (w *victims) promote(p *process, m *managedPerson) bool {
+// promote changes the user's role once.
+func (w *victims) promote(p *process, m *managedUser) bool {
 	next := map[string]string{"viewer": "operator", "operator": "org_admin", "org_admin": "viewer"}[m.role]
 	m.asked = next
 	a := p.setRole(w.admin, m.id, next)
@@ -208,7 +208,7 @@ func (w *victims) promote(p *process, m *managedPerson) bool {
 	return true
 }
 
-// enrol registers one person more.
+// enrol registers another user.
 func (w *victims) enrol(p *process) bool {
 	email := "p" + strconv.FormatUint(rand.Uint64(), 36) + "@example.org"
 	a := p.register(email)
@@ -216,14 +216,14 @@ func (w *victims) enrol(p *process) bool {
 		return w.unheard("a registration", a)
 	}
 	w.mu.Lock()
-	w.people = append(w.people, email)
+	w.users = append(w.users, email)
 	w.mu.Unlock()
 	return true
 }
 
-// unheard takes note of a request without an answer. Any other answer than
-// none is wrong.
-func (w *victims) unheard(what string, a answer) bool {
+// unheard counts a request without a response. Any response fails
+// the test.
+func (w *victims) unheard(what string, a response) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if a.status != 0 {
@@ -233,33 +233,33 @@ func (w *victims) unheard(what string, a answer) bool {
 	return false
 }
 
-// allThere looks through the API for what the last life acknowledged.
+// allThere checks through the API what the previous process acknowledged.
 func (w *victims) allThere(p *process) {
 	w.t.Helper()
 	for _, m := range w.roles {
 		got := w.find(p, m.email)
 		if got != m.role && (m.asked == "" || got != m.asked) {
-			w.t.Fatalf("the role of %s is %q; %q was acknowledged, %q asked for", m.email, got, m.role, m.asked)
+			w.t.Fatalf("the role of %s is %q; %q was acknowledged, %q requested", m.email, got, m.role, m.asked)
 		}
 		m.role, m.asked = got, ""
 	}
-	if n := len(w.people); n > 0 && w.find(p, w.people[n-1]) == "" {
-		w.t.Fatalf("%s is gone", w.people[n-1])
+	if n := len(w.users); n > 0 && w.find(p, w.users[n-1]) == "" {
+		w.t.Fatalf("%s is missing", w.users[n-1])
 	}
-	for _, c := range w.chains {
+	for _, c := range w.sessions {
 		w.advance(p, c)
 	}
 }
 
-// signIn starts a chain for each person who has none.
+// signIn starts a session for each user without one.
 func (w *victims) signIn(p *process) {
 	w.t.Helper()
 	var busy sync.WaitGroup
-	for _, c := range w.chains {
+	for _, c := range w.sessions {
 		if c.token == "" {
 			busy.Go(func() {
 				if a := p.login(c.email); a.status == http.StatusOK {
-					*c = chain{email: c.email, token: a.member("refresh_token")}
+					*c = device{email: c.email, token: a.field("refresh_token")}
 				} else {
 					w.t.Errorf("a login: %v", a)
 				}
@@ -269,7 +269,7 @@ func (w *victims) signIn(p *process) {
 	busy.Wait()
 }
 
-// find returns the role of a person, empty when there is none.
+// find returns the role of a user, or an empty string.
 func (w *victims) find(p *process, email string) string {
 	w.t.Helper()
 	a := p.must(p.call(http.MethodGet, "/api/v1/auth/users?email="+url.QueryEscape(email), w.admin, nil))
@@ -287,54 +287,54 @@ func (w *victims) find(p *process, email string) string {
 	return ""
 }
 
-// replay presents a spent token of the chain: it yields nothing, and ends the
-// chain.
-func (w *victims) replay(p *process, c *chain) {
+// replay presents a used token of the session: it is refused and ends the
+// session.
+func (w *victims) replay(p *process, c *device) {
 	w.t.Helper()
 	if len(c.trail) == 0 || c.token == "" {
 		return
 	}
 	if a := p.refresh(c.trail[rand.IntN(len(c.trail))]); a.status != http.StatusUnauthorized {
-		w.t.Fatalf("a spent token: %v", a)
+		w.t.Fatalf("a used token: %v", a)
 	}
 	if a := p.refresh(c.token); a.status != http.StatusUnauthorized {
-		w.t.Fatalf("the chain of a token that came back: %v", a)
+		w.t.Fatalf("the session of a reused token: %v", a)
 	}
-	*c = chain{email: c.email}
+	*c = device{email: c.email}
 }
 
-// books compares the tables with everything that was ever acknowledged. Nothing
-// was purged meanwhile, so what was lost by any kill is missing now.
+// books compares the tables with everything that was acknowledged. Nothing was
+// purged, so a row that any kill has lost is missing.
 func (w *victims) books() {
 	w.t.Helper()
 	there := map[string]bool{}
 	for _, row := range storetest.Rows(w.t, w.site.database, "SELECT email FROM users") {
 		there[row[0]] = true
 	}
-	for _, email := range w.people {
+	for _, email := range w.users {
 		if !there[email] {
-			w.t.Errorf("%s is gone", email)
+			w.t.Errorf("%s is missing", email)
 		}
 	}
-	used := map[string]string{} // when the token of a hash was spent
+	usedAt := map[string]string{} // by hash of the token
 	for _, row := range storetest.Rows(w.t, w.site.database, "SELECT token_hash, COALESCE(used_at, 'never') FROM refresh_tokens") {
-		used[row[0]] = row[1]
+		usedAt[row[0]] = row[1]
 	}
-	for _, token := range append(w.spent, w.unanswered...) {
-		if at := used[hashOf(token)]; at == "" || at == "never" {
-			w.t.Errorf("a spent token was spent %q", at)
+	for _, token := range append(w.used, w.unanswered...) {
+		if at := usedAt[hashOf(token)]; at == "" || at == "never" {
+			w.t.Errorf("a used token has used_at %q", at)
 		}
 	}
-	// Each token that was spent once has one successor, and so each family has
-	// exactly one that was not.
-	twice := storetest.Rows(w.t, w.site.database, `SELECT family_id, COUNT(*) FROM refresh_tokens
+	// Each used token has one successor, so each family has exactly one token that was
+	// not used.
+	wrong := storetest.Rows(w.t, w.site.database, `SELECT family_id, COUNT(*) FROM refresh_tokens
 		GROUP BY family_id HAVING SUM(CASE WHEN used_at IS NULL THEN 1 ELSE 0 END) <> 1`)
-	if len(twice) > 0 {
-		w.t.Errorf("families in which a token was spent twice, or lost: %v", twice)
+	if len(wrong) > 0 {
+		w.t.Errorf("families in which a token was used more than once, or lost: %v", wrong)
 	}
 }
 
-// hashOf is how the program keeps a refresh token.
+// hashOf is the stored form of a refresh token.
 func hashOf(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

@@ -11,7 +11,7 @@ import (
 )
 
 // binary is the program under test. It is a variable of the package since
-// TestMain and tests have no other way to share one.
+// TestMain and the tests can share it only in this way.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// skip says loudly what was not tested, which is an error where everything must be.
+// skip skips a test with a prominent message; in CI it is an error.
 func skip(t *testing.T, reason string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// TestAnswersComeAfterTheSync watches the system calls of the program: what it
+// TestResponsesComeAfterTheSync traces the system calls of the program: what it
 // acknowledges was written to SQLite's log, and that log was synced, before the
-// answer went to the socket. A kill alone would not tell, since the kernel keeps
-// what a killed process wrote.
-func TestAnswersComeAfterTheSync(t *testing.T) {
+// response was sent. A kill cannot show that, since the kernel keeps
+// the writes of a killed process.
+func TestResponsesComeAfterTheSync(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		skip(t, "strace is missing: the order of sync and answer")
+		skip(t, "strace is missing: the order of sync and response")
 	}
 	s := newSite(t)
 	setUp := s.start()
@@ -45,7 +45,7 @@ func TestAnswersComeAfterTheSync(t *testing.T) {
 					t.Errorf("under strace: %v", a)
 					return
 				}
-				a = p.refresh(a.member("refresh_token"))
+				a = p.refresh(a.field("refresh_token"))
 			}
 		})
 	}
@@ -56,12 +56,12 @@ func TestAnswersComeAfterTheSync(t *testing.T) {
 	calls := readTrace(t, file)
 	acknowledged, wrong := judge(calls)
 	if want := clients*11 + 1; acknowledged != want {
-		t.Errorf("%d answers are in the trace, want %d", acknowledged, want)
+		t.Errorf("%d responses are in the trace, want %d", acknowledged, want)
 	}
 	for _, w := range wrong {
 		t.Error(w)
 	}
-	// The judge must see what it looks for.
+	// Without the syncs judge must report every response.
 	var unsynced []syscallLine
 	for _, c := range calls {
 		if c.name != "fsync" && c.name != "fdatasync" {
@@ -69,7 +69,7 @@ func TestAnswersComeAfterTheSync(t *testing.T) {
 		}
 	}
 	if n, wrong := judge(unsynced); n == 0 || len(wrong) != n {
-		t.Errorf("without the syncs %d of %d answers are called wrong", len(wrong), n)
+		t.Errorf("without the syncs %d of %d responses are reported", len(wrong), n)
 	}
 }
 
@@ -111,7 +111,7 @@ var (
 	resumed    = regexp.MustCompile(`^(\d+) +<\.\.\. (\w+) resumed>(.*)\) += (-?\d+)`)
 )
 
-// readTrace reads what strace wrote, in the order in which the calls began.
+// readTrace reads the output of strace, in the order in which the calls began.
 func readTrace(t *testing.T, file string) []syscallLine {
 	t.Helper()
 	f, err := os.Open(file)
@@ -120,7 +120,7 @@ func readTrace(t *testing.T, file string) []syscallLine {
 	}
 	defer f.Close()
 	var calls []syscallLine
-	open := map[string]int{} // index in calls of what a thread is in
+	open := map[string]int{} // index in calls of the current call of a thread
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for n := 0; lines.Scan(); n++ {
@@ -148,8 +148,8 @@ var (
 	registered = regexp.MustCompile(`\\"email\\":\\"(alone@example\.org)\\"`)
 )
 
-// judge counts the acknowledgements in the trace and tells which of them came
-// before the log was synced that has what they acknowledge.
+// judge counts the acknowledgements in the trace and returns those that were sent
+// before the log with their change was synced.
 func judge(calls []syscallLine) (acknowledged int, wrong []string) {
 	for i, c := range calls {
 		if !strings.Contains(c.args, "HTTP/1.1 200 OK") {
@@ -165,14 +165,14 @@ func judge(calls []syscallLine) (acknowledged int, wrong []string) {
 		}
 		acknowledged++
 		if reason := durable(calls[:i], stored, c.began); reason != "" {
-			wrong = append(wrong, fmt.Sprintf("line %d of the trace: an answer went out and %s", c.began+1, reason))
+			wrong = append(wrong, fmt.Sprintf("line %d of the trace: a response was sent and %s", c.began+1, reason))
 		}
 	}
 	return acknowledged, wrong
 }
 
-// durable says what is missing for the text to survive a power cut at a line of
-// the trace; empty: nothing.
+// durable returns the reason why the text would not survive a power cut at a line of
+// the trace, or an empty string.
 func durable(before []syscallLine, text string, line int) (missing string) {
 	written := -1
 	for _, c := range before {
@@ -182,9 +182,9 @@ func durable(before []syscallLine, text string, line int) (missing string) {
 		}
 	}
 	if written < 0 || written > line {
-		return "what it tells of was not written to the log"
+		return "the acknowledged change was not written to the log"
 	}
-	// SQLite writes the rest of the commit behind it; the sync covers all that
+	// SQLite writes the rest of the commit after it; the sync covers everything that
 	// was written before it began.
 	last := written
 	for _, c := range before {

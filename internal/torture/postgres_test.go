@@ -14,7 +14,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// traffic is clients of all kinds that go on whatever they are answered.
+// traffic is clients of all kinds that continue after any response.
 type traffic struct {
 	p    *process
 	stop chan struct{}
@@ -25,7 +25,7 @@ type traffic struct {
 	slowest  time.Duration
 }
 
-// drive starts traffic: sessions of their own that refresh, requests with an
+// drive starts traffic: sessions that refresh, requests with an
 // access token, and the key set.
 func drive(p *process, sessions int) *traffic {
 	tr := &traffic{p: p, stop: make(chan struct{}), statuses: map[string]map[int]int{}}
@@ -34,13 +34,13 @@ func drive(p *process, sessions int) *traffic {
 		_, token := p.session(adminEmail)
 		unknown := false
 		tr.repeat(func() {
-			a := tr.note("refresh", func() answer { return p.refresh(token) })
+			a := tr.note("refresh", func() response { return p.refresh(token) })
 			switch {
 			case a.status == http.StatusOK:
-				token, unknown = a.member("refresh_token"), false
-			case a.status == http.StatusUnauthorized && unknown: // it had been done without an answer
+				token, unknown = a.field("refresh_token"), false
+			case a.status == http.StatusUnauthorized && unknown: // the previous request was executed without a response
 				if a := p.login(adminEmail); a.status == http.StatusOK {
-					token, unknown = a.member("refresh_token"), false
+					token, unknown = a.field("refresh_token"), false
 				}
 			case a.status == http.StatusServiceUnavailable:
 				unknown = true
@@ -52,11 +52,11 @@ func drive(p *process, sessions int) *traffic {
 	}
 	for range 2 {
 		tr.repeat(func() {
-			p.answersOrIsUnavailable("me", tr.note("me", func() answer { return p.me(access) }))
+			p.okOrUnavailable("me", tr.note("me", func() response { return p.me(access) }))
 		})
 	}
 	tr.repeat(func() {
-		a := tr.note("key set", func() answer { return p.call(http.MethodGet, "/api/v1/auth/jwks", "", nil) })
+		a := tr.note("key set", func() response { return p.call(http.MethodGet, "/api/v1/auth/jwks", "", nil) })
 		if a.status != http.StatusOK {
 			p.t.Errorf("the key set: %v", a)
 		}
@@ -77,7 +77,7 @@ func (tr *traffic) repeat(step func()) {
 	})
 }
 
-func (tr *traffic) note(kind string, call func() answer) answer {
+func (tr *traffic) note(kind string, call func() response) response {
 	start := time.Now()
 	a := call()
 	tr.mu.Lock()
@@ -90,7 +90,7 @@ func (tr *traffic) note(kind string, call func() answer) answer {
 	return a
 }
 
-// served reports whether something was answered with the status since.
+// served reports whether there was a response with the status since the call.
 func (tr *traffic) served(kind string, status int) func() bool {
 	count := func() int {
 		tr.mu.Lock()
@@ -101,11 +101,11 @@ func (tr *traffic) served(kind string, status int) func() bool {
 	return func() bool { return count() > before }
 }
 
-// end stops the traffic and says what it saw.
+// end stops the traffic and logs its results.
 func (tr *traffic) end() {
 	close(tr.stop)
 	tr.busy.Wait()
-	tr.p.t.Logf("answers by status: %v; the slowest took %v", tr.statuses, tr.slowest.Round(time.Millisecond))
+	tr.p.t.Logf("responses by status: %v; the slowest took %v", tr.statuses, tr.slowest.Round(time.Millisecond))
 }
 
 // settles waits until the program has about as many goroutines as before.
@@ -113,7 +113,7 @@ func (p *process) settles(before int) {
 	p.site.t.Helper()
 	p.hangUp()
 	now := 0
-	p.eventually(30*time.Second, fmt.Sprintf("no more than the %d goroutines of before", before), func() bool {
+	p.eventually(30*time.Second, fmt.Sprintf("no more than the previous %d goroutines", before), func() bool {
 		now = p.goroutines()
 		return now <= before+3
 	})
@@ -133,25 +133,25 @@ func TestPostgreSQLStopsAndStartsUnderLoad(t *testing.T) {
 		p.eventually(10*time.Second, "refreshes are served", tr.served("refresh", http.StatusOK))
 		outage.Stop()
 		red := p.becomesUnready(5 * time.Second)
-		p.unavailable("a registration", p.register("nobody@example.org"))
+		p.unavailable("a registration", p.register("unknown@example.org"))
 		p.unavailable("me", p.me(access))
 		p.verifies(access)
 		p.eventually(10*time.Second, "refreshes are refused", tr.served("refresh", http.StatusServiceUnavailable))
 		outage.Start()
 		green := p.becomesReady(15 * time.Second)
 		p.eventually(10*time.Second, "refreshes are served again", tr.served("refresh", http.StatusOK))
-		p.eventually(10*time.Second, "access tokens are good again", tr.served("me", http.StatusOK))
-		t.Logf("red after %v, green after %v", red.Round(time.Millisecond), green.Round(time.Millisecond))
+		p.eventually(10*time.Second, "access tokens are accepted again", tr.served("me", http.StatusOK))
+		t.Logf("unready after %v, ready after %v", red.Round(time.Millisecond), green.Round(time.Millisecond))
 	}
 	tr.end()
-	p.must(p.refresh(refresh)) // it survived all of that
+	p.must(p.refresh(refresh)) // the token is still valid
 	p.settles(before)
 	p.noDefects()
 	p.stop()
 }
 
-// wire forwards connections to PostgreSQL, until it is cut: then nothing
-// arrives any more and nobody is told, as when a cable is pulled.
+// wire forwards connections to PostgreSQL until it is cut: then it forwards nothing
+// and reports no error, like an unplugged cable.
 type wire struct {
 	t        *testing.T
 	listener net.Listener
@@ -182,7 +182,7 @@ func newWire(t *testing.T, socket string) *wire {
 	return w
 }
 
-// url is of the database at the other end.
+// url is the URL of the database through the wire.
 func (w *wire) url() string {
 	u := url.URL{
 		Scheme: "postgres", User: url.User("postgres"), Host: w.listener.Addr().String(), Path: "/postgres",
@@ -233,8 +233,8 @@ func (w *wire) pass() {
 	<-whole
 }
 
-// forward copies from one end to the other. That an end was closed does not
-// arrive through a wire that is cut either.
+// forward copies from one end to the other. The end of a connection is not
+// forwarded while the wire is cut either.
 func (w *wire) forward(from, to net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
@@ -253,9 +253,9 @@ func (w *wire) forward(from, to net.Conn) {
 	_ = to.Close()
 }
 
-// The bounds that hold when the network swallows everything: see patience and
+// The limits while the network drops everything: see patience and
 // poolTimeout of the store.
-const longestAnswer = 15 * time.Second
+const longestResponse = 15 * time.Second
 
 func TestACutNetworkIsBoundedAndHeals(t *testing.T) {
 	t.Parallel()
@@ -271,19 +271,19 @@ func TestACutNetworkIsBoundedAndHeals(t *testing.T) {
 
 	w.cut()
 	red := p.becomesUnready(10 * time.Second)
-	timed := func(what string, call func() answer) {
+	timed := func(what string, call func() response) {
 		start := time.Now()
 		p.unavailable(what, call())
-		if took := time.Since(start); took > longestAnswer {
+		if took := time.Since(start); took > longestResponse {
 			t.Errorf("%s: the refusal took %v", what, took)
 		}
 	}
 	var waiting sync.WaitGroup
-	waiting.Go(func() { timed("me", func() answer { return p.me(access) }) })
+	waiting.Go(func() { timed("me", func() response { return p.me(access) }) })
 	waiting.Go(func() {
-		timed("people", func() answer { return p.call(http.MethodGet, "/api/v1/auth/users", access, nil) })
+		timed("users", func() response { return p.call(http.MethodGet, "/api/v1/auth/users", access, nil) })
 	})
-	waiting.Go(func() { timed("a registration", func() answer { return p.register("nobody@example.org") }) })
+	waiting.Go(func() { timed("a registration", func() response { return p.register("unknown@example.org") }) })
 	for range 5 {
 		p.verifies(access)
 		time.Sleep(200 * time.Millisecond)
@@ -292,12 +292,12 @@ func TestACutNetworkIsBoundedAndHeals(t *testing.T) {
 
 	w.heal()
 	green := p.becomesReady(15 * time.Second)
-	p.eventually(longestAnswer, "refreshes are served again", tr.served("refresh", http.StatusOK))
-	p.eventually(longestAnswer, "access tokens are good again", tr.served("me", http.StatusOK))
-	t.Logf("red after %v, green after %v", red.Round(time.Millisecond), green.Round(time.Millisecond))
+	p.eventually(longestResponse, "refreshes are served again", tr.served("refresh", http.StatusOK))
+	p.eventually(longestResponse, "access tokens are accepted again", tr.served("me", http.StatusOK))
+	t.Logf("unready after %v, ready after %v", red.Round(time.Millisecond), green.Round(time.Millisecond))
 	tr.end()
-	if tr.slowest > longestAnswer {
-		t.Errorf("the slowest answer took %v", tr.slowest)
+	if tr.slowest > longestResponse {
+		t.Errorf("the slowest response took %v", tr.slowest)
 	}
 	p.must(p.refresh(refresh))
 	p.settles(before)

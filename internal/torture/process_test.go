@@ -21,12 +21,12 @@ const (
 	adminEmail = "admin@pico.local"
 	password   = "a-long-enough-passphrase"
 
-	// startTimeout is for machines that do much else.
+	// startTimeout is long enough for a busy machine.
 	startTimeout = 30 * time.Second
 )
 
-// site is a place where the program lives through several lives: its keys, its
-// database, its port.
+// site is an installation for several processes one after another: keys,
+// database, port.
 type site struct {
 	t        *testing.T
 	dir      string
@@ -77,8 +77,8 @@ func (s *site) environ() []string {
 	return append(env, "PATH="+os.Getenv("PATH"))
 }
 
-// run carries out a command of the program and returns its exit code and what
-// it said.
+// run executes a command of the program and returns its exit code and
+// output.
 func (s *site) run(args ...string) (code int, out string) {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), binary, args...)
@@ -91,7 +91,7 @@ func (s *site) run(args ...string) (code int, out string) {
 	return cmd.ProcessState.ExitCode(), string(text)
 }
 
-// sound checks the whole database with the program's own check.
+// sound checks the whole database with `migrate --check`.
 func (s *site) sound() {
 	s.t.Helper()
 	if code, out := s.run("migrate", "--check"); code != 0 {
@@ -99,7 +99,7 @@ func (s *site) sound() {
 	}
 }
 
-// process is one life of the program.
+// process is one process of the program.
 type process struct {
 	*client
 	site  *site
@@ -108,8 +108,8 @@ type process struct {
 	ended chan struct{}
 }
 
-// launch starts the program without waiting for it, behind the command given,
-// if any.
+// launch starts the program, with before as a command prefix, and does not wait
+// until it is ready.
 func (s *site) launch(before ...string) *process {
 	s.t.Helper()
 	args := append(before, binary, "serve")
@@ -118,7 +118,7 @@ func (s *site) launch(before ...string) *process {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer out.Close() // the program has its own
+	defer out.Close() // the program has its own descriptor
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, s.environ(), out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -127,7 +127,7 @@ func (s *site) launch(before ...string) *process {
 	}
 	p := &process{client: newClient(s.t, s.base), site: s, cmd: cmd, log: log, ended: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // how it ended is in cmd.ProcessState
+		_ = cmd.Wait() // the result is in cmd.ProcessState
 		close(p.ended)
 	}()
 	s.t.Cleanup(func() {
@@ -157,9 +157,9 @@ func (s *site) start(before ...string) *process {
 	return p
 }
 
-// kill ends the program as a power cut does, and waits until it is gone.
+// kill kills the program and waits until it has ended.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may be gone already
+	_ = p.cmd.Process.Kill() // it may have ended already
 	<-p.ended
 	p.hangUp()
 }
@@ -187,7 +187,7 @@ func (p *process) tail() string {
 	return string(text[max(0, len(text)-4000):])
 }
 
-// complaints are the lines of the log that tell of a 500 or a panic.
+// complaints are the lines of the log with a 500 or a panic.
 func (p *process) complaints() []string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -222,12 +222,12 @@ func (p *process) becomesReady(within time.Duration) time.Duration {
 
 func (p *process) becomesUnready(within time.Duration) time.Duration {
 	p.site.t.Helper()
-	return p.eventually(within, "the program says that it is not ready", func() bool {
+	return p.eventually(within, "the program is not ready", func() bool {
 		return p.status("/readyz") == http.StatusServiceUnavailable
 	})
 }
 
-// goroutines is how many the program has.
+// goroutines is the number of goroutines of the program.
 func (p *process) goroutines() int {
 	p.site.t.Helper()
 	body := p.text("/metrics")
