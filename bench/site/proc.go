@@ -17,7 +17,7 @@ import (
 const tick = 10 * time.Millisecond
 
 // CPU is the program's CPU time so far, all its threads, in user and
-// kernel. It is 0 when the process is gone.
+// kernel. It is 0 when the process has ended.
 func (p *Process) CPU() time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
 	if err != nil {
@@ -34,7 +34,7 @@ func (p *Process) CPU() time.Duration {
 }
 
 // Resident is the memory that the program holds, in bytes; 0 when the process
-// is gone.
+// has ended.
 func (p *Process) Resident() int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
 	if err != nil {
@@ -46,7 +46,7 @@ func (p *Process) Resident() int64 {
 	return kilobytes << 10
 }
 
-// Files is how many descriptors the program has open; 0 when it is gone.
+// Files is how many descriptors the program has open; 0 when it has ended.
 func (p *Process) Files() int {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID))
 	if err != nil {

@@ -55,9 +55,9 @@ func (l *loader) checkClient() {
 // checkKeys checks what a rotation needs.
 func (l *loader) checkKeys() {
 	a, k := l.config.Auth, l.config.Keys
-	life := time.Duration(a.AccessTokenExpireMinutes) * time.Minute
-	if k.RotateEvery > 0 && k.RotateEvery < k.PublishAhead+life && l.sound("keys.rotate_every", "keys.publish_ahead", "auth.access_token_expire_minutes") {
-		l.faultAt("keys.rotate_every", "must be at least "+showPeriod(k.PublishAhead+life)+", the sum of keys.publish_ahead and auth.access_token_expire_minutes")
+	lifetime := time.Duration(a.AccessTokenExpireMinutes) * time.Minute
+	if k.RotateEvery > 0 && k.RotateEvery < k.PublishAhead+lifetime && l.sound("keys.rotate_every", "keys.publish_ahead", "auth.access_token_expire_minutes") {
+		l.faultAt("keys.rotate_every", "must be at least "+showPeriod(k.PublishAhead+lifetime)+", the sum of keys.publish_ahead and auth.access_token_expire_minutes")
 	}
 	if !l.sound("auth.master_key", "auth.former_master_key", "keys.at_rest") {
 		return

@@ -149,7 +149,7 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 	}
 }
 
-func TestPeriodsAreReadAndShownAsPeopleWriteThem(t *testing.T) {
+func TestPeriodsAreReadAndShownInDaysAndHours(t *testing.T) {
 	for text, want := range map[string]struct {
 		d     time.Duration
 		shown string

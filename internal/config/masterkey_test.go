@@ -54,7 +54,7 @@ func TestABadMasterKeyIsNamedAndNotShown(t *testing.T) {
 		"c2hvcnQtc2VjcmV0": rule,
 		"file:":            rule,
 		masterStd + "AAAA": rule,
-		"file:/nowhere/m":  "cannot be read: /nowhere/m: no such file or directory",
+		"file:/absent/m":   "cannot be read: /absent/m: no such file or directory",
 		"file:" + short:    "names the file " + short + ", which does not hold 32 bytes in base64",
 	} {
 		_, _, err := load(t, "auth:\n  master_key: '"+value+"'\n", postgres)

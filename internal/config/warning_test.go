@@ -103,7 +103,7 @@ func TestDatabaseURLIsShownWithoutSecrets(t *testing.T) {
 	}
 }
 
-func TestTLSFilesOfThePersonAreFound(t *testing.T) {
+func TestTLSFilesInTheHomeFolderAreFound(t *testing.T) {
 	dir := t.TempDir()
 	writePair(t, dir)
 	c := mustLoad(t, "server: {tls_cert: ~/cert.pem, tls_key: ~/key.pem}", "HOME="+dir, "USERPROFILE="+dir)

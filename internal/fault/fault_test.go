@@ -9,7 +9,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
-func TestWhatNobodyClassifiedIsInternal(t *testing.T) {
+func TestUnclassifiedErrorIsInternal(t *testing.T) {
 	for _, err := range []error{nil, io.EOF, fmt.Errorf("read: %w", io.EOF), &fault.Error{Message: "zero"}} {
 		if got := fault.KindOf(err); got != fault.Internal {
 			t.Errorf("KindOf(%v) = %d", err, got)

@@ -36,7 +36,7 @@ func TestKeysSurviveTheKeySet(t *testing.T) {
 	for name, key := range keys() {
 		got := parsed[string(name)]
 		if got == nil || !got.Equal(key.Public()) || got.Algorithm() != name {
-			t.Errorf("%s: came back as %v", name, got)
+			t.Errorf("%s: decoded as %v", name, got)
 		}
 	}
 }

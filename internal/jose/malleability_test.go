@@ -194,7 +194,7 @@ func TestEd25519NumbersHaveOneSpelling(t *testing.T) {
 
 // The list is right: under each of these keys the identity and a zero sign about
 // every eighth message, with either sign. No key set may bring one in.
-func TestEd25519KeysThatEverybodyCanSignWithAreRefused(t *testing.T) {
+func TestEd25519KeysThatAnyoneCanSignWithAreRefused(t *testing.T) {
 	forged := make([]byte, ed25519.SignatureSize)
 	forged[0] = 1
 	for _, y := range smallOrder {

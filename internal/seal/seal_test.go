@@ -112,7 +112,7 @@ func TestMasterKeysDoNotPrint(t *testing.T) {
 
 // While a master key is being changed both open, and only the new one seals.
 func TestASuccessorOpensWhatTheFormerSealed(t *testing.T) {
-	former, fresh, stranger := master(t, 1), master(t, 2), master(t, 3)
+	former, fresh, unknown := master(t, 1), master(t, 2), master(t, 3)
 	both := fresh.After(former)
 	for _, by := range []*seal.Master{former, fresh, both} {
 		sealed := by.Seal(place, []byte("secret"))
@@ -129,8 +129,8 @@ func TestASuccessorOpensWhatTheFormerSealed(t *testing.T) {
 	if _, err := fresh.Open(place, both.Seal(place, nil)); err != nil {
 		t.Errorf("the successor does not seal under the new key: %v", err)
 	}
-	if _, err := both.Open(place, stranger.Seal(place, nil)); !errors.Is(err, seal.ErrOtherKey) {
-		t.Errorf("a stranger's: %v", err)
+	if _, err := both.Open(place, unknown.Seal(place, nil)); !errors.Is(err, seal.ErrOtherKey) {
+		t.Errorf("sealed under an unknown key: %v", err)
 	}
 	if text := fmt.Sprintf("%v %+v %#v", both, both, *both); text != "[redacted] [redacted] [redacted]" {
 		t.Error(text)

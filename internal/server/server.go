@@ -43,7 +43,7 @@ type Config struct {
 	Config  config.Config
 	Version string           // shown in the log, the metrics and the API page
 	Log     *slog.Logger     // nil: nothing is logged
-	Out     io.Writer        // where the start is announced to the operator; nil: nowhere
+	Out     io.Writer        // where the start is announced to the operator; nil: it is not
 	Now     func() time.Time // nil: time.Now
 }
 
