@@ -52,7 +52,7 @@ func drawLayers() string {
 	line := "+" + strings.Repeat("-", width) + "+\n"
 	var b strings.Builder
 	b.WriteString("```\n" + line)
-	for _, layer := range floors {
+	for _, layer := range layers {
 		packages := slices.DeleteFunc(slices.Clone(layer), func(p string) bool { return inside(p, forTests) })
 		if len(packages) == 0 {
 			continue

@@ -1,8 +1,8 @@
-// Package repotest holds the repository to its own rules: who may import whom,
-// what every package says about itself, how long a function or file may be,
-// what lies at the top level, which state may be global.
+// Package repotest tests the rules of the repository: the imports between layers,
+// the comment of every package, the length of functions and files, the files at the
+// top level, global state, and the words of every text.
 //
-// It owns those rules as tests and nothing else; there is no code here, no
-// other package imports it, and go test calls it. A rule that has to give way
-// is changed here, in the open, and not worked around.
+// It owns those rules as tests and nothing else; no other package imports it, and
+// go test calls it. A rule that no longer fits is changed here, with a reason in the
+// commit, and not worked around.
 package repotest

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// floors is the house from top to bottom. A room may import any room on a
-// floor below its own and none on its own.
-var floors = [][]string{
+// layers are the packages from top to bottom. A package may import any package of a
+// layer below its own and none of its own.
+var layers = [][]string{
 	{"internal/torture", "internal/testrun", "bench"},
 	{"bench/limit", "bench/site"},
 	{"bench/load", "bench/report"},
@@ -33,8 +33,8 @@ var floors = [][]string{
 	{"internal/fault", "internal/postgrestest", "internal/programtest"},
 }
 
-// only names who alone may import a package; a folder stands for what is below
-// it, too. A key that ends in a slash is a prefix.
+// only names the packages that may import a package; a folder includes the folders
+// below it. A map key that ends in a slash is a prefix.
 var only = map[string][]string{
 	"net/http":                           {"internal/localkeys", "internal/web", "internal/httpapi", "picoauth", "internal/server", "cmd", "bench/limit"},
 	"net/http/":                          {"internal/web", "internal/httpapi", "picoauth", "internal/server", "cmd"},
@@ -70,7 +70,7 @@ var only = map[string][]string{
 	module + "/internal/torture":         {},
 }
 
-// never names what a room must not import although the floors would allow it.
+// never names what a package must not import although the layers would allow it.
 var never = map[string][]string{
 	"internal/httpapi":      {module + "/internal/store"},
 	"internal/web":          {module + "/internal/store", module + "/internal/token", module + "/internal/login", module + "/internal/directory", module + "/picoauth"},
@@ -82,48 +82,48 @@ var never = map[string][]string{
 	"picoauth/picoauthtest": {module + "/internal/identity", module + "/internal/fault"},
 }
 
-func floorOf(dir string) int {
-	return slices.IndexFunc(floors, func(rooms []string) bool { return slices.Contains(rooms, dir) })
+func layerOf(dir string) int {
+	return slices.IndexFunc(layers, func(packages []string) bool { return slices.Contains(packages, dir) })
 }
 
 func TestImportsGoDownwardsOnly(t *testing.T) {
 	for _, s := range program(t) {
-		floor := floorOf(s.dir)
-		if floor < 0 && s.dir != "internal/repotest" && !strings.HasPrefix(s.dir, "tools") {
-			t.Errorf("%s: the folder is on no floor of the house", s.path)
+		layer := layerOf(s.dir)
+		if layer < 0 && s.dir != "internal/repotest" && !strings.HasPrefix(s.dir, "tools") {
+			t.Errorf("%s: the package is in no layer", s.path)
 		}
 		for _, imported := range s.imports() {
-			room, ours := strings.CutPrefix(imported, module+"/")
+			pkg, ours := strings.CutPrefix(imported, module+"/")
 			if !ours {
 				continue
 			}
-			if below := floorOf(room); below <= floor {
-				t.Errorf("%s imports %s, which is not below it", s.path, room)
+			if below := layerOf(pkg); below <= layer {
+				t.Errorf("%s imports %s, which is not in a layer below it", s.path, pkg)
 			}
 		}
 	}
 }
 
-func TestRestrictedImportsStayInTheirRooms(t *testing.T) {
+func TestRestrictedImportsStayInTheirPackages(t *testing.T) {
 	for _, s := range program(t) {
 		for _, imported := range s.imports() {
-			for restricted, rooms := range only {
-				if matches(imported, restricted) && !inside(s.dir, rooms) {
-					t.Errorf("%s imports %s; only %v may", s.path, imported, rooms)
+			for restricted, packages := range only {
+				if matches(imported, restricted) && !inside(s.dir, packages) {
+					t.Errorf("%s imports %s; only %v may", s.path, imported, packages)
 				}
 			}
 			for _, forbidden := range never[s.dir] {
 				if matches(imported, forbidden) {
-					t.Errorf("%s imports %s; that room must not", s.path, imported)
+					t.Errorf("%s imports %s, which it must not", s.path, imported)
 				}
 			}
 		}
 	}
 }
 
-// TestThePublicPackageBringsNothingAlong: a program that imports picoauth gets
-// jose, localkeys and the standard library.
-func TestThePublicPackageBringsNothingAlong(t *testing.T) {
+// A program that imports picoauth gets jose, localkeys and the standard library, and
+// no other dependency.
+func TestPublicPackageHasNoDependencies(t *testing.T) {
 	for _, s := range program(t) {
 		if !inside(s.dir, []string{"picoauth"}) {
 			continue
@@ -137,11 +137,11 @@ func TestThePublicPackageBringsNothingAlong(t *testing.T) {
 	}
 }
 
-func TestEveryNamedRoomExists(t *testing.T) {
-	for _, rooms := range floors {
-		for _, room := range rooms {
-			if !slices.ContainsFunc(program(t), func(s source) bool { return s.dir == room }) {
-				t.Errorf("%s is named and does not exist", room)
+func TestEveryNamedPackageExists(t *testing.T) {
+	for _, packages := range layers {
+		for _, pkg := range packages {
+			if !slices.ContainsFunc(program(t), func(s source) bool { return s.dir == pkg }) {
+				t.Errorf("%s is named and does not exist", pkg)
 			}
 		}
 	}
@@ -154,6 +154,6 @@ func matches(imported, pattern string) bool {
 	return imported == pattern
 }
 
-func inside(dir string, rooms []string) bool {
-	return slices.ContainsFunc(rooms, func(room string) bool { return dir == room || strings.HasPrefix(dir, room+"/") })
+func inside(dir string, packages []string) bool {
+	return slices.ContainsFunc(packages, func(pkg string) bool { return dir == pkg || strings.HasPrefix(dir, pkg+"/") })
 }

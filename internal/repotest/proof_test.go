@@ -23,6 +23,6 @@ func TestOnlyLoginProvesUsers(t *testing.T) {
 		})
 	}
 	if made == 0 {
-		t.Error("identity.NewProof is called nowhere")
+		t.Error("identity.NewProof is not called")
 	}
 }

@@ -103,3 +103,93 @@ func TestLooseEndsNameAnIssueAndExceptionsAReason(t *testing.T) {
 		}
 	}
 }
+
+// refused are phrases that the texts of this repository do not use, each with the
+// standard term to use instead.
+var refused = []struct{ phrase, say string }{
+	{`(?i:\b(?:persons?|people)\b)|(?:Person|People)(?:[A-Z_]|\b)`, "user"},
+	{`\b(?:[Ss]ome|[Nn]o|[Aa]ny|[Ee]very)body(?:[^@"\w]|$)|(?:Some|No|Any|Every)body[A-Z_]`, "user, client, caller, operator, attacker; no one, everyone"},
+	{`(?i:\bwhoever\b)|Whoever[A-Z]`, "the client that, the request that"},
+	{`(?i:\bstrangers?\b)|Strangers?(?:[A-Z_]|\b)`, "attacker, another client, another service"},
+	{`(?i)organis`, "organization"},
+	{`(?i)\bspen(?:t|ds?|ding)\b`, "used, use, rotate"},
+	{`(?i)\banew\b`, "again, new"},
+	{`(?i)\blately\b`, "recently"},
+	{`(?i)\bmeanwhile\b`, "concurrently, by another request, until then"},
+	{`(?i)\bof before\b`, "previous"},
+	{`(?i)\b(?:to be|be|is) had\b`, "unavailable"},
+	{`(?i)\b(?:get|gets|got) at\b`, "unavailable; read, load"},
+	{`(?i)\b(?:is|are|was|were|be|been) given up\b`, "cancelled"},
+	{`(?i)\b(?:is|are|was|were|be|been|has|have|had) gone\b`, "ended, expired, removed, unavailable"},
+	{`(?i)\b(?:comes?|came|coming) back\b`, "reuse, presented again, available again"},
+	{`(?i)\bhand(?:s|ed|ing)? out\b`, "issue, return"},
+	{`(?i)\blook(?:s|ed|ing)? after\b|\bin good order\b`, "manage; valid"},
+	{`(?i)\bput forward\b`, "pending"},
+	{`(?i)\bnowhere\b`, "unknown, not found"},
+	{`(?i)\blife\b`, "lifetime"},
+	{`(?i)\bkeys? of the configuration\b`, "setting"},
+	{`(?i)\bunless said otherwise\b`, "default, optional"},
+	{`(?i)\bsign-in in progress\b`, "authorization request"},
+	{`(?i)\bdoers?\b`, "actor"},
+	{`(?i)\b(?:rooms?|the house)\b`, "package, architecture"},
+	{`(?i)\b(?:on no|this|that|the|a|another) floors?\b`, "layer; minimum"},
+}
+
+// textFile matches the files that hold texts for users, operators and readers.
+var textFile = regexp.MustCompile(`\.(?:go|md|txtar|sh|ya?ml|html|conf|service)$|(?:^|/)(?:Makefile|Containerfile|run)$`)
+
+// foreignTexts are files that others wrote or that must name a refused phrase, and
+// unswept are folders and files with texts that are not reworded yet.
+var (
+	foreignTexts = []string{
+		"internal/repotest/words_test.go", // names the phrases
+		"internal/httpapi/swagger", "internal/jose/testdata", "internal/password/common",
+	}
+	unswept = []string{
+		"cmd/pico-auth/key.go", "cmd/pico-auth/key_change.go", "cmd/pico-auth/key_file.go", "cmd/pico-auth/testdata/script",
+		"docs/decisions", "docs/keys.md",
+		"internal/httpapi", "internal/keyring", "internal/login",
+		"internal/password", "internal/session", "internal/store", "internal/testrig", "internal/token", "picoauth",
+	}
+)
+
+// generatedTable is the part of docs/performance.md that make bench-report writes.
+var generatedTable = regexp.MustCompile(`(?s)<!-- bench: begin.*bench: end -->`)
+
+func TestTextsUseStandardTerms(t *testing.T) {
+	if _, err := os.Stat(root + "/.git"); err != nil {
+		t.Skip("not a checkout")
+	}
+	out, err := exec.CommandContext(t.Context(), "git", "-C", root, "ls-files").Output()
+	if err != nil {
+		t.Skipf("git ls-files: %v", err)
+	}
+	phrases := make([]*regexp.Regexp, len(refused))
+	for i, r := range refused {
+		phrases[i] = regexp.MustCompile(r.phrase)
+	}
+	for name := range strings.FieldsSeq(string(out)) {
+		if !textFile.MatchString(name) || inside(name, foreignTexts) || inside(name, unswept) {
+			continue
+		}
+		content, err := os.ReadFile(root + "/" + name)
+		if os.IsNotExist(err) {
+			continue // removed and not committed
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := generatedTable.ReplaceAllStringFunc(string(content), func(table string) string {
+			return strings.Repeat("\n", strings.Count(table, "\n"))
+		})
+		number := 0
+		for line := range strings.Lines(text) {
+			number++
+			for i, phrase := range phrases {
+				if found := phrase.FindString(line); found != "" {
+					t.Errorf("%s:%d: %q: write %s", name, number, found, refused[i].say)
+				}
+			}
+		}
+	}
+}

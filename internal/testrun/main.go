@@ -104,7 +104,7 @@ func (r *run) step(what string) {
 	fmt.Fprintf(r.out, "%4.0f s  %s\n", time.Since(r.started).Seconds(), what)
 }
 
-// packages are import paths, each with what its tests import.
+// packages are import paths, each with the imports of its tests.
 type packages [][]string
 
 // use reports whether the tests of any import the package of that name.
