@@ -122,7 +122,9 @@ type subjects struct {
 
 // offlineFamily is the condition that a family, alias f, remains valid after its
 // session's logout (OpenID Connect Core 11).
-const offlineFamily = "' ' || f.scope || ' ' LIKE '% offline_access %'"
+//
+// It is no LIKE: there _ is any character, and SQLite ignores the case.
+const offlineFamily = "' ' || f.scope || ' ' <> replace(' ' || f.scope || ' ', ' offline_access ', ' ')"
 
 // end applies an event to sessions, families and the version of the credentials,
 // and reports whether it ended anything. It is the only place where sessions and
@@ -219,7 +221,7 @@ func (t *tx) endFamilies(event EndReason, of subjects) (int64, error) {
 // endEmptied ends the sessions of the JSON login whose only family was just
 // ended with these arguments: no client can use them without it.
 func (t *tx) endEmptied(whose string, args []any) error {
-	_, err := t.exec(`UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND id IN
+	_, err := t.exec(`UPDATE sessions SET ended_at = $1, end_reason = $2, spared_jti = NULL WHERE ended_at IS NULL AND id IN
 			(SELECT f.session_id FROM refresh_families f WHERE `+whose+` AND f.client_id = '`+identity.FirstPartyClient+`')
 		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = sessions.id AND f.ended_at IS NULL)`, args...)
 	return err

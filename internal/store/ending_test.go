@@ -182,6 +182,25 @@ func TestWhatEndsWhat(t *testing.T) {
 	})
 }
 
+// Only the scope offline_access itself outlives a logout, none that looks like it.
+func TestALogoutLeavesFamiliesOfOfflineAccessAlone(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u := w.add("u", identity.Viewer, "default")
+		w.login(u, "t")
+		scopes := []string{"offline_access", "openid offline_access", "Offline_Access", "offline-access openid", "offline_access_x"}
+		for i, scope := range scopes {
+			w.ok(w.s.StartFamily(w.t.Context(), u, "family-t", store.NewFamily{
+				ID: itoa(i), ClientID: "app", Scope: scope, ExpiresAt: w.clock.Now().Add(month), First: w.next(itoa(i)),
+			}))
+		}
+		w.ok(w.s.EndSession(w.t.Context(), act(u), "family-t"))
+		got := query("SELECT scope FROM refresh_families WHERE ended_at IS NULL ORDER BY id")
+		if diff := cmp.Diff(scopes[:2], got); diff != "" {
+			w.t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
 // Activation revives nothing: what a suspension ended stays ended.
 func TestActivationRevivesNothing(t *testing.T) {
 	onEachURL(t, func(w *world, query rows) {
