@@ -106,6 +106,9 @@ func (s *Store) EndSessionByToken(ctx context.Context, act Act, clientID string,
 			return err
 		}
 		sessionID = r.sessionID
+		if r.ended {
+			sessionID = r.familyID // the session may go on with other tokens, after a change of password
+		}
 		ended, err := t.end(EndLogout, subjects{userID: r.userID, sessionID: sessionID})
 		if err != nil || !ended {
 			return err

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -459,6 +460,49 @@ func TestAChangeOfPasswordSparesOnlyTheTokenThatMadeIt(t *testing.T) {
 		if b := w.bearer(u, mine.SessionID, "jti-m1"); b.Ended != store.EndPasswordReset || b.Spared {
 			w.t.Errorf("after a reset: ended by %q, spared %t", b.Ended, b.Spared)
 		}
+	})
+}
+
+// The session that goes on after a change of password ends with its only family,
+// and then nothing is spared.
+func TestAReusedRefreshTokenEndsWhatAChangeOfPasswordSpared(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		mine := w.login(u, "m0")
+		_, err := w.change(w.user(u.ID), mine.SessionID, "jti-m0", "m1")
+		w.ok(err)
+		for _, next := range []string{"m2", "never"} {
+			_, err = w.rotate("m1", next)
+		}
+		if !errors.Is(err, store.ErrReuse) {
+			w.t.Fatalf("a used refresh token: %v", err)
+		}
+		if b := w.bearer(u, mine.SessionID, "jti-m0"); b.Ended != store.EndReuse || b.Spared {
+			w.t.Errorf("ended by %q, spared %t", b.Ended, b.Spared)
+		}
+	})
+}
+
+// A refresh token that a change of password ended can do nothing more, not even
+// end the session that goes on.
+func TestARefreshTokenFromBeforeAChangeOfPasswordEndsNothing(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		mine := w.login(u, "m0")
+		_, err := w.rotate("m0", "m1")
+		w.ok(err)
+		_, err = w.change(w.user(u.ID), mine.SessionID, "jti-m1", "m2")
+		w.ok(err)
+		before := w.eventCount()
+		for _, old := range []string{"m0", "m1"} {
+			_, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{old})
+			w.ok(err)
+		}
+		if w.reason(u, mine.SessionID) != "" || w.eventCount() != before {
+			w.t.Errorf("the session ended by %q", w.reason(u, mine.SessionID))
+		}
+		_, err = w.rotate("m2", "m3")
+		w.ok(err)
 	})
 }
 
