@@ -168,8 +168,10 @@ func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (succ
 		row := now.Key(kid)
 		switch {
 		case row == nil:
-			_, err := now.row(kid)
-			return cmpError(err, fault.New(fault.Conflict, "key_row", "the row of this key is not trusted; revoke or accept it"))
+			if _, err := now.row(kid); err != nil {
+				return err
+			}
+			return fault.New(fault.Conflict, "key_row", "the row of this key is not trusted; revoke or accept it")
 		case row.Status == store.KeyPending:
 			_, err := s.apply(ctx, now, by, s.policy.Withdraw(*row, s.now()))
 			return err
@@ -187,13 +189,6 @@ func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (succ
 		return err
 	})
 	return successor, err
-}
-
-func cmpError(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // Revoke ends a key at once: every token that it signed is refused from then on.

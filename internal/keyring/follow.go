@@ -19,12 +19,6 @@ const (
 	recheckTimeout = 2 * time.Second
 )
 
-// begin prepares recorded keys for use.
-func (r *Ring) begin(ctx context.Context, now *keys) (*held, error) {
-	h, failed, err := r.take(ctx, now, &held{keys: &keys{}})
-	return h, errors.Join(failed, err)
-}
-
 // Refresh takes up what another process changed in the keys. It costs one small
 // read when nothing has. An error leaves the keys as they are, or, where only a
 // private key is unavailable or a row is refused, says so; it is returned once for
@@ -62,7 +56,7 @@ func (r *Ring) refresh(ctx context.Context) error {
 	if loaded.Version != now.keys.Version {
 		k.warnOfClocks(loaded)
 	}
-	next, failed, err := r.take(ctx, loaded, now)
+	next, failed, err := k.take(ctx, loaded, now)
 	if err != nil {
 		return err
 	}
@@ -77,8 +71,7 @@ func (r *Ring) refresh(ctx context.Context) error {
 // take returns the keys with signers for all active ones; where one is unavailable
 // it goes on with the former one of its algorithm for as long as that is published,
 // and failed says so.
-func (r *Ring) take(ctx context.Context, now *keys, before *held) (next *held, failed, err error) {
-	k := r.keeper
+func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held, failed, err error) {
 	next = &held{keys: now, signers: map[jose.Algorithm]signing{}, legacy: before.legacy}
 	if next.Published, err = k.publish(now); err != nil {
 		return nil, nil, err
@@ -103,7 +96,7 @@ func (r *Ring) take(ctx context.Context, now *keys, before *held) (next *held, f
 			continue
 		}
 		next.behind = true
-		failed = errors.Join(failed, r.goOn(ctx, next, algorithm, former, err))
+		failed = errors.Join(failed, k.goOn(ctx, next, algorithm, former, err))
 	}
 	if signer := lifecycle.Signer(now.KeySet); signer != nil {
 		next.signing = jose.Algorithm(signer.Algorithm)
@@ -116,7 +109,7 @@ func (r *Ring) take(ctx context.Context, now *keys, before *held) (next *held, f
 
 // goOn signs with the former key of an algorithm. It must not be removed while
 // tokens are signed with it.
-func (r *Ring) goOn(ctx context.Context, next *held, algorithm jose.Algorithm, former signing, cause error) error {
+func (k *keeper) goOn(ctx context.Context, next *held, algorithm jose.Algorithm, former signing, cause error) error {
 	info, published := next.find(former.kid)
 	if !published {
 		return cause // what it signed would be refused
@@ -126,7 +119,7 @@ func (r *Ring) goOn(ctx context.Context, next *held, algorithm jose.Algorithm, f
 	if info.Status != Retiring {
 		return cause
 	}
-	return errors.Join(cause, r.keeper.store.RecountKey(ctx, info.KID))
+	return errors.Join(cause, k.store.RecountKey(ctx, info.KID))
 }
 
 // Recheck is Refresh for a token of a key that is not in the set: another

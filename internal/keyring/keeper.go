@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -53,6 +54,15 @@ func newKeeper(cfg Config) (*keeper, error) {
 
 // now is the wall clock as it can be stored.
 func (k *keeper) now() time.Time { return k.wall().UTC().Truncate(time.Microsecond) }
+
+// since is for how long this process has not seen the database, which it did at a
+// moment by the monotonic clock.
+func (k *keeper) since(moment *atomic.Int64) time.Duration {
+	if k.store == nil {
+		return 0
+	}
+	return k.monotonic() - time.Duration(moment.Load())
+}
 
 // keys are the recorded keys at one version.
 type keys struct {

@@ -44,13 +44,16 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 
 // start makes what is recorded, what is configured and what is there agree, once.
 func (s *session) start(ctx context.Context) (*Ring, error) {
-	ring := &Ring{keeper: s.keeper, history: newHistory(s.keeper), checking: make(chan struct{}, 1), holder: rand.Text()}
+	ring := &Ring{
+		keeper: s.keeper, history: newHistory(s.keeper), checking: make(chan struct{}, 1),
+		counter: counter{keeper: s.keeper, holder: rand.Text()},
+	}
 	begin := s.monotonic()
 	now, err := s.load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if now, ring.counting, err = s.upgrade(ctx, now, ring.holder); err != nil {
+	if now, ring.counter.counting, err = s.upgrade(ctx, now, ring.counter.holder); err != nil {
 		return nil, err
 	}
 	if err := now.refusedActive(); err != nil {
@@ -68,8 +71,8 @@ func (s *session) start(ctx context.Context) (*Ring, error) {
 		return nil, err
 	}
 	now, _ = ring.history.merge(ctx, now) // logged
-	h, err := ring.begin(ctx, now)
-	if err != nil {
+	h, failed, err := s.take(ctx, now, &held{keys: &keys{}})
+	if err = errors.Join(failed, err); err != nil {
 		return nil, err
 	}
 	if h.legacy, err = s.installation().HashKey(ctx, now.adopted.Thumbprint, now.all(now.Keys)); err != nil {

@@ -27,10 +27,8 @@ type Ring struct {
 
 	lacked atomic.Pointer[[]string] // ids of pending keys that were due and unavailable here; nil: none
 
-	stepping sync.Mutex // held while counting; guards what follows
-	holder   string     // this replica, to those who count
-	counting bool
-	watched  map[string]watched // by key id
+	stepping sync.Mutex // held while counting
+	counter  counter    // guarded by stepping
 
 	signed, failed, nanoseconds atomic.Uint64
 }
@@ -114,8 +112,8 @@ func (r *Ring) Ready(ctx context.Context) error {
 	// By half of the leeway another key may have taken over just as long ago; the
 	// former one stays for the leeway longer than its tokens, which is more.
 	longest := r.keeper.policy.Leeway / 2
-	if r.unseen() > longest {
-		if err := r.Recheck(ctx); r.unseen() > longest {
+	if r.keeper.since(&r.seen) > longest {
+		if err := r.Recheck(ctx); r.keeper.since(&r.seen) > longest {
 			return &fault.Error{
 				Kind: fault.Unavailable, Code: "no_signing_key", Message: "the signing keys could not be looked for recently",
 				RetryAfter: lifecycle.FollowWithin, Cause: err,
@@ -128,19 +126,11 @@ func (r *Ring) Ready(ctx context.Context) error {
 	return nil
 }
 
-// unseen is for how long this process has not seen the database.
-func (r *Ring) unseen() time.Duration {
-	if r.keeper.store == nil {
-		return 0
-	}
-	return r.keeper.monotonic() - time.Duration(r.seen.Load())
-}
-
 // MaxAge is how long others may keep the key set: not at all when this process
 // has not seen the database for so long that another key may be in it by now.
 func (r *Ring) MaxAge() time.Duration {
 	ahead := r.keeper.policy.PublishAhead
-	if r.unseen() > margin(ahead) {
+	if r.keeper.since(&r.seen) > margin(ahead) {
 		return 0
 	}
 	return MaxAge(ahead)

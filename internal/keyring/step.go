@@ -3,7 +3,6 @@ package keyring
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
@@ -19,11 +18,11 @@ func (r *Ring) Step(ctx context.Context) error {
 	defer r.stepping.Unlock()
 	k := r.keeper
 	if k.store == nil || !k.policy.Busy(r.held.Load().keys.KeySet, k.now()) {
-		return r.rest(ctx)
+		return r.counter.rest(ctx)
 	}
 	err := r.step(ctx)
 	if err != nil {
-		r.watched = nil
+		r.counter.watched = nil
 		if errors.Is(err, store.ErrKeysChanged) {
 			return nil // by an operator, or another replica; look again
 		}
@@ -33,41 +32,41 @@ func (r *Ring) Step(ctx context.Context) error {
 
 func (r *Ring) step(ctx context.Context) error {
 	k, begin := r.keeper, r.keeper.monotonic()
-	counted, held, err := k.store.CountKeyTime(ctx, r.holder, countLease, r.passed(begin)...)
+	counted, held, err := r.counter.count(ctx, begin)
 	if err != nil || !held {
-		r.watched = nil
 		return err
 	}
-	r.counting = true
 	now, err := k.load(ctx)
 	if err != nil {
 		return err
 	}
 	now, _ = r.history.merge(ctx, now) // told by Refresh, or logged
-	r.watch(now, counted, begin)
+	r.counter.watch(now, counted, begin)
 	if len(k.policy.Due(now.KeySet, k.now())) == 0 {
 		return nil
 	}
-	if err := r.advance(ctx, now); err != nil {
-		return errors.Join(err, r.rest(ctx)) // another replica may have what this one lacks
+	lacked, err := k.advance(ctx, now)
+	r.lacked.Store(&lacked)
+	if err != nil {
+		return errors.Join(err, r.counter.rest(ctx)) // another replica may have what this one lacks
 	}
 	if now, err = k.load(ctx); err != nil {
 		return err
 	}
-	r.watch(now, counted, begin)
+	r.counter.watch(now, counted, begin)
 	return r.Refresh(ctx)
 }
 
 // advance carries out what is due, one group after another, since each may change
-// what is due. One key that is unavailable keeps no other from its next step.
-func (r *Ring) advance(ctx context.Context, now *keys) error {
-	s, err := r.keeper.enter(ctx)
+// what is due. One key that is unavailable keeps no other from its next step; lacked
+// are the ids of those.
+func (k *keeper) advance(ctx context.Context, now *keys) (lacked []string, err error) {
+	s, err := k.enter(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer s.close()
 	var all []error
-	var lacked []string
 	for tried := map[string]bool{}; ; {
 		group := untried(s.policy.Due(now.KeySet, s.now()), tried)
 		if group == nil {
@@ -85,11 +84,7 @@ func (r *Ring) advance(ctx context.Context, now *keys) error {
 			lacked = append(lacked, last.Key.KID)
 		}
 	}
-	r.lacked.Store(nil)
-	if lacked != nil {
-		r.lacked.Store(&lacked)
-	}
-	return errors.Join(all...)
+	return lacked, errors.Join(all...)
 }
 
 // untried returns the first group that was not tried, and notes that it is now.
@@ -120,51 +115,10 @@ func (s *session) announce(c lifecycle.Change, after *keys) {
 	}
 }
 
-// watched is since when this replica has counted for a key, by the monotonic
-// clock.
-type watched struct {
-	status store.KeyStatus
-	since  time.Duration
-}
-
-func (r *Ring) passed(now time.Duration) (all []store.KeyTime) {
-	for kid, w := range r.watched {
-		all = append(all, store.KeyTime{KID: kid, Status: w.status, Passed: now - w.since})
-	}
-	return all
-}
-
-// watch begins to count for keys that came into a status since the last time,
-// and goes on from now for those whose time was counted up to it.
-func (r *Ring) watch(set *keys, counted bool, now time.Duration) {
-	fresh, before := r.keeper.monotonic(), r.watched
-	r.watched = map[string]watched{}
-	for _, row := range set.Keys {
-		if row.Status != store.KeyPending && row.Status != store.KeyRetiring {
-			continue
-		}
-		w := watched{row.Status, fresh}
-		if counted && before[row.KID].status == row.Status {
-			w.since = now
-		}
-		r.watched[row.KID] = w
-	}
-}
-
-// rest lets another replica count, or nobody.
-func (r *Ring) rest(ctx context.Context) error {
-	r.watched = nil
-	if !r.counting {
-		return nil
-	}
-	r.counting = false
-	return r.keeper.store.StopCountingKeyTime(ctx, r.holder)
-}
-
 // Rest ends counting, so that another replica begins at once. It is for the end
 // of the program.
 func (r *Ring) Rest(ctx context.Context) error {
 	r.stepping.Lock()
 	defer r.stepping.Unlock()
-	return r.rest(ctx)
+	return r.counter.rest(ctx)
 }

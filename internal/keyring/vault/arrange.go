@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -80,7 +81,7 @@ func (w *Writer) Complete(secret Secret) error {
 	if err != nil || !w.writable() || !looser(info.Mode(), publicMode) {
 		return err
 	}
-	if err := w.tighten(files.Public, info); err != nil {
+	if err := tighten(w.Join(files.Public), info); err != nil {
 		return fileFault(w.Join(files.Public), "is open to other users and cannot be tightened", err)
 	}
 	w.log.Warn("tightened a public key file", "file", w.Join(files.Public), "from", modeText(info.Mode()), "to", modeText(publicMode))
@@ -112,11 +113,11 @@ func (w *Writer) Arrange(keys []Key) {
 	}
 	for _, k := range keys {
 		if k.Status == store.KeyRemoved {
-			w.attempt("erase the private half of a removed key", k.KID, w.Erase(&k.SigningKey))
+			warn(w.log, "erase the private half of a removed key", k.KID, w.Erase(&k.SigningKey))
 		}
 	}
 	for _, algorithm := range jose.Algorithms() {
-		w.attempt("erase the pair of a removed key", "", w.erasePair(algorithm, keys))
+		warn(w.log, "erase the pair of a removed key", "", w.erasePair(algorithm, keys))
 	}
 	taken := map[string]bool{}
 	for _, k := range keys {
@@ -125,13 +126,13 @@ func (w *Writer) Arrange(keys []Key) {
 			continue
 		}
 		taken[files.Private] = true
-		w.attempt("give the active pair its usual file names", k.KID, w.putForward(k, files, keys))
+		warn(w.log, "give the active pair its usual file names", k.KID, w.putForward(k, files, keys))
 	}
 }
 
-func (w *Writer) attempt(what, kid string, err error) {
+func warn(log *slog.Logger, what, kid string, err error) {
 	if err != nil {
-		w.log.Warn("could not "+what, "kid", kid, "error", err)
+		log.Warn("could not "+what, "kid", kid, "error", err)
 	}
 }
 

@@ -44,7 +44,13 @@ func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 	locked, err := l.TryLockContext(ctx, lockRetry)
 	switch {
 	case locked:
-		if err := w.giveLock(); err != nil {
+		// The owner of the folder has to have the lock as well: where it cannot be
+		// opened a server takes the folder for one that is only read.
+		file, err := os.OpenFile(f.Join(lockFile), os.O_RDONLY|noFollow, 0)
+		if err == nil {
+			err = errors.Join(w.give(file), file.Close())
+		}
+		if err != nil {
 			return nil, errors.Join(fileFault(f.Join(lockFile), "cannot be given to the owner of its folder", err), l.Close())
 		}
 		w.lock = l
@@ -102,16 +108,6 @@ func (f *Folder) prepare() error {
 	}
 	f.log.Warn("tightened the folder of the signing keys", "folder", f.path, "from", modeText(info.Mode()), "to", modeText(folderMode))
 	return nil
-}
-
-// giveLock lets the owner of the folder have the lock, too: where it cannot be
-// opened a server takes the folder for one that is only read.
-func (w *Writer) giveLock() error {
-	file, err := os.OpenFile(w.Join(lockFile), os.O_RDONLY|noFollow, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(w.give(file), file.Close())
 }
 
 // give gives a file in the folder to the folder's owner.

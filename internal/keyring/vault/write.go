@@ -83,8 +83,8 @@ func (w *Writer) commit(staged, name string) error {
 
 // tighten takes the rights of a public file that go too far, of the one that was
 // read and no other: as root, another under its name may be anybody's.
-func (w *Writer) tighten(name string, read fs.FileInfo) error {
-	file, err := os.OpenFile(w.Join(name), os.O_RDONLY|noFollow, 0)
+func tighten(path string, read fs.FileInfo) error {
+	file, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
 	if err != nil {
 		return err
 	}
