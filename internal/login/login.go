@@ -1,8 +1,8 @@
-// Package login answers one question: is this the user they say they are?
+// Package login authenticates users.
 //
-// Today it knows passwords; other proofs join as further methods beside
-// Password. It owns the promise that an unknown address, a wrong password and a
-// suspended user look and cost the same. It issues nothing: what it returns is
+// It knows passwords; other methods will be added beside Password. It guarantees
+// that an unknown address, a wrong password and a suspended user look and cost the
+// same. It issues nothing: what it returns is
 // an identity.Proof, which session.Start turns into a session. httpapi calls it.
 package login
 
@@ -16,8 +16,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// ErrWrongPassword is the answer to a user who is signed in and whom a password
-// does not prove once more.
+// ErrWrongPassword refuses a signed-in user whose password does not match on
+// reauthentication.
 var ErrWrongPassword = fault.New(fault.Forbidden, "invalid_credentials", "the old password is not right")
 
 // Config is what a Login needs. Store, Passwords and Audit are required.
@@ -25,18 +25,18 @@ type Config struct {
 	Store     *store.Store
 	Passwords *password.Hasher
 	Audit     *audit.Log
-	Exposed   bool             // a network reaches the server: the published default password proves nobody
+	Exposed   bool             // a network reaches the server: the published default password is refused
 	Now       func() time.Time // nil: time.Now
 }
 
-// Login proves people. It is safe for concurrent use.
+// Login authenticates users. It is safe for concurrent use.
 type Login struct {
 	store     *store.Store
 	passwords *password.Hasher
 	audit     *audit.Log
 	exposed   bool
 	now       func() time.Time
-	digestKey [32]byte // of the digests of unknown addresses, new in each process
+	digestKey [32]byte // of the digests of unknown addresses; each process has its own
 	counts    counts
 }
 

@@ -50,7 +50,7 @@ func newWorld(r *testrig.Rig) *world {
 	return &world{Login: r.Login, store: r.Store, hasher: r.Passwords, audit: r.Audit, log: r.Log}
 }
 
-func (w *world) person(t *testing.T, email string, status identity.Status) identity.User {
+func (w *world) user(t *testing.T, email string, status identity.Status) identity.User {
 	t.Helper()
 	hash, err := w.hasher.Hash(t.Context(), secret)
 	if err != nil {
@@ -70,9 +70,9 @@ func (w *world) person(t *testing.T, email string, status identity.Status) ident
 	return u
 }
 
-func TestTheRightPasswordProvesThePerson(t *testing.T) {
+func TestTheRightPasswordProvesTheUser(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		u := w.person(t, "Ada@Pico.example", identity.Active)
+		u := w.user(t, "Ada@Pico.example", identity.Active)
 		for _, typed := range []string{"Ada@Pico.example", "ada@pico.example", "ADA@PICO.EXAMPLE"} {
 			got, err := w.Password(t.Context(), web, typed, secret)
 			if err != nil || got.UserID() != u.ID || got.CredentialsVersion() != 0 || !slices.Equal(got.Methods(), []string{"pwd"}) {
@@ -87,8 +87,8 @@ func TestTheRightPasswordProvesThePerson(t *testing.T) {
 
 func TestUnknownWrongAndSuspendedLookTheSame(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		w.person(t, "ada@pico.example", identity.Active)
-		w.person(t, "sam@pico.example", identity.Suspended)
+		w.user(t, "ada@pico.example", identity.Active)
+		w.user(t, "sam@pico.example", identity.Suspended)
 		for name, try := range map[string][2]string{
 			"unknown":                   {"nobody@pico.example", secret},
 			"wrong":                     {"ada@pico.example", "wrong horse"},
@@ -121,9 +121,9 @@ func TestUnknownWrongAndSuspendedLookTheSame(t *testing.T) {
 	})
 }
 
-func TestFailuresOfKnownPeopleAreStoredAndStrangersOnlyLogged(t *testing.T) {
+func TestFailuresOfKnownUsersAreStoredAndOfUnknownOnesOnlyLogged(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		u := w.person(t, "ada@pico.example", identity.Active)
+		u := w.user(t, "ada@pico.example", identity.Active)
 		const typo = "my-real-password"
 		_, _ = w.Password(t.Context(), web, u.Email, "wrong horse")
 		_, _ = w.Password(t.Context(), web, typo, "wrong horse")
@@ -159,12 +159,12 @@ func TestFailuresOfKnownPeopleAreStoredAndStrangersOnlyLogged(t *testing.T) {
 		}
 		plain := sha256.Sum256([]byte(typo))
 		if strings.Contains(log, hex.EncodeToString(plain[:4])) {
-			t.Error("the digest is one that everybody can compute")
+			t.Error("the digest has no secret key")
 		}
 	})
 }
 
-func TestTooManyAtOnceAreThrottledAndCounted(t *testing.T) {
+func TestTooManyConcurrentLoginsAreThrottledAndCounted(t *testing.T) {
 	w := open(t, func(c *testrig.Config) { c.Passwords.Workers, c.Passwords.Queue = 1, 1 })
 	var all sync.WaitGroup
 	var throttled, refused sync.Map
@@ -193,7 +193,7 @@ func size(m *sync.Map) (n uint64) {
 	return n
 }
 
-func TestADatabaseThatIsAwayIsNoWrongPassword(t *testing.T) {
+func TestAnUnavailableDatabaseIsNoWrongPassword(t *testing.T) {
 	w := open(t)
 	if err := w.store.Close(); err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func TestADatabaseThatIsAwayIsNoWrongPassword(t *testing.T) {
 	}
 }
 
-func TestACallerThatHangsUpIsNoFailureOfOurs(t *testing.T) {
+func TestACancelledRequestIsNoFailure(t *testing.T) {
 	w := open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -219,9 +219,9 @@ func TestACallerThatHangsUpIsNoFailureOfOurs(t *testing.T) {
 	}
 }
 
-func TestTheDefaultPasswordProvesNobodyToANetwork(t *testing.T) {
+func TestTheDefaultPasswordIsRefusedOverANetwork(t *testing.T) {
 	w := open(t)
-	u := w.person(t, "admin@pico.local", identity.Active)
+	u := w.user(t, "admin@pico.local", identity.Active)
 	u.ID, u.Email, u.EmailKey, u.DefaultPassword = "marked", "marked@pico.local", "marked@pico.local", true
 	if err := w.store.CreateUser(t.Context(), store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorSystem}}, u); err != nil {
 		t.Fatal(err)

@@ -13,10 +13,10 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Password proves the user whose e-mail address and password these are. An
+// Password authenticates the user with that e-mail address and password. An
 // unknown address, a wrong password, a suspended user and, on a server that a
 // network reaches, the default password are identity.ErrInvalidCredentials after
-// the same work; too many logins at once are Throttled.
+// the same work; too many concurrent logins are Throttled.
 func (l *Login) Password(ctx context.Context, by identity.Actor, email, password string) (identity.Proof, error) {
 	user, err := l.find(ctx, email)
 	if err != nil {
@@ -36,8 +36,8 @@ func (l *Login) Password(ctx context.Context, by identity.Actor, email, password
 	return identity.NewProof(user, l.now(), identity.MethodPassword), nil
 }
 
-// Confirm proves a user who is signed in once more, by their password. A wrong
-// one is Forbidden, invalid_credentials.
+// Confirm reauthenticates a signed-in user by their password. A wrong one is
+// Forbidden, invalid_credentials.
 func (l *Login) Confirm(ctx context.Context, userID, password string) (identity.Proof, error) {
 	user, err := l.store.UserByID(ctx, userID)
 	if err != nil {
@@ -53,7 +53,7 @@ func (l *Login) Confirm(ctx context.Context, userID, password string) (identity.
 	return identity.NewProof(user, l.now(), identity.MethodPassword), nil
 }
 
-// find returns the person of that address, the zero person when there is none.
+// find returns the user of that address, the zero User when there is none.
 func (l *Login) find(ctx context.Context, email string) (identity.User, error) {
 	if !identity.Storable(email) {
 		return identity.User{}, nil
@@ -65,11 +65,11 @@ func (l *Login) find(ctx context.Context, email string) (identity.User, error) {
 	case fault.KindOf(err) == fault.NotFound:
 		return identity.User{}, nil
 	default:
-		return identity.User{}, fmt.Errorf("find person: %w", err)
+		return identity.User{}, fmt.Errorf("find user: %w", err)
 	}
 }
 
-// judge counts the attempt and names its outcome.
+// judge counts the attempt and returns its outcome.
 func (l *Login) judge(user identity.User, matches bool) outcome {
 	switch {
 	case user.ID == "":
@@ -82,7 +82,7 @@ func (l *Login) judge(user identity.User, matches bool) outcome {
 		l.counts.suspended.Add(1)
 		return suspendedUser
 	case l.exposed && user.DefaultPassword:
-		// The start looked at active superadmins only, and once.
+		// The check at the start covers active superadmins only.
 		l.counts.published.Add(1)
 		return publishedPassword
 	default:
@@ -95,15 +95,15 @@ func (l *Login) countAccident(err error) {
 	switch {
 	case fault.KindOf(err) == fault.Throttled:
 		l.counts.throttled.Add(1)
-	case !errors.Is(err, context.Canceled): // hanging up is the caller's own doing
+	case !errors.Is(err, context.Canceled): // a cancelled request is no failure
 		l.counts.failed.Add(1)
 	}
 }
 
-// refuse records the failure. An address that is nobody's may be a password
-// typed into the wrong field. Only eight digits of a keyed digest are kept:
-// enough to see one address being tried again and again, and, the key never
-// leaving this process, no help in guessing what was typed.
+// refuse records the failure. An unknown address may be a password typed into the
+// wrong field. Only eight digits of a keyed digest are kept: enough to recognize
+// repeated attempts with one address, and useless for guessing what was typed, since
+// the key never leaves this process.
 func (l *Login) refuse(ctx context.Context, by identity.Actor, user identity.User, email string, why outcome) {
 	detail := string(why)
 	if why == unknownUser {
@@ -114,7 +114,7 @@ func (l *Login) refuse(ctx context.Context, by identity.Actor, user identity.Use
 	l.audit.Failed(ctx, store.Act{Action: identity.ActionLogin, By: by, Detail: detail}, user.ID, user.OrgID)
 }
 
-// outcome is how an attempt ended, in the words of the audit record.
+// outcome is the outcome of an attempt, as named in the audit log.
 type outcome string
 
 const (

@@ -8,13 +8,13 @@ type counts struct {
 
 // Stats counts password logins since the start, by outcome.
 type Stats struct {
-	Succeeded     uint64 // proven and allowed to sign in
-	UnknownUser   uint64 // nobody has that e-mail
+	Succeeded     uint64 // authenticated and allowed to sign in
+	UnknownUser   uint64 // no user has that e-mail address
 	WrongPassword uint64
-	Suspended     uint64 // right password; the person or their organisation is suspended
+	Suspended     uint64 // right password; the user or their organization is suspended
 	Published     uint64 // right, but the published default password on an exposed server
-	Throttled     uint64 // turned away: too many logins at once
-	Failed        uint64 // an accident of ours, such as a database that is away
+	Throttled     uint64 // refused: too many concurrent logins
+	Failed        uint64 // failures of the server, such as an unavailable database
 }
 
 // Stats returns the counts so far.

@@ -115,10 +115,10 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	})
 	tokens := token.New(token.Config{
 		Store: st, Keys: keys, Audit: events,
-		Issuer:      cfg.Auth.Issuer,
-		Audience:    cfg.Auth.Audience,
-		AccessLife:  accessLife(cfg),
-		RefreshLife: days(cfg.Auth.RefreshTokenExpireDays),
+		Issuer:          cfg.Auth.Issuer,
+		Audience:        cfg.Auth.Audience,
+		AccessLifetime:  accessLife(cfg),
+		RefreshLifetime: days(cfg.Auth.RefreshTokenExpireDays),
 	})
 	sessions := session.New(session.Config{
 		Store: st, Tokens: tokens, Audit: events, Max: days(cfg.Auth.SessionMaxDays),

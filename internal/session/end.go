@@ -9,12 +9,12 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// End ends the session of the presented access token. Ending it twice is no
-// error.
+// End ends the session of the presented access token. It is no error if it has
+// ended.
 func (s *Sessions) End(ctx context.Context, by identity.Actor) error {
 	if by.SessionID == "" {
-		// Access tokens of the original name no session; they outlive an adoption
-		// by a quarter of an hour.
+		// Access tokens of the original name no session; the last one expires a
+		// quarter of an hour after an adoption.
 		return fault.BadField("refresh_token", "this access token names no session: send the refresh token")
 	}
 	act := store.Act{Action: identity.ActionLogout, By: by}

@@ -1,9 +1,9 @@
-// Package session turns a proof into a session and ends sessions: of one user,
-// on one device.
+// Package session turns a proof into a session, which is a user signed in on one
+// device, and ends sessions.
 //
-// It owns how long a session lives, and what starts and ends one. It does not
-// prove users (login) and writes no tokens: token mints those of a session, with
-// the transaction that is passed to it. httpapi and directory call it.
+// It owns the lifetime of a session, and what starts and ends one. It does not
+// authenticate users (login) and issues no tokens: token mints those of a session,
+// with the transaction that is passed to it. httpapi and directory call it.
 package session
 
 import (
@@ -20,11 +20,10 @@ import (
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
-// DefaultMax is from the start of a session to its absolute end when the
-// configuration names no time.
+// DefaultMax is the default time from the start of a session to its absolute end.
 const DefaultMax = 90 * 24 * time.Hour
 
-// maxUserAgent is how many bytes of what a client calls itself are stored.
+// maxUserAgent is how many bytes of the User-Agent are stored.
 const maxUserAgent = 255
 
 // Config is what Sessions need. Store, Tokens and Audit are required.
@@ -57,8 +56,8 @@ func New(cfg Config) *Sessions {
 }
 
 // Start turns a proof into a session of the JSON login, and returns its first
-// pair of tokens. Its transaction asks again whether the user may sign in, and
-// whether their credentials are still those that were proved.
+// pair of tokens. Its transaction checks again that the user may sign in, and
+// that their credentials are still those that were proved.
 func (s *Sessions) Start(ctx context.Context, by identity.Actor, proof identity.Proof) (token.Pair, error) {
 	by.UserAgent = storable(by.UserAgent)
 	act := store.Act{Action: identity.ActionLogin, By: by}
@@ -75,16 +74,16 @@ func (s *Sessions) Start(ctx context.Context, by identity.Actor, proof identity.
 	return pair, nil
 }
 
-// refused records that a proof was good and is not any more.
+// refused records that a proof has become invalid.
 func (s *Sessions) refused(ctx context.Context, by identity.Actor, proof identity.Proof) {
-	user, _ := s.store.UserByID(ctx, proof.UserID()) // gone: without an organization
+	user, _ := s.store.UserByID(ctx, proof.UserID()) // deleted: without an organization
 	act := store.Act{Action: identity.ActionLogin, By: by, Detail: "changed_meanwhile"}
 	s.audit.Failed(ctx, act, proof.UserID(), user.OrgID)
 }
 
-// ChangePassword gives the user that proof proves another password. All their
-// sessions end but the one that asks, which goes on with the pair returned; of
-// its earlier access tokens the one that asked may read the profile.
+// ChangePassword replaces the password of the user of proof. All their sessions
+// end except the actor's, which continues with the pair returned; of its earlier
+// access tokens only the one that made the change may read the profile.
 func (s *Sessions) ChangePassword(ctx context.Context, act store.Act, proof identity.Proof, hash identity.PasswordHash) (token.Pair, error) {
 	act.By.UserAgent = storable(act.By.UserAgent)
 	return s.tokens.Mint(ctx, s.grant(), func(ctx context.Context, next *store.NewFamily) (store.Subject, error) {
@@ -92,14 +91,14 @@ func (s *Sessions) ChangePassword(ctx context.Context, act store.Act, proof iden
 	})
 }
 
-// grant is that of a session which starts now.
+// grant is the grant of a session that starts now.
 func (s *Sessions) grant() token.Grant {
 	g := token.FirstParty()
 	g.End = s.now().UTC().Add(s.max)
 	return g
 }
 
-// storable is as much of what a client calls itself as the store takes.
+// storable is the part of a User-Agent that the store accepts.
 func storable(userAgent string) string {
 	clean := strings.ReplaceAll(strings.ToValidUTF8(userAgent, ""), "\x00", "")
 	for len(clean) > maxUserAgent {

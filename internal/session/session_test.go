@@ -23,7 +23,7 @@ var (
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// user creates one and proves them by their password.
+// user creates a user and a proof by their password.
 func user(t *testing.T, r *testrig.Rig, email string) (identity.User, identity.Proof) {
 	t.Helper()
 	u, err := r.Directory.CreateUser(t.Context(), system, directory.NewUser{Email: email, Password: secret, OrgID: "acme"})
@@ -66,14 +66,14 @@ func TestAProofBecomesASessionOnlyWhileItIsTrue(t *testing.T) {
 				}
 				r.Audit.Flush()
 				if !strings.Contains(r.Log.String(), "changed_meanwhile") {
-					t.Error("it is not in the log")
+					t.Error("no log record says so")
 				}
 			})
 		})
 	}
 }
 
-// A role, and activation after all, are none of a proof's business.
+// A proof does not depend on the role.
 func TestAProofOutlivesAChangeOfRole(t *testing.T) {
 	testrig.Each(t, func(t *testing.T, r *testrig.Rig) {
 		u, proof := user(t, r, "ada@pico.example")
@@ -93,7 +93,7 @@ func TestTheZeroProofStartsNothing(t *testing.T) {
 	}
 }
 
-func TestWhatAClientCallsItselfIsStoredAsFarAsItCanBe(t *testing.T) {
+func TestTheUserAgentIsStoredAsFarAsPossible(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		r := testrig.New(t, url)
 		_, proof := user(t, r, "ada@pico.example")
@@ -131,7 +131,7 @@ func TestASessionEndsForGoodAtItsAbsoluteEnd(t *testing.T) {
 		}
 		r.Clock.Advance(4 * time.Second)
 		if _, err = r.Tokens.Rotate(t.Context(), web, pair.RefreshToken); fault.KindOf(err) != fault.Unauthenticated {
-			t.Errorf("it goes on: %v", err)
+			t.Errorf("it is still valid: %v", err)
 		}
 	})
 }

@@ -8,22 +8,22 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// Presented is what a verified access token says of itself.
+// Presented holds the claims of a verified access token that Bearer checks.
 type Presented struct {
 	UserID    string
-	SessionID string // the claim sid; empty: the token names none
+	SessionID string // the claim sid; empty: the token names no session
 	ID        string // the claim jti
 }
 
-// Bearer returns the user of an access token, freshly read, or identity.ErrInvalidToken when
-// they or the token may not take part any more.
+// Bearer returns the user of an access token, freshly read, or identity.ErrInvalidToken
+// when the user or the token is no longer valid.
 func (i *Issuer) Bearer(ctx context.Context, p Presented) (identity.User, error) {
 	return i.bearer(ctx, p, false)
 }
 
 // ProfileBearer is Bearer for reading one's own profile. The access token that
-// asked for the last change of password still may, although all earlier ones
-// are refused.
+// made the last change of password is accepted, although all earlier ones are
+// refused.
 func (i *Issuer) ProfileBearer(ctx context.Context, p Presented) (identity.User, error) {
 	return i.bearer(ctx, p, true)
 }

@@ -11,11 +11,11 @@ import (
 func benchWorld(b *testing.B) (*world, token.Pair) {
 	b.Helper()
 	w := open(b, withRS256)
-	return w, w.issue(b, w.person(b, "ada@pico.example", identity.Viewer, identity.DefaultOrg))
+	return w, w.issue(b, w.user(b, "ada@pico.example", identity.Viewer, identity.DefaultOrg))
 }
 
-// BenchmarkRotate is a refresh without HTTP; BenchmarkSign is the part of it
-// that cannot be avoided.
+// BenchmarkRotate is a refresh without HTTP; BenchmarkSign is the unavoidable part
+// of it.
 func BenchmarkRotate(b *testing.B) {
 	w, p := benchWorld(b)
 	for b.Loop() {
@@ -40,7 +40,7 @@ func BenchmarkSign(b *testing.B) {
 	}
 }
 
-// BenchmarkBearer is what every authenticated request pays.
+// BenchmarkBearer is the cost of the check of every authenticated request.
 func BenchmarkBearer(b *testing.B) {
 	w, p := benchWorld(b)
 	bearer := presented(w.actor(b, p))

@@ -44,8 +44,8 @@ func decode(t testing.TB, payload []byte) map[string]any {
 	return c
 }
 
-// payload verifies an access token with the published key set and returns what
-// was signed.
+// payload verifies an access token with the published key set and returns the
+// signed payload.
 func (w *world) payload(t testing.TB, p token.Pair) []byte {
 	t.Helper()
 	body, _ := w.keys.JWKS()
@@ -109,7 +109,7 @@ func TestAccessTokenHasExactlyTheClaimsOfTheContractInOrder(t *testing.T) {
 	}
 }
 
-func TestIssuedIDsAreFreshAndRandom(t *testing.T) {
+func TestIssuedIDsAreNewAndRandom(t *testing.T) {
 	w := open(t)
 	u := w.viewer(t)
 	seen := map[any]bool{}
@@ -128,15 +128,15 @@ func TestIssuedIDsAreFreshAndRandom(t *testing.T) {
 		}
 		for _, v := range []any{c["jti"], c["sid"], p.RefreshToken} {
 			if seen[v] {
-				t.Error("a value was issued twice")
+				t.Error("a value was issued again")
 			}
 			seen[v] = true
 		}
 	}
 }
 
-func TestExpiryIsTheLifeFromNowInWholeSeconds(t *testing.T) {
-	w := open(t, func(c *token.Config, _ *keyring.Config) { c.AccessLife = 90 * time.Second })
+func TestExpiryIsTheLifetimeFromNowInWholeSeconds(t *testing.T) {
+	w := open(t, func(c *token.Config, _ *keyring.Config) { c.AccessLifetime = 90 * time.Second })
 	p := w.issue(t, w.viewer(t))
 	c := w.claims(t, p)
 	if c["exp"] != c["iat"].(float64)+90 || c["iat"] != float64(epoch.Unix()) || p.ExpiresIn != 90*time.Second {
@@ -144,7 +144,7 @@ func TestExpiryIsTheLifeFromNowInWholeSeconds(t *testing.T) {
 	}
 }
 
-func TestLoginIsNotedOnceAndMovesLastLogin(t *testing.T) {
+func TestLoginIsRecordedOnceAndUpdatesLastLogin(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u := w.viewer(t)
 		w.clock.Advance(time.Hour)
@@ -172,7 +172,7 @@ func TestLoginIsNotedOnceAndMovesLastLogin(t *testing.T) {
 	})
 }
 
-func TestIssueAsksAgainWhetherThePersonMaySignIn(t *testing.T) {
+func TestIssueChecksAgainThatTheUserMaySignIn(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u := w.viewer(t)
 		_, err := w.store.SetStatus(t.Context(), w.act(), u.ID, identity.Suspended)
@@ -185,7 +185,7 @@ func TestIssueAsksAgainWhetherThePersonMaySignIn(t *testing.T) {
 	})
 }
 
-func TestIssueRefusesAPasswordThatWasChangedAfterItWasProven(t *testing.T) {
+func TestIssueRefusesAPasswordThatWasChangedAfterItsProof(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u := w.viewer(t)
 		w.must(t, w.store.ResetPassword(t.Context(), w.act(), u.ID, "another hash"))
@@ -194,7 +194,7 @@ func TestIssueRefusesAPasswordThatWasChangedAfterItWasProven(t *testing.T) {
 	})
 }
 
-func TestIssueToNobodyIsRefused(t *testing.T) {
+func TestIssueWithoutAUserIsRefused(t *testing.T) {
 	w := open(t)
 	_, err := w.Issue(t.Context(), web, identity.User{})
 	wantFault(t, err, fault.Unauthenticated, "invalid_credentials")

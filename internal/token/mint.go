@@ -14,17 +14,17 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Grant is what a client gets tokens for. Every grant type fills one in.
+// Grant describes the tokens of a client. Every grant type fills one in.
 type Grant struct {
 	ClientID string // required; without a user it is the subject
-	Scope    string // separated by spaces; may be empty
+	Scope    string // separated by spaces; optional
 	Audience string // empty: that of the Issuer
 	Typ      string // of the header: jose.TypeJWT or jose.TypeAccessToken; empty: jose.TypeJWT
 
-	AccessLife  time.Duration // whole seconds; 0: that of the Issuer
-	RefreshLife time.Duration // slides with each rotation; 0: that of the Issuer
-	Refresh     bool          // whether there is a refresh token
-	End         time.Time     // no refresh token lives longer
+	AccessLifetime  time.Duration // whole seconds; 0: that of the Issuer
+	RefreshLifetime time.Duration // slides with each rotation; 0: that of the Issuer
+	Refresh         bool          // whether there is a refresh token
+	End             time.Time     // latest expiry of refresh tokens
 
 	// Of an access token that names its client.
 	AuthTime time.Time // zero: not named
@@ -36,9 +36,9 @@ type Grant struct {
 // FirstParty is the grant of the JSON login.
 func FirstParty() Grant { return Grant{ClientID: identity.FirstPartyClient, Refresh: true} }
 
-// Commit is the transaction of a grant. It asks whether the user may have a
-// token now, stores the family, which is nil where the grant has no refresh
-// token, and returns whom the tokens are for: of no user, the zero Subject.
+// Commit is the transaction of a grant. It checks that the user may have a token
+// now, stores the family, which is nil if the grant has no refresh token, and
+// returns the user of the tokens: without a user, the zero Subject.
 type Commit func(ctx context.Context, first *store.NewFamily) (store.Subject, error)
 
 // Mint runs the transaction of a grant and returns its tokens. They are signed
@@ -61,17 +61,17 @@ func (i *Issuer) Mint(ctx context.Context, g Grant, commit Commit) (Pair, error)
 	return i.sign(g, d, subject)
 }
 
-// complete fills in what the grant leaves to the Issuer.
+// complete applies the defaults of the Issuer.
 func (i *Issuer) complete(g Grant) Grant {
 	if g.Audience == "" {
 		g.Audience = i.audience
 	}
-	g.AccessLife = orDefault(g.AccessLife, i.accessLife)
-	g.RefreshLife = orDefault(g.RefreshLife, i.refreshLife)
+	g.AccessLifetime = orDefault(g.AccessLifetime, i.accessLifetime)
+	g.RefreshLifetime = orDefault(g.RefreshLifetime, i.refreshLifetime)
 	return g
 }
 
-// draft is everything about tokens that is decided before their transaction.
+// draft holds what is decided about tokens before their transaction.
 type draft struct {
 	refresh  string // the opaque token itself, shown to the client once; empty: none
 	next     store.NewRefresh
@@ -82,17 +82,17 @@ func (i *Issuer) draft(g Grant) draft {
 	now := i.now().UTC()
 	d := draft{
 		issuedAt: now,
-		next:     store.NewRefresh{AccessJTI: uuid.NewString(), AccessExpiresAt: now.Add(g.AccessLife).Truncate(time.Second)},
+		next:     store.NewRefresh{AccessJTI: uuid.NewString(), AccessExpiresAt: now.Add(g.AccessLifetime).Truncate(time.Second)},
 	}
 	if g.Refresh {
 		d.refresh = newRefreshToken()
-		d.next.Hash, d.next.ExpiresAt = hashOf(d.refresh), now.Add(g.RefreshLife)
+		d.next.Hash, d.next.ExpiresAt = hashOf(d.refresh), now.Add(g.RefreshLifetime)
 	}
 	return d
 }
 
 // sign signs the access token of a committed grant. A failure leaves a committed
-// refresh token that nobody knows; the user signs in again.
+// refresh token that no client has; the user signs in again.
 func (i *Issuer) sign(g Grant, d draft, of store.Subject) (Pair, error) {
 	body, err := json.Marshal(i.claims(g, d, of))
 	if err != nil {
@@ -102,7 +102,7 @@ func (i *Issuer) sign(g Grant, d draft, of store.Subject) (Pair, error) {
 	if err != nil {
 		return Pair{}, fmt.Errorf("sign access token: %w", err)
 	}
-	return Pair{AccessToken: access, RefreshToken: d.refresh, ExpiresIn: g.AccessLife}, nil
+	return Pair{AccessToken: access, RefreshToken: d.refresh, ExpiresIn: g.AccessLifetime}, nil
 }
 
 func (i *Issuer) claims(g Grant, d draft, of store.Subject) claims {
@@ -123,7 +123,7 @@ func (i *Issuer) claims(g Grant, d draft, of store.Subject) claims {
 	return c
 }
 
-// claims are the members of an access token, in the order they are written.
+// claims are the claims of an access token, in the order they are written.
 // Their names are the contract with every verifier; more may be appended.
 type claims struct {
 	Subject string `json:"sub"`
@@ -137,7 +137,7 @@ type claims struct {
 	*rfc9068
 }
 
-// profile is what services that take the audience of the Issuer decide by.
+// profile holds the claims by which services with the audience of the Issuer decide.
 type profile struct {
 	Email  string   `json:"email"` // as displayed
 	Role   string   `json:"role"`
@@ -145,7 +145,7 @@ type profile struct {
 	Groups []string `json:"groups"` // ids; the store never returns nil, so always an array
 }
 
-// rfc9068 is what a token of RFC 9068 says besides.
+// rfc9068 holds the further claims of RFC 9068.
 type rfc9068 struct {
 	ClientID string   `json:"client_id"`
 	Scope    string   `json:"scope,omitempty"`

@@ -14,7 +14,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
-// typ is what the header of an access token says.
+// typ is the typ of an access token's header.
 func typ(t *testing.T, p token.Pair) string {
 	t.Helper()
 	header, _, err := jose.Inspect(p.AccessToken)
@@ -24,8 +24,8 @@ func typ(t *testing.T, p token.Pair) string {
 	return decode(t, header)["typ"].(string)
 }
 
-// of is the transaction of a grant that has nothing to ask, and shows what it was
-// given to store.
+// of returns the transaction of a grant without checks, and records the family that
+// it was given to store.
 func of(s store.Subject, given **store.NewFamily) token.Commit {
 	return func(_ context.Context, first *store.NewFamily) (store.Subject, error) {
 		*given = first
@@ -33,13 +33,13 @@ func of(s store.Subject, given **store.NewFamily) token.Commit {
 	}
 }
 
-func TestAClientsTokenSaysWhatRFC9068Asks(t *testing.T) {
+func TestAClientsTokenHasTheClaimsOfRFC9068(t *testing.T) {
 	w := open(t)
 	u := w.viewer(t)
 	end := w.clock.Now().Add(30 * 24 * time.Hour)
 	g := token.Grant{
 		ClientID: "app", Scope: "openid email", Audience: "https://api.example", Typ: jose.TypeAccessToken,
-		AccessLife: 5 * time.Minute, RefreshLife: time.Hour, Refresh: true, End: end,
+		AccessLifetime: 5 * time.Minute, RefreshLifetime: time.Hour, Refresh: true, End: end,
 		AuthTime: w.clock.Now().Add(-time.Minute), AMR: []string{"pwd"}, ACR: identity.ACROneFactor, Nonce: "n-1",
 	}
 	var given *store.NewFamily
@@ -62,7 +62,7 @@ func TestAClientsTokenSaysWhatRFC9068Asks(t *testing.T) {
 }
 
 // Existing services decide by role and groups, so every token for their audience
-// has them, whichever client asked.
+// has them, whichever client requested it.
 func TestATokenForTheAudienceOfTheIssuerCarriesTheProfile(t *testing.T) {
 	w := open(t)
 	u := w.viewer(t)
@@ -98,7 +98,7 @@ func TestAClientThatActsForItselfIsTheSubject(t *testing.T) {
 	}
 }
 
-func TestWhatTheTransactionRefusesIsNotSigned(t *testing.T) {
+func TestARefusedTransactionIsNotSigned(t *testing.T) {
 	w := open(t)
 	p, err := w.Mint(t.Context(), token.FirstParty(), func(context.Context, *store.NewFamily) (store.Subject, error) {
 		return store.Subject{}, identity.ErrInvalidToken
@@ -109,7 +109,7 @@ func TestWhatTheTransactionRefusesIsNotSigned(t *testing.T) {
 	}
 }
 
-func TestTheJSONLoginKeepsItsTypeOfToken(t *testing.T) {
+func TestTheJSONLoginKeepsItsTokenType(t *testing.T) {
 	w := open(t)
 	first := w.issue(t, w.viewer(t))
 	for _, p := range []token.Pair{first, w.rotate(t, first.RefreshToken)} {
@@ -119,9 +119,9 @@ func TestTheJSONLoginKeepsItsTypeOfToken(t *testing.T) {
 	}
 }
 
-// A refresh token of another client works neither at the refresh nor at the logout
-// of the JSON API, which leaves it as it was.
-func TestTheJSONAPITakesRefreshTokensOfTheFirstPartyAlone(t *testing.T) {
+// A refresh token of another client is refused by the refresh and the logout of the
+// JSON API, which leave it unchanged.
+func TestTheJSONAPIAcceptsOnlyRefreshTokensOfTheFirstParty(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u := w.viewer(t)
 		session := w.issue(t, u)
@@ -133,10 +133,10 @@ func TestTheJSONAPITakesRefreshTokensOfTheFirstPartyAlone(t *testing.T) {
 		w.must(t, err)
 		w.refuses(t, foreign.RefreshToken)
 		wantFault(t, w.EndByRefreshToken(t.Context(), web, foreign.RefreshToken), fault.Unauthenticated, "invalid_token")
-		w.refuses(t, foreign.RefreshToken) // not as one that was used
+		w.refuses(t, foreign.RefreshToken) // not as a reuse
 		w.rotate(t, session.RefreshToken)
 		if got := w.Stats(); got.Reused != 0 {
-			t.Errorf("%d taken for a reuse", got.Reused)
+			t.Errorf("%d counted as reuse", got.Reused)
 		}
 		hashes, err := w.Hashes(foreign.RefreshToken)
 		w.must(t, err)

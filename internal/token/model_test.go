@@ -13,16 +13,16 @@ import (
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
-// TestSessionsBehaveAsTheModel plays random lives of one person against the
-// rules written a second time, in memory: of the tokens of a session exactly
-// the newest is good, and only while the session is.
+// TestSessionsBehaveAsTheModel compares random histories of one user with the
+// rules repeated in memory: of the refresh tokens of a session only the newest is
+// valid, and only until the session ends.
 func TestSessionsBehaveAsTheModel(t *testing.T) {
 	w := open(t)
-	lives := 0
+	runs := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		lives++
+		runs++
 		m := &model{rt: rt, w: w, ctx: t, active: true}
-		m.user = w.person(t, fmt.Sprintf("life-%d@pico.example", lives), identity.Viewer, identity.DefaultOrg)
+		m.user = w.user(t, fmt.Sprintf("model-%d@pico.example", runs), identity.Viewer, identity.DefaultOrg)
 		rt.Repeat(map[string]func(*rapid.T){
 			"log in":   m.logIn,
 			"refresh":  m.refresh,
@@ -38,14 +38,14 @@ func TestSessionsBehaveAsTheModel(t *testing.T) {
 	})
 }
 
-// life is one session as the rules see it.
-type life struct {
+// sessionModel is one session in the model.
+type sessionModel struct {
 	newest  string
-	spent   []string
+	used    []string
 	jtis    map[string]time.Time // expiry of the access tokens issued in it
 	idleEnd time.Time
 	end     time.Time
-	over    bool
+	ended   bool
 }
 
 type model struct {
@@ -54,27 +54,27 @@ type model struct {
 	ctx      *testing.T
 	user     identity.User
 	active   bool
-	sessions []*life
+	sessions []*sessionModel
 	hashes   int
 }
 
 func (m *model) now() time.Time { return m.w.clock.Now() }
 
-func (m *model) good(s *life) bool {
-	return !s.over && m.active && m.now().Before(s.idleEnd) && m.now().Before(s.end)
+func (m *model) good(s *sessionModel) bool {
+	return !s.ended && m.active && m.now().Before(s.idleEnd) && m.now().Before(s.end)
 }
 
-// took notes a pair that a session yielded.
-func (m *model) took(s *life, p token.Pair) {
+// took records the tokens that a session issued.
+func (m *model) took(s *sessionModel, p token.Pair) {
 	c := m.w.claims(m.ctx, p)
 	s.newest = p.RefreshToken
 	s.jtis[c["jti"].(string)] = time.Unix(int64(c["exp"].(float64)), 0)
-	s.idleEnd = m.now().Add(token.DefaultRefreshLife)
+	s.idleEnd = m.now().Add(token.DefaultRefreshLifetime)
 }
 
-func (m *model) pick(rt *rapid.T) *life {
+func (m *model) pick(rt *rapid.T) *sessionModel {
 	if len(m.sessions) == 0 {
-		rt.Skip("nobody is logged in")
+		rt.Skip("no session")
 	}
 	return rapid.SampledFrom(m.sessions).Draw(rt, "session")
 }
@@ -83,14 +83,14 @@ func (m *model) logIn(rt *rapid.T) {
 	p, err := m.w.Issue(m.ctx.Context(), web, m.user)
 	if !m.active {
 		if !faultIs(err, fault.Unauthenticated, "invalid_credentials") {
-			rt.Fatalf("login of a suspended person: %v", err)
+			rt.Fatalf("login of a suspended user: %v", err)
 		}
 		return
 	}
 	if err != nil {
 		rt.Fatalf("login: %v", err)
 	}
-	s := &life{jtis: map[string]time.Time{}, end: m.now().Add(session.DefaultMax)}
+	s := &sessionModel{jtis: map[string]time.Time{}, end: m.now().Add(session.DefaultMax)}
 	m.took(s, p)
 	m.sessions = append(m.sessions, s)
 }
@@ -100,43 +100,43 @@ func (m *model) refresh(rt *rapid.T) {
 	p, err := m.w.Rotate(m.ctx.Context(), web, s.newest)
 	if !m.good(s) {
 		if !faultIs(err, fault.Unauthenticated, "invalid_token") {
-			rt.Fatalf("refresh of a session that is over: %v", err)
+			rt.Fatalf("refresh of an ended session: %v", err)
 		}
 		return
 	}
 	if err != nil {
 		rt.Fatalf("refresh: %v", err)
 	}
-	s.spent = append(s.spent, s.newest)
+	s.used = append(s.used, s.newest)
 	m.took(s, p)
 }
 
 func (m *model) replay(rt *rapid.T) {
 	s := m.pick(rt)
-	if len(s.spent) == 0 {
-		rt.Skip("nothing is spent")
+	if len(s.used) == 0 {
+		rt.Skip("no used token")
 	}
-	_, err := m.w.Rotate(m.ctx.Context(), web, rapid.SampledFrom(s.spent).Draw(rt, "spent"))
+	_, err := m.w.Rotate(m.ctx.Context(), web, rapid.SampledFrom(s.used).Draw(rt, "used"))
 	if !faultIs(err, fault.Unauthenticated, "invalid_token") {
 		rt.Fatalf("replay: %v", err)
 	}
 	if m.now().Before(s.end) {
-		s.over = true
+		s.ended = true
 	}
 }
 
 func (m *model) logOut(rt *rapid.T) {
 	s := m.pick(rt)
-	presented := rapid.SampledFrom(append([]string{s.newest}, s.spent...)).Draw(rt, "token")
+	presented := rapid.SampledFrom(append([]string{s.newest}, s.used...)).Draw(rt, "token")
 	if err := m.w.EndByRefreshToken(m.ctx.Context(), web, presented); err != nil {
 		rt.Fatalf("logout: %v", err)
 	}
-	s.over = true
+	s.ended = true
 }
 
 func (m *model) endAll() {
 	for _, s := range m.sessions {
-		s.over = true
+		s.ended = true
 	}
 }
 
@@ -180,7 +180,7 @@ func (m *model) wait(rt *rapid.T) {
 	m.w.clock.Advance(time.Duration(minutes) * time.Minute)
 }
 
-// checkRevoked compares what pollers are told with what the sessions say.
+// checkRevoked compares the list for verifiers with the sessions of the model.
 func (m *model) checkRevoked(rt *rapid.T) {
 	list, err := m.w.RevokedJTIs(m.ctx.Context())
 	if err != nil {
@@ -193,8 +193,8 @@ func (m *model) checkRevoked(rt *rapid.T) {
 	for _, s := range m.sessions {
 		for jti, exp := range s.jtis {
 			// A verifier's clock may be a minute behind.
-			if want := s.over && exp.Add(time.Minute).After(m.now()); listed[jti] != want {
-				rt.Fatalf("access token listed as revoked: %v, want %v (over %v, expires %v, now %v)", listed[jti], want, s.over, exp, m.now())
+			if want := s.ended && exp.Add(time.Minute).After(m.now()); listed[jti] != want {
+				rt.Fatalf("access token listed as revoked: %v, want %v (ended %v, expires %v, now %v)", listed[jti], want, s.ended, exp, m.now())
 			}
 		}
 	}

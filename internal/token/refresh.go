@@ -10,12 +10,12 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Rotate exchanges a refresh token of the JSON login for the next pair. A token
-// that was used before ends its family: one of the two who presented it is a
-// thief.
+// Rotate exchanges a refresh token of the JSON login for its successor and an
+// access token. A token that was used before ends its family: one of the two
+// parties that presented it stole it.
 func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string) (Pair, error) {
 	if err := i.keys.Ready(ctx); err != nil {
-		return Pair{}, err // before the token is used for nothing
+		return Pair{}, err // before the token is marked used
 	}
 	hashes, err := i.Hashes(presented)
 	if err != nil {

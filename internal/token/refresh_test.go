@@ -13,7 +13,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
-func TestRotationChainKeepsTheSessionAndSpendsEachToken(t *testing.T) {
+func TestRotationChainKeepsTheSessionAndUsesEachTokenOnce(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		p := w.issue(t, w.viewer(t))
 		sid := w.claims(t, p)["sid"]
@@ -22,7 +22,7 @@ func TestRotationChainKeepsTheSessionAndSpendsEachToken(t *testing.T) {
 			w.clock.Advance(time.Minute)
 			p = w.rotate(t, p.RefreshToken)
 			if seen[p.RefreshToken] {
-				t.Fatal("a refresh token came twice")
+				t.Fatal("a refresh token was issued again")
 			}
 			seen[p.RefreshToken] = true
 			c := w.claims(t, p)
@@ -36,7 +36,7 @@ func TestRotationChainKeepsTheSessionAndSpendsEachToken(t *testing.T) {
 	})
 }
 
-func TestASpentTokenEndsItsWholeFamilyAndNoOther(t *testing.T) {
+func TestAUsedTokenEndsItsWholeFamilyAndNoOther(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u := w.viewer(t)
 		bystander := w.issue(t, u)
@@ -58,7 +58,7 @@ func TestASpentTokenEndsItsWholeFamilyAndNoOther(t *testing.T) {
 			t.Errorf("%d log records of one reuse", n)
 		}
 		if _, err := w.bearer(t, third); !errors.Is(err, identity.ErrInvalidToken) {
-			t.Errorf("the family's access token is still taken: %v", err)
+			t.Errorf("the family's access token is still accepted: %v", err)
 		}
 	})
 }
@@ -91,13 +91,13 @@ func TestRotateIsSingleUseUnderConcurrency(t *testing.T) {
 			close(start)
 			all.Wait()
 			if wins != 1 || refusals != 31 {
-				t.Errorf("%d winners, %d refused", wins, refusals)
+				t.Errorf("%d succeeded, %d refused", wins, refusals)
 			}
 		}
 	})
 }
 
-func TestWhatIsNoRefreshTokenIsRefusedUnread(t *testing.T) {
+func TestAnInvalidRefreshTokenIsRefusedWithoutALookup(t *testing.T) {
 	w := open(t)
 	p := w.issue(t, w.viewer(t))
 	for name, presented := range map[string]string{
@@ -140,7 +140,7 @@ func TestRoleChangeEndsEverySessionAndTheNextTokenHasTheNewRole(t *testing.T) {
 		}
 		now, err := w.bearer(t, one)
 		if err != nil || now.Role != identity.Operator {
-			t.Errorf("the old access token is taken as %q, %v", now.Role, err)
+			t.Errorf("the old access token is accepted as %q, %v", now.Role, err)
 		}
 	})
 }
@@ -156,7 +156,7 @@ func TestDeletionEndsEverySession(t *testing.T) {
 	})
 }
 
-func TestRefreshLifeSlidesUntilTheAbsoluteEnd(t *testing.T) {
+func TestRefreshLifetimeIsExtendedUntilTheAbsoluteEnd(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		p := w.issue(t, w.viewer(t))
 		const step = 6 * 24 * time.Hour
@@ -175,14 +175,14 @@ func TestAnIdleRefreshTokenExpires(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u := w.viewer(t)
 		p := w.issue(t, u)
-		w.clock.Advance(token.DefaultRefreshLife - time.Second)
+		w.clock.Advance(token.DefaultRefreshLifetime - time.Second)
 		p = w.rotate(t, p.RefreshToken)
-		w.clock.Advance(token.DefaultRefreshLife)
+		w.clock.Advance(token.DefaultRefreshLifetime)
 		w.refuses(t, p.RefreshToken)
 	})
 }
 
-func TestASessionShorterThanARefreshTokenEndsInTime(t *testing.T) {
+func TestASessionShorterThanARefreshTokenEndsOnTime(t *testing.T) {
 	w := open(t)
 	w.Sessions = session.New(session.Config{Store: w.store, Tokens: w.Issuer, Audit: w.audit, Max: time.Hour, Now: w.clock.Now})
 	p := w.issue(t, w.viewer(t))

@@ -14,7 +14,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
-// revoked checks which access tokens pollers are told to refuse.
+// revoked checks the list of revoked access tokens for pollers.
 func (w *world) revoked(t *testing.T, want ...any) {
 	t.Helper()
 	got, err := w.RevokedJTIs(t.Context())
@@ -37,11 +37,11 @@ func TestLogoutByBearerEndsThisSessionOnly(t *testing.T) {
 		here, there := w.issue(t, u), w.issue(t, u)
 		by := w.actor(t, here)
 		w.must(t, w.End(t.Context(), by))
-		w.must(t, w.End(t.Context(), by)) // again is no error
+		w.must(t, w.End(t.Context(), by)) // a repetition is no error
 		w.refuses(t, here.RefreshToken)
 		w.rotate(t, there.RefreshToken)
 		if _, err := w.Bearer(t.Context(), presented(by)); !faultIs(err, fault.Unauthenticated, "invalid_token") {
-			t.Errorf("the access token is still taken: %v", err)
+			t.Errorf("the access token is still accepted: %v", err)
 		}
 		if rows := w.events(t, identity.ActionLogout); len(rows) == 0 || rows[0].ActorID != u.ID {
 			t.Errorf("audit rows: %+v", rows)
@@ -49,10 +49,10 @@ func TestLogoutByBearerEndsThisSessionOnly(t *testing.T) {
 	})
 }
 
-func TestLogoutByBearerCannotEndSomebodyElsesSession(t *testing.T) {
+func TestLogoutByBearerCannotEndAnotherUsersSession(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		victim := w.issue(t, w.viewer(t))
-		thief := w.issue(t, w.person(t, "eve@pico.example", identity.Superadmin, identity.DefaultOrg))
+		thief := w.issue(t, w.user(t, "eve@pico.example", identity.Superadmin, identity.DefaultOrg))
 		by := w.actor(t, thief)
 		by.SessionID = w.actor(t, victim).SessionID
 		_ = w.End(t.Context(), by)
@@ -73,14 +73,14 @@ func TestLogoutByRefreshTokenEndsItsSession(t *testing.T) {
 	})
 }
 
-func TestLogoutByWhatIsNoRefreshTokenIsRefused(t *testing.T) {
+func TestLogoutByAnInvalidRefreshTokenIsRefused(t *testing.T) {
 	w := open(t)
 	for _, presented := range []string{"", "unknown", strings.Repeat("x", 1<<20)} {
 		wantFault(t, w.EndByRefreshToken(t.Context(), web, presented), fault.Unauthenticated, "invalid_token")
 	}
 }
 
-func TestLogoutWithAnAccessTokenOfTheOriginalAsksForTheRefreshToken(t *testing.T) {
+func TestLogoutWithAnAccessTokenOfTheOriginalRequiresTheRefreshToken(t *testing.T) {
 	w := open(t)
 	u := w.viewer(t)
 	wantFault(t, w.End(t.Context(), identity.Actor{Kind: identity.ActorUser, ID: u.ID}), fault.Invalid, "validation_failed")
@@ -110,7 +110,7 @@ func TestRevokedJTIsListUnexpiredAccessTokensOfEndedSessions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, w *world) {
 				u := w.viewer(t)
-				bystander := w.person(t, "bob@pico.example", identity.Viewer, identity.DefaultOrg)
+				bystander := w.user(t, "bob@pico.example", identity.Viewer, identity.DefaultOrg)
 				w.issue(t, bystander)
 				p := w.issue(t, u)
 				w.revoked(t)
@@ -124,9 +124,9 @@ func TestRevokedJTIsListUnexpiredAccessTokensOfEndedSessions(t *testing.T) {
 }
 
 // A change of password refuses and lists every earlier token of the user; the
-// session that asked goes on with the new pair, and its token that asked may
-// read the profile.
-func TestChangingOnesPasswordLeavesTheNewPairAlone(t *testing.T) {
+// session that made it continues with the new tokens, and the access token that made
+// it may read the profile.
+func TestAChangeOfPasswordKeepsOnlyTheNewTokens(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u := w.viewer(t)
 		first, there := w.issue(t, u), w.issue(t, u)
@@ -141,7 +141,7 @@ func TestChangingOnesPasswordLeavesTheNewPairAlone(t *testing.T) {
 			wantFault(t, err, fault.Unauthenticated, "invalid_token")
 			_, err = w.ProfileBearer(t.Context(), presented(w.actor(t, old)))
 			if spared := old == here; spared && err != nil || !spared && err == nil {
-				t.Errorf("the profile, by the token that asked (%t): %v", spared, err)
+				t.Errorf("the profile, by the token that made the change (%t): %v", spared, err)
 			}
 		}
 		w.revoked(t, w.claims(t, first)["jti"], w.claims(t, here)["jti"], w.claims(t, there)["jti"])
@@ -149,7 +149,7 @@ func TestChangingOnesPasswordLeavesTheNewPairAlone(t *testing.T) {
 			w.refuses(t, old.RefreshToken)
 		}
 		if sid := w.claims(t, next)["sid"]; sid != by.SessionID {
-			t.Errorf("the session %s goes on as %s", by.SessionID, sid)
+			t.Errorf("the session %s continues as %s", by.SessionID, sid)
 		}
 		if _, err := w.bearer(t, next); err != nil {
 			t.Errorf("the new access token: %v", err)
@@ -162,12 +162,12 @@ func TestChangingOnesPasswordLeavesTheNewPairAlone(t *testing.T) {
 	})
 }
 
-func TestBearerIsTheUserAsTheyAreNow(t *testing.T) {
+func TestBearerIsTheUserAsTheDatabaseHasThemNow(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		u := w.viewer(t)
 		by := presented(w.actor(t, w.issue(t, u)))
 		for name, session := range map[string]string{
-			"its session": by.SessionID, "no session": "", "a session that was purged": "gone",
+			"its session": by.SessionID, "no session": "", "a session that was purged": "purged",
 		} {
 			by.SessionID = session
 			got, err := w.Bearer(t.Context(), by)
@@ -181,7 +181,7 @@ func TestBearerIsTheUserAsTheyAreNow(t *testing.T) {
 	})
 }
 
-func TestADatabaseThatIsAwayIsNoInvalidToken(t *testing.T) {
+func TestAnUnavailableDatabaseIsNoInvalidToken(t *testing.T) {
 	w := open(t)
 	u := w.viewer(t)
 	p := w.issue(t, u)

@@ -11,7 +11,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// maxSecretBytes bounds what is hashed for somebody who has proved nothing.
+// maxSecretBytes limits what is hashed for an unauthenticated client.
 // Our tokens have 43 and 73 bytes, the original's 32 and 73.
 const maxSecretBytes = 512
 
@@ -30,14 +30,14 @@ func newServiceToken() string {
 	return serviceTokenPrefix + hex.EncodeToString(secret[:])
 }
 
-// hashOf is the form in which the store keeps an opaque token.
+// hashOf is the form in which the store has an opaque token.
 func hashOf(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
 }
 
-// candidates returns the hashes under which a presented token may be stored:
-// ours and, where a later version of the original was adopted, its keyed one.
+// candidates returns the hashes under which a presented token may be stored: ours
+// and, if a later version of the original was adopted, its keyed one.
 func candidates(secret string, legacyKey []byte) []string {
 	hashes := []string{hashOf(secret)}
 	if legacyKey != nil {
@@ -49,7 +49,7 @@ func candidates(secret string, legacyKey []byte) []string {
 }
 
 // Hashes returns the forms in which a presented refresh token may be stored,
-// identity.ErrInvalidToken for what can be none.
+// identity.ErrInvalidToken for text that cannot be one.
 func (i *Issuer) Hashes(presented string) ([]string, error) {
 	if presented == "" || len(presented) > maxSecretBytes {
 		return nil, identity.ErrInvalidToken

@@ -9,27 +9,26 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// NewServiceToken describes a service token that somebody asks for.
+// NewServiceToken describes a new service token.
 type NewServiceToken struct {
-	Name        string // unique among the ones not revoked
+	Name        string // unique among the unrevoked ones
 	Role        string // empty: operator
-	OrgID       string // empty: the organisation of who asks
-	Description string // may be empty
+	OrgID       string // empty: the organization of the actor
+	Description string // optional
 }
 
 // Filter narrows a list.
 type Filter struct {
-	OrgID  string // for superadmins; empty: every organisation
+	OrgID  string // for superadmins; empty: every organization
 	Limit  int    // 0: the maximum
-	Cursor string // Next of the page before; empty: the first page
+	Cursor string // Next of the previous page; empty: the first page
 }
 
 // ServiceTokenPage is one page of a list.
 type ServiceTokenPage = store.Page[identity.ServiceToken]
 
-// CreateServiceToken makes a service token and returns its secret, which is
-// shown this once. When one of that name exists already it is returned with an
-// empty secret.
+// CreateServiceToken makes a service token and returns its secret, which is not
+// shown again. If one of that name exists it is returned with an empty secret.
 func (i *Issuer) CreateServiceToken(
 	ctx context.Context, by identity.Actor, n NewServiceToken,
 ) (created identity.ServiceToken, secret string, err error) {
@@ -50,7 +49,7 @@ func (i *Issuer) CreateServiceToken(
 	return stored, secret, nil
 }
 
-// check judges every member at once. The store fills in who made it and when.
+// check validates every field. The store fills in its id and time.
 func (n NewServiceToken) check() (identity.ServiceToken, error) {
 	if n.Role == "" {
 		n.Role = string(identity.Operator)
@@ -67,7 +66,7 @@ func (n NewServiceToken) check() (identity.ServiceToken, error) {
 	}, err
 }
 
-// ValidateServiceToken returns the service token whose secret this is, or
+// ValidateServiceToken returns the service token of this secret, or
 // identity.ErrInvalidToken.
 func (i *Issuer) ValidateServiceToken(ctx context.Context, presented string) (identity.ServiceToken, error) {
 	hashes, err := i.serviceHashes(presented)
@@ -87,7 +86,7 @@ func (i *Issuer) ValidateServiceToken(ctx context.Context, presented string) (id
 	return t, nil
 }
 
-// ServiceTokens lists the ones not revoked that by may see.
+// ServiceTokens lists the unrevoked ones that by may see.
 func (i *Issuer) ServiceTokens(ctx context.Context, by identity.Actor, f Filter) (ServiceTokenPage, error) {
 	switch {
 	case f.Limit < 0 || f.Limit > store.MaxPage:
@@ -102,7 +101,7 @@ func (i *Issuer) ServiceTokens(ctx context.Context, by identity.Actor, f Filter)
 	return page, nil
 }
 
-// RevokeServiceToken ends the service token of that name.
+// RevokeServiceToken revokes the service token of that name.
 func (i *Issuer) RevokeServiceToken(ctx context.Context, by identity.Actor, name string) error {
 	if !identity.Storable(name) {
 		return identity.ErrNoServiceToken

@@ -12,10 +12,10 @@ import (
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
-// admin creates somebody of a role and returns them as an actor.
+// admin creates a user of the role and returns them as an actor.
 func (w *world) admin(t *testing.T, role identity.Role, orgID string) identity.Actor {
 	t.Helper()
-	u := w.person(t, string(role)+"@"+orgID+".example", role, orgID)
+	u := w.user(t, string(role)+"@"+orgID+".example", role, orgID)
 	return identity.Actor{Kind: identity.ActorUser, ID: u.ID, Address: web.Address, RequestID: "req-2"}
 }
 
@@ -25,7 +25,7 @@ func TestServiceTokenIsShownOnceAndValidates(t *testing.T) {
 		made, secret, err := w.CreateServiceToken(t.Context(), by, token.NewServiceToken{Name: "indexer", Description: "nightly"})
 		w.must(t, err)
 		if !regexp.MustCompile(`^pico_svc_[0-9a-f]{64}$`).MatchString(secret) {
-			t.Error("the secret has another form")
+			t.Error("the secret has an unexpected form")
 		}
 		if made.Role != identity.Operator || made.OrgID != "acme" || made.Name != "indexer" || made.Description != "nightly" || made.ID == "" {
 			t.Errorf("made %+v", made)
@@ -63,7 +63,7 @@ func TestRevokedServiceTokenIsRefusedAndItsNameIsFree(t *testing.T) {
 	})
 }
 
-func TestServiceTokensAreLimitedByRoleAndOrganisation(t *testing.T) {
+func TestServiceTokensAreLimitedByRoleAndOrganization(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		super := w.admin(t, identity.Superadmin, identity.DefaultOrg)
 		boss := w.admin(t, identity.OrgAdmin, "acme")
@@ -77,9 +77,9 @@ func TestServiceTokensAreLimitedByRoleAndOrganisation(t *testing.T) {
 			code string
 		}{
 			{"superadmin grants anything anywhere", super, token.NewServiceToken{Role: "superadmin", OrgID: "acme"}, 0, ""},
-			{"org_admin grants org_admin at home", boss, token.NewServiceToken{Role: "org_admin", OrgID: "acme"}, 0, ""},
+			{"org_admin grants org_admin in the own organization", boss, token.NewServiceToken{Role: "org_admin", OrgID: "acme"}, 0, ""},
 			{"org_admin grants superadmin", boss, token.NewServiceToken{Role: "superadmin"}, fault.Forbidden, "forbidden"},
-			{"org_admin in another organisation", boss, token.NewServiceToken{OrgID: identity.DefaultOrg}, fault.NotFound, "not_found"},
+			{"org_admin in another organization", boss, token.NewServiceToken{OrgID: identity.DefaultOrg}, fault.NotFound, "not_found"},
 			{"operator", operator, token.NewServiceToken{Role: "viewer"}, fault.Forbidden, "forbidden"},
 			{"viewer", viewer, token.NewServiceToken{Role: "viewer"}, fault.Forbidden, "forbidden"},
 		} {
@@ -98,7 +98,7 @@ func TestServiceTokensAreLimitedByRoleAndOrganisation(t *testing.T) {
 				}
 			})
 		}
-		wantFault(t, w.RevokeServiceToken(t.Context(), operator, "org_admin grants org_admin at home"), fault.Forbidden, "forbidden")
+		wantFault(t, w.RevokeServiceToken(t.Context(), operator, "org_admin grants org_admin in the own organization"), fault.Forbidden, "forbidden")
 		_, err := w.ServiceTokens(t.Context(), viewer, token.Filter{})
 		wantFault(t, err, fault.Forbidden, "forbidden")
 		page, err := w.ServiceTokens(t.Context(), boss, token.Filter{})
@@ -112,12 +112,12 @@ func TestServiceTokensAreLimitedByRoleAndOrganisation(t *testing.T) {
 			}
 		}
 		if refused != 3 {
-			t.Errorf("%d refusals on record", refused)
+			t.Errorf("%d refusals recorded", refused)
 		}
 	})
 }
 
-func TestServiceTokenFaultsAreNamedAllAtOnce(t *testing.T) {
+func TestAllServiceTokenFaultsAreReportedTogether(t *testing.T) {
 	w := open(t)
 	_, _, err := w.CreateServiceToken(t.Context(), system, token.NewServiceToken{
 		Name: "a\x00b", Role: "emperor", OrgID: "two words", Description: strings.Repeat("x", 501),
@@ -153,7 +153,7 @@ func TestServiceTokenOfASuspendedOrUnknownActorIsRefused(t *testing.T) {
 	})
 }
 
-func TestTheOperatorCreatesServiceTokensInTheDefaultOrganisation(t *testing.T) {
+func TestTheOperatorCreatesServiceTokensInTheDefaultOrganization(t *testing.T) {
 	w := open(t)
 	made, secret, err := w.CreateServiceToken(t.Context(), system, token.NewServiceToken{Name: "cli", Role: "superadmin"})
 	if err != nil || secret == "" || made.OrgID != identity.DefaultOrg || made.Role != identity.Superadmin {
@@ -161,7 +161,7 @@ func TestTheOperatorCreatesServiceTokensInTheDefaultOrganisation(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoServiceTokenIsRefused(t *testing.T) {
+func TestAnInvalidServiceTokenIsRefused(t *testing.T) {
 	w := open(t)
 	for _, presented := range []string{
 		"", "pico_svc_", "pico_svc_" + strings.Repeat("0", 64), strings.Repeat("0", 64), "pico_svc_\x00\xff",
@@ -198,7 +198,7 @@ func TestServiceTokenListsArePagedAndBounded(t *testing.T) {
 		for _, org := range []string{"globex", "a\x00b", "\xff"} {
 			none, err := w.ServiceTokens(t.Context(), system, token.Filter{OrgID: org})
 			if err != nil || none.Items == nil || len(none.Items) != 0 {
-				t.Errorf("organisation %q: %+v, %v", org, none, err)
+				t.Errorf("organization %q: %+v, %v", org, none, err)
 			}
 		}
 		for _, limit := range []int{-1, 1001} {

@@ -23,10 +23,10 @@ func masterKey(t *testing.T, fill byte) *seal.Master {
 	return m
 }
 
-// TestNoTokenIsSpentWhereNothingCanBeSigned: a server that cannot get at the
-// active key says that it is unavailable. Had it spent the refresh token, the
-// retry that it asks for would look like theft and end the session.
-func TestNoTokenIsSpentWhereNothingCanBeSigned(t *testing.T) {
+// TestNoTokenIsUsedWithoutASigningKey: a server that cannot read the active key
+// reports that it is unavailable. If it had marked the refresh token used, the
+// retry that it asks for would look like reuse and end the family.
+func TestNoTokenIsUsedWithoutASigningKey(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		user := w.viewer(t)
 		pair := w.issue(t, user)
@@ -55,7 +55,7 @@ func TestNoTokenIsSpentWhereNothingCanBeSigned(t *testing.T) {
 		cfg := w.config
 		cfg.Keys = healthy
 		if _, err := token.New(cfg).Rotate(t.Context(), web, pair.RefreshToken); err != nil {
-			t.Errorf("the session goes on elsewhere: %v", err)
+			t.Errorf("the session continues at another replica: %v", err)
 		}
 	}, func(_ *token.Config, k *keyring.Config) {
 		k.Algorithm, k.Master, k.AtRest = jose.EdDSA, masterKey(t, 1), keyring.Sealed

@@ -1,11 +1,11 @@
-// Package token hands out what a proven person or program presents later, and
-// takes it back: access tokens, refresh tokens, service tokens.
+// Package token issues and revokes the credentials that an authenticated user or a
+// program presents: access tokens, refresh tokens, service tokens.
 //
 // It owns the claims of an access token, the form and hashing of the opaque
 // ones, and the order of a grant: one transaction in the store, and only after
 // its commit a signature, so that signing never holds a write lock. It does
-// not prove people (login does), does not keep keys (keyring does) and knows
-// no HTTP. httpapi calls it.
+// not authenticate users (login does), does not keep keys (keyring does) and
+// knows no HTTP. httpapi calls it.
 package token
 
 import (
@@ -19,36 +19,36 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// The lives of tokens when the configuration names none.
+// The default lifetimes of tokens.
 const (
-	DefaultAccessLife  = 15 * time.Minute
-	DefaultRefreshLife = 7 * 24 * time.Hour
+	DefaultAccessLifetime  = 15 * time.Minute
+	DefaultRefreshLifetime = 7 * 24 * time.Hour
 )
 
 // Config is what an Issuer needs. Store, Keys, Audit, Issuer and Audience are
 // required.
 type Config struct {
-	Store       *store.Store
-	Keys        *keyring.Ring
-	Audit       *audit.Log
-	Issuer      string           // the claim iss
-	Audience    string           // the claim aud
-	AccessLife  time.Duration    // whole seconds; 0: DefaultAccessLife
-	RefreshLife time.Duration    // slides with each rotation; 0: DefaultRefreshLife
-	Now         func() time.Time // nil: time.Now
+	Store           *store.Store
+	Keys            *keyring.Ring
+	Audit           *audit.Log
+	Issuer          string           // the claim iss
+	Audience        string           // the claim aud
+	AccessLifetime  time.Duration    // whole seconds; 0: DefaultAccessLifetime
+	RefreshLifetime time.Duration    // slides with each rotation; 0: DefaultRefreshLifetime
+	Now             func() time.Time // nil: time.Now
 }
 
 // Issuer issues, rotates and revokes tokens. It is safe for concurrent use.
 type Issuer struct {
-	store       *store.Store
-	keys        *keyring.Ring
-	audit       *audit.Log
-	issuer      string
-	audience    string
-	accessLife  time.Duration
-	refreshLife time.Duration
-	now         func() time.Time
-	counts      counts
+	store           *store.Store
+	keys            *keyring.Ring
+	audit           *audit.Log
+	issuer          string
+	audience        string
+	accessLifetime  time.Duration
+	refreshLifetime time.Duration
+	now             func() time.Time
+	counts          counts
 }
 
 // New returns an Issuer.
@@ -59,9 +59,9 @@ func New(cfg Config) *Issuer {
 	return &Issuer{
 		store: cfg.Store, keys: cfg.Keys, audit: cfg.Audit,
 		issuer: cfg.Issuer, audience: cfg.Audience,
-		accessLife:  orDefault(cfg.AccessLife, DefaultAccessLife),
-		refreshLife: orDefault(cfg.RefreshLife, DefaultRefreshLife),
-		now:         cfg.Now,
+		accessLifetime:  orDefault(cfg.AccessLifetime, DefaultAccessLifetime),
+		refreshLifetime: orDefault(cfg.RefreshLifetime, DefaultRefreshLifetime),
+		now:             cfg.Now,
 	}
 }
 
@@ -72,7 +72,7 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// Pair is what a login or a refresh yields. It does not print.
+// Pair is the result of a login or a refresh. Printing redacts it.
 type Pair struct {
 	AccessToken  string
 	RefreshToken string
@@ -93,8 +93,8 @@ type counts struct {
 type Stats struct {
 	Issued  uint64 // pairs after a login
 	Rotated uint64 // pairs after a refresh
-	Reused  uint64 // spent refresh tokens that came back and ended their family
-	Refused uint64 // other refresh tokens that were not good
+	Reused  uint64 // used refresh tokens that were presented again and ended their family
+	Refused uint64 // other invalid refresh tokens
 }
 
 // Stats returns the counts so far.

@@ -21,12 +21,12 @@ const (
 	audience = testrig.Audience
 )
 
-var epoch = testrig.Epoch() // when each world begins
+var epoch = testrig.Epoch() // start time of each world
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// world is an Issuer over a real database and a real key, with what starts and
-// ends sessions.
+// world is an Issuer over a real database and a real key, with the services that
+// start and end sessions.
 type world struct {
 	*token.Issuer
 	*session.Sessions
@@ -40,20 +40,20 @@ type world struct {
 
 type option func(*token.Config, *keyring.Config)
 
-// each runs test in a fresh world on each engine.
+// each runs test in a new world on each engine.
 func each(t *testing.T, test func(t *testing.T, w *world), opts ...option) {
 	t.Helper()
 	testrig.Each(t, func(t *testing.T, r *testrig.Rig) { test(t, newWorld(r)) }, rigged(opts)...)
 }
 
-// open returns a fresh world on SQLite.
+// open returns a new world on SQLite.
 func open(t testing.TB, opts ...option) *world {
 	t.Helper()
 	return newWorld(testrig.Open(t, rigged(opts)...))
 }
 
 func rigged(opts []option) []testrig.Option {
-	all := []testrig.Option{func(c *testrig.Config) { c.Keys.Algorithm = jose.MLDSA65 }} // a token of a size that shows
+	all := []testrig.Option{func(c *testrig.Config) { c.Keys.Algorithm = jose.MLDSA65 }} // a large token
 	for _, o := range opts {
 		all = append(all, func(c *testrig.Config) { o(&c.Tokens, &c.Keys) })
 	}
@@ -72,8 +72,8 @@ var (
 	web    = identity.Actor{Address: "192.0.2.7", RequestID: "req-1"}
 )
 
-// person creates somebody active and returns them as a login would.
-func (w *world) person(t testing.TB, email string, role identity.Role, orgID string) identity.User {
+// user creates an active user and returns them as a login would.
+func (w *world) user(t testing.TB, email string, role identity.Role, orgID string) identity.User {
 	t.Helper()
 	u := identity.User{
 		ID: "id-" + email, Email: email, EmailKey: identity.EmailKey(email),
@@ -90,12 +90,12 @@ func (w *world) person(t testing.TB, email string, role identity.Role, orgID str
 
 func (w *world) viewer(t testing.TB) identity.User {
 	t.Helper()
-	return w.person(t, "Ada@pico.example", identity.Viewer, identity.DefaultOrg)
+	return w.user(t, "Ada@pico.example", identity.Viewer, identity.DefaultOrg)
 }
 
 func (w *world) act() store.Act { return store.Act{Action: "test", By: system} }
 
-// Issue starts a session of the user, proved as they were read.
+// Issue starts a session of the user with the credentials that u was read with.
 func (w *world) Issue(ctx context.Context, by identity.Actor, u identity.User) (token.Pair, error) {
 	return w.Start(ctx, by, identity.NewProof(u, w.clock.Now(), identity.MethodPassword))
 }
@@ -118,7 +118,7 @@ func (w *world) rotate(t testing.TB, refresh string) token.Pair {
 	return p
 }
 
-// refuses checks that a refresh token is good for nothing.
+// refuses checks that a refresh token is refused.
 func (w *world) refuses(t testing.TB, refresh string) {
 	t.Helper()
 	p, err := w.Rotate(t.Context(), web, refresh)
@@ -135,14 +135,14 @@ func (w *world) claims(t testing.TB, p token.Pair) map[string]any {
 	return decode(t, w.payload(t, p))
 }
 
-// actor is somebody with the access token of a pair.
+// actor is the actor of a request with the access token of a pair.
 func (w *world) actor(t testing.TB, p token.Pair) identity.Actor {
 	t.Helper()
 	c := w.claims(t, p)
 	return identity.Actor{Kind: identity.ActorUser, ID: c["sub"].(string), SessionID: c["sid"].(string), TokenID: c["jti"].(string), Address: web.Address}
 }
 
-// bearer is whom the access token of a pair stands for now.
+// bearer is the user of the access token of a pair, as read now.
 func (w *world) bearer(t testing.TB, p token.Pair) (identity.User, error) {
 	t.Helper()
 	return w.Bearer(t.Context(), presented(w.actor(t, p)))

@@ -26,9 +26,9 @@ const (
 	newestVersion = 3
 )
 
-// eachMoved runs test in a world that was moved in from the original: its
+// eachAdopted runs test in a world that was adopted from the original: its
 // database and its folder of keys.
-func eachMoved(t *testing.T, test func(t *testing.T, w *world)) {
+func eachAdopted(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		dir := filepath.Join(t.TempDir(), "data")
@@ -68,14 +68,14 @@ func keyedHash(t *testing.T, dir, secret string) string {
 func TestRefreshTokensOfTheOriginalRotate(t *testing.T) {
 	for name, presented := range map[string]string{"hashed": bobsRefresh, "keyed": keyedRefresh} {
 		t.Run(name, func(t *testing.T) {
-			eachMoved(t, func(t *testing.T, w *world) {
+			eachAdopted(t, func(t *testing.T, w *world) {
 				next := w.rotate(t, presented)
 				c := w.claims(t, next)
 				if c["sub"] != "1b2c3d4e5f60" || c["email"] != "bob" || c["groups"].([]any)[0] != "aaaaaaaaaaaa" {
 					t.Errorf("claims: %v", c)
 				}
 				next = w.rotate(t, next.RefreshToken)
-				w.refuses(t, presented) // which is a reuse
+				w.refuses(t, presented) // a reuse
 				w.refuses(t, next.RefreshToken)
 			})
 		})
@@ -83,7 +83,7 @@ func TestRefreshTokensOfTheOriginalRotate(t *testing.T) {
 }
 
 func TestRefreshTokensThatTheOriginalWouldRefuseAreRefused(t *testing.T) {
-	eachMoved(t, func(t *testing.T, w *world) {
+	eachAdopted(t, func(t *testing.T, w *world) {
 		for _, presented := range []string{"refresh-of-ada-expired", "refresh-of-nobody", "refresh-of-carol"} {
 			w.refuses(t, presented)
 		}
@@ -91,7 +91,7 @@ func TestRefreshTokensThatTheOriginalWouldRefuseAreRefused(t *testing.T) {
 }
 
 func TestServiceTokensOfTheOriginalValidate(t *testing.T) {
-	eachMoved(t, func(t *testing.T, w *world) {
+	eachAdopted(t, func(t *testing.T, w *world) {
 		for name, secret := range map[string]string{"ci": ciSecret, keyedService: keyedSecret} {
 			got, err := w.ValidateServiceToken(t.Context(), secret)
 			if err != nil || got.Name != name || got.Role != "operator" || got.OrgID != "robots" {
