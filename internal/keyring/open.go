@@ -72,7 +72,7 @@ func (s *session) start(ctx context.Context) (*Ring, error) {
 	}
 	now, _ = ring.history.merge(ctx, now) // logged
 	h, failed, err := s.take(ctx, now, &held{keys: &keys{}})
-	if err = errors.Join(failed, err); err != nil {
+	if err := errors.Join(failed, err); err != nil {
 		return nil, err
 	}
 	if h.legacy, err = s.installation().HashKey(ctx, now.adopted.Thumbprint, now.all(now.Keys)); err != nil {
