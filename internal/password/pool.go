@@ -19,7 +19,7 @@ type Stats struct {
 	Running int     // callers being served
 	Done    uint64  // callers served
 	Refused uint64  // callers that found the queue full, or waited too long
-	Seconds float64 // spent serving, over all workers
+	Seconds float64 // used for serving, over all workers
 }
 
 var errClosed = fault.New(fault.Unavailable, "unavailable", "the server is shutting down")
@@ -226,7 +226,7 @@ func (p *pool) next() []*job {
 	return jobs
 }
 
-// together reports whether the oldest job that waits can be done with j. Nobody
+// together reports whether the oldest job that waits can be done with j. No job
 // is overtaken for it.
 func (p *pool) together(j *job) bool {
 	other := p.waiting.Front().Value.(*job)

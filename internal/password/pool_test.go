@@ -139,10 +139,9 @@ func TestCancelledCallerLeavesTheQueueAndItsPlace(t *testing.T) {
 	})
 }
 
-// TestWhoWaitsTooLongIsRefusedAndWhoIsServedIsNot: on a machine that others keep
-// busy a queue of three seconds can take half a minute, and by then the
-// connection is gone.
-func TestWhoWaitsTooLongIsRefusedAndWhoIsServedIsNot(t *testing.T) {
+// On a machine that is busy with other work, a queue of three seconds can take half
+// a minute, and by then the connection is closed.
+func TestJobThatWaitsTooLongIsRefusedAndARunningOneIsNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, g := newPool(1, 3, 12), newGate()
 		defer p.close()

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// actionsFile is the one list of what audit events may say was done.
+// actionsFile is the only list of the actions of audit events.
 const actionsFile = "internal/identity/action.go"
 
 // actions are the constants of the list by value.
@@ -29,7 +29,7 @@ func actions(t *testing.T) map[string]string {
 			kind, typed := v.Type.(*ast.Ident)
 			value := text(v.Values[0])
 			if !typed || kind.Name != "Action" || value == "" {
-				t.Errorf("%s: %s is no literal of the type Action", s.at(v), v.Names[0].Name)
+				t.Errorf("%s: %s is not a literal of the type Action", s.at(v), v.Names[0].Name)
 			}
 			if named[value] != "" {
 				t.Errorf("%s: %s and %s are %q", s.at(v), v.Names[0].Name, named[value], value)
@@ -71,7 +71,7 @@ func TestEveryActionIsInTheList(t *testing.T) {
 				}
 			case *ast.CallExpr: // identity.Action("user.create")
 				if called(n) == "Action" && len(n.Args) == 1 && text(n.Args[0]) != "" {
-					t.Errorf("%s: the action %q is made on the spot; add a constant to %s", s.at(n), text(n.Args[0]), actionsFile)
+					t.Errorf("%s: the action %q is a literal; add a constant to %s", s.at(n), text(n.Args[0]), actionsFile)
 				}
 			case *ast.BasicLit:
 				if value := text(n); strings.Contains(value, ".") && named[value] != "" {
@@ -83,7 +83,7 @@ func TestEveryActionIsInTheList(t *testing.T) {
 	}
 }
 
-// knowsActions reports whether a file can make an act or an event.
+// knowsActions reports whether a file can create an act or an event.
 func knowsActions(s source) bool {
 	return slices.ContainsFunc(s.imports(), func(path string) bool {
 		return path == module+"/internal/identity" || path == module+"/internal/store"
@@ -120,10 +120,10 @@ func TestEveryActionIsUsedAndDocumented(t *testing.T) {
 	}
 	for value, name := range actions(t) {
 		if !strings.Contains(string(page), "`"+value+"`") {
-			t.Errorf("docs/audit.md does not say what `%s` is", value)
+			t.Errorf("docs/audit.md does not describe `%s`", value)
 		}
 		if !used[name] {
-			t.Errorf("nothing is recorded as %s", name)
+			t.Errorf("the action %s is not used", name)
 		}
 	}
 }

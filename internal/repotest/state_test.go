@@ -23,10 +23,10 @@ func TestNothingRunsAtImport(t *testing.T) {
 	}
 }
 
-// TestNoPackageHoldsState refuses package variables that are made to change:
-// without a value (but embedded files), locks, atomics, channels, and any that
-// the package assigns to. Tables, errors, compiled patterns and values computed
-// once, when first needed, may stay.
+// TestNoPackageHoldsState refuses package variables that are state: variables
+// without a value (except embedded files), locks, atomics, channels, and variables
+// that the package assigns to. Tables, errors, compiled patterns and values that are
+// computed once, at the first use, are allowed.
 func TestNoPackageHoldsState(t *testing.T) {
 	variables := map[string]map[string]bool{} // folder -> name
 	for _, s := range program(t) {
@@ -52,7 +52,7 @@ func TestNoPackageHoldsState(t *testing.T) {
 	}
 }
 
-// packageVariables returns the declarations that are no embedded files.
+// packageVariables returns the declarations without embedded files.
 func packageVariables(s source) []*ast.ValueSpec {
 	var specs []*ast.ValueSpec
 	for _, decl := range s.file.Decls {
@@ -81,7 +81,7 @@ func embeds(doc *ast.CommentGroup) bool {
 	return false
 }
 
-// stateful says why a variable looks like state; empty: it does not.
+// stateful returns the reason why a variable is state, or an empty string.
 func stateful(spec *ast.ValueSpec) string {
 	if len(spec.Values) == 0 {
 		return "has no value: something must give it one later"
@@ -91,7 +91,7 @@ func stateful(spec *ast.ValueSpec) string {
 		ast.Inspect(value, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.FuncLit:
-				return false // what a function makes when called is its own
+				return false // values that a function creates are local
 			case *ast.ChanType:
 				why = "is a channel"
 			case *ast.SelectorExpr:
@@ -110,8 +110,8 @@ func stateful(spec *ast.ValueSpec) string {
 	return why
 }
 
-// assigned returns the names that a file assigns to, or into, and that no
-// declaration inside the file explains.
+// assigned returns the names that a file assigns to, directly or by an element, and
+// that are not local.
 func assigned(s source) []*ast.Ident {
 	var names []*ast.Ident
 	add := func(expr ast.Expr) {

@@ -68,8 +68,8 @@ var tree = sync.OnceValues(func() ([]source, error) {
 	return sources, err
 })
 
-// skipFolder passes over what Go ignores, hidden folders and test data, and over
-// modules of their own: the examples may import what this one must not.
+// skipFolder skips hidden folders and test data, which Go ignores, and other modules:
+// the examples may import packages that this module must not.
 func skipFolder(folder, name string) error {
 	if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil && folder != root {
 		return fs.SkipDir
@@ -114,7 +114,7 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// program returns the Go files that are no tests.
+// program returns the Go files without the tests.
 func program(t *testing.T) []source {
 	t.Helper()
 	var files []source

@@ -164,9 +164,9 @@ func TestTheLegacyHashKeyIsStoredOnce(t *testing.T) {
 
 func TestALeaseHasOneHolderAtATime(t *testing.T) {
 	onEach(t, func(w *world) {
-		take := func(holder string, life time.Duration) bool {
+		take := func(holder string, ttl time.Duration) bool {
 			t.Helper()
-			held, err := w.s.TakeLease(t.Context(), "purge", holder, life)
+			held, err := w.s.TakeLease(t.Context(), "purge", holder, ttl)
 			w.ok(err)
 			return held
 		}

@@ -14,8 +14,8 @@ type Stats struct {
 	Refused      uint64  // operations refused because the writer's queue was full
 	Failed       uint64  // operations that failed as "unavailable" after they were accepted
 	Queue        int     // operations that wait for the SQLite writer now
-	ReadSeconds  float64 // time callers spent in reads
-	WriteSeconds float64 // time callers spent in writes, waiting included
+	ReadSeconds  float64 // time of callers in reads
+	WriteSeconds float64 // time of callers in writes, with the time in the queue
 }
 
 type counters struct {

@@ -56,7 +56,7 @@ type Route struct {
 	ID         string // stable name, the operation's in the OpenAPI document
 	Access     Access
 	Credential Credential
-	Public     bool // scripts of every origin may read the answer
+	Public     bool // scripts of every origin may read the response
 	RootOnly   bool // not under the path of the issuer: for tools of this machine, not for clients behind a proxy
 	Handler    http.Handler
 }
