@@ -100,34 +100,39 @@ func hashPair(hashes []string) (first, second string, err error) {
 	}
 }
 
+// What succeed has to do about the session, besides nothing.
+const (
+	sessionUsed    = 1 // its last use is to be written
+	sessionMissing = 2 // the family has none
+)
+
 // succeed stores the successor of a token that was just marked used, if its
 // family is the client's and has not ended and its user may sign in; otherwise
 // the mark is rolled back.
 func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subject, error) {
 	g := Subject{FamilyID: familyID}
-	var end, lastUsed time.Time
-	var offline bool
-	valid, err := t.get(append(userDest(&g.User), timeColumn{&end}, &g.SessionID, timeColumn{&lastUsed}, &offline),
-		"SELECT "+userColumns+", f.expires_at, COALESCE(f.session_id, ''), s.last_used_at, "+offlineFamily+" FROM "+userTables+`
+	var end time.Time
+	var session int64
+	alive, err := t.get(append(userDest(&g.User), timeColumn{&end}, &g.SessionID, countColumn{&session}),
+		"SELECT "+userColumns+`, f.expires_at, COALESCE(f.session_id, f.id),
+		CASE WHEN f.session_id IS NULL THEN 2 WHEN s.last_used_at <= $5 AND NOT `+offlineFamily+" THEN 1 ELSE 0 END FROM "+userTables+`
 		JOIN refresh_families f ON f.user_id = u.id LEFT JOIN sessions s ON s.id = f.session_id
 		WHERE f.id = $1 AND u.id = $2 AND f.client_id = $3 AND f.ended_at IS NULL AND f.expires_at > $4`,
-		familyID, userID, clientID, t.stamp())
+		familyID, userID, clientID, t.stamp(), FormatTime(t.now.Add(-lastUsedEvery)))
 	if err != nil {
 		return Subject{}, err
 	}
-	if !valid || !identity.CanSignIn(g.User) {
+	if !alive || !identity.CanSignIn(g.User) {
 		return Subject{}, identity.ErrInvalidToken
 	}
 	if err := t.insertRefresh(userID, familyID, end, next); err != nil {
 		return Subject{}, err
 	}
-	idleEnd := earlier(next.ExpiresAt, end)
-	switch {
-	case g.SessionID == "":
-		g.SessionID = familyID
-		err = t.giveSession(familyID, idleEnd)
-	case !offline:
-		err = t.used(g.SessionID, lastUsed, idleEnd)
+	switch session {
+	case sessionMissing:
+		err = t.giveSession(familyID, earlier(next.ExpiresAt, end))
+	case sessionUsed:
+		err = t.used(g.SessionID, earlier(next.ExpiresAt, end))
 	}
 	if err != nil {
 		return Subject{}, err

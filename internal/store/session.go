@@ -194,11 +194,8 @@ func (t *tx) giveSession(familyID string, idleEnd time.Time) error {
 	return err
 }
 
-// used records the use of a session, at most once in lastUsedEvery.
-func (t *tx) used(sessionID string, last, idleEnd time.Time) error {
-	if t.now.Sub(last) < lastUsedEvery {
-		return nil
-	}
+// used records the use of a session, which is due once in lastUsedEvery.
+func (t *tx) used(sessionID string, idleEnd time.Time) error {
 	_, err := t.exec("UPDATE sessions SET last_used_at = $1, idle_expires_at = $2 WHERE id = $3", t.stamp(), FormatTime(idleEnd), sessionID)
 	return err
 }
