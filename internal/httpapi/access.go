@@ -15,16 +15,16 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// caller is who calls an endpoint, once the route's rule has let them in.
+// caller is the caller of an endpoint, once the route's rule has admitted it.
 type caller struct {
 	actor   identity.Actor
 	user    identity.User // as the database has it now; zero without a user's token
-	refused error         // of a UserOrRefresh route: why the access token does not count
+	refused error         // of a UserOrRefresh route: why the access token was refused
 }
 
 type callerKey struct{}
 
-// callerFrom returns the caller that admit has let in, or the unknown one of an
+// callerFrom returns the caller that admit has admitted, or the unknown one of an
 // anonymous route.
 func callerFrom(ctx context.Context) caller {
 	if who, ok := ctx.Value(callerKey{}).(caller); ok {
@@ -33,7 +33,7 @@ func callerFrom(ctx context.Context) caller {
 	return caller{actor: web.Actor(ctx)}
 }
 
-// serviceTokenPrefix tells a service token from an access token.
+// serviceTokenPrefix distinguishes a service token from an access token.
 const serviceTokenPrefix = "pico_svc_"
 
 // admit is the Authorize of the API's routes: the request it returns carries
@@ -46,7 +46,7 @@ func (a *API) admit(r *http.Request, rule web.Access) (*http.Request, error) {
 	return r.WithContext(context.WithValue(r.Context(), callerKey{}, who)), nil
 }
 
-// authorize returns who calls, or why they may not.
+// authorize returns the caller, or why it is refused.
 func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 	switch rule {
 	case web.User:
@@ -79,8 +79,8 @@ func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 	}
 }
 
-// authenticate believes the access token who it is, and the database what they
-// are: role, organisation and status may have changed since it was signed.
+// authenticate takes the user's id from the access token, and the rest from the
+// database: role, organization and status may have changed since it was signed.
 func (a *API) authenticate(r *http.Request) (caller, error) {
 	return a.authenticateWith(r, a.tokens.Bearer)
 }
@@ -111,8 +111,8 @@ func (a *API) authenticateRole(r *http.Request, least identity.Role) (caller, er
 	return who, nil
 }
 
-// serviceToken returns the service token of the request, if it has one. What
-// is not clearly one is left to the guard to refuse.
+// serviceToken returns the service token of the request, if it has one. Anything
+// else is left to the guard to refuse.
 func serviceToken(r *http.Request) (string, bool) {
 	values := r.Header["Authorization"]
 	if len(values) != 1 {
@@ -123,11 +123,11 @@ func serviceToken(r *http.Request) (string, bool) {
 }
 
 // isInvalidToken reports whether err says only that the service token is not
-// a good one.
+// valid.
 func isInvalidToken(err error) bool { return errors.Is(err, identity.ErrInvalidToken) }
 
-// checkPathValues refuses ids and names that nothing can have: they are not
-// found. values are the names of the pattern's wildcards.
+// checkPathValues refuses invalid ids and names as not found. values are the
+// names of the pattern's wildcards.
 func checkPathValues(r *http.Request, values []string) error {
 	for _, name := range values {
 		value := r.PathValue(name)
@@ -142,9 +142,9 @@ func checkPathValues(r *http.Request, values []string) error {
 	return nil
 }
 
-// checkQuery looks at the parameters that the route knows: each may come once,
+// checkQuery checks the parameters that the route knows: each may occur once,
 // and not empty, since an empty filter would list everything. Others are
-// ignored, as the original did: proxies and trackers add their own.
+// ignored, as in the original: proxies and trackers add their own.
 func checkQuery(r *http.Request, known []string) error {
 	if r.URL.RawQuery == "" || len(known) == 0 {
 		return nil
@@ -160,7 +160,7 @@ func checkQuery(r *http.Request, known []string) error {
 		switch {
 		case !there:
 		case len(values) > 1:
-			return fault.BadField(name, name+" must be there once")
+			return fault.BadField(name, name+" must occur once")
 		case values[0] == "":
 			return fault.BadField(name, name+" must not be empty")
 		case !utf8.ValidString(values[0]):

@@ -25,17 +25,17 @@ func TestEveryRouteHasItsOwnID(t *testing.T) {
 	}
 }
 
-func TestUnknownRuleLetsNobodyIn(t *testing.T) {
+func TestUnknownRuleAdmitsNoCaller(t *testing.T) {
 	a := newPublic(t)
-	for _, rule := range []web.Access{0, web.Anonymous, 200} { // the router never asks about these
+	for _, rule := range []web.Access{0, web.Anonymous, 200} { // the router never passes these
 		if _, err := a.authorize(httptest.NewRequest(http.MethodGet, "/", nil), rule); err == nil {
-			t.Errorf("%v: let in", rule)
+			t.Errorf("%v: admitted", rule)
 		}
 	}
 }
 
-// rules is the contract, written down a second time and by hand, so that a
-// change of the table is noticed.
+// rules is the contract, repeated by hand, so that a change of the table is
+// noticed.
 var rules = map[string]rule{
 	"POST /api/v1/auth/register":                   {web.Anonymous, web.NoCredential},
 	"POST /api/v1/auth/login":                      {web.Anonymous, web.NoCredential},
@@ -97,17 +97,17 @@ type actor struct {
 	role  identity.Role
 	org   string
 	token func(*rig) string
-	alive bool
+	valid bool
 }
 
-// actors are role x organisation x status, and those who are nobody.
+// actors are role x organization x status, and callers without an access token.
 func actors() []actor {
 	list := []actor{
 		{name: "nobody", token: func(*rig) string { return "" }},
 		{name: "garbage", token: func(*rig) string { return "garbage" }},
 		{name: "service token", token: func(r *rig) string { return r.serviceToken() }},
 		{name: "refresh token", token: func(r *rig) string {
-			_, refresh := r.session(r.person(identity.Superadmin, "default"))
+			_, refresh := r.session(r.user(identity.Superadmin, "default"))
 			return refresh
 		}},
 	}
@@ -115,7 +115,7 @@ func actors() []actor {
 		for _, org := range []string{"default", "other"} {
 			list = append(list,
 				actor{
-					name: fmt.Sprintf("%s of %s", role, org), role: role, org: org, alive: true,
+					name: fmt.Sprintf("%s of %s", role, org), role: role, org: org, valid: true,
 					token: func(r *rig) string { return r.as(role, org) },
 				},
 				actor{
@@ -131,9 +131,9 @@ func actors() []actor {
 	return list
 }
 
-// gone is the access token of somebody to whom something has happened since.
+// gone is the access token of a user who was changed afterwards.
 func (r *rig) gone(role identity.Role, org string, happen func(identity.User)) string {
-	user := r.person(role, org)
+	user := r.user(role, org)
 	access, _ := r.session(user)
 	happen(user)
 	return access
@@ -160,9 +160,9 @@ func (r *rig) serviceToken() string {
 	return secret
 }
 
-// scene is a good request for a route, about fresh things of "default".
+// scene is a valid request for a route, about new objects of "default".
 func (r *rig) scene(route web.Route) (path, body string) {
-	target, group := r.person(identity.Viewer, "default"), r.group("default")
+	target, group := r.user(identity.Viewer, "default"), r.group("default")
 	path = strings.NewReplacer("{id}", target.ID, "{user_id}", target.ID, "{$}", "", "{file}", "init.js").Replace(route.Pattern)
 	if strings.HasPrefix(route.Pattern, "/api/v1/groups/") {
 		path = strings.NewReplacer("{id}", group.ID, "{user_id}", target.ID).Replace(route.Pattern)
@@ -208,7 +208,7 @@ func (r *rig) scene(route web.Route) (path, body string) {
 }
 
 // verdict is the status that the contract gives a caller. The scene belongs to
-// the organisation default.
+// the organization default.
 func verdict(route web.Route, who actor) int {
 	aboutDefault := strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{name}")
 	switch {
@@ -216,7 +216,7 @@ func verdict(route web.Route, who actor) int {
 		return http.StatusOK
 	case route.Access == web.UserOrService && who.name == "service token":
 		return http.StatusOK
-	case !who.alive:
+	case !who.valid:
 		return http.StatusUnauthorized
 	case route.Access == web.OrgAdmin && !who.role.AtLeast(identity.OrgAdmin),
 		route.Access == web.Superadmin && who.role != identity.Superadmin:
@@ -228,10 +228,10 @@ func verdict(route web.Route, who actor) int {
 	}
 }
 
-// TestMatrix drives endpoint x role x organisation x status.
+// TestMatrix runs endpoint x role x organization x status.
 func TestMatrix(t *testing.T) {
 	r := newRig(t)
-	r.person(identity.Superadmin, "default") // somebody must stay one
+	r.user(identity.Superadmin, "default") // so that no target is the last superadmin
 	tokens := map[string]string{}
 	for _, who := range actors() {
 		tokens[who.name] = who.token(r)
@@ -240,7 +240,7 @@ func TestMatrix(t *testing.T) {
 		for _, who := range actors() {
 			bearer := tokens[who.name]
 			if route.ID == "logout" || route.ID == "change_password" {
-				bearer = who.token(r) // it is good for one call
+				bearer = who.token(r) // it is valid for one call
 			}
 			path, body := r.scene(route)
 			a := r.call(route.Method, path, bearer, body)
@@ -257,8 +257,8 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// checkProblem holds a refusal against the form of the contract.
-func checkProblem(t *testing.T, a answer) {
+// checkProblem compares a refusal with the form of the contract.
+func checkProblem(t *testing.T, a response) {
 	t.Helper()
 	if a.header.Get("Content-Type") != "application/problem+json" || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("headers %v", a.header)
@@ -269,9 +269,9 @@ func checkProblem(t *testing.T, a answer) {
 	}
 }
 
-func TestRoleCountsAsItIsInTheDatabaseNow(t *testing.T) {
+func TestRoleIsReadFromTheDatabase(t *testing.T) {
 	r := newRig(t)
-	user := r.person(identity.OrgAdmin, "default")
+	user := r.user(identity.OrgAdmin, "default")
 	access, _ := r.session(user)
 	r.want(http.StatusOK, r.call(http.MethodGet, "/api/v1/auth/users", access, ""))
 	if _, err := r.directory.SetRole(t.Context(), system, user.ID, "viewer"); err != nil {
@@ -284,7 +284,7 @@ func TestRoleCountsAsItIsInTheDatabaseNow(t *testing.T) {
 	}
 }
 
-func TestAuthorizationHeaderIsReadAsRFC6750Says(t *testing.T) {
+func TestAuthorizationHeaderIsReadAsInRFC6750(t *testing.T) {
 	r := newRig(t)
 	access := r.as(identity.Viewer, "default")
 	for _, c := range []struct {
@@ -316,7 +316,7 @@ func TestAuthorizationHeaderIsReadAsRFC6750Says(t *testing.T) {
 	}
 }
 
-func TestRevokedListTakesServiceTokensOnly(t *testing.T) {
+func TestRevokedListAcceptsServiceTokensOnly(t *testing.T) {
 	r := newRig(t)
 	secret := r.serviceToken()
 	r.want(http.StatusOK, r.call(http.MethodGet, "/api/v1/auth/revoked-jtis", secret, ""))
@@ -326,7 +326,7 @@ func TestRevokedListTakesServiceTokensOnly(t *testing.T) {
 			t.Errorf("%s", a.raw)
 		}
 	}
-	// A service token is no person anywhere else.
+	// A service token is refused everywhere else.
 	r.want(http.StatusUnauthorized, r.call(http.MethodGet, "/api/v1/auth/me", secret, ""))
 }
 
@@ -351,9 +351,9 @@ func TestAServiceTokenIsAnActorOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestWhoAsksForMoreThanTheirRoleIsInTheLog(t *testing.T) {
+func TestARequestBeyondTheRoleIsLogged(t *testing.T) {
 	r := newRig(t)
-	u := r.person(identity.Viewer, "acme")
+	u := r.user(identity.Viewer, "acme")
 	access, _ := r.session(u)
 	r.want(403, r.call("PUT", "/api/v1/auth/users/"+u.ID+"/role", access, `"superadmin"`))
 	for _, want := range []string{"audit=true", "outcome=refused", "actor_id=" + u.ID, "PUT /api/v1/auth/users/{id}/role", "request_id=" + testRequest} {

@@ -12,10 +12,10 @@ import (
 
 const tagAccount = "account"
 
-// What some statuses mean in several places.
+// The meaning of some statuses in several places.
 const (
-	emailTaken = "`email_taken`: somebody has this e-mail already"
-	otherOrg   = "`not_found`: another organisation"
+	emailTaken = "`email_taken`: another user has this e-mail address"
+	otherOrg   = "`not_found`: another organization"
 	busy       = "`rate_limited`: too many passwords are being hashed"
 )
 
@@ -24,64 +24,64 @@ func (a *API) accountRoutes() []route {
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/register", "register", web.Anonymous, web.NoCredential),
 			Tag:   tagAccount, Summary: "Register",
-			Description: "Creates a viewer in the organisation `default`. Refused with 403 `registration_disabled` while registration is switched off.",
+			Description: "Creates a viewer in the organization `default`. Refused with 403 `registration_disabled` while registration is switched off.",
 			body:        jsonBody, typed: endpoint(a, a.register),
 			refusals: map[int]string{403: "`registration_disabled`", 409: emailTaken, 429: busy},
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/login", "login", web.Anonymous, web.NoCredential),
 			Tag:   tagAccount, Summary: "Log in",
-			Description: "Starts a session and returns its first pair of tokens. An unknown e-mail, a wrong password and a suspended person are refused alike, 401 `invalid_credentials`.",
+			Description: "Starts a session and returns its first pair of tokens. An unknown e-mail address, a wrong password and a suspended user are refused alike, 401 `invalid_credentials`.",
 			body:        jsonBody, typed: endpoint(a, a.logIn),
 			refusals: map[int]string{401: "`invalid_credentials`", 429: busy},
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/refresh", "refresh", web.Anonymous, web.RefreshToken),
 			Tag:   tagAccount, Summary: "Refresh the tokens",
-			Description: "Spends the refresh token and returns the next pair of the session. A token that was spent before ends its session: one of the two who presented it is a thief.",
+			Description: "Uses the refresh token and returns the next pair of the session. A token that was used before ends its session: one of the two clients that presented it stole it.",
 			body:        jsonBody, bare: "refresh_token", typed: endpoint(a, a.refresh),
-			refusals: map[int]string{401: "`invalid_token`: unknown, spent, expired, or its session is over"},
+			refusals: map[int]string{401: "`invalid_token`: unknown, used, expired, or its session has ended"},
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/logout", "logout", web.UserOrRefresh, web.Bearer|web.RefreshToken),
 			Tag:   tagAccount, Summary: "Log out",
-			Description: "Ends one session: that of the refresh token in the body, if there is one, and else that of the access token. Every token of the session ends with it.",
+			Description: "Ends one session: that of the refresh token in the body, if there is one, otherwise that of the access token. Every token of the session ends with it.",
 			body:        optionalBody, typed: endpoint(a, a.logOut),
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/me", "me", web.UserProfile, web.Bearer),
-			Tag:   tagAccount, Summary: "Who am I",
-			Description: "The person the access token belongs to, as they are now.",
+			Tag:   tagAccount, Summary: "Show my profile",
+			Description: "The user of the access token, as in the database now.",
 			typed:       endpoint(a, a.me),
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/me/password", "change_password", web.User, web.Bearer),
 			Tag:   tagAccount, Summary: "Change my password",
-			Description: "Returns a new pair of tokens for this session. All other sessions end, and all earlier tokens are refused; only the access token that asked still reads `/me` until it expires. A wrong old password is refused with 403 `invalid_credentials`.",
+			Description: "Returns a new pair of tokens for this session. All other sessions end, and all earlier tokens are refused; only the access token of this request still reads `/me` until it expires. A wrong old password is refused with 403 `invalid_credentials`.",
 			body:        jsonBody, typed: endpoint(a, a.changePassword),
 			refusals: map[int]string{
-				403: "`invalid_credentials`: the old password is wrong", 409: "`password_changed`: meanwhile, by somebody else", 429: busy,
+				403: "`invalid_credentials`: the old password is wrong", 409: "`password_changed`: by another request", 429: busy,
 			},
 		},
 	}
 }
 
-// Registration is who wants to join.
+// Registration describes a user who registers.
 type Registration struct {
 	Email       string `json:"email" minLength:"3" maxLength:"254" example:"ada@example.com"`
 	Password    string `json:"password" format:"password" doc:"At most 72 bytes in UTF-8." example:"correct horse battery"`
 	DisplayName string `json:"display_name,omitempty" maxLength:"255" example:"Ada Lovelace"`
 }
 
-// Credentials prove a person.
+// Credentials identify and authenticate a user.
 type Credentials struct {
 	Email    string `json:"email" example:"ada@example.com"`
 	Password string `json:"password" format:"password" example:"correct horse battery"`
 }
 
-// RefreshToken carries one in a body.
+// RefreshToken is a body with a refresh token.
 type RefreshToken struct {
-	Token string `json:"refresh_token" doc:"As login or refresh returned it." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+	Token string `json:"refresh_token" doc:"As returned by login or refresh." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
 }
 
 // LogoutRequest may name the session to end.
@@ -89,13 +89,13 @@ type LogoutRequest struct {
 	Token string `json:"refresh_token,omitempty" doc:"Ends the session of this refresh token; no access token is needed then." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
 }
 
-// PasswordChange replaces a person's own password.
+// PasswordChange replaces the user's own password.
 type PasswordChange struct {
 	Old string `json:"old_password" format:"password" example:"correct horse battery"`
 	New string `json:"new_password" format:"password" doc:"At most 72 bytes in UTF-8." example:"staple the other horse"`
 }
 
-// Account is a person, briefly.
+// Account is the short form of a user.
 type Account struct {
 	ID     string          `json:"id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 	Email  string          `json:"email" example:"ada@example.com"`
@@ -103,24 +103,24 @@ type Account struct {
 	Status identity.Status `json:"status" enum:"active,suspended" example:"active"`
 }
 
-// Tokens is what a login or a refresh yields.
+// Tokens is the result of a login or a refresh.
 type Tokens struct {
 	AccessToken  string `json:"access_token" doc:"A JWT, to be sent as Authorization: Bearer." example:"eyJhbGciOiJSUzI1NiIs..."`
-	RefreshToken string `json:"refresh_token" doc:"Good for one refresh." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
-	TokenType    string `json:"token_type" enum:"Bearer" example:"Bearer"`
-	ExpiresIn    int64  `json:"expires_in" doc:"Life of the access token in seconds." example:"900"`
-}
-
-// PasswordChanged says so, with the tokens of the session that goes on.
-type PasswordChanged struct {
-	Text         string `json:"message" example:"Password changed"`
-	AccessToken  string `json:"access_token" doc:"A JWT, to be sent as Authorization: Bearer." example:"eyJhbGciOiJSUzI1NiIs..."`
-	RefreshToken string `json:"refresh_token" doc:"Good for one refresh." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+	RefreshToken string `json:"refresh_token" doc:"Valid for one refresh." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
 	TokenType    string `json:"token_type" enum:"Bearer" example:"Bearer"`
 	ExpiresIn    int64  `json:"expires_in" doc:"Lifetime of the access token in seconds." example:"900"`
 }
 
-// Profile is a person, as they see themselves.
+// PasswordChanged confirms the change, with the new tokens of the session.
+type PasswordChanged struct {
+	Text         string `json:"message" example:"Password changed"`
+	AccessToken  string `json:"access_token" doc:"A JWT, to be sent as Authorization: Bearer." example:"eyJhbGciOiJSUzI1NiIs..."`
+	RefreshToken string `json:"refresh_token" doc:"Valid for one refresh." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+	TokenType    string `json:"token_type" enum:"Bearer" example:"Bearer"`
+	ExpiresIn    int64  `json:"expires_in" doc:"Lifetime of the access token in seconds." example:"900"`
+}
+
+// Profile is a user's own profile.
 type Profile struct {
 	ID          string          `json:"id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 	Email       string          `json:"email" example:"ada@example.com"`
@@ -132,7 +132,7 @@ type Profile struct {
 	LastLoginAt *time.Time      `json:"last_login_at" doc:"null: never." example:"2026-11-22T10:16:02.5Z"`
 }
 
-// Message says what was done.
+// Message confirms an operation.
 type Message struct {
 	Text string `json:"message" example:"done"`
 }

@@ -16,15 +16,15 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// memberNames are the names in an answer, sorted.
-func memberNames(a answer) []string { return slices.Sorted(maps.Keys(a.body)) }
+// fieldNames are the names of the fields of a response, sorted.
+func fieldNames(a response) []string { return slices.Sorted(maps.Keys(a.body)) }
 
-// wantMembers fails the test unless the answer has exactly these members.
-func wantMembers(t *testing.T, a answer, names ...string) {
+// wantFields fails the test unless the response has exactly these fields.
+func wantFields(t *testing.T, a response, names ...string) {
 	t.Helper()
 	slices.Sort(names)
-	if diff := cmp.Diff(names, memberNames(a)); diff != "" {
-		t.Errorf("members of %s: %s", a.raw, diff)
+	if diff := cmp.Diff(names, fieldNames(a)); diff != "" {
+		t.Errorf("fields of %s: %s", a.raw, diff)
 	}
 }
 
@@ -32,19 +32,19 @@ func TestRegisterThenLoginThenMe(t *testing.T) {
 	r := newRig(t)
 	a := r.want(http.StatusOK, r.call("POST", "/api/v1/auth/register", "",
 		`{"email":"Ada@Example.com","password":"secret123","display_name":"Ada"}`))
-	wantMembers(t, a, "id", "email", "role", "status")
+	wantFields(t, a, "id", "email", "role", "status")
 	if a.text("email") != "Ada@Example.com" || a.text("role") != "viewer" || a.text("status") != "active" || len(a.text("id")) != 36 {
 		t.Errorf("%s", a.raw)
 	}
 
 	login := r.want(http.StatusOK, r.call("POST", "/api/v1/auth/login", "", `{"email":"ada@example.com","password":"secret123"}`))
-	wantMembers(t, login, "access_token", "refresh_token", "token_type", "expires_in")
+	wantFields(t, login, "access_token", "refresh_token", "token_type", "expires_in")
 	if login.text("token_type") != "Bearer" || login.body["expires_in"] != float64(900) {
 		t.Errorf("%s", login.raw)
 	}
 
 	me := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", login.text("access_token"), ""))
-	wantMembers(t, me, "id", "email", "display_name", "role", "org_id", "status", "created_at", "last_login_at")
+	wantFields(t, me, "id", "email", "display_name", "role", "org_id", "status", "created_at", "last_login_at")
 	if me.text("id") != a.text("id") || me.text("display_name") != "Ada" || me.text("org_id") != "default" {
 		t.Errorf("%s", me.raw)
 	}
@@ -61,7 +61,7 @@ func TestRegisterThenLoginThenMe(t *testing.T) {
 	}
 }
 
-func TestDisplayNameMayBeLeftOut(t *testing.T) {
+func TestDisplayNameIsOptional(t *testing.T) {
 	r := newRig(t)
 	for i, extra := range []string{``, `,"display_name":""`, `,"display_name":null`} {
 		r.want(http.StatusOK, r.call("POST", "/api/v1/auth/register", "",
@@ -69,7 +69,7 @@ func TestDisplayNameMayBeLeftOut(t *testing.T) {
 	}
 }
 
-func TestLastLoginIsNullWhenThereWasNone(t *testing.T) {
+func TestLastLoginIsNullBeforeTheFirstLogin(t *testing.T) {
 	profile, err := (&API{}).me(context.Background(), caller{user: identity.User{ID: "1"}}, nil)
 	if err != nil || !strings.Contains(toJSON(t, profile), `"last_login_at":null`) {
 		t.Errorf("%v %s", err, toJSON(t, profile))
@@ -78,7 +78,7 @@ func TestLastLoginIsNullWhenThereWasNone(t *testing.T) {
 
 func TestLoginRefusalsLookAlike(t *testing.T) {
 	r := newRig(t)
-	known, suspended := r.person(identity.Viewer, "default"), r.person(identity.Viewer, "default")
+	known, suspended := r.user(identity.Viewer, "default"), r.user(identity.Viewer, "default")
 	r.suspend(suspended)
 	var first []byte
 	for _, body := range []string{
@@ -123,12 +123,12 @@ func TestRegistrationRefusals(t *testing.T) {
 
 func TestRefreshTakesAStringOrAnObjectAndIsSingleUse(t *testing.T) {
 	r := newRig(t)
-	access, token := r.session(r.person(identity.Viewer, "default"))
+	access, token := r.session(r.user(identity.Viewer, "default"))
 	for _, form := range []string{`%q`, `{"refresh_token":%q}`, ` %q `} {
 		a := r.want(http.StatusOK, r.call("POST", "/api/v1/auth/refresh", "", fmt.Sprintf(form, token)))
-		wantMembers(t, a, "access_token", "refresh_token", "token_type", "expires_in")
+		wantFields(t, a, "access_token", "refresh_token", "token_type", "expires_in")
 		if a.text("refresh_token") == token {
-			t.Error("the same token again")
+			t.Error("the same token was returned")
 		}
 		r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", a.text("access_token"), ""))
 		token, access = a.text("refresh_token"), a.text("access_token")
@@ -160,9 +160,9 @@ func TestRefreshTakesAStringOrAnObjectAndIsSingleUse(t *testing.T) {
 	}
 }
 
-func TestOneOfManyParallelRefreshesWins(t *testing.T) {
+func TestOneOfManyParallelRefreshesSucceeds(t *testing.T) {
 	r := newRig(t)
-	_, token := r.session(r.person(identity.Viewer, "default"))
+	_, token := r.session(r.user(identity.Viewer, "default"))
 	var mu sync.Mutex
 	statuses := map[int]int{}
 	var wg sync.WaitGroup
@@ -182,22 +182,24 @@ func TestOneOfManyParallelRefreshesWins(t *testing.T) {
 
 func TestLogoutEndsTheSessionOfEitherToken(t *testing.T) {
 	r := newRig(t)
-	user := r.person(identity.Viewer, "default")
-	for name, logout := range map[string]func(access, refresh string) answer{
-		"access token":                  func(a, _ string) answer { return r.call("POST", "/api/v1/auth/logout", a, "") },
-		"access token and empty object": func(a, _ string) answer { return r.call("POST", "/api/v1/auth/logout", a, "{}") },
-		"refresh token": func(_, f string) answer {
+	user := r.user(identity.Viewer, "default")
+	for name, logout := range map[string]func(access, refresh string) response{
+		"access token":                  func(a, _ string) response { return r.call("POST", "/api/v1/auth/logout", a, "") },
+		"access token and empty object": func(a, _ string) response { return r.call("POST", "/api/v1/auth/logout", a, "{}") },
+		"refresh token": func(_, f string) response {
 			return r.call("POST", "/api/v1/auth/logout", "", `{"refresh_token":"`+f+`"}`)
 		},
-		"refresh token, bad access token": func(_, f string) answer {
+		"refresh token, bad access token": func(_, f string) response {
 			return r.call("POST", "/api/v1/auth/logout", "expired", `{"refresh_token":"`+f+`"}`)
 		},
-		"both": func(a, f string) answer { return r.call("POST", "/api/v1/auth/logout", a, `{"refresh_token":"`+f+`"}`) },
+		"both": func(a, f string) response {
+			return r.call("POST", "/api/v1/auth/logout", a, `{"refresh_token":"`+f+`"}`)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			other, _ := r.session(user)
 			access, refresh := r.session(user)
-			wantMembers(t, r.want(http.StatusOK, logout(access, refresh)), "message")
+			wantFields(t, r.want(http.StatusOK, logout(access, refresh)), "message")
 			r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/auth/me", access, ""))
 			r.want(http.StatusUnauthorized, r.call("POST", "/api/v1/auth/refresh", "", fmt.Sprintf("%q", refresh)))
 			r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", other, ""))
@@ -225,10 +227,10 @@ func TestLogoutEndsTheSessionOfEitherToken(t *testing.T) {
 
 func TestChangedPasswordEndsEverySession(t *testing.T) {
 	r := newRig(t)
-	user := r.person(identity.Viewer, "default")
+	user := r.user(identity.Viewer, "default")
 	access, refresh := r.session(user)
 	elsewhere, _ := r.session(user)
-	change := func(from, to string) answer {
+	change := func(from, to string) response {
 		return r.call("POST", "/api/v1/auth/me/password", access, toJSON(t, map[string]string{"old_password": from, "new_password": to}))
 	}
 	if a := r.want(http.StatusForbidden, change("wrong", "staple the other horse")); a.text("error") != "invalid_credentials" {
@@ -238,13 +240,13 @@ func TestChangedPasswordEndsEverySession(t *testing.T) {
 		t.Errorf("%s", a.raw)
 	}
 	pair := r.want(http.StatusOK, change(testPassword, "staple the other horse"))
-	wantMembers(t, pair, "message", "access_token", "refresh_token", "token_type", "expires_in")
+	wantFields(t, pair, "message", "access_token", "refresh_token", "token_type", "expires_in")
 	if pair.text("token_type") != "Bearer" || pair.body["expires_in"] != float64(900) {
 		t.Errorf("%s", pair.raw)
 	}
 	r.want(http.StatusUnauthorized, r.call("POST", "/api/v1/auth/refresh", "", fmt.Sprintf("%q", refresh)))
 	r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/auth/me", elsewhere, ""))
-	r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", access, "")) // it asked; it opens nothing else
+	r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", access, "")) // it made the change; it is accepted nowhere else
 	r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/groups", access, ""))
 	r.want(http.StatusUnauthorized, change("staple the other horse", testPassword))
 	for _, path := range []string{"/api/v1/auth/me", "/api/v1/groups"} {

@@ -18,14 +18,14 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
-// Config is what an API says about itself, and what does its work. Issuer and
-// the services are required.
+// Config has the texts of an API and its services. Issuer and the services are
+// required.
 type Config struct {
 	Issuer  string // as in the claim iss; discovery and links are built from it
 	Title   string // of the API page; empty: "Pico Auth API"
 	Version string // of the API page; empty: "dev"
-	// PasswordMinLength is what the OpenAPI document says of new passwords.
-	// Zero: 8. It decides nothing.
+	// PasswordMinLength is the minimum length of new passwords in the OpenAPI
+	// document. Zero: 8. It is not enforced here.
 	PasswordMinLength int
 	Log               *slog.Logger // nil: discard
 
@@ -37,7 +37,7 @@ type Config struct {
 	Guard     *picoauth.Guard // over the key set of Keys
 }
 
-// API is the routes of the JSON API and of its pages; see Group. It is safe for
+// API has the routes of the JSON API and its pages; see Group. It is safe for
 // concurrent use.
 type API struct {
 	directory   *directory.Directory
@@ -54,7 +54,7 @@ type API struct {
 	log         *slog.Logger
 
 	routes    []route
-	openAPI   func() web.Document // rendered at the first request for it
+	openAPI   func() web.Document // rendered at the first request
 	published atomic.Pointer[published]
 }
 
@@ -81,7 +81,7 @@ func New(cfg Config) *API {
 	return a
 }
 
-// Group is the API as the router mounts it. It answers what no route matches.
+// Group returns the routes for the router. It also responds when no route matches.
 func (a *API) Group() web.Group {
 	g := web.Group{Authorize: a.admit, Refuse: a.refuseWith}
 	for i := range a.routes {
@@ -106,8 +106,8 @@ func (a *API) handle() {
 	}
 }
 
-// checked puts before a handler what is the same for all: the checks of the
-// ids in the path, the query and the body.
+// checked wraps a handler with the checks that are the same for all: of the ids in
+// the path, the query and the body.
 func (a *API) checked(rt *route, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := check(w, r, rt); err != nil {
@@ -118,7 +118,7 @@ func (a *API) checked(rt *route, next http.HandlerFunc) http.Handler {
 	})
 }
 
-// check leaves in r what the handler may see.
+// check leaves in r what the handler may read.
 func check(w http.ResponseWriter, r *http.Request, rt *route) error {
 	if err := checkPathValues(r, rt.values); err != nil {
 		return err
@@ -127,9 +127,9 @@ func check(w http.ResponseWriter, r *http.Request, rt *route) error {
 		return err
 	}
 	if rt.plain != nil {
-		return nil // it asks for nothing but the path
+		return nil // it reads nothing but the path
 	}
-	r.Header.Del("Accept") // it is JSON, whatever is asked for
+	r.Header.Del("Accept") // the response is JSON, whatever is requested
 	if rt.body == noBody {
 		return nil
 	}

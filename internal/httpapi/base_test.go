@@ -14,11 +14,11 @@ var base = flag.String("base", "", "path of the issuer, such as /auth")
 func testIssuer() string { return "http://localhost:8100" + *base }
 
 // TestSuiteUnderThePathOfTheIssuer runs every other test of the API again, for
-// an issuer with a path, every request sent under it. What a proxy takes off
-// before is tested in web.
+// an issuer with a path, with every request under it. web tests proxies that strip
+// the path.
 func TestSuiteUnderThePathOfTheIssuer(t *testing.T) {
 	if testing.Short() || *base != "" {
-		t.Skip("one more run of the suite")
+		t.Skip("it runs the whole suite once more")
 	}
 	out, err := exec.CommandContext(t.Context(), os.Args[0], "-base=/auth", "-test.short").CombinedOutput()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// BenchmarkNew is what the API adds to the start of the server.
+// BenchmarkNew is the share of the API in the start of the server.
 func BenchmarkNew(b *testing.B) {
 	cfg := Config{Issuer: testIssuer()}
 	for b.Loop() {
@@ -16,8 +16,8 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// BenchmarkMe is an authenticated request: a signature to verify, one read of
-// the database, one small answer.
+// BenchmarkMe is an authenticated request: the verification of a signature, one
+// read of the database, one small response.
 func BenchmarkMe(b *testing.B) {
 	r := newRig(b)
 	access := r.as(identity.Viewer, "default")
@@ -26,7 +26,7 @@ func BenchmarkMe(b *testing.B) {
 	r.benchmark(b, req, http.StatusOK)
 }
 
-// BenchmarkKeySet is an answer from memory.
+// BenchmarkKeySet is a response from memory.
 func BenchmarkKeySet(b *testing.B) {
 	r := newRig(b)
 	r.benchmark(b, httptest.NewRequest(http.MethodGet, "/api/v1/auth/jwks", nil), http.StatusOK)

@@ -12,17 +12,17 @@ import (
 // maxBody is the longest request body, in bytes.
 const maxBody = 64 << 10
 
-// body says what a route expects as its request body.
+// body says what request body a route expects.
 type body uint8
 
 const (
-	noBody       body = iota // whatever comes is not read
+	noBody       body = iota // the body is not read
 	jsonBody                 // one JSON document
-	optionalBody             // one JSON document or nothing at all
+	optionalBody             // one JSON document or nothing
 )
 
 // readBody reads and checks the body of r. With bare, a document that is a
-// JSON string stands for an object with that one member.
+// JSON string stands for an object with that one field.
 func readBody(w http.ResponseWriter, r *http.Request, kind body, bare string) ([]byte, error) {
 	data, err := web.ReadBody(w, r, maxBody, "application/json", kind == jsonBody)
 	switch {
@@ -39,7 +39,7 @@ func readBody(w http.ResponseWriter, r *http.Request, kind body, bare string) ([
 	return unwrap(data, bare), nil
 }
 
-// unwrap lets "abc" stand for {"name": "abc"}, as the original had it on the
+// unwrap lets "abc" stand for {"name": "abc"}, as in the original for the
 // endpoints that take a single value.
 func unwrap(data []byte, name string) []byte {
 	data = bytes.TrimLeft(data, " \t\r\n")

@@ -15,12 +15,12 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// secret stands for whatever a client may send by mistake. No answer and no
-// log line may ever hold it.
+// secret stands for a secret that a client sends by mistake. No response and no
+// log line may contain it.
 const secret = "hunter2-never-to-be-seen-again"
 
-// TestBodyRefusals sends what nobody should to an endpoint that takes an
-// object, and checks the status, the code, and that nothing is echoed.
+// TestBodyRefusals sends invalid bodies to an endpoint that takes an object, and
+// checks the status, the code, and that nothing is echoed.
 func TestBodyRefusals(t *testing.T) {
 	r := newRig(t)
 	const loginPath = "/api/v1/auth/login"
@@ -35,17 +35,17 @@ func TestBodyRefusals(t *testing.T) {
 		{"two documents", "application/json", `{}{"` + secret + `":1}`, 400, "malformed_json"},
 		{"invalid UTF-8", "application/json", `{"email":"a@example.com","password":"` + secret + "\xff\"}", 400, "malformed_json"},
 		{"half a surrogate pair", "application/json", `{"email":"a@example.com","password":"` + secret + `\ud800"}`, 400, "malformed_json"},
-		{"a member twice", "application/json", `{"email":"a@example.com","password":"x","password":"` + secret + `"}`, 400, "malformed_json"},
+		{"a duplicate field", "application/json", `{"email":"a@example.com","password":"x","password":"` + secret + `"}`, 400, "malformed_json"},
 		{"too deep", "application/json", strings.Repeat("[", 21) + `"` + secret + `"` + strings.Repeat("]", 21), 400, "malformed_json"},
 		{"a string", "application/json", `"` + secret + `"`, 422, "validation_failed"},
 		{"a number", "application/json", `5`, 422, "validation_failed"},
 		{"null", "application/json", `null`, 422, "validation_failed"},
 		{"an array", "application/json", `["` + secret + `"]`, 422, "validation_failed"},
 		{"nothing in it", "application/json", `{}`, 422, "validation_failed"},
-		{"a member missing", "application/json", `{"email":"` + secret + `"}`, 422, "validation_failed"},
-		{"a member too many", "application/json", `{"email":"a@example.com","password":"` + secret + `","role":"` + secret + `"}`, 422, "validation_failed"},
-		{"a member of another case", "application/json", `{"email":"a@example.com","Password":"` + secret + `"}`, 422, "validation_failed"},
-		{"a member of another case beside", "application/json", `{"email":"a@example.com","password":"x","PASSWORD":"` + secret + `"}`, 422, "validation_failed"},
+		{"a missing field", "application/json", `{"email":"` + secret + `"}`, 422, "validation_failed"},
+		{"an unknown field", "application/json", `{"email":"a@example.com","password":"` + secret + `","role":"` + secret + `"}`, 422, "validation_failed"},
+		{"a field of another case", "application/json", `{"email":"a@example.com","Password":"` + secret + `"}`, 422, "validation_failed"},
+		{"a further field of another case", "application/json", `{"email":"a@example.com","password":"x","PASSWORD":"` + secret + `"}`, 422, "validation_failed"},
 		{"a number for a string", "application/json", `{"email":"a@example.com","password":12345678901}`, 422, "validation_failed"},
 		{"a huge number for a string", "application/json", `{"email":"a@example.com","password":1e999}`, 400, "malformed_json"},
 		{"an object for a string", "application/json", `{"email":"a@example.com","password":{"x":"` + secret + `"}}`, 422, "validation_failed"},
@@ -76,12 +76,12 @@ func TestBodyRefusals(t *testing.T) {
 			}
 			checkProblem(t, a)
 			if strings.Contains(string(a.raw), secret) || strings.Contains(fmt.Sprint(a.header), secret) || strings.Contains(string(a.raw), "12345678901") {
-				t.Errorf("echoes what was sent: %s", a.raw)
+				t.Errorf("echoes the request: %s", a.raw)
 			}
 		})
 	}
 	if strings.Contains(r.log.String(), secret) {
-		t.Error("logs what was sent")
+		t.Error("logs the request")
 	}
 }
 
@@ -114,15 +114,15 @@ func TestLargestBodyIsRead(t *testing.T) {
 	r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/service-tokens/validate", "", body))
 }
 
-func TestRefusalNamesTheMember(t *testing.T) {
+func TestRefusalNamesTheField(t *testing.T) {
 	r := newRig(t)
 	for _, c := range []struct{ body, location, message string }{
-		{`{"email":"a@example.com"}`, "body.password", "this member is required"},
-		{`{"email":"a@example.com","password":"x","rôle":1}`, "body", "there is no such member"},
-		{`{"email":"a@example.com","password":"x","role":1}`, "body.role", "there is no such member"},
-		{`{"email":"a@example.com","password":"x","$ref":1}`, "body", "there is no such member"},
-		{`{"email":"a@example.com","password":"x","` + strings.Repeat("a", 65) + `":1}`, "body", "there is no such member"},
-		{`{"email":"a@example.com","password":"x","a.b":1}`, "body", "there is no such member"},
+		{`{"email":"a@example.com"}`, "body.password", "this field is required"},
+		{`{"email":"a@example.com","password":"x","rôle":1}`, "body", "unknown field"},
+		{`{"email":"a@example.com","password":"x","role":1}`, "body.role", "unknown field"},
+		{`{"email":"a@example.com","password":"x","$ref":1}`, "body", "unknown field"},
+		{`{"email":"a@example.com","password":"x","` + strings.Repeat("a", 65) + `":1}`, "body", "unknown field"},
+		{`{"email":"a@example.com","password":"x","a.b":1}`, "body", "unknown field"},
 		{`{"email":"a@example.com","password":true}`, "body.password", "expected string"},
 		{`[]`, "body", "expected object"},
 	} {
@@ -134,7 +134,7 @@ func TestRefusalNamesTheMember(t *testing.T) {
 	}
 }
 
-func TestThousandFaultsMakeAShortAnswer(t *testing.T) {
+func TestThousandFaultsMakeAShortResponse(t *testing.T) {
 	r := newRig(t)
 	var body strings.Builder
 	for i := range 1000 {
@@ -147,10 +147,10 @@ func TestThousandFaultsMakeAShortAnswer(t *testing.T) {
 	}
 }
 
-// TestNullStandsForAnOptionalMemberLeftOut as clients in Python send it; a
-// required one it does not replace. What is documented is what is accepted: the
-// rig compares each answer, and here each request, with the document.
-func TestNullStandsForAnOptionalMemberLeftOut(t *testing.T) {
+// TestNullStandsForAnAbsentOptionalField, as clients in Python send it; it does not
+// replace a required one. What is documented is what is accepted: the rig compares
+// each response, and this test each request, with the document.
+func TestNullStandsForAnAbsentOptionalField(t *testing.T) {
 	r := newRig(t)
 	admin := r.as(identity.Superadmin, "default")
 	a := r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/users", admin,
@@ -182,7 +182,7 @@ func TestNullStandsForAnOptionalMemberLeftOut(t *testing.T) {
 	}
 }
 
-func TestBareStringStandsForTheOneMember(t *testing.T) {
+func TestBareStringStandsForTheOneField(t *testing.T) {
 	for _, c := range []struct{ in, name, want string }{
 		{`"x"`, "role", `{"role":"x"}`},
 		{" \n\"x\"\n", "role", "{\"role\":\"x\"\n}"},

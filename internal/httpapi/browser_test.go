@@ -42,8 +42,8 @@ func browser(t *testing.T) context.Context {
 }
 
 // TestAPIPageWorksInABrowserOffline logs in with the Authorize button and calls
-// an endpoint that needs it. The page may complain about nothing, the content
-// security policy included, and may ask no other server for anything.
+// an endpoint that needs it. The page may log no error, including violations of the
+// content security policy, and may send no request to another server.
 func TestAPIPageWorksInABrowserOffline(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a browser takes seconds to start")
@@ -51,7 +51,7 @@ func TestAPIPageWorksInABrowserOffline(t *testing.T) {
 	ctx := browser(t)
 	r := newRig(t)
 	s := r.server()
-	user := r.person(identity.Viewer, "default")
+	user := r.user(identity.Viewer, "default")
 	access, _ := r.session(user)
 
 	const me = "#operations-account-me "
@@ -81,7 +81,7 @@ func TestAPIPageWorksInABrowserOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(shown, "200") || !strings.Contains(shown, user.ID) {
-		t.Errorf("the answer of /me: %s", shown)
+		t.Errorf("the response of /me: %s", shown)
 	}
 	asked, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](`performance.getEntriesByType("resource").map(e => e.name)`))
 	if err != nil {
@@ -89,7 +89,7 @@ func TestAPIPageWorksInABrowserOffline(t *testing.T) {
 	}
 	for _, address := range asked {
 		if !strings.HasPrefix(address, s.URL+"/") && !strings.HasPrefix(address, "data:") {
-			t.Errorf("the page asked for %s", address)
+			t.Errorf("the page requested %s", address)
 		}
 	}
 	for _, complaint := range complaints() {
@@ -97,7 +97,7 @@ func TestAPIPageWorksInABrowserOffline(t *testing.T) {
 	}
 }
 
-// console collects what the browser has to complain about.
+// console collects the errors and warnings of the browser.
 func console(ctx context.Context) func() []string {
 	var mu sync.Mutex
 	var list []string

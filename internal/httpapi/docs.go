@@ -13,23 +13,23 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// swagger is swagger-ui-dist 5.35.0 as npm has it: the two files that the page
-// needs, compressed, and its licence; and the page and its start, our own.
+// swagger is swagger-ui-dist 5.35.0 from npm: the two files that the page needs,
+// compressed, and its licence; and the page and its script, our own.
 //
 //go:embed swagger
 var swagger embed.FS
 
-// docsPolicy lets the API page run its own scripts and call its own server,
-// and nothing else. Swagger UI shows its icons as data: images.
+// docsPolicy lets the API page run its own scripts and call its own server only.
+// Swagger UI shows its icons as data: images.
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// docsFile is a file under /docs/, each form of it made when it is first asked
-// for and kept: to unpack or to hash it for each request would let anybody keep
-// the cores busy.
+// docsFile is a file under /docs/. Each form of it is made at the first request and
+// kept: unpacking or hashing it for each request would let any client use all
+// cores.
 type docsFile struct {
 	stored func() web.Document
-	plain  func() web.Document // of one that is stored compressed; else nil
+	plain  func() web.Document // of a file that is stored compressed; nil otherwise
 }
 
 func docsFiles() map[string]docsFile {
@@ -71,7 +71,7 @@ func (a *API) serveDocs() http.HandlerFunc {
 }
 
 // serveDocsFile serves a file of the API page, the large ones as they are
-// stored: compressed, unless the client cannot take that.
+// stored: compressed, unless the client does not accept that.
 func (a *API) serveDocsFile() http.HandlerFunc {
 	files := docsFiles()
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +93,7 @@ func (a *API) serveDocsFile() http.HandlerFunc {
 	}
 }
 
-// acceptsGzip reads Accept-Encoding as far as browsers and tools use it.
+// acceptsGzip parses Accept-Encoding as far as browsers and tools use it.
 func acceptsGzip(h http.Header) bool {
 	for coding := range strings.SplitSeq(strings.Join(h["Accept-Encoding"], ","), ",") {
 		name, weight, _ := strings.Cut(coding, ";")

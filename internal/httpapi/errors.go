@@ -27,36 +27,36 @@ import (
 const (
 	problemType = "application/problem+json"
 
-	// challenge is what a 401 asks for when no token was the matter.
+	// challenge is the challenge of a 401 without a token.
 	challenge = "Bearer"
 
 	// defaultRetry is the Retry-After of a fault that names none.
 	defaultRetry = time.Second
 
-	// maxFieldProblems bounds the answer to a body of thousands of faults.
+	// maxFieldProblems limits the response to a body with thousands of faults.
 	maxFieldProblems = 20
 )
 
-// problem is the body of every refusal: RFC 9457 with the members error and
+// problem is the body of every refusal: RFC 9457 with the fields error and
 // errors. It is an error, so that handlers and huma can return it.
 type problem struct {
-	Type      string         `json:"type" doc:"Always about:blank: the member error says what happened."`
+	Type      string         `json:"type" doc:"Always about:blank: the field error says what happened."`
 	Title     string         `json:"title" doc:"The name of the status."`
 	Status    int            `json:"status" doc:"The HTTP status."`
-	Detail    string         `json:"detail" doc:"A sentence for people. It may change; programs use error."`
-	Code      string         `json:"error" doc:"A stable word for programs."`
-	Errors    []fieldProblem `json:"errors,omitempty" nullable:"false" doc:"What is wrong where, when the request has the wrong shape or content."`
+	Detail    string         `json:"detail" doc:"A sentence for users. It may change; programs use error."`
+	Code      string         `json:"error" doc:"A stable code for programs."`
+	Errors    []fieldProblem `json:"errors,omitempty" nullable:"false" doc:"The faults and their places, when the request has the wrong shape or content."`
 	RequestID string         `json:"request_id,omitempty" doc:"Only when the server is at fault: quote it to the operator, who finds the cause in the log under it."`
 
 	retryAfter time.Duration
 	challenge  string
 }
 
-// fieldProblem is one fault in one place. It never holds the submitted value:
-// that may be a password.
+// fieldProblem is one fault in one place. It never contains the submitted value,
+// which may be a password.
 type fieldProblem struct {
 	Location string `json:"location" doc:"Where: a dotted path that begins with body or query." example:"body.name"`
-	Message  string `json:"message" doc:"A sentence for people." example:"name must not be blank"`
+	Message  string `json:"message" doc:"A sentence for users." example:"name must not be blank"`
 }
 
 // Error implements error.
@@ -91,13 +91,13 @@ func newProblem(status int, code, detail string) *problem {
 	return p
 }
 
-// challengeFor is the challenge to a token that was there (RFC 6750, section
+// challengeFor is the challenge for a presented token (RFC 6750, section
 // 3). The detail is one of our sentences, in ASCII without quotes.
 func challengeFor(code, detail string) string {
 	return `Bearer error="` + code + `", error_description="` + detail + `"`
 }
 
-// ofGuard is the refusal of an access token.
+// ofGuard returns the refusal of an access token.
 func ofGuard(err error) *problem {
 	var r *picoauth.Refusal
 	switch {
@@ -111,8 +111,8 @@ func ofGuard(err error) *problem {
 	return p
 }
 
-// statusOf is the one mapping from kinds to statuses, with the code of a fault
-// that names none.
+// statusOf is the one mapping from kinds to statuses, with the default code of a
+// fault.
 func statusOf(kind fault.Kind) (status int, code string) {
 	switch kind {
 	case fault.Invalid:
@@ -136,8 +136,8 @@ func statusOf(kind fault.Kind) (status int, code string) {
 	}
 }
 
-// problemOf turns what a route met into what the client sees. An error that
-// nobody classified is a 500 that says nothing.
+// problemOf turns the error of a route into the response for the client. An
+// unclassified error is a 500 without details.
 func problemOf(ctx context.Context, rt *route, err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
@@ -186,14 +186,13 @@ func classify(err error) *fault.Error {
 		f.RetryAfter = r.RetryAfter
 		return f
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return fault.Wrap(fault.Unavailable, "unavailable", "the request was given up", err)
+		return fault.Wrap(fault.Unavailable, "unavailable", "the request was cancelled", err)
 	default:
 		return fault.Wrap(fault.Internal, "internal_error", "unclassified error", err)
 	}
 }
 
-// refuse is problemOf at the edge: what is our fault goes into the log, once,
-// with its cause.
+// refuse is problemOf, and logs a fault of the server once, with its cause.
 func (a *API) refuse(ctx context.Context, rt *route, err error) *problem {
 	p := problemOf(ctx, rt, err)
 	if _, logged := errors.AsType[*web.Error](err); logged || p.Status < http.StatusInternalServerError {
@@ -204,7 +203,7 @@ func (a *API) refuse(ctx context.Context, rt *route, err error) *problem {
 		level = slog.LevelWarn
 	}
 	if ctx.Err() != nil {
-		level = slog.LevelDebug // the client has gone
+		level = slog.LevelDebug // the client has disconnected
 	}
 	a.log.LogAttrs(ctx, level, "request failed",
 		slog.String("request_id", web.FactsOf(ctx).RequestID), slog.Int("status", p.Status), slog.Any("error", err))
@@ -227,12 +226,12 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(body, '\n')) // the client may have gone
+	_, _ = w.Write(append(body, '\n')) // the client may have disconnected
 }
 
-// configureHuma sets huma's package variables, the only place where it takes
-// them: its own refusals become our problem documents, and member names match
-// exactly. Once, because every API of a process shares them.
+// configureHuma sets huma's package variables, the only way to configure this:
+// its own refusals become our problem documents, and field names match exactly. It
+// runs once, because every API of a process shares them.
 var configureHuma = sync.OnceFunc(func() {
 	huma.NewError = func(status int, _ string, errs ...error) huma.StatusError {
 		return shapeProblem(status, errs)
@@ -246,12 +245,12 @@ var configureHuma = sync.OnceFunc(func() {
 	huma.ValidateStrictCasing = true
 })
 
-// shapeProblem rewrites huma's refusal of a request. Of its details only the
-// place and the kind of fault are taken: it also has the submitted value.
+// shapeProblem rewrites huma's refusal of a request. It takes only the place and the
+// kind of fault of its details: they also have the submitted value.
 func shapeProblem(status int, errs []error) *problem {
 	switch status {
 	case http.StatusBadRequest:
-		return newProblem(status, "malformed_json", "the request body is not a JSON document that this endpoint understands")
+		return newProblem(status, "malformed_json", "the request body is not a JSON document that this endpoint accepts")
 	case http.StatusUnprocessableEntity:
 	default:
 		return newProblem(status, "bad_request", http.StatusText(status))
@@ -262,7 +261,7 @@ func shapeProblem(status int, errs []error) *problem {
 			p.Errors = append(p.Errors, shapeField(d))
 		}
 	}
-	// huma walks a map, so its order is a different one each time.
+	// huma iterates over a map, so its order varies.
 	slices.SortFunc(p.Errors, func(a, b fieldProblem) int {
 		return cmp.Or(cmp.Compare(a.Location, b.Location), cmp.Compare(a.Message, b.Message))
 	})
@@ -270,7 +269,7 @@ func shapeProblem(status int, errs []error) *problem {
 	return p
 }
 
-// nameable is what a member's name may look like to be repeated to its sender.
+// nameable matches the field names that may be repeated to the sender.
 var nameable = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(body|query|path)(\.[A-Za-z_][A-Za-z0-9_-]{0,63})?$`)
 })
@@ -280,10 +279,10 @@ func shapeField(d *huma.ErrorDetail) fieldProblem {
 	before, after, _ := strings.Cut(validation.MsgExpectedRequiredProperty, "%s")
 	if name, ok := strings.CutPrefix(d.Message, before); ok {
 		f.Location += "." + strings.TrimSuffix(name, after)
-		f.Message = "this member is required"
+		f.Message = "this field is required"
 	}
 	if d.Message == validation.MsgUnexpectedProperty {
-		f.Message = "there is no such member"
+		f.Message = "unknown field"
 	}
 	if !nameable().MatchString(f.Location) {
 		f.Location, _, _ = strings.Cut(f.Location, ".")

@@ -79,7 +79,7 @@ func TestFaultOfAFieldIsLocatedByTheRoute(t *testing.T) {
 	}
 }
 
-func TestOurFaultIsLoggedOnceWithItsCauseAndNobodyElses(t *testing.T) {
+func TestAFaultOfTheServerIsLoggedOnceWithItsCauseAndNoOther(t *testing.T) {
 	r := newRig(t)
 	ctx := web.WithFacts(t.Context(), web.Facts{RequestID: testRequest})
 	if p := r.refuse(ctx, &route{}, fault.Wrap(fault.Internal, "", "broken", errors.New("the cause"))); p.Status != http.StatusInternalServerError {
@@ -97,7 +97,7 @@ func TestOurFaultIsLoggedOnceWithItsCauseAndNobodyElses(t *testing.T) {
 	}
 }
 
-func TestDatabaseThatIsAwayIsA503WithoutDetails(t *testing.T) {
+func TestAnUnavailableDatabaseIsA503WithoutDetails(t *testing.T) {
 	r := newRig(t)
 	access := r.as("superadmin", "default")
 	if err := r.store.Close(); err != nil {
@@ -125,9 +125,9 @@ func TestDatabaseThatIsAwayIsA503WithoutDetails(t *testing.T) {
 	}
 }
 
-func TestPanicIsAnsweredWithoutDetails(t *testing.T) {
+func TestPanicIsA500WithoutDetails(t *testing.T) {
 	r := newPublic(t)
-	r.keys = nil // something to fall over
+	r.keys = nil // causes the panic
 	a := r.want(http.StatusInternalServerError, r.call(http.MethodGet, "/api/v1/auth/jwks", "", ""))
 	if a.text("request_id") != testRequest || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Content-Security-Policy") == "" {
 		t.Errorf("%v %s", a.header, a.raw)
@@ -136,7 +136,7 @@ func TestPanicIsAnsweredWithoutDetails(t *testing.T) {
 }
 
 // TestHumaCannotEcho calls the two variables through which huma makes its own
-// refusals, with what it would pass.
+// refusals, with the arguments that it would pass.
 func TestHumaCannotEcho(t *testing.T) {
 	configureHuma()
 	detail := &huma.ErrorDetail{Location: "body." + secret + " ", Message: "expected string", Value: secret}

@@ -13,66 +13,66 @@ import (
 const tagGroups = "groups"
 
 func (a *API) groupRoutes() []route {
-	const exists = "`group_exists`: the organisation has a group of this name"
+	const exists = "`group_exists`: the organization has a group of this name"
 	return []route{
 		{
 			Route: at(http.MethodPost, "/api/v1/groups", "create_group", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Create a group",
-			Description: "In the own organisation, or, for a superadmin, in the one named.",
+			Description: "In the own organization, or, for a superadmin, in the one named.",
 			body:        jsonBody, typed: endpoint(a, a.createGroup),
 			refusals: map[int]string{404: otherOrg, 409: exists},
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/groups", "list_groups", web.User, web.Bearer),
 			Tag:   tagGroups, Summary: "List the groups",
-			Description: "Those of the own organisation, or, for a superadmin, of the one named.",
+			Description: "Those of the own organization, or, for a superadmin, of the one named.",
 			query:       []string{"limit", "cursor", "org_id"}, typed: endpoint(a, a.listGroups),
 			refusals: map[int]string{404: otherOrg},
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/groups/{id}", "get_group", web.User, web.Bearer),
 			Tag:   tagGroups, Summary: "Show a group and its members",
-			Description: "A group of another organisation is not found, except by a superadmin.",
+			Description: "A group of another organization is not found, except by a superadmin.",
 			typed:       endpoint(a, a.getGroup),
 		},
 		{
 			Route: at(http.MethodPut, "/api/v1/groups/{id}", "update_group", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Rename or describe a group",
-			Description: "What is left out stays as it is.",
+			Description: "Absent fields stay unchanged.",
 			body:        jsonBody, refusals: map[int]string{409: exists}, typed: endpoint(a, a.updateGroup),
 		},
 		{
 			Route: at(http.MethodDelete, "/api/v1/groups/{id}", "delete_group", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Delete a group",
-			Description: "Its memberships go with it.",
+			Description: "Deletes its memberships, too.",
 			typed:       endpoint(a, a.deleteGroup),
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/groups/{id}/members", "add_member", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Add a member",
-			Description: "Somebody of the group's organisation. It shows in their next access token.",
+			Description: "A user of the group's organization. Their next access token names the group.",
 			body:        jsonBody, bare: "user_id", refusals: map[int]string{409: "`already_member`, or `too_many_groups` for one token to name"}, typed: endpoint(a, a.addMember),
 		},
 		{
 			Route: at(http.MethodDelete, "/api/v1/groups/{id}/members/{user_id}", "remove_member", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Remove a member",
-			Description: "It shows in their next access token.",
+			Description: "Their next access token does not name the group.",
 			typed:       endpoint(a, a.removeMember),
 		},
 	}
 }
 
-// GroupCreation is a group to be.
+// GroupCreation describes a new group.
 type GroupCreation struct {
-	Name        string `json:"name" minLength:"1" maxLength:"255" doc:"Unique within the organisation." example:"on-call"`
-	Description string `json:"description,omitempty" maxLength:"500" example:"Whoever carries the pager"`
-	OrgID       string `json:"org_id,omitempty" maxLength:"36" doc:"For superadmins. Without it: the own organisation." example:"default"`
+	Name        string `json:"name" minLength:"1" maxLength:"255" doc:"Unique within the organization." example:"on-call"`
+	Description string `json:"description,omitempty" maxLength:"500" example:"Engineers on call"`
+	OrgID       string `json:"org_id,omitempty" maxLength:"36" doc:"For superadmins. Default: the own organization." example:"default"`
 }
 
-// GroupChange is what is to change about a group.
+// GroupChange has the fields of a group to change.
 type GroupChange struct {
 	Name        *string `json:"name,omitempty" minLength:"1" maxLength:"255" example:"on-call"`
-	Description *string `json:"description,omitempty" maxLength:"500" example:"Whoever carries the pager"`
+	Description *string `json:"description,omitempty" maxLength:"500" example:"Engineers on call"`
 }
 
 // CreatedGroup is a new group.
@@ -86,14 +86,14 @@ type CreatedGroup struct {
 type ChangedGroup struct {
 	ID          string `json:"id" example:"01981b60-0c4f-7d0e-b5c1-7e6a1c0f2b34"`
 	Name        string `json:"name" example:"on-call"`
-	Description string `json:"description" example:"Whoever carries the pager"`
+	Description string `json:"description" example:"Engineers on call"`
 }
 
 // Group is a group without its members.
 type Group struct {
 	ID          string `json:"id" example:"01981b60-0c4f-7d0e-b5c1-7e6a1c0f2b34"`
 	Name        string `json:"name" example:"on-call"`
-	Description string `json:"description" example:"Whoever carries the pager"`
+	Description string `json:"description" example:"Engineers on call"`
 	OrgID       string `json:"org_id" example:"default"`
 }
 
@@ -103,7 +103,7 @@ type GroupDetail struct {
 	Members []Member `json:"members" nullable:"false"`
 }
 
-// Member is a person's membership.
+// Member is a user's membership.
 type Member struct {
 	UserID   string    `json:"user_id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 	JoinedAt time.Time `json:"joined_at" example:"2026-11-22T10:15:30.123456Z"`
@@ -112,22 +112,22 @@ type Member struct {
 // GroupList is a list of groups, oldest first.
 type GroupList struct {
 	Groups []Group `json:"groups" nullable:"false"`
-	Total  int     `json:"total" doc:"How many there are on all pages." example:"1"`
-	Next   string  `json:"next_cursor,omitempty" doc:"When pages were asked for and there is another one."`
+	Total  int     `json:"total" doc:"Number of groups on all pages." example:"1"`
+	Next   string  `json:"next_cursor,omitempty" doc:"When pages were requested and there is another one."`
 }
 
 // GroupFilter narrows the list of groups.
 type GroupFilter struct {
 	Paging
-	OrgID string `query:"org_id" doc:"Only this organisation. One that is not the own is not found, except by a superadmin."`
+	OrgID string `query:"org_id" doc:"Only this organization. Another one than the own is not found, except by a superadmin."`
 }
 
-// GroupID is the group a path names.
+// GroupID is the group in the path.
 type GroupID struct {
 	ID string `path:"id" doc:"Id of the group." example:"01981b60-0c4f-7d0e-b5c1-7e6a1c0f2b34"`
 }
 
-// MemberAddition is who joins.
+// MemberAddition names the new member.
 type MemberAddition struct {
 	UserID string `json:"user_id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 }

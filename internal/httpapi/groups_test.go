@@ -14,7 +14,7 @@ func TestGroupsFromCreationToDeletion(t *testing.T) {
 	r := newRig(t)
 	admin := r.as(identity.OrgAdmin, "default")
 	created := r.want(http.StatusOK, r.call("POST", "/api/v1/groups", admin, `{"name":"on-call","description":"pager"}`))
-	wantMembers(t, created, "id", "name", "org_id")
+	wantFields(t, created, "id", "name", "org_id")
 	if created.text("name") != "on-call" || created.text("org_id") != "default" {
 		t.Errorf("%s", created.raw)
 	}
@@ -24,17 +24,17 @@ func TestGroupsFromCreationToDeletion(t *testing.T) {
 	}
 
 	list := r.want(http.StatusOK, r.call("GET", "/api/v1/groups", admin, ""))
-	wantMembers(t, list, "groups", "total")
-	wantMembers(t, answer{body: list.body["groups"].([]any)[0].(map[string]any)}, "id", "name", "description", "org_id")
+	wantFields(t, list, "groups", "total")
+	wantFields(t, response{body: list.body["groups"].([]any)[0].(map[string]any)}, "id", "name", "description", "org_id")
 
 	detail := r.want(http.StatusOK, r.call("GET", path, admin, ""))
-	wantMembers(t, detail, "id", "name", "description", "org_id", "members")
+	wantFields(t, detail, "id", "name", "description", "org_id", "members")
 	if !strings.Contains(string(detail.raw), `"members":[]`) {
 		t.Errorf("%s", detail.raw)
 	}
 
 	changed := r.want(http.StatusOK, r.call("PUT", path, admin, `{"description":"night shift"}`))
-	wantMembers(t, changed, "id", "name", "description")
+	wantFields(t, changed, "id", "name", "description")
 	if changed.text("name") != "on-call" || changed.text("description") != "night shift" {
 		t.Errorf("%s", changed.raw)
 	}
@@ -46,7 +46,7 @@ func TestGroupsFromCreationToDeletion(t *testing.T) {
 		t.Errorf("%s", a.raw)
 	}
 
-	wantMembers(t, r.want(http.StatusOK, r.call("DELETE", path, admin, "")), "message")
+	wantFields(t, r.want(http.StatusOK, r.call("DELETE", path, admin, "")), "message")
 	r.want(http.StatusNotFound, r.call("GET", path, admin, ""))
 	if a := r.want(http.StatusOK, r.call("GET", "/api/v1/groups", admin, "")); string(a.raw) != `{"groups":[],"total":0}`+"\n" {
 		t.Errorf("%s", a.raw)
@@ -71,20 +71,20 @@ func TestGroupRefusals(t *testing.T) {
 
 func TestMembershipShowsInTheNextToken(t *testing.T) {
 	r := newRig(t)
-	admin, user := r.as(identity.OrgAdmin, "default"), r.person(identity.Viewer, "default")
+	admin, user := r.as(identity.OrgAdmin, "default"), r.user(identity.Viewer, "default")
 	group := r.group("default")
 	path := "/api/v1/groups/" + group.ID
 	access, refresh := r.session(user)
 	if got := claim(t, access, "groups"); got != "[]" {
 		t.Errorf("groups %s", got)
 	}
-	wantMembers(t, r.want(http.StatusOK, r.call("POST", path+"/members", admin, fmt.Sprintf("%q", user.ID))), "message")
+	wantFields(t, r.want(http.StatusOK, r.call("POST", path+"/members", admin, fmt.Sprintf("%q", user.ID))), "message")
 	if a := r.want(http.StatusConflict, r.call("POST", path+"/members", admin, fmt.Sprintf(`{"user_id":%q}`, user.ID))); a.text("error") != "already_member" {
 		t.Errorf("%s", a.raw)
 	}
 	detail := r.want(http.StatusOK, r.call("GET", path, access, ""))
-	member := answer{body: detail.body["members"].([]any)[0].(map[string]any)}
-	wantMembers(t, member, "user_id", "joined_at")
+	member := response{body: detail.body["members"].([]any)[0].(map[string]any)}
+	wantFields(t, member, "user_id", "joined_at")
 	if member.text("user_id") != user.ID || !strings.HasSuffix(member.text("joined_at"), "Z") {
 		t.Errorf("%s", detail.raw)
 	}
@@ -92,12 +92,12 @@ func TestMembershipShowsInTheNextToken(t *testing.T) {
 	if got := claim(t, a.text("access_token"), "groups"); got != fmt.Sprintf("[%s]", group.ID) {
 		t.Errorf("groups %s", got)
 	}
-	wantMembers(t, r.want(http.StatusOK, r.call("DELETE", path+"/members/"+user.ID, admin, "")), "message")
+	wantFields(t, r.want(http.StatusOK, r.call("DELETE", path+"/members/"+user.ID, admin, "")), "message")
 	r.want(http.StatusNotFound, r.call("DELETE", path+"/members/"+user.ID, admin, ""))
-	// Nobody of another organisation joins.
-	stranger := r.person(identity.Viewer, "other")
-	r.want(http.StatusNotFound, r.call("POST", path+"/members", admin, fmt.Sprintf("%q", stranger.ID)))
-	r.want(http.StatusNotFound, r.call("POST", path+"/members", r.as(identity.Superadmin, "default"), fmt.Sprintf("%q", stranger.ID)))
+	// A user of another organization cannot join.
+	outsider := r.user(identity.Viewer, "other")
+	r.want(http.StatusNotFound, r.call("POST", path+"/members", admin, fmt.Sprintf("%q", outsider.ID)))
+	r.want(http.StatusNotFound, r.call("POST", path+"/members", r.as(identity.Superadmin, "default"), fmt.Sprintf("%q", outsider.ID)))
 	for _, body := range []string{`""`, `5`, `{}`, `{"user_id":5}`, `{"user":"x"}`} {
 		if a := r.call("POST", path+"/members", admin, body); a.status != 422 && a.status != 404 {
 			t.Errorf("%s: %d", body, a.status)
@@ -105,25 +105,25 @@ func TestMembershipShowsInTheNextToken(t *testing.T) {
 	}
 }
 
-// claim prints one claim of an access token, unverified.
+// claim returns one claim of an access token, unverified.
 func claim(t *testing.T, access, name string) string {
 	t.Helper()
 	_, payload, err := jose.Inspect(access)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := answer{}
+	a := response{}
 	decode(t, payload, &a.body)
 	return fmt.Sprint(a.body[name])
 }
 
-func TestGroupsOfAnotherOrganisationAreNotThere(t *testing.T) {
+func TestGroupsOfAnotherOrganizationAreNotFound(t *testing.T) {
 	r := newRig(t)
 	mine, theirs := r.group("default"), r.group("other")
 	admin, root := r.as(identity.OrgAdmin, "default"), r.as(identity.Superadmin, "default")
 	list := r.want(http.StatusOK, r.call("GET", "/api/v1/groups", root, ""))
 	if got := names(t, list, "groups", "id"); len(got) != 1 || got[0] != mine.ID {
-		t.Errorf("a superadmin's own organisation: %v", got)
+		t.Errorf("a superadmin's own organization: %v", got)
 	}
 	list = r.want(http.StatusOK, r.call("GET", "/api/v1/groups?org_id=other", root, ""))
 	if got := names(t, list, "groups", "id"); len(got) != 1 || got[0] != theirs.ID {

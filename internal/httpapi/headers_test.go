@@ -79,7 +79,7 @@ func TestHeadIsGetWithoutABody(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
+func TestEveryResponseHasTheSecurityHeaders(t *testing.T) {
 	r := newRig(t)
 	for _, route := range r.Group().Routes {
 		path, body := r.scene(route)
@@ -98,11 +98,11 @@ func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 	}
 }
 
-func TestCORSKnowsExactOriginsOnly(t *testing.T) {
+func TestCORSAcceptsExactOriginsOnly(t *testing.T) {
 	const listed = "https://app.example.com"
 	r := newPublic(t)
 	r.mount(web.Config{CORSOrigins: []string{listed}})
-	send := func(method, path, origin string) answer {
+	send := func(method, path, origin string) response {
 		req := httptest.NewRequest(method, path, nil)
 		req.Header.Set("Origin", origin)
 		if method == http.MethodOptions {
@@ -128,7 +128,7 @@ func TestCORSKnowsExactOriginsOnly(t *testing.T) {
 	} {
 		a := r.want(http.StatusMethodNotAllowed, send("OPTIONS", "/api/v1/groups", origin))
 		b := send("GET", "/openapi.json", origin)
-		for _, got := range []answer{a, b} {
+		for _, got := range []response{a, b} {
 			if got.header.Get("Access-Control-Allow-Origin") != "" || !slices.Contains(got.header["Vary"], "Origin") {
 				t.Errorf("%s: %v", origin, got.header)
 			}
@@ -143,14 +143,14 @@ func TestCORSIsOffUnlessConfigured(t *testing.T) {
 	req.Header.Set("Origin", "https://app.example.com")
 	for name := range r.do(req).header {
 		if strings.HasPrefix(name, "Access-Control") || name == "Vary" {
-			t.Errorf("%s is there", name)
+			t.Errorf("the header %s is set", name)
 		}
 	}
 }
 
-// TestSmuggledRequestIsNotAnswered sends a request with both lengths and a
+// TestSmuggledRequestGetsNoResponse sends a request with both lengths and a
 // second one behind it, as a confused proxy would pass it on.
-func TestSmuggledRequestIsNotAnswered(t *testing.T) {
+func TestSmuggledRequestGetsNoResponse(t *testing.T) {
 	s := newRig(t).server()
 	const second = "GET /api/v1/auth/jwks HTTP/1.1\r\nHost: x\r\n\r\n"
 	for _, lengths := range []string{
@@ -178,7 +178,7 @@ func TestSmuggledRequestIsNotAnswered(t *testing.T) {
 			if err == nil {
 				_ = again.Body.Close()
 			}
-			t.Errorf("%q: the second request was answered: %v", lengths, err)
+			t.Errorf("%q: the second request got a response: %v", lengths, err)
 		}
 		_ = conn.Close()
 	}

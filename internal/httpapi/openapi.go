@@ -22,18 +22,18 @@ const (
 	serviceScheme = "service_bearer"
 )
 
-const apiDescription = `An authentication server: people, roles, groups, and the tokens that other services trust.
+const apiDescription = `An authentication server: users, roles, groups, and the tokens that other services trust.
 
-**Tokens.** Log in, and send the access token as ` + "`Authorization: Bearer <token>`" + `. It lives a quarter of an hour unless configured otherwise; the refresh token yields the next pair once.
+**Tokens.** Log in, and send the access token as ` + "`Authorization: Bearer <token>`" + `. By default it expires after 15 minutes; the refresh token yields the next pair once.
 
-**Bodies.** JSON in UTF-8 with ` + "`Content-Type: application/json`" + `, at most 64 KiB. Members that an endpoint does not know are refused. Query parameters that it does not know are ignored.
+**Bodies.** JSON in UTF-8 with ` + "`Content-Type: application/json`" + `, at most 64 KiB. Unknown fields are refused. Unknown query parameters are ignored.
 
-**Refusals.** Every one is a problem document (RFC 9457) whose member ` + "`error`" + ` is a stable word for programs. What belongs to another organisation is not found rather than forbidden.
+**Refusals.** Every one is a problem document (RFC 9457) whose field ` + "`error`" + ` is a stable code for programs. Objects of another organization are not found rather than forbidden.
 
-**Lists.** With ` + "`limit`" + ` or ` + "`cursor`" + ` they come in pages; ` + "`next_cursor`" + ` leads to the next one. Without, everything comes at once, up to 1000.`
+**Lists.** With ` + "`limit`" + ` or ` + "`cursor`" + ` they come in pages; ` + "`next_cursor`" + ` leads to the next one. Otherwise everything is listed at once, up to 1000.`
 
 // humaConfig switches off what huma would add by itself: pages that load from
-// elsewhere, $schema members, formats but JSON.
+// other servers, $schema fields, formats other than JSON.
 func (a *API) humaConfig() huma.Config {
 	format := huma.Format{
 		Marshal: writeJSON,
@@ -48,11 +48,11 @@ func (a *API) humaConfig() huma.Config {
 	config.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
 	config.Servers = []*huma.Server{{URL: cmp.Or(a.base, "/")}}
 	config.Tags = []*huma.Tag{
-		{Name: tagAccount, Description: "Registering, logging in and out, and one's own account."},
-		{Name: tagPeople, Description: "What administrators do with people. An org_admin acts in the own organisation only, and never on a superadmin."},
-		{Name: tagGroups, Description: "Groups of an organisation. The ids of a person's groups are in their access token."},
+		{Name: tagAccount, Description: "Registration, login and logout, and the user's own account."},
+		{Name: tagUsers, Description: "Administration of users. An org_admin acts in the own organization only, and never on a superadmin."},
+		{Name: tagGroups, Description: "Groups of an organization. A user's access token has the ids of their groups."},
 		{Name: tagServiceTokens, Description: "Credentials of programs, and what verifying services need."},
-		{Name: tagKeys, Description: "What verifies access tokens, for everybody."},
+		{Name: tagKeys, Description: "What verifies access tokens; public."},
 	}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		bearerScheme: {
@@ -68,7 +68,7 @@ func (a *API) humaConfig() huma.Config {
 }
 
 // writeJSON encodes first and writes then: an error of writing means that the
-// client has gone, and is nobody's fault.
+// client has disconnected, and is no fault.
 func writeJSON(w io.Writer, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -78,20 +78,20 @@ func writeJSON(w io.Writer, v any) error {
 	return nil
 }
 
-// operation is the route as the OpenAPI document has it.
+// operation is the route in the form of the OpenAPI document.
 func (rt *route) operation() *huma.Operation {
 	return &huma.Operation{
 		Method: rt.Method, Path: rt.Pattern, OperationID: rt.ID,
 		Summary: rt.Summary, Description: rt.Description, Tags: []string{rt.Tag},
 		Security:     rt.security(),
-		MaxBodyBytes: 2 * maxBody, // the body was measured before huma sees it
+		MaxBodyBytes: 2 * maxBody, // the length was checked before huma
 	}
 }
 
 func (rt *route) security() []map[string][]string {
 	switch rt.Access {
 	case web.Anonymous:
-		return []map[string][]string{} // none; nil would say nothing
+		return []map[string][]string{} // none; nil would leave it open
 	case web.UserOrService:
 		return []map[string][]string{{bearerScheme: {}}, {serviceScheme: {}}}
 	case web.UserOrRefresh:
@@ -101,9 +101,9 @@ func (rt *route) security() []map[string][]string {
 	}
 }
 
-// described is the OpenAPI document. It is of an API of its own, which serves
-// nothing: most of the work of a start would be this document, and the one that
-// serves cannot be added to while it does.
+// described returns the OpenAPI document. It is made from an API of its own, which
+// serves nothing: making it would be most of the work of a start, and huma's API
+// that serves cannot be added to later.
 func (a *API) described() *huma.OpenAPI {
 	api := huma.NewAPI(a.humaConfig(), &adapter{})
 	doc := api.OpenAPI()
@@ -113,8 +113,8 @@ func (a *API) described() *huma.OpenAPI {
 			rt.typed(api, rt)
 			allowNull(doc, rt)
 			describe(doc, rt)
-		case rt.answer != nil:
-			describePlain(doc, rt, rt.answer)
+		case rt.response != nil:
+			describePlain(doc, rt, rt.response)
 			describe(doc, rt)
 		}
 	}
@@ -122,7 +122,7 @@ func (a *API) described() *huma.OpenAPI {
 	return doc
 }
 
-// operationOf is what huma has made of rt.
+// operationOf is huma's operation of rt.
 func operationOf(doc *huma.OpenAPI, rt *route) *huma.Operation {
 	item := doc.Paths[rt.Pattern]
 	switch rt.Method {
@@ -160,7 +160,7 @@ func describe(doc *huma.OpenAPI, rt *route) {
 	}
 }
 
-// allowNull lets null stand for an optional member left out: clients in Python
+// allowNull lets null stand for an absent optional field: clients in Python
 // send None that way.
 func allowNull(doc *huma.OpenAPI, rt *route) {
 	op := operationOf(doc, rt)
@@ -182,7 +182,7 @@ func allowNull(doc *huma.OpenAPI, rt *route) {
 	}
 }
 
-// statuses are the refusals of a route and what they mean there.
+// statuses are the refusals of a route and their meanings.
 func (rt *route) statuses() map[int]string {
 	s := map[int]string{
 		http.StatusInternalServerError: "`internal_error`: the server is at fault; its log has the `request_id`",
@@ -192,13 +192,13 @@ func (rt *route) statuses() map[int]string {
 	}
 	if rt.Access != web.Anonymous {
 		s[http.StatusBadRequest] = "`invalid_request`: the header Authorization is malformed"
-		s[http.StatusUnauthorized] = "`unauthenticated`: no access token; `invalid_token`: not a good one"
+		s[http.StatusUnauthorized] = "`unauthenticated`: no access token; `invalid_token`: it is not valid"
 	}
 	if rt.Access == web.OrgAdmin || rt.Access == web.Superadmin {
 		s[http.StatusForbidden] = "`forbidden`: the role does not allow this"
 	}
 	if len(rt.values) > 0 {
-		s[http.StatusNotFound] = "`not_found`: there is none, or it belongs to another organisation"
+		s[http.StatusNotFound] = "`not_found`: it does not exist, or it belongs to another organization"
 	}
 	if len(rt.query) > 0 {
 		s[http.StatusUnprocessableEntity] = "`validation_failed`: see `errors`"
@@ -213,12 +213,12 @@ func (rt *route) statuses() map[int]string {
 	return s
 }
 
-// example is a problem document of the status. Its code is the first one that
-// the meaning names.
+// example is a problem document of the status. Its code is the first one in the
+// meaning.
 func example(status int, meaning string) *problem {
 	_, code, _ := strings.Cut(meaning, "`")
 	code, _, _ = strings.Cut(code, "`")
-	p := newProblem(status, code, "a sentence for people")
+	p := newProblem(status, code, "a sentence for users")
 	switch {
 	case status == http.StatusUnprocessableEntity:
 		p.Errors = []fieldProblem{{Location: "body.name", Message: "name must not be blank"}}
@@ -248,22 +248,22 @@ func refusalHeaders(status int) map[string]*huma.Param {
 }
 
 // describePlain adds a route to the document that huma does not serve.
-func describePlain(doc *huma.OpenAPI, rt *route, answer reflect.Type) {
+func describePlain(doc *huma.OpenAPI, rt *route, response reflect.Type) {
 	op := rt.operation()
 	op.Responses = map[string]*huma.Response{
 		"200": {
 			Description: http.StatusText(http.StatusOK),
 			Headers:     map[string]*huma.Param{"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}},
 			Content: map[string]*huma.MediaType{
-				"application/json": {Schema: doc.Components.Schemas.Schema(answer, true, "")},
+				"application/json": {Schema: doc.Components.Schemas.Schema(response, true, "")},
 			},
 		},
-		"304": {Description: "`If-None-Match` names the document that is still the same"},
+		"304": {Description: "`If-None-Match` names the current document"},
 	}
 	doc.AddOperation(op)
 }
 
-// serveOpenAPI serves the document, which is rendered when first asked for.
+// serveOpenAPI serves the document, which is rendered at the first request.
 func (a *API) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
 	a.openAPI().Serve(w, r, revalidate)
 }

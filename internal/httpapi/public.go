@@ -19,11 +19,11 @@ import (
 
 const tagKeys = "keys"
 
-// revalidate lets an answer be kept, and asked for again each time.
+// revalidate lets a response be cached, and revalidated each time.
 var revalidate = []string{"no-cache"}
 
-// cachePublic is for what changes with the keys only: who keeps it no longer than
-// that has each key before a token comes that it signed.
+// cachePublic is for what changes with the keys only: a client that caches it no
+// longer than that has each key before it receives a token signed by it.
 func (a *API) cachePublic() []string {
 	age := a.keys.MaxAge()
 	if age == 0 {
@@ -37,26 +37,26 @@ func (a *API) publicRoutes() []route {
 		{
 			Route: public("/api/v1/auth/jwks", "jwks"),
 			Tag:   tagKeys, Summary: "The public keys",
-			Description: "The JWK Set that verifies access tokens: the key that signs first, then the one that is going to, then those that signed before and whose tokens may still be good. A key is listed before it signs; keep the set no longer than Cache-Control says. It has an ETag.",
-			plain:       a.serveKeys, answer: reflect.TypeFor[KeySet](),
+			Description: "The JWK Set that verifies access tokens: the active key first, then the pending one, then retiring keys whose tokens may still be valid. A key is listed before it signs; cache the set no longer than Cache-Control says. It has an ETag.",
+			plain:       a.serveKeys, response: reflect.TypeFor[KeySet](),
 		},
 		{
 			Route: public("/.well-known/jwks.json", "jwks_well_known"),
 			Tag:   tagKeys, Summary: "The public keys, at the address that many libraries assume",
 			Description: "The same document as /api/v1/auth/jwks.",
-			plain:       a.serveKeys, answer: reflect.TypeFor[KeySet](),
+			plain:       a.serveKeys, response: reflect.TypeFor[KeySet](),
 		},
 		{
 			Route: public("/.well-known/jwks-pqc.json", "jwks_pqc"),
-			Tag:   tagKeys, Summary: "The public keys, post-quantum ones always among them",
+			Tag:   tagKeys, Summary: "The public keys, always including post-quantum ones",
 			Description: "Every key. /api/v1/auth/jwks leaves out AKP keys (ML-DSA) that are only used for tokens of single clients, since some clients refuse a whole set for one key type that they do not know.",
-			plain:       a.serveAllKeys, answer: reflect.TypeFor[KeySet](),
+			plain:       a.serveAllKeys, response: reflect.TypeFor[KeySet](),
 		},
 		{
 			Route: public("/.well-known/openid-configuration", "discovery"),
 			Tag:   tagKeys, Summary: "Discovery",
-			Description: "Where the keys are and how tokens are signed, in the form of OpenID Connect Discovery. This server is not an OpenID provider: it has no authorization endpoint, its only response type is `token`, and its token endpoint is the login, which takes JSON.",
-			plain:       a.serveDiscovery, answer: reflect.TypeFor[Discovery](),
+			Description: "The addresses of the keys and the signature algorithms, in the form of OpenID Connect Discovery. This server is not an OpenID provider: it has no authorization endpoint, its only response type is `token`, and its token endpoint is the login, which takes JSON.",
+			plain:       a.serveDiscovery, response: reflect.TypeFor[Discovery](),
 		},
 		{Route: at(http.MethodGet, "/openapi.json", "openapi", web.Anonymous, web.NoCredential), plain: a.serveOpenAPI},
 		{Route: at(http.MethodGet, "/docs", "docs", web.Anonymous, web.NoCredential), plain: a.serveDocs()},
@@ -84,7 +84,7 @@ func (a *API) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	a.current().discovery.Serve(w, r, a.cachePublic())
 }
 
-// published is the documents for one state of the keys.
+// published holds the documents for one state of the keys.
 type published struct {
 	state     *keyring.Published
 	keySet    web.Document
@@ -92,7 +92,7 @@ type published struct {
 	discovery web.Document
 }
 
-// current makes the documents anew when the keys have changed.
+// current makes new documents when the keys have changed.
 func (a *API) current() *published {
 	state := a.keys.Published()
 	if p := a.published.Load(); p != nil && p.state == state {
@@ -135,7 +135,7 @@ type Discovery struct {
 	TokenEndpoint string   `json:"token_endpoint" doc:"The login; it takes JSON." example:"https://auth.example.com/api/v1/auth/login"`
 	ResponseTypes []string `json:"response_types_supported" nullable:"false" doc:"Always token, since clients refuse an empty list; there is no authorization endpoint." example:"[\"token\"]"`
 	SubjectTypes  []string `json:"subject_types_supported" nullable:"false" example:"[\"public\"]"`
-	Algorithms    []string `json:"id_token_signing_alg_values_supported" nullable:"false" doc:"What access tokens are signed with now, first, and then what those that are still good or come next may be signed with." example:"[\"RS256\"]"`
+	Algorithms    []string `json:"id_token_signing_alg_values_supported" nullable:"false" doc:"The algorithm that signs access tokens now, then those of other tokens that are valid or will be issued." example:"[\"RS256\"]"`
 }
 
 func (a *API) discover(algorithms []jose.Algorithm) web.Document {
@@ -172,7 +172,7 @@ const homePage = `<!doctype html>
 <body>
 <h1>{{.Title}}</h1>
 <p><small>pico-auth {{.Version}}, the issuer {{.Issuer}}</small></p>
-<p>This is an authentication server: it keeps people, roles and groups, and signs the tokens that other services trust.</p>
+<p>This is an authentication server: it keeps users, roles and groups, and signs the tokens that other services trust.</p>
 <ul>
 <li><a href="{{.Base}}/docs">The API, to read and to try</a></li>
 <li><a href="{{.Base}}/openapi.json">The same as OpenAPI 3.1</a></li>
@@ -183,7 +183,7 @@ const homePage = `<!doctype html>
 </html>
 `
 
-// page renders a page of ours at the first request for it.
+// page returns a function that renders an HTML page at the first request.
 func page(text string, data any) func() web.Document {
 	return sync.OnceValue(func() web.Document {
 		var out bytes.Buffer
@@ -194,7 +194,7 @@ func page(text string, data any) func() web.Document {
 	})
 }
 
-// serveHome answers the page at /. Its style is inline, allowed by hash.
+// serveHome serves the page at /. Its style is inline, allowed by hash.
 func (a *API) serveHome() http.HandlerFunc {
 	home := page(homePage, struct{ Title, Version, Issuer, Base string }{a.title, a.version, a.issuer, a.base})
 	digest := sha256.Sum256([]byte(homeStyle))

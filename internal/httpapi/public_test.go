@@ -20,9 +20,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-var update = flag.Bool("update", false, "write testdata/openapi.json anew")
+var update = flag.Bool("update", false, "write a new testdata/openapi.json")
 
-// newPublic is an API of which only the routes without a database are called.
+// newPublic is an API for tests of the routes without a database.
 func newPublic(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
 	cfg := Config{Issuer: testIssuer(), Version: "1.2.3", Keys: newKeys(t)}
@@ -55,7 +55,7 @@ func TestOpenAPIDocumentIsTheGoldenOne(t *testing.T) {
 	}
 	want = bytes.Replace(want, []byte(`"url": "/"`), fmt.Appendf(nil, `"url": %q`, "/"+strings.TrimPrefix(*base, "/")), 1)
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("the API has changed; if that is meant, go test -update ./internal/httpapi\n%s", diff)
+		t.Errorf("the API has changed; if that is intended, go test -update ./internal/httpapi\n%s", diff)
 	}
 }
 
@@ -154,7 +154,7 @@ func refusalsOf(route web.Route) []string {
 	return s
 }
 
-func TestKeySetAndDiscoveryMayBeKeptByAnybody(t *testing.T) {
+func TestKeySetAndDiscoveryMayBeCached(t *testing.T) {
 	r := newPublic(t)
 	r.mount(web.Config{CORSOrigins: []string{"https://app.example.com"}})
 	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks.json", "/.well-known/jwks-pqc.json", "/.well-known/openid-configuration"} {
@@ -178,7 +178,7 @@ func TestKeySetAndDiscoveryMayBeKeptByAnybody(t *testing.T) {
 		req.Header.Set("If-None-Match", `"other"`)
 		r.want(http.StatusOK, r.do(req))
 		req = httptest.NewRequest(http.MethodOptions, path, nil)
-		req.Header.Set("Origin", "https://anybody.example.org")
+		req.Header.Set("Origin", "https://any.example.org")
 		req.Header.Set("Access-Control-Request-Method", "GET")
 		preflight := r.want(http.StatusNoContent, r.do(req))
 		if preflight.header.Get("Access-Control-Allow-Origin") != "*" {
@@ -187,8 +187,8 @@ func TestKeySetAndDiscoveryMayBeKeptByAnybody(t *testing.T) {
 	}
 }
 
-func TestDiscoverySaysOnlyWhatIsTrue(t *testing.T) {
-	for _, slash := range []string{"", "/"} { // an issuer may end in one; the server's addresses have no empty part
+func TestDiscoveryIsTrue(t *testing.T) {
+	for _, slash := range []string{"", "/"} { // an issuer may end in one; the server's addresses have no empty segment
 		got := newPublic(t, func(c *Config) { c.Issuer += slash }).call(http.MethodGet, "/.well-known/openid-configuration", "", "").body
 		want := map[string]any{
 			"issuer":                                testIssuer() + slash,
@@ -204,7 +204,7 @@ func TestDiscoverySaysOnlyWhatIsTrue(t *testing.T) {
 	}
 }
 
-func TestPagesAnswerThemselvesAndBringEverythingAlong(t *testing.T) {
+func TestPagesAreSelfContained(t *testing.T) {
 	r := newPublic(t, func(c *Config) { c.Title = "<b>Ours</b>" })
 	for _, path := range []string{"/", "/docs", "/openapi.json", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/docs/LICENSE"} {
 		a := r.want(http.StatusOK, r.call(http.MethodGet, path, "", ""))
@@ -236,8 +236,8 @@ func TestHomePageMayUseItsOwnStyle(t *testing.T) {
 	}
 }
 
-// Whoever asks for them without end, in whatever form, must not keep the cores
-// and the memory: nothing is unpacked or hashed twice.
+// Clients that request the files in a loop, in any form, must not use up CPU and
+// memory: nothing is unpacked or hashed again.
 func TestAPIPageFilesCostNothingToServeAgain(t *testing.T) {
 	r := newPublic(t)
 	for file := range docsFiles() {
@@ -261,9 +261,9 @@ func TestAPIPageFilesCostNothingToServeAgain(t *testing.T) {
 	}
 }
 
-func TestAPIPageFilesAreSentCompressedToThoseWhoTakeIt(t *testing.T) {
+func TestAPIPageFilesAreSentCompressedToClientsThatAcceptIt(t *testing.T) {
 	r := newPublic(t)
-	get := func(encoding string) answer {
+	get := func(encoding string) response {
 		req := httptest.NewRequest(http.MethodGet, "/docs/swagger-ui.css", nil)
 		req.Header.Set("Accept-Encoding", encoding)
 		return r.want(http.StatusOK, r.do(req))

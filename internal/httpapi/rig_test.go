@@ -34,10 +34,10 @@ const (
 	testRequest  = "request-1"
 )
 
-// system is the actor that sets up what a test needs.
+// system is the actor that makes what a test needs.
 var system = identity.Actor{Kind: identity.ActorSystem}
 
-// testKey makes the signing key of all tests once: RSA takes its time.
+// testKey makes the signing key of all tests once: making an RSA key is slow.
 var testKey = sync.OnceValue(func() []byte {
 	key, err := jose.Generate(jose.RS256)
 	if err != nil {
@@ -50,7 +50,7 @@ var testKey = sync.OnceValue(func() []byte {
 	return pem
 })
 
-// rig is an API over real rooms and a real database, behind the router.
+// rig is an API over real services and a real database, behind the router.
 type rig struct {
 	*API
 	t      testing.TB
@@ -58,14 +58,14 @@ type rig struct {
 	store  *store.Store
 	log    *testrig.Buffer
 
-	patterns   *http.ServeMux // knows the route of a request
-	documented func() openAPI // every answer is held against it; nil: none is
+	patterns   *http.ServeMux // finds the route of a request
+	documented func() openAPI // every response is compared with it; nil: none is
 }
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	built := testrig.Open(t, func(c *testrig.Config) {
-		c.Now = time.Now // guard has no other
+		c.Now = time.Now // guard has no other clock
 		c.Keys.Dir, c.Keys.Algorithm = keyFolder(t), jose.RS256
 		c.Passwords.ServiceName = "Pico Auth API"
 		c.Tokens.Issuer, c.Tokens.Audience = testIssuer(), testAudience
@@ -97,7 +97,7 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
-// mount puts the API on a router, for which the tests' own address is a proxy.
+// mount puts the API on a router that trusts the tests' own address as a proxy.
 func (r *rig) mount(cfg web.Config) {
 	r.t.Helper()
 	cfg.Issuer, cfg.Groups = r.issuer, []web.Group{r.Group()}
@@ -112,7 +112,7 @@ func (r *rig) mount(cfg web.Config) {
 	}
 }
 
-// keyFolder has the key of all tests in it.
+// keyFolder makes a folder with the key of all tests.
 func keyFolder(t testing.TB) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "keys")
@@ -134,22 +134,22 @@ func newKeys(t testing.TB) *keyring.Ring {
 	return keys
 }
 
-// answer is what came back.
-type answer struct {
+// response is the response to a request.
+type response struct {
 	status int
 	header http.Header
 	raw    []byte
 	body   map[string]any
 }
 
-// text is the member of that name, empty when it is no string.
-func (a answer) text(name string) string {
+// text is the field of that name, empty when it is no string.
+func (a response) text(name string) string {
 	s, _ := a.body[name].(string)
 	return s
 }
 
-// serve is the API as a proxy reaches it, which gives each request its ID and
-// leaves the path as it is.
+// serve is the API behind a proxy, which gives each request its ID and does not
+// change the path.
 func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
 	req.Header.Set("X-Request-Id", testRequest)
 	req.RemoteAddr = "192.0.2.1:1234"
@@ -161,12 +161,12 @@ func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
 	web.Unambiguous(r.router).ServeHTTP(w, req)
 }
 
-// do sends a request and reads the answer.
-func (r *rig) do(req *http.Request) answer {
+// do sends a request and reads the response.
+func (r *rig) do(req *http.Request) response {
 	r.t.Helper()
 	rec := httptest.NewRecorder()
 	r.serve(rec, req)
-	a := answer{status: rec.Code, header: rec.Header(), raw: rec.Body.Bytes()}
+	a := response{status: rec.Code, header: rec.Header(), raw: rec.Body.Bytes()}
 	if strings.Contains(a.header.Get("Content-Type"), "json") && len(a.raw) > 0 {
 		if err := json.Unmarshal(a.raw, &a.body); err != nil {
 			r.t.Fatalf("%s %s: %v in %s", req.Method, req.URL, err, a.raw)
@@ -176,9 +176,9 @@ func (r *rig) do(req *http.Request) answer {
 	return a
 }
 
-// checkDocumented fails the test when the OpenAPI document does not know the
-// status that an operation answered with.
-func (r *rig) checkDocumented(req *http.Request, a answer) {
+// checkDocumented fails the test when the OpenAPI document lacks the status of a
+// response.
+func (r *rig) checkDocumented(req *http.Request, a response) {
 	r.t.Helper()
 	if r.documented == nil {
 		return
@@ -187,14 +187,14 @@ func (r *rig) checkDocumented(req *http.Request, a answer) {
 	method, path, _ := strings.Cut(pattern, " ")
 	if op, there := r.documented().Paths[strings.TrimPrefix(path, *base)][strings.ToLower(method)]; there {
 		if _, there := op.Responses[strconv.Itoa(a.status)]; !there {
-			r.t.Errorf("%s answers %d %s, which is not documented", pattern, a.status, a.text("error"))
+			r.t.Errorf("%s returns %d %s, which is not documented", pattern, a.status, a.text("error"))
 		}
 	}
 }
 
 // call sends body as JSON, unless it is empty, with the access token, unless
 // that is empty.
-func (r *rig) call(method, path, bearer, body string) answer {
+func (r *rig) call(method, path, bearer, body string) response {
 	r.t.Helper()
 	req := httptest.NewRequest(method, path, strings.NewReader(body))
 	if body != "" {
@@ -206,8 +206,8 @@ func (r *rig) call(method, path, bearer, body string) answer {
 	return r.do(req)
 }
 
-// want fails the test unless the answer has the status.
-func (r *rig) want(status int, a answer) answer {
+// want fails the test unless the response has the status.
+func (r *rig) want(status int, a response) response {
 	r.t.Helper()
 	if a.status != status {
 		r.t.Fatalf("got %d, want %d: %s", a.status, status, a.raw)
@@ -215,8 +215,8 @@ func (r *rig) want(status int, a answer) answer {
 	return a
 }
 
-// person makes somebody with the role in the organisation.
-func (r *rig) person(role identity.Role, org string) identity.User {
+// user creates a user with the role in the organization.
+func (r *rig) user(role identity.Role, org string) identity.User {
 	r.t.Helper()
 	user, err := r.directory.CreateUser(context.Background(), system, directory.NewUser{
 		Email: string(role) + "." + uuid.NewString() + "@example.com", Password: testPassword,
@@ -228,7 +228,7 @@ func (r *rig) person(role identity.Role, org string) identity.User {
 	return user
 }
 
-// session logs somebody in.
+// session logs a user in.
 func (r *rig) session(u identity.User) (access, refresh string) {
 	r.t.Helper()
 	a := r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/login", "",
@@ -236,10 +236,10 @@ func (r *rig) session(u identity.User) (access, refresh string) {
 	return a.text("access_token"), a.text("refresh_token")
 }
 
-// as returns an access token of a new person.
+// as returns an access token of a new user.
 func (r *rig) as(role identity.Role, org string) string {
 	r.t.Helper()
-	access, _ := r.session(r.person(role, org))
+	access, _ := r.session(r.user(role, org))
 	return access
 }
 
@@ -263,7 +263,7 @@ func toJSON(t testing.TB, v any) string {
 	return string(b)
 }
 
-// under is the same rig for a test within the test, as a fuzz target is.
+// under is the same rig for a test within the test, such as a fuzz target.
 func (r *rig) under(t testing.TB) *rig {
 	inner := *r
 	inner.t = t

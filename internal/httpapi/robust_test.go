@@ -11,13 +11,13 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// FuzzBodyIsNeverOurFault sends every endpoint that takes a body whatever the
-// fuzzer thinks of, as somebody who may do everything. The answer is never a
-// 5xx, and every refusal has the one form.
-func FuzzBodyIsNeverOurFault(f *testing.F) {
+// FuzzBodyIsNeverAServerFault sends random bodies to every endpoint that takes one,
+// as a superadmin. The response is never a 5xx, and every refusal has the one
+// form.
+func FuzzBodyIsNeverAServerFault(f *testing.F) {
 	r := newRig(f)
 	root := r.as(identity.Superadmin, "default")
-	r.person(identity.Superadmin, "default")
+	r.user(identity.Superadmin, "default")
 	var routes []web.Route
 	for _, route := range r.Group().Routes {
 		if route.Method == http.MethodPost || route.Method == http.MethodPut {
@@ -49,9 +49,9 @@ func FuzzBodyIsNeverOurFault(f *testing.F) {
 	})
 }
 
-// FuzzAddressIsNeverOurFault does the same with paths and queries, and nothing
+// FuzzAddressIsNeverAServerFault does the same with paths and queries, and nothing
 // is ever redirected.
-func FuzzAddressIsNeverOurFault(f *testing.F) {
+func FuzzAddressIsNeverAServerFault(f *testing.F) {
 	r := newRig(f)
 	root := r.as(identity.Superadmin, "default")
 	for _, seed := range []string{

@@ -13,25 +13,25 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// route is a web.Route with everything that happens behind it. Exactly one of
-// typed and plain is set.
+// route is a web.Route with its handler and description. Exactly one of typed and
+// plain is set.
 type route struct {
 	web.Route
 	Tag, Summary, Description string // for the OpenAPI document
 
 	body  body
-	bare  string   // the member that a bare JSON string stands for; empty: none
+	bare  string   // the field that a bare JSON string stands for; empty: none
 	query []string // names of the query parameters it knows
 
-	refusals map[int]string // what statuses mean here that the rest does not imply, or more than it implies
+	refusals map[int]string // meanings of statuses that do not follow from the rest, or add to it
 	typed    typed
 	plain    http.HandlerFunc
-	answer   reflect.Type // of a plain route in the OpenAPI document; nil: it is not in there
+	response reflect.Type // of a plain route in the OpenAPI document; nil: it is not in it
 
-	values []string // names of the wildcards, of Pattern, filled in by table
+	values []string // names of the wildcards of Pattern, filled in by table
 }
 
-// at is the declaration of a route.
+// at declares a route.
 func at(method, pattern, id string, access web.Access, credential web.Credential) web.Route {
 	return web.Route{Method: method, Pattern: pattern, ID: id, Access: access, Credential: credential}
 }
@@ -39,8 +39,8 @@ func at(method, pattern, id string, access web.Access, credential web.Credential
 // typed registers a handler with huma.
 type typed func(api huma.API, rt *route)
 
-// locate is where a field of a request to the route is: only the edge knows
-// whether its name is one of the path, of the query or of the body.
+// locate returns the place of a field of a request to the route: only this package
+// knows whether its name is one of the path, of the query or of the body.
 func (rt *route) locate(field string) string {
 	switch {
 	case slices.Contains(rt.values, field):
@@ -66,11 +66,11 @@ func endpoint[I, O any](a *API, handle func(context.Context, caller, *I) (O, err
 	}
 }
 
-// reply is the form in which huma wants an answer.
+// reply is the form of a response for huma.
 type reply[O any] struct{ Body O }
 
-// adapter takes what huma would serve: the router serves it, behind the rule of
-// its route.
+// adapter collects the handlers that huma would serve: the router serves them,
+// after the rule of their route.
 type adapter struct {
 	handler http.HandlerFunc // of the operation registered last
 }
@@ -85,10 +85,10 @@ func (*adapter) ServeHTTP(http.ResponseWriter, *http.Request) {
 	panic("httpapi: huma serves nothing by itself")
 }
 
-// table is every route of the API: what it is, who may call it, what it does.
+// table returns every route of the API.
 func (a *API) table() []route {
 	var table []route
-	for _, part := range [][]route{a.accountRoutes(), a.peopleRoutes(), a.groupRoutes(), a.serviceTokenRoutes(), a.publicRoutes()} {
+	for _, part := range [][]route{a.accountRoutes(), a.userRoutes(), a.groupRoutes(), a.serviceTokenRoutes(), a.publicRoutes()} {
 		table = append(table, part...)
 	}
 	for i := range table {
@@ -97,7 +97,7 @@ func (a *API) table() []route {
 	return table
 }
 
-// wildcards are the names in a pattern's braces. The $ that ends one is none.
+// wildcards are the names in a pattern's braces, without the final $.
 func wildcards(pattern string) (names []string) {
 	for _, part := range strings.Split(pattern, "{")[1:] {
 		if name, _, _ := strings.Cut(part, "}"); name != "$" {

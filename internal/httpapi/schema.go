@@ -15,7 +15,7 @@ const maxPassword = 72 // bytes, and so characters at most
 // after its place: role of User would be UserRole.
 var enums = map[string]string{"role": "Role", "status": "Status"}
 
-// refineSchemas makes the document's schemas say what huma cannot know from the
+// refineSchemas adds to the document's schemas what huma cannot read from the
 // types that it decodes into.
 func (a *API) refineSchemas(doc *huma.OpenAPI) {
 	for _, object := range slices.Collect(maps.Values(doc.Components.Schemas.Map())) {

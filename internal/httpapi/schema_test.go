@@ -15,7 +15,7 @@ type components struct {
 	SecuritySchemes map[string]any
 }
 
-// components are those of the OpenAPI document.
+// components returns the components of the OpenAPI document.
 func (r *rig) components(t *testing.T) components {
 	t.Helper()
 	var doc struct{ Components components }
@@ -71,7 +71,7 @@ func TestNoGeneratedTypeHasTheNameOfASchema(t *testing.T) {
 	}
 }
 
-func TestAnonymousRoutesSayThatTheyNeedNothing(t *testing.T) {
+func TestAnonymousRoutesDeclareNoSecurity(t *testing.T) {
 	var doc struct {
 		Paths map[string]map[string]map[string]json.RawMessage
 	}
@@ -91,9 +91,9 @@ func TestAnonymousRoutesSayThatTheyNeedNothing(t *testing.T) {
 	}
 }
 
-// TestDocumentedLengthsAreTheServers sends what is just too short or too long by
-// the document, which must be refused, and what just fits, which must not be
-// refused for its length.
+// TestDocumentedLengthsAreTheServers sends values that are just too short or too long
+// by the document, which must be refused, and values that just fit, which must not be
+// refused for their length.
 func TestDocumentedLengthsAreTheServers(t *testing.T) {
 	r := newRig(t)
 	admin := r.as(identity.Superadmin, "default")
@@ -118,12 +118,12 @@ func TestDocumentedLengthsAreTheServers(t *testing.T) {
 		}
 		return r.call(http.MethodPost, bodies[name].path, admin, string(body)).status
 	}
-	// Of no common word, and any part of it is unlike the others.
+	// Without common words, and no part of it like another.
 	text := strings.Repeat("qzxvkjwhgfpb", 50)
 	for name, object := range map[string]schema{"UserCreation": schemas["UserCreation"], "GroupCreation": schemas["GroupCreation"], "ServiceTokenCreation": schemas["ServiceTokenCreation"]} {
 		for field, s := range object.Properties {
 			if field == "email" {
-				continue // its shape is tested in identity; its length is not all of it
+				continue // its shape is tested in identity
 			}
 			if s.MaxLength > 0 {
 				if got := status(name, field, text[:s.MaxLength+1]); got != http.StatusUnprocessableEntity {

@@ -17,9 +17,9 @@ func (a *API) serviceTokenRoutes() []route {
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/service-tokens", "create_service_token", web.OrgAdmin, web.Bearer),
 			Tag:   tagServiceTokens, Summary: "Create a service token",
-			Description: "The token is shown this once. When there is one of that name already, it stays as it is: the answer has `already_exists` and no `token`.",
+			Description: "The token is not shown again. If an active one of that name exists, it stays unchanged: the response has `already_exists` and no `token`.",
 			body:        jsonBody, typed: endpoint(a, a.createServiceToken),
-			refusals: map[int]string{404: otherOrg, 409: "`token_exists`: in another organisation; the names are unique everywhere"},
+			refusals: map[int]string{404: otherOrg, 409: "`token_exists`: in another organization; the names are unique everywhere"},
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/service-tokens", "list_service_tokens", web.OrgAdmin, web.Bearer),
@@ -30,14 +30,14 @@ func (a *API) serviceTokenRoutes() []route {
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/service-tokens/validate", "validate_service_token", web.Anonymous, web.NoCredential),
-			Tag:   tagServiceTokens, Summary: "Is this service token good",
+			Tag:   tagServiceTokens, Summary: "Validate a service token",
 			Description: "For services that are called with one.",
 			body:        jsonBody, typed: endpoint(a, a.validateServiceToken),
 		},
 		{
 			Route: at(http.MethodDelete, "/api/v1/auth/service-tokens/{name}", "revoke_service_token", web.OrgAdmin, web.Bearer),
 			Tag:   tagServiceTokens, Summary: "Revoke a service token",
-			Description: "At once and for good. The name is free again.",
+			Description: "At once and permanently. The name can be used again.",
 			typed:       endpoint(a, a.revokeServiceToken),
 		},
 		{
@@ -49,27 +49,27 @@ func (a *API) serviceTokenRoutes() []route {
 	}
 }
 
-// ServiceTokenCreation is a service token to be.
+// ServiceTokenCreation describes a new service token.
 type ServiceTokenCreation struct {
 	Name        string `json:"name" minLength:"1" maxLength:"255" doc:"Unique among those not revoked." example:"billing"`
-	Role        string `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Without it: operator." example:"operator"`
-	OrgID       string `json:"org_id,omitempty" maxLength:"36" doc:"Without it: the own organisation." example:"default"`
+	Role        string `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Default: operator." example:"operator"`
+	OrgID       string `json:"org_id,omitempty" maxLength:"36" doc:"Default: the own organization." example:"default"`
 	Description string `json:"description,omitempty" maxLength:"500" example:"Nightly invoices"`
 }
 
-// CreatedServiceToken is a new service token, or the one that was there.
+// CreatedServiceToken is a new service token, or the existing one.
 type CreatedServiceToken struct {
 	ID            string `json:"id" example:"01981b61-52ab-7c9e-8d1f-3b8f5f6a7c88"`
 	Name          string `json:"name" example:"billing"`
-	Token         string `json:"token,omitempty" doc:"The secret, shown this once." example:"pico_svc_9f2c..."`
-	AlreadyExists bool   `json:"already_exists" doc:"There was one of that name; its secret is not shown again." example:"false"`
+	Token         string `json:"token,omitempty" doc:"The secret, shown only once." example:"pico_svc_9f2c..."`
+	AlreadyExists bool   `json:"already_exists" doc:"One of that name existed; its secret is not shown again." example:"false"`
 }
 
 // ServiceToken is a service token without its secret.
 type ServiceToken struct {
 	ID          string        `json:"id" example:"01981b61-52ab-7c9e-8d1f-3b8f5f6a7c88"`
 	Name        string        `json:"name" example:"billing"`
-	Role        identity.Role `json:"role" doc:"One of ours, or a word that the original took." example:"operator"`
+	Role        identity.Role `json:"role" doc:"One of the four roles, or another text that the original accepted." example:"operator"`
 	OrgID       string        `json:"org_id" example:"default"`
 	Description string        `json:"description" example:"Nightly invoices"`
 	CreatedAt   time.Time     `json:"created_at" example:"2026-11-22T10:15:30.123456Z"`
@@ -78,30 +78,31 @@ type ServiceToken struct {
 // ServiceTokenList is a list of service tokens, oldest first.
 type ServiceTokenList struct {
 	Tokens []ServiceToken `json:"tokens" nullable:"false"`
-	Total  int            `json:"total" doc:"How many there are on all pages." example:"1"`
-	Next   string         `json:"next_cursor,omitempty" doc:"When pages were asked for and there is another one."`
+	Total  int            `json:"total" doc:"Number of service tokens on all pages." example:"1"`
+	Next   string         `json:"next_cursor,omitempty" doc:"When pages were requested and there is another one."`
 }
 
 // ServiceTokenFilter narrows the list of service tokens.
 type ServiceTokenFilter struct {
 	Paging
-	OrgID string `query:"org_id" doc:"Only this organisation. One that is not the own is not found, except by a superadmin."`
+	OrgID string `query:"org_id" doc:"Only this organization. Another one than the own is not found, except by a superadmin."`
 }
 
-// PresentedToken is a service token to look at.
+// PresentedToken is a service token to validate.
 type PresentedToken struct {
 	Token string `json:"token" example:"pico_svc_9f2c..."`
 }
 
-// Validity says whether a service token is good, and if so, whose it is.
+// Validity says whether a service token is valid, and if so, its name, role and
+// organization.
 type Validity struct {
 	Valid bool          `json:"valid" example:"true"`
 	Name  string        `json:"name,omitempty" example:"billing"`
-	Role  identity.Role `json:"role,omitempty" doc:"One of ours, or a word that the original took." example:"operator"`
+	Role  identity.Role `json:"role,omitempty" doc:"One of the four roles, or another text that the original accepted." example:"operator"`
 	OrgID string        `json:"org_id,omitempty" example:"default"`
 }
 
-// RevokedList is the revoked access tokens.
+// RevokedList lists the revoked access tokens.
 type RevokedList struct {
 	Items []RevokedToken `json:"items" nullable:"false"`
 }

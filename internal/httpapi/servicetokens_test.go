@@ -23,31 +23,31 @@ func TestServiceTokensFromCreationToRevocation(t *testing.T) {
 	admin := r.as(identity.OrgAdmin, "default")
 	const path = "/api/v1/auth/service-tokens"
 	created := r.want(http.StatusOK, r.call("POST", path, admin, `{"name":"nightly billing/1","description":"invoices"}`))
-	wantMembers(t, created, "id", "name", "token", "already_exists")
+	wantFields(t, created, "id", "name", "token", "already_exists")
 	value := created.text("token")
 	if !strings.HasPrefix(value, "pico_svc_") || created.body["already_exists"] != false {
 		t.Errorf("%s", created.raw)
 	}
 	again := r.want(http.StatusOK, r.call("POST", path, admin, `{"name":"nightly billing/1"}`))
-	wantMembers(t, again, "id", "name", "already_exists")
+	wantFields(t, again, "id", "name", "already_exists")
 	if again.text("id") != created.text("id") || again.body["already_exists"] != true {
 		t.Errorf("%s", again.raw)
 	}
 
 	list := r.want(http.StatusOK, r.call("GET", path, admin, ""))
-	wantMembers(t, list, "tokens", "total")
-	wantMembers(t, answer{body: list.body["tokens"].([]any)[0].(map[string]any)}, "id", "name", "role", "org_id", "description", "created_at")
+	wantFields(t, list, "tokens", "total")
+	wantFields(t, response{body: list.body["tokens"].([]any)[0].(map[string]any)}, "id", "name", "role", "org_id", "description", "created_at")
 	if strings.Contains(string(list.raw), value) {
 		t.Error("the list has the secret")
 	}
 
 	valid := r.want(http.StatusOK, r.call("POST", path+"/validate", "", fmt.Sprintf(`{"token":%q}`, value)))
-	wantMembers(t, valid, "valid", "name", "role", "org_id")
+	wantFields(t, valid, "valid", "name", "role", "org_id")
 	if valid.body["valid"] != true || valid.text("role") != "operator" || valid.text("org_id") != "default" {
 		t.Errorf("%s", valid.raw)
 	}
 
-	wantMembers(t, r.want(http.StatusOK, r.call("DELETE", path+"/nightly%20billing%2f1", admin, "")), "message")
+	wantFields(t, r.want(http.StatusOK, r.call("DELETE", path+"/nightly%20billing%2f1", admin, "")), "message")
 	r.want(http.StatusNotFound, r.call("DELETE", path+"/nightly%20billing%2f1", admin, ""))
 	for _, token := range []string{value, "", "pico_svc_", "\u0000", strings.Repeat("x", 50_000)} {
 		a := r.want(http.StatusOK, r.call("POST", path+"/validate", "", toJSON(t, map[string]string{"token": token})))
@@ -78,7 +78,7 @@ func TestServiceTokenRefusals(t *testing.T) {
 			t.Errorf("%s: %d %s", c.body, a.status, a.raw)
 		}
 	}
-	// One of another organisation keeps its name, and is not there.
+	// One of another organization keeps its name, and is not found.
 	if a := r.want(http.StatusConflict, r.call("POST", path, admin, `{"name":"a"}`)); a.text("error") != "token_exists" {
 		t.Errorf("%s", a.raw)
 	}
@@ -94,10 +94,10 @@ func TestRevokedTokensAreListedUntilTheyExpire(t *testing.T) {
 	if a := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/revoked-jtis", service, "")); string(a.raw) != `{"items":[]}`+"\n" {
 		t.Errorf("%s", a.raw)
 	}
-	access, _ := r.session(r.person(identity.Viewer, "default"))
+	access, _ := r.session(r.user(identity.Viewer, "default"))
 	r.want(http.StatusOK, r.call("POST", "/api/v1/auth/logout", access, ""))
 	a := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/revoked-jtis", service, ""))
-	wantMembers(t, a, "items")
+	wantFields(t, a, "items")
 	if got := names(t, a, "items", "jti"); !slices.Contains(got, claim(t, access, "jti")) {
 		t.Errorf("%s", a.raw)
 	}

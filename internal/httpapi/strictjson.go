@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxJSONDepth is how many arrays and objects may be open at once.
+// maxJSONDepth is the maximum nesting of arrays and objects.
 const maxJSONDepth = 20
 
-// malformed is why a body is not one strict JSON document. The sentence never
+// malformed is why a body is not one strict JSON document. The message never
 // quotes the body.
 type malformed string
 
@@ -22,14 +22,14 @@ const (
 	errNotUTF8   malformed = "the request body is not valid UTF-8"
 	errSyntax    malformed = "the request body is not one JSON document"
 	errSurrogate malformed = "the request body holds half of a surrogate pair"
-	errDuplicate malformed = "the request body names a member twice"
+	errDuplicate malformed = "the request body has a duplicate field"
 	errDepth     malformed = "the request body is nested too deeply"
 )
 
-// checkJSON refuses what encoding/json lets pass although two readers may
+// checkJSON refuses what encoding/json accepts although two parsers may
 // understand it differently: invalid UTF-8 and lone surrogates (both become
-// U+FFFD, so that different passwords compare equal), members named twice, and
-// nesting without end. The grammar itself is encoding/json's.
+// U+FFFD, so that different passwords compare equal), duplicate fields, and
+// unlimited nesting. The grammar itself is encoding/json's.
 func checkJSON(data []byte) error {
 	switch {
 	case !utf8.Valid(data):
@@ -43,8 +43,8 @@ func checkJSON(data []byte) error {
 	}
 }
 
-// loneSurrogate looks through the \u escapes of a valid JSON document. Outside
-// of strings there are no backslashes.
+// loneSurrogate scans the \u escapes of a valid JSON document, which has no
+// backslashes outside of strings.
 func loneSurrogate(data []byte) bool {
 	for {
 		i := bytes.IndexByte(data, '\\')
@@ -68,7 +68,7 @@ func loneSurrogate(data []byte) bool {
 	}
 }
 
-// escaped is the code unit of the \uXXXX at the start of data, and 0 when
+// escaped is the code unit of the \uXXXX at the start of data, and 0 if
 // there is none.
 func escaped(data []byte) rune {
 	if data[0] != '\\' || data[1] != 'u' {
@@ -90,7 +90,7 @@ type container struct {
 // checkStructure walks the tokens of a valid JSON document.
 func checkStructure(data []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber() // 1e999 is a valid number, if not a float64
+	dec.UseNumber() // 1e999 is a valid number, although no float64
 	var open []container
 	for {
 		token, err := dec.Token()
@@ -108,7 +108,7 @@ func checkStructure(data []byte) error {
 	}
 }
 
-// enter takes one token other than a closing one.
+// enter processes one token other than a closing one.
 func enter(open []container, token json.Token) ([]container, error) {
 	if len(open) > 0 {
 		in := &open[len(open)-1]

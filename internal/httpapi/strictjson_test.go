@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestStrictJSONRefusesWhatTwoReadersMayReadDifferently(t *testing.T) {
+func TestStrictJSONRefusesWhatTwoParsersMayReadDifferently(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for _, c := range []struct {
 		name, body string
@@ -45,9 +45,9 @@ func TestStrictJSONRefusesWhatTwoReadersMayReadDifferently(t *testing.T) {
 		{"a high surrogate and another escape", `"\ud800\n"`, errSurrogate},
 		{"a high surrogate and an escaped backslash", `"\ud800\\udc00"`, errSurrogate},
 		{"a high surrogate in a name", `{"\uD800":1}`, errSurrogate},
-		{"a name twice", `{"a":1,"a":2}`, errDuplicate},
-		{"a name twice, once escaped", `{"a":1,"\u0061":2}`, errDuplicate},
-		{"a name twice, further in", `{"x":[{"a":1,"b":{},"a":2}]}`, errDuplicate},
+		{"a duplicate name", `{"a":1,"a":2}`, errDuplicate},
+		{"a duplicate name, escaped", `{"a":1,"\u0061":2}`, errDuplicate},
+		{"a duplicate name, nested", `{"x":[{"a":1,"b":{},"a":2}]}`, errDuplicate},
 		{"one level too deep", deep(maxJSONDepth + 1), errDepth},
 		{"objects one level too deep", strings.Repeat(`{"a":`, 21) + "1" + strings.Repeat("}", 21), errDepth},
 		{"thousands of levels", deep(20_000), errSyntax},
@@ -60,9 +60,9 @@ func TestStrictJSONRefusesWhatTwoReadersMayReadDifferently(t *testing.T) {
 	}
 }
 
-// FuzzStrictJSON holds the checker against encoding/json: it accepts nothing
-// that encoding/json refuses, and of what that accepts it refuses only the four
-// things it is there for, each of which is looked for here in another way.
+// FuzzStrictJSON compares the checker with encoding/json: it accepts nothing
+// that encoding/json refuses, and refuses only four things that encoding/json
+// accepts, each of which is detected here in another way.
 func FuzzStrictJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{"a":1,"a":2}`, `"\ud800"`, `"\ud83d\ude00"`, `{"a":{"b":[1,2.5e3,null]}}`, "\"\xff\"", `[[[[]]]]`, `"\\u"`, `{"":{"":""}}`, `1`, `{"a\u0000":0}`,
@@ -80,8 +80,8 @@ func FuzzStrictJSON(f *testing.F) {
 			if !utf8.Valid(data) {
 				t.Fatal("accepted invalid UTF-8")
 			}
-			if json.Unmarshal(data, &decoded) == nil && members(decoded) != strings.Count(skeleton(data), ":") {
-				t.Fatal("accepted a member twice")
+			if json.Unmarshal(data, &decoded) == nil && fields(decoded) != strings.Count(skeleton(data), ":") {
+				t.Fatal("accepted a duplicate field")
 			}
 			if strings.Count(fmt.Sprint(decoded), "\ufffd") > strings.Count(string(data), "\ufffd")+strings.Count(strings.ToLower(string(data)), `\ufffd`) {
 				t.Fatal("accepted text that decodes to a replacement character")
@@ -91,35 +91,35 @@ func FuzzStrictJSON(f *testing.F) {
 		case errors.Is(err, errNotUTF8) && utf8.Valid(data):
 			t.Fatal("refused valid UTF-8")
 		case errors.Is(err, errSurrogate) && !strings.Contains(strings.ToLower(string(data)), `\ud`):
-			t.Fatal("found a surrogate where there is none")
+			t.Fatal("reported a surrogate that does not exist")
 		case errors.Is(err, errDuplicate):
-			if json.Unmarshal(data, &decoded) == nil && members(decoded) == strings.Count(skeleton(data), ":") {
-				t.Fatal("found a member twice where there is none")
+			if json.Unmarshal(data, &decoded) == nil && fields(decoded) == strings.Count(skeleton(data), ":") {
+				t.Fatal("reported a duplicate field that does not exist")
 			}
 		case errors.Is(err, errDepth) && strings.Count(skeleton(data), "[")+strings.Count(skeleton(data), "{") <= maxJSONDepth:
-			t.Fatal("found more nesting than there is")
+			t.Fatal("reported more nesting than there is")
 		}
 	})
 }
 
-// members counts the members of all objects in a decoded document.
-func members(v any) int {
+// fields counts the fields of all objects in a decoded document.
+func fields(v any) int {
 	n := 0
 	switch v := v.(type) {
 	case map[string]any:
 		n = len(v)
 		for _, child := range v {
-			n += members(child)
+			n += fields(child)
 		}
 	case []any:
 		for _, child := range v {
-			n += members(child)
+			n += fields(child)
 		}
 	}
 	return n
 }
 
-// skeleton is a valid JSON document without what is inside its strings.
+// skeleton is a valid JSON document without the content of its strings.
 func skeleton(data []byte) string {
 	var b strings.Builder
 	inside := false

@@ -9,71 +9,71 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-const tagPeople = "people"
+const tagUsers = "users"
 
-func (a *API) peopleRoutes() []route {
+func (a *API) userRoutes() []route {
 	const lastSuperadmin = "`last_superadmin`: the last active superadmin must stay one"
 	return []route{
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/users", "list_users", web.OrgAdmin, web.Bearer),
-			Tag:   tagPeople, Summary: "List people",
-			Description: "The people of the own organisation; for a superadmin those of every organisation, or of the one in `org_id`. `email` finds one.",
+			Tag:   tagUsers, Summary: "List users",
+			Description: "The users of the own organization; for a superadmin those of every organization, or of the one in `org_id`. `email` finds one.",
 			query:       []string{"limit", "cursor", "org_id", "email"}, typed: endpoint(a, a.listUsers),
 			refusals: map[int]string{404: otherOrg},
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/users", "create_user", web.OrgAdmin, web.Bearer),
-			Tag:   tagPeople, Summary: "Create a person",
-			Description: "Works while registration is off, too. Nobody can give a role above their own. Only a superadmin may name another organisation; one that does not exist yet begins to.",
+			Tag:   tagUsers, Summary: "Create a user",
+			Description: "Works while registration is off, too. A role above the own one is refused. Only a superadmin may name another organization; one that does not exist is created.",
 			body:        jsonBody, typed: endpoint(a, a.createUser),
 			refusals: map[int]string{404: otherOrg, 409: emailTaken, 429: busy},
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/users/registration", "get_registration", web.OrgAdmin, web.Bearer),
-			Tag:   tagPeople, Summary: "May strangers register",
+			Tag:   tagUsers, Summary: "Show whether registration is open",
 			Description: "Whether `POST /api/v1/auth/register` is open.",
 			typed:       endpoint(a, a.getRegistration),
 		},
 		{
 			Route: at(http.MethodPut, "/api/v1/auth/users/registration", "set_registration", web.Superadmin, web.Bearer),
-			Tag:   tagPeople, Summary: "Open or close registration",
-			Description: "Is kept over restarts. When the server's configuration switches registration off, it stays off, and the answer says so.",
+			Tag:   tagUsers, Summary: "Open or close registration",
+			Description: "The setting survives restarts. When the server's configuration switches registration off, it stays off, and the response says so.",
 			body:        jsonBody, typed: endpoint(a, a.setRegistration),
 		},
 		{
 			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/role", "set_role", web.OrgAdmin, web.Bearer),
-			Tag:   tagPeople, Summary: "Give a person another role",
-			Description: "Ends their sessions when the role changes. Nobody can give a role above their own, nor change somebody who has one.",
+			Tag:   tagUsers, Summary: "Change a user's role",
+			Description: "Ends their sessions when the role changes. A role above the own one can neither be given nor changed.",
 			body:        jsonBody, bare: "role", refusals: map[int]string{409: lastSuperadmin}, typed: endpoint(a, a.setRole),
 		},
 		{
 			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/status", "set_status", web.OrgAdmin, web.Bearer),
-			Tag:   tagPeople, Summary: "Suspend or activate a person",
+			Tag:   tagUsers, Summary: "Suspend or activate a user",
 			Description: "Suspension ends their sessions, and their access tokens are refused here at once.",
 			body:        jsonBody, refusals: map[int]string{409: lastSuperadmin}, typed: endpoint(a, a.setStatus),
 		},
 		{
 			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/password", "reset_password", web.OrgAdmin, web.Bearer),
-			Tag:   tagPeople, Summary: "Reset a person's password",
+			Tag:   tagUsers, Summary: "Reset a user's password",
 			Description: "Ends their sessions.",
 			body:        jsonBody, refusals: map[int]string{429: busy}, typed: endpoint(a, a.resetPassword),
 		},
 		{
 			Route: at(http.MethodDelete, "/api/v1/auth/users/{id}", "delete_user", web.OrgAdmin, web.Bearer),
-			Tag:   tagPeople, Summary: "Delete a person",
+			Tag:   tagUsers, Summary: "Delete a user",
 			Description: "Ends their sessions and memberships.",
 			refusals:    map[int]string{409: lastSuperadmin}, typed: endpoint(a, a.deleteUser),
 		},
 	}
 }
 
-// Paging is the part of a list that is asked for.
+// Paging selects a page of a list.
 type Paging struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" doc:"Length of a page. Without it, and without cursor, everything is listed, up to 1000."`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The next_cursor of the page before."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The next_cursor of the previous page."`
 }
 
-// next is the cursor to show: only to those who asked for pages.
+// next is the cursor to show: only when pages were requested.
 func (p Paging) next(cursor string) string {
 	if p.Limit == 0 && p.Cursor == "" {
 		return ""
@@ -81,14 +81,14 @@ func (p Paging) next(cursor string) string {
 	return cursor
 }
 
-// UserFilter narrows the list of people.
+// UserFilter narrows the list of users.
 type UserFilter struct {
 	Paging
-	OrgID string `query:"org_id" doc:"Only this organisation. One that is not the own is not found, except by a superadmin."`
-	Email string `query:"email" minLength:"1" doc:"Only the person with this e-mail."`
+	OrgID string `query:"org_id" doc:"Only this organization. Another one than the own is not found, except by a superadmin."`
+	Email string `query:"email" minLength:"1" doc:"Only the user with this e-mail address."`
 }
 
-// User is a person, as administrators see them.
+// User is a user, as administrators see them.
 type User struct {
 	ID          string          `json:"id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 	Email       string          `json:"email" example:"ada@example.com"`
@@ -98,62 +98,62 @@ type User struct {
 	Status      identity.Status `json:"status" enum:"active,suspended" example:"active"`
 }
 
-// UserList is a list of people, oldest first.
+// UserList is a list of users, oldest first.
 type UserList struct {
 	Users []User `json:"users" nullable:"false"`
-	Total int    `json:"total" doc:"How many there are on all pages." example:"1"`
-	Next  string `json:"next_cursor,omitempty" doc:"When pages were asked for and there is another one."`
+	Total int    `json:"total" doc:"Number of users on all pages." example:"1"`
+	Next  string `json:"next_cursor,omitempty" doc:"When pages were requested and there is another one."`
 }
 
-// UserCreation is a person to be.
+// UserCreation describes a new user.
 type UserCreation struct {
 	Registration
-	Role  string `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Without it: viewer." example:"operator"`
-	OrgID string `json:"org_id,omitempty" maxLength:"36" doc:"Without it: the own organisation." example:"default"`
+	Role  string `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Default: viewer." example:"operator"`
+	OrgID string `json:"org_id,omitempty" maxLength:"36" doc:"Default: the own organization." example:"default"`
 }
 
-// RegistrationSwitch is the switch as it is set.
+// RegistrationSwitch is the new state of the switch.
 type RegistrationSwitch struct {
 	Enabled bool `json:"enabled" example:"false"`
 }
 
-// RegistrationState is the switch as it works.
+// RegistrationState says whether registration is open.
 type RegistrationState struct {
 	Enabled bool `json:"registration_enabled" example:"false"`
 }
 
-// RoleRequest is a person's role to be.
+// RoleRequest is a user's new role.
 type RoleRequest struct {
 	Role string `json:"role" enum:"viewer,operator,org_admin,superadmin" example:"operator"`
 }
 
-// StatusRequest is a person's status to be.
+// StatusRequest is a user's new status.
 type StatusRequest struct {
 	Status string `json:"status" enum:"active,suspended" example:"suspended"`
 }
 
-// PasswordReset is a person's password to be.
+// PasswordReset is a user's new password.
 type PasswordReset struct {
 	New string `json:"new_password" format:"password" doc:"At most 72 bytes in UTF-8." example:"staple the other horse"`
 }
 
-// ChangedRole is a person and their role.
+// ChangedRole is a user and their new role.
 type ChangedRole struct {
 	ID    string        `json:"id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 	Email string        `json:"email" example:"ada@example.com"`
 	Role  identity.Role `json:"role" enum:"viewer,operator,org_admin,superadmin" example:"operator"`
 }
 
-// ChangedStatus is a person and their status.
+// ChangedStatus is a user and their new status.
 type ChangedStatus struct {
 	ID     string          `json:"id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 	Email  string          `json:"email" example:"ada@example.com"`
 	Status identity.Status `json:"status" enum:"active,suspended" example:"suspended"`
 }
 
-// UserID is the person a path names.
+// UserID is the user in the path.
 type UserID struct {
-	ID string `path:"id" doc:"Id of the person." example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
+	ID string `path:"id" doc:"Id of the user." example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 }
 
 func (a *API) listUsers(ctx context.Context, who caller, in *UserFilter) (UserList, error) {

@@ -12,8 +12,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// names are the members of that name of the things in a list.
-func names(t *testing.T, a answer, list, member string) []string {
+// names are the values of that field of all elements of a list.
+func names(t *testing.T, a response, list, member string) []string {
 	t.Helper()
 	things, ok := a.body[list].([]any)
 	if !ok {
@@ -26,16 +26,16 @@ func names(t *testing.T, a answer, list, member string) []string {
 	return out
 }
 
-func TestPeopleAreListedByOrganisationAndPage(t *testing.T) {
+func TestUsersAreListedByOrganizationAndPage(t *testing.T) {
 	r := newRig(t)
 	root := r.as(identity.Superadmin, "default")
 	admin := r.as(identity.OrgAdmin, "other")
 	for range 4 {
-		r.person(identity.Viewer, "other")
+		r.user(identity.Viewer, "other")
 	}
 	all := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/users", root, ""))
-	wantMembers(t, all, "users", "total")
-	wantMembers(t, answer{body: all.body["users"].([]any)[0].(map[string]any)}, "id", "email", "display_name", "role", "org_id", "status")
+	wantFields(t, all, "users", "total")
+	wantFields(t, response{body: all.body["users"].([]any)[0].(map[string]any)}, "id", "email", "display_name", "role", "org_id", "status")
 	if all.body["total"] != float64(6) || len(all.body["users"].([]any)) != 6 {
 		t.Errorf("%s", all.raw)
 	}
@@ -54,7 +54,7 @@ func TestPeopleAreListedByOrganisationAndPage(t *testing.T) {
 		a := r.want(http.StatusOK, r.call("GET", path, root, ""))
 		for _, id := range names(t, a, "users", "id") {
 			if seen[id] {
-				t.Errorf("%s twice", id)
+				t.Errorf("duplicate %s", id)
 			}
 			seen[id] = true
 		}
@@ -68,13 +68,13 @@ func TestPeopleAreListedByOrganisationAndPage(t *testing.T) {
 		path = "/api/v1/auth/users?limit=2&cursor=" + url.QueryEscape(next)
 	}
 	if len(seen) != 6 {
-		t.Errorf("%d people on the pages", len(seen))
+		t.Errorf("%d users on the pages", len(seen))
 	}
 }
 
-func TestOnePersonIsFoundByEmail(t *testing.T) {
+func TestOneUserIsFoundByEmail(t *testing.T) {
 	r := newRig(t)
-	root, user := r.as(identity.Superadmin, "default"), r.person(identity.Viewer, "other")
+	root, user := r.as(identity.Superadmin, "default"), r.user(identity.Viewer, "other")
 	for _, email := range []string{user.Email, strings.ToUpper(user.Email)} {
 		a := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/users?email="+url.QueryEscape(email), root, ""))
 		if got := names(t, a, "users", "id"); len(got) != 1 || got[0] != user.ID {
@@ -87,7 +87,7 @@ func TestOnePersonIsFoundByEmail(t *testing.T) {
 			t.Errorf("%s: %s", email, a.raw)
 		}
 	}
-	// Nobody is found in another organisation.
+	// Users of another organization are not found.
 	admin := r.as(identity.OrgAdmin, "default")
 	a := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/users?email="+url.QueryEscape(user.Email), admin, ""))
 	if len(names(t, a, "users", "id")) != 0 {
@@ -118,7 +118,7 @@ func TestBadQueriesAreRefused(t *testing.T) {
 	r.want(http.StatusUnprocessableEntity, r.call("GET", "/api/v1/auth/users?email=", root, ""))
 }
 
-func TestIdsThatNothingCanHaveAreNotFound(t *testing.T) {
+func TestInvalidIdsAreNotFound(t *testing.T) {
 	r := newRig(t)
 	root := r.as(identity.Superadmin, "default")
 	for _, id := range []string{strings.Repeat("a", 37), "%00", "%ff", "%20", "a%2fb", "%e2%80%ae", "..%2f..", "'--", "nobody"} {
@@ -142,15 +142,15 @@ func TestIdsThatNothingCanHaveAreNotFound(t *testing.T) {
 	}
 }
 
-func TestAdministratorsCreatePeople(t *testing.T) {
+func TestAdministratorsCreateUsers(t *testing.T) {
 	r := newRig(t)
 	root, admin := r.as(identity.Superadmin, "default"), r.as(identity.OrgAdmin, "other")
-	create := func(bearer, extra string) answer {
+	create := func(bearer, extra string) response {
 		return r.call("POST", "/api/v1/auth/users", bearer,
 			fmt.Sprintf(`{"email":"%s@example.com","password":%q%s}`, uuid.NewString(), testPassword, extra))
 	}
 	a := r.want(http.StatusOK, create(root, `,"role":"org_admin","org_id":"brand-new","display_name":"P"`))
-	wantMembers(t, a, "id", "email", "role", "status")
+	wantFields(t, a, "id", "email", "role", "status")
 	if a.text("role") != "org_admin" {
 		t.Errorf("%s", a.raw)
 	}
@@ -167,11 +167,11 @@ func TestAdministratorsCreatePeople(t *testing.T) {
 func TestRoleStatusPasswordAndDeletion(t *testing.T) {
 	r := newRig(t)
 	root := r.as(identity.Superadmin, "default")
-	user := r.person(identity.Viewer, "default")
+	user := r.user(identity.Viewer, "default")
 	path := "/api/v1/auth/users/" + user.ID
 	for _, body := range []string{`"operator"`, `{"role":"operator"}`} {
 		a := r.want(http.StatusOK, r.call("PUT", path+"/role", root, body))
-		wantMembers(t, a, "id", "email", "role")
+		wantFields(t, a, "id", "email", "role")
 		if a.text("id") != user.ID || a.text("role") != "operator" {
 			t.Errorf("%s", a.raw)
 		}
@@ -182,7 +182,7 @@ func TestRoleStatusPasswordAndDeletion(t *testing.T) {
 
 	access, refresh := r.session(user)
 	a := r.want(http.StatusOK, r.call("PUT", path+"/status", root, `{"status":"suspended"}`))
-	wantMembers(t, a, "id", "email", "status")
+	wantFields(t, a, "id", "email", "status")
 	r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/auth/me", access, ""))
 	r.want(http.StatusUnauthorized, r.call("POST", "/api/v1/auth/refresh", "", fmt.Sprintf("%q", refresh)))
 	r.want(http.StatusUnprocessableEntity, r.call("PUT", path+"/status", root, `{"status":"asleep"}`))
@@ -190,19 +190,19 @@ func TestRoleStatusPasswordAndDeletion(t *testing.T) {
 	r.want(http.StatusOK, r.call("PUT", path+"/status", root, `{"status":"active"}`))
 
 	_, refresh = r.session(user)
-	wantMembers(t, r.want(http.StatusOK, r.call("PUT", path+"/password", root, `{"new_password":"staple the other horse"}`)), "message")
+	wantFields(t, r.want(http.StatusOK, r.call("PUT", path+"/password", root, `{"new_password":"staple the other horse"}`)), "message")
 	r.want(http.StatusUnauthorized, r.call("POST", "/api/v1/auth/refresh", "", fmt.Sprintf("%q", refresh)))
 
-	wantMembers(t, r.want(http.StatusOK, r.call("DELETE", path, root, "")), "message")
+	wantFields(t, r.want(http.StatusOK, r.call("DELETE", path, root, "")), "message")
 	r.want(http.StatusNotFound, r.call("DELETE", path, root, ""))
 }
 
 func TestLastSuperadminStays(t *testing.T) {
 	r := newRig(t)
-	user := r.person(identity.Superadmin, "default")
+	user := r.user(identity.Superadmin, "default")
 	root, _ := r.session(user)
 	path := "/api/v1/auth/users/" + user.ID
-	for _, a := range []answer{
+	for _, a := range []response{
 		r.call("PUT", path+"/role", root, `"viewer"`),
 		r.call("PUT", path+"/status", root, `{"status":"suspended"}`),
 		r.call("DELETE", path, root, ""),
@@ -215,15 +215,15 @@ func TestLastSuperadminStays(t *testing.T) {
 
 func TestOrgAdminNeverTouchesASuperadmin(t *testing.T) {
 	r := newRig(t)
-	r.person(identity.Superadmin, "default")
-	target, admin := r.person(identity.Superadmin, "default"), r.as(identity.OrgAdmin, "default")
+	r.user(identity.Superadmin, "default")
+	target, admin := r.user(identity.Superadmin, "default"), r.as(identity.OrgAdmin, "default")
 	path := "/api/v1/auth/users/" + target.ID
-	for _, a := range []answer{
+	for _, a := range []response{
 		r.call("PUT", path+"/role", admin, `"viewer"`),
 		r.call("PUT", path+"/status", admin, `{"status":"suspended"}`),
 		r.call("PUT", path+"/password", admin, `{"new_password":"staple the other horse"}`),
 		r.call("DELETE", path, admin, ""),
-		r.call("PUT", "/api/v1/auth/users/"+r.person(identity.Viewer, "default").ID+"/role", admin, `"superadmin"`),
+		r.call("PUT", "/api/v1/auth/users/"+r.user(identity.Viewer, "default").ID+"/role", admin, `"superadmin"`),
 	} {
 		if a.status != http.StatusForbidden || a.text("error") != "forbidden" {
 			t.Errorf("%d %s", a.status, a.raw)

@@ -7,7 +7,7 @@ window.addEventListener("load", function () {
     presets: [SwaggerUIBundle.presets.apis],
     layout: "BaseLayout",
     deepLinking: true,
-    validatorUrl: null, // the default sends the description to a stranger's server
+    validatorUrl: null, // the default sends the description to another server
     tryItOutEnabled: true,
     displayRequestDuration: true,
     defaultModelsExpandDepth: 0,
