@@ -16,8 +16,8 @@ import (
 var update = flag.Bool("update", false, "write the exported surface to testdata/api.txt")
 
 // TestTheExportedSurfaceDoesNotBreak compares every exported declaration with
-// testdata/api.txt. A line that goes or changes there breaks services that import
-// these packages; a new one does not.
+// testdata/api.txt. A line that is removed or changed there breaks services that
+// import these packages; a new one does not.
 func TestTheExportedSurfaceDoesNotBreak(t *testing.T) {
 	for _, dir := range []string{".", "picoauthtest"} {
 		golden := filepath.Join(dir, "testdata", "api.txt")
@@ -35,7 +35,7 @@ func TestTheExportedSurfaceDoesNotBreak(t *testing.T) {
 		want := strings.Split(strings.TrimSpace(string(text)), "\n")
 		for _, line := range want {
 			if !slices.Contains(got, line) {
-				t.Errorf("BREAKS users: no longer exported as it was: %s", line)
+				t.Errorf("BREAKS users: removed or changed: %s", line)
 			}
 		}
 		for _, line := range got {
@@ -45,7 +45,7 @@ func TestTheExportedSurfaceDoesNotBreak(t *testing.T) {
 		}
 	}
 	if t.Failed() {
-		t.Log("if that is meant, go test ./picoauth -run ExportedSurface -update")
+		t.Log("if that is intended, go test ./picoauth -run ExportedSurface -update")
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 )
 
 // bearerToken returns the token of a request. Only the Authorization header is
-// read: tokens in queries end up in logs, and reading a form would take the body
-// from its handler. A token in the query besides one in the header is refused
-// all the same, as RFC 6750 section 2 demands.
+// read: tokens in queries end up in logs, and parsing a form would consume the body
+// before its handler. A token in the query in addition to one in the header is
+// refused, as RFC 6750 section 2 requires.
 func bearerToken(r *http.Request) (string, error) {
 	values := r.Header["Authorization"]
 	switch len(values) {

@@ -10,7 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth/picoauthtest"
 )
 
-// BenchmarkVerify is what a guarded request pays; the bare RS256 check alone is
+// BenchmarkVerify is the cost of a guarded request; the bare RS256 check alone is
 // about two thirds of it.
 func BenchmarkVerify(b *testing.B) {
 	for _, algorithm := range []string{"RS256", "PS256", "ES256", "ES384", "EdDSA", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"} {

@@ -14,13 +14,13 @@ import (
 // stops counting seconds and time.Time wraps around.
 const maxNumericDate = 253402300799
 
-// rules are what the claims of a token with a good signature are held against.
+// rules are the rules for the claims of a token with a valid signature.
 type rules struct {
 	issuer, audience string
-	early, late      time.Duration // grace before iat and nbf, and after exp
+	early, late      time.Duration // tolerance before iat and nbf, and after exp
 }
 
-// check returns what the claims in payload say, or the *Refusal. The result keeps
+// check returns the claims in payload, or the *Refusal. The result keeps
 // payload.
 func (p rules) check(payload []byte, now time.Time) (*SecurityContext, error) {
 	claims, err := jose.ParseObject(payload)
@@ -60,7 +60,7 @@ func (p rules) check(payload []byte, now time.Time) (*SecurityContext, error) {
 	return who, nil
 }
 
-// claimReader takes claims out of a map by exact name and keeps the first fault.
+// claimReader reads claims from a map by exact name and keeps the first fault.
 // A claim that is null has the wrong type.
 type claimReader struct {
 	claims map[string]any
@@ -73,9 +73,9 @@ func (r *claimReader) fail(name, what string) {
 	}
 }
 
-// refuseIDToken keeps tokens out that tell a client about a sign-in (OpenID
-// Connect Core 1.0, sections 2 and 3.3.2.11). They were never meant to open
-// anything, and an access token has none of these claims.
+// refuseIDToken refuses tokens that tell a client about a sign-in (OpenID
+// Connect Core 1.0, sections 2 and 3.3.2.11). They are not meant for access, and an
+// access token has none of these claims.
 func (r *claimReader) refuseIDToken() {
 	for _, name := range []string{"nonce", "at_hash", "c_hash"} {
 		if _, ok := r.claims[name]; ok && r.fault == "" {
@@ -139,7 +139,7 @@ func (r *claimReader) audience() []string {
 	return nil
 }
 
-// date reads a NumericDate (RFC 7519 section 2): seconds since 1970, perhaps
+// date reads a NumericDate (RFC 7519 section 2): seconds since 1970, optionally
 // with a fraction.
 func (r *claimReader) date(name string) time.Time {
 	v, ok := r.claims[name]

@@ -20,7 +20,7 @@ import (
 // noon is the clock of the claim tests.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// fixedGuard is a Guard over one local key, whose clock stands at noon.
+// fixedGuard is a Guard with one local key, whose clock shows noon.
 func fixedGuard(t testing.TB, leeway time.Duration) (*picoauth.Guard, *jose.PrivateKey) {
 	t.Helper()
 	key, err := jose.Generate(jose.EdDSA)
@@ -44,7 +44,7 @@ func atNoon(changes claims) claims {
 	return all
 }
 
-func TestVerifyReturnsTheHolder(t *testing.T) {
+func TestVerifyReturnsTheUser(t *testing.T) {
 	g, key := fixedGuard(t, 0)
 	token := sign(t, key, "k", atNoon(claims{
 		"sub": "u1", "email": "a@example.com", "role": "operator", "org_id": "acme",
@@ -66,7 +66,7 @@ func TestVerifyReturnsTheHolder(t *testing.T) {
 	}
 }
 
-// payloadOf is what was signed.
+// payloadOf returns the signed payload.
 func payloadOf(t *testing.T, token string) []byte {
 	t.Helper()
 	_, payload, err := jose.Inspect(token)
@@ -76,7 +76,7 @@ func payloadOf(t *testing.T, token string) []byte {
 	return payload
 }
 
-func TestVerifyNeedsNoMoreThanTheRequiredClaims(t *testing.T) {
+func TestVerifyNeedsOnlyTheRequiredClaims(t *testing.T) {
 	g, key := fixedGuard(t, 0)
 	who, err := g.Verify(t.Context(), sign(t, key, "k", atNoon(nil)))
 	if err != nil {
@@ -153,23 +153,23 @@ func TestVerifyRefusesBadClaims(t *testing.T) {
 	}
 }
 
-func TestVerifyRefusesPayloadsWithTwoReadings(t *testing.T) {
+func TestVerifyRefusesAmbiguousPayloads(t *testing.T) {
 	g, key := fixedGuard(t, 0)
 	good := `"iss":"` + wireIssuer + `","aud":"` + wireAudience + `","iat":1795348800,"exp":1795348860`
 	for name, payload := range map[string]string{
-		"claim twice":            `{` + good + `,"sub":"a","sub":"b"}`,
-		"claim twice, escaped":   `{` + good + `,"sub":"a","\u0073ub":"b"}`,
-		"claim twice, nested":    `{` + good + `,"sub":"a","x":{"y":1,"y":2}}`,
-		"invalid UTF-8":          `{` + good + `,"sub":"a` + "\xff" + `"}`,
-		"lone surrogate":         `{` + good + `,"sub":"a\ud800"}`,
-		"data behind the object": `{` + good + `,"sub":"a"} {}`,
-		"array":                  `[{` + good + `,"sub":"a"}]`,
-		"string":                 `"` + `sub` + `"`,
-		"null":                   `null`,
-		"empty":                  ``,
-		"cut":                    `{` + good + `,"sub":"a"`,
-		"NaN":                    `{"exp":NaN,"sub":"a"}`,
-		"too deep":               `{` + good + `,"sub":"a","x":` + strings.Repeat("[", 30) + strings.Repeat("]", 30) + `}`,
+		"duplicate claim":          `{` + good + `,"sub":"a","sub":"b"}`,
+		"duplicate claim, escaped": `{` + good + `,"sub":"a","\u0073ub":"b"}`,
+		"duplicate claim, nested":  `{` + good + `,"sub":"a","x":{"y":1,"y":2}}`,
+		"invalid UTF-8":            `{` + good + `,"sub":"a` + "\xff" + `"}`,
+		"lone surrogate":           `{` + good + `,"sub":"a\ud800"}`,
+		"data after the object":    `{` + good + `,"sub":"a"} {}`,
+		"array":                    `[{` + good + `,"sub":"a"}]`,
+		"string":                   `"` + `sub` + `"`,
+		"null":                     `null`,
+		"empty":                    ``,
+		"cut":                      `{` + good + `,"sub":"a"`,
+		"NaN":                      `{"exp":NaN,"sub":"a"}`,
+		"too deep":                 `{` + good + `,"sub":"a","x":` + strings.Repeat("[", 30) + strings.Repeat("]", 30) + `}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := g.Verify(t.Context(), signRaw(t, key, "k", []byte(payload)))
@@ -179,11 +179,11 @@ func TestVerifyRefusesPayloadsWithTwoReadings(t *testing.T) {
 		})
 	}
 	if _, err := g.Verify(t.Context(), signRaw(t, key, "k", []byte(`{`+good+`,"sub":"a"}`))); err != nil {
-		t.Errorf("the payload that the others spoil is refused: %v", err)
+		t.Errorf("the valid payload is refused: %v", err)
 	}
 }
 
-func TestRefusalsSayWhy(t *testing.T) {
+func TestRefusalsNameTheReason(t *testing.T) {
 	g, key := fixedGuard(t, 0)
 	for want, changes := range map[string]claims{
 		"the token's claim aud is missing":                       {"aud": nil},
@@ -205,7 +205,7 @@ func TestRefusalsSayWhy(t *testing.T) {
 	}
 }
 
-func TestLeewayBoundsBothEnds(t *testing.T) {
+func TestLeewayLimitsBothEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		leeway  time.Duration
 		changes claims
@@ -232,8 +232,8 @@ func TestLeewayBoundsBothEnds(t *testing.T) {
 	}
 }
 
-// FuzzClaims signs whatever the fuzzer says: nothing may panic, and what passes
-// must be what a plain decoder reads.
+// FuzzClaims signs random payloads: nothing may panic, and an accepted payload must
+// be read as a plain decoder reads it.
 func FuzzClaims(f *testing.F) {
 	g, key := fixedGuard(f, 0)
 	f.Add([]byte(`{"iss":"` + wireIssuer + `","aud":"` + wireAudience + `","sub":"a","iat":1795348800,"exp":1795348860}`))

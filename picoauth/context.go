@@ -13,8 +13,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 )
 
-// SecurityContext is the user that makes a request, as a verified token says. It
-// belongs to one request; do not change it.
+// SecurityContext is the user that makes a request, according to a verified token.
+// It belongs to one request; do not change it.
 type SecurityContext struct {
 	Subject   string    // sub, the user's id; never empty
 	Email     string    // empty: the token has none
@@ -24,7 +24,7 @@ type SecurityContext struct {
 	TokenID   string    // jti; empty: the token has none
 	SessionID string    // sid, the same for all tokens of one session; empty: the token has none
 	ExpiresAt time.Time // exp
-	// Claims is the token's payload as it was signed. Read it with Decode.
+	// Claims is the signed payload of the token. Read it with Decode.
 	Claims json.RawMessage
 }
 
@@ -43,10 +43,10 @@ func (s *SecurityContext) InGroup(ids ...string) bool {
 //	}
 //	if err := who.Decode(&own); err != nil {
 //
-// A Guard keeps claims as they were signed; they are decoded only here.
-// json.Unmarshal also takes a name in another case for a field;
-// Decode fails when that could mean two things: names that differ only in case,
-// or one that differs only in case from a claim that the fields are read from.
+// A Guard keeps the claims encoded; they are decoded only here.
+// json.Unmarshal also accepts a name in another case for a field;
+// Decode fails when that would be ambiguous: names that differ only in case,
+// or one that differs only in case from a claim that a Guard reads.
 func (s *SecurityContext) Decode(v any) error {
 	claims, err := jose.ParseObject(s.Claims)
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *SecurityContext) Decode(v any) error {
 	return nil
 }
 
-// fold returns the same rune for all that encoding/json takes for one.
+// fold returns the same rune for all that encoding/json treats as equal.
 func fold(r rune) rune {
 	for {
 		next := unicode.SimpleFold(r)
@@ -77,19 +77,19 @@ func fold(r rune) rune {
 	}
 }
 
-// standard are the claims that a Guard reads itself.
+// standard are the claims that a Guard reads.
 var standard = []string{"iss", "aud", "sub", "exp", "iat", "nbf", "email", "role", "org_id", "groups", "jti", "sid"}
 
 type contextKey struct{}
 
-// NewContext returns a context that carries who. Guard does this itself; it is
+// NewContext returns a context that carries who. A Guard does this itself; it is
 // exported for tests of handlers and for services with a transport of their own.
 func NewContext(ctx context.Context, who *SecurityContext) context.Context {
 	return context.WithValue(ctx, contextKey{}, who)
 }
 
 // FromContext returns the user that makes the request of ctx; false when there
-// is none, as behind Optional and outside any Guard.
+// is none, as after Optional and outside any Guard.
 func FromContext(ctx context.Context) (*SecurityContext, bool) {
 	who, ok := ctx.Value(contextKey{}).(*SecurityContext)
 	return who, ok && who != nil

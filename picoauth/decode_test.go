@@ -41,7 +41,7 @@ func TestDecodeReadsOwnClaims(t *testing.T) {
 	}
 }
 
-// TestDecodeNeverContradictsTheFields: encoding/json takes "ROLE" for a field
+// TestDecodeNeverContradictsTheFields: encoding/json accepts "ROLE" for a field
 // named role, the guard does not.
 func TestDecodeNeverContradictsTheFields(t *testing.T) {
 	g, key := fixedGuard(t, 0)
@@ -49,8 +49,8 @@ func TestDecodeNeverContradictsTheFields(t *testing.T) {
 		"a role in another case":          {"ROLE": "superadmin"},
 		"a role besides the role":         {"role": "viewer", "Role": "superadmin"},
 		"an own claim in two cases":       {"tenant": "a", "Tenant": "b"},
-		"a subject in another case":       {"Sub": "somebody else"},
-		"letters that fold to ASCII":      {"\u017fub": "somebody else"}, // a long s
+		"a subject in another case":       {"Sub": "another user"},
+		"letters that fold to ASCII":      {"\u017fub": "another user"}, // a long s
 		"a kelvin sign that folds to k":   {"to\u212aen": "a", "token": "b"},
 		"a value of another type":         {"tenant": 1},
 		"a value that is no role, on top": {"role": "root"},

@@ -19,8 +19,8 @@
 //
 // [Guard.Require] refuses requests without a valid token; [Guard.Optional] is for
 // routes that also serve anonymous callers. Both, and [MinRole] and
-// [RequireGroup], which go inside either, are middleware of the type
-// func(http.Handler) http.Handler that routers such as chi take as they are. The
+// RequireGroup], which go inside either, are middleware of the type
+// func(http.Handler) http.Handler that routers such as chi accept directly. The
 // folder examples has net/http, chi, echo, gin and gRPC.
 //
 // # Roles
@@ -31,11 +31,11 @@
 //
 // # What is accepted
 //
-// A token is a compact JWS whose kid names a key of the issuer's key set; the
-// algorithm is that key's, never the token's choice. RS256, PS256, ES256, ES384,
+// A token is a compact JWS whose kid names a key of the issuer's key set; the key
+// determines the algorithm, never the token. RS256, PS256, ES256, ES384,
 // EdDSA over Ed25519 (by this name and by Ed25519), ML-DSA-44, ML-DSA-65 and
-// ML-DSA-87 are understood. The claims exp, iat, iss, aud and sub must be there
-// with the right types; nbf counts when present. Everything else in a header
+// ML-DSA-87 are supported. The claims exp, iat, iss, aud and sub are required
+// with the right types; nbf is checked when present. Everything else in a header
 // (jwk, jku, x5c, crit, zip) is refused or ignored, and a token of more than 16
 // KiB is refused unread. A token is read from the Authorization header only.
 //
@@ -43,44 +43,44 @@
 // token (a claim nonce, at_hash or c_hash) and a logout token (typ logout+jwt) of
 // the same issuer are refused.
 //
-// The arithmetic of a signature is done once for a token and a key, and spared
-// while the same token comes again; all else is checked each time. A guard
-// remembers the SHA-256 of 8,192 tokens for it, half a megabyte.
+// The signature is computed once for a token and a key, and skipped while the same
+// token is presented again; everything else is checked each time. A guard
+// remembers the SHA-256 of 8,192 tokens for this, half a megabyte.
 //
-// An ECDSA signature can be rewritten into a second one that verifies as well:
-// a service that must know a token again remembers its jti, not its text.
+// An ECDSA signature can be rewritten into another one that verifies, too:
+// a service that must recognize a token remembers its jti, not its text.
 //
 // A valid token stays valid until it expires, 15 minutes by default: role,
 // groups and suspension are as they were when it was issued.
 //
 // # The key set
 //
-// Keys come from Issuer + "/api/v1/auth/jwks" and are kept as long as the
-// answer's max-age says, less its Age where a cache had it, but no longer than an
-// hour; for a minute when that leaves nothing or it is no-cache or no-store, and
-// for five when it says nothing. A busy service fetches the next set when nine
+// Keys are fetched from Issuer + "/api/v1/auth/jwks" and cached as long as the
+// response's max-age, less its Age when a cache had it, but no longer than an
+// hour; for a minute when no time is left or it is no-cache or no-store, and
+// for five when it has no max-age. A busy service fetches the next set when nine
 // tenths of that have passed, so a key that is published for longer than max-age
-// before it signs is known when its first token comes.
-// An unknown kid fetches sooner, at most twice at once and then every 30 seconds,
-// whatever callers send. While the issuer is away its last
-// keys serve for up to 24 hours; a key that a fetched set no longer lists ends
-// at once.
+// before it signs is known when its first token arrives.
+// An unknown kid causes an earlier fetch, at most two at once and then one every 30
+// seconds, whatever clients send. While the issuer is unreachable its last
+// keys are used for up to 24 hours; a key that a fetched set no longer lists is
+// refused at once.
 //
 // # Refusals
 //
-// Answers follow RFC 6750 and RFC 9457: 401 with a bare challenge when there is
-// no token, 401 invalid_token when it is bad, 403 insufficient_scope when a role
+// Responses follow RFC 6750 and RFC 9457: 401 with a bare challenge when there is
+// no token, 401 invalid_token when it is invalid, 403 insufficient_scope when a role
 // or group is missing, 400 invalid_request when the Authorization header is
-// malformed, 503 when no key set could be had. Bodies are
-// application/problem+json and never repeat anything of the token.
+// malformed, 503 when no key set is available. Bodies are
+// application/problem+json and never contain any part of the token.
 //
 // # Plain HTTP
 //
 // The key set is fetched over https, from loopback hosts also over http. Inside a
-// container network, or a mesh that ends TLS outside of this process, the server
-// may be reachable over http only: Config.JWKSURL names that address and
-// Config.AllowHTTP allows it. Anybody who can answer in the server's place there
-// can sign in to this service as any user; a warning is logged at each start.
+// container network, or a mesh that terminates TLS outside of this process, the
+// server may be reachable over http only: Config.JWKSURL names that address and
+// Config.AllowHTTP allows it. An attacker who can respond in the server's place can
+// then sign in to this service as any user; a warning is logged at each start.
 //
 // The package picoauthtest is an issuer for your tests.
 package picoauth

@@ -33,7 +33,7 @@ func Example() {
 	// 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"a bearer token is required","error":"unauthenticated"}
 }
 
-// Reading is for everybody, even without a token; writing needs a role.
+// Reading is allowed without a token; writing needs a role.
 func ExampleMinRole() {
 	issuer := picoauthtest.Start()
 	defer issuer.Close()
@@ -85,7 +85,7 @@ func ExampleSecurityContext_Decode() {
 	// Output: 200 acme
 }
 
-// Members of two groups at once: nest RequireGroup.
+// Members of both of two groups: nest RequireGroup.
 func ExampleRequireGroup() {
 	issuer := picoauthtest.Start()
 	defer issuer.Close()

@@ -18,8 +18,8 @@ import (
 
 const fetchTimeout = 5 * time.Second
 
-// keySetURL returns where to fetch from. Somebody who can write to the connection
-// chooses the keys, hence https unless the caller vouches for it.
+// keySetURL returns the address of the key set. An attacker who can change the
+// response chooses the keys, hence https unless the caller allows http.
 func keySetURL(cfg Config) (*url.URL, error) {
 	address := cfg.JWKSURL
 	if address == "" {
@@ -46,13 +46,13 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// keySetClient returns a client that follows no redirect: a redirect is a way to
-// make the issuer's name vouch for the keys of another host.
+// keySetClient returns a client that follows no redirect: a redirect could make the
+// issuer's name vouch for the keys of another host.
 func keySetClient(given *http.Client) *http.Client {
 	client := http.Client{Transport: &http.Transport{
 		Proxy:                  proxyFor,
 		ForceAttemptHTTP2:      true,
-		DisableKeepAlives:      true, // minutes lie between two fetches, as a rule
+		DisableKeepAlives:      true, // usually minutes pass between two fetches
 		MaxResponseHeaderBytes: 64 << 10,
 	}}
 	if given != nil {
@@ -62,9 +62,9 @@ func keySetClient(given *http.Client) *http.Client {
 	return &client
 }
 
-// proxyFor returns the proxy that the environment names, and none for plain http:
-// it would be one more that could change the keys, and outside of the network that
-// AllowHTTP was set for.
+// proxyFor returns the proxy of the environment, and none for plain http: a proxy
+// could change the keys, and is outside of the network for which AllowHTTP was
+// set.
 func proxyFor(r *http.Request) (*url.URL, error) {
 	if r.URL.Scheme == "http" {
 		return nil, nil //nolint:nilnil // as http.Transport.Proxy wants it
@@ -84,11 +84,11 @@ func (r *remoteKeys) download() (map[string]*jose.PublicKey, time.Duration, erro
 	if err != nil {
 		return nil, 0, err
 	}
-	defer func() { _ = res.Body.Close() }() // read to its end or given up
+	defer func() { _ = res.Body.Close() }() // read to its end or abandoned
 	if res.StatusCode != http.StatusOK {
-		return nil, 0, fmt.Errorf("the issuer answered %d", res.StatusCode)
+		return nil, 0, fmt.Errorf("the issuer responded with status %d", res.StatusCode)
 	}
-	// One byte more than jose accepts: a set that is too long is refused, not cut.
+	// One byte more than jose accepts: a set that is too long is refused, not truncated.
 	body, err := io.ReadAll(io.LimitReader(res.Body, jose.MaxKeySet+1))
 	if err != nil {
 		return nil, 0, err
@@ -97,17 +97,17 @@ func (r *remoteKeys) download() (map[string]*jose.PublicKey, time.Duration, erro
 	if err != nil {
 		return nil, 0, err
 	}
-	return keys, cacheLife(res.Header, r.ttl), nil
+	return keys, cacheLifetime(res.Header, r.ttl), nil
 }
 
-// cacheLife is how long an answer may be kept by its Cache-Control (RFC 9111
-// section 5.2.2), within our bounds. Of a max-age the time is gone already that
-// the answer has spent in caches on the way (section 4.2.3): a key that was
-// published meanwhile signs when that is over, not later for us. An answer that
-// wants no cache at all, or is older than it may be, is kept for minTTL: it
-// leaves no time, and no set would mean a fetch for each token.
-func cacheLife(h http.Header, unsaid time.Duration) time.Duration {
-	life := unsaid
+// cacheLifetime is how long a response may be cached by its Cache-Control (RFC 9111
+// section 5.2.2), within our bounds. The time that the response has spent in other
+// caches is subtracted from max-age (section 4.2.3): a key that was published since
+// signs when max-age has passed, whatever the caches do. A response that forbids
+// caching, or is older than its max-age, is cached for minTTL: otherwise each token
+// would cause a fetch.
+func cacheLifetime(h http.Header, unsaid time.Duration) time.Duration {
+	lifetime := unsaid
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		switch strings.ToLower(name) {
@@ -118,23 +118,23 @@ func cacheLife(h http.Header, unsaid time.Duration) time.Duration {
 			if err != nil {
 				continue
 			}
-			life = min(time.Duration(seconds)*time.Second-ageOf(h), maxTTL)
-			if life <= 0 {
+			lifetime = min(time.Duration(seconds)*time.Second-ageOf(h), maxTTL)
+			if lifetime <= 0 {
 				return minTTL
 			}
 		}
 	}
-	return life
+	return lifetime
 }
 
-// ageOf is for how long caches had an answer; zero: none had it, or the header is
-// not understood, which is then to be ignored (RFC 9111 section 5.1).
+// ageOf is how long caches had a response; zero: no cache had it, or the header is
+// malformed, which is then ignored (RFC 9111 section 5.1).
 func ageOf(h http.Header) time.Duration {
 	first, _, _ := strings.Cut(h.Get("Age"), ",")
 	seconds, err := strconv.ParseUint(strings.TrimSpace(first), 10, 64)
 	switch {
 	case errors.Is(err, strconv.ErrRange):
-		seconds = math.MaxInt32 // older than anything that can be named
+		seconds = math.MaxInt32 // longer than any max-age
 	case err != nil:
 		return 0
 	}

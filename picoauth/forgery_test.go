@@ -24,7 +24,7 @@ import (
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// localGuard guards with the key set of issuer, without a network.
+// localGuard is a guard with the key set of issuer, without a network.
 func localGuard(t testing.TB, issuer *picoauthtest.Issuer, change ...func(*picoauth.Config)) *picoauth.Guard {
 	t.Helper()
 	cfg := issuer.Config()
@@ -52,7 +52,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	public := rsaKey(t, issuer.KeySet())
 	publicPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: mustPKIX(t, public)})
 
-	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
+	attacker, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,18 +71,18 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		mac.Write([]byte(input))
 		return input + "." + b64(mac.Sum(nil))
 	}
-	// strangerSigned is a token that verifies with the stranger's key.
-	strangerSigned := func(members string) string {
+	// attackerSigned is a token that verifies with the attacker's key.
+	attackerSigned := func(members string) string {
 		input := b64([]byte(`{"alg":"RS256","typ":"JWT",`+members+`}`)) + "." + payload
 		digest := sha256.Sum256([]byte(input))
-		sig, err := rsa.SignPKCS1v15(rand.Reader, stranger, crypto.SHA256, digest[:])
+		sig, err := rsa.SignPKCS1v15(rand.Reader, attacker, crypto.SHA256, digest[:])
 		if err != nil {
 			t.Fatal(err)
 		}
 		return input + "." + b64(sig)
 	}
 	kidIs := `"kid":"` + kid + `"`
-	strangerJWK := `{"kty":"RSA","alg":"RS256","use":"sig",` + kidIs + `,"e":"AQAB","n":"` + b64(stranger.N.Bytes()) + `"}`
+	attackerJWK := `{"kty":"RSA","alg":"RS256","use":"sig",` + kidIs + `,"e":"AQAB","n":"` + b64(attacker.N.Bytes()) + `"}`
 
 	for name, token := range map[string]string{
 		"alg none":                   reheaded(`{"alg":"none","kid":"` + kid + `","typ":"JWT"}`),
@@ -98,20 +98,20 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		"ES256 header":               reheaded(`{"alg":"ES256","kid":"` + kid + `","typ":"JWT"}`),
 		"ML-DSA-65 header":           reheaded(`{"alg":"ML-DSA-65","kid":"` + kid + `","typ":"JWT"}`),
 		"EdDSA under the RSA kid":    signRaw(t, edwards, kid, claims),
-		"stranger's key, our kid":    strangerSigned(kidIs),
-		"stranger's key, their kid":  strangerSigned(`"kid":"stranger"`),
-		"stranger's key, no kid":     strangerSigned(`"jwk":` + strangerJWK),
-		"stranger's key embedded":    strangerSigned(kidIs + `,"jwk":` + strangerJWK),
-		"stranger's key by jku":      strangerSigned(kidIs + `,"jku":"https://evil.test/jwks"`),
-		"stranger's key by x5u":      strangerSigned(kidIs + `,"x5u":"https://evil.test/x5u"`),
+		"attacker's key, our kid":    attackerSigned(kidIs),
+		"attacker's key, their kid":  attackerSigned(`"kid":"attacker"`),
+		"attacker's key, no kid":     attackerSigned(`"jwk":` + attackerJWK),
+		"attacker's key embedded":    attackerSigned(kidIs + `,"jwk":` + attackerJWK),
+		"attacker's key by jku":      attackerSigned(kidIs + `,"jku":"https://evil.test/jwks"`),
+		"attacker's key by x5u":      attackerSigned(kidIs + `,"x5u":"https://evil.test/x5u"`),
 		"no kid":                     reheaded(`{"alg":"RS256","typ":"JWT"}`),
 		"kid empty":                  reheaded(`{"alg":"RS256","kid":"","typ":"JWT"}`),
 		"kid path":                   reheaded(`{"alg":"RS256","kid":"../../dev/null","typ":"JWT"}`),
 		"kid number":                 reheaded(`{"alg":"RS256","kid":1,"typ":"JWT"}`),
-		"kid twice":                  reheaded(`{"alg":"RS256","kid":"x","kid":"` + kid + `","typ":"JWT"}`),
+		"duplicate kid":              reheaded(`{"alg":"RS256","kid":"x","kid":"` + kid + `","typ":"JWT"}`),
 		"crit":                       reheaded(`{"alg":"RS256","kid":"` + kid + `","typ":"JWT","crit":["exp"]}`),
 		"crit empty":                 reheaded(`{"alg":"RS256","kid":"` + kid + `","typ":"JWT","crit":[]}`),
-		"same members, other bytes":  reheaded(`{"typ":"JWT","kid":"` + kid + `","alg":"RS256"}`),
+		"same fields, other bytes":   reheaded(`{"typ":"JWT","kid":"` + kid + `","alg":"RS256"}`),
 		"empty":                      "",
 		"one part":                   header,
 		"two parts":                  header + "." + payload,
@@ -206,12 +206,12 @@ func TestNothingOfATokenIsInItsRefusal(t *testing.T) {
 			t.Fatalf("%s: accepted", name)
 		}
 		if strings.Contains(err.Error(), marker) {
-			t.Errorf("%s: the error repeats the token: %v", name, err)
+			t.Errorf("%s: the error contains part of the token: %v", name, err)
 		}
 	}
 }
 
-// FuzzVerify feeds whole tokens: only the one that was signed may pass.
+// FuzzVerify verifies mutated tokens: only the signed one may pass.
 func FuzzVerify(f *testing.F) {
 	issuer := picoauthtest.Start(picoauthtest.WithAlgorithm("EdDSA"))
 	f.Cleanup(issuer.Close)

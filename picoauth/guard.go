@@ -17,33 +17,33 @@ const (
 	defaultLeeway = 30 * time.Second
 )
 
-// Config says whose tokens a Guard accepts. Issuer and Audience are required.
+// Config says which tokens a Guard accepts. Issuer and Audience are required.
 type Config struct {
 	// Issuer is the exact iss of acceptable tokens, such as "https://auth.example.com".
 	Issuer string
 	// Audience must be the aud of a token, or one of several.
 	Audience string
-	// Algorithms narrows what signatures are accepted, by their JOSE names.
-	// Nil: every algorithm that this package knows.
+	// Algorithms limits the accepted signature algorithms, by their JOSE names.
+	// Nil: every algorithm that this package supports.
 	Algorithms []string
 
-	// JWKSURL is where the key set is. Empty: Issuer + "/api/v1/auth/jwks". It may
-	// be on another host than the issuer, such as the address inside a container
+	// JWKSURL is the address of the key set. Empty: Issuer + "/api/v1/auth/jwks". It
+	// may be on another host than the issuer, such as the address inside a container
 	// network; Issuer is compared with iss only, and need not be a URL then. It must
-	// be https, but for loopback hosts.
+	// be https, except for loopback hosts.
 	JWKSURL string
-	// AllowHTTP allows to fetch the key set over plain http from any host. DANGER:
-	// an attacker who can change that response, by a spoofed name, address or
+	// AllowHTTP allows the key set to be fetched over plain http from any host.
+	// DANGER: an attacker who can change that response, by a spoofed name, address or
 	// route, chooses the keys, and can then make tokens of any user and role that
-	// this service accepts. Set it only where the connection stays inside one
+	// this service accepts. Set it only if the connection stays inside one
 	// container network, or inside a mesh that encrypts and authenticates it
 	// outside of this process. No proxy of the environment is used then. False: plain http is for loopback hosts only.
 	AllowHTTP bool
 	// Client fetches the key set; its redirect policy is replaced by one that
 	// follows none, and each fetch ends after 5 seconds. Nil: a client of its own.
 	Client *http.Client
-	// CacheTTL is how long a key set is kept whose answer has no max-age; it is
-	// held between one minute and one hour. Zero: 5 minutes.
+	// CacheTTL is how long a key set is cached when the response has no max-age,
+	// between one minute and one hour. Zero: 5 minutes.
 	CacheTTL time.Duration
 
 	// Leeway is how far the clocks of issuer and service may differ, at most a
@@ -51,14 +51,14 @@ type Config struct {
 	Leeway time.Duration
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
-	// Log is told about failed fetches (warning) and refused tokens (debug),
-	// never with anything of a token. Nil: nothing is logged.
+	// Log receives failed fetches (warning) and refused tokens (debug),
+	// never with any part of a token. Nil: nothing is logged.
 	Log *slog.Logger
 }
 
-// keySource is where verification keys come from: another server or this one.
+// keySource provides verification keys: of another server or of this process.
 type keySource interface {
-	// key returns the key of that id, or the *Refusal to answer with.
+	// key returns the key of that id, or the *Refusal of the request.
 	key(ctx context.Context, id string) (*jose.PublicKey, error)
 }
 
@@ -128,8 +128,8 @@ func algorithmsNamed(names []string) ([]jose.Algorithm, error) {
 	return accepted, nil
 }
 
-// leeway returns how much too early and how much too late a token may be. With
-// local keys an expired token has no grace by default: one clock wrote and reads
+// leeway returns the tolerance before and after the validity of a token. With
+// local keys an expired token has no tolerance by default: one clock wrote and reads
 // its exp.
 func leeway(given time.Duration, local bool) (early, late time.Duration, err error) {
 	switch {
@@ -140,16 +140,16 @@ func leeway(given time.Duration, local bool) (early, late time.Duration, err err
 	case given < 0:
 		return 0, 0, nil
 	case local:
-		// Replicas of one issuer share keys but not quite a clock, and iat is
-		// cut to whole seconds: a token may look younger than it is, never older.
+		// Replicas of one issuer share keys but not exactly a clock, and iat is
+		// truncated to whole seconds: a token may look younger than it is, never older.
 		return defaultLeeway, 0, nil
 	default:
 		return defaultLeeway, defaultLeeway, nil
 	}
 }
 
-// Verify returns what a token says of its user. Its error is always a *Refusal. The context
-// bounds the wait for a key set, not the fetch that others wait for too.
+// Verify returns the user of a token. Its error is always a *Refusal. The context
+// limits the wait for a key set, not the fetch that other callers wait for, too.
 func (g *Guard) Verify(ctx context.Context, token string) (*SecurityContext, error) {
 	if len(token) > jose.MaxToken {
 		return nil, invalidToken("the token is too long", nil)
@@ -169,8 +169,8 @@ func (g *Guard) Verify(ctx context.Context, token string) (*SecurityContext, err
 	return g.rules.check(payload, g.now())
 }
 
-// key finds the one key a token may be signed with. That the header's algorithm
-// is the key's own is checked by jose.
+// key finds the key that must have signed the token. jose checks that the header's
+// algorithm is the key's.
 func (g *Guard) key(ctx context.Context, h jose.Header) (*jose.PublicKey, error) {
 	if !slices.Contains(g.algorithms, h.Algorithm) {
 		return nil, invalidToken("the token is signed with an algorithm that is not accepted", nil)
@@ -182,7 +182,7 @@ func (g *Guard) key(ctx context.Context, h jose.Header) (*jose.PublicKey, error)
 }
 
 // describe turns an error of jose into a fixed sentence, so that no part of a
-// token can slip into an answer.
+// token can be in a response.
 func describe(err error) string {
 	switch {
 	case errors.Is(err, jose.ErrSignature):
@@ -195,7 +195,7 @@ func describe(err error) string {
 }
 
 // Authenticate returns the user that makes a request. Its error is ErrNoToken when the
-// request carries none, else a *Refusal; Refuse answers with either.
+// request has no token, otherwise a *Refusal; Refuse responds with either.
 func (g *Guard) Authenticate(r *http.Request) (*SecurityContext, error) {
 	token, err := bearerToken(r)
 	if err != nil {
@@ -205,7 +205,7 @@ func (g *Guard) Authenticate(r *http.Request) (*SecurityContext, error) {
 }
 
 // Require is middleware that refuses requests without a valid token. Handlers
-// behind it find the user with FromContext.
+// get the user with FromContext.
 func (g *Guard) Require(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := g.Authenticate(r)
@@ -214,8 +214,8 @@ func (g *Guard) Require(next http.Handler) http.Handler {
 }
 
 // Optional is middleware that lets requests without a token pass, without a
-// SecurityContext, and refuses those with a bad one. Another Authorization scheme than Bearer
-// counts as no token.
+// SecurityContext, and refuses those with an invalid one. Another Authorization scheme
+// than Bearer counts as no token.
 func (g *Guard) Optional(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := g.Authenticate(r)
@@ -235,8 +235,8 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, next http.Handler,
 	next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), who)))
 }
 
-// Refuse answers a request with what an error of Authenticate, Verify or the
-// caller's own *Refusal says. Any other error becomes a 500 without details.
+// Refuse responds to a request according to an error of Authenticate, Verify or the
+// caller's own *Refusal. Any other error becomes a 500 without details.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := asRefusal(err)
 	g.log.DebugContext(r.Context(), "request refused", "status", refusal.Status, "code", refusal.Code, "cause", err)

@@ -20,7 +20,7 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth/picoauthtest"
 )
 
-// whoami answers with the subject, "nobody" without one.
+// whoami responds with the subject, "nobody" without one.
 func whoami(w http.ResponseWriter, r *http.Request) {
 	who, ok := picoauth.FromContext(r.Context())
 	if !ok {
@@ -29,8 +29,8 @@ func whoami(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, who.Subject)
 }
 
-// answer is what a client sees of a refusal.
-type answer struct {
+// refusal is what a client sees of a refusal.
+type refusal struct {
 	Status    int
 	Challenge string
 	Error     string
@@ -41,7 +41,7 @@ const (
 	malformed      = `Bearer error="invalid_request", error_description="the Authorization header must be the word Bearer, a space and one token"`
 )
 
-func TestRequestsWithoutAValidTokenAreRefusedAsRFC6750Says(t *testing.T) {
+func TestRequestsWithoutAValidTokenAreRefusedAsInRFC6750(t *testing.T) {
 	issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA"))
 	g := localGuard(t, issuer)
 	handler := g.Require(http.HandlerFunc(whoami))
@@ -55,41 +55,41 @@ func TestRequestsWithoutAValidTokenAreRefusedAsRFC6750Says(t *testing.T) {
 	for name, c := range map[string]struct {
 		target string
 		header []string
-		want   answer
+		want   refusal
 	}{
-		"no header":               {"/", nil, answer{401, plainChallenge, "unauthenticated"}},
-		"another scheme":          {"/", []string{"Basic dTpw"}, answer{401, plainChallenge, "unauthenticated"}},
-		"empty header":            {"/", []string{""}, answer{401, plainChallenge, "unauthenticated"}},
-		"token without a scheme":  {"/", []string{good}, answer{401, plainChallenge, "unauthenticated"}},
-		"scheme with a suffix":    {"/", []string{"Bearers " + good}, answer{401, plainChallenge, "unauthenticated"}},
-		"token in the query only": {"/?access_token=" + good, nil, answer{401, plainChallenge, "unauthenticated"}},
-		"scheme alone":            {"/", []string{"Bearer"}, answer{400, malformed, "invalid_request"}},
-		"scheme and spaces":       {"/", []string{"Bearer   "}, answer{400, malformed, "invalid_request"}},
-		"two tokens":              {"/", []string{"Bearer " + good + " " + good}, answer{400, malformed, "invalid_request"}},
-		"two tokens, comma":       {"/", []string{"Bearer " + good + ",Bearer"}, answer{400, malformed, "invalid_request"}},
-		"parameters":              {"/", []string{"Bearer token=" + good + ", a=b"}, answer{400, malformed, "invalid_request"}},
-		"tab":                     {"/", []string{"Bearer " + good + "\tx"}, answer{400, malformed, "invalid_request"}},
+		"no header":               {"/", nil, refusal{401, plainChallenge, "unauthenticated"}},
+		"another scheme":          {"/", []string{"Basic dTpw"}, refusal{401, plainChallenge, "unauthenticated"}},
+		"empty header":            {"/", []string{""}, refusal{401, plainChallenge, "unauthenticated"}},
+		"token without a scheme":  {"/", []string{good}, refusal{401, plainChallenge, "unauthenticated"}},
+		"scheme with a suffix":    {"/", []string{"Bearers " + good}, refusal{401, plainChallenge, "unauthenticated"}},
+		"token in the query only": {"/?access_token=" + good, nil, refusal{401, plainChallenge, "unauthenticated"}},
+		"scheme alone":            {"/", []string{"Bearer"}, refusal{400, malformed, "invalid_request"}},
+		"scheme and spaces":       {"/", []string{"Bearer   "}, refusal{400, malformed, "invalid_request"}},
+		"two tokens":              {"/", []string{"Bearer " + good + " " + good}, refusal{400, malformed, "invalid_request"}},
+		"two tokens, comma":       {"/", []string{"Bearer " + good + ",Bearer"}, refusal{400, malformed, "invalid_request"}},
+		"parameters":              {"/", []string{"Bearer token=" + good + ", a=b"}, refusal{400, malformed, "invalid_request"}},
+		"tab":                     {"/", []string{"Bearer " + good + "\tx"}, refusal{400, malformed, "invalid_request"}},
 		"two headers": {
 			"/",
 			[]string{"Bearer " + good, "Bearer " + good},
-			answer{400, `Bearer error="invalid_request", error_description="the request has more than one Authorization header"`, "invalid_request"},
+			refusal{400, `Bearer error="invalid_request", error_description="the request has more than one Authorization header"`, "invalid_request"},
 		},
 		"two headers, one Basic": {
 			"/",
 			[]string{"Basic dTpw", "Bearer " + good},
-			answer{400, `Bearer error="invalid_request", error_description="the request has more than one Authorization header"`, "invalid_request"},
+			refusal{400, `Bearer error="invalid_request", error_description="the request has more than one Authorization header"`, "invalid_request"},
 		},
 		"header and query": {
 			"/?a=b&access_token=x",
 			[]string{"Bearer " + good},
-			answer{400, `Bearer error="invalid_request", error_description="the request has a token in more than one place"`, "invalid_request"},
+			refusal{400, `Bearer error="invalid_request", error_description="the request has a token in more than one place"`, "invalid_request"},
 		},
-		"nonsense":  {"/", []string{"Bearer nonsense"}, answer{401, invalid("the token is malformed"), "invalid_token"}},
-		"not ASCII": {"/", []string{"Bearer \xff\xfe"}, answer{401, invalid("the token is malformed"), "invalid_token"}},
-		"quotes":    {"/", []string{`Bearer "` + good + `"`}, answer{401, invalid("the token is malformed"), "invalid_token"}},
-		"expired":   {"/", []string{"Bearer " + expired}, answer{401, invalid("the token has expired"), "invalid_token"}},
-		"too long":  {"/", []string{"Bearer " + strings.Repeat("a", 17<<10)}, answer{401, invalid("the token is too long"), "invalid_token"}},
-		"changed":   {"/", []string{"Bearer " + changed}, answer{401, invalid("the token's signature does not verify"), "invalid_token"}},
+		"nonsense":  {"/", []string{"Bearer nonsense"}, refusal{401, invalid("the token is malformed"), "invalid_token"}},
+		"not ASCII": {"/", []string{"Bearer \xff\xfe"}, refusal{401, invalid("the token is malformed"), "invalid_token"}},
+		"quotes":    {"/", []string{`Bearer "` + good + `"`}, refusal{401, invalid("the token is malformed"), "invalid_token"}},
+		"expired":   {"/", []string{"Bearer " + expired}, refusal{401, invalid("the token has expired"), "invalid_token"}},
+		"too long":  {"/", []string{"Bearer " + strings.Repeat("a", 17<<10)}, refusal{401, invalid("the token is too long"), "invalid_token"}},
+		"changed":   {"/", []string{"Bearer " + changed}, refusal{401, invalid("the token's signature does not verify"), "invalid_token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", c.target, nil)
@@ -101,13 +101,13 @@ func TestRequestsWithoutAValidTokenAreRefusedAsRFC6750Says(t *testing.T) {
 			handler.ServeHTTP(w, r)
 			checkProblem(t, w, c.want)
 			if strings.Contains(w.Body.String(), good) {
-				t.Error("the answer repeats the token")
+				t.Error("the response contains the token")
 			}
 		})
 	}
 }
 
-func checkProblem(t *testing.T, w *httptest.ResponseRecorder, want answer) {
+func checkProblem(t *testing.T, w *httptest.ResponseRecorder, want refusal) {
 	t.Helper()
 	var body struct {
 		Type, Title, Detail, Error string
@@ -118,7 +118,7 @@ func checkProblem(t *testing.T, w *httptest.ResponseRecorder, want answer) {
 	if err := decoder.Decode(&body); err != nil {
 		t.Fatalf("no problem document: %v", err)
 	}
-	got := answer{w.Code, w.Header().Get("WWW-Authenticate"), body.Error}
+	got := refusal{w.Code, w.Header().Get("WWW-Authenticate"), body.Error}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -148,7 +148,7 @@ func TestValidTokensPass(t *testing.T) {
 	}
 }
 
-func TestOptionalLetsOnlyTheTokenlessThrough(t *testing.T) {
+func TestOptionalAdmitsRequestsWithoutAToken(t *testing.T) {
 	issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA"))
 	handler := localGuard(t, issuer).Optional(http.HandlerFunc(whoami))
 	for authorization, want := range map[string]string{
@@ -177,31 +177,31 @@ func TestRolesAreOrderedAndGroupsAreAnyOf(t *testing.T) {
 		return &picoauth.SecurityContext{Subject: "u", Role: role, Groups: groups}
 	}
 	const groupChallenge = `Bearer error="insufficient_scope", error_description="this needs membership of another group"`
-	weaker := func(than string) answer {
-		return answer{403, `Bearer error="insufficient_scope", error_description="this needs at least the role ` + than + `"`, "insufficient_scope"}
+	weaker := func(than string) refusal {
+		return refusal{403, `Bearer error="insufficient_scope", error_description="this needs at least the role ` + than + `"`, "insufficient_scope"}
 	}
 	for name, c := range map[string]struct {
 		require func(http.Handler) http.Handler
 		who     *picoauth.SecurityContext
-		want    answer // zero: passes
+		want    refusal // zero: passes
 	}{
-		"the same role":             {picoauth.MinRole(picoauth.Operator), who(picoauth.Operator), answer{}},
-		"a stronger role":           {picoauth.MinRole(picoauth.Operator), who(picoauth.OrgAdmin), answer{}},
-		"superadmin as operator":    {picoauth.MinRole(picoauth.Operator), who(picoauth.Superadmin), answer{}},
-		"superadmin":                {picoauth.MinRole(picoauth.Superadmin), who(picoauth.Superadmin), answer{}},
-		"viewer":                    {picoauth.MinRole(picoauth.Viewer), who(picoauth.Viewer), answer{}},
+		"the same role":             {picoauth.MinRole(picoauth.Operator), who(picoauth.Operator), refusal{}},
+		"a stronger role":           {picoauth.MinRole(picoauth.Operator), who(picoauth.OrgAdmin), refusal{}},
+		"superadmin as operator":    {picoauth.MinRole(picoauth.Operator), who(picoauth.Superadmin), refusal{}},
+		"superadmin":                {picoauth.MinRole(picoauth.Superadmin), who(picoauth.Superadmin), refusal{}},
+		"viewer":                    {picoauth.MinRole(picoauth.Viewer), who(picoauth.Viewer), refusal{}},
 		"a weaker role":             {picoauth.MinRole(picoauth.Operator), who(picoauth.Viewer), weaker("operator")},
 		"org_admin as superadmin":   {picoauth.MinRole(picoauth.Superadmin), who(picoauth.OrgAdmin), weaker("superadmin")},
 		"operator as org_admin":     {picoauth.MinRole(picoauth.OrgAdmin), who(picoauth.Operator), weaker("org_admin")},
 		"no role":                   {picoauth.MinRole(picoauth.Viewer), who(0), weaker("viewer")},
 		"a number below all roles":  {picoauth.MinRole(picoauth.Viewer), who(-1), weaker("viewer")},
-		"role without a token":      {picoauth.MinRole(picoauth.Viewer), nil, answer{401, plainChallenge, "unauthenticated"}},
-		"group":                     {picoauth.RequireGroup("a"), who(0, "b", "a"), answer{}},
-		"one of two groups":         {picoauth.RequireGroup("a", "b"), who(0, "b"), answer{}},
-		"another group":             {picoauth.RequireGroup("a"), who(0, "b"), answer{403, groupChallenge, "insufficient_scope"}},
-		"superadmin without groups": {picoauth.RequireGroup("a"), who(picoauth.Superadmin), answer{403, groupChallenge, "insufficient_scope"}},
-		"no groups named":           {picoauth.RequireGroup(), who(0, "a"), answer{403, groupChallenge, "insufficient_scope"}},
-		"group without a token":     {picoauth.RequireGroup("a"), nil, answer{401, plainChallenge, "unauthenticated"}},
+		"role without a token":      {picoauth.MinRole(picoauth.Viewer), nil, refusal{401, plainChallenge, "unauthenticated"}},
+		"group":                     {picoauth.RequireGroup("a"), who(0, "b", "a"), refusal{}},
+		"one of two groups":         {picoauth.RequireGroup("a", "b"), who(0, "b"), refusal{}},
+		"another group":             {picoauth.RequireGroup("a"), who(0, "b"), refusal{403, groupChallenge, "insufficient_scope"}},
+		"superadmin without groups": {picoauth.RequireGroup("a"), who(picoauth.Superadmin), refusal{403, groupChallenge, "insufficient_scope"}},
+		"no groups named":           {picoauth.RequireGroup(), who(0, "a"), refusal{403, groupChallenge, "insufficient_scope"}},
+		"group without a token":     {picoauth.RequireGroup("a"), nil, refusal{401, plainChallenge, "unauthenticated"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", "/", nil)
@@ -210,7 +210,7 @@ func TestRolesAreOrderedAndGroupsAreAnyOf(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			c.require(ok).ServeHTTP(w, r)
-			if c.want == (answer{}) {
+			if c.want == (refusal{}) {
 				if w.Code != 200 {
 					t.Errorf("refused: %d %s", w.Code, w.Body)
 				}
@@ -221,9 +221,9 @@ func TestRolesAreOrderedAndGroupsAreAnyOf(t *testing.T) {
 	}
 }
 
-func TestANilHolderIsNobody(t *testing.T) {
+func TestANilSecurityContextIsInNoGroup(t *testing.T) {
 	if _, ok := picoauth.FromContext(picoauth.NewContext(t.Context(), nil)); ok {
-		t.Error("a nil SecurityContext counts as somebody")
+		t.Error("a nil SecurityContext is in a group")
 	}
 }
 
@@ -231,13 +231,13 @@ func TestRefuseShowsOnlyRefusals(t *testing.T) {
 	g := localGuard(t, picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA")))
 	for name, c := range map[string]struct {
 		err  error
-		want answer
+		want refusal
 	}{
-		"any other error": {errors.New("secret"), answer{500, "", "internal"}},
-		"nil":             {nil, answer{500, "", "internal"}},
+		"any other error": {errors.New("secret"), refusal{500, "", "internal"}},
+		"nil":             {nil, refusal{500, "", "internal"}},
 		"the caller's own": {
 			&picoauth.Refusal{Status: 401, Code: picoauth.CodeInvalidToken, Detail: "revoked: \"a\\b\"\r\nX: y"},
-			answer{401, `Bearer error="invalid_token", error_description="revoked: ?a?b???X: y"`, "invalid_token"},
+			refusal{401, `Bearer error="invalid_token", error_description="revoked: ?a?b???X: y"`, "invalid_token"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,8 +17,8 @@ type localKeys struct {
 	current atomic.Pointer[localSet]
 }
 
-// localTransport returns the key set in this process that client stands for, nil
-// when it is a client for the network.
+// localTransport returns the local key set behind client, nil when it is a client
+// for the network.
 func localTransport(client *http.Client) *localkeys.Transport {
 	if client == nil {
 		return nil
@@ -28,7 +28,7 @@ func localTransport(client *http.Client) *localkeys.Transport {
 }
 
 type localSet struct {
-	document []byte // own copy: the caller may reuse what it returned
+	document []byte // a copy: the caller may reuse its slice
 	keys     map[string]*jose.PublicKey
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
-// A replica may begin to sign with a key that this process has not heard of.
+// A replica may start to sign with a key that this process does not know yet.
 func TestLocalKeysAreRefreshedForAnUnknownKey(t *testing.T) {
 	w := newWire(t, "a", "b")
 	a, b := w.token(t, "a"), w.token(t, "b")
@@ -23,11 +23,11 @@ func TestLocalKeysAreRefreshedForAnUnknownKey(t *testing.T) {
 		cfg.Client = localkeys.Client(func() []byte { return document }, func(context.Context) { asked++ })
 	})
 	if err := verify(t, g, a); err != nil || asked != 0 {
-		t.Fatalf("a known key: %v, asked %d times", err, asked)
+		t.Fatalf("a known key: %v, %d refreshes", err, asked)
 	}
 	wantCode(t, verify(t, g, b), 401)
 	if asked != 1 {
-		t.Errorf("asked %d times", asked)
+		t.Errorf("%d refreshes", asked)
 	}
 	g = w.guard(t, func(cfg *picoauth.Config) {
 		cfg.Client = localkeys.Client(func() []byte { return document }, func(context.Context) { document = whole })
@@ -38,8 +38,8 @@ func TestLocalKeysAreRefreshedForAnUnknownKey(t *testing.T) {
 }
 
 // The client of local keys is an HTTP client like any other, for code that does
-// not look into it.
-func TestTheClientOfLocalKeysAlsoAnswersRequests(t *testing.T) {
+// not recognize it.
+func TestTheClientOfLocalKeysAlsoServesRequests(t *testing.T) {
 	w := newWire(t, "a")
 	req, err := http.NewRequestWithContext(t.Context(), "GET", "https://issuer.test/", nil)
 	if err != nil {

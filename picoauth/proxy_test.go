@@ -12,12 +12,12 @@ import (
 	"github.com/pico-auth/pico-auth/picoauth/picoauthtest"
 )
 
-// TestPlainHTTPGoesThroughNoProxy runs itself again, since net/http reads the
-// environment once a process.
+// TestPlainHTTPGoesThroughNoProxy runs itself in a second process, since net/http
+// reads the environment once a process.
 func TestPlainHTTPGoesThroughNoProxy(t *testing.T) {
 	if os.Getenv("PICOAUTH_BEHIND_PROXY") == "" {
 		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			t.Error("the proxy was asked for the key set")
+			t.Error("the key set was requested from the proxy")
 			w.WriteHeader(http.StatusBadGateway)
 		}))
 		defer proxy.Close()
@@ -31,7 +31,7 @@ func TestPlainHTTPGoesThroughNoProxy(t *testing.T) {
 	issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA"))
 	cfg := issuer.Config()
 	cfg.AllowHTTP = true
-	// This host, by an address that is not loopback and so goes to the proxy.
+	// This host, by an address that is not loopback and so would use the proxy.
 	cfg.JWKSURL = strings.Replace(issuer.JWKSURL(), "127.0.0.1", "0.0.0.0", 1)
 	g, err := picoauth.New(cfg)
 	if err != nil {

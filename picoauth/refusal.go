@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// ErrNoToken says that a request carries no bearer token at all. It is answered
-// by a challenge without an error code (RFC 6750 section 3.1).
-var ErrNoToken = errors.New("picoauth: the request carries no bearer token")
+// ErrNoToken means that a request has no bearer token. The response is a
+// challenge without an error code (RFC 6750 section 3.1).
+var ErrNoToken = errors.New("picoauth: the request has no bearer token")
 
 // The codes of a Refusal. The first three are those of RFC 6750.
 const (
@@ -19,21 +19,21 @@ const (
 	CodeInvalidToken      = "invalid_token"
 	CodeInsufficientScope = "insufficient_scope"
 	CodeUnauthenticated   = "unauthenticated" // in the body only, when there is no token
-	CodeUnavailable       = "unavailable"     // no key set could be had
+	CodeUnavailable       = "unavailable"     // no key set is available
 	CodeInternal          = "internal"
 )
 
-// Refusal is why a request may not pass, in a form that may be shown to the one
-// who asked: it never holds anything of the token.
+// Refusal is why a request is refused, in a form that may be shown to the client:
+// it never contains any part of the token.
 type Refusal struct {
 	Status     int           // HTTP status
-	Code       string        // stable word for programs, see the constants
-	Detail     string        // sentence for people
-	RetryAfter time.Duration // when to try again; zero: not said
+	Code       string        // stable code for programs, see the constants
+	Detail     string        // sentence for users
+	RetryAfter time.Duration // when to try again; zero: no Retry-After
 	cause      error
 }
 
-// Error is the text for a log, cause included.
+// Error is the text for a log, including the cause.
 func (r *Refusal) Error() string {
 	if r.cause != nil {
 		return "picoauth: " + r.Detail + ": " + r.cause.Error()
@@ -41,7 +41,7 @@ func (r *Refusal) Error() string {
 	return "picoauth: " + r.Detail
 }
 
-// Unwrap returns the cause; it is for logs, not for answers.
+// Unwrap returns the cause; it is for logs, not for responses.
 func (r *Refusal) Unwrap() error { return r.cause }
 
 func invalidRequest(detail string) *Refusal {
@@ -86,7 +86,7 @@ func (r *Refusal) challenge() string {
 	return ""
 }
 
-// describable keeps to the characters that RFC 6750 section 3 allows in an
+// describable replaces characters that RFC 6750 section 3 does not allow in an
 // error_description.
 func describable(c rune) rune {
 	if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
@@ -123,5 +123,5 @@ func (r *Refusal) write(w http.ResponseWriter) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Del("Content-Length")
 	w.WriteHeader(r.Status)
-	_, _ = w.Write(body) // a client that went away is no concern of the refusal
+	_, _ = w.Write(body) // the client may have disconnected
 }

@@ -17,31 +17,31 @@ const (
 
 	defaultTTL = 5 * time.Minute
 	maxTTL     = time.Hour
-	// minTTL is for a set whose answer leaves it no time. A short max-age that is
-	// left is followed to the second: an issuer that rotates quickly names one, and
-	// then the next key must come by the regular refresh, since the permits for
-	// unknown key ids are anybody's to use up.
+	// minTTL is for a set whose response leaves no time. A short max-age is followed
+	// to the second: an issuer that rotates quickly sends one, and
+	// then the next key must arrive by the regular refresh, since any client can use
+	// up the permits for unknown key ids.
 	minTTL = time.Minute
-	// maxStale is how long keys serve after the last successful fetch.
+	// maxStale is how long keys are used after the last successful fetch.
 	maxStale = 24 * time.Hour
 
-	// A kid that is not listed may fetch unknownBurst times at once, then once
-	// every unknownEvery: what an attacker makes up costs the issuer no more.
+	// An unknown kid may cause unknownBurst fetches at once, then one every
+	// unknownEvery: an attacker's key ids cost the issuer no more.
 	unknownBurst = 2
 	unknownEvery = 30 * time.Second
 
-	// After failed fetches the next waits longer and longer.
+	// After failed fetches the next one waits longer each time.
 	minRetry = time.Second
 	maxRetry = 30 * time.Second
 )
 
-// remoteKeys keeps the key set of an issuer on the network. Verifications with a
+// remoteKeys caches the key set of an issuer on the network. Verifications with a
 // known key in a fresh set take no lock. At most one fetch runs at a time, on a
-// context of its own, so that a caller who goes away spoils it for nobody.
+// context of its own, so that a cancelled request does not cancel it for others.
 type remoteKeys struct {
 	url    string
 	client *http.Client
-	ttl    time.Duration // for answers without max-age
+	ttl    time.Duration // for responses without max-age
 	now    func() time.Time
 	log    *slog.Logger
 
@@ -50,16 +50,16 @@ type remoteKeys struct {
 	mu       sync.Mutex
 	running  chan struct{} // closed when the running fetch ends; nil: none runs
 	failures int           // in a row
-	retryAt  time.Time     // no fetch before, after failures
+	retryAt  time.Time     // no fetch before this time, after failures
 	unknown  bucket
 }
 
-// remoteSet is what one successful fetch brought.
+// remoteSet is the result of one successful fetch.
 type remoteSet struct {
 	keys      map[string]*jose.PublicKey
-	refreshAt time.Time // from here on a verification fetches in the background
-	freshTo   time.Time // from here on it waits for the fetch, once
-	usableTo  time.Time // from here on the keys are not believed any more
+	refreshAt time.Time // from then on a verification starts a fetch in the background
+	freshTo   time.Time // from then on it waits for the fetch, once
+	usableTo  time.Time // from then on the keys are not used any more
 }
 
 func newRemoteKeys(cfg Config, now func() time.Time, log *slog.Logger) (*remoteKeys, error) {
@@ -68,7 +68,7 @@ func newRemoteKeys(cfg Config, now func() time.Time, log *slog.Logger) (*remoteK
 		return nil, err
 	}
 	if address.Scheme == "http" && !isLoopback(address.Hostname()) {
-		log.Warn("the key set is fetched over plain http, because AllowHTTP is set", "url", address.String())
+		log.Warn("key set fetched over plain http, because AllowHTTP is set", "url", address.String())
 	}
 	ttl := cfg.CacheTTL
 	if ttl == 0 {
@@ -105,30 +105,30 @@ func (r *remoteKeys) key(ctx context.Context, id string) (*jose.PublicKey, error
 	return r.lookup(id, r.now())
 }
 
-// lookup answers from what is there after refresh did what it may.
+// lookup returns the key from the current set, after refresh.
 func (r *remoteKeys) lookup(id string, now time.Time) (*jose.PublicKey, error) {
 	set := r.current.Load()
 	if set == nil || !now.Before(set.usableTo) {
-		return nil, r.away(now)
+		return nil, r.unavailable(now)
 	}
 	if key := set.key(id); key != nil {
 		return key, nil
 	}
 	if !now.Before(set.freshTo) {
-		return nil, r.away(now) // the issuer may have published it since
+		return nil, r.unavailable(now) // the issuer may have published it since
 	}
 	return nil, unknownKey()
 }
 
-func (r *remoteKeys) away(now time.Time) *Refusal {
+func (r *remoteKeys) unavailable(now time.Time) *Refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return unavailable(max(r.retryAt.Sub(now), minRetry), fmt.Errorf("no current key set from %s", r.url))
 }
 
-// refresh starts a fetch if one is due and allowed. It returns what to wait for,
-// nil when the answer needs no waiting: a known key waits only for the first
-// fetch after its set went stale, never again while the issuer stays away.
+// refresh starts a fetch if one is due and allowed. It returns the channel to wait
+// for, nil when the lookup need not wait: a known key waits only for the first
+// fetch after its set became stale, not again while the issuer is unreachable.
 func (r *remoteKeys) refresh(id string, now time.Time) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,7 +154,7 @@ func (r *remoteKeys) mayFetch(set *remoteSet, known bool, now time.Time) bool {
 	return !known && r.unknown.take(now)
 }
 
-// fetch brings a key set, or counts a failure, and closes done.
+// fetch fetches a key set, or counts a failure, and closes done.
 func (r *remoteKeys) fetch(done chan struct{}) {
 	asked := r.now()
 	keys, ttl, err := r.download()
@@ -172,13 +172,13 @@ func (r *remoteKeys) fetch(done chan struct{}) {
 	r.failures, r.retryAt = 0, time.Time{}
 	r.current.Store(&remoteSet{
 		keys:      keys,
-		refreshAt: asked.Add(ttl - ttl/10), // a slow answer may be as old as its question
+		refreshAt: asked.Add(ttl - ttl/10), // a slow response may be as old as its request
 		freshTo:   now.Add(ttl),
 		usableTo:  now.Add(maxStale),
 	})
 }
 
-// bucket holds up to size permits and gains one every so often.
+// bucket holds up to size permits and regains one in each interval every.
 type bucket struct {
 	size   int
 	every  time.Duration

@@ -32,7 +32,7 @@ func wantFetches(t testing.TB, w *wire, want int) {
 	}
 }
 
-func TestKeysAreFetchedOnceForEverybody(t *testing.T) {
+func TestKeysAreFetchedOnceForAllRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		w.delay = time.Second
@@ -51,7 +51,7 @@ func TestKeysAreFetchedOnceForEverybody(t *testing.T) {
 	})
 }
 
-func TestACancelledRequestSpoilsTheFetchForNobody(t *testing.T) {
+func TestACancelledRequestDoesNotCancelTheFetchForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		w.delay = 2 * time.Second
@@ -69,7 +69,7 @@ func TestACancelledRequestSpoilsTheFetchForNobody(t *testing.T) {
 		synctest.Wait()
 		wg.Go(func() {
 			if err := verify(t, g, token); err != nil {
-				t.Errorf("spoiled: %v", err)
+				t.Errorf("cancelled, too: %v", err)
 			}
 		})
 		time.Sleep(time.Second)
@@ -80,7 +80,7 @@ func TestACancelledRequestSpoilsTheFetchForNobody(t *testing.T) {
 }
 
 func TestCacheControlIsFollowedWithinBounds(t *testing.T) {
-	for header, life := range map[string]time.Duration{
+	for header, lifetime := range map[string]time.Duration{
 		"":                                5 * time.Minute,
 		"public":                          5 * time.Minute,
 		"max-age=600":                     10 * time.Minute,
@@ -96,16 +96,16 @@ func TestCacheControlIsFollowedWithinBounds(t *testing.T) {
 		"no-store, max-age=5":             time.Minute,
 		"no-cache":                        time.Minute,
 	} {
-		t.Run(header, func(t *testing.T) { followed(t, life, "Cache-Control", header) })
+		t.Run(header, func(t *testing.T) { followed(t, lifetime, "Cache-Control", header) })
 	}
 }
 
-// TestTheAgeOfAnAnswerIsGone: behind a cache a set is as old as that says, and the
-// key that was published after it must be there when it signs.
-func TestTheAgeOfAnAnswerIsGone(t *testing.T) {
+// TestTheAgeOfAResponseIsSubtracted: in a cache a set becomes as old as Age says, and
+// the key that was published after it must be known when it signs.
+func TestTheAgeOfAResponseIsSubtracted(t *testing.T) {
 	for _, c := range []struct {
 		control, age string
-		life         time.Duration
+		lifetime     time.Duration
 	}{
 		{"max-age=295", "0", 295 * time.Second},
 		{"max-age=295", "95", 200 * time.Second},
@@ -123,12 +123,12 @@ func TestTheAgeOfAnAnswerIsGone(t *testing.T) {
 		{"no-cache", "95", time.Minute},
 		{"", "95", 5 * time.Minute},
 	} {
-		t.Run(c.control+" "+c.age, func(t *testing.T) { followed(t, c.life, "Cache-Control", c.control, "Age", c.age) })
+		t.Run(c.control+" "+c.age, func(t *testing.T) { followed(t, c.lifetime, "Cache-Control", c.control, "Age", c.age) })
 	}
 }
 
-// followed proves that an answer with these headers is kept for life.
-func followed(t *testing.T, life time.Duration, headers ...string) {
+// followed checks that a response with these headers is cached for lifetime.
+func followed(t *testing.T, lifetime time.Duration, headers ...string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
@@ -140,16 +140,16 @@ func followed(t *testing.T, life time.Duration, headers ...string) {
 		if err := verify(t, g, token); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(life - life/10 - time.Millisecond)
+		time.Sleep(lifetime - lifetime/10 - time.Millisecond)
 		_ = verify(t, g, token)
 		wantFetches(t, w, 1)
-		time.Sleep(life / 10)
+		time.Sleep(lifetime / 10)
 		_ = verify(t, g, token)
 		wantFetches(t, w, 2)
 	})
 }
 
-func TestCacheTTLCountsWhereTheAnswerSaysNothing(t *testing.T) {
+func TestCacheTTLCountsWithoutMaxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		g := w.guard(t, func(cfg *picoauth.Config) { cfg.CacheTTL = 20 * time.Minute })
@@ -189,7 +189,7 @@ func TestABusyServiceNeverWaitsForARefresh(t *testing.T) {
 	})
 }
 
-func TestAKeyThatIsNoLongerListedEnds(t *testing.T) {
+func TestAKeyThatIsNoLongerListedIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a", "b")
 		g := w.guard(t)
@@ -227,7 +227,7 @@ func TestANewKeyIsFoundAtOnce(t *testing.T) {
 	})
 }
 
-func TestMadeUpKeyIDsCannotMakeUsHammerTheIssuer(t *testing.T) {
+func TestInventedKeyIDsDoNotFloodTheIssuer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		w.header.Set("Cache-Control", "max-age=3600")
@@ -236,11 +236,11 @@ func TestMadeUpKeyIDsCannotMakeUsHammerTheIssuer(t *testing.T) {
 		if err := verify(t, g, good); err != nil {
 			t.Fatal(err)
 		}
-		stranger := newWire(t, "x")
+		attacker := newWire(t, "x")
 		w.change(func() { w.delay = 100 * time.Millisecond })
 		start := time.Now()
 		for i := range 3000 { // five minutes of ten a second
-			forged := sign(t, stranger.keys["x"], strings.Repeat("x", i%50+1), nil)
+			forged := sign(t, attacker.keys["x"], strings.Repeat("x", i%50+1), nil)
 			wantCode(t, verify(t, g, forged), 401)
 			if err := verify(t, g, good); err != nil {
 				t.Fatal(err)
@@ -255,7 +255,7 @@ func TestMadeUpKeyIDsCannotMakeUsHammerTheIssuer(t *testing.T) {
 	})
 }
 
-func TestTokensThatNoKeyCouldSaveFetchNothing(t *testing.T) {
+func TestTokensThatNoKeyCouldVerifyFetchNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		anonymous := sign(t, w.keys["a"], "", nil)
@@ -267,7 +267,7 @@ func TestTokensThatNoKeyCouldSaveFetchNothing(t *testing.T) {
 	})
 }
 
-func TestKeysServeForADayWhileTheIssuerIsAway(t *testing.T) {
+func TestKeysAreUsedForADayWhileTheIssuerIsUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		g := w.guard(t)
@@ -291,7 +291,7 @@ func TestKeysServeForADayWhileTheIssuerIsAway(t *testing.T) {
 		w.change(func() { w.status = 0 })
 		time.Sleep(30 * time.Second)
 		if err := verify(t, g, token); err != nil {
-			t.Errorf("the issuer is back: %v", err)
+			t.Errorf("the issuer is reachable again: %v", err)
 		}
 	})
 }
@@ -311,7 +311,7 @@ func TestAHangingIssuerIsWaitedForOnlyOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if waited := time.Since(before); waited != 5*time.Second {
-			t.Errorf("the first waited %v, want the fetch's 5 s", waited)
+			t.Errorf("the first request waited %v, want the fetch's 5 s", waited)
 		}
 		for range 600 {
 			time.Sleep(time.Second)
@@ -320,13 +320,13 @@ func TestAHangingIssuerIsWaitedForOnlyOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			if waited := time.Since(before); waited > 0 {
-				t.Fatalf("a later one waited %v", waited)
+				t.Fatalf("a later request waited %v", waited)
 			}
 		}
 	})
 }
 
-func TestAKeyThatEndedAfterAnOutageIsNotServedStale(t *testing.T) {
+func TestAKeyRemovedDuringAnOutageIsNotUsedStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		w.status = -1
@@ -344,7 +344,7 @@ func TestAKeyThatEndedAfterAnOutageIsNotServedStale(t *testing.T) {
 	})
 }
 
-func TestFailedFetchesAreSpacedFurtherAndFurther(t *testing.T) {
+func TestFailedFetchesAreRepeatedAtGrowingIntervals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		w.status = http.StatusInternalServerError
@@ -359,18 +359,18 @@ func TestFailedFetchesAreSpacedFurtherAndFurther(t *testing.T) {
 		}
 		for i := 1; i < len(w.fetches); i++ {
 			if gap := w.fetches[i].Sub(w.fetches[i-1]); gap < time.Second || gap > 31*time.Second {
-				t.Errorf("fetch %d came %v after the one before", i, gap)
+				t.Errorf("fetch %d came %v after the previous one", i, gap)
 			}
 		}
 		w.change(func() { w.status = 0 })
 		time.Sleep(30 * time.Second)
 		if err := verify(t, g, token); err != nil {
-			t.Errorf("the issuer is back: %v", err)
+			t.Errorf("the issuer is reachable again: %v", err)
 		}
 	})
 }
 
-func TestAnUnknownKeyWhileTheIssuerIsAwayIs503OnlyOnceTheSetIsStale(t *testing.T) {
+func TestAnUnknownKeyWhileTheIssuerIsUnreachableIs503OnlyOnceTheSetIsStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		g := w.guard(t)
@@ -386,7 +386,7 @@ func TestAnUnknownKeyWhileTheIssuerIsAwayIs503OnlyOnceTheSetIsStale(t *testing.T
 	})
 }
 
-func TestBadAnswersChangeNothing(t *testing.T) {
+func TestBadResponsesChangeNothing(t *testing.T) {
 	for name, spoil := range map[string]func(*wire){
 		"redirect": func(w *wire) { w.status = http.StatusFound; w.header.Set("Location", "https://evil.test/jwks") },
 		"204":      func(w *wire) { w.status = http.StatusNoContent },
@@ -435,7 +435,7 @@ func TestRedirectsAreNotFollowedEvenByAGivenClient(t *testing.T) {
 	}
 }
 
-// TestAllowHTTPFetchesOverPlainHTTPAndWarns: every start says so, in case it was
+// TestAllowHTTPFetchesOverPlainHTTPAndWarns: every start warns, in case it was
 // meant for a developer's machine only.
 func TestAllowHTTPFetchesOverPlainHTTPAndWarns(t *testing.T) {
 	for address, warns := range map[string]bool{
@@ -469,7 +469,7 @@ func TestAllowHTTPFollowsNoRedirectEither(t *testing.T) {
 	}
 }
 
-func TestLocalKeysAreReadAgainOnlyWhenTheyChange(t *testing.T) {
+func TestLocalKeysAreParsedAgainOnlyWhenTheyChange(t *testing.T) {
 	w := newWire(t, "a", "b")
 	document := keySetOf(w.keys)
 	g := w.guard(t, func(cfg *picoauth.Config) { cfg.Client = localkeys.Client(func() []byte { return document }, nil) })

@@ -9,7 +9,7 @@ import (
 //
 //	if who.Role >= picoauth.Operator {
 //
-// The zero Role is weaker than all: a token without a role, or with one that
+// The zero Role is weaker than all others: a token without a role, or with one that
 // this package does not know.
 type Role int
 
@@ -45,8 +45,8 @@ func (r *Role) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// roleNamed is the zero Role for names that this package does not know: a role
-// that cannot be placed in the order grants nothing.
+// roleNamed is the zero Role for unknown names: a role without a place in the order
+// grants nothing.
 func roleNamed(name string) Role {
 	for role := Viewer; role <= Superadmin; role++ {
 		if name == roleNames[role] {
@@ -71,10 +71,10 @@ func MinRole(role Role) func(http.Handler) http.Handler {
 }
 
 // RequireGroup is middleware that lets a request pass whose user is in at least
-// one of the groups, given by id. To demand several groups at once, nest it. It
+// one of the groups, given by id. To require several groups together, nest it. It
 // goes inside Guard.Require or Guard.Optional. A request without a token is
-// refused with 401, one from outside the groups with 403. Without ids no request
-// passes.
+// refused with 401, one of a user outside the groups with 403. Without ids every
+// request is refused.
 func RequireGroup(ids ...string) func(http.Handler) http.Handler {
 	return demand("this needs membership of another group", func(who *SecurityContext) bool { return who.InGroup(ids...) })
 }

@@ -59,13 +59,13 @@ func TestRolesAreWrittenByTheirNames(t *testing.T) {
 }
 
 // A mistyped constant must be found when the service starts, not when it refuses
-// everybody, or nobody.
+// all users, or none.
 func TestMinRoleOfNoRolePanics(t *testing.T) {
 	for _, none := range []picoauth.Role{-1, 0, 5} {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("MinRole(%d) went on", int(none))
+					t.Errorf("MinRole(%d) returned", int(none))
 				}
 			}()
 			picoauth.MinRole(none)

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Anybody can use up the permits for unknown key ids. A key that was published
-// for longer than max-age must not need one, and the issuer must not pay for it.
-func TestAPublishedKeyIsKnownInAFloodOfMadeUpKeyIDs(t *testing.T) {
+// Any client can use up the permits for unknown key ids. A key that was published
+// for longer than max-age must not need one, and the issuer must get no more requests.
+func TestAPublishedKeyIsKnownInAFloodOfInventedKeyIDs(t *testing.T) {
 	for _, delay := range []time.Duration{0, 700 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -17,12 +17,12 @@ func TestAPublishedKeyIsKnownInAFloodOfMadeUpKeyIDs(t *testing.T) {
 				w.header.Set("Cache-Control", "public, max-age=5")
 				w.delay = delay
 				g := w.guard(t)
-				stranger := newWire(t, "x")
+				attacker := newWire(t, "x")
 				made := 0
 				flood := func(d time.Duration) {
 					for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 						made++
-						wantCode(t, verify(t, g, sign(t, stranger.keys["x"], fmt.Sprint("made-up-", made), nil)), 401)
+						wantCode(t, verify(t, g, sign(t, attacker.keys["x"], fmt.Sprint("made-up-", made), nil)), 401)
 					}
 				}
 				start := time.Now()
@@ -46,7 +46,7 @@ func TestAPublishedKeyIsKnownInAFloodOfMadeUpKeyIDs(t *testing.T) {
 	}
 }
 
-// Without a flood and without a permit: a service that saw no token for long.
+// Without a flood and without a permit: a service without tokens for a long time.
 func TestAnIdleServiceLearnsThePublishedKeyWithItsFirstToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "first")
@@ -64,8 +64,8 @@ func TestAnIdleServiceLearnsThePublishedKeyWithItsFirstToken(t *testing.T) {
 	})
 }
 
-// What a slow answer lists may be as old as the question.
-func TestTheLifeOfASlowAnswerCountsFromTheQuestion(t *testing.T) {
+// The content of a slow response may be as old as the request.
+func TestTheLifetimeOfASlowResponseCountsFromTheRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		w.header.Set("Cache-Control", "max-age=10")
@@ -83,9 +83,9 @@ func TestTheLifeOfASlowAnswerCountsFromTheQuestion(t *testing.T) {
 	})
 }
 
-// What a cache hands out long after its time, or an issuer without any, must not
-// mean a fetch for each token.
-func TestAnAnswerThatIsStaleOnArrivalIsKeptForAMinute(t *testing.T) {
+// A response that a cache sends long after its max-age, or an issuer without max-age,
+// must not cause a fetch for each token.
+func TestAResponseThatIsStaleOnArrivalIsCachedForAMinute(t *testing.T) {
 	for age, control := range map[string]string{"0": "max-age=0", "295": "max-age=295", "86400": "max-age=295"} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWire(t, "a")

@@ -11,7 +11,7 @@ import (
 )
 
 // TestNoExportedSignatureShowsAnInternalType keeps the public packages usable:
-// nobody else can name a type of internal/....
+// other modules cannot name a type of internal/....
 func TestNoExportedSignatureShowsAnInternalType(t *testing.T) {
 	for _, dir := range []string{".", "picoauthtest"} {
 		files := parsePackage(t, dir)
@@ -48,7 +48,7 @@ func parsePackage(t *testing.T, dir string) []*ast.File {
 	return files
 }
 
-// exportedParts returns what of a declaration other packages see.
+// exportedParts returns the parts of a declaration that other packages see.
 func exportedParts(decl ast.Decl) []ast.Node {
 	var parts []ast.Node
 	switch d := decl.(type) {

@@ -12,7 +12,7 @@ import (
 )
 
 // TestOnlyAccessTokensAreAccepted: an issuer signs several kinds of token with
-// the same keys, and a service is opened by one of them.
+// the same keys, and a service accepts only one of them.
 func TestOnlyAccessTokensAreAccepted(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {

@@ -26,9 +26,9 @@ type wire struct {
 	mu      sync.Mutex
 	keys    map[string]*jose.PrivateKey
 	status  int           // zero: 200
-	header  http.Header   // of answers
+	header  http.Header   // of responses
 	body    []byte        // nil: the key set
-	delay   time.Duration // before the answer
+	delay   time.Duration // before the response
 	fetches []time.Time
 	address string // of the last fetch
 }
@@ -119,7 +119,7 @@ func (w *wire) guard(t testing.TB, change ...func(*picoauth.Config)) *picoauth.G
 	return g
 }
 
-// token mints a token that lives for two days, longer than any cache.
+// token mints a token valid for two days, longer than any cache keeps a set.
 func (w *wire) token(t testing.TB, kid string) string {
 	t.Helper()
 	w.mu.Lock()
@@ -130,7 +130,7 @@ func (w *wire) token(t testing.TB, kid string) string {
 
 type claims = map[string]any
 
-// sign mints a token that is valid but for what changes say; nil removes.
+// sign mints a token that is valid except for the changes; nil removes a claim.
 func sign(t testing.TB, key *jose.PrivateKey, kid string, changes claims) string {
 	t.Helper()
 	all := claims{
