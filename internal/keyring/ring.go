@@ -60,12 +60,13 @@ type Signer struct {
 
 // Sign returns the compact token of claims, which is a JSON object, of the type,
 // jose.TypeJWT or jose.TypeAccessToken.
-func (s Signer) Sign(typ string, claims []byte) (string, error) {
-	begin, sign := time.Now(), s.signer.Sign
+func (s Signer) Sign(typ string, claims []byte) (token string, err error) {
+	begin := time.Now()
 	if typ == jose.TypeAccessToken {
-		sign = s.signer.SignAccessToken
+		token, err = s.signer.SignAccessToken(claims)
+	} else {
+		token, err = s.signer.Sign(claims)
 	}
-	token, err := sign(claims)
 	s.ring.nanoseconds.Add(uint64(time.Since(begin))) //nolint:gosec // monotonic, never negative
 	if err != nil {
 		s.ring.failed.Add(1)
