@@ -101,7 +101,7 @@ func (r *remoteKeys) download() (map[string]*jose.PublicKey, time.Duration, erro
 }
 
 // cacheLifetime is how long a response may be cached by its Cache-Control (RFC 9111
-// section 5.2.2), within our bounds. The time that the response has spent in other
+// section 5.2.2), within our bounds. The time that the response was in other
 // caches is subtracted from max-age (section 4.2.3): a key that was published since
 // signs when max-age has passed, whatever the caches do. A response that forbids
 // caching, or is older than its max-age, is cached for minTTL: otherwise each token

@@ -27,8 +27,8 @@ type callerKey struct{}
 // callerFrom returns the caller that admit has admitted, or the unknown one of an
 // anonymous route.
 func callerFrom(ctx context.Context) caller {
-	if who, ok := ctx.Value(callerKey{}).(caller); ok {
-		return who
+	if by, ok := ctx.Value(callerKey{}).(caller); ok {
+		return by
 	}
 	return caller{actor: web.Actor(ctx)}
 }
@@ -39,11 +39,11 @@ const serviceTokenPrefix = "pico_svc_"
 // admit is the Authorize of the API's routes: the request it returns carries
 // the caller.
 func (a *API) admit(r *http.Request, rule web.Access) (*http.Request, error) {
-	who, err := a.authorize(r, rule)
+	by, err := a.authorize(r, rule)
 	if err != nil {
 		return nil, err
 	}
-	return r.WithContext(context.WithValue(r.Context(), callerKey{}, who)), nil
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, by)), nil
 }
 
 // authorize returns the caller, or why it is refused.
@@ -63,17 +63,17 @@ func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 			if err != nil {
 				return caller{}, err
 			}
-			who := caller{actor: web.Actor(r.Context())}
-			who.actor.Kind, who.actor.ID = identity.ActorServiceToken, t.ID
-			return who, nil
+			by := caller{actor: web.Actor(r.Context())}
+			by.actor.Kind, by.actor.ID = identity.ActorServiceToken, t.ID
+			return by, nil
 		}
 		return a.authenticate(r)
 	case web.UserOrRefresh:
-		who, err := a.authenticate(r)
+		by, err := a.authenticate(r)
 		if err != nil {
-			who = caller{actor: web.Actor(r.Context()), refused: err}
+			by = caller{actor: web.Actor(r.Context()), refused: err}
 		}
-		return who, nil
+		return by, nil
 	default:
 		return caller{}, identity.ErrForbidden
 	}
@@ -94,21 +94,21 @@ func (a *API) authenticateWith(r *http.Request, bearer func(context.Context, tok
 	if err != nil {
 		return caller{}, err
 	}
-	who := caller{actor: web.Actor(r.Context()).AsUser(user.ID), user: user}
-	who.actor.SessionID, who.actor.TokenID = claims.SessionID, claims.TokenID
-	return who, nil
+	by := caller{actor: web.Actor(r.Context()).AsUser(user.ID), user: user}
+	by.actor.SessionID, by.actor.TokenID = claims.SessionID, claims.TokenID
+	return by, nil
 }
 
 func (a *API) authenticateRole(r *http.Request, least identity.Role) (caller, error) {
-	who, err := a.authenticate(r)
+	by, err := a.authenticate(r)
 	if err != nil {
 		return caller{}, err
 	}
-	if !who.user.Role.AtLeast(least) {
-		audit.Denied(r.Context(), a.log, who.actor, r.Pattern)
+	if !by.user.Role.AtLeast(least) {
+		audit.Denied(r.Context(), a.log, by.actor, r.Pattern)
 		return caller{}, identity.ErrForbidden
 	}
-	return who, nil
+	return by, nil
 }
 
 // serviceToken returns the service token of the request, if it has one. Anything

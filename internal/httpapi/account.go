@@ -137,46 +137,46 @@ type Message struct {
 	Text string `json:"message" example:"done"`
 }
 
-func (a *API) register(ctx context.Context, who caller, in *struct{ Body Registration }) (Account, error) {
-	user, err := a.directory.Register(ctx, who.actor, in.Body.Email, in.Body.Password, in.Body.DisplayName)
+func (a *API) register(ctx context.Context, by caller, in *struct{ Body Registration }) (Account, error) {
+	user, err := a.directory.Register(ctx, by.actor, in.Body.Email, in.Body.Password, in.Body.DisplayName)
 	return accountOf(user), err
 }
 
-func (a *API) logIn(ctx context.Context, who caller, in *struct{ Body Credentials }) (Tokens, error) {
-	proof, err := a.login.Password(ctx, who.actor, in.Body.Email, in.Body.Password)
+func (a *API) logIn(ctx context.Context, by caller, in *struct{ Body Credentials }) (Tokens, error) {
+	proof, err := a.login.Password(ctx, by.actor, in.Body.Email, in.Body.Password)
 	if err != nil {
 		return Tokens{}, err
 	}
-	return tokensOf(a.sessions.Start(ctx, who.actor, proof))
+	return tokensOf(a.sessions.Start(ctx, by.actor, proof))
 }
 
-func (a *API) refresh(ctx context.Context, who caller, in *struct{ Body RefreshToken }) (Tokens, error) {
-	return tokensOf(a.tokens.Rotate(ctx, who.actor, in.Body.Token))
+func (a *API) refresh(ctx context.Context, by caller, in *struct{ Body RefreshToken }) (Tokens, error) {
+	return tokensOf(a.tokens.Rotate(ctx, by.actor, in.Body.Token))
 }
 
-func (a *API) logOut(ctx context.Context, who caller, in *struct{ Body *LogoutRequest }) (Message, error) {
+func (a *API) logOut(ctx context.Context, by caller, in *struct{ Body *LogoutRequest }) (Message, error) {
 	var err error
 	switch {
 	case in.Body != nil && in.Body.Token != "":
-		err = a.sessions.EndByRefreshToken(ctx, who.actor, in.Body.Token)
-	case who.refused != nil:
-		err = who.refused
+		err = a.sessions.EndByRefreshToken(ctx, by.actor, in.Body.Token)
+	case by.refused != nil:
+		err = by.refused
 	default:
-		err = a.sessions.End(ctx, who.actor)
+		err = a.sessions.End(ctx, by.actor)
 	}
 	return Message{"Logged out"}, err
 }
 
-func (a *API) me(_ context.Context, who caller, _ *struct{}) (Profile, error) {
-	u := who.user
+func (a *API) me(_ context.Context, by caller, _ *struct{}) (Profile, error) {
+	u := by.user
 	return Profile{
 		ID: u.ID, Email: u.Email, DisplayName: u.DisplayName, Role: u.Role, OrgID: u.OrgID, Status: u.Status,
 		CreatedAt: u.CreatedAt.UTC(), LastLoginAt: optionalTime(u.LastLoginAt),
 	}, nil
 }
 
-func (a *API) changePassword(ctx context.Context, who caller, in *struct{ Body PasswordChange }) (PasswordChanged, error) {
-	t, err := tokensOf(a.directory.ChangePassword(ctx, who.actor, in.Body.Old, in.Body.New))
+func (a *API) changePassword(ctx context.Context, by caller, in *struct{ Body PasswordChange }) (PasswordChanged, error) {
+	t, err := tokensOf(a.directory.ChangePassword(ctx, by.actor, in.Body.Old, in.Body.New))
 	return PasswordChanged{
 		Text: "Password changed", AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, TokenType: t.TokenType, ExpiresIn: t.ExpiresIn,
 	}, err

@@ -246,7 +246,7 @@ func TestChangedPasswordEndsEverySession(t *testing.T) {
 	}
 	r.want(http.StatusUnauthorized, r.call("POST", "/api/v1/auth/refresh", "", fmt.Sprintf("%q", refresh)))
 	r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/auth/me", elsewhere, ""))
-	r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", access, "")) // it made the change; it is accepted nowhere else
+	r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", access, "")) // it made the change; it is refused everywhere else
 	r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/groups", access, ""))
 	r.want(http.StatusUnauthorized, change("staple the other horse", testPassword))
 	for _, path := range []string{"/api/v1/auth/me", "/api/v1/groups"} {

@@ -113,16 +113,16 @@ type RevokedToken struct {
 }
 
 func (a *API) createServiceToken(
-	ctx context.Context, who caller, in *struct{ Body ServiceTokenCreation },
+	ctx context.Context, by caller, in *struct{ Body ServiceTokenCreation },
 ) (CreatedServiceToken, error) {
-	t, secret, err := a.tokens.CreateServiceToken(ctx, who.actor, token.NewServiceToken{
+	t, secret, err := a.tokens.CreateServiceToken(ctx, by.actor, token.NewServiceToken{
 		Name: in.Body.Name, Role: in.Body.Role, OrgID: in.Body.OrgID, Description: in.Body.Description,
 	})
 	return CreatedServiceToken{ID: t.ID, Name: t.Name, Token: secret, AlreadyExists: secret == ""}, err
 }
 
-func (a *API) listServiceTokens(ctx context.Context, who caller, in *ServiceTokenFilter) (ServiceTokenList, error) {
-	page, err := a.tokens.ServiceTokens(ctx, who.actor,
+func (a *API) listServiceTokens(ctx context.Context, by caller, in *ServiceTokenFilter) (ServiceTokenList, error) {
+	page, err := a.tokens.ServiceTokens(ctx, by.actor,
 		token.Filter{OrgID: in.OrgID, Limit: in.Limit, Cursor: in.Cursor})
 	list := ServiceTokenList{Tokens: make([]ServiceToken, 0, len(page.Items)), Total: page.Total, Next: in.next(page.Next)}
 	for _, t := range page.Items {
@@ -145,8 +145,8 @@ type revokeServiceTokenInput struct {
 	Name string `path:"name" doc:"Name of the service token." example:"billing"`
 }
 
-func (a *API) revokeServiceToken(ctx context.Context, who caller, in *revokeServiceTokenInput) (Message, error) {
-	return Message{"Service token revoked"}, a.tokens.RevokeServiceToken(ctx, who.actor, in.Name)
+func (a *API) revokeServiceToken(ctx context.Context, by caller, in *revokeServiceTokenInput) (Message, error) {
+	return Message{"Service token revoked"}, a.tokens.RevokeServiceToken(ctx, by.actor, in.Name)
 }
 
 func (a *API) listRevoked(ctx context.Context, _ caller, _ *struct{}) (RevokedList, error) {

@@ -156,8 +156,8 @@ type UserID struct {
 	ID string `path:"id" doc:"Id of the user." example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 }
 
-func (a *API) listUsers(ctx context.Context, who caller, in *UserFilter) (UserList, error) {
-	page, err := a.directory.Users(ctx, who.actor,
+func (a *API) listUsers(ctx context.Context, by caller, in *UserFilter) (UserList, error) {
+	page, err := a.directory.Users(ctx, by.actor,
 		directory.Filter{OrgID: in.OrgID, Email: in.Email, Limit: in.Limit, Cursor: in.Cursor})
 	list := UserList{Users: make([]User, 0, len(page.Items)), Total: page.Total, Next: in.next(page.Next)}
 	for _, u := range page.Items {
@@ -168,8 +168,8 @@ func (a *API) listUsers(ctx context.Context, who caller, in *UserFilter) (UserLi
 	return list, err
 }
 
-func (a *API) createUser(ctx context.Context, who caller, in *struct{ Body UserCreation }) (Account, error) {
-	user, err := a.directory.CreateUser(ctx, who.actor, directory.NewUser{
+func (a *API) createUser(ctx context.Context, by caller, in *struct{ Body UserCreation }) (Account, error) {
+	user, err := a.directory.CreateUser(ctx, by.actor, directory.NewUser{
 		Email: in.Body.Email, Password: in.Body.Password, DisplayName: in.Body.DisplayName,
 		Role: in.Body.Role, OrgID: in.Body.OrgID,
 	})
@@ -182,9 +182,9 @@ func (a *API) getRegistration(ctx context.Context, _ caller, _ *struct{}) (Regis
 }
 
 func (a *API) setRegistration(
-	ctx context.Context, who caller, in *struct{ Body RegistrationSwitch },
+	ctx context.Context, by caller, in *struct{ Body RegistrationSwitch },
 ) (RegistrationState, error) {
-	enabled, err := a.directory.SetRegistration(ctx, who.actor, in.Body.Enabled)
+	enabled, err := a.directory.SetRegistration(ctx, by.actor, in.Body.Enabled)
 	return RegistrationState{enabled}, err
 }
 
@@ -193,8 +193,8 @@ type setRoleInput struct {
 	Body RoleRequest
 }
 
-func (a *API) setRole(ctx context.Context, who caller, in *setRoleInput) (ChangedRole, error) {
-	u, err := a.directory.SetRole(ctx, who.actor, in.ID, in.Body.Role)
+func (a *API) setRole(ctx context.Context, by caller, in *setRoleInput) (ChangedRole, error) {
+	u, err := a.directory.SetRole(ctx, by.actor, in.ID, in.Body.Role)
 	return ChangedRole{ID: u.ID, Email: u.Email, Role: u.Role}, err
 }
 
@@ -203,8 +203,8 @@ type setStatusInput struct {
 	Body StatusRequest
 }
 
-func (a *API) setStatus(ctx context.Context, who caller, in *setStatusInput) (ChangedStatus, error) {
-	u, err := a.directory.SetStatus(ctx, who.actor, in.ID, in.Body.Status)
+func (a *API) setStatus(ctx context.Context, by caller, in *setStatusInput) (ChangedStatus, error) {
+	u, err := a.directory.SetStatus(ctx, by.actor, in.ID, in.Body.Status)
 	return ChangedStatus{ID: u.ID, Email: u.Email, Status: u.Status}, err
 }
 
@@ -213,10 +213,10 @@ type resetPasswordInput struct {
 	Body PasswordReset
 }
 
-func (a *API) resetPassword(ctx context.Context, who caller, in *resetPasswordInput) (Message, error) {
-	return Message{"Password reset"}, a.directory.ResetPassword(ctx, who.actor, in.ID, in.Body.New)
+func (a *API) resetPassword(ctx context.Context, by caller, in *resetPasswordInput) (Message, error) {
+	return Message{"Password reset"}, a.directory.ResetPassword(ctx, by.actor, in.ID, in.Body.New)
 }
 
-func (a *API) deleteUser(ctx context.Context, who caller, in *UserID) (Message, error) {
-	return Message{"User deleted"}, a.directory.Delete(ctx, who.actor, in.ID)
+func (a *API) deleteUser(ctx context.Context, by caller, in *UserID) (Message, error) {
+	return Message{"User deleted"}, a.directory.Delete(ctx, by.actor, in.ID)
 }

@@ -149,7 +149,7 @@ var (
 		"cmd/pico-auth/key_change.go", "cmd/pico-auth/key_file.go", "cmd/pico-auth/testdata/script/key_left.txtar",
 		"cmd/pico-auth/testdata/script/key_life.txtar", "cmd/pico-auth/testdata/script/key_sealed.txtar",
 		"docs/keys.md",
-		"internal/httpapi", "internal/keyring", "internal/login", "internal/token", "picoauth",
+		"internal/keyring",
 	}
 )
 

@@ -123,7 +123,7 @@ type subjects struct {
 // offlineFamily is the condition that a family, alias f, remains valid after its
 // session's logout (OpenID Connect Core 11).
 //
-// It is no LIKE: there _ is any character, and SQLite ignores the case.
+// It does not use LIKE, in which _ matches any character and SQLite ignores the case.
 const offlineFamily = "' ' || f.scope || ' ' <> replace(' ' || f.scope || ' ', ' offline_access ', ' ')"
 
 // end applies an event to sessions, families and the version of the credentials,

@@ -107,7 +107,7 @@ func (s *Store) EndSessionByToken(ctx context.Context, act Act, clientID string,
 		}
 		sessionID = r.sessionID
 		if r.ended {
-			sessionID = r.familyID // the session may go on with other tokens, after a change of password
+			sessionID = r.familyID // after a change of password the session may continue with other tokens
 		}
 		ended, err := t.end(EndLogout, subjects{userID: r.userID, sessionID: sessionID})
 		if err != nil || !ended {

@@ -43,8 +43,8 @@ func (c timeColumn) Scan(src any) error {
 	}
 }
 
-// countColumn scans an integer without the detour over its text that
-// database/sql takes.
+// countColumn scans an integer without the conversion to text and back that
+// database/sql makes.
 type countColumn struct{ to *int64 }
 
 // Scan implements sql.Scanner.

@@ -463,8 +463,8 @@ func TestAChangeOfPasswordSparesOnlyTheTokenThatMadeIt(t *testing.T) {
 	})
 }
 
-// The session that goes on after a change of password ends with its only family,
-// and then nothing is spared.
+// The session that continues after a change of password ends with its only family,
+// and then its access token is refused, too.
 func TestAReusedRefreshTokenEndsWhatAChangeOfPasswordSpared(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
@@ -483,8 +483,8 @@ func TestAReusedRefreshTokenEndsWhatAChangeOfPasswordSpared(t *testing.T) {
 	})
 }
 
-// A refresh token that a change of password ended can do nothing more, not even
-// end the session that goes on.
+// A refresh token that a change of password ended is of no use, not even to end the
+// session that continues.
 func TestARefreshTokenFromBeforeAChangeOfPasswordEndsNothing(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")

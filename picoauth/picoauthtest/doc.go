@@ -7,6 +7,6 @@
 //
 // It serves discovery and a key set over HTTP on a loopback port, like a
 // pico-auth server does, and ends with its test. A test can rotate and retire
-// its keys, take it down and count what it was asked for. Nothing in this
-// package is for production.
+// its keys, make it fail and count its fetches. Nothing in this package is for
+// production.
 package picoauthtest

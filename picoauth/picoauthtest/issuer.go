@@ -22,7 +22,7 @@ const (
 	TokenLife        = 15 * time.Minute
 )
 
-// Claims are claims of a token by name. A nil value takes a claim away.
+// Claims are claims of a token by name. A nil value removes a claim.
 type Claims map[string]any
 
 // Option changes an Issuer before it starts.
@@ -40,8 +40,8 @@ func WithAudience(audience string) Option { return func(i *Issuer) { i.audience 
 // WithClock makes the issuer date tokens by another clock than time.Now.
 func WithClock(now func() time.Time) Option { return func(i *Issuer) { i.now = now } }
 
-// Issuer mints tokens and publishes the keys to check them. It is safe for
-// concurrent use; what goes wrong inside ends the test.
+// Issuer mints tokens and publishes the keys to verify them. It is safe for
+// concurrent use; an internal error ends the test.
 type Issuer struct {
 	fail      func(error) // does not return
 	server    *httptest.Server
@@ -71,8 +71,8 @@ func NewIssuer(t testing.TB, options ...Option) *Issuer {
 	return i
 }
 
-// Start starts an issuer where there is no testing.TB, as in an example: what
-// goes wrong panics, and Close is the caller's duty.
+// Start starts an issuer without a testing.TB, as for an example: errors panic, and
+// the caller must call Close.
 func Start(options ...Option) *Issuer {
 	return start(func(err error) { panic(err) }, options)
 }
@@ -97,21 +97,21 @@ func start(fail func(error), options []Option) *Issuer {
 	return i
 }
 
-// URL is the issuer's name and address.
+// URL is the issuer's iss and address.
 func (i *Issuer) URL() string { return i.server.URL }
 
-// JWKSURL is where the issuer serves its key set.
+// JWKSURL is the address of the issuer's key set.
 func (i *Issuer) JWKSURL() string { return i.server.URL + "/api/v1/auth/jwks" }
 
-// Config returns what makes a Guard accept the issuer's tokens.
+// Config returns the configuration of a Guard that accepts the issuer's tokens.
 func (i *Issuer) Config() picoauth.Config {
 	return picoauth.Config{Issuer: i.URL(), Audience: i.audience, Now: i.now}
 }
 
 // Mint returns a signed token with the claims that the server's own tokens have:
 // a viewer without groups in the organization "default", valid for TokenLife.
-// Each of claims replaces or adds; nothing is checked, so that bad tokens can be
-// minted as well as good ones.
+// claims replace or add claims; nothing is checked, so that invalid tokens can be
+// minted, too.
 func (i *Issuer) Mint(claims ...Claims) string {
 	now := i.now()
 	all := Claims{
@@ -130,7 +130,7 @@ func (i *Issuer) Mint(claims ...Claims) string {
 	return i.Sign(payload)
 }
 
-// Sign returns a token over payload as it is, JSON or not.
+// Sign returns a token with exactly this payload, JSON or not.
 func (i *Issuer) Sign(payload []byte) string {
 	i.mu.Lock()
 	signer := i.active.signer
@@ -158,14 +158,14 @@ func (i *Issuer) Rotate() string {
 	return next.id
 }
 
-// KeyID returns the kid that tokens are signed with now.
+// KeyID returns the kid of the key that signs now.
 func (i *Issuer) KeyID() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.active.id
 }
 
-// Retire takes a key out of the published set. The active key, too, can be
+// Retire removes a key from the published set. The active key, too, can be
 // retired: the issuer then signs with a key that it does not list.
 func (i *Issuer) Retire(kid string) {
 	i.mu.Lock()
@@ -194,7 +194,7 @@ func (i *Issuer) SetCacheControl(value string) {
 	i.caching = value
 }
 
-// Fetches returns how often the key set was asked for, failures included.
+// Fetches returns how often the key set was requested, failures included.
 func (i *Issuer) Fetches() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -230,7 +230,7 @@ func (i *Issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Cache-Control", i.caching)
 	w.Header().Set("Content-Type", "application/jwk-set+json")
-	_, _ = w.Write(i.keySet()) // a caller that hung up is the test's business
+	_, _ = w.Write(i.keySet()) // the client may have disconnected
 }
 
 func (i *Issuer) serveDiscovery(w http.ResponseWriter, _ *http.Request) {

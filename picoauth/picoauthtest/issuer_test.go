@@ -132,7 +132,7 @@ func TestDown(t *testing.T) {
 	}
 	issuer.SetDown(false)
 	if _, err := newGuard(t, issuer.Config()).Verify(t.Context(), issuer.Mint()); err != nil {
-		t.Errorf("up again: %v", err)
+		t.Errorf("after the outage: %v", err)
 	}
 	if issuer.Fetches() != 2 {
 		t.Errorf("%d fetches, want the failed one and one more", issuer.Fetches())

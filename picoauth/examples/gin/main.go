@@ -36,8 +36,8 @@ func routes(guard *picoauth.Guard) http.Handler {
 	return r
 }
 
-// wrap makes middleware of net/http middleware of gin: the chain goes on where
-// the inner handler is called, and ends where it is not.
+// wrap adapts middleware of net/http to gin: the chain continues if the inner handler
+// is called, and is aborted otherwise.
 func wrap(middleware func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		passed := false

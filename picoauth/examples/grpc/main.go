@@ -34,7 +34,7 @@ func main() {
 }
 
 // roles says which role a method needs. A method that is not listed needs
-// Superadmin, so that a forgotten entry opens nothing.
+// Superadmin, so that a forgotten entry grants nothing.
 var roles = map[string]picoauth.Role{
 	grpc_health_v1.Health_Check_FullMethodName: picoauth.Viewer,
 	grpc_health_v1.Health_Watch_FullMethodName: picoauth.Operator,

@@ -45,7 +45,7 @@ func Routes(t *testing.T, routes func(*picoauth.Guard) http.Handler) {
 			t.Errorf("%s %s: %d %s, want %d %s", c.method, c.path, status, body, c.status, c.body)
 		}
 		if !passed && (strings.Contains(body, "notes of") || strings.Contains(body, "deleted")) {
-			t.Errorf("%s %s: the handler ran behind a refusal: %s", c.method, c.path, body)
+			t.Errorf("%s %s: the handler ran after a refusal: %s", c.method, c.path, body)
 		}
 	}
 }
