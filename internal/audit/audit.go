@@ -59,7 +59,7 @@ func New(s *store.Store, log *slog.Logger) *Log {
 // Failed records a refusal: in the log, and in the table when the actor or the
 // target is known, so that clients without credentials cannot fill it. The
 // caller does not wait for the table: a response that waited for the disk only
-// when the user exists would tell that they do. targetID and orgID may be
+// when the user exists would reveal that. targetID and orgID may be
 // empty.
 func (l *Log) Failed(ctx context.Context, act store.Act, targetID, orgID string) {
 	ev := act.Event(store.OutcomeRefused, targetID, orgID)

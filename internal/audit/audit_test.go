@@ -149,7 +149,7 @@ func TestRefusedDistinguishesDecisionsFromAccidents(t *testing.T) {
 		records int
 		rows    int
 	}{
-		"done":        {nil, 0, 0}, // the store tells it
+		"done":        {nil, 0, 0}, // the store passes it on
 		"forbidden":   {identity.ErrForbidden, 1, 1},
 		"elsewhere":   {fmt.Errorf("delete: %w", identity.MayManage(orgAdmin, identity.Principal{OrgID: "other"})), 1, 1},
 		"the last":    {store.ErrLastSuperadmin, 1, 1},

@@ -100,10 +100,10 @@ func hashPair(hashes []string) (first, second string, err error) {
 	}
 }
 
-// What succeed has to do about the session, besides nothing.
+// What succeed writes about the session; 0: nothing.
 const (
-	sessionUsed    = 1 // its last use is to be written
-	sessionMissing = 2 // the family has none
+	sessionUsed    = 1 // its last use
+	sessionMissing = 2 // the session, which the family does not have
 )
 
 // succeed stores the successor of a token that was just marked used, if its
@@ -113,7 +113,7 @@ func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subjec
 	g := Subject{FamilyID: familyID}
 	var end time.Time
 	var session int64
-	alive, err := t.get(append(userDest(&g.User), timeColumn{&end}, &g.SessionID, countColumn{&session}),
+	valid, err := t.get(append(userDest(&g.User), timeColumn{&end}, &g.SessionID, countColumn{&session}),
 		"SELECT "+userColumns+`, f.expires_at, COALESCE(f.session_id, f.id),
 		CASE WHEN f.session_id IS NULL THEN 2 WHEN s.last_used_at <= $5 AND NOT `+offlineFamily+" THEN 1 ELSE 0 END FROM "+userTables+`
 		JOIN refresh_families f ON f.user_id = u.id LEFT JOIN sessions s ON s.id = f.session_id
@@ -122,7 +122,7 @@ func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subjec
 	if err != nil {
 		return Subject{}, err
 	}
-	if !alive || !identity.CanSignIn(g.User) {
+	if !valid || !identity.CanSignIn(g.User) {
 		return Subject{}, identity.ErrInvalidToken
 	}
 	if err := t.insertRefresh(userID, familyID, end, next); err != nil {

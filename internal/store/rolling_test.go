@@ -15,7 +15,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// before is a process of the release before sessions, reduced to the statements it
+// before is a process of the last release without sessions, reduced to the statements it
 // runs. It knows families only.
 type before struct{ w *world }
 
@@ -257,7 +257,7 @@ INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, crea
 	})
 }
 
-// versionFour is a database of the release before sessions, with a user.
+// versionFour is a database of the last release without sessions, with a user.
 func versionFour(t *testing.T, url string) string {
 	t.Helper()
 	script := versionOne(t)
