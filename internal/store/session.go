@@ -176,6 +176,9 @@ func (t *tx) restartFamily(u identity.User, sessionID string, f NewFamily) (Subj
 	if err := t.insertRefresh(u.ID, sessionID, f.ExpiresAt, f.First); err != nil {
 		return Subject{}, err
 	}
+	if err := t.used(sessionID, f.idleEnd()); err != nil {
+		return Subject{}, err
+	}
 	groups, err := t.groupIDs(u.ID)
 	return Subject{User: u, Groups: groups, SessionID: sessionID, FamilyID: sessionID}, err
 }

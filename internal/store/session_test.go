@@ -63,6 +63,12 @@ func TestTheLastUseIsWrittenOnceAMinute(t *testing.T) {
 		if got, want := used(), stamp(started.Add(time.Hour)); got != want {
 			w.t.Errorf("a rotation of a family of offline_access counted as a use of the session: %s, want %s", got, want)
 		}
+		w.clock.Advance(time.Second) // the new refresh token lives longer than the one before
+		_, err = w.change(w.user(u.ID), "family-t0", "", "changed")
+		w.ok(err)
+		if got, want := used(), w.clock.Now().Format(format)+" "+w.clock.Now().Add(week).Format(format); got != want {
+			w.t.Errorf("after a change of password: %s, want %s", got, want)
+		}
 	})
 }
 
