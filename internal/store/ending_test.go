@@ -182,7 +182,7 @@ func TestWhatEndsWhat(t *testing.T) {
 	})
 }
 
-// Only the scope offline_access itself outlives a logout, none that looks like it.
+// Only the scope offline_access itself outlives a logout, not a similar one.
 func TestALogoutLeavesFamiliesOfOfflineAccessAlone(t *testing.T) {
 	onEachURL(t, func(w *world, query rows) {
 		u := w.add("u", identity.Viewer, "default")
