@@ -64,30 +64,34 @@ func (s *Store) UserByEmail(ctx context.Context, emailKey string) (u identity.Us
 // Bearer is the current state behind an access token.
 type Bearer struct {
 	User   identity.User
-	Ended  EndReason // of its session or its family; empty: neither has ended, both were purged, or the token names none
+	Ended  EndReason // of its session, or of its family if that refuses more; empty: neither has ended, both were purged, or the token names none
 	Spared bool      // it made the last change of password
 }
 
 // Bearer looks up the user, the session and the id that an access token names.
 // It is one query, since each authenticated request makes it. When the session has
 // not ended, the family that the token came from may have ended alone, and when it
-// has, a family of offline_access may remain; when there is no session, a process
-// of the previous release started that family.
+// has, that family may have ended before, for another reason, or one of
+// offline_access may remain; when there is no session, a process of the previous
+// release started that family.
 func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
-		found, err := t.get(append(userDest(&b.User), (*string)(&b.Ended), &b.Spared),
+		var family EndReason
+		found, err := t.get(append(userDest(&b.User), (*string)(&b.Ended), (*string)(&family), &b.Spared),
 			"SELECT "+userColumns+`, COALESCE(CASE
 				WHEN s.id IS NULL THEN (SELECT f.end_reason FROM refresh_families f WHERE f.id = $2 AND f.user_id = $1)
 				WHEN s.ended_at IS NOT NULL AND NOT EXISTS (
 					SELECT 1 FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
 					WHERE f.session_id = $2 AND f.ended_at IS NULL AND `+offlineFamily+` AND t.access_jti = $3) THEN s.end_reason
-				ELSE (SELECT f.end_reason FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-					WHERE f.session_id = $2 AND f.ended_at > '' AND t.access_jti = $3)
-			END, ''), COALESCE(s.spared_jti = $3, FALSE)
+			END, ''), COALESCE((SELECT f.end_reason FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
+				WHERE f.session_id = $2 AND f.user_id = $1 AND f.ended_at > '' AND t.access_jti = $3), ''), COALESCE(s.spared_jti = $3, FALSE)
 			FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
 			userID, sessionID, tokenID)
 		if err == nil && !found {
 			err = identity.ErrNoUser
+		}
+		if family != "" && !b.Ended.RefusedHere() {
+			b.Ended = family
 		}
 		return err
 	})

@@ -463,6 +463,29 @@ func TestAChangeOfPasswordSparesOnlyTheTokenThatMadeIt(t *testing.T) {
 	})
 }
 
+// A change of role ends the session that continues and leaves its access tokens valid
+// here. Those that the change of password refused stay refused.
+func TestAChangeOfRoleRevivesNoTokenFromBeforeAChangeOfPassword(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		mine := w.login(u, "m0")
+		_, err := w.rotate("m0", "m1")
+		w.ok(err)
+		_, err = w.change(w.user(u.ID), mine.SessionID, "jti-m1", "m2")
+		w.ok(err)
+		_, err = w.s.SetRole(w.t.Context(), system("s"), u.ID, identity.Operator)
+		w.ok(err)
+		for _, token := range []string{"jti-m0", "jti-m1"} {
+			if b := w.bearer(u, mine.SessionID, token); b.Ended != store.EndPasswordChange || b.Spared {
+				w.t.Errorf("%s: ended by %q, spared %t", token, b.Ended, b.Spared)
+			}
+		}
+		if b := w.bearer(u, mine.SessionID, "jti-m2"); b.Ended != store.EndRoleChange {
+			w.t.Errorf("the new one: ended by %q", b.Ended)
+		}
+	})
+}
+
 // The session that continues after a change of password ends with its only family,
 // and then its access token is refused, too.
 func TestAReusedRefreshTokenEndsWhatAChangeOfPasswordSpared(t *testing.T) {
