@@ -139,6 +139,12 @@ func (t *tx) end(event EndReason, of subjects) (ended bool, err error) {
 			return false, err
 		}
 	}
+	if e.families == family {
+		// Other events lock the session before its families, and so does this one.
+		if err := t.lock("sessions", "s", "s.id = (SELECT f.session_id FROM refresh_families f WHERE f.id = $1)", of.familyID); err != nil {
+			return false, err
+		}
+	}
 	sessions, err := t.endSessions(event, of)
 	if err != nil {
 		return false, err

@@ -1,8 +1,11 @@
 package store_test
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
@@ -65,6 +68,51 @@ func TestAUsersGroupsAreCountedByOneTransactionAtATime(t *testing.T) {
 		}
 		if member != 5 {
 			t.Errorf("twelve concurrent operations made %d groups of 150", 145+member)
+		}
+	})
+}
+
+// A refresh token that is presented again ends the family and then its session,
+// a logout the session and then its family.
+func TestALogoutBesideAReuseDoesNotDeadlock(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		for round := range 40 {
+			first := numbered("t", round)
+			g := w.login(u, first)
+			_, err := w.rotate(first, first+"-next")
+			w.ok(err)
+			w.atOnce(2, func(i int) error {
+				if i == 0 {
+					return w.s.EndSession(w.t.Context(), act(u), g.SessionID)
+				}
+				if _, err := w.rotate(first, "never"); !errors.Is(err, identity.ErrInvalidToken) {
+					return fmt.Errorf("a used refresh token: %w", err)
+				}
+				return nil
+			})
+		}
+	})
+}
+
+func TestAChangeOfPasswordBesideARefreshDoesNotDeadlock(t *testing.T) {
+	onEach(t, func(w *world) {
+		for round := range 40 {
+			first := numbered("t", round)
+			u := w.add("u"+first, identity.Viewer, "default")
+			g := w.login(u, first)
+			u = w.user(u.ID)
+			w.clock.Advance(time.Hour) // the use of the session is to be written
+			w.atOnce(2, func(i int) error {
+				if i == 0 {
+					_, err := w.change(u, g.SessionID, "", first+"-changed")
+					return err
+				}
+				if _, err := w.rotate(first, first+"-next"); err != nil && !errors.Is(err, identity.ErrInvalidToken) {
+					return err
+				}
+				return nil
+			})
 		}
 	})
 }

@@ -135,6 +135,10 @@ func (t *tx) doneOwn(act Act) error {
 // keeps it from ending until the commit; id is empty when it has ended or does
 // not exist.
 func (t *tx) ownSession(userID, sid string) (id string, end time.Time, err error) {
+	// A rotation locks its token before the session, and so does this.
+	if err := t.lock("refresh_tokens", "t", "t.family_id = $1 AND t.user_id = $2 AND t.used_at IS NULL", sid, userID); err != nil {
+		return "", end, err
+	}
 	var family string
 	without, err := t.get([]any{&family}, "SELECT id FROM refresh_families WHERE id = $1 AND user_id = $2 AND session_id IS NULL", sid, userID)
 	if err == nil && without {

@@ -169,6 +169,16 @@ func (t *tx) forShare(alias string) string {
 	return " FOR SHARE OF " + alias
 }
 
+// lock locks rows that the transaction changes later, so that it locks in the
+// same order as others do.
+func (t *tx) lock(table, alias, which string, args ...any) error {
+	if !t.locks {
+		return nil
+	}
+	_, err := t.exec("SELECT 1 FROM "+table+" "+alias+" WHERE "+which+t.forUpdate(alias), args...)
+	return err
+}
+
 // unlocked is used in place of forUpdate and forShare when a SELECT locks nothing.
 func unlocked(string) string { return "" }
 
