@@ -139,7 +139,7 @@ func (a *Admin) Rotate(ctx context.Context, by identity.Actor, algorithm jose.Al
 }
 
 func (s *session) rotate(ctx context.Context, present *keys, by identity.Actor, algorithm jose.Algorithm, now bool) (kid string, found bool, err error) {
-	pending := present.First(store.KeyPending, string(algorithm))
+	pending := s.policy.Waiting(present.KeySet, algorithm)
 	if found = pending != nil; !found {
 		if present, err = s.apply(ctx, present, by, s.policy.Make(algorithm)); err != nil {
 			return "", false, err

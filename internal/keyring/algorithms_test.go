@@ -186,3 +186,23 @@ func TestTheMainKeySetHasAKPKeysOnlyForTheAPI(t *testing.T) {
 		t.Errorf("%d keys in all", n)
 	}
 }
+
+// TestACommandDoesNotTurnAChangeOfTheAlgorithmBack while it is under way, when its
+// configuration is not that of the servers.
+func TestACommandDoesNotTurnAChangeOfTheAlgorithmBack(t *testing.T) {
+	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
+		open(t, cfg)
+		changed := cfg
+		changed.Algorithm = jose.ES256
+		ring := open(t, changed)
+		pending := rows(t, cfg.Store).First(store.KeyPending, "").KID
+		if kid, made, err := admin(t, cfg).Rotate(t.Context(), operator, "", false); err != nil || made || kid != pending {
+			t.Errorf("a rotation: %s, %v, %v", kid, made, err)
+		}
+		c.tick(t, 0, ring)
+		c.tick(t, 5*time.Minute, ring)
+		if all, err := admin(t, cfg).Keys(t.Context()); err != nil || len(all) != 2 || ring.Active().Algorithm != jose.ES256 {
+			t.Errorf("%+v, %v", all, err)
+		}
+	})
+}

@@ -91,6 +91,17 @@ func Successor(set store.KeySet) *store.SigningKey {
 	return first(set, func(k store.SigningKey) bool { return k.API && k.Status == store.KeyPending })
 }
 
+// Waiting returns the pending key that a rotation finds, nil when it is to make one.
+// For the default algorithm it is that of the tokens of the API, whatever its own: a
+// command whose configuration is not that of the servers must not turn back their
+// change of auth.algorithm.
+func (p Policy) Waiting(set store.KeySet, algorithm jose.Algorithm) *store.SigningKey {
+	if next := Successor(set); next != nil && algorithm == p.Default {
+		return next
+	}
+	return set.First(store.KeyPending, string(algorithm))
+}
+
 func first(set store.KeySet, is func(store.SigningKey) bool) *store.SigningKey {
 	if i := slices.IndexFunc(set.Keys, is); i >= 0 {
 		return &set.Keys[i]

@@ -236,7 +236,7 @@ func (f *Folder) read(name string) ([]byte, fs.FileInfo, error) {
 	case err != nil:
 		return nil, nil, fileFault(path, "cannot be read", err)
 	case len(data) == 0:
-		return nil, nil, fault.Wrap(fault.Invalid, "key_file", path+" is empty; restore it from a backup, or move it away to have it made anew", errEmpty)
+		return nil, nil, fault.Wrap(fault.Invalid, "key_file", path+" is empty; restore it from a backup, or move it away so that another one is created", errEmpty)
 	case len(data) > maxFile:
 		return nil, nil, fault.New(fault.Invalid, "key_file", path+" is too long to be a key")
 	}
