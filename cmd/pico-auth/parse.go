@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"regexp"
 	"slices"
@@ -22,6 +23,7 @@ func newParser(line *cli, sh *shell, more ...kong.Option) (*kong.Kong, error) {
 // Parts of a command line that an error may repeat. A password matches neither.
 var (
 	nearCommand = regexp.MustCompile(`^unexpected argument ([A-Za-z-]+), (did you mean .+\?)$`)
+	missing     = regexp.MustCompile(`^expected "(<[a-z]+>)"$`)
 	plainFlag   = regexp.MustCompile(`^unknown flag -(-[a-z-]+|[^-])(, did you mean .+\?)?$`)
 )
 
@@ -34,29 +36,41 @@ func misused(err error) error {
 	if ok && parse.ExitCode() == exitFailed {
 		return err // the command line is valid; writing its help failed
 	}
+	node := selected(parse)
 	switch {
-	case ok && strings.HasPrefix(text, "unexpected argument "):
-		text = unexpected(parse.Context, text)
+	case node != nil && strings.HasPrefix(text, "unexpected argument "):
+		text = unexpected(node, parse.Context.Args, text)
 	case strings.HasPrefix(text, "unexpected flag argument "):
 		text = "a flag without a value was given one"
 	case strings.HasPrefix(text, "unknown flag ") && !plainFlag.MatchString(text):
 		text = "unknown flag"
+	case node != nil && missing.MatchString(text):
+		text = missing.FindStringSubmatch(text)[1] + " is missing; usage: pico-auth " + node.Summary()
 	}
 	text, _, _ = strings.Cut(text, " but got ")
-	return usage("%s; see pico-auth --help", text)
+	help := "pico-auth --help"
+	if node != nil && node.Path() != "" {
+		help = "pico-auth " + node.Path() + " --help"
+	}
+	return usage("%s; see %s", text, help)
+}
+
+// selected is the command that a refused command line names, the program where it
+// names none.
+func selected(parse *kong.ParseError) *kong.Node {
+	if parse == nil || parse.Context == nil {
+		return nil
+	}
+	return cmp.Or(parse.Context.Selected(), parse.Context.Model.Node)
 }
 
 // unexpected says what is wrong with an argument that kong does not expect.
-func unexpected(command *kong.Context, text string) string {
-	node := command.Model.Node
-	if selected := command.Selected(); selected != nil {
-		node = selected
-	}
+func unexpected(node *kong.Node, args []string, text string) string {
 	if len(node.Children) == 0 {
 		return "too many arguments; usage: pico-auth " + node.Summary()
 	}
 	near := nearCommand.FindStringSubmatch(text)
-	if len(near) == 0 || !slices.Contains(command.Args, near[1]) {
+	if len(near) == 0 || !slices.Contains(args, near[1]) {
 		return "unknown command"
 	}
 	return "unknown command \"" + near[1] + "\", " + near[2]

@@ -38,14 +38,15 @@ func read(t rapid.TB, args ...string) (r reading) {
 func TestUnknownCommandsAreNamedAndOneIsSuggested(t *testing.T) {
 	for line, want := range map[string]string{
 		"users":            `unknown command "users", did you mean "user"?; see pico-auth --help`,
-		"user creat a@b.c": `unknown command "creat", did you mean "create"?; see pico-auth --help`,
-		"key re":           `unknown command "re", did you mean one of "retire", "revoke", "reseal"?; see pico-auth --help`,
+		"user creat a@b.c": `unknown command "creat", did you mean "create"?; see pico-auth user --help`,
+		"key re":           `unknown command "re", did you mean one of "retire", "revoke", "reseal"?; see pico-auth key --help`,
 		"frobnicate":       `unknown command; see pico-auth --help`,
 		"-- users":         `unknown command "users", did you mean "user"?; see pico-auth --help`,
-		"serve now":        `too many arguments; usage: pico-auth serve [flags]; see pico-auth --help`,
-		"user suspend a b": `too many arguments; usage: pico-auth user suspend <user> [flags]; see pico-auth --help`,
-		"version --jso":    `unknown flag --jso, did you mean "--json"?; see pico-auth --help`,
-		"user":             `expected one of "create", "list", "set-role", "suspend", "activate", ...; see pico-auth --help`,
+		"serve now":        `too many arguments; usage: pico-auth serve [flags]; see pico-auth serve --help`,
+		"user suspend a b": `too many arguments; usage: pico-auth user suspend <user> [flags]; see pico-auth user suspend --help`,
+		"version --jso":    `unknown flag --jso, did you mean "--json"?; see pico-auth version --help`,
+		"user":             `expected one of "create", "list", "set-role", "suspend", "activate", ...; see pico-auth user --help`,
+		"user create":      `<email> is missing; usage: pico-auth user create <email> [flags]; see pico-auth user create --help`,
 	} {
 		if got := read(t, strings.Fields(line)...); got.Err != want || got.Help != "" {
 			t.Errorf("%q: %+v, want %q", line, got, want)
