@@ -304,7 +304,7 @@ Example:
     AUTH_MASTER_KEY_FILE=master.key AUTH_FORMER_MASTER_KEY_FILE=former.key pico-auth key reseal`
 }
 
-// Run seals everything anew.
+// Run reseals everything.
 func (keyResealCmd) Run(sh *shell) error {
 	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
 		n, err := admin.Reseal(ctx, operator())
@@ -314,6 +314,6 @@ func (keyResealCmd) Run(sh *shell) error {
 		if n == 0 {
 			return sh.say("everything is sealed under auth.master_key already\n")
 		}
-		return sh.say("sealed %d secrets anew; auth.former_master_key is not needed any more\n", n)
+		return sh.say("resealed %d secrets under auth.master_key; auth.former_master_key is not needed any more\n", n)
 	})
 }

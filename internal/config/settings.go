@@ -73,12 +73,12 @@ func signingKeys() []setting {
 		period("keys.publish_ahead", func(c *Config) *time.Duration { return &c.Keys.PublishAhead }, time.Second, 30*day, false,
 			"For how long a new key is in the key set before it signs. Clients may keep the key set for at most five minutes, or a little less than this time where that is shorter, so a client that follows `Cache-Control` always has the key that signs. Some clients keep it for 15 minutes whatever the header says, and services that pin algorithms must be restarted in this time. Below 6 minutes all replicas must have the same value."),
 		period("keys.rotate_every", func(c *Config) *time.Duration { return &c.Keys.RotateEvery }, time.Second, 3650*day, true,
-			"Age at which the key that signs is replaced by itself; 90d is a good one. `0`: only by `pico-auth key rotate`. It must hold a whole rotation: `keys.publish_ahead` and the lifetime of an access token."),
+			"Age at which an active key is replaced automatically; 90d is a good value. `0`: only by `pico-auth key rotate`. It must be at least as long as a whole rotation: `keys.publish_ahead` and the lifetime of an access token."),
 		choice("keys.rsa_bits", func(c *Config) *int { return &c.Keys.RSABits }, []int{2048, 3072},
 			"Size of new RSA keys. The key that signs stays as it is until the next rotation."),
 		text("keys.at_rest", func(c *Config) *string { return &c.Keys.AtRest },
 			"files or sealed", orEmpty(among([]string{"files", "sealed"})),
-			"Where private keys are kept: in `files` of `auth.data_dir`, or `sealed` in the database under `auth.master_key`. Left out it is `sealed` on PostgreSQL with a master key, else `files`. Keys that are files are sealed at the next start; sealed ones stay so until they are replaced."),
+			"Where private keys are kept: in `files` of `auth.data_dir`, or `sealed` in the database under `auth.master_key`. By default it is `sealed` on PostgreSQL with a master key, else `files`. Keys that are files are sealed at the next start; sealed ones stay so until they are replaced."),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -140,6 +141,9 @@ func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 		}
 	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("server.host and server.port: %w", err)
 	}

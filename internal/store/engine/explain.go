@@ -34,7 +34,7 @@ func explainFile(path string, err error) error {
 	case sqlite3.SQLITE_CORRUPT:
 		return BadFile(path, "is damaged; restore a backup, or examine it with `migrate --check`", err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		return BadFile(path, "cannot be opened for writing", err)
+		return BadFile(path, "cannot be opened for writing; run the program as the user that owns it", err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fault.Wrap(fault.Unavailable, "unavailable", fmt.Sprintf("the database %s is locked by another process", path), err)
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
