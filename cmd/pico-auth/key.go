@@ -12,18 +12,18 @@ import (
 
 type keyCmd struct {
 	List   keyListCmd   `cmd:"" help:"List the signing keys, their status, and the next step of each."`
-	Show   keyShowCmd   `cmd:"" help:"Print the published keys' ids, one key, or the key set; never a private key."`
+	Show   keyShowCmd   `cmd:"" help:"Print the IDs of the published keys, one key, or the key set; never a private key."`
 	Rotate keyRotateCmd `cmd:"" help:"Make another signing key, which takes over when it has been published long enough."`
 	Retire keyRetireCmd `cmd:"" help:"Take a key out of use without an interruption."`
 	Revoke keyRevokeCmd `cmd:"" help:"End a leaked or lost key at once; every token that it signed is refused."`
-	Import keyImportCmd `cmd:"" help:"Publish a private key of yours, which takes over as a new one does."`
+	Import keyImportCmd `cmd:"" help:"Publish a private key of your own, which takes over like a new one."`
 	Export keyExportCmd `cmd:"" help:"Write a key's private half to a file, or print its public half."`
-	Reseal keyResealCmd `cmd:"" help:"Seal everything under the new master key that the former one sealed."`
+	Reseal keyResealCmd `cmd:"" help:"Seal everything that the previous master key sealed under the new one."`
 	Accept keyAcceptCmd `cmd:"" help:"Trust the row of a sealed key that was changed in the database by hand."`
 }
 
 type keyShowCmd struct {
-	KID  string `arg:"" optional:"" name:"kid" help:"Describe this key, which may be a removed one."`
+	KID  string `arg:"" optional:"" name:"kid" help:"ID of a key to describe; it may be removed."`
 	JSON bool   `xor:"form" help:"Print JSON."`
 	JWKS bool   `name:"jwks" xor:"form" help:"Print the published key set."`
 }

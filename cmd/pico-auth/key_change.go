@@ -13,7 +13,7 @@ import (
 const takenUp = "running servers take this up within 5 seconds"
 
 type keyRotateCmd struct {
-	Now       bool   `help:"Let the key sign at once, without having been published before."`
+	Now       bool   `help:"Let the key sign at once, without publishing it first."`
 	Algorithm string `placeholder:"ALG" help:"One of keys.algorithms; by default auth.algorithm."`
 	JSON      bool   `help:"Print the key as JSON."`
 }
@@ -99,7 +99,7 @@ func (c keyRetireCmd) Run(sh *shell) error {
 
 type keyRevokeCmd struct {
 	KID  string `arg:"" name:"kid" help:"The ID of the key that has leaked, or is lost."`
-	Lost bool   `help:"The private key, or the master key, is lost for good: do not ask for it."`
+	Lost bool   `help:"The private key, or the master key, is lost for good: do not require it."`
 	Yes  bool   `help:"Do not ask."`
 }
 
@@ -166,7 +166,7 @@ type keyAcceptCmd struct {
 // Help is the end of "pico-auth key accept --help".
 func (keyAcceptCmd) Help() string {
 	return `Sealed keys are authenticated in the database under the master key. A row that was changed without it, by hand or by an attacker, is not
-published, does not verify and does not sign. If you know who changed it and the key shall be used as it is now, accept it; otherwise revoke it.
+published, does not verify and does not sign. If you know who changed it and want to use the key as it is now, accept it; otherwise revoke it.
 
 Examples:
 
@@ -204,8 +204,8 @@ type keyImportCmd struct {
 
 // Help is the end of "pico-auth key import --help".
 func (keyImportCmd) Help() string {
-	return `The key must be of the algorithm, and none that this server has or had. PEM is read as PKCS #8, PKCS #1 or SEC 1, without a passphrase. It takes over as one that "key rotate" makes. The file is only read:
-remove it afterwards.
+	return `The key must be of the algorithm, and this server must never have had it. PEM is read as PKCS #8, PKCS #1 or SEC 1, without a passphrase. The key takes
+over like one that "key rotate" makes. The file is only read: remove it afterwards.
 
 Example:
 
@@ -232,15 +232,15 @@ func (c keyImportCmd) Run(sh *shell) error {
 }
 
 type keyExportCmd struct {
-	KID    string `arg:"" name:"kid" help:"The key's id."`
+	KID    string `arg:"" name:"kid" help:"The key ID."`
 	Out    string `placeholder:"FILE" help:"Write the private half to this file, which must not exist; its mode is 0600."`
 	Public string `enum:"jwk,pem," default:"" placeholder:"jwk|pem" help:"Print the public half instead."`
 }
 
 // Help is the end of "pico-auth key export --help".
 func (keyExportCmd) Help() string {
-	return `The private half is never printed. It is PEM, or for ML-DSA the encoding of FIPS 204; "key import" takes it. That it was exported is in the
-audit log.
+	return `The private half is never printed. It is PEM, or for ML-DSA the encoding of FIPS 204; "key import" reads it. The audit log records the
+export.
 
 Examples:
 
@@ -252,7 +252,7 @@ Examples:
 // Run writes or prints one half of a key.
 func (c keyExportCmd) Run(sh *shell) error {
 	if (c.Out == "") == (c.Public == "") {
-		return usage("say --out FILE for the private half, or --public jwk or pem")
+		return usage("use --out FILE for the private half, or --public jwk or --public pem")
 	}
 	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
 		if c.Public != "" {

@@ -37,7 +37,7 @@ type keyFile struct{ *os.File }
 
 func newKeyFile(path string) (keyFile, error) {
 	if path == "-" {
-		return keyFile{}, usage("a private key is not printed; say --out FILE, or ./- for a file of this name")
+		return keyFile{}, usage("a private key is not printed; use --out FILE, or ./- for a file of this name")
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {

@@ -9,8 +9,8 @@ import (
 )
 
 type keyListCmd struct {
-	All  bool `help:"Also those that are removed."`
-	JSON bool `help:"Print JSON; due_seconds is what a pending or retiring key has before it, problem why a key cannot be used."`
+	All  bool `help:"Removed keys too."`
+	JSON bool `help:"Print JSON; due_seconds is the time until a pending key signs or a retiring one is removed, problem says why a key cannot be used."`
 }
 
 // Help is the end of `pico-auth key list --help`.

@@ -119,7 +119,7 @@ func (s *keys) row(kid string) (store.SigningKey, error) {
 	return store.SigningKey{}, errNoSuchKey
 }
 
-var errNoSuchKey = fault.New(fault.NotFound, "not_found", "there is no such signing key")
+var errNoSuchKey = fault.New(fault.NotFound, "not_found", "unknown signing key; `pico-auth key list --all` shows the IDs")
 
 // load reads the recorded keys. A row that is not bound to its key, or where keys
 // are sealed not authenticated, is refused, and the others are good.
