@@ -60,6 +60,9 @@ func (s *session) start(ctx context.Context) (*Ring, error) {
 		return nil, err
 	}
 	if lifecycle.Signer(now.KeySet) == nil {
+		for _, r := range now.refused { // the active key may be one whose status was changed
+			return nil, r.cause
+		}
 		if now, ring.created, err = s.first(ctx, now); err != nil {
 			return nil, err
 		}

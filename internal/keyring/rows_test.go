@@ -169,6 +169,22 @@ func TestEveryFieldOfARowIsAuthenticated(t *testing.T) {
 	})
 }
 
+// TestAStartReplacesNoKeyWhoseStatusWasChanged: the row of the active key says that
+// it is not, and another key in its place would make every token invalid.
+func TestAStartReplacesNoKeyWhoseStatusWasChanged(t *testing.T) {
+	eachAttacked(t, func(t *testing.T, a attacked) {
+		kid := open(t, a.cfg).Active().KID
+		for _, status := range []string{"next", "retiring", "removed"} {
+			a.exec("UPDATE signing_keys SET status = '" + status + "'")
+			refused(t, a.cfg, kid, "pico-auth key accept "+keyring.Argument(kid))
+		}
+		a.exec("UPDATE signing_keys SET status = 'active'")
+		if ring := open(t, a.cfg); ring.Active().KID != kid || len(rows(t, a.cfg.Store).Keys) != 1 {
+			t.Errorf("%s signs, not %s", ring.Active().KID, kid)
+		}
+	})
+}
+
 // TestARevokedKeyStaysRevoked for as long as the process lives, though its row of
 // before, which has a good MAC, comes back.
 func TestARevokedKeyStaysRevoked(t *testing.T) {
