@@ -27,6 +27,22 @@ func isClean(u *url.URL) bool {
 	return escaped == clean || (clean != "/" && escaped == clean+"/")
 }
 
+// literal reports whether a path that matched the pattern spells its fixed segments
+// without escapes. A proxy that compares paths as they are written would not find its
+// own rule for /%64ocs.
+func literal(pattern string, u *url.URL) bool {
+	if !strings.Contains(u.RawPath, "%") {
+		return true
+	}
+	segments := strings.Split(u.RawPath, "/")
+	for i, want := range strings.Split(strings.TrimSuffix(pattern, "{$}"), "/") {
+		if !strings.HasPrefix(want, "{") && (i >= len(segments) || segments[i] != want) {
+			return false
+		}
+	}
+	return true
+}
+
 // strip removes the issuer's path from the request's, unless a proxy has done so.
 // The rest must begin like a route: with the issuer https://host/api the path
 // /api/v1/... is not /v1/....

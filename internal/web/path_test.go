@@ -82,7 +82,7 @@ func FuzzPathHasOneSpelling(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, seed := range []string{
-		"/auth/docs", "/docs", "/auth", "/auth/", "//docs", "/auth//docs", "/auth/%2e%2e/docs", "/auth%2fdocs", "/groups/a%2fb", "/auth/groups/%", "*", "/auth/docs?x=/auth", "/auth/docs/",
+		"/auth/docs", "/docs", "/auth", "/auth/", "//docs", "/auth//docs", "/auth/%2e%2e/docs", "/auth%2fdocs", "/groups/a%2fb", "/%64ocs", "/%67roups/1", "/%2f", "/auth/groups/%", "*", "/auth/docs?x=/auth", "/auth/docs/",
 	} {
 		f.Add(seed)
 	}

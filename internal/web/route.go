@@ -109,6 +109,10 @@ func (m mounted) check() {
 // guard enforces the declaration of the route before its handler is called.
 func (rt *Router) guard(m mounted) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !literal(m.Pattern, r.URL) {
+			m.group.Refuse(w, r, ErrNotFound)
+			return
+		}
 		if m.Public {
 			setPublic(w.Header())
 		}
