@@ -175,6 +175,9 @@ func TestEventsOfThePreviousReleaseGetAKind(t *testing.T) {
 			}
 		}
 		check("before the migration")
+		if written := storetest.Rows(t, url, "SELECT id FROM audit_events WHERE actor_kind <> ''"); len(written) > 0 {
+			t.Errorf("the migration wrote %d rows, while others wait for it", len(written))
+		}
 		// A process of the previous release still runs during a rolling upgrade.
 		storetest.Exec(t, url, `INSERT INTO audit_events (id, at, action, outcome, actor_id) VALUES
 	('4', '2026-11-21T12:00:00.000004Z', 'login', 'refused', ''), ('5', '2026-11-21T12:00:00.000005Z', 'login', 'success', 'ada'),

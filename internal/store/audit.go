@@ -28,7 +28,7 @@ func (s *Store) Events(ctx context.Context, limit int) (events []Event, err erro
 func scanEvent(r scanner) (ev Event, err error) {
 	err = r.Scan(&ev.ID, timeColumn{&ev.At}, (*string)(&ev.Action), &ev.Outcome, (*string)(&ev.ActorKind), &ev.ActorID, &ev.OnBehalfOf,
 		&ev.TargetID, &ev.OrgID, &ev.Address, &ev.RequestID, &ev.Detail)
-	if ev.ActorKind == "" { // written by a process of the previous release, during a rolling upgrade
+	if ev.ActorKind == "" { // written by the previous release
 		switch ev.ActorID {
 		case "":
 		case "system":
