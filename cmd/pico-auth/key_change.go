@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
@@ -47,10 +48,24 @@ func (c keyRotateCmd) Run(sh *shell) error {
 			return sh.say("%s signs from now on; %s\nservices that keep a key set without it and do not fetch it again at an unknown key ID refuse tokens until their key set has expired\n",
 				describe(k), takenUp)
 		case made:
-			return sh.say("made %s, which is published now and signs %s; %s\n", describe(k), from(k), takenUp)
+			return c.made(ctx, sh, admin, k)
 		}
 		return sh.say("%s is pending already and signs %s; --now lets it sign at once\n", describe(k), from(k))
 	})
+}
+
+// made reports a new key. Where it changes the algorithm of tokens, the report says
+// so: the configuration of the command may not be that of the servers.
+func (keyRotateCmd) made(ctx context.Context, sh *shell, admin *keyring.Admin, k keyring.KeyInfo) error {
+	all, err := admin.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("made %s, which is published now and signs %s; %s\n", describe(k), from(k), takenUp)
+	if change := keyring.Transition(all, admin.Default(), time.Now()); change != "" && k.Algorithm == admin.Default() {
+		text += change + "\n"
+	}
+	return sh.say("%s", text)
 }
 
 type keyRetireCmd struct {
