@@ -221,7 +221,7 @@ func TestTokensSurviveTheUpgradeToSessions(t *testing.T) {
 		at := func(d time.Duration) string { return clock.Now().Add(d).Format(stored) }
 		storetest.Exec(t, url, strings.NewReplacer("NOW", at(0), "WEEK", at(week), "LATER", at(3*month), "SOON", at(10*time.Minute)).Replace(`
 INSERT INTO refresh_families (id, user_id, created_at, expires_at, ended_at, end_reason) VALUES
-	('live', 'u1', 'NOW', 'LATER', NULL, NULL), ('out', 'u1', 'NOW', 'LATER', NULL, NULL),
+	('bare', 'u1', 'NOW', 'LATER', NULL, NULL), ('live', 'u1', 'NOW', 'LATER', NULL, NULL), ('out', 'u1', 'NOW', 'LATER', NULL, NULL),
 	('over', 'u1', 'NOW', 'LATER', 'NOW', 'logout'), ('own', 'u1', 'NOW', 'LATER', 'NOW', 'own_change');
 INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, used_at, access_jti, access_expires_at) VALUES
 	('1', 'u1', 'live', 'l0', 'WEEK', 'NOW', 'NOW', 'jti-l0', 'SOON'), ('2', 'u1', 'live', 'l1', 'WEEK', 'NOW', NULL, 'jti-l1', 'SOON'),
@@ -229,6 +229,14 @@ INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, crea
 	('5', 'u1', 'own', 'w0', 'WEEK', 'NOW', NULL, 'jti-w0', 'SOON');`))
 		w := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock)), clock: clock}
 		u := w.user("u1")
+		var want [][]string
+		for _, id := range []string{"bare", "live", "out", "over", "own"} {
+			want = append(want, []string{id, at(0), at(week)})
+		}
+		want[0][2] = at(3 * month) // no token tells when it is idle
+		if diff := cmp.Diff(want, storetest.Rows(t, url, "SELECT id, last_used_at, idle_expires_at FROM sessions ORDER BY id")); diff != "" {
+			t.Errorf("sessions (-want +got):\n%s", diff)
+		}
 		for _, token := range [][2]string{{"live", "jti-l0"}, {"live", "jti-l1"}, {"out", "jti-o0"}, {"own", "jti-w0"}} {
 			w.accepts(u, token[0], token[1])
 		}

@@ -44,9 +44,9 @@ CREATE INDEX refresh_families_by_session ON refresh_families (session_id, ended_
 -- id.
 INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at, ended_at, end_reason)
   SELECT f.id, f.user_id, f.created_at, f.created_at, 'pwd', 'urn:pico-auth:acr:1',
-    COALESCE((SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.family_id = f.id), f.created_at),
-    COALESCE((SELECT MAX(t.expires_at) FROM refresh_tokens t WHERE t.family_id = f.id), f.expires_at),
-    f.expires_at, f.ended_at, f.end_reason
-  FROM refresh_families f;
+    COALESCE(t.last_created, f.created_at), COALESCE(t.last_expires, f.expires_at), f.expires_at, f.ended_at, f.end_reason
+  FROM refresh_families f LEFT JOIN (
+    SELECT family_id, MAX(created_at) AS last_created, MAX(expires_at) AS last_expires FROM refresh_tokens GROUP BY family_id
+  ) t ON t.family_id = f.id;
 
 UPDATE refresh_families SET session_id = id;
