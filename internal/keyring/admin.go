@@ -14,8 +14,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Admin is what an operator does with the keys. It works on the database and the
-// folder, beside running servers: they take a change up within five seconds.
+// Admin is the operations of an operator on the keys. It changes the database and the
+// folder beside running servers, which follow a change within five seconds.
 type Admin struct{ keeper *keeper }
 
 // NewAdmin returns an Admin. cfg must have a Store.
@@ -27,7 +27,7 @@ func NewAdmin(cfg Config) (*Admin, error) {
 	return &Admin{k}, nil
 }
 
-// Default is the algorithm that is configured for the tokens of the API.
+// Default returns the algorithm that is configured for the tokens of the API.
 func (a *Admin) Default() jose.Algorithm { return a.keeper.policy.Default }
 
 // read returns the recorded keys, without a lock and without a change.
@@ -39,8 +39,8 @@ func (a *Admin) read(ctx context.Context) (*keys, error) {
 	return now, err
 }
 
-// Keys describes every key that there ever was, in the order of the key set,
-// removed ones last. There may be none yet.
+// Keys describes all keys in the order of the key set, the removed ones last. There may
+// be none yet.
 func (a *Admin) Keys(ctx context.Context) (all []KeyInfo, err error) {
 	k := a.keeper
 	now, err := a.read(ctx)
@@ -69,7 +69,7 @@ func (a *Admin) Keys(ctx context.Context) (all []KeyInfo, err error) {
 	return all, nil
 }
 
-// Key describes one key, NotFound when there is none of that id.
+// Key describes one key. The error is NotFound when there is no key with this ID.
 func (a *Admin) Key(ctx context.Context, kid string) (KeyInfo, error) {
 	all, err := a.Keys(ctx)
 	for _, info := range all {
@@ -83,7 +83,8 @@ func (a *Admin) Key(ctx context.Context, kid string) (KeyInfo, error) {
 	return KeyInfo{}, err
 }
 
-// change runs do on the recorded keys, again when another process was faster.
+// change runs do on the recorded keys, again when another process changed them
+// concurrently.
 func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) error) error {
 	s, err := a.keeper.enter(ctx)
 	if err != nil {
@@ -96,7 +97,7 @@ func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) error
 			return err
 		}
 		if now.First(store.KeyActive, "") == nil && len(now.refused) == 0 {
-			return fault.New(fault.Conflict, "no_signing_key", "no signing key is active; the next start of the server sees to it")
+			return fault.New(fault.Conflict, "no_signing_key", "no signing key is active; the next start of the server creates one")
 		}
 		err = do(s, now)
 		if !errors.Is(err, store.ErrKeysChanged) || attempt == maxAttempts {
@@ -105,7 +106,7 @@ func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) error
 	}
 }
 
-// algorithm is the one that a command is for: empty is auth.algorithm.
+// algorithm returns the algorithm of a command: empty is auth.algorithm.
 func (a *Admin) algorithm(asked jose.Algorithm) (jose.Algorithm, error) {
 	p := a.keeper.policy
 	if asked == "" || asked == p.Default {
@@ -117,10 +118,10 @@ func (a *Admin) algorithm(asked jose.Algorithm) (jose.Algorithm, error) {
 	return "", fault.New(fault.Invalid, "algorithm", fmt.Sprintf("%s is neither auth.algorithm nor one of keys.algorithms", asked))
 }
 
-// Rotate makes a key of an algorithm, empty: the default one, and publishes it; it
-// signs when that was long enough. Where such a key waits already, it is that one.
-// With now it signs at once, and tokens are refused by those who keep a key set
-// without it and do not look again.
+// Rotate makes a key of an algorithm (empty: the default one) and publishes it; it signs
+// after PublishAhead. If a key of the algorithm is pending already, it returns that one.
+// With now the key signs at once, and services with a cached key set that they do not
+// fetch again refuse its tokens.
 func (a *Admin) Rotate(ctx context.Context, by identity.Actor, algorithm jose.Algorithm, now bool) (kid string, made bool, err error) {
 	if algorithm, err = a.algorithm(algorithm); err != nil {
 		return "", false, err
@@ -152,7 +153,7 @@ func (s *session) rotate(ctx context.Context, present *keys, by identity.Actor, 
 		return pending.KID, found, nil
 	}
 	if lifecycle.Untimely(present.KeySet, *pending) {
-		return "", found, fault.New(fault.Conflict, "key_status", "the active key of this algorithm still signs the tokens of the API; a key for clients takes over when auth.algorithm has changed")
+		return "", found, fault.New(fault.Conflict, "key_status", "the active key of this algorithm still signs the tokens of the API; the pending key for clients becomes active when the change of auth.algorithm is complete")
 	}
 	changes := s.policy.Activate(present.KeySet, *pending, s.now())
 	changes[len(changes)-1].Detail = "now"
@@ -160,9 +161,9 @@ func (s *session) rotate(ctx context.Context, present *keys, by identity.Actor, 
 	return pending.KID, found, err
 }
 
-// Retire takes a key out of use. A pending one is withdrawn: it has signed nothing.
-// For an active one another is published, successor, which takes over. Of any other
-// status it is a Conflict.
+// Retire ends the use of a key without an interruption. A pending one is withdrawn: it
+// has signed nothing. For an active one a successor is published, which replaces it
+// later. For any other status the error is a Conflict.
 func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (successor string, err error) {
 	err = a.change(ctx, func(s *session, now *keys) error {
 		row := now.Key(kid)
@@ -183,7 +184,7 @@ func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (succ
 		}
 		algorithm, err := a.algorithm(jose.Algorithm(row.Algorithm))
 		if err != nil {
-			algorithm = s.policy.Default // which takes over
+			algorithm = s.policy.Default // of its successor
 		}
 		successor, _, err = s.rotate(ctx, now, by, algorithm, false)
 		return err
@@ -191,10 +192,10 @@ func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (succ
 	return successor, err
 }
 
-// Revoke ends a key at once: every token that it signed is refused from then on.
-// Where it was an active one, another signs at once: the pending key, or a new one;
-// its id is returned, else it is empty. With lost it needs no private half: the one
-// of the key is lost for good, with its file or the master key.
+// Revoke ends a key at once: every token that it signed is refused from then on. If it
+// was active, the pending key or a new one signs at once, the successor; otherwise
+// successor is empty. With lost it works without the private half of the active keys,
+// after the loss of the files or of the master key.
 func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost bool) (successor string, err error) {
 	err = a.change(ctx, func(s *session, now *keys) error {
 		row, err := now.row(kid)
@@ -202,11 +203,11 @@ func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost 
 			return err
 		}
 		if row.Status == store.KeyRemoved {
-			return fault.New(fault.Conflict, "key_status", "the signing key is removed already; nothing that it signed is accepted")
+			return fault.New(fault.Conflict, "key_status", "the signing key is removed already; its tokens are refused")
 		}
 		set := now.KeySet
 		if lost {
-			set = now.raw // with the master key all rows are strangers
+			set = now.raw // without the previous master key all rows are refused
 		} else if row.Status == store.KeyActive {
 			if err := s.holds(now, kid); err != nil {
 				return err
@@ -228,11 +229,11 @@ func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost 
 	return successor, err
 }
 
-// Accept authenticates the row of a key as it is, on the word of an operator who
-// knows who changed it.
+// Accept authenticates the row of a key as it is, after an operator has found the cause
+// of its change.
 func (a *Admin) Accept(ctx context.Context, by identity.Actor, kid string) error {
 	if a.keeper.atRest != Sealed {
-		return fault.New(fault.Conflict, "at_rest", "rows of signing keys are authenticated where the keys are sealed only (keys.at_rest)")
+		return fault.New(fault.Conflict, "at_rest", "rows of signing keys are authenticated only if the keys are sealed (keys.at_rest)")
 	}
 	return a.change(ctx, func(s *session, now *keys) error {
 		row, err := now.row(kid)
@@ -246,7 +247,7 @@ func (a *Admin) Accept(ctx context.Context, by identity.Actor, kid string) error
 		if err != nil {
 			return err
 		}
-		if len(now.Keys) == 0 || row.Sealed != "" { // else nothing shows that this is the right master key
+		if len(now.Keys) == 0 || row.Sealed != "" { // otherwise nothing shows that this is the right master key
 			if _, err := s.secret(key); err != nil {
 				return err
 			}

@@ -13,9 +13,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Import publishes a private key of an algorithm, empty: the default one; it signs
-// when that was long enough. It is in PEM, or for ML-DSA in the encoding of FIPS 204.
-// A key that is or was one of ours is a Conflict, as is any while another waits.
+// Import publishes a private key of an algorithm (empty: the default one); it signs
+// after PublishAhead. secret is PEM, or for ML-DSA the encoding of FIPS 204. The error
+// is a Conflict for a key that is known already, and while another one is pending.
 func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Algorithm, secret []byte) (kid string, err error) {
 	if algorithm, err = a.algorithm(algorithm); err != nil {
 		return "", err
@@ -33,9 +33,9 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 				"%s is pending already; withdraw it first: pico-auth key retire %s", pending.KID, Argument(pending.KID)))
 		}
 		for _, known := range now.known {
-			// By its mathematics: RSA serves several algorithms with one key.
+			// By thumbprint: one RSA key fits several algorithms.
 			if known.PublicKey.Thumbprint() == key.Public().Thumbprint() {
-				return fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key serves once", known.KID, known.Status))
+				return fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key cannot be imported again", known.KID, known.Status))
 			}
 		}
 		row, err := s.asNew(now, s.policy.Make(algorithm).Key, key)
@@ -52,7 +52,7 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 	return kid, err
 }
 
-// offered is a key that an operator brings.
+// offered parses and checks a key of an operator.
 func offered(algorithm jose.Algorithm, secret []byte) (*jose.PrivateKey, error) {
 	files, err := vault.FilesOf(algorithm)
 	if err != nil {
@@ -65,20 +65,20 @@ func offered(algorithm jose.Algorithm, secret []byte) (*jose.PrivateKey, error) 
 	if err == nil {
 		return key, nil
 	}
-	message := fmt.Sprintf("this is no private key for %s (auth.algorithm): %v", algorithm, err)
+	message := fmt.Sprintf("this is not a private key for %s (auth.algorithm): %v", algorithm, err)
 	if form, ok := errors.AsType[*jose.FormError](err); ok {
 		message += "; " + form.Remedy
 	}
 	return nil, fault.New(fault.Invalid, "key_file", message)
 }
 
-// Exported is a private key on its way out. It does not print.
+// Exported is the private half of a key. Printing it redacts it.
 type Exported struct {
 	Bytes vault.Bytes // PEM, or for ML-DSA the encoding of FIPS 204
 	PEM   bool
 }
 
-// Export returns the private half of a key, and notes who has it.
+// Export returns the private half of a key, and records that in the audit log.
 func (a *Admin) Export(ctx context.Context, by identity.Actor, kid string) (out Exported, err error) {
 	err = a.change(ctx, func(s *session, now *keys) error {
 		row, err := now.row(kid)
@@ -106,8 +106,8 @@ func (a *Admin) Export(ctx context.Context, by identity.Actor, kid string) (out 
 	return out, err
 }
 
-// Public returns the public half of a key, also of a removed one, and its entry
-// of the key set.
+// Public returns the public half of a key, which may be removed, and its entry in the
+// key set.
 func (a *Admin) Public(ctx context.Context, kid string) (*jose.PublicKey, jose.JWK, error) {
 	now, err := a.read(ctx)
 	if err != nil {
@@ -133,9 +133,9 @@ func (s *keys) sound(kid string) (vault.Key, error) {
 	return vault.Key{}, errNoSuchKey
 }
 
-// Reseal seals under the master key what was sealed under the former one, and
-// authenticates all rows under it, all or nothing; it returns how many secrets that
-// were. It may be repeated.
+// Reseal seals under the master key all secrets that are sealed under the previous one,
+// and authenticates all rows under it, all or nothing. It returns the number of these
+// secrets and may be repeated.
 func (a *Admin) Reseal(ctx context.Context, by identity.Actor) (changed int, err error) {
 	k := a.keeper
 	if k.rows.Master == nil {
@@ -156,7 +156,7 @@ func (a *Admin) reseal(ctx context.Context, by identity.Actor) (changed int, err
 		return 0, err
 	}
 	for _, r := range now.refused {
-		return 0, r.cause // what cannot be opened now can never be once the former master key is gone
+		return 0, r.cause // without the previous master key it could never be opened again
 	}
 	again := 0 // rows to be authenticated
 	var rows []store.SigningKey

@@ -104,7 +104,7 @@ func TestAdoptionWithoutTheKeyDecidesForNone(t *testing.T) {
 	if decided, err := s.AdoptedKey(t.Context()); err != nil || decided != (store.AdoptedKey{}) {
 		t.Errorf("%+v %v", decided, err)
 	}
-	if !strings.Contains(log.String(), "without its signing key") {
+	if !strings.Contains(log.String(), "the signing key of the adopted database is missing") {
 		t.Errorf("log %s", log.String())
 	}
 }

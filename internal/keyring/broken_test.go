@@ -239,7 +239,7 @@ func TestPublicFileAloneWasNeverAPair(t *testing.T) {
 	if !second.Created() || second.Active().Thumbprint == first.Active().Thumbprint {
 		t.Errorf("created %v", second.Created())
 	}
-	if !strings.Contains(log.String(), "no private key beside it") || !strings.Contains(log.String(), "removed an unfinished file") {
+	if !strings.Contains(log.String(), "without a private key file") || !strings.Contains(log.String(), "removed an unfinished file") {
 		t.Errorf("log %s", log.String())
 	}
 	open(t, cfg)
@@ -340,7 +340,7 @@ func TestFolderOfAnotherOwnerIsOnlyWarnedAbout(t *testing.T) {
 	asNobody(t)
 	var log bytes.Buffer
 	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Log: slog.New(slog.NewTextHandler(&log, nil))})
-	if !strings.Contains(log.String(), "cannot be tightened") {
+	if !strings.Contains(log.String(), "its mode cannot be changed") {
 		t.Errorf("log %s", log.String())
 	}
 }

@@ -7,16 +7,16 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// counter counts the time of keys, if this is the one replica that does.
+// counter counts the time of keys, if this is the replica that counts.
 type counter struct {
 	keeper   *keeper
-	holder   string // this replica, to those who count
+	holder   string // the name of this replica in the lease
 	counting bool
 	watched  map[string]watched // by key id
 }
 
-// count adds what was seen to pass. counted says that it was added, held that this
-// replica is the one from now on.
+// count adds the time since the last call. counted reports that it was added, held that
+// this replica counts from now on.
 func (c *counter) count(ctx context.Context, now time.Duration) (counted, held bool, err error) {
 	counted, held, err = c.keeper.store.CountKeyTime(ctx, c.holder, countLease, c.passed(now)...)
 	if err != nil || !held {
@@ -27,8 +27,7 @@ func (c *counter) count(ctx context.Context, now time.Duration) (counted, held b
 	return counted, true, nil
 }
 
-// watched is since when this replica has counted for a key, by the monotonic
-// clock.
+// watched is the start of this replica's counting for a key, by the monotonic clock.
 type watched struct {
 	status store.KeyStatus
 	since  time.Duration
@@ -41,8 +40,8 @@ func (c *counter) passed(now time.Duration) (all []store.KeyTime) {
 	return all
 }
 
-// watch begins to count for keys that came into a status since the last time,
-// and goes on from now for those whose time was counted up to it.
+// watch begins to count for keys whose status is new, and continues from now for those
+// whose time was counted until now.
 func (c *counter) watch(set *keys, counted bool, now time.Duration) {
 	fresh, before := c.keeper.monotonic(), c.watched
 	c.watched = map[string]watched{}
@@ -58,7 +57,7 @@ func (c *counter) watch(set *keys, counted bool, now time.Duration) {
 	}
 }
 
-// rest lets another replica count, or none.
+// rest ends the lease, so that another replica may count.
 func (c *counter) rest(ctx context.Context) error {
 	c.watched = nil
 	if !c.counting {

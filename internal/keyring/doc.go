@@ -1,6 +1,6 @@
 // Package keyring owns the server's signing keys: it creates them on the first
-// start, loads them on every other, signs with the active ones, publishes the
-// public halves, and carries out what lifecycle decides.
+// start, loads them on every later one, signs with the active ones, publishes the
+// public halves, and applies the changes that lifecycle computes.
 //
 //	ring, err := keyring.Open(ctx, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: store})
 //	token, err := ring.Sign(claims)                  // with the key of the default algorithm
@@ -8,12 +8,12 @@
 //	body, etag := ring.JWKS()
 //	err = ring.Step(ctx)                             // every ring.Pace()
 //
-// Which key is what stands in the database, so all replicas sign with the same
-// keys and publish the same set. Private halves are in a vault: files of one folder,
-// or sealed in the database, where each row is authenticated under the master key
-// as well. Ring is for servers, Admin for operators, who work beside them; Look is
-// for commands that change nothing.
+// The status of each key is in the database, so all replicas sign with the same keys
+// and publish the same set. Private halves are in a vault: files of one folder, or
+// sealed in the database, where each row is also authenticated under the master key.
+// Ring is for servers, Admin for the commands of an operator beside running servers,
+// and Load for commands that change nothing.
 //
-// It does not know claims (token does) nor what a key's mathematics are (jose
-// does). server, token, httpapi and cmd call it.
+// It does not know claims (see token) nor signature algorithms (see jose). server,
+// token, httpapi and cmd call it.
 package keyring

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// recheckPause bounds what tokens of made-up keys can cost: so often a
-	// second the database is asked, whoever asks.
+	// recheckPause bounds the cost of tokens with made-up key IDs: it is the least time
+	// between two reads of the database.
 	recheckPause = 50 * time.Millisecond
 	// recheckTimeout bounds how long such a token waits for the database.
 	recheckTimeout = 2 * time.Second
 )
 
-// Refresh takes up what another process changed in the keys. It costs one small
-// read when nothing has. An error leaves the keys as they are, or, where only a
-// private key is unavailable or a row is refused, says so; it is returned once for
-// each change.
+// Refresh loads the keys again if another process changed them; otherwise it costs one
+// small read. After an error the keys stay as they were, except that the other keys are
+// updated if only a private half is unavailable or a row is refused. Such an error is
+// returned once for each change.
 func (r *Ring) Refresh(ctx context.Context) error {
 	select {
 	case r.checking <- struct{}{}:
@@ -63,14 +63,13 @@ func (r *Ring) refresh(ctx context.Context) error {
 	r.held.Store(next)
 	r.seen.Store(int64(begin))
 	if version == now.keys.Version {
-		return nil // told already
+		return nil // returned before
 	}
 	return errors.Join(failed, refused)
 }
 
-// take returns the keys with signers for all active ones; where one is unavailable
-// it goes on with the former one of its algorithm for as long as that is published,
-// and failed says so.
+// take returns the keys with a signer for each active one. If one is unavailable the
+// former one of its algorithm signs while it is published, and failed is the cause.
 func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held, failed, err error) {
 	next = &held{keys: now, signers: map[jose.Algorithm]signing{}, legacy: before.legacy}
 	if next.Published, err = k.publish(now); err != nil {
@@ -91,40 +90,38 @@ func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held,
 		if err = errors.Join(unraised, err); err == nil {
 			next.signers[algorithm] = signing{row.KID, jose.NewSigner(secret.Key, row.KID)}
 			if former.kid != "" {
-				k.log.Info("took up another active signing key", "kid", row.KID, "algorithm", algorithm)
+				k.log.Info("signing with another active key", "kid", row.KID, "algorithm", algorithm)
 			}
 			continue
 		}
 		next.behind = true
-		failed = errors.Join(failed, k.goOn(ctx, next, algorithm, former, err))
+		failed = errors.Join(failed, k.keepFormer(ctx, next, algorithm, former, err))
 	}
 	if signer := lifecycle.Signer(now.KeySet); signer != nil {
 		next.signing = jose.Algorithm(signer.Algorithm)
 	}
 	if was := before.signers[before.signing]; was.kid != "" && next.signers[next.signing].kid == "" {
-		failed = errors.Join(fmt.Errorf("signing nothing: %s is not an active key any more", was.kid), failed)
+		failed = errors.Join(fmt.Errorf("signing is unavailable: %s is not an active key any more", was.kid), failed)
 	}
 	return next, failed, nil
 }
 
-// goOn signs with the former key of an algorithm. It must not be removed while
-// tokens are signed with it.
-func (k *keeper) goOn(ctx context.Context, next *held, algorithm jose.Algorithm, former signing, cause error) error {
+// keepFormer keeps signing with the former key of an algorithm, and delays its removal.
+func (k *keeper) keepFormer(ctx context.Context, next *held, algorithm jose.Algorithm, former signing, cause error) error {
 	info, published := next.find(former.kid)
 	if !published {
-		return cause // what it signed would be refused
+		return cause // its tokens would be refused
 	}
 	next.signers[algorithm] = former
-	cause = fmt.Errorf("going on signing with %s: %w", former.kid, cause)
+	cause = fmt.Errorf("still signing with %s: %w", former.kid, cause)
 	if info.Status != Retiring {
 		return cause
 	}
 	return errors.Join(cause, k.store.RecountKey(ctx, info.KID))
 }
 
-// Recheck is Refresh for a token of a key that is not in the set: another
-// replica may have begun to sign with it a moment ago. Callers that wait
-// together share one look.
+// Recheck is Refresh for a token of a key that is not in the set: another replica may
+// have just begun to sign with it. Concurrent callers share one check.
 func (r *Ring) Recheck(ctx context.Context) error {
 	asked := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)

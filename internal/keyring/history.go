@@ -14,24 +14,23 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// history is what a server has seen of the keys. A key never goes back in its
-// lifecycle, whatever its row says later: what is revoked stays so for as long as
-// the process lives.
+// history is the rows that a server has read. A key never goes back in its lifecycle,
+// whatever its row says later: a revoked key stays revoked until the process ends.
 type history struct {
 	keeper *keeper
 
-	mutex sync.Mutex
-	seen  map[string]store.SigningKey // the last row of each key that was good
-	told  map[string]string           // what was last said of a row, by key ID
+	mutex    sync.Mutex
+	seen     map[string]store.SigningKey // the last valid row of each key
+	reported map[string]string           // what was last reported of a row, by key ID
 }
 
 func newHistory(k *keeper) *history {
-	return &history{keeper: k, seen: map[string]store.SigningKey{}, told: map[string]string{}}
+	return &history{keeper: k, seen: map[string]store.SigningKey{}, reported: map[string]string{}}
 }
 
-// merge returns the keys with the last good row in the place of each that went back.
-// What was changed by somebody else than a server is logged and in the audit log,
-// once, and returned as the error.
+// merge returns the keys with the last valid row instead of each that went back. A
+// change that no server made is returned as the error, and once written to the log and
+// the audit log.
 func (h *history) merge(ctx context.Context, now *keys) (*keys, error) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
@@ -41,28 +40,27 @@ func (h *history) merge(ctx context.Context, now *keys) (*keys, error) {
 	for i, row := range merged.Keys {
 		before, known := h.seen[row.KID]
 		if known && lifecycle.Rank(row.Status) < lifecycle.Rank(before.Status) {
-			all = append(all, h.tell(ctx, row, fmt.Errorf("the signing key %s is %s in the database and was %s; the change is ignored", row.KID, row.Status, before.Status)))
+			all = append(all, h.report(ctx, row, fmt.Errorf("the signing key %s is %s in the database and was %s; the change is ignored", row.KID, row.Status, before.Status)))
 			merged.Keys[i] = before
 			merged.known[row.KID] = vault.Key{SigningKey: before, PublicKey: now.known[row.KID].PublicKey}
 			continue
 		}
 		h.seen[row.KID] = row
-		delete(h.told, row.KID)
+		delete(h.reported, row.KID)
 	}
 	for _, r := range now.refused {
-		all = append(all, h.tell(ctx, r.row, r.cause))
+		all = append(all, h.report(ctx, r.row, r.cause))
 	}
 	return h.keepActive(ctx, &merged, all)
 }
 
-// keepActive goes on with an active key whose row is gone. Nothing of ours deletes
-// rows.
+// keepActive keeps an active key whose row is missing. No server deletes rows.
 func (h *history) keepActive(ctx context.Context, now *keys, all []error) (*keys, error) {
 	for kid, row := range h.seen {
 		if row.Status != store.KeyActive || now.raw.Key(kid) != nil || now.First(store.KeyActive, row.Algorithm) != nil {
 			continue
 		}
-		all = append(all, h.tell(ctx, row, fmt.Errorf("the row of the active signing key %s is missing in the database; going on with it until the next start", kid)))
+		all = append(all, h.report(ctx, row, fmt.Errorf("the row of the active signing key %s is missing in the database; the key is used until the next start", kid)))
 		if key, err := vault.Parse(row, now.adopted.Thumbprint); err == nil {
 			now.add(key)
 		}
@@ -70,14 +68,14 @@ func (h *history) keepActive(ctx context.Context, now *keys, all []error) (*keys
 	return now, errors.Join(all...)
 }
 
-// tell says it once for each change of a row.
-func (h *history) tell(ctx context.Context, row store.SigningKey, cause error) error {
+// report logs the cause once for each change of a row.
+func (h *history) report(ctx context.Context, row store.SigningKey, cause error) error {
 	text := row.Status.String() + row.MAC + cause.Error()
-	if h.told[row.KID] == text {
+	if h.reported[row.KID] == text {
 		return nil
 	}
-	h.told[row.KID] = text
-	h.keeper.log.Error("refused the row of a signing key", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status.String(), "error", cause)
+	h.reported[row.KID] = text
+	h.keeper.log.Error("signing key row refused", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status.String(), "error", cause)
 	if h.keeper.store == nil {
 		return cause
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// keeper knows where keys are and reads them. session is what changes them.
+// keeper reads the keys. A session changes them.
 type keeper struct {
-	store  *store.Store // nil: memory has the rows
+	store  *store.Store // nil: the rows are in memory
 	memory *keys
 	folder *vault.Folder
 	rows   vault.Rows
@@ -29,7 +29,7 @@ type keeper struct {
 	rsaBits   int
 	log       *slog.Logger
 	wall      func() time.Time
-	monotonic func() time.Duration // the clock that nobody sets
+	monotonic func() time.Duration
 }
 
 func newKeeper(cfg Config) (*keeper, error) {
@@ -52,11 +52,11 @@ func newKeeper(cfg Config) (*keeper, error) {
 	}, nil
 }
 
-// now is the wall clock as it can be stored.
+// now is the wall clock with the precision of the database.
 func (k *keeper) now() time.Time { return k.wall().UTC().Truncate(time.Microsecond) }
 
-// since is for how long this process has not seen the database, which it did at a
-// moment by the monotonic clock.
+// since is the time since a moment of the monotonic clock at which this process read
+// the database.
 func (k *keeper) since(moment *atomic.Int64) time.Duration {
 	if k.store == nil {
 		return 0
@@ -64,7 +64,7 @@ func (k *keeper) since(moment *atomic.Int64) time.Duration {
 	return k.monotonic() - time.Duration(moment.Load())
 }
 
-// keys are the recorded keys at one version.
+// keys is the recorded keys at one version.
 type keys struct {
 	store.KeySet // those whose rows can be used
 
@@ -78,7 +78,7 @@ type keys struct {
 type refusal struct {
 	row       store.SigningKey
 	cause     error
-	unchecked bool // it has no MAC, and is as good as any otherwise
+	unchecked bool // it has no MAC, and no other fault
 }
 
 func (s *keys) add(k vault.Key) {
@@ -96,7 +96,7 @@ func (s *keys) all(rows []store.SigningKey) (all []vault.Key) {
 	return all
 }
 
-// refusedActive returns the refusal of a row that says that its key is active.
+// refusedActive returns why a row with the status active is refused; nil: none is.
 func (s *keys) refusedActive() error {
 	for _, r := range s.refused {
 		if r.row.Status == store.KeyActive {
@@ -106,7 +106,7 @@ func (s *keys) refusedActive() error {
 	return nil
 }
 
-// row finds a row, also one that is refused.
+// row finds a row, including a refused one.
 func (s *keys) row(kid string) (store.SigningKey, error) {
 	if row := s.Key(kid); row != nil {
 		return *row, nil
@@ -121,8 +121,8 @@ func (s *keys) row(kid string) (store.SigningKey, error) {
 
 var errNoSuchKey = fault.New(fault.NotFound, "not_found", "unknown signing key; `pico-auth key list --all` shows the IDs")
 
-// load reads the recorded keys. A row that is not bound to its key, or where keys
-// are sealed not authenticated, is refused, and the others are good.
+// load reads the recorded keys. A row that does not match its key, or in sealed mode is
+// not authentic, is refused; the other rows are used.
 func (k *keeper) load(ctx context.Context) (*keys, error) {
 	if k.store == nil {
 		return k.memory, nil
@@ -138,7 +138,7 @@ func (k *keeper) load(ctx context.Context) (*keys, error) {
 	}
 	s.Version, s.raw = set.Version, set
 	for _, row := range set.Keys {
-		if lifecycle.Rank(row.Status) < 0 { // else an active key whose status was edited would be replaced in silence
+		if lifecycle.Rank(row.Status) < 0 { // otherwise an active key with an edited status would be replaced silently
 			return nil, vault.Unusable(row, fmt.Errorf("its status is %q", string(row.Status)))
 		}
 		parsed, err := vault.Parse(row, s.adopted.Thumbprint)
@@ -155,8 +155,8 @@ func (k *keeper) load(ctx context.Context) (*keys, error) {
 	return s, nil
 }
 
-// authentic refuses a row that was written without the master key. Under another
-// master key its private half says more.
+// authentic refuses a row that was written without the master key. If the row is under
+// another master key, the error of its private half is more precise.
 func (k *keeper) authentic(key vault.Key) error {
 	err := k.rows.Verify(key.SigningKey)
 	if err == nil {
@@ -167,18 +167,18 @@ func (k *keeper) authentic(key vault.Key) error {
 			return sealed
 		}
 		return fault.New(fault.Invalid, "master_key", fmt.Sprintf(
-			"auth.master_key is not the master key under which the signing key %s was authenticated in the database; set the one that this installation had, or that one as auth.former_master_key; if that is lost, revoke the key or run `pico-auth key accept %s`",
+			"auth.master_key is not the master key under which the signing key %s was authenticated in the database; set auth.master_key to the previous master key, or set that as auth.former_master_key; if that is lost, revoke the key or run `pico-auth key accept %s`",
 			key.KID, vault.Argument(key.KID)))
 	}
 	return fault.New(fault.Invalid, "key_row", fmt.Sprintf(
-		"the %s signing key %s (%s) in the database is not trusted: %v; find out who changed it, and to use the key as it is run `pico-auth key accept %s`",
+		"the %s signing key %s (%s) in the database is not trusted: %v; find the cause of the change, and to use the key as it is run `pico-auth key accept %s`",
 		key.Status, key.KID, key.Algorithm, err, vault.Argument(key.KID)))
 }
 
-// trustUpgraded takes the rows of a release that did not authenticate them for
-// good, once: until any server has. A row counts only where its private half is at
-// hand, which proves that whoever wrote it had the master key. changed reports
-// whether there are such rows.
+// trustUpgraded accepts rows without a MAC, which a previous release wrote, until a
+// server has authenticated all rows. It accepts such a row only if its private half can
+// be loaded, which proves that the writer had the master key. changed reports whether
+// the rows are still to be authenticated.
 func (k *keeper) trustUpgraded(ctx context.Context, s *keys) (changed bool, err error) {
 	if k.atRest != Sealed {
 		return false, nil
@@ -214,10 +214,9 @@ func (k *keeper) secret(key vault.Key) (vault.Secret, error) {
 	return k.folder.Load(key)
 }
 
-// holds refuses to change keys where the active ones are unavailable: with another
-// master key, or none, or another folder than the servers' a new key would be one
-// that none of them can use. but is the key that a change ends, whose row may be
-// refused where another active key proves the rest.
+// holds refuses to change keys if an active one is unavailable: with another master
+// key or folder than the servers', they could not use a new key. but is the key that a
+// change ends; its row may be refused if another active key is available.
 func (k *keeper) holds(s *keys, but string) error {
 	var refused error
 	for _, r := range s.refused {
@@ -239,8 +238,8 @@ func (k *keeper) holds(s *keys, but string) error {
 	return refused
 }
 
-// found is the key to begin with where none is recorded as active: a pair in the
-// folder that has not had its time. Without one there is no key.
+// found returns the first key when none is recorded as active: a pair in the folder
+// that is not recorded. Its Key is nil when there is none.
 func (k *keeper) found(s *keys) (vault.Secret, error) {
 	fresh := s.adopted.Pending || k.store != nil && len(s.Keys) == 0
 	pair, err := k.folderPair(fresh)
@@ -252,17 +251,16 @@ func (k *keeper) found(s *keys) (vault.Secret, error) {
 			return vault.Secret{}, nil
 		}
 	}
-	if err := pair.Key.Check(); err != nil { // it comes from outside, and is looked at this once
+	if err := pair.Key.Check(); err != nil { // it comes from outside and is checked once
 		return vault.Secret{}, k.folder.Unusable(pair, err, legacy.MakeAnother)
 	}
 	return pair, nil
 }
 
-// folderPair reads the pair of the configured algorithm, or where any will do one
-// of another: it signs until one of the configured algorithm was published long
-// enough.
-func (k *keeper) folderPair(whichever bool) (vault.Secret, error) {
-	if whichever {
+// folderPair reads the pair of the configured algorithm, or with any that of another
+// one, which signs until a key of the configured algorithm was published long enough.
+func (k *keeper) folderPair(any bool) (vault.Secret, error) {
+	if any {
 		return legacy.Pair(k.folder, k.policy.Default)
 	}
 	files, err := vault.FilesOf(k.policy.Default)
@@ -276,8 +274,8 @@ func (k *keeper) folderPair(whichever bool) (vault.Secret, error) {
 	return pair, err
 }
 
-// foundKeys are the keys as Open would record them with the found one, for who
-// only looks.
+// foundKeys returns the keys as Open would record them with the found one, for
+// commands that change nothing.
 func (k *keeper) foundKeys(s *keys) (*keys, error) {
 	pair, err := k.found(s)
 	if err != nil {
@@ -285,7 +283,7 @@ func (k *keeper) foundKeys(s *keys) (*keys, error) {
 	}
 	if pair.Key == nil {
 		return nil, fault.New(fault.NotFound, "no_signing_key",
-			fmt.Sprintf("there is no signing key yet in %s; the first start of the server makes it", k.folder.Join("")))
+			fmt.Sprintf("there is no signing key yet in %s; the first start of the server creates it", k.folder.Join("")))
 	}
 	adopted := s.adopted.Thumbprint
 	if s.adopted.Pending {
@@ -310,7 +308,7 @@ func (k *keeper) info(key vault.Key) KeyInfo {
 	info.Thumbprint = key.PublicKey.Thumbprint()
 	switch file, err := k.folder.File(key); {
 	case err != nil || key.Sealed != "":
-	case key.Status == store.KeyRemoved: // where the folder cannot be written, or keys are sealed, nothing erases it
+	case key.Status == store.KeyRemoved: // not erased if the folder is read-only or keys are sealed
 		info.File = k.folder.List([]vault.Key{key})[key.KID]
 	default:
 		info.File = file
@@ -326,7 +324,7 @@ func describe(row store.SigningKey, due time.Duration) KeyInfo {
 	}
 }
 
-// problem is a fault in a sentence; empty: none.
+// problem is the message of an error for an operator; empty: none.
 func problem(err error) string {
 	if known, ok := errors.AsType[*fault.Error](err); ok {
 		return known.Message
@@ -337,8 +335,8 @@ func problem(err error) string {
 	return ""
 }
 
-// Load returns the keys as they are published, for commands that change nothing. A
-// missing key is an error.
+// Load returns the published keys, for commands that change nothing. It is an error
+// when there is none.
 func Load(ctx context.Context, cfg Config) (*Published, error) {
 	k, err := newKeeper(cfg)
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// AdoptedKID is the constant key id of the original server. The one key that
-// an adopted installation was signing with keeps it.
+// AdoptedKID is the constant key ID of the original server. The key that an adopted
+// installation signed with keeps it.
 const AdoptedKID = vault.AdoptedKID
 
-// AtRest says where private keys are kept.
+// AtRest is the place of private keys.
 type AtRest string
 
 // The places.
@@ -29,46 +29,46 @@ const (
 )
 
 const (
-	// maxFollow is the longest pause between two looks for changes.
+	// maxFollow is the longest pause between two checks for changes.
 	maxFollow = 2 * time.Second
 
-	// countLease is after how long another replica counts the time of keys in the
-	// place of one that has gone.
+	// countLease is the time after which another replica counts the time of keys when
+	// the counting one has stopped.
 	countLease = 15 * time.Second
 
 	defaultRSABits       = 2048
 	defaultTokenLifetime = 15 * time.Minute
 
-	// DefaultPublishAhead is for how long a key is published before it signs: long
-	// enough for clients that keep a key set for 15 minutes whatever its header
-	// says, and to restart services that pin algorithms at their start.
+	// DefaultPublishAhead is how long a key is published before it signs: long enough
+	// for clients that keep a key set for 15 minutes whatever its header says, and to
+	// restart services that pin algorithms when they start.
 	DefaultPublishAhead = time.Hour
-	// keySetLifetime is the longest time for which others may keep the key set. It
-	// bounds for how long they accept a revoked key and refuse its replacement, so
-	// it does not grow with the time ahead.
+	// keySetLifetime is the longest time for which clients may keep the key set. It
+	// bounds how long they accept a revoked key and refuse its replacement, so it does
+	// not grow with PublishAhead.
 	keySetLifetime = 5 * time.Minute
-	// Leeway is by how much the clocks of verifiers may be late.
+	// Leeway is how late the clocks of verifiers may be.
 	Leeway = time.Minute
 )
 
-// Config says where the keys are and how long they live.
+// Config is the place of the keys and the times of their lifecycle.
 type Config struct {
 	Dir        string           // auth.data_dir, ~ expanded; required
 	Algorithm  jose.Algorithm   // auth.algorithm: of the key that signs the API's tokens; required
-	Algorithms []jose.Algorithm // keys.algorithms: further ones that have a key each; Algorithm may be left out
-	Store      *store.Store     // records which key is what; nil: the folder alone decides, and nothing rotates
+	Algorithms []jose.Algorithm // keys.algorithms: further ones with a key each; Algorithm is optional in it
+	Store      *store.Store     // records the status of each key; nil: the folder alone decides, and nothing rotates
 	Master     *seal.Master     // auth.master_key; nil: none
 	AtRest     AtRest           // keys.at_rest; empty: Sealed on PostgreSQL with a master key, else Files
 	Log        *slog.Logger     // nil: discard
 
 	PublishAhead  time.Duration // keys.publish_ahead; zero: DefaultPublishAhead
-	RotateEvery   time.Duration // keys.rotate_every; zero: only when asked to
+	RotateEvery   time.Duration // keys.rotate_every; zero: only on request
 	RSABits       int           // keys.rsa_bits, of new RSA keys; zero: 2048
 	TokenLifetime time.Duration // of the access tokens that this server signs; zero: 15 minutes
 	Leeway        time.Duration // zero: Leeway
 
 	Now       func() time.Time     // the wall clock; nil: time.Now
-	Monotonic func() time.Duration // a clock that nobody sets, from any origin; nil: that of the system
+	Monotonic func() time.Duration // the monotonic clock, from any origin; nil: that of the system
 }
 
 func (c Config) withDefaults() Config {
@@ -103,8 +103,8 @@ func (c Config) policy() lifecycle.Policy {
 	}
 }
 
-// MaxAge is how long others may keep the key set. A key is published for ahead
-// before it signs, and every server has taken that up a little later: whoever keeps
+// MaxAge is how long clients may keep the key set. A key is published for ahead before
+// it signs, and every server publishes it at most margin later, so a client that keeps
 // the set no longer than MaxAge always has the key that signs.
 func MaxAge(ahead time.Duration) time.Duration {
 	return min(keySetLifetime, ahead-margin(ahead)).Truncate(time.Second)
@@ -112,8 +112,7 @@ func MaxAge(ahead time.Duration) time.Duration {
 
 func margin(ahead time.Duration) time.Duration { return min(lifecycle.FollowWithin, ahead/2) }
 
-// pace is the pause between two looks for changes: several times within the
-// margin.
+// pace is the pause between two checks for changes, a fraction of the margin.
 func pace(ahead time.Duration) time.Duration {
 	return min(maxFollow, max(margin(ahead)/4, 50*time.Millisecond))
 }
@@ -126,7 +125,7 @@ const (
 	Pending  = store.KeyPending  // published, and does not sign yet
 	Active   = store.KeyActive   // signs and verifies
 	Retiring = store.KeyRetiring // verifies what it signed before
-	Removed  = store.KeyRemoved  // was one of ours
+	Removed  = store.KeyRemoved  // neither signs nor verifies
 )
 
 // KeyInfo describes a key without holding it.
@@ -135,24 +134,23 @@ type KeyInfo struct {
 	Algorithm  jose.Algorithm
 	Thumbprint string // RFC 7638; the KID of all but the adopted key
 	Status     Status
-	PQCOnly    bool   // published at /.well-known/jwks-pqc.json alone
-	File       string // path of the private half; empty: it is sealed in the database, or erased; of a removed key: to be removed
+	PQCOnly    bool   // published at /.well-known/jwks-pqc.json only
+	File       string // path of the private half; empty: it is sealed in the database, or erased; for a removed key the file that the operator must remove
 
 	CreatedAt, ActivatedAt, RetiredAt, RemovedAt time.Time // zero: never, or not recorded
 
-	// Problem says why a key cannot be used: its row is damaged or not authentic, or
-	// it is pending or active and its private half is unavailable here. Only Admin
-	// looks; empty: it can be used.
+	// Problem is the reason why a key cannot be used: its row is damaged or not
+	// authentic, or it is pending or active and its private half is unavailable here.
+	// Only Admin checks this; empty: it can be used.
 	Problem string
 
-	// Due is how much of its status a pending or retiring key had before it when it
-	// was read, of time in which a server runs; zero: now, or it stays.
+	// Due is the time until the next status of a pending or retiring key when it was
+	// read. It passes only while a server runs; zero: now, or there is no next status.
 	Due time.Duration
 }
 
-// Transition says what signs and what will, where a change of the algorithm to the
-// configured one is under way; else it is empty. keys are in the order of the key
-// set.
+// Transition describes a change of the algorithm to the configured one that is not
+// complete; it is empty when there is none. keys are in the order of the key set.
 func Transition(keys []KeyInfo, configured jose.Algorithm, now time.Time) string {
 	if len(keys) == 0 || keys[0].Status != Active || keys[0].Algorithm == configured {
 		return ""
@@ -166,7 +164,7 @@ func Transition(keys []KeyInfo, configured jose.Algorithm, now time.Time) string
 	return ""
 }
 
-// Clock is a time soon to come as people read it, in UTC.
+// Clock formats a time in the near future for users, in UTC.
 func Clock(at, now time.Time) string {
 	if at.Sub(now) < 24*time.Hour {
 		return at.UTC().Format("15:04 UTC")
@@ -174,14 +172,14 @@ func Clock(at, now time.Time) string {
 	return at.UTC().Format("2006-01-02 15:04 UTC")
 }
 
-// Argument is a key id as it stands in a command line.
+// Argument returns a key ID as an argument of a command.
 func Argument(kid string) string { return vault.Argument(kid) }
 
 // Stats counts signatures since Open.
 type Stats struct {
 	Signed  uint64
 	Failed  uint64
-	Seconds float64 // spent signing, failures included
+	Seconds float64 // duration of all signatures, failures included
 }
 
 var errNoSigner = &fault.Error{

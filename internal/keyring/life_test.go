@@ -390,7 +390,7 @@ func TestAServerThatLacksTheNewKeyStopsSigningWithARevokedOne(t *testing.T) {
 	must(t, err)
 	away := filepath.Join(t.TempDir(), "away")
 	must(t, os.Rename(cfg.Dir, away))
-	if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "signing nothing") {
+	if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "signing is unavailable") {
 		t.Errorf("%v", err)
 	}
 	if _, err := ring.Sign([]byte(`{}`)); err == nil || !strings.Contains(err.Error(), "unavailable here") {

@@ -15,15 +15,15 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// maxAttempts bounds how often a change starts over because another process was
-// faster. The second attempt finds the keys of the winner, so two are the rule.
+// maxAttempts bounds how often a change is repeated because another process changed the
+// keys concurrently. The second attempt reads the keys of that process, so it usually
+// succeeds.
 const maxAttempts = 10
 
-// Open loads the active keys and makes one where there is none at all. Where the
-// configuration asks for other algorithms it begins the change. The first Open after
-// an adoption decides which key keeps the original's id. An active key that is
-// recorded and unavailable, or whose row is not authentic, is refused, never
-// replaced. Errors are sentences fit for a terminal.
+// Open loads the active keys and makes one if there is none. If other algorithms are
+// configured it begins the change. The first Open after an adoption decides which key
+// keeps the original's key ID. A recorded active key that is unavailable, or whose row
+// is not authentic, is an error; it is never replaced. Errors are texts for a terminal.
 func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	k, err := newKeeper(cfg)
 	if err != nil {
@@ -42,7 +42,7 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	}
 }
 
-// start makes what is recorded, what is configured and what is there agree, once.
+// start brings the recorded keys, the configuration and the folder into agreement.
 func (s *session) start(ctx context.Context) (*Ring, error) {
 	ring := &Ring{
 		keeper: s.keeper, history: newHistory(s.keeper), checking: make(chan struct{}, 1),
@@ -91,10 +91,10 @@ func (s *session) installation() legacy.Installation {
 	return legacy.Installation{Store: s.store, Folder: s.folder, Rows: s.rows, Writer: s.writer, Log: s.log}
 }
 
-// upgrade seals the keys that are files where the database is their home, and once
-// authenticates the rows that a release before left without a MAC. The files are
-// left: replicas that have not been restarted use them. leased says that this
-// process has the lease of those who count now, holder is its name.
+// upgrade seals keys that are files in sealed mode, and once authenticates the rows that
+// a previous release wrote without a MAC. The files stay, since replicas that are not
+// yet restarted use them. leased reports that this process, holder, has the lease to
+// count time now.
 func (s *session) upgrade(ctx context.Context, now *keys, holder string) (_ *keys, leased bool, err error) {
 	if s.atRest != Sealed {
 		return now, false, nil
@@ -116,11 +116,11 @@ func (s *session) upgrade(ctx context.Context, now *keys, holder string) (_ *key
 				return now, false, err
 			}
 			if err != nil {
-				s.log.Warn("a signing key stays outside of the database: its file is unavailable", "kid", row.KID, "status", row.Status.String(), "error", err)
+				s.log.Warn("signing key not moved into the database: its file is unavailable", "kid", row.KID, "status", row.Status.String(), "error", err)
 				continue
 			}
 			change.Sealed, change.Act = s.rows.Seal(row.KID, secret.Raw), store.Act{Action: identity.ActionKeySeal, By: system}
-			s.log.Warn("moved the signing key into the database, sealed under auth.master_key; its files are not used any more: remove them when all replicas are up",
+			s.log.Warn("moved the signing key into the database, sealed under auth.master_key; remove its files when all replicas are restarted",
 				"kid", row.KID, "file", s.folder.List([]vault.Key{now.known[row.KID]})[row.KID])
 		}
 		if moved || first {
@@ -142,9 +142,9 @@ func (s *session) upgrade(ctx context.Context, now *keys, holder string) (_ *key
 	return now, false, err
 }
 
-// first records the key to begin with where none is active: the pending one, the one
-// that was found in the folder, or a new one. Only an installation without any key
-// signs with all its algorithms at once.
+// first records the first active key: the pending one, the one that is found in the
+// folder, or a new one. Only an installation without any key signs with all its
+// algorithms at once.
 func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, err error) {
 	if pending := lifecycle.Successor(now.KeySet); pending != nil {
 		now, err = s.apply(ctx, now, system, s.policy.Activate(now.KeySet, *pending, s.now())...)
@@ -167,7 +167,7 @@ func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, 
 		now, err = s.apply(ctx, now, system, changes...)
 		return now, true, err
 	}
-	changes, err := s.takeIn(now, pair)
+	changes, err := s.recordPair(now, pair)
 	if err != nil {
 		return now, false, err
 	}
@@ -175,14 +175,14 @@ func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, 
 	return now, false, err
 }
 
-// takeIn records a pair of the folder as the first active key. The RSA pair which
-// may lie beside one of another algorithm retires: tokens signed before a change of
-// auth.algorithm are still good.
-func (s *session) takeIn(now *keys, pair vault.Secret) (changes []store.KeyChange, err error) {
+// recordPair returns the changes that record a pair of the folder as the first active
+// key. An RSA pair beside one of another algorithm is recorded as retiring: tokens that
+// were signed before a change of auth.algorithm are still valid.
+func (s *session) recordPair(now *keys, pair vault.Secret) (changes []store.KeyChange, err error) {
 	row, err := s.asNew(now, store.SigningKey{Status: store.KeyActive, API: true, ActivatedAt: s.now()}, pair.Key)
 	if err == nil && s.atRest == Sealed {
 		row.Sealed = s.rows.Seal(row.KID, pair.Raw)
-		s.log.Warn("moved the signing key into the database, sealed under auth.master_key; its files are not used any more: remove them when all replicas are up",
+		s.log.Warn("moved the signing key into the database, sealed under auth.master_key; remove its files when all replicas are restarted",
 			"kid", row.KID, "folder", s.folder.Join(""))
 	}
 	changes = append(changes, store.KeyChange{SigningKey: row})
@@ -190,9 +190,9 @@ func (s *session) takeIn(now *keys, pair vault.Secret) (changes []store.KeyChang
 	if err = errors.Join(err, ferr); err != nil || len(now.Keys) > 0 || s.store == nil || pair.Key.Algorithm() == jose.RS256 {
 		return changes, err
 	}
-	former, err := s.folder.Pair(files, "restore it from a backup, or move the pair away; what it signed is refused then")
+	former, err := s.folder.Pair(files, "restore it from a backup, or move the pair away; tokens that it signed are refused then")
 	if errors.Is(err, fs.ErrNotExist) || err == nil && former.Key.Public().Thumbprint() == pair.Key.Public().Thumbprint() {
-		return changes, nil // none, or one RSA pair under two algorithms
+		return changes, nil // there is none, or it is the same RSA key
 	}
 	if err != nil {
 		return nil, err
@@ -204,7 +204,7 @@ func (s *session) takeIn(now *keys, pair vault.Secret) (changes []store.KeyChang
 	return append(changes, store.KeyChange{SigningKey: row}), err
 }
 
-// configure brings recorded keys to what is configured now.
+// configure applies the changes that the configuration requires.
 func (s *session) configure(ctx context.Context, now *keys) (_ *keys, err error) {
 	if s.store == nil {
 		return now, s.complete(now)
@@ -212,7 +212,7 @@ func (s *session) configure(ctx context.Context, now *keys) (_ *keys, err error)
 	if changes := s.policy.Start(now.KeySet, s.now()); len(changes) > 0 {
 		for _, c := range changes {
 			if c.Action == identity.ActionKeyWithdraw {
-				s.log.Info("withdrew a pending signing key: the configuration asks for another one", "kid", c.Key.KID, "algorithm", c.Key.Algorithm)
+				s.log.Info("withdrew a pending signing key: the configuration has changed", "kid", c.Key.KID, "algorithm", c.Key.Algorithm)
 			}
 		}
 		if now, err = s.apply(ctx, now, system, changes...); err != nil {
@@ -244,7 +244,7 @@ func (s *session) complete(now *keys) error {
 	return nil
 }
 
-// warn says what is not as it should be and does not stop a start.
+// warn logs problems that do not stop a start.
 func (s *session) warn(now *keys) {
 	for _, row := range now.Keys {
 		if row.Status != store.KeyPending && (row.Status != store.KeyRetiring || row.Sealed == "") {
@@ -259,22 +259,23 @@ func (s *session) warn(now *keys) {
 		return
 	}
 	for _, file := range s.folder.Unknown(now.raw) {
-		s.log.Warn("a key file is of no key that the database knows, and is left alone; if no other server uses this folder, remove it", "file", file)
+		s.log.Warn("unknown key file: its key is not in the database; if no other server uses this folder, remove it", "file", file)
 	}
 }
 
-// warnOfClocks names retiring keys that stay in the key set for longer than their
-// tokens can be good, since the clock by which they were retired was ahead.
+// warnOfClocks logs retiring keys that stay in the key set longer than the lifetime of
+// their tokens, since they were retired by a clock that was ahead.
 func (k *keeper) warnOfClocks(now *keys) {
 	for _, row := range now.Keys {
 		if row.Status == store.KeyRetiring && row.RetiredAt.Sub(k.wall()) > k.policy.Leeway {
-			k.log.Warn("a signing key was retired at a time that has not come yet, by a clock that was ahead; it stays in the key set until its tokens of then have expired, or it is revoked",
+			k.log.Warn("a signing key was retired in the future, by a clock that was ahead; it stays in the key set until then plus the lifetime of its tokens, or until it is revoked",
 				"kid", row.KID, "retired_at", row.RetiredAt, "until", row.RetiredAt.Add(k.policy.Keep(row)))
 		}
 	}
 }
 
-// raise notes, before it does so, that this server signs with the active keys.
+// raise records the lifetime of this server's tokens in the rows of the active keys,
+// before it signs with them.
 func (k *keeper) raise(ctx context.Context, now *keys) error {
 	if k.store == nil {
 		return nil
@@ -283,7 +284,7 @@ func (k *keeper) raise(ctx context.Context, now *keys) error {
 		signs := row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLifetime == 0
 		if signs && row.TokenLifetime < k.policy.TokenLifetime {
 			if err := k.store.RaiseTokenLifetime(ctx, row.KID, k.policy.TokenLifetime); err != nil {
-				return fmt.Errorf("note how long tokens of %s live: %w", row.KID, err)
+				return fmt.Errorf("record the lifetime of the tokens of %s: %w", row.KID, err)
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Published is the keys as others see them at one time. It is immutable.
+// Published is the published keys at one time. It is immutable.
 type Published struct {
 	infos     []KeyInfo // in the order of the key set
 	main, all keySet
@@ -65,8 +65,7 @@ func (p *Published) Active() KeyInfo {
 	return p.infos[0]
 }
 
-// Algorithms returns those of the keys in the main key set, that of the active one
-// first.
+// Algorithms returns the algorithms of the main key set, that of the active key first.
 func (p *Published) Algorithms() (all []jose.Algorithm) {
 	for _, k := range p.infos {
 		if !k.PQCOnly && !slices.Contains(all, k.Algorithm) {
@@ -76,15 +75,15 @@ func (p *Published) Algorithms() (all []jose.Algorithm) {
 	return all
 }
 
-// JWKS returns the main key set and its strong ETag. It has keys of type AKP only
-// where the tokens of the API are, were or will be signed with one. The bytes are
-// shared: callers write them and do not change them.
+// JWKS returns the main key set and its strong ETag. It has keys of type AKP only if the
+// tokens of the API are, were or will be signed with one. The bytes are shared: callers
+// must not change them.
 func (p *Published) JWKS() (body []byte, etag string) { return p.main.body, p.main.etag }
 
 // AllJWKS returns the key set with every key.
 func (p *Published) AllJWKS() (body []byte, etag string) { return p.all.body, p.all.etag }
 
-// find returns the description of a key that is published.
+// find returns the description of a published key.
 func (p *Published) find(kid string) (KeyInfo, bool) {
 	i := slices.IndexFunc(p.infos, func(k KeyInfo) bool { return k.KID == kid })
 	if i < 0 {

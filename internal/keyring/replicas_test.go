@@ -201,7 +201,7 @@ func TestASealedKeyOpensInItsOwnRowOnly(t *testing.T) {
 	open(t, cfg)
 	kid := rotate(t, cfg, true)
 	storetest.Exec(t, url, `UPDATE signing_keys SET sealed_key = (SELECT sealed_key FROM signing_keys WHERE status = 'retiring') WHERE status = 'active'`)
-	refused(t, cfg, kid, "was exchanged")
+	refused(t, cfg, kid, "was replaced")
 	storetest.Exec(t, url, `UPDATE signing_keys SET sealed_key = 'v1.x.y', public_key = '{}' WHERE status = 'active'`)
 	refused(t, cfg, kid, "cannot be used")
 }
@@ -407,7 +407,7 @@ func TestAKeyThatIsNotHereIsPublishedAndNotSignedWith(t *testing.T) {
 	write(t, filepath.Join(elsewhere.Dir, "pqc_secret.bin"), read(t, filepath.Join(cfg.Dir, "pqc_secret.bin")), 0o600)
 	fresh := rotate(t, elsewhere, true)
 	other := open(t, elsewhere)
-	if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "going on signing with "+kid) || !strings.Contains(err.Error(), cfg.Dir) {
+	if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "still signing with "+kid) || !strings.Contains(err.Error(), cfg.Dir) {
 		t.Errorf("%v", err)
 	}
 	if err := ring.Refresh(t.Context()); err != nil {

@@ -21,11 +21,11 @@ type Ring struct {
 	created bool
 	held    atomic.Pointer[held]
 
-	checking chan struct{} // holds one while a look for changes is under way
-	checked  time.Time     // when the last look began; guarded by checking
-	seen     atomic.Int64  // when the last look began that succeeded, by the monotonic clock
+	checking chan struct{} // has an element during a check for changes
+	checked  time.Time     // start of the last check; guarded by checking
+	seen     atomic.Int64  // start of the last successful check, by the monotonic clock
 
-	lacked atomic.Pointer[[]string] // ids of pending keys that were due and unavailable here; nil: none
+	lacked atomic.Pointer[[]string] // IDs of pending keys that were due and unavailable here; nil: none
 
 	stepping sync.Mutex // held while counting
 	counter  counter    // guarded by stepping
@@ -33,14 +33,14 @@ type Ring struct {
 	signed, failed, nanoseconds atomic.Uint64
 }
 
-// held is the keys at one time. It is immutable.
+// held is the keys of a Ring at one time. It is immutable.
 type held struct {
 	*Published
 
 	keys    *keys
 	signers map[jose.Algorithm]signing
-	signing jose.Algorithm // that signs the tokens of the API
-	behind  bool           // another key is active, and its private half was unavailable
+	signing jose.Algorithm // of the key that signs the tokens of the API
+	behind  bool           // the private half of an active key was unavailable
 	legacy  []byte
 }
 
@@ -76,9 +76,9 @@ func (s Signer) Sign(typ string, claims []byte) (token string, err error) {
 	return token, nil
 }
 
-// Signer returns the signer of an algorithm, one of keys.algorithms; of an empty one
-// it is that of auth.algorithm, or until a change to it has gone through the former
-// one's. Unavailable: no key of it signs here now.
+// Signer returns the signer of one of keys.algorithms. An empty algorithm is
+// auth.algorithm, or during a change of that the former one. Unavailable: no key of the
+// algorithm can sign here now.
 func (r *Ring) Signer(algorithm jose.Algorithm) (Signer, error) {
 	h := r.held.Load()
 	if algorithm == "" {
@@ -105,18 +105,18 @@ func (r *Ring) SignType(typ string, claims []byte) (string, error) {
 	return s.Sign(typ, claims)
 }
 
-// Ready returns an error, Unavailable, when Sign would, or when another key may
-// have taken over so long ago that what is signed here may be refused before it
-// expires: ask before anything is done that only a token makes good. It looks at
-// the database where that was not done recently.
+// Ready returns an error, Unavailable, when Sign would, or when another key may have
+// been activated so long ago that a token of this one may be refused before it expires.
+// Call it before an operation that is useless without a token. It reads the database if
+// that was not done recently.
 func (r *Ring) Ready(ctx context.Context) error {
-	// By half of the leeway another key may have taken over just as long ago; the
-	// former one stays for the leeway longer than its tokens, which is more.
+	// Another key may have been activated just after the last check. The former one
+	// stays published for the leeway longer than the lifetime of its tokens.
 	longest := r.keeper.policy.Leeway / 2
 	if r.keeper.since(&r.seen) > longest {
 		if err := r.Recheck(ctx); r.keeper.since(&r.seen) > longest {
 			return &fault.Error{
-				Kind: fault.Unavailable, Code: "no_signing_key", Message: "the signing keys could not be looked for recently",
+				Kind: fault.Unavailable, Code: "no_signing_key", Message: "the signing keys could not be read recently",
 				RetryAfter: lifecycle.FollowWithin, Cause: err,
 			}
 		}
@@ -127,8 +127,8 @@ func (r *Ring) Ready(ctx context.Context) error {
 	return nil
 }
 
-// MaxAge is how long others may keep the key set: not at all when this process
-// has not seen the database for so long that another key may be in it by now.
+// MaxAge is how long clients may keep the key set: zero when this process has not read
+// the database for so long that the set may have changed.
 func (r *Ring) MaxAge() time.Duration {
 	ahead := r.keeper.policy.PublishAhead
 	if r.keeper.since(&r.seen) > margin(ahead) {
@@ -140,11 +140,11 @@ func (r *Ring) MaxAge() time.Duration {
 // Pace is the pause between two calls of Refresh and Step.
 func (r *Ring) Pace() time.Duration { return pace(r.keeper.policy.PublishAhead) }
 
-// Published returns the keys as others see them now.
+// Published returns the keys that are published now.
 func (r *Ring) Published() *Published { return r.held.Load().Published }
 
 // Active describes the key that signs the tokens of the API here: the active one, or
-// while that is unavailable the one before.
+// the former one while that is unavailable.
 func (r *Ring) Active() KeyInfo {
 	h := r.held.Load()
 	info, _ := h.find(h.signers[h.signing].kid)
@@ -161,11 +161,11 @@ func (r *Ring) JWKS() (body []byte, etag string) { return r.Published().JWKS() }
 // original server hashed refresh and service tokens; nil when none is known.
 func (r *Ring) LegacyHashKey() []byte { return r.held.Load().legacy }
 
-// Created reports whether this Open made the active key.
+// Created reports whether Open made the active key.
 func (r *Ring) Created() bool { return r.created }
 
-// Behind reports whether another key is active, or due to be, and this process
-// could not load its private half.
+// Behind reports whether this process could not load the private half of a key that is
+// active, or due to be.
 func (r *Ring) Behind() bool {
 	h, lacked := r.held.Load(), r.lacked.Load()
 	if h.behind || lacked == nil {
@@ -173,7 +173,7 @@ func (r *Ring) Behind() bool {
 	}
 	for _, kid := range *lacked {
 		if info, _ := h.find(kid); info.Status == store.KeyPending {
-			return true // else another replica activated it, or it was withdrawn
+			return true // otherwise another replica activated it, or it was withdrawn
 		}
 	}
 	return false

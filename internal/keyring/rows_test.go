@@ -95,7 +95,7 @@ func TestNobodyPlantsAKey(t *testing.T) {
 				if got := a.refusals(kid); got != 2 {
 					t.Errorf("%s, MAC %s: %d audit events of two servers", status, name, got)
 				}
-				if !strings.Contains(a.log.String(), `"level":"ERROR","msg":"refused the row of a signing key","kid":"`+kid) {
+				if !strings.Contains(a.log.String(), `"level":"ERROR","msg":"signing key row refused","kid":"`+kid) {
 					t.Errorf("%s, MAC %s: it is not logged", status, name)
 				}
 				if k, err := admin(t, a.cfg).Key(t.Context(), kid); err != nil || k.Problem == "" {

@@ -15,15 +15,15 @@ import (
 
 var system = identity.Actor{Kind: identity.ActorSystem}
 
-// session changes keys, with other processes kept out of the folder.
+// session changes keys. It holds the lock of the folder unless keys are sealed.
 type session struct {
 	*keeper
 
 	home   vault.Vault   // of new private halves
-	writer *vault.Writer // nil: the database is their home, and the folder is only read
+	writer *vault.Writer // nil: private halves are sealed in the database, and the folder is only read
 }
 
-// enter makes the home of private halves ready. Close what it returns.
+// enter begins a session. Close it.
 func (k *keeper) enter(ctx context.Context) (*session, error) {
 	if k.atRest == Sealed {
 		return &session{keeper: k, home: k.rows}, nil
@@ -41,9 +41,9 @@ func (s *session) close() {
 	}
 }
 
-// apply carries changes out, all or none, and returns the keys as they are then. A
-// private half is committed before its row: one that a stop in between leaves behind
-// was never published and signs nothing.
+// apply applies changes, all or none, and returns the changed keys. A private half is
+// committed before its row: after a crash in between it was never published and signs
+// nothing.
 func (s *session) apply(ctx context.Context, now *keys, by identity.Actor, changes ...lifecycle.Change) (*keys, error) {
 	var rows []store.KeyChange
 	for _, c := range changes {
@@ -57,7 +57,7 @@ func (s *session) apply(ctx context.Context, now *keys, by identity.Actor, chang
 			c.Key = made
 		case known && c.Action == identity.ActionKeyActivate:
 			if _, err := s.secret(key); err != nil {
-				return now, err // without its private half at hand nothing is changed
+				return now, err // a key is not activated without its private half
 			}
 		}
 		rows = append(rows, store.KeyChange{SigningKey: c.Key, Act: act})
@@ -97,7 +97,7 @@ func (s *session) asNew(now *keys, as store.SigningKey, key *jose.PrivateKey) (s
 	return row, err
 }
 
-// put records changes and returns the keys as they are then.
+// put records changes and returns the changed keys.
 func (s *session) put(ctx context.Context, now *keys, changes ...store.KeyChange) (*keys, error) {
 	s.authenticate(now, changes)
 	if s.store == nil {
@@ -109,7 +109,7 @@ func (s *session) put(ctx context.Context, now *keys, changes ...store.KeyChange
 	return s.recorded(ctx, changes)
 }
 
-// authenticate completes rows where keys are sealed.
+// authenticate sets the MACs of rows in sealed mode.
 func (s *session) authenticate(now *keys, changes []store.KeyChange) {
 	for i := range changes {
 		changes[i].MAC = ""
@@ -119,7 +119,7 @@ func (s *session) authenticate(now *keys, changes []store.KeyChange) {
 	}
 }
 
-// recorded is what comes after a change: the folder follows it.
+// recorded logs changes, loads the keys again and arranges the folder.
 func (s *session) recorded(ctx context.Context, changes []store.KeyChange) (*keys, error) {
 	for _, row := range changes {
 		s.log.Info("recorded a signing key", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status.String(), "sealed", row.Sealed != "")
@@ -131,14 +131,14 @@ func (s *session) recorded(ctx context.Context, changes []store.KeyChange) (*key
 	return now, err
 }
 
-// arrange makes the folder what the database says.
+// arrange makes the folder match the database.
 func (s *session) arrange(now *keys) {
 	if s.writer != nil && s.store != nil {
 		s.writer.Arrange(now.all(lifecycle.Order(now.KeySet)))
 	}
 }
 
-// remember is put where nothing is recorded.
+// remember is put without a store.
 func (s *session) remember(now *keys, changes []store.KeyChange) (*keys, error) {
 	for _, c := range changes {
 		parsed, err := vault.Parse(c.SigningKey, "")
@@ -151,9 +151,8 @@ func (s *session) remember(now *keys, changes []store.KeyChange) (*keys, error) 
 	return s.memory, nil
 }
 
-// generate makes a key whose id is no flag on a command line: of 64 thumbprints
-// one begins with a dash, and that key is given up for another. rsaBits counts for
-// RSA only.
+// generate makes a key whose ID is not read as a flag on a command line: one of 64
+// thumbprints begins with a dash, and such a key is discarded. rsaBits is for RSA only.
 func generate(algorithm jose.Algorithm, rsaBits int) (*jose.PrivateKey, error) {
 	for {
 		key, err := jose.GenerateRSA(algorithm, rsaBits)

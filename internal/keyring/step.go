@@ -9,10 +9,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Step counts the time that has passed since it was last called, if this is the
-// one replica that does, and carries out the changes that are due. It costs nothing
-// while there is nothing to come, so call it as often as Pace says. What fails is
-// tried again next time, here or by another replica.
+// Step counts the time since its last call, if this is the replica that counts, and
+// applies the changes that are due. It costs nothing while no change is to come, so call
+// it every Pace. A failed change is tried again next time, here or by another replica.
 func (r *Ring) Step(ctx context.Context) error {
 	r.stepping.Lock()
 	defer r.stepping.Unlock()
@@ -24,7 +23,7 @@ func (r *Ring) Step(ctx context.Context) error {
 	if err != nil {
 		r.counter.watched = nil
 		if errors.Is(err, store.ErrKeysChanged) {
-			return nil // by an operator, or another replica; look again
+			return nil // by an operator or another replica; the next step reads them
 		}
 	}
 	return err
@@ -40,7 +39,7 @@ func (r *Ring) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now, _ = r.history.merge(ctx, now) // told by Refresh, or logged
+	now, _ = r.history.merge(ctx, now) // Refresh returns the error, or it is logged
 	r.counter.watch(now, counted, begin)
 	if len(k.policy.Due(now.KeySet, k.now())) == 0 {
 		return nil
@@ -48,7 +47,7 @@ func (r *Ring) step(ctx context.Context) error {
 	lacked, err := k.advance(ctx, now)
 	r.lacked.Store(&lacked)
 	if err != nil {
-		return errors.Join(err, r.counter.rest(ctx)) // another replica may have what this one lacks
+		return errors.Join(err, r.counter.rest(ctx)) // another replica may have the missing private half
 	}
 	if now, err = k.load(ctx); err != nil {
 		return err
@@ -57,9 +56,9 @@ func (r *Ring) step(ctx context.Context) error {
 	return r.Refresh(ctx)
 }
 
-// advance carries out what is due, one group after another, since each may change
-// what is due. One key that is unavailable keeps no other from its next step; lacked
-// are the ids of those.
+// advance applies the due changes, one group after another, since each may change what
+// is due. A key that is unavailable does not block the others; lacked is the IDs of the
+// unavailable ones.
 func (k *keeper) advance(ctx context.Context, now *keys) (lacked []string, err error) {
 	s, err := k.enter(ctx)
 	if err != nil {
@@ -87,7 +86,7 @@ func (k *keeper) advance(ctx context.Context, now *keys) (lacked []string, err e
 	return lacked, errors.Join(all...)
 }
 
-// untried returns the first group that was not tried, and notes that it is now.
+// untried returns the first group that was not tried, and marks it as tried.
 func untried(groups [][]lifecycle.Change, tried map[string]bool) []lifecycle.Change {
 	for _, group := range groups {
 		last := group[len(group)-1]
@@ -102,21 +101,20 @@ func untried(groups [][]lifecycle.Change, tried map[string]bool) []lifecycle.Cha
 func (s *session) announce(c lifecycle.Change, after *keys) {
 	switch c.Action {
 	case identity.ActionKeyActivate:
-		s.log.Info("another key signs now", "kid", c.Key.KID, "algorithm", c.Key.Algorithm)
+		s.log.Info("signing key activated", "kid", c.Key.KID, "algorithm", c.Key.Algorithm)
 	case identity.ActionKeyRemove:
-		s.log.Info("removed a signing key: the last token that it signed has expired", "kid", c.Key.KID, "algorithm", c.Key.Algorithm)
+		s.log.Info("signing key removed: the last token that it signed has expired", "kid", c.Key.KID, "algorithm", c.Key.Algorithm)
 	case identity.ActionKeyRotate:
 		pending := after.First(store.KeyPending, c.Key.Algorithm)
 		if pending == nil {
-			return // another process was faster
+			return // another process has changed it
 		}
-		s.log.Info("the active signing key has reached keys.rotate_every; another is published and takes over",
+		s.log.Info("the active signing key has reached keys.rotate_every; its successor is published",
 			"algorithm", c.Key.Algorithm, "pending", pending.KID, "in", s.policy.PublishAhead.String())
 	}
 }
 
-// Rest ends counting, so that another replica begins at once. It is for the end
-// of the program.
+// Rest stops counting, so that another replica begins at once. Call it at shutdown.
 func (r *Ring) Rest(ctx context.Context) error {
 	r.stepping.Lock()
 	defer r.stepping.Unlock()

@@ -42,7 +42,7 @@ func TestAFileOfNoKeyIsNamedAndLeft(t *testing.T) {
 	path := filepath.Join(cfg.Dir, "key-"+orphan.Public().Thumbprint()+".pem")
 	write(t, path, secret, 0o600)
 	open(t, cfg)
-	if !strings.Contains(log.String(), "a key file is of no key that the database knows") || !strings.Contains(log.String(), filepath.Base(path)) {
+	if !strings.Contains(log.String(), "unknown key file: its key is not in the database") || !strings.Contains(log.String(), filepath.Base(path)) {
 		t.Errorf("it is not named: %s", log)
 	}
 	if !bytes.Equal(read(t, path), secret) {
@@ -53,7 +53,7 @@ func TestAFileOfNoKeyIsNamedAndLeft(t *testing.T) {
 // TestAKeyRetiredInTheFutureIsNamed at the start and by whoever takes it up: it
 // stays published until then.
 func TestAKeyRetiredInTheFutureIsNamed(t *testing.T) {
-	const says = "retired at a time that has not come yet"
+	const says = "was retired in the future"
 	c, cfg, log := logged(t)
 	ring := open(t, cfg)
 	rotate(t, cfg, true)
@@ -127,7 +127,7 @@ func TestTheRemedyIsForWhatIsThere(t *testing.T) {
 	active, next := open(t, cfg).Active().KID, rotate(t, cfg, false)
 	write(t, filepath.Join(cfg.Dir, "key-"+active+".pem"), []byte("half"), 0o600)
 	withdraw(t, cfg, next)
-	if !strings.Contains(log.String(), "could not give the active pair its usual file names") ||
+	if !strings.Contains(log.String(), "could not rename the files of the active pair") ||
 		!strings.Contains(log.String(), "pico-auth key revoke --lost "+keyring.Argument(active)) || strings.Contains(log.String(), "the pair away") {
 		t.Errorf("the active one: %s", log)
 	}
@@ -136,7 +136,7 @@ func TestTheRemedyIsForWhatIsThere(t *testing.T) {
 	open(t, keyring.Config{Dir: cfg.Dir, Algorithm: jose.EdDSA})
 	write(t, filepath.Join(cfg.Dir, "private.pem"), []byte("half"), 0o600)
 	_, err := keyring.Open(t.Context(), cfg)
-	refusedWith(t, err, "restore it from a backup, or move the pair away; what it signed is refused then", "private.pem")
+	refusedWith(t, err, "restore it from a backup, or move the pair away; tokens that it signed are refused then", "private.pem")
 	must(t, os.Remove(filepath.Join(cfg.Dir, "private.pem")))
 	if open(t, cfg).Created() {
 		t.Error("a new one was made")

@@ -1,5 +1,5 @@
-// Package legacy takes over the key of a Python installation: which one it was
-// signing with, and the key under which its later versions hashed tokens.
+// Package legacy adopts the keys of a Python installation: the one that it signed
+// with, and the one under which its later versions hashed tokens.
 //
 // The signing key keeps the constant id of the original. The hash key is derived
 // from its file once and kept where the signing keys are: adopted service tokens

@@ -19,14 +19,14 @@ import (
 // hashKeyFile keeps the hash key where signing keys are files.
 const hashKeyFile = "legacy-token-hash.key"
 
-// HashKeyPlace is where it is kept, sealed, when signing keys are in the database.
+// HashKeyPlace is where the sealed hash key is when signing keys are in the database.
 var HashKeyPlace = seal.Place{Table: "settings", Column: "value", Row: "legacy_hash_key"}
 
-// MakeAnother is what to do about a broken private file that the database does
-// not know.
+// MakeAnother tells the operator what to do about a damaged private file of a key
+// that is not in the database.
 const MakeAnother = "restore it from a backup, or move the pair away to have a new one made"
 
-// Installation is what is left of a Python installation.
+// Installation is an adopted Python installation.
 type Installation struct {
 	Store  *store.Store
 	Folder *vault.Folder
@@ -35,9 +35,9 @@ type Installation struct {
 	Log    *slog.Logger
 }
 
-// Pair returns the pair that an installation was signing with: the one of the
-// configured algorithm, or else of another one that the original knew, since the
-// algorithm may have been changed with the move. Without one there is no key.
+// Pair returns the pair that an installation signed with: that of the configured
+// algorithm, or else of another one that the original supports, since the algorithm
+// may have changed with the adoption. Its Key is nil when there is no pair.
 func Pair(folder *vault.Folder, configured jose.Algorithm) (vault.Secret, error) {
 	files, err := vault.FilesOf(configured)
 	if err != nil {
@@ -53,7 +53,7 @@ func Pair(folder *vault.Folder, configured jose.Algorithm) (vault.Secret, error)
 			return vault.Secret{}, err
 		}
 		if others.Private == files.Private {
-			continue // it was just looked for
+			continue // it was read above
 		}
 		pair, err := folder.Pair(others, MakeAnother)
 		switch {
@@ -68,10 +68,9 @@ func Pair(folder *vault.Folder, configured jose.Algorithm) (vault.Secret, error)
 	return vault.Secret{}, nil
 }
 
-// Decide records which key the installation was signing with; without a key it
-// decides for none. It runs before a key is made, and the hash key is durable
-// before the decision is, so a crash in between repeats the step with the same
-// result.
+// Decide records which key the installation signed with, or that it had none. It runs
+// before a key is made, and the hash key is durable before the decision, so the step is
+// repeated with the same result after a crash in between.
 func (i Installation) Decide(ctx context.Context, found vault.Secret) (store.AdoptedKey, error) {
 	var decided store.AdoptedKey
 	if found.Key != nil {
@@ -84,7 +83,7 @@ func (i Installation) Decide(ctx context.Context, found vault.Secret) (store.Ado
 		return decided, fmt.Errorf("record which key was adopted: %w", err)
 	}
 	if found.Key == nil {
-		i.Log.Warn("the adopted database came without its signing key; tokens issued before the move are not valid",
+		i.Log.Warn("the signing key of the adopted database is missing; tokens issued before the adoption are not valid",
 			"folder", i.Folder.Join(""))
 	} else {
 		i.Log.Info("adopted the signing key", "kid", vault.AdoptedKID, "algorithm", found.Key.Algorithm(), "thumbprint", decided.Thumbprint)
@@ -93,8 +92,8 @@ func (i Installation) Decide(ctx context.Context, found vault.Secret) (store.Ado
 }
 
 // HashKey returns the hash key; nil when the installation had none. A lost one is
-// derived again while the private half of the adopted key is there; after that it is
-// gone for good, which is only logged.
+// derived again while the private half of the adopted key is available; after that it
+// is logged as lost.
 func (i Installation) HashKey(ctx context.Context, adopted string, keys []vault.Key) ([]byte, error) {
 	if adopted == "" {
 		return nil, nil
@@ -129,7 +128,7 @@ func (i Installation) recover(ctx context.Context, adopted string, keys []vault.
 		if k.PublicKey.Thumbprint() != adopted || k.Status == store.KeyRemoved {
 			continue
 		}
-		k.Sealed = "" // what is derived from is the file
+		k.Sealed = "" // the hash key is derived from the file
 		secret, err := i.Folder.Load(k)
 		if err == nil {
 			return i.derive(ctx, secret)
@@ -138,7 +137,7 @@ func (i Installation) recover(ctx context.Context, adopted string, keys []vault.
 			return nil, err
 		}
 	}
-	i.Log.Warn("the hash key of the adopted installation is lost with its signing key; keyed refresh and service tokens from before the move are not valid",
+	i.Log.Warn("the hash key of the adopted installation is lost with its signing key; keyed refresh and service tokens from before the adoption are not valid",
 		"file", i.Folder.Join(hashKeyFile))
 	return nil, nil
 }
@@ -148,7 +147,7 @@ func (i Installation) derive(ctx context.Context, secret vault.Secret) ([]byte, 
 	return key, i.keep(ctx, key)
 }
 
-// keep stores the hash key where the signing keys are.
+// keep stores the hash key beside the signing keys.
 func (i Installation) keep(ctx context.Context, key []byte) error {
 	if i.Writer == nil {
 		if err := i.Store.SetLegacyHashKey(ctx, i.Rows.Master.Seal(HashKeyPlace, key)); err != nil {
@@ -165,7 +164,7 @@ func (i Installation) keep(ctx context.Context, key []byte) error {
 }
 
 // deriveHashKey is the derivation of the original's later versions. They read a
-// PEM file as text, whose line ends Python makes newlines.
+// PEM file as text, in which Python converts line ends to newlines.
 func deriveHashKey(algorithm jose.Algorithm, secret []byte) []byte {
 	if algorithm == jose.RS256 {
 		secret = bytes.ReplaceAll(secret, []byte("\r\n"), []byte("\n"))

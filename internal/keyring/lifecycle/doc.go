@@ -1,5 +1,5 @@
-// Package lifecycle decides what becomes of signing keys: from the keys, what is
-// configured and the time that has passed it says which changes are due. It reads
+// Package lifecycle decides about the status of signing keys: from the keys, the
+// configuration and the elapsed time it computes the changes that are due. It reads
 // nothing, writes nothing and makes no key.
 //
 //	changes := policy.Due(set, now)

@@ -12,31 +12,31 @@ import (
 )
 
 const (
-	// FollowWithin is how soon every running server has taken up a change.
+	// FollowWithin is the time within which every running server follows a change.
 	FollowWithin = 5 * time.Second
-	// clockError is more than the clocks of replicas differ by.
+	// clockError is more than the difference between the clocks of replicas.
 	clockError = time.Hour
 )
 
-// Policy is what is configured of the lifecycle of keys.
+// Policy is the configuration of the lifecycle of keys.
 type Policy struct {
 	Default jose.Algorithm   // of the key that signs the tokens of the API
-	Further []jose.Algorithm // that clients ask for; each has an active key as well
+	Further []jose.Algorithm // of the keys for clients; each has an active key as well
 
-	PublishAhead  time.Duration // a key is published for so long before it signs
+	PublishAhead  time.Duration // how long a key is published before it signs
 	RotateEvery   time.Duration // age at which an active key is replaced; zero: never
 	TokenLifetime time.Duration // of the access tokens that this server signs
-	Leeway        time.Duration // by which the clocks of verifiers may be late
+	Leeway        time.Duration // how late the clocks of verifiers may be
 }
 
-// Change is a key as it shall be.
+// Change is the new state of a key.
 type Change struct {
-	Key    store.SigningKey // without a KID: to be made, of its algorithm
+	Key    store.SigningKey // without a KID: a new key of its algorithm
 	Action identity.Action  // for the audit log
 	Detail string
 }
 
-// Made reports whether the key of a change does not exist yet.
+// Made reports whether a change makes a new key.
 func (c Change) Made() bool { return c.Key.KID == "" }
 
 // to returns a key in another status.
@@ -62,12 +62,12 @@ func Rank(status store.KeyStatus) int {
 
 func postQuantum(algorithm string) bool { return strings.HasPrefix(algorithm, "ML-DSA-") }
 
-// PQCOnly reports whether a key is kept out of the main key set: there are clients
-// that refuse a whole set for one key of type AKP, so it has such a key only where
-// that is for the tokens of the API.
+// PQCOnly reports whether a key is left out of the main key set. Some clients refuse a
+// whole set because of one key of type AKP, so the main set has such a key only if it
+// is for the tokens of the API.
 func PQCOnly(k store.SigningKey) bool { return !k.API && postQuantum(k.Algorithm) }
 
-// wants reports whether the configuration asks for a key like this one.
+// wants reports whether the configuration has a use for this key.
 func (p Policy) wants(k store.SigningKey) bool {
 	if k.API {
 		return k.Algorithm == string(p.Default)
@@ -80,7 +80,7 @@ func (p Policy) further(algorithm string) bool {
 }
 
 // Signer returns the key that signs the tokens of the API, nil when there is none.
-// While a change of the default algorithm is under way it is of the former one.
+// During a change of the default algorithm it is a key of the former one.
 func Signer(set store.KeySet) *store.SigningKey {
 	return first(set, func(k store.SigningKey) bool { return k.API && k.Status == store.KeyActive })
 }
@@ -109,9 +109,9 @@ func first(set store.KeySet, is func(store.SigningKey) bool) *store.SigningKey {
 	return nil
 }
 
-// Order returns the keys as a key set has them: the one that signs the tokens of
-// the API first, since there are clients that take the first key, then the other
-// active ones, the pending ones and those that signed before, the last one first.
+// Order returns the keys in the order of the key set: the one that signs the tokens of
+// the API first, since some clients take the first key, then the other active ones, the
+// pending ones, and the retiring ones, the last retired one first.
 func Order(set store.KeySet) []store.SigningKey {
 	signer := ""
 	if k := Signer(set); k != nil {
@@ -135,34 +135,33 @@ func Order(set store.KeySet) []store.SigningKey {
 	return keys
 }
 
-// Remaining is how much of its status a key has before it: until a pending one
-// signs, or a retiring one is removed. Zero or less: it is due.
+// Remaining is the time until a pending key signs, or a retiring one is removed. Zero
+// or less: the change is due.
 //
-// What counts is time that servers saw pass by their monotonic clocks, added up in
-// the row: a wall clock that jumps forward must not remove a key whose tokens are
-// still good, nor let one sign before its clients can know it.
+// It is computed from time that servers measured with their monotonic clocks, added up
+// in the row: a wall clock that jumps forward must not remove a key whose tokens are
+// still valid, nor let one sign before its clients know it.
 func (p Policy) Remaining(k store.SigningKey, now time.Time) time.Duration {
 	switch k.Status {
 	case store.KeyPending:
 		return p.PublishAhead - k.Counted
 	case store.KeyRetiring:
 		keep := p.Keep(k)
-		// A wall clock that was set back makes tokens live longer. The time that was
-		// counted does not show it, so both must have passed.
+		// A wall clock that was set back extends the lifetime of tokens. The counted time
+		// does not show that, so both must have passed.
 		return max(keep-k.Counted, keep-now.Sub(k.RetiredAt))
 	case store.KeyActive, store.KeyRemoved:
 	}
 	return 0
 }
 
-// Keep is how long a key stays published after another took over: until its last
-// token has expired.
+// Keep is how long a retiring key stays published: until its last token has expired.
 func (p Policy) Keep(k store.SigningKey) time.Duration {
 	return cmp.Or(k.TokenLifetime, p.TokenLifetime) + p.Leeway + FollowWithin
 }
 
-// aged reports whether RotateEvery asks for another key. One that was made active
-// in the future was so by a clock in error; its age is unknown.
+// aged reports whether an active key is older than RotateEvery. The age of a key that
+// was activated in the future is unknown, since a clock was wrong; it counts as old.
 func (p Policy) aged(k store.SigningKey, now time.Time) bool {
 	if p.RotateEvery == 0 || k.ActivatedAt.IsZero() {
 		return false
@@ -171,29 +170,29 @@ func (p Policy) aged(k store.SigningKey, now time.Time) bool {
 	return age >= p.RotateEvery || age < -clockError
 }
 
-// expires reports whether an active key is to be replaced for its age. While the
-// default changes, the former one goes anyway.
+// expires reports whether an active key must be replaced because of its age. During a
+// change of the default algorithm the signer is replaced anyway.
 func (p Policy) expires(set store.KeySet, k store.SigningKey, now time.Time) bool {
 	return k.Status == store.KeyActive && p.aged(k, now) && set.First(store.KeyPending, k.Algorithm) == nil &&
 		(!k.API || Successor(set) == nil)
 }
 
-// Busy reports whether time has to be counted, or a change may be due.
+// Busy reports whether time must be counted, or a change may be due.
 func (p Policy) Busy(set store.KeySet, now time.Time) bool {
 	return slices.ContainsFunc(set.Keys, func(k store.SigningKey) bool {
 		return k.Status == store.KeyPending || k.Status == store.KeyRetiring || p.expires(set, k, now)
 	})
 }
 
-// Start returns what the configuration of a server that starts asks for: a pending
-// key for each algorithm that lacks an active one, and no other keys. The last
-// server started decides.
+// Start returns the changes that the configuration of a starting server requires: a
+// pending key for each algorithm without an active one, and no keys of other
+// algorithms. The configuration of the last server that started applies.
 func (p Policy) Start(set store.KeySet, now time.Time) (changes []Change) {
 	var kept store.KeySet
 	for _, k := range set.Keys {
 		switch {
 		case k.Status == store.KeyPending && !p.wants(k):
-			changes = append(changes, Change{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyWithdraw, Detail: "the configuration asks for another one"})
+			changes = append(changes, Change{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyWithdraw, Detail: "the configuration has changed"})
 			continue
 		case k.Status == store.KeyActive && !k.API && !p.further(k.Algorithm) && k.Algorithm != string(p.Default):
 			changes = append(changes, Change{Key: to(k, store.KeyRetiring, now), Action: identity.ActionKeyRetire})
@@ -224,8 +223,7 @@ func (p Policy) Make(algorithm jose.Algorithm) Change {
 	}
 }
 
-// Begin returns the first keys of an installation without any: they are active at
-// once.
+// Begin returns the first keys of a new installation: they are active at once.
 func (p Policy) Begin(now time.Time) (changes []Change) {
 	for _, algorithm := range append([]jose.Algorithm{p.Default}, p.Further...) {
 		if len(changes) == 0 || algorithm != p.Default {
@@ -236,10 +234,10 @@ func (p Policy) Begin(now time.Time) (changes []Change) {
 	return changes
 }
 
-// Activate lets a pending key sign in the place of the active one of its
-// algorithm, and where it is for the tokens of the API in the place of the one that
-// signed those. That stays active for clients if they ask for its algorithm, but
-// for one of type AKP: it leaves the main key set when its last token has expired.
+// Activate makes a pending key active instead of the active one of its algorithm and,
+// if it is for the tokens of the API, instead of the one that signed those. That one
+// stays active for clients if its algorithm is configured for them, except a key of
+// type AKP, which must leave the main key set when its last token has expired.
 func (p Policy) Activate(set store.KeySet, k store.SigningKey, now time.Time) (changes []Change) {
 	if former := set.First(store.KeyActive, k.Algorithm); former != nil {
 		changes = append(changes, Change{Key: to(*former, store.KeyRetiring, now), Action: identity.ActionKeyRetire})
@@ -256,8 +254,8 @@ func (p Policy) Activate(set store.KeySet, k store.SigningKey, now time.Time) (c
 	return append(changes, p.takeOver(k, now))
 }
 
-// Untimely reports whether a pending key would end the one that signs the tokens of
-// the API without taking its place.
+// Untimely reports whether activating a pending key would retire the one that signs
+// the tokens of the API without a replacement.
 func Untimely(set store.KeySet, pending store.SigningKey) bool {
 	active := set.First(store.KeyActive, pending.Algorithm)
 	return !pending.API && active != nil && active.API
@@ -269,9 +267,9 @@ func (p Policy) takeOver(k store.SigningKey, now time.Time) Change {
 	return Change{Key: k, Action: identity.ActionKeyActivate}
 }
 
-// Due returns the changes whose time has come, in groups that belong together. An
-// old key is replaced by one of its own algorithm: a replica that is not yet
-// restarted with another configuration must not turn back what others have begun.
+// Due returns the changes that are due, in groups that must be applied together. An
+// old key is replaced by one of its own algorithm: a replica that is not yet restarted
+// with a new configuration must not undo a change that others have begun.
 func (p Policy) Due(set store.KeySet, now time.Time) (groups [][]Change) {
 	for _, k := range set.Keys {
 		switch {
@@ -293,9 +291,8 @@ func (Policy) Withdraw(k store.SigningKey, now time.Time) Change {
 	return Change{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyWithdraw}
 }
 
-// Revoke ends a key at once. Another signs in its place without having waited: the
-// pending one, or where that is not usable or missing a new one. To end a leaked key
-// must not depend on another.
+// Revoke ends a key at once. The pending key, or a new one if that is missing or not
+// usable, signs at once instead: ending a leaked key must not depend on another key.
 func (p Policy) Revoke(set store.KeySet, k store.SigningKey, now time.Time, usable func(store.SigningKey) bool) []Change {
 	changes := []Change{{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyRevoke}}
 	if k.Status != store.KeyActive {

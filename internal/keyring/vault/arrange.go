@@ -19,7 +19,7 @@ func namesFile(kid string) bool {
 	return kid != "" && len(kid) <= 64 && strings.Trim(kid, letters) == ""
 }
 
-// encode returns both halves as they stand in files.
+// encode returns both halves in the format of their files.
 func encode(key *jose.PrivateKey) (secret, public []byte, err error) {
 	files, err := FilesOf(key.Algorithm())
 	if err != nil {
@@ -45,7 +45,7 @@ func (w *Writer) Save(row *store.SigningKey, key *jose.PrivateKey) error {
 }
 
 // SaveFirst writes the pair of the first key of its algorithm under the known
-// names, or where those are taken the private half into a file of its own.
+// names. If those exist it writes the private half into a file of its own.
 func (w *Writer) SaveFirst(row *store.SigningKey, key *jose.PrivateKey) error {
 	files, err := FilesOf(key.Algorithm())
 	if err != nil {
@@ -55,7 +55,7 @@ func (w *Writer) SaveFirst(row *store.SigningKey, key *jose.PrivateKey) error {
 		return w.Save(row, key)
 	}
 	if w.exists(files.Public) {
-		w.log.Warn("replacing a public key that has no private key beside it", "file", w.Join(files.Public))
+		w.log.Warn("replaced a public key file without a private key file", "file", w.Join(files.Public))
 	}
 	secret, public, err := encode(key)
 	if err != nil {
@@ -64,8 +64,8 @@ func (w *Writer) SaveFirst(row *store.SigningKey, key *jose.PrivateKey) error {
 	return w.writePair(files, secret, public)
 }
 
-// Complete checks the pair of an active key under its known names, derives a
-// missing public file and tightens one that others may write.
+// Complete checks the pair of an active key under its known names. It derives a
+// missing public file and restricts the mode of one that other users may write.
 func (w *Writer) Complete(secret Secret) error {
 	files, err := FilesOf(secret.Key.Algorithm())
 	if err != nil || secret.name != files.Private {
@@ -90,7 +90,7 @@ func (w *Writer) Complete(secret Secret) error {
 
 func (w *Writer) derivePublic(files Files, key *jose.PrivateKey) error {
 	if !w.writable() {
-		return nil // the private half is enough
+		return nil // the private half suffices
 	}
 	_, public, err := encode(key)
 	if err != nil {
@@ -103,10 +103,10 @@ func (w *Writer) derivePublic(files Files, key *jose.PrivateKey) error {
 	return nil
 }
 
-// Arrange makes the folder what the database says: each active pair under its
-// known file names, all others by their ids, and nothing of removed keys. Where
-// two algorithms share the names the first of the keys has them. It may be stopped
-// anywhere and repeated. What it cannot do it logs: no key is lost by it.
+// Arrange makes the folder match the database: each active pair has its known file
+// names, every other key has a file named by its key ID, and files of removed keys
+// are erased. Where two algorithms share the names, the first key in keys gets them.
+// Arrange may be interrupted and repeated. It logs errors, and never loses a key.
 func (w *Writer) Arrange(keys []Key) {
 	if !w.writable() {
 		return
@@ -126,7 +126,7 @@ func (w *Writer) Arrange(keys []Key) {
 			continue
 		}
 		taken[files.Private] = true
-		warn(w.log, "give the active pair its usual file names", k.KID, w.putForward(k, files, keys))
+		warn(w.log, "rename the files of the active pair", k.KID, w.rename(k, files, keys))
 	}
 }
 
@@ -136,17 +136,17 @@ func warn(log *slog.Logger, what, kid string, err error) {
 	}
 }
 
-// putForward gives an active pair its names. Another key there gives way, but one
-// that is unknown is not overwritten.
-func (w *Writer) putForward(active Key, files Files, keys []Key) error {
+// rename gives an active pair its known names. A known key under these names moves
+// to a file of its own; an unknown key is not overwritten.
+func (w *Writer) rename(active Key, files Files, keys []Key) error {
 	own, err := w.private(files, files.own(active.KID), "restore it from a backup; "+GiveUp(active.SigningKey, "move it away and run"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it has them already
+		return nil // it has these names already
 	}
 	if err != nil {
 		return err
 	}
-	if err := w.makeWay(files, keys, active.KID); err != nil {
+	if err := w.moveAside(files, keys, active.KID); err != nil {
 		return err
 	}
 	_, public, err := encode(own.Key)
@@ -159,9 +159,9 @@ func (w *Writer) putForward(active Key, files Files, keys []Key) error {
 	return w.remove(own.name)
 }
 
-// makeWay copies the key under the known names to a file of its own, if it is
+// moveAside copies the key under the known names to a file of its own, if it is
 // still needed.
-func (w *Writer) makeWay(files Files, keys []Key, active string) error {
+func (w *Writer) moveAside(files Files, keys []Key, active string) error {
 	raw, err := w.ReadPrivate(files.Private)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -173,7 +173,7 @@ func (w *Writer) makeWay(files Files, keys []Key, active string) error {
 	switch {
 	case k == nil:
 		return fault.New(fault.Conflict, "key_file", fmt.Sprintf(
-			"%s holds a key that the database does not know; it is left alone, and %s stays beside it; move it away if it is not needed",
+			"%s holds a key that is not in the database, so it is not replaced, and %s keeps its name; move the file away if it is not needed",
 			w.Join(files.Private), files.own(active)))
 	case k.KID == active || k.Status == store.KeyRemoved || k.Sealed != "":
 		return nil
@@ -202,7 +202,7 @@ func recognize(raw []byte, files Files, keys []Key) (*Key, Files) {
 	return nil, files
 }
 
-// Erase removes the file of its own that a key has.
+// Erase removes a key's own file, if there is one.
 func (w *Writer) Erase(row *store.SigningKey) error {
 	files, err := FilesOf(jose.Algorithm(row.Algorithm))
 	if err != nil || !namesFile(row.KID) || !w.exists(files.own(row.KID)) {
@@ -211,9 +211,8 @@ func (w *Writer) Erase(row *store.SigningKey) error {
 	return w.remove(files.own(row.KID))
 }
 
-// erasePair removes the pair under the known names of an algorithm where it is
-// that of a removed key. Algorithms that share the names find nothing the second
-// time.
+// erasePair removes the pair under the known names of an algorithm if it belongs to
+// a removed key.
 func (w *Writer) erasePair(algorithm jose.Algorithm, keys []Key) error {
 	files, err := FilesOf(algorithm)
 	if err != nil {
@@ -221,7 +220,7 @@ func (w *Writer) erasePair(algorithm jose.Algorithm, keys []Key) error {
 	}
 	raw, failed := w.ReadPrivate(files.Private)
 	if failed != nil {
-		return nil //nolint:nilerr // it is missing, or the start that uses it says what is wrong
+		return nil //nolint:nilerr // it is missing, or the start that uses it reports the error
 	}
 	if k, _ := recognize(raw, files, keys); k == nil || k.Status != store.KeyRemoved {
 		return nil

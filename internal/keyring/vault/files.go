@@ -16,8 +16,8 @@ type Files struct {
 
 var rsaFiles = Files{jose.RS256, "private.pem", "public.pem"}
 
-// FilesOf returns the files in which the active pair of an algorithm is kept:
-// those of the original server for what it knows, else named by the algorithm.
+// FilesOf returns the files of the active pair of an algorithm: those of the original
+// server for its algorithms, otherwise files named by the algorithm.
 func FilesOf(algorithm jose.Algorithm) (Files, error) {
 	if known, err := jose.ParseAlgorithm(string(algorithm)); err != nil || known != algorithm {
 		return Files{}, fault.New(fault.Invalid, "algorithm",
@@ -58,7 +58,7 @@ func (f Files) own(kid string) string {
 	return "key-" + kid + ".pem"
 }
 
-// encode returns both halves as they stand in the files.
+// encode returns both halves in the format of the files.
 func (f Files) encode(key *jose.PrivateKey) (secret, public []byte, err error) {
 	if f.Expanded() {
 		secret, public = key.MarshalExpanded()
@@ -71,7 +71,7 @@ func (f Files) encode(key *jose.PrivateKey) (secret, public []byte, err error) {
 	return secret, public, err
 }
 
-// Parse reads a private half as it stands in its file.
+// Parse reads a private half in the format of its file.
 func (f Files) Parse(secret []byte) (*jose.PrivateKey, error) {
 	if f.Expanded() {
 		return jose.ParseExpandedMLDSA(f.Algorithm, secret, nil)

@@ -25,7 +25,7 @@ const (
 
 var errEmpty = errors.New("it is empty")
 
-// Folder is the folder of the key files. It only reads; Lock returns what writes.
+// Folder is the folder of the key files. It only reads; Lock returns a Writer.
 type Folder struct {
 	path string
 	log  *slog.Logger
@@ -42,8 +42,8 @@ func (f *Folder) exists(name string) bool {
 	return err == nil
 }
 
-// Load returns the private half of a recorded key: from the file of its own, or
-// else from the one that the active key of its algorithm has.
+// Load returns the private half of a recorded key: from its own file, or from that of
+// the active key of its algorithm.
 func (f *Folder) Load(k Key) (Secret, error) {
 	files, err := FilesOf(k.PublicKey.Algorithm())
 	if err != nil {
@@ -57,7 +57,7 @@ func (f *Folder) Load(k Key) (Secret, error) {
 	switch {
 	case err == nil && own.Key.Public().Thumbprint() != k.PublicKey.Thumbprint():
 		return Secret{}, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
-			"%s holds another key than its name says; restore it from a backup", f.Join(own.name)))
+			"%s holds another key than the one in its name; restore it from a backup", f.Join(own.name)))
 	case err == nil || !errors.Is(err, fs.ErrNotExist):
 		return own, err
 	}
@@ -70,7 +70,7 @@ func (f *Folder) Load(k Key) (Secret, error) {
 
 // Pair returns the private half under the known names of an algorithm, which must
 // belong to the public one beside it if there is one; fs.ErrNotExist when it is
-// missing. remedy is what to do about a private file that is broken.
+// missing. remedy tells the operator what to do about a damaged private file.
 func (f *Folder) Pair(files Files, remedy string) (Secret, error) {
 	secret, err := f.private(files, files.Private, remedy)
 	if err != nil {
@@ -109,14 +109,13 @@ func (f *Folder) compare(files Files, key *jose.PrivateKey, public []byte) error
 	}
 	if thumbprint != key.Public().Thumbprint() {
 		return fault.New(fault.Invalid, "key_file", fmt.Sprintf(
-			"%s and %s are halves of different keys; restore the right one from a backup, or, if %s is it, delete the public file to have it derived",
+			"%s and %s are halves of different keys; restore the right one from a backup, or, if %s is the right one, delete the public file to have it derived",
 			f.Join(files.Private), f.Join(files.Public), files.Private))
 	}
 	return nil
 }
 
-// Unusable says that the file of a private half cannot be used, and what to do
-// about it.
+// Unusable returns the error for a damaged file of a private half, with the remedy.
 func (f *Folder) Unusable(secret Secret, cause error, remedy string) error {
 	return f.unusable(secret.name, cause, remedy)
 }
@@ -125,8 +124,8 @@ func (f *Folder) unusable(name string, cause error, remedy string) error {
 	return fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s cannot be used: %s; %s", f.Join(name), cause, remedy))
 }
 
-// File is where the private half of a key lies: in its own file, or else under the
-// known name. It may be missing.
+// File returns the path of the private half of a key: its own file, or else the
+// known name. The file may be missing.
 func (f *Folder) File(k Key) (string, error) {
 	files, err := FilesOf(k.PublicKey.Algorithm())
 	if err != nil {
@@ -155,7 +154,7 @@ func (f *Folder) List(keys []Key) map[string]string {
 	return found
 }
 
-// holds reports whether the private half of a key lies under the known name.
+// holds reports whether the private half of a key has the known name.
 func (f *Folder) holds(files Files, k Key) bool {
 	raw, err := f.ReadPrivate(files.Private)
 	if err != nil {
@@ -165,9 +164,9 @@ func (f *Folder) holds(files Files, k Key) bool {
 	return err == nil && key.Public().Thumbprint() == k.PublicKey.Thumbprint()
 }
 
-// Unknown returns the files of keys that the database does not know. One may be
-// left by a stop between a file and its row, or be the only copy of a key of
-// another database, so nobody removes it.
+// Unknown returns the files of keys that are not in the database. Such a file may be
+// left by a crash between the file and its row, or be the only copy of a key of
+// another database, so it is not removed.
 func (f *Folder) Unknown(set store.KeySet) (files []string) {
 	for _, name := range f.names() {
 		kid, ours := strings.CutPrefix(name, "key-")
@@ -180,18 +179,18 @@ func (f *Folder) Unknown(set store.KeySet) (files []string) {
 	return files
 }
 
-// names lists the folder. A pattern would not do: the folder's own name may have
-// what is special in one.
+// names lists the folder. filepath.Glob does not work here: the path of the folder
+// may contain characters that are special in a pattern.
 func (f *Folder) names() (all []string) {
-	entries, _ := os.ReadDir(f.path) // what cannot be listed has nothing to tidy
+	entries, _ := os.ReadDir(f.path) // an unreadable folder has no files to remove
 	for _, entry := range entries {
 		all = append(all, entry.Name())
 	}
 	return all
 }
 
-// ReadPrivate reads a file that nobody else may read. Its absence is
-// fs.ErrNotExist.
+// ReadPrivate reads a file that other users must not be able to read. The error of a
+// missing file is fs.ErrNotExist.
 func (f *Folder) ReadPrivate(name string) ([]byte, error) {
 	data, info, err := f.read(name)
 	if err != nil {
@@ -199,14 +198,14 @@ func (f *Folder) ReadPrivate(name string) ([]byte, error) {
 	}
 	if looser(info.Mode(), privateMode) {
 		return nil, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
-			"%s is open to other users (mode %s), so they may know the key; if they cannot, run: chmod 600 %[1]s",
+			"%s is open to other users (mode %s), so they may know the key; if they do not, run: chmod 600 %[1]s",
 			f.Join(name), modeText(info.Mode())))
 	}
 	return data, nil
 }
 
-// read takes a regular file only, by its own name: following a link would let
-// whoever made it choose the key, and opening a pipe would wait for ever.
+// read accepts a regular file only, by its own name: the creator of a symbolic link
+// could choose the key, and opening a pipe would block forever.
 func (f *Folder) read(name string) ([]byte, fs.FileInfo, error) {
 	path := f.Join(name)
 	named, err := os.Lstat(path)
@@ -229,7 +228,7 @@ func (f *Folder) read(name string) ([]byte, fs.FileInfo, error) {
 		return nil, nil, fileFault(path, "cannot be read", err)
 	}
 	if !os.SameFile(named, info) {
-		return nil, nil, fault.New(fault.Invalid, "key_file", path+" was exchanged while it was being read")
+		return nil, nil, fault.New(fault.Invalid, "key_file", path+" was replaced while it was being read")
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	switch {
@@ -255,7 +254,7 @@ func notRegular(mode fs.FileMode) string {
 	return "neither a file nor a folder"
 }
 
-// looser reports whether mode allows anything that most does not.
+// looser reports whether mode has permissions that most lacks.
 func looser(mode, most fs.FileMode) bool {
 	return permissionsMean && mode.Perm()&^most != 0
 }
@@ -270,7 +269,7 @@ func fileFault(path, what string, cause error) error {
 	return fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s %s: %s", path, what, reason(cause)))
 }
 
-// reason is an error of the system without the path, which the sentence has.
+// reason is a system error without the path, which the message contains already.
 func reason(err error) string {
 	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathError.Err.Error()

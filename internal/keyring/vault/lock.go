@@ -22,17 +22,17 @@ const (
 	lockRetry = 5 * time.Millisecond
 )
 
-// Writer changes the folder while it keeps other processes out of it.
+// Writer changes the folder while it holds the lock that excludes other processes.
 type Writer struct {
 	*Folder
 
 	lock    *flock.Flock // nil: the folder cannot be written
-	refused error        // what every change is answered with; nil: changes are possible
+	refused error        // returned by every change; nil: the folder can be written
 }
 
-// Lock makes the folder ready, which creates or tightens it, and keeps a second
-// process that starts at the same time from making a pair of its own. A folder that
-// cannot be written needs no lock and gets none; its Writer refuses every change.
+// Lock creates the folder or restricts its mode, and excludes other processes, so
+// that two which start at the same time do not both make a pair. A folder that cannot
+// be written gets no lock, and its Writer refuses every change.
 func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 	if err := f.prepare(); err != nil {
 		return nil, err
@@ -44,8 +44,8 @@ func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 	locked, err := l.TryLockContext(ctx, lockRetry)
 	switch {
 	case locked:
-		// The owner of the folder has to have the lock as well: where it cannot be
-		// opened a server takes the folder for one that is only read.
+		// The lock must belong to the owner of the folder: a server that cannot open it
+		// treats the folder as read-only.
 		file, err := os.OpenFile(f.Join(lockFile), os.O_RDONLY|noFollow, 0)
 		if err == nil {
 			err = errors.Join(w.give(file), file.Close())
@@ -70,14 +70,14 @@ func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 
 func (w *Writer) writable() bool { return w.refused == nil }
 
-// Close lets other processes in.
+// Close releases the lock.
 func (w *Writer) Close() {
 	if w.lock != nil {
 		_ = w.lock.Close()
 	}
 }
 
-// prepare creates the folder, or tightens it.
+// prepare creates the folder, or restricts its mode.
 func (f *Folder) prepare() error {
 	info, err := os.Stat(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -103,14 +103,14 @@ func (f *Folder) prepare() error {
 			fmt.Sprintf("auth.data_dir %s is a folder shared by all users; signing keys need one of their own", f.path))
 	}
 	if err := os.Chmod(f.path, folderMode); err != nil {
-		f.log.Warn("the folder of the signing keys is open to others and cannot be tightened", "folder", f.path, "error", err)
+		f.log.Warn("the folder of the signing keys is open to other users and its mode cannot be changed", "folder", f.path, "error", err)
 		return nil
 	}
 	f.log.Warn("tightened the folder of the signing keys", "folder", f.path, "from", modeText(info.Mode()), "to", modeText(folderMode))
 	return nil
 }
 
-// give gives a file in the folder to the folder's owner.
+// give changes the owner of a file to that of the folder.
 func (w *Writer) give(file *os.File) error {
 	info, err := os.Stat(w.path)
 	if err != nil {
@@ -119,8 +119,8 @@ func (w *Writer) give(file *os.File) error {
 	return giveTo(file, info)
 }
 
-// sweep removes what writers that were killed left behind. It runs under the
-// lock, so nobody is writing now.
+// sweep removes temporary files of killed processes. It runs under the lock, so no
+// other process is writing.
 func (w *Writer) sweep() {
 	for _, name := range w.names() {
 		path := w.Join(name)

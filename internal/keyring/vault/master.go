@@ -10,9 +10,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/seal"
 )
 
-// MasterFile is the file of the master key of an installation that has no
-// auth.master_key. It seals whatever is sealed but the signing keys, which stay
-// files then. Without it nothing of that can be read, so it belongs to a backup.
+// MasterFile is the file of the master key of an installation without
+// auth.master_key. It seals everything except the signing keys, which are files then.
+// Sealed data cannot be read without it, so every backup must contain it.
 const MasterFile = "master.key"
 
 // Master returns the master key in the folder, fs.ErrNotExist when there is none.
@@ -28,9 +28,9 @@ func (f *Folder) Master() (*seal.Master, error) {
 	return master, nil
 }
 
-// Master returns the master key in the folder, which it makes when there is none:
-// call it when something is sealed for the first time, and Folder.Master where
-// something is sealed already.
+// Master returns the master key in the folder and creates it when there is none. Call
+// it to seal something for the first time, and Folder.Master when something is sealed
+// already.
 func (w *Writer) Master() (*seal.Master, error) {
 	master, err := w.Folder.Master()
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -41,6 +41,6 @@ func (w *Writer) Master() (*seal.Master, error) {
 	if err := w.WritePrivate(MasterFile, raw); err != nil {
 		return nil, err
 	}
-	w.log.Warn("made a master key; it belongs to every backup", "file", w.Join(MasterFile))
+	w.log.Warn("created a master key; include it in every backup", "file", w.Join(MasterFile))
 	return seal.New(raw)
 }

@@ -7,17 +7,17 @@ import (
 	"os"
 )
 
-// noFollow: the check before opening must do.
+// noFollow has no equivalent here; only the check before opening applies.
 const noFollow = 0
 
-// permissionsMean: here access lists decide, and a file inherits them from its
-// folder, the user's profile by default.
+// permissionsMean is false: access lists decide, which a file inherits from its
+// folder, by default the user's profile.
 const permissionsMean = false
 
 func readOnlyFilesystem(error) bool { return false }
 
-// syncFolder: a folder cannot be synced here; renaming is journalled.
+// syncFolder does nothing: a folder cannot be synced here, and renames are journaled.
 func syncFolder(string) error { return nil }
 
-// giveTo does nothing: files belong to whoever the folder's rules say.
+// giveTo does nothing: the access list of the folder decides about its files.
 func giveTo(*os.File, fs.FileInfo) error { return nil }

@@ -16,7 +16,7 @@ const macLabel = "pico-auth/signing-key-row/v1"
 
 // Rows keeps private halves in the rows of the keys.
 type Rows struct {
-	Master *seal.Master // nil: nothing can be sealed, and what is sealed stays so
+	Master *seal.Master // nil: nothing can be sealed or opened
 }
 
 // Load unseals the private half in the row of a key.
@@ -48,7 +48,7 @@ func (r Rows) Save(row *store.SigningKey, key *jose.PrivateKey) error {
 	return err
 }
 
-// Seal returns a private half as it stands in the row of the key.
+// Seal returns the sealed private half for the row of a key.
 func (r Rows) Seal(kid string, raw Bytes) string { return r.Master.Seal(place(kid), raw) }
 
 // Erase empties the row.
@@ -68,7 +68,7 @@ func (Rows) List(keys []Key) map[string]string {
 	return found
 }
 
-// Open opens what is sealed, or says in words why it stays so.
+// Open unseals a value. Its errors name what and tell the operator what to do.
 func (r Rows) Open(at seal.Place, sealed, what string) (Bytes, error) {
 	if r.Master == nil {
 		return nil, fault.New(fault.Invalid, "master_key", fmt.Sprintf(
@@ -78,10 +78,10 @@ func (r Rows) Open(at seal.Place, sealed, what string) (Bytes, error) {
 	switch {
 	case errors.Is(err, seal.ErrOtherKey):
 		return nil, fault.New(fault.Invalid, "master_key", fmt.Sprintf(
-			"auth.master_key is not the master key under which %s was sealed in the database; set the one that this installation had, or that one as auth.former_master_key", what))
+			"auth.master_key is not the master key under which %s was sealed in the database; set auth.master_key to the previous master key, or set that as auth.former_master_key", what))
 	case err != nil:
 		return nil, fault.Wrap(fault.Invalid, "sealed_key", fmt.Sprintf(
-			"%s cannot be unsealed: its row in the database is damaged or was exchanged; restore the database from a backup", what), err)
+			"%s cannot be unsealed: its row in the database is damaged or was replaced; restore the database from a backup", what), err)
 	}
 	return secret, nil
 }
@@ -90,9 +90,9 @@ func place(kid string) seal.Place {
 	return seal.Place{Table: "signing_keys", Column: "sealed_key", Row: kid}
 }
 
-// Authenticate completes a row with the MAC of what it says. While the master key
-// is being replaced that is under the one that the present rows are under, so that
-// servers which have only the former one still know the keys.
+// Authenticate sets the MAC of a row. While the master key is being replaced, it uses
+// the previous one if one of the present rows does, so that servers which have only
+// that one still accept the rows.
 func (r Rows) Authenticate(row *store.SigningKey, present []store.SigningKey) {
 	master := r.Master
 	if former := master.Former(); former != nil {
@@ -105,13 +105,13 @@ func (r Rows) Authenticate(row *store.SigningKey, present []store.SigningKey) {
 	row.MAC = master.MAC(macLabel, parts(*row)...)
 }
 
-// The refusals of Verify.
+// The errors of Verify.
 var (
 	ErrNotAuthentic = errors.New("its row was not written by this server: the MAC is missing or wrong")
 	ErrOtherMaster  = errors.New("its row was authenticated under another master key")
 )
 
-// Verify returns nil for a row as Authenticate left it.
+// Verify returns nil for a row with the MAC that Authenticate set.
 func (r Rows) Verify(row store.SigningKey) error {
 	err := r.Master.Verify(row.MAC, macLabel, parts(row)...)
 	switch {

@@ -12,7 +12,7 @@ import (
 // noFollow makes opening a symbolic link fail, and opening a pipe return.
 const noFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-// permissionsMean says that a file's mode decides who may open it.
+// permissionsMean says that the mode of a file decides which users may open it.
 const permissionsMean = true
 
 func readOnlyFilesystem(err error) bool { return errors.Is(err, syscall.EROFS) }
@@ -26,9 +26,10 @@ func syncFolder(path string) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// giveTo gives an open file to the owner of its folder: a command that is run as
-// root must not take the keys away from the account the server runs as. A file
-// that has another name, too, may be one that somebody linked here to be given it.
+// giveTo changes the owner of an open file to that of its folder: after a command
+// that is run as root the server's account must still be able to read the keys. A
+// file with more than one hard link is refused: the owner of the folder may have
+// linked a file of root's here.
 func giveTo(file *os.File, folder fs.FileInfo) error {
 	owner, known := folder.Sys().(*syscall.Stat_t)
 	if !known || os.Geteuid() != 0 {
@@ -43,7 +44,7 @@ func giveTo(file *os.File, folder fs.FileInfo) error {
 		return nil
 	}
 	if !info.Mode().IsRegular() || has.Nlink != 1 {
-		return errors.New("it is no regular file with one name")
+		return errors.New("it is not a regular file with one hard link")
 	}
 	return file.Chown(int(owner.Uid), int(owner.Gid))
 }

@@ -13,15 +13,15 @@ import (
 
 // Vault keeps private halves.
 type Vault interface {
-	// Load returns the private half of a key. What is lost is refused in words.
+	// Load returns the private half of a key. Its errors tell the operator what to do.
 	Load(Key) (Secret, error)
-	// Save keeps the private half of a key that is not recorded yet, whose row it
-	// completes.
+	// Save stores the private half of a key that is not recorded yet, and completes
+	// its row.
 	Save(*store.SigningKey, *jose.PrivateKey) error
-	// Erase removes the private half of a key for good.
+	// Erase removes the private half of a key.
 	Erase(*store.SigningKey) error
-	// List returns which of the keys have their private half here, and in which
-	// file; empty: in the row.
+	// List returns the keys whose private half is here, with its file; empty: it is in
+	// the row.
 	List([]Key) map[string]string
 }
 
@@ -34,7 +34,7 @@ var (
 // an adopted installation was signing with keeps it.
 const AdoptedKID = "pico-auth-1"
 
-// Key is a recorded key whose row was found to belong to it.
+// Key is a recorded key whose row was checked by Parse.
 type Key struct {
 	store.SigningKey
 	PublicKey *jose.PublicKey
@@ -43,8 +43,8 @@ type Key struct {
 // JWK is the entry of the key in a key set.
 func (k Key) JWK() jose.JWK { return k.PublicKey.JWK(k.KID) }
 
-// Parse returns the key of a row. The two are bound by the key ID, which is the
-// thumbprint; adopted is that of the key with AdoptedKID.
+// Parse returns the key of a row. The key ID, which is the thumbprint, binds the two;
+// adopted is the thumbprint of the key with AdoptedKID.
 func Parse(row store.SigningKey, adopted string) (Key, error) {
 	var jwk jose.JWK
 	if err := json.Unmarshal([]byte(row.Public), &jwk); err != nil {
@@ -64,8 +64,8 @@ func Parse(row store.SigningKey, adopted string) (Key, error) {
 	return Key{row, public}, nil
 }
 
-// NewRow returns the row of a key that is to be recorded. Its id is the thumbprint,
-// but for the adopted one.
+// NewRow returns the row of a new key. Its key ID is the thumbprint, except for the
+// adopted key.
 func NewRow(key *jose.PrivateKey, adopted string) (store.SigningKey, error) {
 	kid := key.Public().Thumbprint()
 	if kid == adopted {
@@ -78,8 +78,7 @@ func NewRow(key *jose.PrivateKey, adopted string) (store.SigningKey, error) {
 	return store.SigningKey{KID: kid, Algorithm: string(key.Algorithm()), Public: string(public)}, nil
 }
 
-// Secret is the private half of a key, as it is kept and ready for use. It does
-// not print.
+// Secret is the private half of a key, encoded and parsed. Printing it redacts it.
 type Secret struct {
 	Raw Bytes // PEM, or for ML-DSA the encoding of FIPS 204
 	Key *jose.PrivateKey
@@ -87,35 +86,35 @@ type Secret struct {
 	name string // of the file; empty: it was sealed in the row
 }
 
-// Format hides the secret from fmt, which does not ask what is inside.
+// Format redacts the secret in fmt, which does not call methods of unexported fields.
 func (Secret) Format(state fmt.State, _ rune) { _, _ = fmt.Fprint(state, "[redacted]") }
 
-// Bytes do not print.
+// Bytes are secret. Printing them redacts them.
 type Bytes []byte
 
-// Format hides the bytes from fmt, and so from most logs.
+// Format redacts the bytes in fmt, and so in most logs.
 func (Bytes) Format(state fmt.State, _ rune) { _, _ = fmt.Fprint(state, "[redacted]") }
 
-// MarshalText hides the bytes from encoding/json and slog.
+// MarshalText redacts the bytes in encoding/json and slog.
 func (Bytes) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
-// Unusable says that the row of a key cannot be used.
+// Unusable returns the error for a damaged row of a key.
 func Unusable(row store.SigningKey, cause error) error {
 	return fault.Wrap(fault.Invalid, "sealed_key",
 		fmt.Sprintf("the signing key %s in the database cannot be used; restore the database from a backup", row.KID), cause)
 }
 
-// lost refuses to go on without a private key: another one in the place of the
-// active one would make every token invalid, and other replicas may be signing
-// with it right now.
+// lost returns the error for a missing private half. A missing key is never replaced
+// automatically: every token of the active key would be invalid, and other replicas may
+// be signing with it.
 func lost(row store.SigningKey, folder string) error {
 	return fault.New(fault.Invalid, "key_lost", fmt.Sprintf(
-		"the %s signing key %s (%s) is not in auth.data_dir %s; restore its files from a backup, or point auth.data_dir at the folder that holds them, "+
+		"the %s signing key %s (%s) is not in auth.data_dir %s; restore its files from a backup, or set auth.data_dir to the folder that holds them, "+
 			"which all replicas share; %s",
 		row.Status, row.KID, row.Algorithm, folder, GiveUp(row, "run")))
 }
 
-// GiveUp is how to go on without the private half of a recorded key.
+// GiveUp tells the operator how to continue without the private half of a recorded key.
 func GiveUp(row store.SigningKey, run string) string {
 	kid := Argument(row.KID)
 	switch row.Status {
@@ -128,10 +127,10 @@ func GiveUp(row store.SigningKey, run string) string {
 	return "if it is lost for good, " + run + " `pico-auth key revoke --lost " + kid + "` to have a new one made"
 }
 
-// Argument is a key id as it stands in a command line.
+// Argument returns a key ID as an argument of a command.
 func Argument(kid string) string {
 	if strings.HasPrefix(kid, "-") {
-		return "-- " + kid // else it is a flag
+		return "-- " + kid // otherwise it is read as a flag
 	}
 	return kid
 }

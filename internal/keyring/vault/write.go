@@ -28,7 +28,7 @@ func (w *Writer) writePair(files Files, secret, public []byte) error {
 	return w.commit(stagedSecret, files.Private)
 }
 
-// write puts one file in place so that it is never seen half.
+// write replaces one file atomically.
 func (w *Writer) write(name string, data []byte, mode fs.FileMode) error {
 	if w.refused != nil {
 		return w.refused
@@ -40,7 +40,7 @@ func (w *Writer) write(name string, data []byte, mode fs.FileMode) error {
 	return w.commit(staged, name)
 }
 
-// remove unlinks a file for good. One that is not there is no error.
+// remove deletes a file durably. A missing file is no error.
 func (w *Writer) remove(name string) error {
 	if !w.exists(name) {
 		return nil
@@ -81,8 +81,8 @@ func (w *Writer) commit(staged, name string) error {
 	return nil
 }
 
-// tighten takes the rights of a public file that go too far, of the one that was
-// read and no other: as root, another under its name may be anybody's.
+// tighten restricts the mode of a public file, only of the file that was read: when
+// run as root, a file that has replaced it may belong to another user.
 func tighten(path string, read fs.FileInfo) error {
 	file, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
 	if err != nil {
@@ -91,7 +91,7 @@ func tighten(path string, read fs.FileInfo) error {
 	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err == nil && !os.SameFile(read, info) {
-		err = errors.New("it was exchanged while it was being read")
+		err = errors.New("it was replaced while it was being read")
 	}
 	if err != nil {
 		return err
@@ -99,5 +99,5 @@ func tighten(path string, read fs.FileInfo) error {
 	return file.Chmod(publicMode)
 }
 
-// WritePrivate puts a file in place that nobody else may read.
+// WritePrivate writes a file that other users cannot read.
 func (w *Writer) WritePrivate(name string, data Bytes) error { return w.write(name, data, privateMode) }
