@@ -12,13 +12,13 @@ import (
 
 type keyCmd struct {
 	List   keyListCmd   `cmd:"" help:"List the signing keys, their status, and the next step of each."`
-	Show   keyShowCmd   `cmd:"" help:"Print the IDs of the published keys, one key, or the key set; never a private key."`
-	Rotate keyRotateCmd `cmd:"" help:"Make another signing key, which takes over when it has been published long enough."`
-	Retire keyRetireCmd `cmd:"" help:"Take a key out of use without an interruption."`
+	Show   keyShowCmd   `cmd:"" help:"Print the published key IDs, one key, or the key set; never a private key."`
+	Rotate keyRotateCmd `cmd:"" help:"Make another signing key, which signs when it has been published long enough."`
+	Retire keyRetireCmd `cmd:"" help:"Replace an active key without an interruption, or withdraw a pending one."`
 	Revoke keyRevokeCmd `cmd:"" help:"End a leaked or lost key at once; every token that it signed is refused."`
-	Import keyImportCmd `cmd:"" help:"Publish a private key of your own, which takes over like a new one."`
+	Import keyImportCmd `cmd:"" help:"Publish a private key of yours, which then signs like a new one."`
 	Export keyExportCmd `cmd:"" help:"Write a key's private half to a file, or print its public half."`
-	Reseal keyResealCmd `cmd:"" help:"Seal everything that the previous master key sealed under the new one."`
+	Reseal keyResealCmd `cmd:"" help:"Seal under the new master key what is sealed under the previous one."`
 	Accept keyAcceptCmd `cmd:"" help:"Trust the row of a sealed key that was changed in the database by hand."`
 }
 
@@ -69,7 +69,7 @@ func (c keyShowCmd) Run(sh *shell) error {
 func place(k keyring.KeyInfo) string {
 	switch {
 	case k.Status == keyring.Removed && k.File != "":
-		return "still in " + k.File + ": remove it"
+		return "still in " + k.File + "; remove it"
 	case k.Status == keyring.Removed:
 		return "erased"
 	case k.File == "":
@@ -78,8 +78,7 @@ func place(k keyring.KeyInfo) string {
 	return k.File
 }
 
-// keys loads the signing keys; it creates none. The database knows which one is
-// active.
+// keys loads the published signing keys; it creates none.
 func (sh *shell) keys(cfg config.Config) (published *keyring.Published, err error) {
 	err = sh.withKeys(cfg, func(ctx context.Context, keys keyring.Config) error {
 		published, err = keyring.Load(ctx, keys)
@@ -88,8 +87,7 @@ func (sh *shell) keys(cfg config.Config) (published *keyring.Published, err erro
 	return published, err
 }
 
-// admin runs do with what changes keys. Running servers take a change up by
-// themselves.
+// admin runs do with an Admin. Running servers follow its changes.
 func (sh *shell) admin(do func(context.Context, *keyring.Admin) error) error {
 	cfg, _, err := sh.config()
 	if err != nil {
@@ -104,8 +102,8 @@ func (sh *shell) admin(do func(context.Context, *keyring.Admin) error) error {
 	})
 }
 
-// withKeys runs do with the database open. It creates none. Keys that are
-// unavailable with this configuration are its fault, whatever the command.
+// withKeys runs do with the database open; it creates none. Every error, such as an
+// unavailable key, is reported as one of the configuration.
 func (sh *shell) withKeys(cfg config.Config, do func(context.Context, keyring.Config) error) error {
 	if err := mustExist(cfg); err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
-// takenUp is what running servers do about a change.
-const takenUp = "running servers take this up within 5 seconds"
+// followed says when running servers follow a change.
+const followed = "running servers follow within 5 seconds"
 
 type keyRotateCmd struct {
 	Now       bool   `help:"Let the key sign at once, without publishing it first."`
@@ -46,7 +46,7 @@ func (c keyRotateCmd) Run(sh *shell) error {
 			return sh.json(keyJSON(k))
 		case c.Now:
 			return sh.say("%s signs from now on; %s\nservices that keep a key set without it and do not fetch it again at an unknown key ID refuse tokens until their key set has expired\n",
-				describe(k), takenUp)
+				describe(k), followed)
 		case made:
 			return c.made(ctx, sh, admin, k)
 		}
@@ -61,7 +61,7 @@ func (keyRotateCmd) made(ctx context.Context, sh *shell, admin *keyring.Admin, k
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("made %s, which is published now and signs %s; %s\n", describe(k), from(k), takenUp)
+	text := fmt.Sprintf("made %s, which is published now and signs %s; %s\n", describe(k), from(k), followed)
 	if change := keyring.Transition(all, admin.Default(), time.Now()); change != "" && k.Algorithm == admin.Default() {
 		text += change + "\n"
 	}
@@ -83,7 +83,7 @@ Examples:
     pico-auth key retire -- -npZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
 }
 
-// Run takes a key out of use.
+// Run retires an active key or withdraws a pending one.
 func (c keyRetireCmd) Run(sh *shell) error {
 	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
 		k, err := admin.Key(ctx, c.KID)
@@ -102,13 +102,13 @@ func (c keyRetireCmd) Run(sh *shell) error {
 			return err
 		}
 		if kid == "" {
-			return sh.say("withdrew %s before it has signed anything; %s\n", describe(k), takenUp)
+			return sh.say("withdrew %s before it has signed anything; %s\n", describe(k), followed)
 		}
 		successor, err := admin.Key(ctx, kid)
 		if err != nil {
 			return err
 		}
-		return sh.say("%s takes over from %s and signs %s; %s\n", describe(successor), describe(k), from(successor), takenUp)
+		return sh.say("%s replaces %s and signs %s; %s\n", describe(successor), describe(k), from(successor), followed)
 	})
 }
 
@@ -121,10 +121,10 @@ type keyRevokeCmd struct {
 // Help is the end of "pico-auth key revoke --help".
 func (keyRevokeCmd) Help() string {
 	return `For an emergency: the private key has leaked, or with --lost its file or the master key is lost for good. The key ends at once. If it is an
-active one, the pending key of its algorithm, or a new one, signs at once.
+active key, the pending one of its algorithm, or a new one, signs at once.
 
-What that breaks: every access token that the key signed is refused, by this server within 5 seconds and by others as soon as the key set that
-they keep has expired, at most five minutes later. Clients get another with their refresh token; sessions go on. Services that keep the key set
+Consequences: every access token that the key signed is refused, by this server within 5 seconds and by other services when the key set that
+they keep has expired, at most five minutes later. Clients get a new token with their refresh token; sessions continue. Services that keep the key set
 and do not fetch it again at an unknown key ID refuse the new tokens for as long. The private half is erased, or the output says where it still is.
 
 Examples:
@@ -142,7 +142,7 @@ func (c keyRevokeCmd) Run(sh *shell) error {
 			return err
 		}
 		if !c.Yes {
-			err := sh.sure(fmt.Sprintf("%s is %s. Every access token that it signed will be refused; sessions go on with their refresh tokens.\nType yes to revoke it: ",
+			err := sh.sure(fmt.Sprintf("%s is %s. Every access token that it signed will be refused; sessions continue with their refresh tokens.\nType yes to revoke it: ",
 				describe(k), k.Status), "--yes revokes without asking")
 			if err != nil {
 				return err
@@ -152,12 +152,12 @@ func (c keyRevokeCmd) Run(sh *shell) error {
 		if err != nil {
 			return err
 		}
-		text := fmt.Sprintf("revoked %s: what it signed is refused; %s, and others when the key set that they keep has expired\n", describe(k), takenUp)
+		text := fmt.Sprintf("revoked %s: its tokens are refused; %s, and other services when the key set that they keep has expired\n", describe(k), followed)
 		if successor != "" {
 			text += printable(successor) + " signs now\n"
 		}
 		if k, err = admin.Key(ctx, c.KID); err == nil && k.File != "" {
-			text += "its private half is still in " + printable(k.File) + ": remove it\n"
+			text += "its private half is still in " + printable(k.File) + "; remove it\n"
 		}
 		return sh.say("%s", text)
 	})
@@ -181,7 +181,7 @@ type keyAcceptCmd struct {
 // Help is the end of "pico-auth key accept --help".
 func (keyAcceptCmd) Help() string {
 	return `Sealed keys are authenticated in the database under the master key. A row that was changed without it, by hand or by an attacker, is not
-published, does not verify and does not sign. If you know who changed it and want to use the key as it is now, accept it; otherwise revoke it.
+published, does not verify and does not sign. If you know the cause of the change and want to use the key as it is now, accept it; otherwise revoke it.
 
 Examples:
 
@@ -190,7 +190,7 @@ Examples:
     pico-auth key accept -- -npZmIo7TZkjE5cD2B7GV0ZKkJ4eTC2SLhPtDYtGmYs`
 }
 
-// Run trusts one row.
+// Run accepts the row of one key.
 func (c keyAcceptCmd) Run(sh *shell) error {
 	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
 		k, err := admin.Key(ctx, c.KID)
@@ -207,7 +207,7 @@ func (c keyAcceptCmd) Run(sh *shell) error {
 		if err := admin.Accept(ctx, operator(), c.KID); err != nil {
 			return err
 		}
-		return sh.say("accepted %s as %s; %s\n", describe(k), k.Status, takenUp)
+		return sh.say("accepted %s as %s; %s\n", describe(k), k.Status, followed)
 	})
 }
 
@@ -219,8 +219,8 @@ type keyImportCmd struct {
 
 // Help is the end of "pico-auth key import --help".
 func (keyImportCmd) Help() string {
-	return `The key must be of the algorithm, and this server must never have had it. PEM is read as PKCS #8, PKCS #1 or SEC 1, without a passphrase. The key takes
-over like one that "key rotate" makes. The file is only read: remove it afterwards.
+	return `The key must be of the algorithm, and must not be known to this server, also not as a removed key. PEM is read as PKCS #8, PKCS #1 or SEC 1,
+without a passphrase. The key signs after keys.publish_ahead, like one of "key rotate". The file is only read: remove it afterwards.
 
 Example:
 
@@ -242,7 +242,7 @@ func (c keyImportCmd) Run(sh *shell) error {
 		if err != nil {
 			return err
 		}
-		return sh.say("imported %s, which is published now and signs %s; %s\n", describe(k), from(k), takenUp)
+		return sh.say("imported %s, which is published now and signs %s; %s\n", describe(k), from(k), followed)
 	})
 }
 
@@ -254,8 +254,8 @@ type keyExportCmd struct {
 
 // Help is the end of "pico-auth key export --help".
 func (keyExportCmd) Help() string {
-	return `The private half is never printed. It is PEM, or for ML-DSA the encoding of FIPS 204; "key import" reads it. The audit log records the
-export.
+	return `The private half is never printed. It is PEM, or for ML-DSA the encoding of FIPS 204; "key import" reads it. The audit log records
+the export.
 
 Examples:
 

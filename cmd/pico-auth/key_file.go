@@ -7,11 +7,11 @@ import (
 	"os"
 )
 
-// maxKeyFile is far more than any private key has.
+// maxKeyFile is more than the size of any private key.
 const maxKeyFile = 64 << 10
 
-// readKeyFile looks before it opens: opening a pipe waits for its other end, and
-// opening a device may do something.
+// readKeyFile checks the type of the file before it opens it: opening a pipe blocks,
+// and opening a device may have side effects.
 func readKeyFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -32,7 +32,7 @@ func readKeyFile(path string) ([]byte, error) {
 	return data, err
 }
 
-// keyFile is a new file that nobody else may read, from its first instant.
+// keyFile is a new file that other users cannot read.
 type keyFile struct{ *os.File }
 
 func newKeyFile(path string) (keyFile, error) {
@@ -41,7 +41,7 @@ func newKeyFile(path string) (keyFile, error) {
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return keyFile{}, fmt.Errorf("%s exists already; a private key is not written over anything", path)
+		return keyFile{}, fmt.Errorf("%s exists already; a private key is not written over a file", path)
 	}
 	return keyFile{f}, err
 }

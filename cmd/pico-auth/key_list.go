@@ -9,8 +9,8 @@ import (
 )
 
 type keyListCmd struct {
-	All  bool `help:"Removed keys too."`
-	JSON bool `help:"Print JSON; due_seconds is the time until a pending key signs or a retiring one is removed, problem says why a key cannot be used."`
+	All  bool `help:"List removed keys as well."`
+	JSON bool `help:"Print JSON; due_seconds is the time until the next status of a pending or retiring key, problem the reason why a key cannot be used."`
 }
 
 // Help is the end of `pico-auth key list --help`.
@@ -70,7 +70,7 @@ func nextStep(k keyring.KeyInfo) string {
 			step = "signs in " + span(k.Due)
 		case k.Due > 0:
 			step = "signs in " + span(k.Due) + "; unavailable here: " + k.Problem
-		default: // other replicas may have it
+		default: // another replica may activate it
 			step = "due; unavailable here: " + k.Problem
 		}
 	case keyring.Retiring:
@@ -90,13 +90,13 @@ func nextStep(k keyring.KeyInfo) string {
 	return step
 }
 
-// from is when a pending key signs.
+// from formats the time at which a pending key signs.
 func from(k keyring.KeyInfo) string {
 	now := time.Now()
 	return "from " + keyring.Clock(now.Add(k.Due), now) + ", in " + span(k.Due)
 }
 
-// span is a time to wait, in words.
+// span formats a time to wait.
 func span(d time.Duration) string {
 	if d <= 0 {
 		return "a moment"
@@ -162,5 +162,5 @@ func keyJSON(k keyring.KeyInfo) map[string]any {
 	return m
 }
 
-// describe is a key in a sentence.
+// describe names a key in a sentence.
 func describe(k keyring.KeyInfo) string { return fmt.Sprintf("%s (%s)", printable(k.KID), k.Algorithm) }

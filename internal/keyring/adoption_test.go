@@ -109,7 +109,7 @@ func TestAdoptionWithoutTheKeyDecidesForNone(t *testing.T) {
 	}
 }
 
-// The adopted key goes on signing until the new one has been published long
+// The adopted key signs until the new one has been published long
 // enough: its clients have a key set in which there is no other.
 func TestAnAlgorithmChangedWithTheMoveIsARotation(t *testing.T) {
 	for _, move := range []struct{ from, to jose.Algorithm }{
@@ -204,7 +204,7 @@ func TestDamagedHashKeyIsRefused(t *testing.T) {
 	}
 }
 
-func TestStoreThatIsAwayStopsTheStart(t *testing.T) {
+func TestUnavailableDatabaseStopsTheStart(t *testing.T) {
 	s, dir := adopted(t), pair(t, jose.RS256)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -214,6 +214,6 @@ func TestStoreThatIsAwayStopsTheStart(t *testing.T) {
 		t.Errorf("open: %v", err)
 	}
 	if _, err := keyring.Load(t.Context(), cfg); err == nil {
-		t.Error("load does not mind")
+		t.Error("load ignores that")
 	}
 }

@@ -18,13 +18,13 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// What happens where replicas do not see the same keys at the same time.
+// Tests of replicas that do not see the same keys at the same time.
 
-// TestAStartSignsWithTheKeyThatItNames, whatever others activate meanwhile: the
-// former key under the new one's id would be refused everywhere, for good.
+// TestAStartSignsWithTheKeyThatItNames, whatever other replicas activate concurrently:
+// tokens of the former key with the ID of the new one would be refused by all.
 func TestAStartSignsWithTheKeyThatItNames(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		cfg := keyring.Config{Dir: nowhere(t), Algorithm: jose.EdDSA, Store: storetest.OpenURL(t, url), Master: master(t, 1), AtRest: keyring.Sealed}
+		cfg := keyring.Config{Dir: noFolder(t), Algorithm: jose.EdDSA, Store: storetest.OpenURL(t, url), Master: master(t, 1), AtRest: keyring.Sealed}
 		open(t, cfg)
 		begin := time.Now()
 		var rotating sync.WaitGroup
@@ -51,9 +51,9 @@ func TestAStartSignsWithTheKeyThatItNames(t *testing.T) {
 	})
 }
 
-// TestAKeyThatSomebodySignsWithStays: a replica that cannot get at the new key
-// goes on with the former one, whose tokens stay good until they expire.
-func TestAKeyThatSomebodySignsWithStays(t *testing.T) {
+// TestAKeyThatAReplicaSignsWithStays: a replica that cannot load the new key
+// signs with the former one, whose tokens are valid until they expire.
+func TestAKeyThatAReplicaSignsWithStays(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
 		cfg.AtRest, cfg.Master = keyring.Sealed, master(t, 1)
 		behind := open(t, cfg)
@@ -61,7 +61,7 @@ func TestAKeyThatSomebodySignsWithStays(t *testing.T) {
 		cfg.Master = master(t, 2).After(master(t, 1)) // a replica that is restarted with a new master key
 		ahead := open(t, cfg)
 		fresh := rotate(t, cfg, false)
-		for range 150 { // more than the time ahead and the life of a token
+		for range 150 { // more than the time ahead and the lifetime of a token
 			c.pass(12 * time.Second)
 			_ = behind.Refresh(t.Context()) // says once that it cannot
 			succeed(t, ahead.Refresh(t.Context()))
@@ -81,12 +81,12 @@ func TestAKeyThatSomebodySignsWithStays(t *testing.T) {
 	})
 }
 
-// TestAnOutageIsNotCountedAsPublished: while nobody can reach the database a
-// replica may not have learned of the next key.
+// TestAnOutageIsNotCountedAsPublished: while no server can reach the database a
+// replica may not know the pending key.
 func TestAnOutageIsNotCountedAsPublished(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		c := newClockwork()
-		cfg := c.config(storetest.OpenURL(t, url, storetest.WithClock(c.wall)), nowhere(t))
+		cfg := c.config(storetest.OpenURL(t, url, storetest.WithClock(c.wall)), noFolder(t))
 		cfg.AtRest, cfg.Master = keyring.Sealed, master(t, 1)
 		a, b := open(t, cfg), open(t, cfg)
 		next := rotate(t, cfg, false)
@@ -101,7 +101,7 @@ func TestAnOutageIsNotCountedAsPublished(t *testing.T) {
 		}
 		succeed(t, b.Refresh(t.Context()))
 		if age := b.MaxAge(); age == 0 {
-			t.Error("it does not come back")
+			t.Error("it is not available again")
 		}
 		storetest.Rows(t, url, "UPDATE leases SET expires_at = 1") // as after an outage
 		c.pass(10 * time.Minute)
@@ -113,8 +113,8 @@ func TestAnOutageIsNotCountedAsPublished(t *testing.T) {
 	})
 }
 
-// TestALeakedKeyEndsWhateverBecameOfTheNext.
-func TestALeakedKeyEndsWhateverBecameOfTheNext(t *testing.T) {
+// TestALeakedKeyEndsEvenIfThePendingOneIsLost.
+func TestALeakedKeyEndsEvenIfThePendingOneIsLost(t *testing.T) {
 	cfg := keyring.Config{Dir: filepath.Join(t.TempDir(), "keys"), Algorithm: jose.EdDSA, Store: storetest.Open(t)}
 	ring := open(t, cfg)
 	leaked, next := ring.Active().KID, rotate(t, cfg, false)
@@ -131,12 +131,12 @@ func TestALeakedKeyEndsWhateverBecameOfTheNext(t *testing.T) {
 	}
 }
 
-// TestACommandThatDoesNotHoldTheKeysChangesNothing: with another master key, with
-// none, or with another folder it would make a key that no server can get at.
-func TestACommandThatDoesNotHoldTheKeysChangesNothing(t *testing.T) {
+// TestACommandThatCannotLoadTheKeysChangesNothing: with another master key, with
+// none, or with another folder it would make a key that no server can load.
+func TestACommandThatCannotLoadTheKeysChangesNothing(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		s := storetest.OpenURL(t, url)
-		sealed := keyring.Config{Dir: nowhere(t), Algorithm: jose.EdDSA, Store: s, Master: master(t, 1), AtRest: keyring.Sealed}
+		sealed := keyring.Config{Dir: noFolder(t), Algorithm: jose.EdDSA, Store: s, Master: master(t, 1), AtRest: keyring.Sealed}
 		files := keyring.Config{Dir: filepath.Join(t.TempDir(), "keys"), Algorithm: jose.EdDSA, Store: storetest.Open(t)}
 		other, none, elsewhere := sealed, sealed, files
 		other.Master = master(t, 2)
@@ -174,11 +174,11 @@ func TestACommandThatDoesNotHoldTheKeysChangesNothing(t *testing.T) {
 	})
 }
 
-// TestARowIsBoundToItsKey: who can write to the database, but does not hold the
-// keys, cannot have a public key of their own published in the place of one.
+// TestARowIsBoundToItsKey: an attacker who can write to the database, but has no
+// keys, cannot replace a public key.
 func TestARowIsBoundToItsKey(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		cfg := keyring.Config{Dir: nowhere(t), Algorithm: jose.EdDSA, Store: storetest.OpenURL(t, url), Master: master(t, 1), AtRest: keyring.Sealed}
+		cfg := keyring.Config{Dir: noFolder(t), Algorithm: jose.EdDSA, Store: storetest.OpenURL(t, url), Master: master(t, 1), AtRest: keyring.Sealed}
 		ring := open(t, cfg)
 		first := ring.Active().KID
 		second := rotate(t, cfg, true)
@@ -195,7 +195,7 @@ func TestARowIsBoundToItsKey(t *testing.T) {
 		must(t, err)
 		exchange(first) // retiring
 		if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), first) {
-			t.Errorf("it is not told: %v", err)
+			t.Errorf("it is not reported: %v", err)
 		}
 		for name, r := range map[string]*keyring.Ring{"running": ring, "started": open(t, cfg)} {
 			if _, err := verify(t, r, token); err == nil {

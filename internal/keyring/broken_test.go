@@ -153,7 +153,7 @@ func link(t *testing.T, path string) {
 
 func dangle(t *testing.T, path string) {
 	must(t, os.Remove(path))
-	must(t, os.Symlink(path+".nowhere", path))
+	must(t, os.Symlink(path+".missing", path))
 }
 
 func folder(t *testing.T, path string) {
@@ -229,7 +229,7 @@ func TestMissingPublicFileIsDerived(t *testing.T) {
 
 // What a kill between the two renames leaves: the public half alone.
 func TestPublicFileAloneWasNeverAPair(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "r[2]") // which means something in a pattern
+	dir := filepath.Join(t.TempDir(), "r[2]") // special characters in a pattern
 	var log bytes.Buffer
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	first := open(t, cfg)
@@ -277,18 +277,18 @@ func TestDataDirMustBeAFolderOfItsOwn(t *testing.T) {
 	}
 }
 
-// asNobody runs the test without the powers of root, for whom no mode counts.
-func asNobody(t *testing.T, paths ...string) {
+// asUnprivileged runs the test without the rights of root, which ignores modes.
+func asUnprivileged(t *testing.T, paths ...string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return
 	}
-	const nobody = 65534
+	const unprivileged = 65534
 	must(t, os.Chmod(filepath.Dir(t.TempDir()), 0o755))
 	for _, path := range paths {
-		must(t, os.Chown(path, nobody, nobody))
+		must(t, os.Chown(path, unprivileged, unprivileged))
 	}
-	must(t, syscall.Seteuid(nobody))
+	must(t, syscall.Seteuid(unprivileged))
 	t.Cleanup(func() { must(t, syscall.Seteuid(0)) })
 }
 
@@ -296,7 +296,7 @@ func TestFolderThatCannotBeReadIsRefused(t *testing.T) {
 	dir := pair(t, jose.RS256)
 	must(t, os.Chmod(dir, 0))
 	t.Cleanup(func() { must(t, os.Chmod(dir, 0o700)) })
-	asNobody(t, dir)
+	asUnprivileged(t, dir)
 	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256})
 	refusedWith(t, err, "permission denied", dir)
 	below := filepath.Join(dir, "below")
@@ -308,7 +308,7 @@ func TestFileThatCannotBeReadIsRefused(t *testing.T) {
 	dir := pair(t, jose.RS256)
 	path := filepath.Join(dir, "private.pem")
 	must(t, os.Chmod(path, 0))
-	asNobody(t, dir, path)
+	asUnprivileged(t, dir, path)
 	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256})
 	refusedWith(t, err, "permission denied", path)
 }
@@ -321,7 +321,7 @@ func TestFolderThatCannotBeWrittenServesAndCreatesNothing(t *testing.T) {
 	must(t, os.Remove(filepath.Join(dir, "public.pem")))
 	must(t, os.Chmod(dir, 0o500))
 	must(t, os.Chmod(empty, 0o500))
-	asNobody(t, dir, empty, filepath.Join(dir, "private.pem"))
+	asUnprivileged(t, dir, empty, filepath.Join(dir, "private.pem"))
 	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
 	if ring.Active() != first.Active() {
 		t.Errorf("%+v", ring.Active())
@@ -330,14 +330,14 @@ func TestFolderThatCannotBeWrittenServesAndCreatesNothing(t *testing.T) {
 	refusedWith(t, err, "cannot be written", empty)
 }
 
-// A folder of somebody else's that is too open is used, but not in silence.
+// A folder of another owner with a loose mode is used, and logged.
 func TestFolderOfAnotherOwnerIsOnlyWarnedAbout(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to make a folder of another owner")
 	}
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o777))
-	asNobody(t)
+	asUnprivileged(t)
 	var log bytes.Buffer
 	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if !strings.Contains(log.String(), "its mode cannot be changed") {
@@ -345,9 +345,9 @@ func TestFolderOfAnotherOwnerIsOnlyWarnedAbout(t *testing.T) {
 	}
 }
 
-// TestAListTouchesNothing: it runs beside servers and takes no lock, and what is
+// TestAListChangesNothing: it runs beside servers and takes no lock, and what is
 // wrong with a public file says nothing of the private one.
-func TestAListTouchesNothing(t *testing.T) {
+func TestAListChangesNothing(t *testing.T) {
 	for name, damage := range map[string]func(*testing.T, string){
 		"missing": func(t *testing.T, path string) { must(t, os.Remove(path)) },
 		"open":    chmod(0o666),

@@ -9,7 +9,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
-// What happens where replicas are configured differently, or one of them does
+// Tests of replicas that are configured differently, or one of them does
 // not reach the database.
 
 // TestReplicasMayDifferInTheTimeAhead: from six minutes up no client keeps a key
@@ -29,7 +29,7 @@ func TestReplicasMayDifferInTheTimeAhead(t *testing.T) {
 	})
 }
 
-// TestTheShortestRotateEveryCounts, and harms nobody: the key has all its time.
+// TestTheShortestRotateEveryCounts, and each key is published as long as configured.
 func TestTheShortestRotateEveryCounts(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
 		often, seldom := cfg, cfg
@@ -51,9 +51,9 @@ func TestTheShortestRotateEveryCounts(t *testing.T) {
 	})
 }
 
-// TestAServerLooksBeforeItSigns, when it could not for so long that what it
-// signs might be refused: another key may have taken over, and its own be gone.
-func TestAServerLooksBeforeItSigns(t *testing.T) {
+// TestAServerReadsTheDatabaseBeforeItSigns, after an outage that is so long that its
+// tokens might be refused: another key may be active, and its own removed.
+func TestAServerReadsTheDatabaseBeforeItSigns(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
 		away, there := open(t, cfg), open(t, cfg)
 		rotate(t, cfg, false)
@@ -70,7 +70,7 @@ func TestAServerLooksBeforeItSigns(t *testing.T) {
 			}
 			c.tick(t, 10*time.Second, there)
 		}
-		must(t, away.Ready(t.Context())) // the database is back, and nobody called Refresh
+		must(t, away.Ready(t.Context())) // the database is available again, without a call of Refresh
 		token, err := away.Sign([]byte(`{}`))
 		must(t, err)
 		if _, err := verify(t, there, token); err != nil {

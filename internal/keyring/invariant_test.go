@@ -19,17 +19,17 @@ import (
 
 // model is two replicas, two clocks, and what was learned from outside.
 type model struct {
-	t      *testing.T
-	r      *rapid.T
-	url    string
-	clock  *clockwork
-	cfg    keyring.Config // of the next start, and of operators
-	truth  time.Duration  // that really passed
-	rings  []*keyring.Ring
-	lives  []time.Duration // of tokens, for each ring
-	seals  []byte          // which master key each ring was opened with
-	newest byte            // that of cfg
-	cut    int             // the replica that does not reach the database; -1: none
+	t         *testing.T
+	r         *rapid.T
+	url       string
+	clock     *clockwork
+	cfg       keyring.Config // of the next start, and of operators
+	truth     time.Duration  // that really passed
+	rings     []*keyring.Ring
+	lifetimes []time.Duration // of tokens, for each ring
+	seals     []byte          // which master key each ring was opened with
+	newest    byte            // that of cfg
+	cut       int             // the replica that does not reach the database; -1: none
 
 	promises []promise
 	excepted map[string]bool // keys that need not have been published before: the first, --now, after a revocation
@@ -37,7 +37,7 @@ type model struct {
 	tokens   []signedToken
 }
 
-// promise is a key set as somebody may keep it.
+// promise is a key set that a client may keep.
 type promise struct {
 	kids  map[string]bool
 	until time.Duration // in truth
@@ -49,9 +49,9 @@ type signedToken struct {
 }
 
 // Whatever operators, restarts, outages, configurations and clocks do: one key is
-// active; none signs before everybody can know it; none is gone while a token of
-// it is good.
-func TestNoOrderOfEventsBreaksTheLifeOfKeys(t *testing.T) {
+// active; none signs before every client can know it; none is removed while a token of
+// it is valid.
+func TestNoOrderOfEventsBreaksTheLifecycleOfKeys(t *testing.T) {
 	sealed := 0
 	rapid.Check(t, func(r *rapid.T) {
 		sealed++
@@ -65,7 +65,7 @@ func TestNoOrderOfEventsBreaksTheLifeOfKeys(t *testing.T) {
 			m.cfg.Master, m.cfg.AtRest = master(t, 1), keyring.Sealed
 		}
 		for i := range 2 {
-			m.rings, m.lives, m.seals = append(m.rings, nil), append(m.lives, 0), append(m.seals, 0)
+			m.rings, m.lifetimes, m.seals = append(m.rings, nil), append(m.lifetimes, 0), append(m.seals, 0)
 			m.restart(i)
 		}
 		m.excepted[m.rings[0].Active().KID] = true
@@ -80,7 +80,7 @@ func TestNoOrderOfEventsBreaksTheLifeOfKeys(t *testing.T) {
 
 func (m *model) event() {
 	switch what := rapid.SampledFrom([]string{
-		"pass", "pass", "pass", "pass", "pass", "pass", "jump", "jump", "crash", "stop", "rotate", "rotate", "rotate", "now", "now", "revoke", "withdraw", "algorithm", "life",
+		"pass", "pass", "pass", "pass", "pass", "pass", "jump", "jump", "crash", "stop", "rotate", "rotate", "rotate", "now", "now", "revoke", "withdraw", "algorithm", "lifetime",
 		"cut", "cut", "back", "master", "ahead", "ahead",
 	}).Draw(m.r, "event"); what {
 	case "pass":
@@ -90,7 +90,7 @@ func (m *model) event() {
 	case "crash":
 		storetest.Exec(m.t, m.url, "UPDATE leases SET expires_at = 0")
 		m.restart(m.either())
-	case "stop": // everybody, for a day
+	case "stop": // all servers, for a day
 		for i, ring := range m.rings {
 			if i != m.cut {
 				succeed(m.t, ring.Rest(m.t.Context()))
@@ -105,7 +105,7 @@ func (m *model) event() {
 		m.cfg.Algorithm = map[jose.Algorithm]jose.Algorithm{jose.EdDSA: jose.ES256, jose.ES256: jose.EdDSA}[m.cfg.Algorithm]
 		m.restart(0)
 		m.restart(1)
-	case "life":
+	case "lifetime":
 		m.cfg.TokenLifetime = time.Duration(rapid.SampledFrom([]int{1, 10, 30}).Draw(m.r, "minutes")) * time.Minute
 		m.restart(m.either())
 	case "ahead":
@@ -176,7 +176,7 @@ func (m *model) restart(i int) {
 	if err != nil {
 		m.r.Fatal(err)
 	}
-	m.rings[i], m.lives[i], m.seals[i] = ring, m.cfg.TokenLifetime, m.newest
+	m.rings[i], m.lifetimes[i], m.seals[i] = ring, m.cfg.TokenLifetime, m.newest
 	if m.cut == i {
 		m.cut = -1
 	}
@@ -216,8 +216,8 @@ func (m *model) pass(d time.Duration) {
 	m.look()
 }
 
-// look is less than five seconds in which all take up what was changed, and
-// somebody fetches a key set from each.
+// look is less than five seconds in which all follow a change, and a
+// client fetches a key set from each.
 func (m *model) look() {
 	m.tend((*keyring.Ring).Refresh)
 	m.promises = slices.DeleteFunc(m.promises, func(p promise) bool { return p.until <= m.truth })
@@ -253,11 +253,11 @@ func (m *model) sign(i int) {
 	}
 	for _, p := range m.promises {
 		if p.until > m.truth && !p.kids[h.KeyID] && !m.excepted[h.KeyID] {
-			m.r.Fatalf("%s signs while somebody may keep for %v a set without it", h.KeyID, p.until-m.truth)
+			m.r.Fatalf("%s signs while a client may keep for %v a set without it", h.KeyID, p.until-m.truth)
 		}
 	}
 	now := m.clock.wall.Now()
-	m.tokens = append(m.tokens, signedToken{h.KeyID, now, now.Add(m.lives[i])})
+	m.tokens = append(m.tokens, signedToken{h.KeyID, now, now.Add(m.lifetimes[i])})
 }
 
 func (m *model) check() {
@@ -274,13 +274,13 @@ func (m *model) check() {
 		m.r.Fatalf("%d keys are active", active)
 	}
 	now := m.clock.wall.Now()
-	// One that has expired once is gone, though the clock be set back later.
+	// An expired token stays expired, even if the clock is set back later.
 	m.tokens = slices.DeleteFunc(m.tokens, func(t signedToken) bool { return !now.Before(t.exp.Add(time.Minute)) })
 	sets := []map[string]*jose.PublicKey{published(m.t, m.rings[0]), published(m.t, m.rings[1])}
 	for _, token := range m.tokens {
 		row := set.Key(token.kid)
-		// Nobody accepts a token of the future; one that was signed by a clock in
-		// error, and whose key went before that time came, is lost with it.
+		// A token of the future is not accepted; one that was signed by a wrong
+		// clock, and whose key is removed before that time, is lost.
 		ahead := !row.RetiredAt.IsZero() && token.iat.After(row.RetiredAt)
 		good := !now.Before(token.iat.Add(-time.Minute))
 		for i, set := range sets {

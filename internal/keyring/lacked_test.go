@@ -9,9 +9,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
-// TestAServerThatCannotGetAtAKeyThatIsDueIsBehind, until it can or that key is
+// TestAServerThatCannotLoadADueKeyIsBehind, until it can or that key is
 // not next any more.
-func TestAServerThatCannotGetAtAKeyThatIsDueIsBehind(t *testing.T) {
+func TestAServerThatCannotLoadADueKeyIsBehind(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
 		cfg.AtRest = keyring.Files
 		ring := open(t, cfg)

@@ -44,7 +44,7 @@ func withdraw(t testing.TB, cfg keyring.Config, kid string) {
 	}
 }
 
-// clockwork is a wall clock and one that nobody sets.
+// clockwork is a wall clock and a monotonic one.
 type clockwork struct {
 	wall      *storetest.Clock
 	monotonic time.Duration
@@ -108,7 +108,7 @@ func eachClocked(t *testing.T, test func(t *testing.T, c *clockwork, cfg keyring
 	})
 }
 
-func TestTheLifeOfAKey(t *testing.T) {
+func TestTheLifecycleOfAKey(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
 		ring := open(t, cfg)
 		first := ring.Active().KID
@@ -159,7 +159,7 @@ func TestTheLifeOfAKey(t *testing.T) {
 	})
 }
 
-func TestFilesFollowTheLifeOfAKey(t *testing.T) {
+func TestFilesFollowTheLifecycleOfAKey(t *testing.T) {
 	c := newClockwork()
 	for _, algorithm := range []jose.Algorithm{jose.EdDSA, jose.MLDSA65, jose.RS256, jose.MLDSA44} {
 		s := storetest.Open(t, storetest.WithClock(c.wall))
@@ -201,7 +201,7 @@ func TestFilesFollowTheLifeOfAKey(t *testing.T) {
 	}
 }
 
-func TestNothingIsCountedWhileNobodyRuns(t *testing.T) {
+func TestNothingIsCountedWhileNoServerRuns(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
 		ring := open(t, cfg)
 		kid := rotate(t, cfg, false)
@@ -312,7 +312,7 @@ func TestRotateEveryGoesByTheAgeOfTheKey(t *testing.T) {
 }
 
 // A clock in error made a key of the next century active.
-func TestAnAgeBelowZeroIsNotWaitedOut(t *testing.T) {
+func TestAKeyOfTheFutureIsReplaced(t *testing.T) {
 	c := newClockwork()
 	s := storetest.Open(t, storetest.WithClock(c.wall))
 	cfg := c.config(s, t.TempDir())
@@ -381,7 +381,7 @@ func TestWithdrawnAndRevokedKeys(t *testing.T) {
 	})
 }
 
-// What cannot sign with a key that counts must not sign at all.
+// A server that cannot load the active key after a revocation must not sign.
 func TestAServerThatLacksTheNewKeyStopsSigningWithARevokedOne(t *testing.T) {
 	s := storetest.Open(t)
 	cfg := keyring.Config{Dir: t.TempDir(), Algorithm: jose.EdDSA, Store: s}
@@ -404,7 +404,7 @@ func TestAServerThatLacksTheNewKeyStopsSigningWithARevokedOne(t *testing.T) {
 	}
 }
 
-func TestImportedKeysWaitAsOthersDo(t *testing.T) {
+func TestImportedKeysArePublishedBeforeTheySign(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
 		ring := open(t, cfg)
 		d := admin(t, cfg)
@@ -434,7 +434,7 @@ func TestImportedKeysWaitAsOthersDo(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := d.Import(t.Context(), operator, "", secret); err == nil || !strings.Contains(err.Error(), "is removed") {
-			t.Errorf("a revoked key comes back: %v", err)
+			t.Errorf("a revoked key is imported again: %v", err)
 		}
 		if _, err := d.Export(t.Context(), operator, kid); err == nil {
 			t.Error("a removed key is exported")
@@ -459,7 +459,7 @@ func TestRSAKeysHaveTheConfiguredSize(t *testing.T) {
 	accepts(t, open(t, cfg), ring)
 }
 
-func TestTheDeskNeedsAKeyToBeginWith(t *testing.T) {
+func TestAdminNeedsAnActiveKey(t *testing.T) {
 	cfg := keyring.Config{Dir: t.TempDir(), Algorithm: jose.EdDSA, Store: storetest.Open(t)}
 	if _, _, err := admin(t, cfg).Rotate(t.Context(), operator, "", false); err == nil || !strings.Contains(err.Error(), "no signing key is active") {
 		t.Errorf("%v", err)

@@ -45,15 +45,15 @@ func TestALostKeyIsReplacedOnRequestOnly(t *testing.T) {
 			}
 			accepts(t, ring, ring)
 			if _, err := admin(t, cfg).Revoke(t.Context(), operator, "nonsense", true); fault.KindOf(err) != fault.NotFound {
-				t.Errorf("%s: a key that there never was: %v", at, err)
+				t.Errorf("%s: an unknown key: %v", at, err)
 			}
 		}
 	})
 }
 
-// TestAServerGoesOnWithAKeyWhoseRowIsGone, until its next start, which makes
-// another: nothing of ours deletes rows.
-func TestAServerGoesOnWithAKeyWhoseRowIsGone(t *testing.T) {
+// TestAServerKeepsAKeyWhoseRowIsMissing, until its next start, which makes
+// another: no server deletes rows.
+func TestAServerKeepsAKeyWhoseRowIsMissing(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		cfg := keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: storetest.OpenURL(t, url), AtRest: keyring.Files}
 		running := open(t, cfg)
@@ -62,7 +62,7 @@ func TestAServerGoesOnWithAKeyWhoseRowIsGone(t *testing.T) {
 			t.Errorf("a running server: %v", err)
 		}
 		if err := running.Refresh(t.Context()); err != nil {
-			t.Errorf("said twice: %v", err)
+			t.Errorf("reported twice: %v", err)
 		}
 		accepts(t, running, running)
 		cfg.Dir = t.TempDir()
@@ -93,7 +93,7 @@ func TestTheRemedyForARecordedKeyWorks(t *testing.T) {
 			_, err := admin(t, cfg).Revoke(t.Context(), operator, lost, true)
 			must(t, err)
 			if got := open(t, cfg).Active().KID; got == lost {
-				t.Error("it came back")
+				t.Error("it exists again")
 			}
 		})
 	}

@@ -13,17 +13,17 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-const somebody = 65532 // the account of the server in these tests
+const serverUID = 65532 // the account of the server in these tests
 
-// TestWhatRootDoesLeavesTheKeysToTheirOwner: a server of another account has to
+// TestFilesThatRootWritesBelongToTheOwnerOfTheFolder: a server of another account has to
 // read what a command that root runs writes.
-func TestWhatRootDoesLeavesTheKeysToTheirOwner(t *testing.T) {
+func TestFilesThatRootWritesBelongToTheOwnerOfTheFolder(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can write for somebody else")
+		t.Skip("only root can write for another account")
 	}
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o700))
-	must(t, os.Chown(dir, somebody, somebody))
+	must(t, os.Chown(dir, serverUID, serverUID))
 	cfg := newClockwork().config(storetest.Open(t), dir)
 	root := os.Getuid()
 	write(t, filepath.Join(dir, "keys.lock"), nil, 0o600) // an earlier version left it so
@@ -51,7 +51,7 @@ func TestWhatRootDoesLeavesTheKeysToTheirOwner(t *testing.T) {
 	allBelongToSomebody(t, dir, "deriving a public half", 4)
 	succeed(t, ring.Refresh(t.Context()))
 	if ring.Behind() {
-		t.Error("the server cannot get at the active key")
+		t.Error("the server cannot read the active key")
 	}
 }
 
@@ -64,23 +64,23 @@ func allBelongToSomebody(t *testing.T, dir, after string, want int) {
 	for _, name := range names {
 		info, err := os.Stat(filepath.Join(dir, name))
 		must(t, err)
-		if has := info.Sys().(*syscall.Stat_t); has.Uid != somebody || has.Gid != somebody {
+		if has := info.Sys().(*syscall.Stat_t); has.Uid != serverUID || has.Gid != serverUID {
 			t.Errorf("after %s, %s belongs to %d:%d", after, name, has.Uid, has.Gid)
 		}
 	}
 }
 
-// TestRootGivesNoFileAwayThatSomebodyLinked: who owns the folder could have any
-// file of root's given to them.
-func TestRootGivesNoFileAwayThatSomebodyLinked(t *testing.T) {
+// TestRootChangesNoOwnerOfALinkedFile: the owner of the folder could get any
+// file of root by a link.
+func TestRootChangesNoOwnerOfALinkedFile(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can write for somebody else")
+		t.Skip("only root can write for another account")
 	}
 	outside := filepath.Join(t.TempDir(), "shadow")
 	write(t, outside, []byte("secret"), 0o600)
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o700))
-	must(t, os.Chown(dir, somebody, somebody))
+	must(t, os.Chown(dir, serverUID, serverUID))
 	must(t, os.Link(outside, filepath.Join(dir, "keys.lock")))
 	if _, err := keyring.Open(t.Context(), newClockwork().config(storetest.Open(t), dir)); err == nil {
 		t.Error("the lock is taken")

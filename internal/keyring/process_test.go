@@ -137,7 +137,7 @@ func rotateForEver(url, dir string) error {
 // Killed at any moment of a rotation or a revocation, what the database says and
 // what lies in the folder go together again at the next start: the active key
 // signs, and of removed keys nothing private is left.
-func TestKilledRotationsLeaveKeysThatGoOn(t *testing.T) {
+func TestKilledRotationsLeaveUsableKeys(t *testing.T) {
 	rounds := 10
 	if os.Getenv("TEST_FULL") != "" {
 		rounds = 40

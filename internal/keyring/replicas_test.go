@@ -30,8 +30,8 @@ func master(t testing.TB, fill byte) *seal.Master {
 	return m
 }
 
-// nowhere is a folder that does not exist.
-func nowhere(t testing.TB) string { return filepath.Join(t.TempDir(), "nowhere") }
+// noFolder is a path of a folder that does not exist.
+func noFolder(t testing.TB) string { return filepath.Join(t.TempDir(), "missing") }
 
 func rows(t testing.TB, s *store.Store) store.KeySet {
 	t.Helper()
@@ -90,7 +90,7 @@ func TestKeysInFilesAreRecordedAtTheNextStart(t *testing.T) {
 	})
 }
 
-func TestAServerWithoutTheActiveKeyDoesNotInventOne(t *testing.T) {
+func TestAServerWithoutTheActiveKeyMakesNone(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		cfg := keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: s}
 		kid := open(t, cfg).Active().KID
@@ -152,8 +152,8 @@ func TestAChangeOfAlgorithmIsARotation(t *testing.T) {
 	})
 }
 
-// An installation of before, that had changed its algorithm already.
-func TestThePairBesideIsRecordedToo(t *testing.T) {
+// An earlier installation that had changed its algorithm.
+func TestTheRSAPairBesideIsRecordedToo(t *testing.T) {
 	s, dir := storetest.Open(t), pair(t, jose.RS256)
 	rsa := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
 	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65})
@@ -167,7 +167,7 @@ func TestSealedKeysNeedNoFolderAndTheRightMasterKey(t *testing.T) {
 	for _, algorithm := range signable {
 		s := storetest.OpenURL(t, storetest.Postgres(t))
 		var log bytes.Buffer
-		cfg := keyring.Config{Dir: nowhere(t), Algorithm: algorithm, Store: s, Master: master(t, 1), Log: slog.New(slog.NewTextHandler(&log, nil))}
+		cfg := keyring.Config{Dir: noFolder(t), Algorithm: algorithm, Store: s, Master: master(t, 1), Log: slog.New(slog.NewTextHandler(&log, nil))}
 		first := open(t, cfg)
 		if !first.Created() || first.Active().File != "" {
 			t.Errorf("%+v", first.Active())
@@ -178,7 +178,7 @@ func TestSealedKeysNeedNoFolderAndTheRightMasterKey(t *testing.T) {
 		if sealed := rows(t, s).First(store.KeyActive, "").Sealed; !strings.HasPrefix(sealed, "v1.") || strings.Contains(sealed, "PRIVATE") || strings.Contains(log.String(), sealed[20:40]) {
 			t.Errorf("sealed as %.40s", sealed)
 		}
-		second := open(t, keyring.Config{Dir: nowhere(t), Algorithm: algorithm, Store: s, Master: master(t, 1)})
+		second := open(t, keyring.Config{Dir: noFolder(t), Algorithm: algorithm, Store: s, Master: master(t, 1)})
 		if second.Created() {
 			t.Error("made another")
 		}
@@ -197,7 +197,7 @@ func TestSealedKeysNeedNoFolderAndTheRightMasterKey(t *testing.T) {
 func TestASealedKeyOpensInItsOwnRowOnly(t *testing.T) {
 	url := storetest.Postgres(t)
 	s := storetest.OpenURL(t, url)
-	cfg := keyring.Config{Dir: nowhere(t), Algorithm: jose.MLDSA65, Store: s, Master: master(t, 1)}
+	cfg := keyring.Config{Dir: noFolder(t), Algorithm: jose.MLDSA65, Store: s, Master: master(t, 1)}
 	open(t, cfg)
 	kid := rotate(t, cfg, true)
 	storetest.Exec(t, url, `UPDATE signing_keys SET sealed_key = (SELECT sealed_key FROM signing_keys WHERE status = 'retiring') WHERE status = 'active'`)
@@ -219,7 +219,7 @@ func TestFilesMoveIntoTheDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := storetest.OpenURL(t, dest)
-	refused(t, keyring.Config{Dir: nowhere(t), Algorithm: jose.RS256, Store: s, Master: master(t, 1)}, "pico-auth-1", "is not in auth.data_dir")
+	refused(t, keyring.Config{Dir: noFolder(t), Algorithm: jose.RS256, Store: s, Master: master(t, 1)}, "pico-auth-1", "is not in auth.data_dir")
 
 	var log bytes.Buffer
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s, Master: master(t, 1), Log: slog.New(slog.NewTextHandler(&log, nil))}
@@ -227,7 +227,7 @@ func TestFilesMoveIntoTheDatabase(t *testing.T) {
 	if !strings.Contains(log.String(), "moved the signing key into the database") {
 		t.Errorf("log %s", log.String())
 	}
-	cfg.Dir = nowhere(t)
+	cfg.Dir = noFolder(t)
 	for _, ring := range []*keyring.Ring{moved, open(t, cfg)} {
 		if ring.Created() || ring.Active().KID != keyring.AdoptedKID || !bytes.Equal(ring.LegacyHashKey(), before.LegacyHashKey()) || ring.LegacyHashKey() == nil {
 			t.Errorf("%+v, hash key %x", ring.Active(), ring.LegacyHashKey())
@@ -242,7 +242,7 @@ func TestAnAdoptionOnPostgresIsDecidedIntoTheDatabase(t *testing.T) {
 	s := storetest.OpenURL(t, url)
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s, Master: master(t, 1)}
 	first := open(t, cfg)
-	cfg.Dir = nowhere(t)
+	cfg.Dir = noFolder(t)
 	second := open(t, cfg)
 	want := derived(string(read(t, filepath.Join(dir, "private.pem"))))
 	if first.Active().KID != keyring.AdoptedKID || second.Active() != first.Active() || !bytes.Equal(second.LegacyHashKey(), want) {
@@ -253,7 +253,7 @@ func TestAnAdoptionOnPostgresIsDecidedIntoTheDatabase(t *testing.T) {
 	}
 }
 
-// A rotation may be under way when the keys move: all of them do, and go on.
+// A rotation may be under way when the keys move: all of them are moved, and the rotation continues.
 func TestKeysOfEveryStatusMoveIntoTheDatabase(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		cfg := keyring.Config{Dir: t.TempDir(), Algorithm: jose.EdDSA, Store: s}
@@ -267,7 +267,7 @@ func TestKeysOfEveryStatusMoveIntoTheDatabase(t *testing.T) {
 				t.Errorf("the %s key is not sealed", row.Status)
 			}
 		}
-		cfg.Dir = nowhere(t)
+		cfg.Dir = noFolder(t)
 		accepts(t, open(t, cfg), before)
 		if got := rotate(t, cfg, true); got != next {
 			t.Errorf("%s signs, not the one that was next", got)
@@ -279,8 +279,8 @@ func TestKeysOfEveryStatusMoveIntoTheDatabase(t *testing.T) {
 	})
 }
 
-// In a change of master key one replica after another is restarted, and each can
-// goes on until the reseal, before which all must have been restarted.
+// In a change of master key one replica after another is restarted, and each
+// signs until the reseal, before which all must have been restarted.
 func TestAMasterKeyIsReplacedUnderRunningReplicas(t *testing.T) {
 	url := storetest.EmptyPostgres(t)
 	storetest.Exec(t, url, string(read(t, "../store/testdata/original-0.1.sql")))
@@ -288,7 +288,7 @@ func TestAMasterKeyIsReplacedUnderRunningReplicas(t *testing.T) {
 	cfg := keyring.Config{Dir: pair(t, jose.RS256), Algorithm: jose.RS256, Store: s, Master: master(t, 1)}
 	old := open(t, cfg)
 	hash := old.LegacyHashKey()
-	cfg.Dir = nowhere(t)
+	cfg.Dir = noFolder(t)
 	both := cfg
 	both.Master = master(t, 2).After(master(t, 1))
 	middle := open(t, both)
@@ -335,7 +335,7 @@ func TestReplicasThatStartTogetherAgreeOnOneKey(t *testing.T) {
 			for i := range rings {
 				cfg := keyring.Config{Dir: shared, Algorithm: jose.MLDSA65, Store: storetest.OpenURL(t, url)}
 				if sealed {
-					cfg.Dir, cfg.Master = nowhere(t), master(t, 1)
+					cfg.Dir, cfg.Master = noFolder(t), master(t, 1)
 				}
 				all.Go(func() {
 					var err error
@@ -363,7 +363,7 @@ func TestReplicasThatStartTogetherAgreeOnOneKey(t *testing.T) {
 	}
 }
 
-func TestARunningServerTakesUpAChangedKey(t *testing.T) {
+func TestARunningServerFollowsAChangedKey(t *testing.T) {
 	for name, sealed := range map[string]bool{"one folder": false, "database": true} {
 		t.Run(name, func(t *testing.T) {
 			s := storetest.OpenURL(t, storetest.Postgres(t))
@@ -390,7 +390,7 @@ func TestARunningServerTakesUpAChangedKey(t *testing.T) {
 				accepts(t, a2, signer)
 			}
 			if _, err := verify(t, b, before); err != nil {
-				t.Errorf("a token of before: %v", err)
+				t.Errorf("a token of the former key: %v", err)
 			}
 		})
 	}
@@ -398,7 +398,7 @@ func TestARunningServerTakesUpAChangedKey(t *testing.T) {
 
 // The other replica's folder is not ours, which is a mistake. Its tokens are
 // accepted all the same, and ours stay good; when the file turns up it is used.
-func TestAKeyThatIsNotHereIsPublishedAndNotSignedWith(t *testing.T) {
+func TestAnUnavailableKeyIsPublishedAndDoesNotSign(t *testing.T) {
 	s := storetest.Open(t)
 	cfg := keyring.Config{Dir: pair(t, jose.MLDSA65), Algorithm: jose.MLDSA65, Store: s}
 	ring := open(t, cfg)
@@ -411,7 +411,7 @@ func TestAKeyThatIsNotHereIsPublishedAndNotSignedWith(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if err := ring.Refresh(t.Context()); err != nil {
-		t.Errorf("said twice: %v", err)
+		t.Errorf("reported twice: %v", err)
 	}
 	accepts(t, ring, other)
 	accepts(t, ring, ring)
@@ -424,7 +424,7 @@ func TestAKeyThatIsNotHereIsPublishedAndNotSignedWith(t *testing.T) {
 	}
 }
 
-func TestMadeUpKeysCostFewLooks(t *testing.T) {
+func TestMadeUpKeysCostFewReads(t *testing.T) {
 	s := storetest.Open(t)
 	ring := open(t, keyring.Config{Dir: pair(t, jose.RS256), Algorithm: jose.RS256, Store: s})
 	begin := time.Now()

@@ -246,7 +246,7 @@ func TestStatsCountEverySignature(t *testing.T) {
 	}
 }
 
-func TestLoadLooksAndTouchesNothing(t *testing.T) {
+func TestLoadChangesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256}
 	if _, err := keyring.Load(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "no signing key yet") {
@@ -278,7 +278,7 @@ func TestLoadLooksAndTouchesNothing(t *testing.T) {
 	}
 }
 
-func TestOpenAsksForWhatItNeeds(t *testing.T) {
+func TestOpenNamesAMissingSetting(t *testing.T) {
 	if _, err := keyring.Open(t.Context(), keyring.Config{Algorithm: jose.RS256}); err == nil || !strings.Contains(err.Error(), "auth.data_dir is empty") {
 		t.Errorf("no folder: %v", err)
 	}
@@ -302,7 +302,7 @@ func holdLock(t *testing.T, dir string) (unlock func()) {
 	return func() { _ = l.Unlock() }
 }
 
-func TestOpenGivesUpWhenCancelled(t *testing.T) {
+func TestOpenEndsWhenCancelled(t *testing.T) {
 	dir := t.TempDir()
 	unlock := holdLock(t, dir)
 	defer unlock()

@@ -16,7 +16,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-// What an attacker can do who writes to the database and has no master key.
+// Tests of an attacker who writes to the database and has no master key.
 
 // attacked is an installation with sealed keys whose database an attacker can
 // write to.
@@ -31,7 +31,7 @@ func eachAttacked(t *testing.T, test func(t *testing.T, a attacked)) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		log := &bytes.Buffer{}
 		test(t, attacked{t, url, keyring.Config{
-			Dir: nowhere(t), Algorithm: jose.EdDSA, Store: storetest.OpenURL(t, url), Master: master(t, 1), AtRest: keyring.Sealed,
+			Dir: noFolder(t), Algorithm: jose.EdDSA, Store: storetest.OpenURL(t, url), Master: master(t, 1), AtRest: keyring.Sealed,
 			Log: slog.New(slog.NewJSONHandler(log, nil)),
 		}, log})
 	})
@@ -71,9 +71,9 @@ func (a attacked) refusals(kid string) (n int) {
 	return n
 }
 
-// TestNobodyPlantsAKey: a row without a good MAC is neither published nor used, is
+// TestAnAttackerPlantsNoKey: a row without a good MAC is neither published nor used, is
 // logged and audited once, and listed; until an operator accepts it.
-func TestNobodyPlantsAKey(t *testing.T) {
+func TestAnAttackerPlantsNoKey(t *testing.T) {
 	eachAttacked(t, func(t *testing.T, a attacked) {
 		ring := open(t, a.cfg)
 		mac := rows(t, a.cfg.Store).First(store.KeyActive, "").MAC
@@ -91,7 +91,7 @@ func TestNobodyPlantsAKey(t *testing.T) {
 						t.Errorf("%s, MAC %s, %s: it is published", status, name, when)
 					}
 				}
-				must(t, ring.Refresh(t.Context())) // says it once
+				must(t, ring.Refresh(t.Context())) // is reported once
 				if got := a.refusals(kid); got != 2 {
 					t.Errorf("%s, MAC %s: %d audit events of two servers", status, name, got)
 				}
@@ -169,8 +169,8 @@ func TestEveryFieldOfARowIsAuthenticated(t *testing.T) {
 	})
 }
 
-// TestAStartReplacesNoKeyWhoseStatusWasChanged: the row of the active key says that
-// it is not, and another key in its place would make every token invalid.
+// TestAStartReplacesNoKeyWhoseStatusWasChanged: the row says that the key is not
+// active, and a new active key would make every token invalid.
 func TestAStartReplacesNoKeyWhoseStatusWasChanged(t *testing.T) {
 	eachAttacked(t, func(t *testing.T, a attacked) {
 		kid := open(t, a.cfg).Active().KID
@@ -185,8 +185,8 @@ func TestAStartReplacesNoKeyWhoseStatusWasChanged(t *testing.T) {
 	})
 }
 
-// TestARevokedKeyStaysRevoked for as long as the process lives, though its row of
-// before, which has a good MAC, comes back.
+// TestARevokedKeyStaysRevoked for as long as the process lives, even if its earlier
+// row, which has a valid MAC, is restored.
 func TestARevokedKeyStaysRevoked(t *testing.T) {
 	eachAttacked(t, func(t *testing.T, a attacked) {
 		ring := open(t, a.cfg)
@@ -203,7 +203,7 @@ func TestARevokedKeyStaysRevoked(t *testing.T) {
 		set := rows(t, a.cfg.Store)
 		must(t, a.cfg.Store.PutSigningKeys(t.Context(), set.Version, store.KeyChange{SigningKey: *old, Act: store.Act{By: operator}}))
 		if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "is retiring in the database and was removed") {
-			t.Errorf("it is not told: %v", err)
+			t.Errorf("it is not reported: %v", err)
 		}
 		must(t, ring.Refresh(t.Context()))
 		if _, err := verify(t, ring, leaked); err == nil || a.refusals(kid) != 1 {
@@ -222,9 +222,9 @@ func TestARevokedKeyStaysRevoked(t *testing.T) {
 	})
 }
 
-// TestRowsOfTheReleaseBeforeAreAuthenticatedOnce, where their private halves show
+// TestRowsOfThePreviousReleaseAreAuthenticatedOnce, where their private halves show
 // that a server wrote them, and a planted one is not among them.
-func TestRowsOfTheReleaseBeforeAreAuthenticatedOnce(t *testing.T) {
+func TestRowsOfThePreviousReleaseAreAuthenticatedOnce(t *testing.T) {
 	eachAttacked(t, func(t *testing.T, a attacked) {
 		before := open(t, a.cfg)
 		rotate(t, a.cfg, true)
@@ -251,7 +251,7 @@ func TestRowsOfTheReleaseBeforeAreAuthenticatedOnce(t *testing.T) {
 		}
 		must(t, ring.Step(t.Context()))
 		if held, err := a.cfg.Store.TakeLease(t.Context(), "keys", "release before", time.Hour); held || err != nil {
-			t.Errorf("a process of the release before takes steps without MACs: %v", err)
+			t.Errorf("a process of the previous release takes steps without MACs: %v", err)
 		}
 		a.exec("UPDATE signing_keys SET row_mac = '' WHERE kid = '" + pending + "'")
 		if again := open(t, a.cfg); len(again.Keys()) != 2 {
@@ -275,7 +275,7 @@ func TestResealingRenewsTheMACs(t *testing.T) {
 		}
 		a.exec("UPDATE signing_keys SET row_mac = '' WHERE status = 'retiring'")
 		if _, err := admin(t, both).Reseal(t.Context(), operator); err == nil {
-			t.Error("a row that nobody accepted is authenticated by the way")
+			t.Error("a row that was not accepted is authenticated")
 		}
 	})
 }

@@ -41,7 +41,7 @@ func pieces(secret []byte) []string {
 
 func TestNothingThatHoldsAKeyPrintsIt(t *testing.T) {
 	for _, algorithm := range jose.Algorithms() {
-		cfg := keyring.Config{Dir: nowhere(t), Algorithm: algorithm, Store: storetest.Open(t), Master: master(t, 'k'), AtRest: keyring.Sealed}
+		cfg := keyring.Config{Dir: noFolder(t), Algorithm: algorithm, Store: storetest.Open(t), Master: master(t, 'k'), AtRest: keyring.Sealed}
 		ring := open(t, cfg)
 		d := admin(t, cfg)
 		exported, err := d.Export(t.Context(), operator, ring.Active().KID)
@@ -61,7 +61,7 @@ func TestNothingThatHoldsAKeyPrintsIt(t *testing.T) {
 }
 
 // What a key set may say of a key, RFC 7517 and 7518, 8037 and 9964. Everything
-// else is private or nobody's business.
+// else must not be published.
 func TestTheKeySetHasPublicMembersOnly(t *testing.T) {
 	allowed := map[string][]string{"RSA": {"n", "e"}, "EC": {"crv", "x", "y"}, "OKP": {"crv", "x"}, "AKP": {"pub"}}
 	for _, algorithm := range jose.Algorithms() {
@@ -118,7 +118,7 @@ func TestTheKeySetHasOneOrder(t *testing.T) {
 	}
 }
 
-func TestAKPKeysAreInTheSetOnlyWhileTheyCount(t *testing.T) {
+func TestAKPKeysAreInTheSetOnlyWhileTheySignForTheAPI(t *testing.T) {
 	c := newClockwork()
 	cfg := c.config(storetest.Open(t, storetest.WithClock(c.wall)), t.TempDir())
 	ring := open(t, cfg)
@@ -148,8 +148,8 @@ func TestAKPKeysAreInTheSetOnlyWhileTheyCount(t *testing.T) {
 	}
 }
 
-// Who keeps the set as long as it may, and got it from the last server to take up
-// a new key, has that key before it signs.
+// A client that keeps the set as long as it may, and got it from the last server to
+// publish a new key, has that key before it signs.
 func TestTheSetMayBeKeptForLessThanAKeyIsPublishedAhead(t *testing.T) {
 	if keyring.DefaultPublishAhead != time.Hour || keyring.MaxAge(keyring.DefaultPublishAhead) != 5*time.Minute {
 		t.Errorf("by default %v ahead, kept for %v", keyring.DefaultPublishAhead, keyring.MaxAge(keyring.DefaultPublishAhead))

@@ -24,10 +24,10 @@ func logged(t *testing.T) (*clockwork, keyring.Config, *bytes.Buffer) {
 }
 
 // TestAFileOfNoKeyIsNamedAndLeft: a kill between a file and its row leaves one,
-// but it may as well be somebody's only copy.
+// and it may be the only copy of a key.
 func TestAFileOfNoKeyIsNamedAndLeft(t *testing.T) {
 	_, cfg, log := logged(t)
-	cfg.Dir += "[2]" // which means something in a pattern
+	cfg.Dir += "[2]" // special characters in a pattern
 	open(t, cfg)
 	rotate(t, cfg, true)
 	rotate(t, cfg, false) // now there is a file of a next and one of a retiring key
@@ -50,7 +50,7 @@ func TestAFileOfNoKeyIsNamedAndLeft(t *testing.T) {
 	}
 }
 
-// TestAKeyRetiredInTheFutureIsNamed at the start and by whoever takes it up: it
+// TestAKeyRetiredInTheFutureIsNamed at the start and by a running server: it
 // stays published until then.
 func TestAKeyRetiredInTheFutureIsNamed(t *testing.T) {
 	const says = "was retired in the future"
@@ -66,7 +66,7 @@ func TestAKeyRetiredInTheFutureIsNamed(t *testing.T) {
 	rotate(t, cfg, true)
 	c.wall.Advance(-365 * 24 * time.Hour)
 	succeed(t, ring.Refresh(t.Context()))
-	succeed(t, ring.Refresh(t.Context())) // says it once
+	succeed(t, ring.Refresh(t.Context())) // is reported once
 	if n := strings.Count(log.String(), says); n != 1 {
 		t.Errorf("a running server says it %d times: %s", n, log)
 	}
@@ -120,9 +120,9 @@ func TestTimesInTheLogAreReadable(t *testing.T) {
 	}
 }
 
-// TestTheRemedyIsForWhatIsThere: no new key is made in the place of one that is
+// TestTheRemedyFitsTheKey: no new key is made in the place of one that is
 // recorded, nor of an RSA pair that lies beside the one that signs.
-func TestTheRemedyIsForWhatIsThere(t *testing.T) {
+func TestTheRemedyFitsTheKey(t *testing.T) {
 	_, cfg, log := logged(t)
 	active, next := open(t, cfg).Active().KID, rotate(t, cfg, false)
 	write(t, filepath.Join(cfg.Dir, "key-"+active+".pem"), []byte("half"), 0o600)

@@ -146,10 +146,6 @@ var (
 		"internal/httpapi/swagger", "internal/jose/testdata", "internal/password/common",
 	}
 	unswept = []string{
-		"cmd/pico-auth/key_change.go", "cmd/pico-auth/key_file.go", "cmd/pico-auth/testdata/script/key_left.txtar",
-		"cmd/pico-auth/testdata/script/key_life.txtar", "cmd/pico-auth/testdata/script/key_sealed.txtar",
-		"docs/keys.md",
-		"internal/keyring",
 	}
 )
 

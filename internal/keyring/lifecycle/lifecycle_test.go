@@ -159,7 +159,7 @@ func TestWhatARevocationChanges(t *testing.T) {
 			nil, []store.SigningKey{es, next}, "es removed, next active",
 		},
 		"one for clients":               {[]jose.Algorithm{jose.ES256}, []store.SigningKey{forClients(es), rs}, "es* removed, +ES256* active"},
-		"one that nobody asks for":      {nil, []store.SigningKey{forClients(es), rs}, "es* removed"},
+		"one that is not configured":    {nil, []store.SigningKey{forClients(es), rs}, "es* removed"},
 		"the API's, which clients have": {[]jose.Algorithm{jose.ES256}, []store.SigningKey{rs, forClients(es)}, "rs removed, +RS256 active"},
 	} {
 		set := store.KeySet{Keys: c.keys}
