@@ -138,16 +138,11 @@ var refused = []struct{ phrase, say string }{
 // textFile matches the files that hold texts for users, operators and readers.
 var textFile = regexp.MustCompile(`\.(?:go|md|txtar|sh|ya?ml|html|conf|service)$|(?:^|/)(?:Makefile|Containerfile|run)$`)
 
-// foreignTexts are files that others wrote or that must name a refused phrase, and
-// unswept are folders and files with texts that are not reworded yet.
-var (
-	foreignTexts = []string{
-		"internal/repotest/words_test.go", // names the phrases
-		"internal/httpapi/swagger", "internal/jose/testdata", "internal/password/common",
-	}
-	unswept = []string{
-	}
-)
+// foreignTexts are files that others wrote or that must name a refused phrase.
+var foreignTexts = []string{
+	"internal/repotest/words_test.go", // names the phrases
+	"internal/httpapi/swagger", "internal/jose/testdata", "internal/password/common",
+}
 
 // generatedTable is the part of docs/performance.md that make bench-report writes.
 var generatedTable = regexp.MustCompile(`(?s)<!-- bench: begin.*bench: end -->`)
@@ -165,7 +160,7 @@ func TestTextsUseStandardTerms(t *testing.T) {
 		phrases[i] = regexp.MustCompile(r.phrase)
 	}
 	for name := range strings.FieldsSeq(string(out)) {
-		if !textFile.MatchString(name) || inside(name, foreignTexts) || inside(name, unswept) {
+		if !textFile.MatchString(name) || inside(name, foreignTexts) {
 			continue
 		}
 		content, err := os.ReadFile(root + "/" + name)
