@@ -64,7 +64,7 @@ func (a attacked) refusals(kid string) (n int) {
 	events, err := a.cfg.Store.Events(a.t.Context(), 0)
 	must(a.t, err)
 	for _, e := range events {
-		if e.Action == identity.ActionKeyRefuse && e.TargetID == kid {
+		if e.Action == identity.ActionKeyRefuse && e.Outcome == store.OutcomeRefused && e.TargetID == kid {
 			n++
 		}
 	}

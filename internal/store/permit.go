@@ -80,6 +80,9 @@ func (t *tx) changedKey(act Act, kid string) error {
 	if err := t.permit(act.By, identity.MayChangeKeys); err != nil {
 		return err
 	}
+	if act.Action == identity.ActionKeyRefuse {
+		return t.audit(act.Event(OutcomeRefused, kid, ""))
+	}
 	return t.done(act, kid, "")
 }
 
