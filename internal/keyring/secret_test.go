@@ -131,11 +131,11 @@ func TestAKPKeysAreInTheSetOnlyWhileTheySignForTheAPI(t *testing.T) {
 		pass      []int // minutes
 		want      bool
 	}{
-		{jose.MLDSA44, nil, true},           // next
-		{jose.MLDSA44, []int{0, 5}, true},   // active
-		{jose.EdDSA, nil, true},             // active, the other is next
-		{jose.EdDSA, []int{0, 5}, true},     // retiring
-		{jose.EdDSA, []int{6, 6, 6}, false}, // removed
+		{jose.MLDSA44, nil, true},              // next
+		{jose.MLDSA44, []int{0, 5}, true},      // active
+		{jose.EdDSA, nil, true},                // active, the other is next
+		{jose.EdDSA, []int{0, 5}, true},        // retiring
+		{jose.EdDSA, []int{6, 6, 6, 6}, false}, // removed; one more than it takes, should a slow machine lose a lease
 	} {
 		cfg.Algorithm = step.algorithm
 		open(t, cfg)
