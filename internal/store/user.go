@@ -69,32 +69,51 @@ type Bearer struct {
 }
 
 // Bearer looks up the user, the session and the id that an access token names.
-// It is one query, since each authenticated request makes it. When the session has
-// not ended, the family that the token came from may have ended alone, and when it
-// has, that family may have ended before, for another reason, or one of
-// offline_access may remain; when there is no session, a process of the previous
-// release started that family.
+// Each authenticated request makes this query, so it asks only whether the session
+// lives and nothing of it has ended; where something has, endedBearer says what.
 func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
-		var family EndReason
-		found, err := t.get(append(userDest(&b.User), (*string)(&b.Ended), (*string)(&family), &b.Spared),
-			"SELECT "+userColumns+`, COALESCE(CASE
-				WHEN s.id IS NULL THEN (SELECT f.end_reason FROM refresh_families f WHERE f.id = $2 AND f.user_id = $1)
-				WHEN s.ended_at IS NOT NULL AND NOT EXISTS (
-					SELECT 1 FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-					WHERE f.session_id = $2 AND f.ended_at IS NULL AND `+offlineFamily+` AND t.access_jti = $3) THEN s.end_reason
-			END, ''), COALESCE((SELECT f.end_reason FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-				WHERE f.session_id = $2 AND f.user_id = $1 AND f.ended_at > '' AND t.access_jti = $3), ''), COALESCE(s.spared_jti = $3, FALSE)
+		var untouched bool
+		found, err := t.get(append(userDest(&b.User), &untouched),
+			"SELECT "+userColumns+`, s.id IS NOT NULL AND s.ended_at IS NULL AND s.spared_jti IS NULL
+				AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = $2 AND f.ended_at > '')
 			FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
-			userID, sessionID, tokenID)
-		if err == nil && !found {
-			err = identity.ErrNoUser
+			userID, sessionID)
+		if err != nil || untouched {
+			return err
 		}
-		if family != "" && !b.Ended.RefusedHere() {
-			b.Ended = family
+		if !found {
+			return identity.ErrNoUser
 		}
+		b, err = t.endedBearer(userID, sessionID, tokenID)
 		return err
 	})
+	return b, err
+}
+
+// endedBearer is Bearer for a session of which something has ended. When the session
+// has not ended, the family that the token came from may have ended alone, and when
+// it has, that family may have ended before, for another reason, or one of
+// offline_access may remain; when there is no session, a process of the previous
+// release started that family.
+func (t *tx) endedBearer(userID, sessionID, tokenID string) (b Bearer, err error) {
+	var family EndReason
+	found, err := t.get(append(userDest(&b.User), (*string)(&b.Ended), (*string)(&family), &b.Spared),
+		"SELECT "+userColumns+`, COALESCE(CASE
+			WHEN s.id IS NULL THEN (SELECT f.end_reason FROM refresh_families f WHERE f.id = $2 AND f.user_id = $1)
+			WHEN s.ended_at IS NOT NULL AND NOT EXISTS (
+				SELECT 1 FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
+				WHERE f.session_id = $2 AND f.ended_at IS NULL AND `+offlineFamily+` AND t.access_jti = $3) THEN s.end_reason
+		END, ''), COALESCE((SELECT f.end_reason FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
+			WHERE f.session_id = $2 AND f.user_id = $1 AND f.ended_at > '' AND t.access_jti = $3), ''), COALESCE(s.spared_jti = $3, FALSE)
+		FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
+		userID, sessionID, tokenID)
+	if err == nil && !found {
+		err = identity.ErrNoUser
+	}
+	if family != "" && !b.Ended.RefusedHere() {
+		b.Ended = family
+	}
 	return b, err
 }
 
