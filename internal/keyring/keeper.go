@@ -257,10 +257,10 @@ func (k *keeper) found(s *keys) (vault.Secret, error) {
 	return pair, nil
 }
 
-// folderPair reads the pair of the configured algorithm, or with any that of another
+// folderPair reads the pair of the configured algorithm, or with anyAlgorithm that of another
 // one, which signs until a key of the configured algorithm was published long enough.
-func (k *keeper) folderPair(any bool) (vault.Secret, error) {
-	if any {
+func (k *keeper) folderPair(anyAlgorithm bool) (vault.Secret, error) {
+	if anyAlgorithm {
 		return legacy.Pair(k.folder, k.policy.Default)
 	}
 	files, err := vault.FilesOf(k.policy.Default)
