@@ -23,8 +23,13 @@ type Actor struct {
 	SessionID  string // session of the presented access token; empty: none
 	TokenID    string // jti of the presented access token; empty: none
 	Address    string // client address without port; empty on the command line
+	Network    string // of that address, by which clients are limited: a /24 of IPv4, a /56 of IPv6; empty on the command line
 	UserAgent  string // what the client calls itself; empty on the command line
 	RequestID  string // empty on the command line
+
+	// UnknownProxy says that Address is probably of a proxy that the configuration
+	// does not name, so that all clients seem to share it.
+	UnknownProxy bool
 }
 
 // AsUser returns the actor of the same request after it was authenticated as the

@@ -11,7 +11,12 @@ import (
 type Facts struct {
 	RequestID string
 	Address   string // of the client, without port; behind trusted proxies, the one that they report
+	Network   string // of that address, by which clients are limited: a /24 of IPv4, a /56 of IPv6
 	UserAgent string // as the client sends it
+
+	// UnknownProxy says that Address is probably of a proxy that the configuration
+	// does not name, so that all clients seem to share it.
+	UnknownProxy bool
 }
 
 type factsKey struct{}
@@ -31,5 +36,7 @@ func FactsOf(ctx context.Context) Facts {
 // after it has verified a credential.
 func Actor(ctx context.Context) identity.Actor {
 	f := FactsOf(ctx)
-	return identity.Actor{Address: f.Address, UserAgent: f.UserAgent, RequestID: f.RequestID}
+	return identity.Actor{
+		Address: f.Address, Network: f.Network, UnknownProxy: f.UnknownProxy, UserAgent: f.UserAgent, RequestID: f.RequestID,
+	}
 }

@@ -40,13 +40,13 @@ func (p Proxies) trusts(a netip.Addr) bool {
 	return false
 }
 
-// clientAddress is the address of the client: the peer's, or, if the peer is a
+// client is the address of the client: the peer's, or, if the peer is a
 // trusted proxy, the rightmost address of X-Forwarded-For that is not one. The
 // client controls everything left of that.
-func (p Proxies) clientAddress(r *http.Request) string {
+func (p Proxies) client(r *http.Request) netip.Addr {
 	peer := PeerAddress(r)
 	if len(p) == 0 || !p.trusts(peer) {
-		return addressText(peer)
+		return peer
 	}
 	client := peer
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -60,7 +60,17 @@ func (p Proxies) clientAddress(r *http.Request) string {
 			break
 		}
 	}
-	return addressText(client)
+	return client
+}
+
+// unknownProxy reports whether the peer seems to be a proxy that the configuration
+// does not name: it forwards, from an address that no client on the internet has.
+func (p Proxies) unknownProxy(r *http.Request) bool {
+	if len(r.Header["X-Forwarded-For"]) == 0 {
+		return false
+	}
+	peer := PeerAddress(r)
+	return (peer.IsPrivate() || peer.IsLoopback()) && !p.trusts(peer)
 }
 
 // PeerAddress is the address of the peer of the connection; the zero Addr
@@ -87,4 +97,18 @@ func addressText(a netip.Addr) string {
 		return ""
 	}
 	return a.String()
+}
+
+// networkText is the network of an address, by which clients are limited: one
+// subscriber has a whole /56 of IPv6 (RFC 6177).
+func networkText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	bits := 56
+	if a.Is4() {
+		bits = 24
+	}
+	prefix, _ := a.Prefix(bits) // no error: the address has as many bits
+	return prefix.String()
 }

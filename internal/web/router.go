@@ -96,7 +96,11 @@ func (rt *Router) mount(g *Group) {
 // ServeHTTP implements http.Handler.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := rt.now()
-	facts := Facts{Address: rt.proxies.clientAddress(r), UserAgent: r.UserAgent(), RequestID: rt.requestID(r)}
+	client := rt.proxies.client(r)
+	facts := Facts{
+		Address: addressText(client), Network: networkText(client), UnknownProxy: rt.proxies.unknownProxy(r),
+		UserAgent: r.UserAgent(), RequestID: rt.requestID(r),
+	}
 	w.Header().Set("X-Request-Id", facts.RequestID)
 	rec := &recorder{ResponseWriter: w}
 	r = r.WithContext(WithFacts(r.Context(), facts))

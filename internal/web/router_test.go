@@ -48,10 +48,50 @@ func TestClientAddressIsTakenFromTrustedProxiesOnly(t *testing.T) {
 			r := httptest.NewRequest("GET", "/", nil)
 			r.RemoteAddr = tt.peer
 			r.Header["X-Forwarded-For"] = tt.forwarded
-			if got := mustProxies(t, tt.proxies...).clientAddress(r); got != tt.want {
+			if got := addressText(mustProxies(t, tt.proxies...).client(r)); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestClientsAreLimitedByNetwork(t *testing.T) {
+	for peer, want := range map[string]string{
+		"192.0.2.77:1":              "192.0.2.0/24",
+		"[::ffff:192.0.2.77]:1":     "192.0.2.0/24",
+		"[2001:db8:1:2ff:3::4]:1":   "2001:db8:1:200::/56",
+		"[2001:db8:1:2ff::%eth0]:1": "2001:db8:1:200::/56",
+		"@":                         "",
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = peer
+		if got := networkText(mustProxies(t).client(r)); got != want {
+			t.Errorf("%s: %q, want %q", peer, got, want)
+		}
+	}
+}
+
+func TestAProxyThatIsNotConfiguredIsNoticed(t *testing.T) {
+	for _, c := range []struct {
+		peer      string
+		forwarded []string
+		want      bool
+	}{
+		{"127.0.0.1:1", []string{"203.0.113.1"}, true},
+		{"[::1]:1", []string{""}, true},
+		{"10.0.0.1:1", []string{"203.0.113.1"}, true},
+		{"[::ffff:10.0.0.1]:1", []string{"203.0.113.1"}, true},
+		{"[fd00::1]:1", []string{"203.0.113.1"}, true},
+		{"127.0.0.1:1", nil, false},
+		{"203.0.113.9:1", []string{"203.0.113.1"}, false}, // any client can send the header
+		{"172.16.0.1:1", []string{"203.0.113.1"}, false},  // configured
+		{"@", []string{"203.0.113.1"}, false},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr, r.Header["X-Forwarded-For"] = c.peer, c.forwarded
+		if got := mustProxies(t, "172.16.0.0/12").unknownProxy(r); got != c.want {
+			t.Errorf("%s %v: %v, want %v", c.peer, c.forwarded, got, c.want)
+		}
 	}
 }
 
