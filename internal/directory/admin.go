@@ -38,7 +38,7 @@ func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (b
 	if err := fault.Gather(badEmail, d.checkAdmin(email, pass)); err != nil {
 		return false, err
 	}
-	hash, err := d.passwords.Hash(ctx, pass)
+	hash, err := d.passwords.Hash(ctx, "", pass)
 	if err != nil {
 		return false, fmt.Errorf("hash the first administrator's password: %w", err)
 	}
@@ -78,7 +78,7 @@ func (d *Directory) replaceDefault(ctx context.Context, email, pass string) erro
 	if err := d.checkAdmin(user.Email, pass); err != nil {
 		return err
 	}
-	hash, err := d.passwords.Hash(ctx, pass)
+	hash, err := d.passwords.Hash(ctx, "", pass)
 	if err != nil {
 		return fmt.Errorf("hash the administrator's password: %w", err)
 	}

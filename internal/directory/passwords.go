@@ -26,14 +26,14 @@ func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPa
 		return token.Pair{}, err
 	}
 	act := store.Act{Action: identity.ActionChangePassword, By: by}
-	proof, err := d.login.Confirm(ctx, user.ID, oldPassword)
+	proof, err := d.login.Confirm(ctx, by, user.ID, oldPassword)
 	if err != nil {
 		if errors.Is(err, login.ErrWrongPassword) {
 			act.Detail = "wrong_password"
 		}
 		return token.Pair{}, d.ended(ctx, act, user.ID, err)
 	}
-	hash, err := d.passwords.Hash(ctx, newPassword)
+	hash, err := d.passwords.Hash(ctx, by.Network, newPassword)
 	if err != nil {
 		return token.Pair{}, fmt.Errorf("hash password: %w", err)
 	}
@@ -52,7 +52,7 @@ func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID
 	if err := d.passwords.Check("new_password", newPassword, target.Email); err != nil {
 		return err
 	}
-	hash, err := d.passwords.Hash(ctx, newPassword)
+	hash, err := d.passwords.Hash(ctx, by.Network, newPassword)
 	if err != nil {
 		return fmt.Errorf("hash password: %w", err)
 	}

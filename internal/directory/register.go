@@ -22,7 +22,7 @@ func (d *Directory) Register(
 	if !open {
 		return identity.User{}, identity.ErrRegistrationOff
 	}
-	user, err := d.newUser(ctx, NewUser{Email: email, Password: password, DisplayName: displayName})
+	user, err := d.newUser(ctx, by, NewUser{Email: email, Password: password, DisplayName: displayName})
 	if err != nil {
 		return identity.User{}, err
 	}

@@ -32,7 +32,7 @@ func (d *Directory) CreateUser(ctx context.Context, by identity.Actor, n NewUser
 	if err := d.mayCreate(actor, n); err != nil {
 		return identity.User{}, d.ended(ctx, act, "", err)
 	}
-	user, err := d.newUser(ctx, n)
+	user, err := d.newUser(ctx, by, n)
 	if err != nil {
 		return identity.User{}, err
 	}
@@ -56,7 +56,7 @@ func (d *Directory) mayCreate(actor identity.Principal, n NewUser) error {
 }
 
 // newUser checks every field, hashes the password and returns the user.
-func (d *Directory) newUser(ctx context.Context, n NewUser) (identity.User, error) {
+func (d *Directory) newUser(ctx context.Context, by identity.Actor, n NewUser) (identity.User, error) {
 	if n.Role == "" {
 		n.Role = string(identity.Viewer)
 	}
@@ -75,7 +75,7 @@ func (d *Directory) newUser(ctx context.Context, n NewUser) (identity.User, erro
 	if err != nil {
 		return identity.User{}, err
 	}
-	hash, err := d.passwords.Hash(ctx, n.Password)
+	hash, err := d.passwords.Hash(ctx, by.Network, n.Password)
 	if err != nil {
 		return identity.User{}, fmt.Errorf("hash password: %w", err)
 	}

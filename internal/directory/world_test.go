@@ -88,7 +88,7 @@ func (w *world) knows(t *testing.T, userID, pass string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ok, err := w.hasher.Verify(t.Context(), u.PasswordHash, pass)
+	ok, err := w.hasher.Verify(t.Context(), "", u.PasswordHash, pass)
 	if err != nil {
 		t.Fatal(err)
 	}

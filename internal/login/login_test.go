@@ -52,7 +52,7 @@ func newWorld(r *testrig.Rig) *world {
 
 func (w *world) user(t *testing.T, email string, status identity.Status) identity.User {
 	t.Helper()
-	hash, err := w.hasher.Hash(t.Context(), secret)
+	hash, err := w.hasher.Hash(t.Context(), "", secret)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func (l *Login) Password(ctx context.Context, by identity.Actor, email, password
 		l.countAccident(err)
 		return identity.Proof{}, err
 	}
-	matches, err := l.passwords.Verify(ctx, user.PasswordHash, password)
+	matches, err := l.passwords.Verify(ctx, by.Network, user.PasswordHash, password)
 	if err != nil {
 		l.countAccident(err)
 		return identity.Proof{}, fmt.Errorf("verify password: %w", err)
@@ -33,17 +33,18 @@ func (l *Login) Password(ctx context.Context, by identity.Actor, email, password
 		l.refuse(ctx, by, user, email, outcome)
 		return identity.Proof{}, identity.ErrInvalidCredentials
 	}
+	l.passwords.SignedIn(by.Network)
 	return identity.NewProof(user, l.now(), identity.MethodPassword), nil
 }
 
 // Confirm reauthenticates a signed-in user by their password. A wrong one is
 // Forbidden, invalid_credentials.
-func (l *Login) Confirm(ctx context.Context, userID, password string) (identity.Proof, error) {
+func (l *Login) Confirm(ctx context.Context, by identity.Actor, userID, password string) (identity.Proof, error) {
 	user, err := l.store.UserByID(ctx, userID)
 	if err != nil {
 		return identity.Proof{}, fmt.Errorf("read user: %w", err)
 	}
-	matches, err := l.passwords.Verify(ctx, user.PasswordHash, password)
+	matches, err := l.passwords.Verify(ctx, by.Network, user.PasswordHash, password)
 	if err != nil {
 		return identity.Proof{}, fmt.Errorf("verify password: %w", err)
 	}

@@ -36,7 +36,7 @@ func batches(p *pool, g *gate) *[]int {
 func (g *gate) startLane(p *pool, n, cost int) chan error {
 	answer := make(chan error, 1)
 	l := &lane{cost: cost, work: func() *bcrypt.Work { return nil }, settle: func(string) {}}
-	go func() { answer <- p.do(context.Background(), g.work(n), l) }()
+	go func() { answer <- p.do(context.Background(), "", g.work(n), l) }()
 	return answer
 }
 
@@ -110,11 +110,11 @@ func TestNeighboursDoNotTellAHashFromNobody(t *testing.T) {
 			}
 			g := newGate()
 			first := make(chan error, 1)
-			go func() { first <- h.pool.do(context.Background(), g.work(0), nil) }() // the others wait for it
+			go func() { first <- h.pool.do(context.Background(), "", g.work(0), nil) }() // the others wait for it
 			synctest.Wait()
 			var all sync.WaitGroup
 			for i := range n {
-				all.Go(func() { _, _ = h.Verify(context.Background(), hashes[i%len(hashes)], "wrong") })
+				all.Go(func() { _, _ = h.Verify(context.Background(), "", hashes[i%len(hashes)], "wrong") })
 				synctest.Wait()
 			}
 			close(g.open)
@@ -178,13 +178,13 @@ func TestNeighboursDoNotMixUpTheirAnswers(t *testing.T) {
 	for i := range 40 {
 		all.Go(func() {
 			tt := tests[i%len(tests)]
-			if got, err := h.Verify(t.Context(), tt.hash, tt.password); err != nil || got != tt.want {
+			if got, err := h.Verify(t.Context(), "", tt.hash, tt.password); err != nil || got != tt.want {
 				t.Errorf("test %d: %t, %v", i%len(tests), got, err)
 			}
 		})
 		all.Go(func() {
 			password := fmt.Sprint("password ", i)
-			made, err := h.Hash(t.Context(), password)
+			made, err := h.Hash(t.Context(), "", password)
 			if err != nil || single.CompareHashAndPassword([]byte(made), []byte(password)) != nil {
 				t.Errorf("hash %d does not verify, %v", i, err)
 			}
@@ -202,11 +202,11 @@ func TestAPanicFailsTheHashAndNotTheProcess(t *testing.T) {
 	working := h.compare
 	h.compare = func([]byte, []byte) error { panic("the reason") }
 	var f *fault.Error
-	if ok, err := h.Verify(t.Context(), "", "password"); ok || !errors.As(err, &f) || f.Kind != fault.Internal || strings.Contains(f.Message, "the reason") {
+	if ok, err := h.Verify(t.Context(), "", "", "password"); ok || !errors.As(err, &f) || f.Kind != fault.Internal || strings.Contains(f.Message, "the reason") {
 		t.Errorf("%t, %#v", ok, err)
 	}
 	h.compare = working
-	if _, err := h.Verify(t.Context(), "", "password"); err != nil {
+	if _, err := h.Verify(t.Context(), "", "", "password"); err != nil {
 		t.Errorf("the worker ended: %v", err)
 	}
 }

@@ -3,8 +3,8 @@
 //
 // It owns the cost of a guess: every verification takes the same work, whether
 // the user exists or not and however the hash was made, and more callers than
-// the cores can serve wait in a short queue or are refused. It does not know
-// users, requests or the store. The packages login and directory call it; the
+// the cores can serve wait in a short queue or are refused, each client network
+// with a fair share. It does not know users, requests or the store. The packages login and directory call it; the
 // program gives IsDefault to the store for adoption.
 package password
 
@@ -92,10 +92,15 @@ func (h *Hasher) Close() { h.pool.close() }
 // Stats returns what the Hasher is doing and has done.
 func (h *Hasher) Stats() Stats { return h.pool.stats() }
 
-// Hash returns a new hash of the password. It does not apply the policy, see
-// Check, but refuses more than 72 bytes. It returns Throttled when the queue is
-// full and the context's error when that ended first.
-func (h *Hasher) Hash(ctx context.Context, password string) (identity.PasswordHash, error) {
+// SignedIn notes that a user has signed in from the network: half of the places and
+// of the hashes are kept for such networks.
+func (h *Hasher) SignedIn(network string) { h.pool.known.add(network) }
+
+// Hash returns a new hash of the password, for a client of that network
+// (identity.Actor). It does not apply the policy, see Check, but refuses more than
+// 72 bytes. It returns Throttled when the network's share of the queue is full and
+// the context's error when that ended first.
+func (h *Hasher) Hash(ctx context.Context, network, password string) (identity.PasswordHash, error) {
 	if len(password) > maxBytes {
 		return "", errTooLong("password")
 	}
@@ -106,7 +111,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (identity.PasswordHa
 		b, failed = h.generate([]byte(password), h.cost)
 		hash = string(b)
 	}
-	if err := h.pool.do(ctx, alone, h.hashLane(password, &hash)); err != nil {
+	if err := h.pool.do(ctx, network, alone, h.hashLane(password, &hash)); err != nil {
 		return "", err
 	}
 	if failed != nil {
@@ -126,14 +131,14 @@ func (h *Hasher) hashLane(password string, hash *string) *lane {
 	}
 }
 
-// Verify reports whether the hash is one of the password. An empty hash stands
-// for an unknown user: false after the same work. So is a malformed one. It returns
-// Throttled when the queue is full and the context's error when that ended
-// first; neither depends on the hash.
-func (h *Hasher) Verify(ctx context.Context, hash identity.PasswordHash, password string) (bool, error) {
+// Verify reports whether the hash is one of the password, for a client of that
+// network. An empty hash stands for an unknown user: false after the same work. So
+// is a malformed one. It returns Throttled when the network's share of the queue is
+// full and the context's error when that ended first; neither depends on the hash.
+func (h *Hasher) Verify(ctx context.Context, network string, hash identity.PasswordHash, password string) (bool, error) {
 	var match bool
 	alone := func() { match = h.verify(string(hash), password) }
-	if err := h.pool.do(ctx, alone, h.verifyLane(string(hash), password, &match)); err != nil {
+	if err := h.pool.do(ctx, network, alone, h.verifyLane(string(hash), password, &match)); err != nil {
 		return false, err
 	}
 	return match, nil

@@ -71,7 +71,7 @@ func fromPython(hash identity.PasswordHash) identity.PasswordHash {
 
 func verify(t *testing.T, h *Hasher, hash identity.PasswordHash, password string) bool {
 	t.Helper()
-	match, err := h.Verify(context.Background(), hash, password)
+	match, err := h.Verify(context.Background(), "", hash, password)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestHashIsVerifiedByThePasswordAsReceived(t *testing.T) {
 		strings.Repeat("x", 72):          strings.Repeat("x", 71) + "y",
 		strings.Repeat("\U0001f511", 18): strings.Repeat("\U0001f511", 17),
 	} {
-		hash, err := h.Hash(context.Background(), password)
+		hash, err := h.Hash(context.Background(), "", password)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestHashIsVerifiedByThePasswordAsReceived(t *testing.T) {
 
 func TestHashHasTheConfiguredCostAndOurMark(t *testing.T) {
 	h := newHasher(t, Config{Cost: 5})
-	hash, err := h.Hash(context.Background(), "secret123")
+	hash, err := h.Hash(context.Background(), "", "secret123")
 	if err != nil || !strings.HasPrefix(string(hash), "$2a$05$") || len(hash) != 60 {
 		t.Errorf("%s, %v", string(hash), err)
 	}
@@ -122,12 +122,12 @@ func TestZeroConfigIsTheDocumentedOne(t *testing.T) {
 func TestHashRefusesMoreThan72BytesAndCutsNothing(t *testing.T) {
 	h := newHasher(t, Config{})
 	for _, long := range []string{strings.Repeat("a", 73), strings.Repeat("ü", 37)} {
-		hash, err := h.Hash(context.Background(), long)
+		hash, err := h.Hash(context.Background(), "", long)
 		if hash != "" || fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "72 bytes") {
 			t.Errorf("%d bytes: %v", len(long), err)
 		}
 	}
-	if _, err := h.Hash(context.Background(), strings.Repeat("ü", 36)); err != nil {
+	if _, err := h.Hash(context.Background(), "", strings.Repeat("ü", 36)); err != nil {
 		t.Errorf("72 bytes: %v", err)
 	}
 }
@@ -260,7 +260,7 @@ func TestCostlierHashRaisesTheWorkOfAll(t *testing.T) {
 	if !verify(t, h, recent, "secret123") {
 		t.Error("the recent hash no longer matches")
 	}
-	if hash, err := h.Hash(context.Background(), "secret123"); err != nil || !strings.HasPrefix(string(hash), "$2a$05$") {
+	if hash, err := h.Hash(context.Background(), "", "secret123"); err != nil || !strings.HasPrefix(string(hash), "$2a$05$") {
 		t.Errorf("new hashes do not have the configured cost: %v", err)
 	}
 }
@@ -280,7 +280,7 @@ func TestHashPassesOnBcryptsFailure(t *testing.T) {
 	h := newHasher(t, Config{})
 	broken := errors.New("no entropy")
 	h.generate = func([]byte, int) ([]byte, error) { return nil, broken }
-	if hash, err := h.Hash(context.Background(), "x"); hash != "" || !errors.Is(err, broken) || fault.KindOf(err) != fault.Internal {
+	if hash, err := h.Hash(context.Background(), "", "x"); hash != "" || !errors.Is(err, broken) || fault.KindOf(err) != fault.Internal {
 		t.Errorf("%v", err)
 	}
 }
@@ -312,14 +312,14 @@ func TestRefusalsDoNotDependOnTheHash(t *testing.T) {
 		runtime.Gosched()
 	}
 	for _, hash := range []identity.PasswordHash{someone, "", "junk"} {
-		if match, err := h.Verify(context.Background(), hash, "secret123"); match || fault.KindOf(err) != fault.Throttled {
+		if match, err := h.Verify(context.Background(), "", hash, "secret123"); match || fault.KindOf(err) != fault.Throttled {
 			t.Errorf("queue full: %v, %v", match, err)
 		}
-		if match, err := h.Verify(gone, hash, "secret123"); match || !errors.Is(err, context.Canceled) {
+		if match, err := h.Verify(gone, "", hash, "secret123"); match || !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: %v, %v", match, err)
 		}
 	}
-	if hash, err := h.Hash(context.Background(), "secret123"); hash != "" || fault.KindOf(err) != fault.Throttled {
+	if hash, err := h.Hash(context.Background(), "", "secret123"); hash != "" || fault.KindOf(err) != fault.Throttled {
 		t.Errorf("hash, queue full: %v", err)
 	}
 	close(full.open)

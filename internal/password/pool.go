@@ -24,7 +24,8 @@ type Stats struct {
 
 var errClosed = fault.New(fault.Unavailable, "unavailable", "the server is shutting down")
 
-// pool runs work on a fixed number of workers, first come first served. Each
+// pool runs work on a fixed number of workers, and shares them fairly between client
+// networks: see queue. Each
 // worker is locked to an OS thread: the kernel then shares the cores between
 // hashing and everything else, which it does in finer slices than Go's 10 ms,
 // and token checks stay fast while logins saturate the machine.
@@ -38,13 +39,14 @@ type pool struct {
 	workers  int
 	queue    int
 	patience time.Duration // that a caller may wait for a worker
+	known    networks      // from which a user has signed in
 	ended    sync.WaitGroup
 
 	mu      sync.Mutex
 	work    *sync.Cond // waiting is not empty, or closed
-	waiting *list.List // of *job, in order of arrival
-	busy    int        // workers
-	running int        // jobs; several on a worker are done together
+	waiting queue
+	busy    int // workers
+	running int // jobs; several on a worker are done together
 	closed  bool
 	done    uint64
 	refused uint64
@@ -55,6 +57,9 @@ type job struct {
 	run      func()     // the work when it is done alone
 	lane     *lane      // the same work when it is done together with others; nil: it cannot be
 	finished chan error // buffered: a caller that left is not waited for
+
+	line  *line         // in the queue; nil: it does not wait any more
+	place *list.Element // in the line
 }
 
 // lane is a single hash, which can be computed together with others of its cost.
@@ -71,7 +76,7 @@ func newPool(workers, queue, cost int) *pool {
 	if queue <= 0 {
 		queue = workers * defaultQueue(cost)
 	}
-	p := &pool{compute: bcrypt.Compute, workers: workers, queue: queue, patience: defaultPatience, waiting: list.New()}
+	p := &pool{compute: bcrypt.Compute, workers: workers, queue: queue, patience: defaultPatience}
 	p.work = sync.NewCond(&p.mu)
 	for range workers {
 		p.ended.Go(p.serve)
@@ -93,17 +98,16 @@ func defaultQueue(cost int) int {
 	return min(16<<(defaultCost-cost), 64)
 }
 
-// do runs the work on a worker and waits for it. A context that ends takes a
-// waiting caller out of the queue, and so does the end of the pool's patience;
-// work that has begun is completed, after a context's end unwatched.
-// together may be nil: the work is then always done alone.
-func (p *pool) do(ctx context.Context, work func(), together *lane) error {
+// do runs the work for a client of that network on a worker and waits for it. A
+// context that ends takes a waiting caller out of the queue, and so does the end of
+// the pool's patience; work that has begun is completed, after a context's end
+// unwatched. together may be nil: the work is then always done alone.
+func (p *pool) do(ctx context.Context, network string, work func(), together *lane) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	j := &job{run: work, lane: together, finished: make(chan error, 1)}
-	place, err := p.enter(j)
-	if err != nil {
+	if err := p.enter(j, network); err != nil {
 		return err
 	}
 	late := time.NewTimer(p.patience)
@@ -113,28 +117,36 @@ func (p *pool) do(ctx context.Context, work func(), together *lane) error {
 		case err := <-j.finished:
 			return err
 		case <-ctx.Done():
-			p.leave(place)
+			p.leave(j)
 			return ctx.Err()
 		case <-late.C:
-			if p.leave(place) {
+			if p.leave(j) {
 				return p.refuse()
 			}
 		}
 	}
 }
 
-// enter queues the job, or refuses it when all places are taken.
-func (p *pool) enter(j *job) (*list.Element, error) {
+// enter queues the job. When all places are taken, it refuses a job of the network
+// that has the most, or this one.
+func (p *pool) enter(j *job, network string) error {
+	known := p.known.has(network)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, errClosed
+		return errClosed
 	}
-	if p.waiting.Len()+p.busy >= p.workers+p.queue {
-		return nil, p.full()
+	if p.waiting.len()+p.busy >= p.workers+p.queue {
+		displaced := p.waiting.displaced(network, known)
+		if displaced == nil {
+			return p.full()
+		}
+		p.waiting.remove(displaced)
+		displaced.finished <- p.full()
 	}
+	p.waiting.push(j, network, known)
 	p.work.Signal()
-	return p.waiting.PushBack(j), nil
+	return nil
 }
 
 // refuse is full for a caller who waited too long.
@@ -149,7 +161,7 @@ func (p *pool) full() error {
 	p.refused++
 	wait := time.Second
 	if p.done > 0 {
-		rounds := float64(p.waiting.Len() / p.workers)
+		rounds := float64(p.waiting.len() / p.workers)
 		wait += time.Duration(float64(p.took) / float64(p.done) * rounds)
 	}
 	return &fault.Error{
@@ -160,13 +172,11 @@ func (p *pool) full() error {
 }
 
 // leave gives up a place in the queue and reports whether it was still held:
-// otherwise a worker has begun.
-func (p *pool) leave(place *list.Element) bool {
+// otherwise a worker has begun, or another caller has taken it.
+func (p *pool) leave(j *job) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.waiting.Len()
-	p.waiting.Remove(place)
-	return p.waiting.Len() < before
+	return p.waiting.remove(j)
 }
 
 // serve is one worker.
@@ -204,33 +214,32 @@ func (p *pool) run(jobs []*job) (err error) {
 	return nil
 }
 
-// next waits for the oldest job and returns it with those that are done
-// together with it; none ends the worker.
+// next waits for a job and returns it with those that are done together with it;
+// none ends the worker.
 func (p *pool) next() []*job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.waiting.Len() == 0 && !p.closed {
+	for p.waiting.len() == 0 && !p.closed {
 		p.work.Wait()
 	}
 	if p.closed {
 		return nil
 	}
 	idle := p.workers - p.busy
-	share := min((p.waiting.Len()+idle-1)/idle, bcrypt.MaxLanes)
-	jobs := []*job{p.waiting.Remove(p.waiting.Front()).(*job)}
-	for len(jobs) < share && p.together(jobs[0]) {
-		jobs = append(jobs, p.waiting.Remove(p.waiting.Front()).(*job))
+	share := min((p.waiting.len()+idle-1)/idle, bcrypt.MaxLanes)
+	jobs := []*job{p.waiting.pop()}
+	for len(jobs) < share && together(jobs[0], p.waiting.next()) {
+		jobs = append(jobs, p.waiting.pop())
 	}
 	p.busy++
 	p.running += len(jobs)
 	return jobs
 }
 
-// together reports whether the oldest job that waits can be done with j. No job
+// together reports whether the job whose turn it is can be done with j. No job
 // is overtaken for it.
-func (p *pool) together(j *job) bool {
-	other := p.waiting.Front().Value.(*job)
-	return j.lane != nil && other.lane != nil && j.lane.cost == other.lane.cost
+func together(j, next *job) bool {
+	return next != nil && j.lane != nil && next.lane != nil && j.lane.cost == next.lane.cost
 }
 
 func (p *pool) finish(jobs int, took time.Duration) {
@@ -246,8 +255,8 @@ func (p *pool) finish(jobs int, took time.Duration) {
 func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
-	for p.waiting.Len() > 0 {
-		p.waiting.Remove(p.waiting.Front()).(*job).finished <- errClosed
+	for j := p.waiting.pop(); j != nil; j = p.waiting.pop() {
+		j.finished <- errClosed
 	}
 	p.work.Broadcast()
 	p.mu.Unlock()
@@ -258,7 +267,7 @@ func (p *pool) stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{
-		Waiting: p.waiting.Len(), Running: p.running,
+		Waiting: p.waiting.len(), Running: p.running,
 		Done: p.done, Refused: p.refused, Seconds: p.took.Seconds(),
 	}
 }

@@ -33,7 +33,7 @@ func (g *gate) work(n int) func() {
 // start runs the n-th caller of p in the background.
 func (g *gate) start(ctx context.Context, p *pool, n int) chan error {
 	answer := make(chan error, 1)
-	go func() { answer <- p.do(ctx, g.work(n), nil) }()
+	go func() { answer <- p.do(ctx, "", g.work(n), nil) }()
 	return answer
 }
 
@@ -49,7 +49,7 @@ func TestNoMoreThanTheWorkersRunAndTheQueueIsBounded(t *testing.T) {
 		if got := p.stats(); got.Running != 2 || got.Waiting != 3 || len(g.began) != 2 {
 			t.Fatalf("%+v", got)
 		}
-		err := p.do(context.Background(), func() { t.Error("ran although refused") }, nil)
+		err := p.do(context.Background(), "", func() { t.Error("ran although refused") }, nil)
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Kind != fault.Throttled || f.Code != "rate_limited" || f.RetryAfter < time.Second {
 			t.Errorf("the sixth caller got %#v", err)
@@ -74,13 +74,13 @@ func TestRetryAfterFollowsTheTimeAHashTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, g := newPool(1, 4, 12), newGate()
 		defer p.close()
-		_ = p.do(context.Background(), func() { time.Sleep(3 * time.Second) }, nil)
+		_ = p.do(context.Background(), "", func() { time.Sleep(3 * time.Second) }, nil)
 		for n := range 5 {
 			g.start(context.Background(), p, n)
 		}
 		synctest.Wait()
 		var f *fault.Error
-		if err := p.do(context.Background(), func() {}, nil); !errors.As(err, &f) || f.RetryAfter != 13*time.Second {
+		if err := p.do(context.Background(), "", func() {}, nil); !errors.As(err, &f) || f.RetryAfter != 13*time.Second {
 			t.Errorf("%#v", err)
 		}
 		close(g.open)
@@ -148,7 +148,7 @@ func TestJobThatWaitsTooLongIsRefusedAndARunningOneIsNot(t *testing.T) {
 		served := g.start(context.Background(), p, 0)
 		synctest.Wait()
 		begin := time.Now()
-		err := p.do(context.Background(), func() { t.Error("ran although refused") }, nil)
+		err := p.do(context.Background(), "", func() { t.Error("ran although refused") }, nil)
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Kind != fault.Throttled || time.Since(begin) != defaultPatience {
 			t.Errorf("after %v: %v", time.Since(begin), err)
@@ -189,7 +189,7 @@ func TestEndedContextCostsNothing(t *testing.T) {
 	defer p.close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := p.do(ctx, func() { t.Error("ran") }, nil); !errors.Is(err, context.Canceled) {
+	if err := p.do(ctx, "", func() { t.Error("ran") }, nil); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -219,7 +219,7 @@ func TestCloseRefusesWhoWaitsAndLetsRunningWorkFinish(t *testing.T) {
 			t.Errorf("who was being served got %v", err)
 		}
 		<-closed
-		if err := p.do(context.Background(), func() {}, nil); fault.KindOf(err) != fault.Unavailable {
+		if err := p.do(context.Background(), "", func() {}, nil); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("after close: %v", err)
 		}
 		if got := p.stats(); got.Waiting != 0 || got.Running != 0 {
@@ -251,7 +251,7 @@ func TestManyCallersComeAndGo(t *testing.T) {
 				ctx = context.Background()
 			}
 			defer cancel()
-			err := p.do(ctx, func() { time.Sleep(50 * time.Microsecond) }, nil)
+			err := p.do(ctx, "", func() { time.Sleep(50 * time.Microsecond) }, nil)
 			outcome := "served"
 			switch {
 			case errors.Is(err, context.DeadlineExceeded):

@@ -1,0 +1,323 @@
+package password
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"pgregory.net/rapid"
+
+	"github.com/pico-auth/pico-auth/internal/bcrypt"
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// startFrom is start for a client of the network.
+func (g *gate) startFrom(p *pool, network string, n int) chan error {
+	answer := make(chan error, 1)
+	go func() { answer <- p.do(context.Background(), network, g.work(n), nil) }()
+	return answer
+}
+
+// The flood has all places and sends more whenever one is free.
+func TestAFloodFromOneNetworkDelaysAnotherByOneHash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers, places, victim = 2, 16, 1000
+		p := newPool(workers, places, 12)
+		defer p.close()
+		g := &gate{began: make(chan int, 2000), open: make(chan struct{})}
+		flood := make([]chan error, 500)
+		for n := range flood {
+			flood[n] = g.startFrom(p, "flood", n)
+		}
+		synctest.Wait()
+		var others []chan error
+		for n := range 3 {
+			others = append(others, g.startFrom(p, "other", victim+n))
+			synctest.Wait()
+			if got := p.stats(); got.Waiting != places || got.Running != workers {
+				t.Fatalf("%+v", got)
+			}
+		}
+		for range workers {
+			<-g.began
+		}
+		for i := range 6 {
+			g.open <- struct{}{} // one ends, and the next begins
+			synctest.Wait()
+			if n := <-g.began; n >= victim != (i%2 == 1) {
+				t.Errorf("hash %d after the flood's running ones is number %d", i, n)
+			}
+		}
+		close(g.open)
+		for _, answer := range others {
+			if err := <-answer; err != nil {
+				t.Error(err)
+			}
+		}
+		refused := 0
+		for _, answer := range flood {
+			if err := <-answer; fault.KindOf(err) == fault.Throttled {
+				refused++
+			} else if err != nil {
+				t.Error(err)
+			}
+		}
+		if want := len(flood) - workers - places + len(others); refused != want || p.stats().Refused != uint64(want) {
+			t.Errorf("%d of the flood refused, counted %+v, want %d", refused, p.stats(), want)
+		}
+	})
+}
+
+// Each request of the attack comes from another network, so that each has the
+// same right to a place as any unknown one.
+func TestHalfOfThePlacesAreKeptForNetworksThatHaveSignedIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const places = 8
+		p, g := newPool(1, places, 12), &gate{began: make(chan int, 100), open: make(chan struct{})}
+		defer p.close()
+		for n := range 3 * places {
+			g.startFrom(p, fmt.Sprint("attacker ", n), n)
+			synctest.Wait()
+		}
+		if err := p.do(context.Background(), "unknown", func() {}, nil); fault.KindOf(err) != fault.Throttled {
+			t.Errorf("a network like the others took a place from them: %v", err)
+		}
+		var answers []chan error
+		for n := range places {
+			network := fmt.Sprint("office ", n)
+			p.known.add(network)
+			answers = append(answers, g.startFrom(p, network, 1000+n))
+			synctest.Wait()
+		}
+		for n, answer := range answers {
+			select {
+			case err := <-answer:
+				if n < places/2 || fault.KindOf(err) != fault.Throttled {
+					t.Errorf("known network %d of %d: %v", n, places, err)
+				}
+			default:
+				if n >= places/2 {
+					t.Errorf("known network %d of %d has a place of the others", n, places)
+				}
+			}
+		}
+		<-g.began
+		for i := range places {
+			g.open <- struct{}{}
+			synctest.Wait()
+			if n := <-g.began; n >= 1000 != (i%2 == 0) {
+				t.Errorf("hash %d is number %d", i, n)
+			}
+		}
+		close(g.open)
+		synctest.Wait()
+	})
+}
+
+func TestAKnownNetworkKeepsNoPlaceFromAnUnknownOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, g := newPool(1, 4, 12), newGate()
+		defer p.close()
+		p.known.add("office")
+		for n := range 20 {
+			g.startFrom(p, "office", n)
+		}
+		synctest.Wait()
+		unknown := g.startFrom(p, "unknown", 1000)
+		synctest.Wait()
+		g.open <- struct{}{}
+		synctest.Wait()
+		if first, second := <-g.began, <-g.began; first >= 1000 || second != 1000 {
+			t.Errorf("began %d, %d", first, second)
+		}
+		close(g.open)
+		if err := <-unknown; err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+	})
+}
+
+// Hashes of different networks are computed together.
+func TestAFloodLeavesAnotherNetworkALane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, g := newPool(1, 20, 12), newGate()
+		defer p.close()
+		sizes := batches(p, g)
+		for n := range 10 {
+			g.startLane(p, n, 12)
+		}
+		synctest.Wait()
+		var served atomic.Bool
+		l := &lane{cost: 12, work: func() *bcrypt.Work { return nil }, settle: func(string) { served.Store(true) }}
+		go func() { _ = p.do(context.Background(), "other", func() {}, l) }()
+		synctest.Wait()
+		g.open <- struct{}{} // ends the first, alone
+		g.open <- struct{}{} // and the first four
+		synctest.Wait()
+		if !served.Load() || (*sizes)[0] != 4 {
+			t.Errorf("served %t, together %v", served.Load(), *sizes)
+		}
+		close(g.open)
+		synctest.Wait()
+	})
+}
+
+// TestQueueIsFair lets jobs of several networks come, leave and be served in any
+// order: while a job is the first of its line, each other network of its class is
+// served at most once, and the other class at most once more than its own. The
+// bound holds, and a new job displaces none of a network with fewer.
+func TestQueueIsFair(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		q := &queue{}
+		m := model{lines: map[string][]*job{}, served: map[string][]string{}}
+		places := rapid.IntRange(1, 12).Draw(t, "places")
+		t.Repeat(map[string]func(*rapid.T){
+			"come": func(t *rapid.T) {
+				network := rapid.SampledFrom([]string{"a", "b", "c", "D", "E", "F"}).Draw(t, "network")
+				m.come(t, q, network, places)
+			},
+			"leave": func(t *rapid.T) {
+				if all := m.all(); len(all) > 0 {
+					m.drop(t, q, rapid.SampledFrom(all).Draw(t, "job"))
+				}
+			},
+			"serve": func(t *rapid.T) { m.serve(t, q) },
+			"": func(t *rapid.T) {
+				if q.len() != len(m.all()) || q.len() > places {
+					t.Fatalf("%d wait, the model has %d, of %d places", q.len(), len(m.all()), places)
+				}
+			},
+		})
+	})
+}
+
+// model is the jobs of each network, and which networks were served since the first
+// of them became the first. Upper case is known.
+type model struct {
+	lines  map[string][]*job
+	served map[string][]string
+}
+
+func known(network string) bool { return network < "a" }
+
+func (m *model) all() (jobs []*job) {
+	for _, network := range []string{"a", "b", "c", "D", "E", "F"} {
+		jobs = append(jobs, m.lines[network]...)
+	}
+	return jobs
+}
+
+func (m *model) come(t *rapid.T, q *queue, network string, places int) {
+	if q.len() == places {
+		j := q.displaced(network, known(network))
+		if j == nil {
+			return
+		}
+		from := j.line.network
+		if len(m.lines[from]) <= len(m.lines[network])+1 && !(known(network) && !known(from)) {
+			t.Fatalf("%s with %d took a place of %s with %d", network, len(m.lines[network]), from, len(m.lines[from]))
+		}
+		m.drop(t, q, j)
+	}
+	j := &job{}
+	q.push(j, network, known(network))
+	if m.lines[network] = append(m.lines[network], j); len(m.lines[network]) == 1 {
+		m.served[network] = nil
+	}
+}
+
+func (m *model) drop(t *rapid.T, q *queue, j *job) {
+	network := j.line.network
+	if m.lines[network][0] == j {
+		m.served[network] = nil
+	}
+	if !q.remove(j) || q.remove(j) {
+		t.Fatal("it was not in the queue exactly once")
+	}
+	kept := m.lines[network][:0:0]
+	for _, other := range m.lines[network] {
+		if other != j {
+			kept = append(kept, other)
+		}
+	}
+	m.lines[network] = kept
+}
+
+func (m *model) serve(t *rapid.T, q *queue) {
+	next := q.next()
+	if j := q.pop(); j != next || (j == nil) != (len(m.all()) == 0) {
+		t.Fatalf("popped %p, next %p", j, next)
+	}
+	if next == nil {
+		return
+	}
+	var network string
+	for n, jobs := range m.lines {
+		if len(jobs) > 0 && jobs[0] == next {
+			network = n
+		}
+	}
+	if network == "" {
+		t.Fatal("not the first of its line")
+	}
+	m.lines[network], m.served[network] = m.lines[network][1:], nil
+	for waiting, jobs := range m.lines {
+		if len(jobs) == 0 || waiting == network {
+			continue
+		}
+		m.served[waiting] = append(m.served[waiting], network)
+		times, own, other := map[string]int{}, 0, 0
+		for _, n := range m.served[waiting] {
+			times[n]++
+			if known(n) == known(waiting) {
+				own++
+			} else {
+				other++
+			}
+			if known(n) == known(waiting) && times[n] > 1 || other > own+1 {
+				t.Fatalf("%s waits while %v are served", waiting, m.served[waiting])
+			}
+		}
+	}
+}
+
+func TestADisplacedCallerIsThrottledOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, g := newPool(1, 2, 12), newGate()
+		defer p.close()
+		for n := range 2 {
+			g.startFrom(p, "flood", n)
+			synctest.Wait()
+		}
+		displaced := g.startFrom(p, "flood", 2)
+		synctest.Wait()
+		g.startFrom(p, "other", 3)
+		var f *fault.Error
+		if err := <-displaced; !errors.As(err, &f) || f.Kind != fault.Throttled || p.stats().Refused != 1 || p.stats().Waiting != 2 {
+			t.Errorf("%#v, %+v", err, p.stats())
+		}
+		close(g.open)
+		synctest.Wait()
+		if got := p.stats(); got.Done != 3 || got.Refused != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestNetworksAreABoundedSetOfTheLast(t *testing.T) {
+	var n networks
+	for i := range 10 * rememberedNetworks {
+		n.add(fmt.Sprint(i))
+		n.add("daily")
+		if size := len(n.recent) + len(n.older); size > 2*rememberedNetworks {
+			t.Fatalf("%d remembered", size)
+		}
+	}
+	if !n.has("daily") || !n.has(fmt.Sprint(9*rememberedNetworks+1)) || n.has("0") {
+		t.Error("the last ones are not remembered, or all are")
+	}
+}
