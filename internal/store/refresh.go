@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -113,8 +115,8 @@ func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subjec
 	g := Subject{FamilyID: familyID}
 	var end time.Time
 	var session int64
-	valid, err := t.get(append(userDest(&g.User), timeColumn{&end}, &g.SessionID, countColumn{&session}),
-		"SELECT "+userColumns+`, f.expires_at, COALESCE(f.session_id, f.id),
+	valid, err := t.get(append(g.dest(), timeColumn{&end}, &g.SessionID, countColumn{&session}),
+		"SELECT "+subjectColumns+`, f.expires_at, COALESCE(f.session_id, f.id),
 		CASE WHEN f.session_id IS NULL THEN 2 WHEN s.last_used_at <= $5 AND NOT `+offlineFamily+" THEN 1 ELSE 0 END FROM "+userTables+`
 		JOIN refresh_families f ON f.user_id = u.id LEFT JOIN sessions s ON s.id = f.session_id
 		WHERE f.id = $1 AND u.id = $2 AND f.client_id = $3 AND f.ended_at IS NULL AND f.expires_at > $4`,
@@ -134,11 +136,38 @@ func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subjec
 	case sessionUsed:
 		err = t.used(g.SessionID, earlier(next.ExpiresAt, end))
 	}
-	if err != nil {
-		return Subject{}, err
-	}
-	g.Groups, err = t.groupIDs(userID)
 	return g, err
+}
+
+// subjectColumns are what a refresh reads of userTables: each further column costs
+// every refresh.
+const subjectColumns = `u.id, u.email, u.role, u.org_id, o.status, u.status,
+	(SELECT COALESCE(string_agg(m.group_id, '
+'), '') FROM group_members m WHERE m.user_id = u.id)`
+
+// dest is where subjectColumns are scanned to.
+func (g *Subject) dest() []any {
+	u := &g.User
+	return []any{
+		&u.ID, &u.Email, (*string)(&u.Role), &u.OrgID, (*string)(&u.OrgStatus), (*string)(&u.Status), (*groupsColumn)(&g.Groups),
+	}
+}
+
+// groupsColumn scans the groups of subjectColumns, one a line, as Subject has them.
+type groupsColumn []string
+
+// Scan implements sql.Scanner.
+func (c *groupsColumn) Scan(value any) error {
+	lines, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("groups are %T", value)
+	}
+	*c = groupsColumn{}
+	if lines != "" {
+		*c = strings.Split(lines, "\n")
+		slices.Sort(*c)
+	}
+	return nil
 }
 
 // refuseRefresh finds out why a token could not be used. Only the first reuse is

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"slices"
-	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
@@ -33,8 +31,7 @@ const rotateInOne = `WITH marked AS (
 		UPDATE sessions SET last_used_at = $1, idle_expires_at = LEAST($6, family_end)
 		FROM marked WHERE id = session_id AND last_used_at <= $10 AND NOT offline
 	)
-	SELECT ` + userColumns + `, s.family_id, s.session_id,
-		(SELECT COALESCE(string_agg(m.group_id, chr(10)), '') FROM group_members m WHERE m.user_id = u.id)
+	SELECT ` + subjectColumns + `, s.family_id, s.session_id
 	FROM marked s, ` + userTables + ` WHERE u.id = s.user_id`
 
 // rotatePostgres tries to rotate in one statement. done is false when no row
@@ -58,8 +55,7 @@ func (s *Store) rotatePostgres(ctx context.Context, clientID string, hashes []st
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	t := s.newTx(work, s.wrap(conn))
-	var groups string
-	done, err = t.get(append(userDest(&g.User), &g.FamilyID, &g.SessionID, &groups), rotateInOne, t.stamp(), first, second,
+	done, err = t.get(append(g.dest(), &g.FamilyID, &g.SessionID), rotateInOne, t.stamp(), first, second,
 		next.ID, next.Hash, FormatTime(next.ExpiresAt),
 		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, FormatOptional(next.AccessExpiresAt),
 		clientID, FormatTime(t.now.Add(-lastUsedEvery)))
@@ -69,11 +65,6 @@ func (s *Store) rotatePostgres(ctx context.Context, clientID string, hashes []st
 	s.count.committed(1)
 	if !identity.CanSignIn(g.User) {
 		return Subject{}, true, identity.ErrInvalidToken
-	}
-	g.Groups = []string{}
-	if groups != "" {
-		g.Groups = strings.Split(groups, "\n")
-		slices.Sort(g.Groups)
 	}
 	return g, true, nil
 }

@@ -79,7 +79,8 @@ type NewFamily struct {
 func (f NewFamily) idleEnd() time.Time { return earlier(f.First.ExpiresAt, f.ExpiresAt) }
 
 // Subject is the user that a token is signed for, as read in the transaction that
-// allowed it.
+// allowed it. Of the user it has at least what claims and
+// identity.CanSignIn need.
 type Subject struct {
 	User      identity.User
 	Groups    []string // ids, sorted, never nil
