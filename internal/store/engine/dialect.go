@@ -58,11 +58,14 @@ func (c Condition) Fatal() bool { return c >= Temporary }
 
 // ConditionOf classifies an error of either driver.
 func ConditionOf(err error) Condition {
+	if err == nil {
+		return Ordinary // before the variables, which are allocated
+	}
 	var lite *sqlite.Error
 	var pg *pgconn.PgError
 	var netErr net.Error
 	switch {
-	case err == nil, errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled):
 		return Ordinary
 	case errors.As(err, &lite):
 		return sqliteCondition(lite.Code())
