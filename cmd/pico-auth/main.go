@@ -35,6 +35,7 @@ type cli struct {
 	Group     groupCmd   `cmd:"" help:"List groups."`
 	Key       keyCmd     `cmd:"" help:"List, rotate, retire, revoke, import and export signing keys."`
 	Migrate   migrateCmd `cmd:"" help:"Migrate the database to the schema of this version, or show what a migration would do."`
+	Audit     auditCmd   `cmd:"" help:"List audit events."`
 	Token     tokenCmd   `cmd:"" help:"Inspect an access token."`
 	Health    healthCmd  `cmd:"" help:"Check whether the running server is ready."`
 	Backup    backupCmd  `cmd:"" help:"Write a consistent copy of the database; the server may be running."`

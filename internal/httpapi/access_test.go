@@ -63,6 +63,7 @@ var rules = map[string]rule{
 	"POST /api/v1/auth/service-tokens/validate":    {web.Anonymous, web.NoCredential},
 	"DELETE /api/v1/auth/service-tokens/{name}":    {web.OrgAdmin, web.Bearer},
 	"GET /api/v1/auth/revoked-jtis":                {web.UserOrService, web.Bearer},
+	"GET /api/v1/audit":                            {web.OrgAdmin, web.Bearer},
 	"GET /api/v1/auth/jwks":                        {web.Anonymous, web.NoCredential},
 	"GET /.well-known/openid-configuration":        {web.Anonymous, web.NoCredential},
 	"GET /.well-known/jwks.json":                   {web.Anonymous, web.NoCredential},

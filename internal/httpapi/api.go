@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/login"
@@ -33,6 +34,7 @@ type Config struct {
 	Login     *login.Login
 	Sessions  *session.Sessions
 	Tokens    *token.Issuer
+	Audit     *audit.Log
 	Keys      *keyring.Ring
 	Guard     *picoauth.Guard // over the key set of Keys
 }
@@ -44,6 +46,8 @@ type API struct {
 	login       *login.Login
 	sessions    *session.Sessions
 	tokens      *token.Issuer
+	audit       *audit.Log
+	exports     chan struct{} // one element for each export
 	keys        *keyring.Ring
 	guard       *picoauth.Guard
 	issuer      string
@@ -71,7 +75,7 @@ func New(cfg Config) *API {
 	}
 	configureHuma()
 	a := &API{
-		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, keys: cfg.Keys, guard: cfg.Guard,
+		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, audit: cfg.Audit, exports: make(chan struct{}, maxExports), keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, base: web.BasePath(cfg.Issuer), title: cfg.Title, version: cfg.Version, log: cfg.Log,
 		passwordMin: cmp.Or(cfg.PasswordMinLength, 8),
 	}
@@ -129,7 +133,9 @@ func check(w http.ResponseWriter, r *http.Request, rt *route) error {
 	if rt.plain != nil {
 		return nil // it reads nothing but the path
 	}
-	r.Header.Del("Accept") // the response is JSON, whatever is requested
+	if !rt.accepts {
+		r.Header.Del("Accept") // the response is JSON, whatever is requested
+	}
 	if rt.body == noBody {
 		return nil
 	}

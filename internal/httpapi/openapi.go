@@ -52,6 +52,7 @@ func (a *API) humaConfig() huma.Config {
 		{Name: tagUsers, Description: "Administration of users. An org_admin acts in the own organization only, and never on a superadmin."},
 		{Name: tagGroups, Description: "Groups of an organization. A user's access token has the ids of their groups."},
 		{Name: tagServiceTokens, Description: "Credentials of programs, and what verifying services need."},
+		{Name: tagAudit, Description: "Which actor did what to which target, and what was refused."},
 		{Name: tagKeys, Description: "What verifies access tokens; public."},
 	}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

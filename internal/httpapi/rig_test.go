@@ -80,7 +80,7 @@ func newRig(t testing.TB) *rig {
 	}
 	cfg := Config{
 		Issuer: testIssuer(), Version: "1.2.3", Log: slog.New(slog.NewTextHandler(r.log, nil)), Directory: built.Directory,
-		Login: built.Login, Sessions: built.Sessions, Tokens: built.Tokens, Keys: built.Keys, Guard: guard,
+		Login: built.Login, Sessions: built.Sessions, Tokens: built.Tokens, Audit: built.Audit, Keys: built.Keys, Guard: guard,
 	}
 	r.API = New(cfg)
 	r.mount(web.Config{})
@@ -167,7 +167,7 @@ func (r *rig) do(req *http.Request) response {
 	rec := httptest.NewRecorder()
 	r.serve(rec, req)
 	a := response{status: rec.Code, header: rec.Header(), raw: rec.Body.Bytes()}
-	if strings.Contains(a.header.Get("Content-Type"), "json") && len(a.raw) > 0 {
+	if strings.HasSuffix(a.header.Get("Content-Type"), "json") && len(a.raw) > 0 {
 		if err := json.Unmarshal(a.raw, &a.body); err != nil {
 			r.t.Fatalf("%s %s: %v in %s", req.Method, req.URL, err, a.raw)
 		}

@@ -23,6 +23,8 @@ type route struct {
 	bare  string   // the field that a bare JSON string stands for; empty: none
 	query []string // names of the query parameters it knows
 
+	accepts bool // its response depends on the header Accept
+
 	refusals map[int]string // meanings of statuses that do not follow from the rest, or add to it
 	typed    typed
 	plain    http.HandlerFunc
@@ -88,7 +90,7 @@ func (*adapter) ServeHTTP(http.ResponseWriter, *http.Request) {
 // table returns every route of the API.
 func (a *API) table() []route {
 	var table []route
-	for _, part := range [][]route{a.accountRoutes(), a.userRoutes(), a.groupRoutes(), a.serviceTokenRoutes(), a.publicRoutes()} {
+	for _, part := range [][]route{a.accountRoutes(), a.userRoutes(), a.groupRoutes(), a.serviceTokenRoutes(), a.auditRoutes(), a.publicRoutes()} {
 		table = append(table, part...)
 	}
 	for i := range table {

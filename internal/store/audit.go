@@ -18,8 +18,7 @@ func (s *Store) InsertEvent(ctx context.Context, ev Event) error {
 // MaxPage: MaxPage.
 func (s *Store) Events(ctx context.Context, limit int) (events []Event, err error) {
 	err = s.read(ctx, func(t *tx) error {
-		events, err = collect(t, scanEvent, `SELECT id, at, action, outcome, actor_kind, actor_id, on_behalf_of, target_id, org_id,
-			address, request_id, detail FROM audit_events ORDER BY at DESC, id DESC LIMIT $1`, pageSize(limit))
+		events, err = collect(t, scanEvent, "SELECT "+eventColumns+" FROM audit_events ORDER BY at DESC, id DESC LIMIT $1", pageSize(limit))
 		return err
 	})
 	return events, err
@@ -47,8 +46,7 @@ func (t *tx) insertEvent(ev Event) error {
 	if ev.At.IsZero() {
 		ev.At = t.now
 	}
-	_, err := t.exec(`INSERT INTO audit_events (id, at, action, outcome, actor_kind, actor_id, on_behalf_of, target_id, org_id,
-		address, request_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+	_, err := t.exec("INSERT INTO audit_events ("+eventColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
 		ev.ID, FormatTime(ev.At), string(ev.Action), ev.Outcome, string(ev.ActorKind), ev.ActorID, ev.OnBehalfOf, ev.TargetID, ev.OrgID,
 		ev.Address, ev.RequestID, ev.Detail)
 	return err

@@ -15,7 +15,7 @@ import (
 )
 
 // SchemaVersion is the version of the schema that this program works with.
-const SchemaVersion int64 = 7
+const SchemaVersion int64 = 13
 
 // The migrations are one text for both engines.
 
@@ -39,6 +39,9 @@ var schemaKeyAlgorithms string
 
 //go:embed migrations/0007_audit_actor.sql
 var schemaAuditActor string
+
+//go:embed migrations/0013_audit.sql
+var schemaAuditChain string
 
 // schemaVersion returns the version of the schema with one cheap query, -1 when
 // there is none of this program: no versions, or those of another program. It is
@@ -91,7 +94,8 @@ func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithSlog(slog.New(slog.DiscardHandler)), // migrate logs what was done
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead),
-			migration(5, schemaSessions), migration(6, schemaKeyAlgorithms), migration(7, schemaAuditActor)),
+			migration(5, schemaSessions), migration(6, schemaKeyAlgorithms), migration(7, schemaAuditActor),
+			migration(13, schemaAuditChain)),
 	}
 	dialect := goose.DialectSQLite3
 	if s.target.Engine == engine.Postgres {

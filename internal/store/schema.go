@@ -58,7 +58,7 @@ func Tables() []Table {
 			"removed_at", "counted_ms", "token_life_ms",
 		}},
 		{Name: "audit_events", Columns: []string{
-			"id", "at", "action", "outcome", "actor_kind", "actor_id", "on_behalf_of", "target_id", "org_id", "address", "request_id", "detail",
+			"id", "at", "action", "outcome", "actor_kind", "actor_id", "on_behalf_of", "target_id", "org_id", "address", "request_id", "detail", "seq", "link",
 		}},
 	}
 }

@@ -46,7 +46,7 @@ func TestADatabaseOfVersionOneIsUpgraded(t *testing.T) {
 		}
 		storetest.Exec(t, url, versionOne(t)+goose)
 		before, err := transfer.Check(t.Context(), store.Config{URL: url})
-		if err != nil || before.State != "behind" || before.Version != 1 || before.Target != 7 || !before.OK() || before.Users != 1 {
+		if err != nil || before.State != "behind" || before.Version != 1 || before.Target != store.SchemaVersion || !before.OK() || before.Users != 1 {
 			t.Errorf("before: %+v, %v", before, err)
 		}
 		s := storetest.OpenURL(t, url)
