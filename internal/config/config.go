@@ -82,7 +82,7 @@ type Server struct {
 	CORSOrigins    []string // exact origins
 	TLSCert        string   // empty: plain HTTP
 	TLSKey         string
-	MetricsListen  string // empty: /metrics is on the API's listener, for loopback only
+	MetricsListen  string // empty: /metrics is on the API's listener, if that is for this machine only
 }
 
 // Default is the configuration of a server with nothing configured. The data

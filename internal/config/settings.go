@@ -138,7 +138,7 @@ func serverKeys() []setting {
 			"PEM file of the certificate's private key."),
 		text("server.metrics_listen", func(c *Config) *string { return &c.Server.MetricsListen },
 			"an address with port, such as 127.0.0.1:9100", orEmpty(hostPort),
-			"A separate listener for `/metrics`. By default `/metrics` is on the API's listener and answers loopback only."),
+			"A separate listener for `/metrics`, which serves nothing else and every client that reaches it. Without it `/metrics` is on the API's listener, for clients on this machine only, where `server.host` is loopback and `server.trusted_proxies` is empty; elsewhere there is none."),
 	}
 }
 

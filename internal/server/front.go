@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/httpapi"
 	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/internal/web"
@@ -36,13 +37,13 @@ func (s *Server) handler() (http.Handler, error) {
 		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
 	}
 	if c.Server.MetricsListen != "" {
-		s.metrics = s.newHTTP(m.handler())
+		s.metrics = s.newHTTP(m.alone())
 	}
 	group := api.Group()
 	group.Routes = append(group.Routes, s.ownRoutes(m)...)
 	router, err := web.New(web.Config{
 		Issuer: c.Auth.Issuer, Groups: []web.Group{group}, CORSOrigins: c.Server.CORSOrigins,
-		Proxies: proxies, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
+		Proxies: proxies, KnownHostsOnly: s.published.knownHostsOnly, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("auth.issuer: %w", err)
@@ -53,21 +54,27 @@ func (s *Server) handler() (http.Handler, error) {
 // ownRoutes are the routes for the operator's tools. Their errors have the form
 // of the API's.
 func (s *Server) ownRoutes(m *metrics) []web.Route {
-	own := map[string]http.Handler{
-		"/livez":  http.HandlerFunc(s.health.live),
-		"/readyz": http.HandlerFunc(s.health.ready),
-	}
-	if s.cfg.Config.Server.MetricsListen == "" {
-		own["/metrics"] = local(m.handler())
-	}
-	var routes []web.Route
-	for path, handler := range own {
-		routes = append(routes, web.Route{
+	own := func(path string, handler http.Handler) web.Route {
+		return web.Route{
 			Method: http.MethodGet, Pattern: path, ID: path[1:], Access: web.Anonymous, Credential: web.NoCredential,
 			RootOnly: true, Handler: handler,
-		})
+		}
+	}
+	live, ready := own("/livez", http.HandlerFunc(s.health.live)), own("/readyz", http.HandlerFunc(s.health.ready))
+	live.Always, ready.Always = true, true
+	routes := []web.Route{live, ready}
+	if metricsOnAPI(s.cfg.Config.Server) {
+		scrape := own("/metrics", local(m.handler()))
+		scrape.KnownHosts = true
+		routes = append(routes, scrape)
 	}
 	return routes
+}
+
+// metricsOnAPI reports whether the API's listener serves /metrics: only where no
+// request from another machine can reach it.
+func metricsOnAPI(c config.Server) bool {
+	return c.MetricsListen == "" && len(c.TrustedProxies) == 0 && isLoopback(c.Host)
 }
 
 // keySet is the key set that is published now.

@@ -80,8 +80,10 @@ func TestTheLogIsTextOnATerminalAndJSONElsewhere(t *testing.T) {
 // table of the API.
 func TestOwnRoutesAreTheseThree(t *testing.T) {
 	var got []string
-	for _, route := range new(Server).ownRoutes(newMetrics("test")) {
-		if route.Access != web.Anonymous || route.Credential != web.NoCredential || !route.RootOnly {
+	s := &Server{health: &health{}}
+	s.cfg.Config.Server.Host = "127.0.0.1"
+	for _, route := range s.ownRoutes(newMetrics("test")) {
+		if route.Access != web.Anonymous || route.Credential != web.NoCredential || !route.RootOnly || route.KnownHosts != (route.Pattern == "/metrics") || route.Always == route.KnownHosts {
 			t.Errorf("%s: %+v", route.Pattern, route)
 		}
 		got = append(got, route.Method+" "+route.Pattern)

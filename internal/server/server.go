@@ -60,6 +60,8 @@ type Server struct {
 	listener net.Listener
 	scrape   net.Listener // of metrics; nil with it
 	accepted []string     // algorithms of the server's own guard; nil: all
+
+	published *defaultPassword
 }
 
 // New listens, opens the services, creates the first administrator and checks the
@@ -94,10 +96,11 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.health = &health{ping: s.services.Store.Ping, sign: s.services.Keys.Ready}
-	defaultPassword, err := s.firstAdmin(ctx)
+	published, err := s.firstAdmin(ctx)
 	if err != nil {
 		return err
 	}
+	s.published = &defaultPassword{find: s.services.Store.DefaultPasswordAdmin, exists: published != ""}
 	s.accepted = s.acceptedAlgorithms()
 	s.jobs = s.newJobs()
 	handler, err := s.handler()
@@ -105,7 +108,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.http = s.newHTTP(handler)
-	s.announce(defaultPassword)
+	s.announce(published)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -42,6 +43,34 @@ func (s *Server) firstAdmin(ctx context.Context) (string, error) {
 		return "", refuseDefaultPassword(c.Server.Host, email)
 	}
 	return email, nil
+}
+
+// recheckDefaultPassword is how long a look at the default password is good for.
+const recheckDefaultPassword = time.Second
+
+// defaultPassword knows whether an administrator has the default password. None
+// gets it after the start, so that one look without it is the last one.
+type defaultPassword struct {
+	find func(context.Context) (email string, found bool, err error)
+
+	mu     sync.Mutex
+	exists bool
+	looked time.Time
+}
+
+// knownHostsOnly is web.Config.KnownHostsOnly: while the default password exists,
+// a page of another site must not reach the server through the user's browser.
+func (d *defaultPassword) knownHostsOnly(ctx context.Context) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.exists || time.Since(d.looked) < recheckDefaultPassword {
+		return d.exists
+	}
+	d.looked = time.Now()
+	if _, found, err := d.find(ctx); err == nil {
+		d.exists = found
+	}
+	return d.exists
 }
 
 func refuseDefaultPassword(host, email string) error {
@@ -98,8 +127,11 @@ func (s *Server) announce(defaultPassword string) {
 	fmt.Fprintf(out, "  issuer        %s\n", c.Auth.Issuer)
 	fmt.Fprintf(out, "  keys          %s\n", s.keysLine())
 	fmt.Fprintf(out, "  database      %s\n", database)
-	if c.Server.MetricsListen != "" {
+	switch {
+	case c.Server.MetricsListen != "":
 		fmt.Fprintf(out, "  metrics       http://%s/metrics\n", s.scrape.Addr())
+	case !metricsOnAPI(c.Server):
+		fmt.Fprintf(out, "  metrics       off; server.metrics_listen turns them on\n")
 	}
 	if defaultPassword != "" {
 		fmt.Fprintf(out, "  WARNING       %s has the default password %q: change it before others can reach this server\n",

@@ -20,16 +20,36 @@ func BasePath(issuer string) string {
 // isClean reports whether the path has the one spelling that is served.
 func isClean(u *url.URL) bool {
 	escaped := u.EscapedPath()
-	if escaped == "" || escaped[0] != '/' {
+	if escaped == "" || escaped[0] != '/' || !isPlain(u) {
 		return false
 	}
 	clean := path.Clean(escaped)
 	return escaped == clean || (clean != "/" && escaped == clean+"/")
 }
 
+// isPlain reports whether no character of the path is escaped that may stand for
+// itself (RFC 3986, section 2.3). A proxy that compares paths as they are written
+// would not find its own rule for /%64ocs.
+func isPlain(u *url.URL) bool {
+	for rest := u.RawPath; ; {
+		_, escape, found := strings.Cut(rest, "%")
+		if !found {
+			return true
+		}
+		if c, err := url.PathUnescape("%" + escape[:2]); err != nil || isUnreserved(c[0]) {
+			return false
+		}
+		rest = escape[2:]
+	}
+}
+
+func isUnreserved(c byte) bool {
+	letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+	return letter || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
+}
+
 // literal reports whether a path that matched the pattern spells its fixed segments
-// without escapes. A proxy that compares paths as they are written would not find its
-// own rule for /%64ocs.
+// without escapes: ServeMux takes /%2f for /.
 func literal(pattern string, u *url.URL) bool {
 	if !strings.Contains(u.RawPath, "%") {
 		return true

@@ -1,9 +1,11 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -26,8 +28,9 @@ func TestRoutesAreUnderThePathOfTheIssuer(t *testing.T) {
 			"/auth/livez": "", "/livez": "/livez ", // RootOnly
 			"/auth/": "/ ", "/auth": "/ ", "/": "/ ",
 			"/auth/api/v1/groups/a%2fb": "/api/v1/groups/a%2fb a/b", "/api/v1/groups/a%2fb": "/api/v1/groups/a%2fb a/b",
-			"/auth/api/v1/groups/%61": "/api/v1/groups/%61 a",
-			"/authapi/v1/groups/1":    "", "/auth/auth/api/v1/groups/1": "", "/AUTH/api/v1/groups/1": "", "/%61uth/api/v1/groups/1": "",
+			"/auth/api/v1/groups/%61": "", "/api/v1/groups/%61": "", "/api/v1/groups/a%2Db": "", "/api/v1/groups/a%2fb%7e": "", "/api/v1/groups/%2561": "/api/v1/groups/%2561 %61",
+			"/auth/api/v1/groups/a-b": "/api/v1/groups/a-b a-b", "/auth/api/v1/groups/%C3%A4%20%21": "/api/v1/groups/%C3%A4%20%21 ä !",
+			"/authapi/v1/groups/1": "", "/auth/auth/api/v1/groups/1": "", "/AUTH/api/v1/groups/1": "", "/%61uth/api/v1/groups/1": "",
 			"/auth//api/v1/groups/1": "", "//auth/api/v1/groups/1": "", "/auth/./files": "", "/auth/../files": "", "/x/../auth/files": "",
 			"/auth/api/v1/groups/..": "", "/auth/files/": "", "/auth/livez/": "", "/auth/nothing": "",
 		},
@@ -74,6 +77,40 @@ func TestMethodsAndPreflightsAreThoseOfTheStrippedPath(t *testing.T) {
 	}
 }
 
+var escapedUnreserved = regexp.MustCompile(`(?i)%(2d|2e|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])`)
+
+// A proxy limits paths as they are written, so an escape of a character that may
+// stand for itself must not reach the route.
+func TestEscapedUnreservedCharacterIsNotFoundInAnySegment(t *testing.T) {
+	rt := mustRouter(t, Config{Issuer: "https://host.example/auth", Groups: []Group{plainGroup("",
+		open("POST", "/login", ok), open("GET", "/groups/{id}", ok), open("GET", "/groups/{id}/members/{name}", ok), open("GET", "/{$}", ok))}})
+	for c := range 128 {
+		plain := "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
+		for _, format := range []string{"%%%02x", "%%%02X"} {
+			escape := fmt.Sprintf(format, c)
+			for _, path := range []string{"/groups/x" + escape, "/groups/" + escape + "x", "/groups/x/members/" + escape + "x", "/auth/groups/x" + escape, "/groups/%2F" + escape} {
+				want := http.StatusOK
+				if strings.ContainsRune(plain, rune(c)) {
+					want = http.StatusNotFound
+				}
+				if w := get(rt, path); w.Code != want {
+					t.Errorf("%s: %d, want %d", path, w.Code, want)
+				}
+			}
+		}
+	}
+	for _, path := range []string{"/%6cogin", "/%6Cogin", "/l%6fgin", "/auth/%6cogin", "/%61uth/login", "/%67roups/1", "/%2flogin", "/login%2f", "/%2e%2e/login"} {
+		for _, method := range []string{"GET", "POST", "OPTIONS"} {
+			if w := send(rt, httptest.NewRequest(method, path, nil)); w.Code != http.StatusNotFound {
+				t.Errorf("%s %s: %d, want 404", method, path, w.Code)
+			}
+		}
+	}
+	if _, err := New(Config{Issuer: "https://host.example/%61uth", Groups: []Group{plainGroup("")}}); err == nil {
+		t.Error("an issuer whose path no request can have is accepted")
+	}
+}
+
 // Every served path has the one clean spelling, with or without the issuer's path,
 // and nothing is redirected.
 func FuzzPathHasOneSpelling(f *testing.F) {
@@ -97,6 +134,9 @@ func FuzzPathHasOneSpelling(f *testing.F) {
 		switch w.Code {
 		case http.StatusNotFound:
 		case http.StatusOK:
+			if escapedUnreserved.MatchString(address) && !strings.Contains(address, "?") {
+				t.Errorf("%q is served", address)
+			}
 			path := strings.TrimPrefix(u.EscapedPath(), "/auth")
 			if path != "" && path != "/" && path != "/docs" && !strings.HasPrefix(path, "/groups/") || strings.Contains(path, "//") || strings.Contains(path, "/../") {
 				t.Errorf("%q is served", address)

@@ -58,6 +58,8 @@ type Route struct {
 	Credential Credential
 	Public     bool // scripts of every origin may read the response
 	RootOnly   bool // not under the path of the issuer: for tools of this machine, not for clients behind a proxy
+	KnownHosts bool // only for the host of the issuer, localhost and loopback addresses; see Config.KnownHostsOnly
+	Always     bool // for every host and beyond every limit: for supervisors
 	Handler    http.Handler
 }
 
@@ -113,6 +115,10 @@ func (rt *Router) guard(m mounted) http.Handler {
 			m.group.Refuse(w, r, ErrNotFound)
 			return
 		}
+		if err := rt.admit(r, m.Route); err != nil {
+			m.group.Refuse(w, r, err)
+			return
+		}
 		if m.Public {
 			setPublic(w.Header())
 		}
@@ -135,6 +141,10 @@ func (rt *Router) guard(m mounted) http.Handler {
 // fallback responds to requests that match no route: to preflights, else with 405 or 404.
 func (rt *Router) fallback(w http.ResponseWriter, r *http.Request) {
 	r.Pattern = ""
+	if err := rt.admit(r, &Route{}); err != nil {
+		rt.groupOf(r).Refuse(w, r, err)
+		return
+	}
 	routes := rt.routesAt(r)
 	if len(routes) == 0 {
 		rt.groupOf(r).Refuse(w, r, ErrNotFound)

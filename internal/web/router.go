@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -23,9 +24,15 @@ type Config struct {
 	Groups      []Group // exactly one is without a prefix
 	CORSOrigins []string
 	Proxies     Proxies
-	Log         *slog.Logger                                       // nil: discard
-	Observe     func(route string, status int, took time.Duration) // called at the end of each request; may be nil
-	Now         func() time.Time                                   // nil: time.Now
+
+	// KnownHostsOnly reports whether only the host of the issuer, localhost and
+	// loopback addresses are served now. It is called for requests to other hosts;
+	// nil: every host is served.
+	KnownHostsOnly func(context.Context) bool
+
+	Log     *slog.Logger                                       // nil: discard
+	Observe func(route string, status int, took time.Duration) // called at the end of each request; may be nil
+	Now     func() time.Time                                   // nil: time.Now
 }
 
 // Router processes every request: client address and request ID, the rules of its
@@ -39,9 +46,12 @@ type Router struct {
 	crossOrigin *http.CrossOriginProtection
 	cors        cors
 	proxies     Proxies
+	issuerHost  string
 	log         *slog.Logger
 	observe     func(route string, status int, took time.Duration)
 	now         func() time.Time
+
+	knownHostsOnly func(context.Context) bool // nil: never
 }
 
 // New returns a Router of the groups' routes. It panics if a route does not declare
@@ -51,10 +61,14 @@ func New(cfg Config) (*Router, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !isPlain(issuer) {
+		return nil, fmt.Errorf("the path of %s has an escape that is not needed; write the character itself", cfg.Issuer)
+	}
 	rt := &Router{
 		mux: http.NewServeMux(), routes: map[string]mounted{}, groups: slices.Clone(cfg.Groups),
 		base: BasePath(cfg.Issuer), firsts: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection(),
 		cors: cors{origins: cfg.CORSOrigins}, proxies: cfg.Proxies,
+		issuerHost: hostOf(issuer.Host), knownHostsOnly: cfg.KnownHostsOnly,
 		log: cfg.Log, observe: cfg.Observe, now: cfg.Now,
 	}
 	if err := rt.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
