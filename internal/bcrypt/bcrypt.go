@@ -113,11 +113,15 @@ func (w *Work) expandSalted() {
 	}
 }
 
+// pauseEvery is after how many rounds Compute pauses: half a millisecond.
+const pauseEvery = 8
+
 // Compute makes the sums of one to MaxLanes works, in the order of the works. It
 // takes the rounds of the given cost, whatever the works' own: the sum of a
-// cheaper one is taken on the way, so that the time does not reveal it. It
-// panics at other numbers and at a work of a higher cost.
-func Compute(cost int, works ...*Work) []string {
+// cheaper one is taken on the way, so that the time does not reveal it. Each half
+// millisecond it calls pause. It panics at other numbers and at a work of a higher
+// cost.
+func Compute(cost int, pause func(), works ...*Work) []string {
 	if len(works) == 0 || len(works) > MaxLanes {
 		panic(fmt.Sprintf("bcrypt: %d works at once", len(works)))
 	}
@@ -136,6 +140,9 @@ func Compute(cost int, works ...*Work) []string {
 	for reached, round := 0, uint64(1); reached <= cost; round++ {
 		expand(&lanes.states, &lanes.keys)
 		expand(&lanes.states, &lanes.salts)
+		if round%pauseEvery == 0 {
+			pause()
+		}
 		if round != 1<<reached {
 			continue
 		}

@@ -24,13 +24,15 @@ func vectors() map[string]string {
 	}
 }
 
+func noPause() {}
+
 func compute(t *testing.T, hash, password string) string {
 	t.Helper()
 	h, err := Parse(hash)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Sum = Compute(h.Cost, NewWork(password, h.Salt, h.Cost))[0]
+	h.Sum = Compute(h.Cost, noPause, NewWork(password, h.Salt, h.Cost))[0]
 	return h.String()
 }
 
@@ -54,7 +56,7 @@ func TestEveryLaneAgreesWithTheReference(t *testing.T) {
 			passwords[lane] = string(password)
 			works[lane] = NewWork(passwords[lane], salts[lane], cost-lane%2*min(1, cost-4)) // some are cheaper
 		}
-		for lane, sum := range Compute(cost, works...) {
+		for lane, sum := range Compute(cost, noPause, works...) {
 			hash := Hash{Cost: works[lane].cost, Salt: salts[lane], Sum: sum}.String()
 			if err := reference.CompareHashAndPassword([]byte(hash), []byte(passwords[lane])); err != nil {
 				t.Errorf("lane %d of %d, password %x: %v", lane, lanes, passwords[lane], err)
@@ -71,7 +73,7 @@ func FuzzLanes(f *testing.F) {
 		var salt Salt
 		copy(salt[:], seed)
 		passwords := []string{a, b, c, d}
-		sums := Compute(5, NewWork(a, salt, 4), NewWork(b, salt, 5), NewWork(c, salt, 4), NewWork(d, salt, 5))
+		sums := Compute(5, noPause, NewWork(a, salt, 4), NewWork(b, salt, 5), NewWork(c, salt, 4), NewWork(d, salt, 5))
 		for i, p := range passwords {
 			hash := Hash{Cost: 4 + i%2, Salt: salt, Sum: sums[i]}.String()
 			if err := reference.CompareHashAndPassword([]byte(hash), []byte(p)); err != nil {
@@ -122,8 +124,18 @@ func TestComputeRefusesWhatItCannotDo(t *testing.T) {
 					t.Errorf("%s: no panic", name)
 				}
 			}()
-			Compute(4, works...)
+			Compute(4, noPause, works...)
 		}()
+	}
+}
+
+func TestComputePausesEachEighthRound(t *testing.T) {
+	for cost, want := range map[int]int{4: 2, 7: 16} {
+		pauses := 0
+		Compute(cost, func() { pauses++ }, NewWork("a", Salt{}, cost), NewWork("b", Salt{}, 4))
+		if pauses != want {
+			t.Errorf("cost %d: %d pauses, want %d", cost, pauses, want)
+		}
 	}
 }
 
@@ -169,7 +181,7 @@ func BenchmarkLanes(b *testing.B) {
 				for i := range works {
 					works[i] = NewWork("secret123", Salt{byte(i)}, 10)
 				}
-				Compute(10, works...)
+				Compute(10, noPause, works...)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*lanes), "ns/hash")
 		})

@@ -27,8 +27,9 @@ var errClosed = fault.New(fault.Unavailable, "unavailable", "the server is shutt
 // pool runs work on a fixed number of workers, and shares them fairly between client
 // networks: see queue. Each
 // worker is locked to an OS thread: the kernel then shares the cores between
-// hashing and everything else, which it does in finer slices than Go's 10 ms,
-// and token checks stay fast while logins saturate the machine.
+// hashing and everything else, which it does in finer slices than Go's 10 ms.
+// The thread has a lower priority, and yields twice a millisecond, so that token
+// checks stay fast while logins saturate the machine.
 //
 // A worker that finds several hashes of one cost waiting, more than the idle
 // workers can take one each, computes up to four of them together: that takes
@@ -76,7 +77,7 @@ func newPool(workers, queue, cost int) *pool {
 	if queue <= 0 {
 		queue = workers * defaultQueue(cost)
 	}
-	p := &pool{compute: bcrypt.Compute, workers: workers, queue: queue, patience: defaultPatience}
+	p := &pool{compute: computeYielding, workers: workers, queue: queue, patience: defaultPatience}
 	p.work = sync.NewCond(&p.mu)
 	for range workers {
 		p.ended.Go(p.serve)
@@ -179,10 +180,11 @@ func (p *pool) leave(j *job) bool {
 	return p.waiting.remove(j)
 }
 
-// serve is one worker.
+// serve is one worker. It never unlocks its thread, which therefore ends with it:
+// nothing else must run at its priority.
 func (p *pool) serve() {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	lowerPriority()
 	for jobs := p.next(); len(jobs) > 0; jobs = p.next() {
 		start := time.Now()
 		err := p.run(jobs)
@@ -270,4 +272,8 @@ func (p *pool) stats() Stats {
 		Waiting: p.waiting.len(), Running: p.running,
 		Done: p.done, Refused: p.refused, Seconds: p.took.Seconds(),
 	}
+}
+
+func computeYielding(cost int, works ...*bcrypt.Work) []string {
+	return bcrypt.Compute(cost, yield, works...)
 }

@@ -1,0 +1,42 @@
+package password
+
+import (
+	"context"
+	"runtime"
+	"syscall"
+	"testing"
+)
+
+func TestHashingThreadsStepBackBehindTheOthers(t *testing.T) {
+	own := priority(t)
+	want := max(own-niceness, 1)
+	p := newPool(2, 4, 12)
+	for range 10 {
+		var got int
+		err := p.do(context.Background(), "", func() { got = priority(t) }, nil)
+		if err != nil || got != want {
+			t.Errorf("priority %d, want %d, %v", got, want, err)
+		}
+	}
+	p.close()
+	// A thread that stepped back is not used for anything else.
+	for range 100 {
+		done := make(chan int)
+		go func() { done <- priority(t) }()
+		if got := <-done; got != own {
+			t.Fatalf("priority %d of another thread, want %d", got, own)
+		}
+	}
+}
+
+// priority of the calling thread: 20 less its niceness.
+func priority(t *testing.T) int {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	p, err := syscall.Getpriority(syscall.PRIO_PROCESS, syscall.Gettid())
+	if err != nil {
+		t.Error(err)
+	}
+	return p
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package password
+
+func lowerPriority() {}
+
+func yield() {}
