@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "write a new testdata/openapi.json")
 
-// newPublic is an API for tests of the routes without a database.
+// newPublic is an API for tests of the routes that read no database.
 func newPublic(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
 	cfg := Config{Issuer: testIssuer(), Version: "1.2.3", Keys: newKeys(t)}

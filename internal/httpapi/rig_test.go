@@ -127,11 +127,7 @@ func keyFolder(t testing.TB) (dir string) {
 
 func newKeys(t testing.TB) *keyring.Ring {
 	t.Helper()
-	keys, err := keyring.Open(t.Context(), keyring.Config{Dir: keyFolder(t), Algorithm: jose.RS256})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
+	return testrig.Open(t, func(c *testrig.Config) { c.Keys.Dir, c.Keys.Algorithm = keyFolder(t), jose.RS256 }).Keys
 }
 
 // response is the response to a request.

@@ -2,7 +2,6 @@ package keyring
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -18,7 +17,7 @@ import (
 // folder beside running servers, which follow a change within five seconds.
 type Admin struct{ keeper *keeper }
 
-// NewAdmin returns an Admin. cfg must have a Store.
+// NewAdmin returns an Admin.
 func NewAdmin(cfg Config) (*Admin, error) {
 	k, err := newKeeper(cfg)
 	if err != nil {
@@ -91,7 +90,7 @@ func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) error
 		return err
 	}
 	defer s.close()
-	for attempt := 1; ; attempt++ {
+	return retried(func() error {
 		now, err := a.read(ctx)
 		if err != nil {
 			return err
@@ -99,11 +98,8 @@ func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) error
 		if now.First(store.KeyActive, "") == nil && len(now.refused) == 0 {
 			return fault.New(fault.Conflict, "no_signing_key", "no signing key is active; the next start of the server creates one")
 		}
-		err = do(s, now)
-		if !errors.Is(err, store.ErrKeysChanged) || attempt == maxAttempts {
-			return err
-		}
-	}
+		return do(s, now)
+	})
 }
 
 // algorithm returns the algorithm of a command: empty is auth.algorithm.

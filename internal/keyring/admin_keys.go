@@ -141,12 +141,11 @@ func (a *Admin) Reseal(ctx context.Context, by identity.Actor) (changed int, err
 	if k.rows.Master == nil {
 		return 0, fault.New(fault.Invalid, "master_key", "auth.master_key is not set; nothing can be sealed under it")
 	}
-	for attempt := 1; ; attempt++ {
+	err = retried(func() (err error) {
 		changed, err = a.reseal(ctx, by)
-		if !errors.Is(err, store.ErrKeysChanged) || attempt == maxAttempts {
-			return changed, err
-		}
-	}
+		return err
+	})
+	return changed, err
 }
 
 func (a *Admin) reseal(ctx context.Context, by identity.Actor) (changed int, err error) {

@@ -116,7 +116,7 @@ func TestAnAlgorithmChangedWithTheMoveIsARotation(t *testing.T) {
 		{jose.RS256, jose.MLDSA65}, {jose.MLDSA65, jose.RS256}, {jose.MLDSA87, jose.RS256}, {jose.RS256, jose.ES256},
 	} {
 		s, dir := adopted(t), pair(t, move.from)
-		old := open(t, keyring.Config{Dir: dir, Algorithm: move.from}).Active().Thumbprint
+		old := open(t, keyring.Config{Dir: dir, Algorithm: move.from, Store: storetest.Open(t)}).Active().Thumbprint
 		ring := open(t, keyring.Config{Dir: dir, Algorithm: move.to, Store: s})
 		keys := ring.Keys()
 		if len(keys) != 2 || keys[0].KID != "pico-auth-1" || keys[0].Thumbprint != old || keys[0].Algorithm != move.from {

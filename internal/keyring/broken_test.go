@@ -19,6 +19,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 func rsaPEM(t *testing.T, bits int) []byte {
@@ -38,11 +40,15 @@ func rsaPEM(t *testing.T, bits int) []byte {
 // Each broken state has a sentence of its own, names the file, and leaves
 // every file as it was.
 func TestBrokenFoldersAreRefusedByName(t *testing.T) {
-	other := t.TempDir()
-	open(t, keyring.Config{Dir: other, Algorithm: jose.RS256})
-	open(t, keyring.Config{Dir: other, Algorithm: jose.MLDSA65})
+	other := t.TempDir() // with two pairs
+	for _, algorithm := range []jose.Algorithm{jose.RS256, jose.MLDSA65} {
+		dir := t.TempDir()
+		open(t, keyring.Config{Dir: dir, Algorithm: algorithm, Store: storetest.Open(t)})
+		must(t, os.CopyFS(other, os.DirFS(dir)))
+		must(t, os.Remove(filepath.Join(other, "keys.lock")))
+	}
 	bigger := t.TempDir()
-	open(t, keyring.Config{Dir: bigger, Algorithm: jose.MLDSA87})
+	open(t, keyring.Config{Dir: bigger, Algorithm: jose.MLDSA87, Store: storetest.Open(t)})
 
 	cases := []struct {
 		name      string
@@ -80,7 +86,7 @@ func TestBrokenFoldersAreRefusedByName(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			dir := pair(t, c.algorithm)
-			cfg := keyring.Config{Dir: dir, Algorithm: c.algorithm}
+			cfg := keyring.Config{Dir: dir, Algorithm: c.algorithm, Store: storetest.Open(t)}
 			path := filepath.Join(dir, c.file)
 			c.damage(t, path)
 			before := fingerprint(t, dir)
@@ -171,7 +177,7 @@ func TestModesFromTheFirstInstant(t *testing.T) {
 	defer syscall.Umask(previous)
 	for _, algorithm := range signable {
 		dir := filepath.Join(t.TempDir(), "data")
-		open(t, keyring.Config{Dir: dir, Algorithm: algorithm})
+		open(t, keyring.Config{Dir: dir, Algorithm: algorithm, Store: storetest.Open(t)})
 		private, public := files(algorithm)
 		for path, want := range map[string]os.FileMode{
 			dir: 0o700, filepath.Join(dir, private): 0o600, filepath.Join(dir, public): 0o644, filepath.Join(dir, "keys.lock"): 0o600,
@@ -187,7 +193,7 @@ func TestModesFromTheFirstInstant(t *testing.T) {
 
 func TestLooserFolderAndPublicFileAreTightenedAndLogged(t *testing.T) {
 	dir := pair(t, jose.RS256)
-	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256}
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)}
 	must(t, os.Chmod(dir, 0o755))
 	must(t, os.Chmod(filepath.Join(dir, "public.pem"), 0o666))
 	var log bytes.Buffer
@@ -211,7 +217,7 @@ func TestMissingPublicFileIsDerived(t *testing.T) {
 	for _, algorithm := range signable {
 		dir := t.TempDir()
 		var log bytes.Buffer
-		cfg := keyring.Config{Dir: dir, Algorithm: algorithm, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		cfg := keyring.Config{Dir: dir, Algorithm: algorithm, Store: storetest.Open(t), Log: slog.New(slog.NewTextHandler(&log, nil))}
 		first := open(t, cfg)
 		_, public := files(algorithm)
 		path := filepath.Join(dir, public)
@@ -231,10 +237,11 @@ func TestMissingPublicFileIsDerived(t *testing.T) {
 func TestPublicFileAloneWasNeverAPair(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "r[2]") // special characters in a pattern
 	var log bytes.Buffer
-	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: storetest.Open(t), Log: slog.New(slog.NewTextHandler(&log, nil))}
 	first := open(t, cfg)
 	must(t, os.Remove(filepath.Join(dir, "pqc_secret.bin")))
 	write(t, filepath.Join(dir, "pqc_secret.bin.new-abc"), []byte("half"), 0o600)
+	cfg.Store = storetest.Open(t) // the kill came before the first record
 	second := open(t, cfg)
 	if !second.Created() || second.Active().Thumbprint == first.Active().Thumbprint {
 		t.Errorf("created %v", second.Created())
@@ -250,7 +257,7 @@ func TestFailedCreationLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	blocked := filepath.Join(dir, "pqc_public.bin")
 	must(t, os.Mkdir(blocked, 0o700))
-	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.MLDSA65})
+	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: storetest.Open(t)})
 	refusedWith(t, err, "cannot be written", blocked)
 	for _, name := range list(t, dir) {
 		if name != "keys.lock" && name != "pqc_public.bin" {
@@ -269,7 +276,7 @@ func TestDataDirMustBeAFolderOfItsOwn(t *testing.T) {
 		filepath.Join(file, "below"): "not a directory",
 		shared:                       "shared by all users",
 	} {
-		_, err := keyring.Open(t.Context(), keyring.Config{Dir: path, Algorithm: jose.RS256})
+		_, err := keyring.Open(t.Context(), keyring.Config{Dir: path, Algorithm: jose.RS256, Store: storetest.Open(t)})
 		refusedWith(t, err, says, path)
 	}
 	if info, err := os.Stat(shared); err != nil || info.Mode().Perm() != 0o777 {
@@ -277,30 +284,35 @@ func TestDataDirMustBeAFolderOfItsOwn(t *testing.T) {
 	}
 }
 
-// asUnprivileged runs the test without the rights of root, which ignores modes.
-func asUnprivileged(t *testing.T, paths ...string) {
+// asUnprivileged runs the test without the rights of root, which ignores modes. It
+// returns a database that the test can open.
+func asUnprivileged(t *testing.T, paths ...string) *store.Store {
 	t.Helper()
+	url := storetest.MigratedSQLite(t)
 	if os.Geteuid() != 0 {
-		return
+		return storetest.OpenURL(t, url)
 	}
 	const unprivileged = 65534
 	must(t, os.Chmod(filepath.Dir(t.TempDir()), 0o755))
+	file := strings.TrimPrefix(url, "sqlite:///")
+	paths = append(paths, filepath.Dir(file), file)
 	for _, path := range paths {
 		must(t, os.Chown(path, unprivileged, unprivileged))
 	}
 	must(t, syscall.Seteuid(unprivileged))
 	t.Cleanup(func() { must(t, syscall.Seteuid(0)) })
+	return storetest.OpenURL(t, url)
 }
 
 func TestFolderThatCannotBeReadIsRefused(t *testing.T) {
 	dir := pair(t, jose.RS256)
 	must(t, os.Chmod(dir, 0))
 	t.Cleanup(func() { must(t, os.Chmod(dir, 0o700)) })
-	asUnprivileged(t, dir)
-	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	db := asUnprivileged(t, dir)
+	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: db})
 	refusedWith(t, err, "permission denied", dir)
 	below := filepath.Join(dir, "below")
-	_, err = keyring.Open(t.Context(), keyring.Config{Dir: below, Algorithm: jose.RS256})
+	_, err = keyring.Open(t.Context(), keyring.Config{Dir: below, Algorithm: jose.RS256, Store: db})
 	refusedWith(t, err, "permission denied", below)
 }
 
@@ -308,25 +320,30 @@ func TestFileThatCannotBeReadIsRefused(t *testing.T) {
 	dir := pair(t, jose.RS256)
 	path := filepath.Join(dir, "private.pem")
 	must(t, os.Chmod(path, 0))
-	asUnprivileged(t, dir, path)
-	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	db := asUnprivileged(t, dir, path)
+	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: db})
 	refusedWith(t, err, "permission denied", path)
 }
 
 // A complete pair in a folder that cannot be written is enough to serve.
-func TestFolderThatCannotBeWrittenServesAndCreatesNothing(t *testing.T) {
-	dir, empty := pair(t, jose.RS256), t.TempDir()
-	first := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
+func TestFolderThatCannotBeWrittenServes(t *testing.T) {
+	dir := pair(t, jose.RS256)
+	first := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)})
 	must(t, os.Remove(filepath.Join(dir, "keys.lock")))
 	must(t, os.Remove(filepath.Join(dir, "public.pem")))
 	must(t, os.Chmod(dir, 0o500))
-	must(t, os.Chmod(empty, 0o500))
-	asUnprivileged(t, dir, empty, filepath.Join(dir, "private.pem"))
-	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
-	if ring.Active() != first.Active() {
+	db := asUnprivileged(t, dir, filepath.Join(dir, "private.pem"))
+	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: db})
+	if ring.Active().Thumbprint != first.Active().Thumbprint {
 		t.Errorf("%+v", ring.Active())
 	}
-	_, err := keyring.Open(t.Context(), keyring.Config{Dir: empty, Algorithm: jose.RS256})
+}
+
+func TestFolderThatCannotBeWrittenCreatesNothing(t *testing.T) {
+	empty := t.TempDir()
+	must(t, os.Chmod(empty, 0o500))
+	db := asUnprivileged(t, empty)
+	_, err := keyring.Open(t.Context(), keyring.Config{Dir: empty, Algorithm: jose.RS256, Store: db})
 	refusedWith(t, err, "cannot be written", empty)
 }
 
@@ -337,9 +354,9 @@ func TestFolderOfAnotherOwnerIsOnlyWarnedAbout(t *testing.T) {
 	}
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o777))
-	asUnprivileged(t)
+	db := asUnprivileged(t)
 	var log bytes.Buffer
-	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: db, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if !strings.Contains(log.String(), "its mode cannot be changed") {
 		t.Errorf("log %s", log.String())
 	}

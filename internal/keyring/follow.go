@@ -36,9 +36,6 @@ func (r *Ring) Refresh(ctx context.Context) error {
 func (r *Ring) refresh(ctx context.Context) error {
 	r.checked = time.Now()
 	k, now := r.keeper, r.held.Load()
-	if k.store == nil {
-		return nil
-	}
 	begin := k.monotonic()
 	version, err := k.store.KeySetVersion(ctx)
 	if err != nil {

@@ -76,9 +76,6 @@ func (h *history) report(ctx context.Context, row store.SigningKey, cause error)
 	}
 	h.reported[row.KID] = text
 	h.keeper.log.Error("signing key row refused", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status.String(), "error", cause)
-	if h.keeper.store == nil {
-		return cause
-	}
 	act := store.Act{Action: identity.ActionKeyRefuse, By: system, Detail: problem(cause)}
 	return errors.Join(cause, h.keeper.store.NoteKey(ctx, act, row.KID))
 }

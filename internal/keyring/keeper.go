@@ -19,8 +19,7 @@ import (
 
 // keeper reads the keys. A session changes them.
 type keeper struct {
-	store  *store.Store // nil: the rows are in memory
-	memory *keys
+	store  *store.Store
 	folder *vault.Folder
 	rows   vault.Rows
 	atRest AtRest
@@ -37,7 +36,7 @@ func newKeeper(cfg Config) (*keeper, error) {
 		return nil, fault.New(fault.Invalid, "data_dir", "auth.data_dir is empty; it must name the folder of the signing keys")
 	}
 	cfg = cfg.withDefaults()
-	if cfg.AtRest == Sealed && (cfg.Master == nil || cfg.Store == nil) {
+	if cfg.AtRest == Sealed && cfg.Master == nil {
 		return nil, fault.New(fault.Invalid, "at_rest", "keys.at_rest is sealed, which needs auth.master_key")
 	}
 	policy := cfg.policy()
@@ -47,7 +46,7 @@ func newKeeper(cfg Config) (*keeper, error) {
 		}
 	}
 	return &keeper{
-		store: cfg.Store, memory: &keys{}, folder: vault.NewFolder(cfg.Dir, cfg.Log), rows: vault.Rows{Master: cfg.Master},
+		store: cfg.Store, folder: vault.NewFolder(cfg.Dir, cfg.Log), rows: vault.Rows{Master: cfg.Master},
 		atRest: cfg.AtRest, policy: policy, rsaBits: cfg.RSABits, log: cfg.Log, wall: cfg.Now, monotonic: cfg.Monotonic,
 	}, nil
 }
@@ -58,9 +57,6 @@ func (k *keeper) now() time.Time { return k.wall().UTC().Truncate(time.Microseco
 // since is the time since a moment of the monotonic clock at which this process read
 // the database.
 func (k *keeper) since(moment *atomic.Int64) time.Duration {
-	if k.store == nil {
-		return 0
-	}
 	return k.monotonic() - time.Duration(moment.Load())
 }
 
@@ -124,9 +120,6 @@ var errNoSuchKey = fault.New(fault.NotFound, "not_found", "unknown signing key; 
 // load reads the recorded keys. A row that does not match its key, or in sealed mode is
 // not authentic, is refused; the other rows are used.
 func (k *keeper) load(ctx context.Context) (*keys, error) {
-	if k.store == nil {
-		return k.memory, nil
-	}
 	s := &keys{}
 	var err error
 	if s.adopted, err = k.store.AdoptedKey(ctx); err != nil {
@@ -241,7 +234,7 @@ func (k *keeper) holds(s *keys, but string) error {
 // found returns the first key when none is recorded as active: a pair in the folder
 // that is not recorded. Its Key is nil when there is none.
 func (k *keeper) found(s *keys) (vault.Secret, error) {
-	fresh := s.adopted.Pending || k.store != nil && len(s.Keys) == 0
+	fresh := s.adopted.Pending || len(s.Keys) == 0
 	pair, err := k.folderPair(fresh)
 	if err != nil || pair.Key == nil {
 		return vault.Secret{}, err

@@ -56,7 +56,7 @@ type Config struct {
 	Dir        string           // auth.data_dir, ~ expanded; required
 	Algorithm  jose.Algorithm   // auth.algorithm: of the key that signs the API's tokens; required
 	Algorithms []jose.Algorithm // keys.algorithms: further ones with a key each; Algorithm is optional in it
-	Store      *store.Store     // records the status of each key; nil: the folder alone decides, and nothing rotates
+	Store      *store.Store     // records the status of each key; required
 	Master     *seal.Master     // auth.master_key; nil: none
 	AtRest     AtRest           // keys.at_rest; empty: Sealed on PostgreSQL with a master key, else Files
 	Log        *slog.Logger     // nil: discard
@@ -77,7 +77,7 @@ func (c Config) withDefaults() Config {
 	}
 	if c.AtRest == "" {
 		c.AtRest = Files
-		if c.Master != nil && c.Store != nil && c.Store.Engine() == "postgres" {
+		if c.Master != nil && c.Store.Engine() == "postgres" {
 			c.AtRest = Sealed
 		}
 	}

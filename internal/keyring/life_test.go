@@ -194,7 +194,7 @@ func TestFilesFollowTheLifecycleOfAKey(t *testing.T) {
 		if got := list(t, cfg.Dir); strings.Join(got, " ") != strings.Join(names, " ") || len(rows(t, s).Keys) != 2 {
 			t.Errorf("%s: in the end %v", algorithm, got)
 		}
-		folderOnly := open(t, keyring.Config{Dir: cfg.Dir, Algorithm: algorithm})
+		folderOnly := open(t, keyring.Config{Dir: cfg.Dir, Algorithm: algorithm, Store: storetest.Open(t)})
 		if folderOnly.Active().Thumbprint != second {
 			t.Errorf("%s: who looks at the usual names only finds %s", algorithm, folderOnly.Active().Thumbprint)
 		}

@@ -34,12 +34,23 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 		return nil, err
 	}
 	defer s.close()
-	for attempt := 1; ; attempt++ {
-		ring, err := s.start(ctx)
-		if !errors.Is(err, store.ErrKeysChanged) || attempt == maxAttempts {
-			return ring, err
+	var ring *Ring
+	err = retried(func() (err error) {
+		ring, err = s.start(ctx)
+		return err
+	})
+	return ring, err
+}
+
+// retried repeats an operation that failed because another process changed the keys
+// concurrently.
+func retried(do func() error) (err error) {
+	for range maxAttempts {
+		if err = do(); !errors.Is(err, store.ErrKeysChanged) {
+			break
 		}
 	}
+	return err
 }
 
 // start brings the recorded keys, the configuration and the folder into agreement.
@@ -187,7 +198,7 @@ func (s *session) recordPair(now *keys, pair vault.Secret) (changes []store.KeyC
 	}
 	changes = append(changes, store.KeyChange{SigningKey: row})
 	files, ferr := vault.FilesOf(jose.RS256)
-	if err = errors.Join(err, ferr); err != nil || len(now.Keys) > 0 || s.store == nil || pair.Key.Algorithm() == jose.RS256 {
+	if err = errors.Join(err, ferr); err != nil || len(now.Keys) > 0 || pair.Key.Algorithm() == jose.RS256 {
 		return changes, err
 	}
 	former, err := s.folder.Pair(files, "restore it from a backup, or move the pair away; tokens that it signed are refused then")
@@ -206,9 +217,6 @@ func (s *session) recordPair(now *keys, pair vault.Secret) (changes []store.KeyC
 
 // configure applies the changes that the configuration requires.
 func (s *session) configure(ctx context.Context, now *keys) (_ *keys, err error) {
-	if s.store == nil {
-		return now, s.complete(now)
-	}
 	if changes := s.policy.Start(now.KeySet, s.now()); len(changes) > 0 {
 		for _, c := range changes {
 			if c.Action == identity.ActionKeyWithdraw {
@@ -255,7 +263,7 @@ func (s *session) warn(now *keys) {
 		}
 	}
 	s.warnOfClocks(now)
-	if s.store == nil || s.atRest == Sealed {
+	if s.atRest == Sealed {
 		return
 	}
 	for _, file := range s.folder.Unknown(now.raw) {
@@ -277,9 +285,6 @@ func (k *keeper) warnOfClocks(now *keys) {
 // raise records the lifetime of this server's tokens in the rows of the active keys,
 // before it signs with them.
 func (k *keeper) raise(ctx context.Context, now *keys) error {
-	if k.store == nil {
-		return nil
-	}
 	for _, row := range now.Keys {
 		signs := row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLifetime == 0
 		if signs && row.TokenLifetime < k.policy.TokenLifetime {

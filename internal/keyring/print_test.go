@@ -23,7 +23,7 @@ func TestNothingInsidePrintsAKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &keeper{memory: &keys{}, rows: vault.Rows{Master: master}}
+	k := &keeper{rows: vault.Rows{Master: master}}
 	signer := signing{kid: "a", signer: jose.NewSigner(key, "a")}
 	holder := held{signers: map[jose.Algorithm]signing{jose.EdDSA: signer}}
 	ring := &Ring{keeper: k, history: newHistory(k)}

@@ -4,6 +4,7 @@ package keyring_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,35 +28,48 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	if dir := os.Getenv("KEYRING_OPEN"); dir != "" {
-		ring, err := keyring.Open(context.Background(), keyring.Config{Dir: dir, Algorithm: jose.Algorithm(os.Getenv("KEYRING_ALGORITHM"))})
+		thumbprint, err := openOnce(os.Getenv("KEYRING_URL"), dir, jose.Algorithm(os.Getenv("KEYRING_ALGORITHM")))
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-		fmt.Println(ring.Active().Thumbprint)
+		fmt.Println(thumbprint)
 		os.Exit(0)
 	}
 	storetest.Main(m)
 }
 
-func process(t *testing.T, dir string, algorithm jose.Algorithm) *exec.Cmd {
+func openOnce(url, dir string, algorithm jose.Algorithm) (thumbprint string, err error) {
+	s, err := store.Open(context.Background(), store.Config{URL: url})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	ring, err := keyring.Open(context.Background(), keyring.Config{Dir: dir, Algorithm: algorithm, Store: s})
+	if err != nil {
+		return "", err
+	}
+	return ring.Active().Thumbprint, nil
+}
+
+func process(t *testing.T, url, dir string, algorithm jose.Algorithm) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), "KEYRING_OPEN="+dir, "KEYRING_ALGORITHM="+string(algorithm))
+	cmd.Env = append(os.Environ(), "KEYRING_OPEN="+dir, "KEYRING_URL="+url, "KEYRING_ALGORITHM="+string(algorithm))
 	return cmd
 }
 
 func TestProcessesThatStartTogetherShareOneKey(t *testing.T) {
 	for _, algorithm := range []jose.Algorithm{jose.RS256, jose.MLDSA65} {
-		dir := filepath.Join(t.TempDir(), "data")
+		dir, url := filepath.Join(t.TempDir(), "data"), storetest.MigratedSQLite(t)
 		var started []*exec.Cmd
 		var outputs []*strings.Builder
 		for range 5 {
-			cmd, out := process(t, dir, algorithm), new(strings.Builder)
+			cmd, out := process(t, url, dir, algorithm), new(strings.Builder)
 			cmd.Stdout = out
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -76,14 +90,14 @@ func TestProcessesThatStartTogetherShareOneKey(t *testing.T) {
 // Killed at any moment of its first start, a server starts again: with the key
 // that was committed, or with a new one where none was.
 func TestKilledFirstStartLeavesAFolderThatOpens(t *testing.T) {
-	rounds, step := 15, 1600*time.Microsecond
+	rounds, step := 15, 2400*time.Microsecond
 	if os.Getenv("TEST_FULL") != "" {
-		rounds, step = 60, 400*time.Microsecond
+		rounds, step = 60, 600*time.Microsecond
 	}
 	committed := 0
 	for round := range rounds {
-		dir := filepath.Join(t.TempDir(), "data")
-		cmd := process(t, dir, jose.MLDSA65)
+		dir, url := filepath.Join(t.TempDir(), "data"), storetest.MigratedSQLite(t)
+		cmd := process(t, url, dir, jose.MLDSA65)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +109,7 @@ func TestKilledFirstStartLeavesAFolderThatOpens(t *testing.T) {
 		if existed {
 			committed++
 		}
-		ring, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.MLDSA65})
+		ring, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: storetest.OpenURL(t, url)})
 		if err != nil {
 			t.Fatalf("killed after %d steps: %v", round, err)
 		}

@@ -71,7 +71,7 @@ func accepts(t testing.TB, ring, signer *keyring.Ring) {
 func TestKeysInFilesAreRecordedAtTheNextStart(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		dir := pair(t, jose.RS256)
-		before := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
+		before := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)})
 		cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
 		for range 2 {
 			ring := open(t, cfg)
@@ -155,8 +155,8 @@ func TestAChangeOfAlgorithmIsARotation(t *testing.T) {
 // An earlier installation that had changed its algorithm.
 func TestTheRSAPairBesideIsRecordedToo(t *testing.T) {
 	s, dir := storetest.Open(t), pair(t, jose.RS256)
-	rsa := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
-	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65})
+	rsa := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)})
+	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: storetest.Open(t)})
 	accepts(t, open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s}), rsa)
 	if set := rows(t, s); len(set.Keys) != 2 {
 		t.Errorf("%+v", set)

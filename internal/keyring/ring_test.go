@@ -16,6 +16,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 // signable are the algorithms that the original knew.
@@ -133,7 +134,8 @@ func TestFirstOpenCreatesAndTheNextLoads(t *testing.T) {
 	for _, algorithm := range signable {
 		t.Run(string(algorithm), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "deep", "data")
-			first := open(t, keyring.Config{Dir: dir, Algorithm: algorithm})
+			cfg := keyring.Config{Dir: dir, Algorithm: algorithm, Store: storetest.Open(t)}
+			first := open(t, cfg)
 			if !first.Created() {
 				t.Error("the first did not create")
 			}
@@ -145,7 +147,7 @@ func TestFirstOpenCreatesAndTheNextLoads(t *testing.T) {
 			if diff := cmp.Diff(want, list(t, dir)); diff != "" {
 				t.Error(diff)
 			}
-			second := open(t, keyring.Config{Dir: dir, Algorithm: algorithm})
+			second := open(t, cfg)
 			if second.Created() || second.Active() != first.Active() {
 				t.Errorf("created %v: %+v, then %+v", second.Created(), first.Active(), second.Active())
 			}
@@ -160,9 +162,11 @@ func TestFirstOpenCreatesAndTheNextLoads(t *testing.T) {
 			if second.Active().Algorithm != algorithm || second.LegacyHashKey() != nil {
 				t.Errorf("algorithm %s, legacy key %x", second.Active().Algorithm, second.LegacyHashKey())
 			}
+			made := first.Active().CreatedAt
 			if diff := cmp.Diff([]keyring.KeyInfo{{
 				KID: h.KeyID, Algorithm: algorithm, Thumbprint: h.KeyID, Status: keyring.Active, File: filepath.Join(dir, private),
-			}}, second.Keys()); diff != "" {
+				CreatedAt: made, ActivatedAt: made,
+			}}, second.Keys()); diff != "" || made.IsZero() {
 				t.Error(diff)
 			}
 		})
@@ -172,7 +176,7 @@ func TestFirstOpenCreatesAndTheNextLoads(t *testing.T) {
 func TestExpandedFilesHaveTheSizesOfLiboqs(t *testing.T) {
 	for algorithm, sizes := range map[jose.Algorithm][2]int{jose.MLDSA65: {4032, 1952}, jose.MLDSA87: {4896, 2592}} {
 		dir := t.TempDir()
-		open(t, keyring.Config{Dir: dir, Algorithm: algorithm})
+		open(t, keyring.Config{Dir: dir, Algorithm: algorithm, Store: storetest.Open(t)})
 		if got := [2]int{len(read(t, filepath.Join(dir, "pqc_secret.bin"))), len(read(t, filepath.Join(dir, "pqc_public.bin")))}; got != sizes {
 			t.Errorf("%s: %v, want %v", algorithm, got, sizes)
 		}
@@ -181,7 +185,7 @@ func TestExpandedFilesHaveTheSizesOfLiboqs(t *testing.T) {
 
 func TestRSAPrivateFileIsPKCS8Of2048Bits(t *testing.T) {
 	dir := t.TempDir()
-	open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256})
+	open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)})
 	private := read(t, filepath.Join(dir, "private.pem"))
 	if !bytes.HasPrefix(private, []byte("-----BEGIN PRIVATE KEY-----\n")) {
 		t.Errorf("starts with %.40s", private)
@@ -195,7 +199,7 @@ func TestKeySetIsStableAndPublicOnly(t *testing.T) {
 	dir := pair(t, jose.RS256)
 	var bodies, etags []string
 	for range 3 {
-		body, etag := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256}).JWKS()
+		body, etag := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)}).JWKS()
 		bodies, etags = append(bodies, string(body)), append(etags, etag)
 	}
 	if bodies[0] != bodies[1] || bodies[1] != bodies[2] || etags[0] != etags[1] || etags[1] != etags[2] {
@@ -216,18 +220,18 @@ func TestKeySetIsStableAndPublicOnly(t *testing.T) {
 			t.Errorf("publishes %s", member)
 		}
 	}
-	_, other := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.RS256}).JWKS()
+	_, other := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.RS256, Store: storetest.Open(t)}).JWKS()
 	if other == etags[0] {
 		t.Error("another key has the same etag")
 	}
-	body, _ := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256}).JWKS()
+	body, _ := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)}).JWKS()
 	if cap(body) != len(body) {
 		t.Error("a caller's append would write into the shared bytes")
 	}
 }
 
 func TestStatsCountEverySignature(t *testing.T) {
-	ring := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65})
+	ring := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.MLDSA65, Store: storetest.Open(t)})
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
@@ -248,7 +252,7 @@ func TestStatsCountEverySignature(t *testing.T) {
 
 func TestLoadChangesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256}
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)}
 	if _, err := keyring.Load(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "no signing key yet") {
 		t.Errorf("nothing there: %v", err)
 	}
@@ -284,7 +288,7 @@ func TestOpenNamesAMissingSetting(t *testing.T) {
 	}
 	for _, algorithm := range []jose.Algorithm{"", "none", "HS256", "Ed25519x"} {
 		dir := t.TempDir()
-		if _, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: algorithm}); err == nil || !strings.Contains(err.Error(), "auth.algorithm must be one of RS256, ") {
+		if _, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: algorithm, Store: storetest.Open(t)}); err == nil || !strings.Contains(err.Error(), "auth.algorithm must be one of RS256, ") {
 			t.Errorf("%q: %v", algorithm, err)
 		}
 		if len(list(t, dir)) != 0 {
@@ -308,12 +312,12 @@ func TestOpenEndsWhenCancelled(t *testing.T) {
 	defer unlock()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := keyring.Open(ctx, keyring.Config{Dir: dir, Algorithm: jose.RS256}); err == nil || !strings.Contains(err.Error(), "canceled") {
+	if _, err := keyring.Open(ctx, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)}); err == nil || !strings.Contains(err.Error(), "canceled") {
 		t.Errorf("%v", err)
 	}
 	expired, done := context.WithTimeout(t.Context(), 1)
 	defer done()
-	if _, err := keyring.Open(expired, keyring.Config{Dir: dir, Algorithm: jose.RS256}); err == nil || !strings.Contains(err.Error(), "locked by another process") {
+	if _, err := keyring.Open(expired, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)}); err == nil || !strings.Contains(err.Error(), "locked by another process") {
 		t.Errorf("%v", err)
 	}
 }
@@ -321,7 +325,7 @@ func TestOpenEndsWhenCancelled(t *testing.T) {
 func TestLogsHoldNoKey(t *testing.T) {
 	dir := t.TempDir()
 	var log bytes.Buffer
-	open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t), Log: slog.New(slog.NewTextHandler(&log, nil))})
 	secret := strings.Split(string(read(t, filepath.Join(dir, "private.pem"))), "\n")[5]
 	if strings.Contains(log.String(), secret) || !strings.Contains(log.String(), "made a signing key") {
 		t.Errorf("log %s", log.String())

@@ -100,9 +100,6 @@ func (s *session) asNew(now *keys, as store.SigningKey, key *jose.PrivateKey) (s
 // put records changes and returns the changed keys.
 func (s *session) put(ctx context.Context, now *keys, changes ...store.KeyChange) (*keys, error) {
 	s.authenticate(now, changes)
-	if s.store == nil {
-		return s.remember(now, changes)
-	}
 	if err := s.store.PutSigningKeys(ctx, now.Version, changes...); err != nil {
 		return now, fmt.Errorf("record the signing keys: %w", err)
 	}
@@ -133,22 +130,9 @@ func (s *session) recorded(ctx context.Context, changes []store.KeyChange) (*key
 
 // arrange makes the folder match the database.
 func (s *session) arrange(now *keys) {
-	if s.writer != nil && s.store != nil {
+	if s.writer != nil {
 		s.writer.Arrange(now.all(lifecycle.Order(now.KeySet)))
 	}
-}
-
-// remember is put without a store.
-func (s *session) remember(now *keys, changes []store.KeyChange) (*keys, error) {
-	for _, c := range changes {
-		parsed, err := vault.Parse(c.SigningKey, "")
-		if err != nil {
-			return now, err
-		}
-		parsed.CreatedAt, parsed.ActivatedAt, parsed.TokenLifetime = parsed.RetiredAt, parsed.RetiredAt, 0
-		s.memory.add(parsed)
-	}
-	return s.memory, nil
 }
 
 // generate makes a key whose ID is not read as a flag on a command line: one of 64

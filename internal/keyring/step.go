@@ -16,7 +16,7 @@ func (r *Ring) Step(ctx context.Context) error {
 	r.stepping.Lock()
 	defer r.stepping.Unlock()
 	k := r.keeper
-	if k.store == nil || !k.policy.Busy(r.held.Load().keys.KeySet, k.now()) {
+	if !k.policy.Busy(r.held.Load().keys.KeySet, k.now()) {
 		return r.counter.rest(ctx)
 	}
 	err := r.step(ctx)

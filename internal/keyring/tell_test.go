@@ -133,7 +133,7 @@ func TestTheRemedyFitsTheKey(t *testing.T) {
 	}
 
 	_, cfg, _ = logged(t)
-	open(t, keyring.Config{Dir: cfg.Dir, Algorithm: jose.EdDSA})
+	open(t, keyring.Config{Dir: cfg.Dir, Algorithm: jose.EdDSA, Store: storetest.Open(t)})
 	write(t, filepath.Join(cfg.Dir, "private.pem"), []byte("half"), 0o600)
 	_, err := keyring.Open(t.Context(), cfg)
 	refusedWith(t, err, "restore it from a backup, or move the pair away; tokens that it signed are refused then", "private.pem")

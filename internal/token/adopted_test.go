@@ -32,7 +32,7 @@ func eachAdopted(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		dir := filepath.Join(t.TempDir(), "data")
-		if _, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256}); err != nil {
+		if _, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)}); err != nil {
 			t.Fatal(err)
 		}
 		for v := 1; v <= newestVersion; v++ {
