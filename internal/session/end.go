@@ -27,12 +27,12 @@ func (s *Sessions) End(ctx context.Context, by identity.Actor) error {
 // EndByRefreshToken ends the session of the presented refresh token of the JSON
 // login, used or not.
 func (s *Sessions) EndByRefreshToken(ctx context.Context, by identity.Actor, presented string) error {
-	hashes, err := s.tokens.Hashes(presented)
+	p, err := s.tokens.Locate(identity.FirstPartyClient, presented)
 	if err != nil {
 		return err
 	}
 	act := store.Act{Action: identity.ActionLogout, By: by}
-	if _, err := s.store.EndSessionByToken(ctx, act, identity.FirstPartyClient, hashes); err != nil {
+	if _, err := s.store.EndSessionByToken(ctx, act, p); err != nil {
 		return fmt.Errorf("log out: %w", err)
 	}
 	return nil

@@ -33,9 +33,9 @@ func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(quer
 func (t *tx) Audit(ev Event) error { return t.audit(ev) }
 
 // RotateInSteps is RotateRefresh without the single statement.
-func (s *Store) RotateInSteps(ctx context.Context, by identity.Actor, clientID string, hashes []string, next NewRefresh) (g Subject, err error) {
+func (s *Store) RotateInSteps(ctx context.Context, by identity.Actor, p PresentedRefresh, next NewRefresh) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		g, err = t.rotate(by, clientID, hashes, next)
+		g, err = t.rotate(by, p, next)
 		return err
 	})
 	return g, err

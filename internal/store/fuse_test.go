@@ -134,7 +134,7 @@ func everyVerb(w *world) []step {
 		{"EndSession", func() error { return s.EndSession(ctx, self, "f3") }},
 		{"StartSession, fourth", start("f4", "t5", 1)},
 		{"EndSessionByToken", func() error {
-			_, err := s.EndSessionByToken(ctx, self, identity.FirstPartyClient, []string{"t5"})
+			_, err := s.EndSessionByToken(ctx, self, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"t5"}})
 			return err
 		}},
 		{"RevokedJTIs", func() error { _, err := s.RevokedJTIs(ctx); return err }},

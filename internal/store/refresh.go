@@ -21,21 +21,23 @@ import (
 // had not ended before. To the client it looks like any other invalid token.
 var ErrReuse = errors.New("a used refresh token was presented again; its family was ended")
 
-// RotateRefresh marks the client's refresh token used, which is known by one of
-// the hashes (the forms in which its secret may be stored), and stores its
-// successor, which expires with the family at the latest. Of any number of calls
-// with one token exactly one succeeds.
+// RotateRefresh marks the client's refresh token used, and stores its successor,
+// which expires with the family at the latest. Of any number of calls with one
+// token exactly one succeeds.
 //
 // A token that is unknown, expired, of another client, of an ended family or of
 // a user who may not sign in is identity.ErrInvalidToken, and is not marked
 // used. A used one of the client is refused likewise, but also ends its family,
 // which is committed in spite of the error, and ErrReuse is in the chain.
-func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, clientID string, hashes []string, next NewRefresh) (g Subject, err error) {
+//
+// An unknown token is refused by a read: anyone can make one up, and it must not
+// wait for the writer that all refreshes share.
+func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, p PresentedRefresh, next NewRefresh) (g Subject, err error) {
 	if s.writer == nil {
 		// No row, a statement that lost to another transaction and one that was
 		// never sent have changed nothing: the transaction below finds the reason,
 		// or tries again.
-		g, done, err := s.rotatePostgres(ctx, clientID, hashes, next)
+		g, done, err := s.rotatePostgres(ctx, p, next)
 		if done && err == nil {
 			s.outbox.add([]Event{refreshed(by, g)})
 			s.outbox.deliver()
@@ -45,8 +47,11 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, clientID s
 			return Subject{}, s.classify(err)
 		}
 	}
+	if err := s.refuseUnknown(ctx, p); err != nil {
+		return Subject{}, err
+	}
 	err = s.write(ctx, func(t *tx) error {
-		g, err = t.rotate(by, clientID, hashes, next)
+		g, err = t.rotate(by, p, next)
 		return err
 	})
 	if err != nil {
@@ -55,16 +60,35 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, clientID s
 	return g, nil
 }
 
+// refuseUnknown is identity.ErrInvalidToken when the token was never stored.
+func (s *Store) refuseUnknown(ctx context.Context, p PresentedRefresh) error {
+	if p.Issued {
+		return nil
+	}
+	first, second, err := hashPair(p.Hashes)
+	if err != nil {
+		return err
+	}
+	return s.lookup(ctx, func(t *tx) error {
+		var family string
+		known, err := t.get([]any{&family}, "SELECT family_id FROM refresh_tokens WHERE token_hash IN ($1, $2)", first, second)
+		if err == nil && !known {
+			err = identity.ErrInvalidToken
+		}
+		return err
+	})
+}
+
 // rotate is RotateRefresh step by step.
-func (t *tx) rotate(by identity.Actor, clientID string, hashes []string, next NewRefresh) (Subject, error) {
-	userID, familyID, fresh, err := t.markUsed(hashes)
+func (t *tx) rotate(by identity.Actor, p PresentedRefresh, next NewRefresh) (Subject, error) {
+	userID, familyID, fresh, err := t.markUsed(p.Hashes)
 	if err != nil {
 		return Subject{}, err
 	}
 	if !fresh {
-		return Subject{}, t.refuseRefresh(by, clientID, hashes)
+		return Subject{}, t.refuseRefresh(by, p)
 	}
-	g, err := t.succeed(userID, clientID, familyID, next)
+	g, err := t.succeed(userID, p.ClientID, familyID, next)
 	if err == nil {
 		t.events = append(t.events, refreshed(by, g))
 	}
@@ -173,8 +197,8 @@ func (c *groupsColumn) Scan(value any) error {
 // refuseRefresh finds out why a token could not be used. Only the first reuse is
 // written to the audit log: a family ends once, so a client cannot fill the log
 // with one used token.
-func (t *tx) refuseRefresh(by identity.Actor, clientID string, hashes []string) error {
-	r, err := t.refreshByHash(clientID, hashes)
+func (t *tx) refuseRefresh(by identity.Actor, p PresentedRefresh) error {
+	r, err := t.refreshByHash(p)
 	if err != nil {
 		return err
 	}
@@ -208,15 +232,15 @@ type storedRefresh struct {
 	ended            bool      // the family has ended or expired
 }
 
-func (t *tx) refreshByHash(clientID string, hashes []string) (r storedRefresh, err error) {
-	first, second, err := hashPair(hashes)
+func (t *tx) refreshByHash(p PresentedRefresh) (r storedRefresh, err error) {
+	first, second, err := hashPair(p.Hashes)
 	if err != nil {
 		return r, err
 	}
 	known, err := t.get([]any{&r.userID, &r.familyID, &r.sessionID, timeColumn{&r.usedAt}, &r.ended},
 		`SELECT t.user_id, f.id, COALESCE(f.session_id, f.id), t.used_at, f.ended_at IS NOT NULL OR f.expires_at <= $4
 		FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id
-		WHERE t.token_hash IN ($1, $2) AND f.client_id = $3`, first, second, clientID, t.stamp())
+		WHERE t.token_hash IN ($1, $2) AND f.client_id = $3`, first, second, p.ClientID, t.stamp())
 	if err == nil && !known {
 		err = identity.ErrInvalidToken
 	}

@@ -36,8 +36,8 @@ const rotateInOne = `WITH marked AS (
 
 // rotatePostgres tries to rotate in one statement. done is false when no row
 // matches and nothing was changed: the caller finds the reason.
-func (s *Store) rotatePostgres(ctx context.Context, clientID string, hashes []string, next NewRefresh) (g Subject, done bool, err error) {
-	first, second, err := hashPair(hashes)
+func (s *Store) rotatePostgres(ctx context.Context, p PresentedRefresh, next NewRefresh) (g Subject, done bool, err error) {
+	first, second, err := hashPair(p.Hashes)
 	if err != nil {
 		return Subject{}, false, err
 	}
@@ -58,7 +58,7 @@ func (s *Store) rotatePostgres(ctx context.Context, clientID string, hashes []st
 	done, err = t.get(append(g.dest(), &g.FamilyID, &g.SessionID), rotateInOne, t.stamp(), first, second,
 		next.ID, next.Hash, FormatTime(next.ExpiresAt),
 		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, FormatOptional(next.AccessExpiresAt),
-		clientID, FormatTime(t.now.Add(-lastUsedEvery)))
+		p.ClientID, FormatTime(t.now.Add(-lastUsedEvery)))
 	if err != nil || !done {
 		return Subject{}, false, err
 	}

@@ -48,7 +48,7 @@ func TestRotationOnPostgresIsOneStatement(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.Reset()
-	g, err := s.RotateRefresh(t.Context(), identity.Actor{}, identity.FirstPartyClient, []string{"one"}, store.NewRefresh{Hash: "two", ExpiresAt: end.Add(time.Hour)})
+	g, err := s.RotateRefresh(t.Context(), identity.Actor{}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"one"}}, store.NewRefresh{Hash: "two", ExpiresAt: end.Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestATokenStaysUnusedWhenTheRequestIsCancelledInTheQueueForAConnection(t *t
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := w.s.RotateRefresh(ctx, identity.Actor{}, identity.FirstPartyClient, []string{"one"}, w.next("two")); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := w.s.RotateRefresh(ctx, identity.Actor{}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"one"}}, w.next("two")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v after the request was cancelled", err)
 	}
 	w.ok(lock.Rollback())

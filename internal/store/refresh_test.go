@@ -76,14 +76,14 @@ func TestEitherHashOfATokenIsAccepted(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("u", identity.Viewer, "default")
 		w.login(u, "keyed")
-		_, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, identity.FirstPartyClient, []string{"plain", "keyed"}, w.next("t1"))
+		_, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"plain", "keyed"}}, w.next("t1"))
 		w.ok(err)
-		_, err = w.s.RotateRefresh(w.t.Context(), identity.Actor{}, identity.FirstPartyClient, []string{"plain", "keyed"}, w.next("t2"))
+		_, err = w.s.RotateRefresh(w.t.Context(), identity.Actor{}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"plain", "keyed"}}, w.next("t2"))
 		if !errors.Is(err, store.ErrReuse) {
 			w.t.Errorf("got %v, want reuse", err)
 		}
 		for _, hashes := range [][]string{nil, {"a", "b", "c"}} {
-			if _, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, identity.FirstPartyClient, hashes, w.next("t3")); fault.KindOf(err) != fault.Internal {
+			if _, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: hashes}, w.next("t3")); fault.KindOf(err) != fault.Internal {
 				w.t.Errorf("%v: %v", hashes, err)
 			}
 		}
@@ -137,7 +137,7 @@ func TestRotationRefusesWhatHasEnded(t *testing.T) {
 			w.ok(w.s.EndSession(w.t.Context(), act(u), g.SessionID))
 		},
 		"logout by token": func(w *world, _ identity.User, _ store.Subject) {
-			_, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"t-logout by token"})
+			_, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"t-logout by token"}})
 			w.ok(err)
 		},
 		"role": func(w *world, u identity.User, _ store.Subject) {
@@ -326,14 +326,14 @@ func TestLogoutEndsOnlyOnesOwnFamily(t *testing.T) {
 		w.login(u, "t2")
 		_, err := w.rotate("t2", "t3")
 		w.ok(err)
-		family, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"t2"}) // a used one is accepted
+		family, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"t2"}}) // a used one is accepted
 		w.ok(err)
 		if family != "family-t2" || w.reason(u, family) != store.EndLogout || w.lastEvent().ActorID != u.ID {
 			w.t.Errorf("logout by token: %q", family)
 		}
-		_, err = w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"t2"})
+		_, err = w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"t2"}})
 		w.ok(err)
-		_, err = w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"unknown"})
+		_, err = w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"unknown"}})
 		w.refused(err, fault.Unauthenticated, "invalid_token")
 	})
 }

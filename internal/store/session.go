@@ -97,11 +97,13 @@ func (s *Store) EndSession(ctx context.Context, act Act, sessionID string) error
 }
 
 // EndSessionByToken ends the session of a refresh token of the client, used or
-// not, which is known by one of the hashes; an unknown one is
-// identity.ErrInvalidToken.
-func (s *Store) EndSessionByToken(ctx context.Context, act Act, clientID string, hashes []string) (sessionID string, err error) {
+// not; an unknown one is identity.ErrInvalidToken, and refused by a read.
+func (s *Store) EndSessionByToken(ctx context.Context, act Act, p PresentedRefresh) (sessionID string, err error) {
+	if err := s.refuseUnknown(ctx, p); err != nil {
+		return "", err
+	}
 	err = s.write(ctx, func(t *tx) error {
-		r, err := t.refreshByHash(clientID, hashes)
+		r, err := t.refreshByHash(p)
 		if err != nil {
 			return err
 		}

@@ -82,7 +82,7 @@ func TestARefreshTokenIsBoundToItsClient(t *testing.T) {
 			ID: "app-family", ClientID: "app", ExpiresAt: w.clock.Now().Add(month), First: w.next("app0"),
 		}))
 		rotate := func(client, use, next string) error {
-			_, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, client, []string{use}, w.next(next))
+			_, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, store.PresentedRefresh{ClientID: client, Hashes: []string{use}}, w.next(next))
 			return err
 		}
 		wrong := func(err error) {
@@ -94,7 +94,7 @@ func TestARefreshTokenIsBoundToItsClient(t *testing.T) {
 		}
 		wrong(rotate(identity.FirstPartyClient, "app0", "x1"))
 		wrong(rotate("app", "json", "x2"))
-		_, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{"app0"})
+		_, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"app0"}})
 		wrong(err)
 		w.ok(rotate("app", "app0", "app1"))
 		w.ok(rotate(identity.FirstPartyClient, "json", "json1"))

@@ -55,6 +55,13 @@ type Page[T any] struct {
 	Next  string // cursor of the next page; empty: this is the last
 }
 
+// PresentedRefresh is a refresh token as a client presents it.
+type PresentedRefresh struct {
+	ClientID string
+	Hashes   []string // one or two: the forms in which its secret may be stored
+	Issued   bool     // this server issued it: it is not looked up before the transaction
+}
+
 // NewRefresh is a refresh token to be stored, and the access token that is issued
 // with it.
 type NewRefresh struct {

@@ -518,7 +518,7 @@ func TestARefreshTokenFromBeforeAChangeOfPasswordEndsNothing(t *testing.T) {
 		w.ok(err)
 		before := w.eventCount()
 		for _, old := range []string{"m0", "m1"} {
-			_, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, identity.FirstPartyClient, []string{old})
+			_, err := w.s.EndSessionByToken(w.t.Context(), store.Act{Action: "logout"}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{old}})
 			w.ok(err)
 		}
 		if w.reason(u, mine.SessionID) != "" || w.eventCount() != before {

@@ -125,7 +125,7 @@ func (w *world) login(u identity.User, hash string) store.Subject {
 }
 
 func (w *world) rotate(use, next string) (store.Subject, error) {
-	return w.s.RotateRefresh(w.t.Context(), identity.Actor{Address: "192.0.2.9"}, identity.FirstPartyClient, []string{use}, w.next(next))
+	return w.s.RotateRefresh(w.t.Context(), identity.Actor{Address: "192.0.2.9"}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{use}}, w.next(next))
 }
 
 // change changes the user's own password with an access token of the session; next

@@ -91,9 +91,10 @@ func (i *Issuer) draft(g Grant) draft {
 	return d
 }
 
-// sign signs the access token of a committed grant. A failure leaves a committed
+// sign signs the access token of a committed grant, and remembers its refresh token. A failure leaves a committed
 // refresh token that no client has; the user signs in again.
 func (i *Issuer) sign(g Grant, d draft, of store.Subject) (Pair, error) {
+	i.recent.add(d.next.Hash)
 	body, err := json.Marshal(i.claims(g, d, of))
 	if err != nil {
 		return Pair{}, fmt.Errorf("encode claims: %w", err)

@@ -138,9 +138,9 @@ func TestTheJSONAPIAcceptsOnlyRefreshTokensOfTheFirstParty(t *testing.T) {
 		if got := w.Stats(); got.Reused != 0 {
 			t.Errorf("%d counted as reuse", got.Reused)
 		}
-		hashes, err := w.Hashes(foreign.RefreshToken)
+		at, err := w.Locate("app", foreign.RefreshToken)
 		w.must(t, err)
-		_, err = w.store.RotateRefresh(t.Context(), web, "app", hashes, store.NewRefresh{Hash: "next", ExpiresAt: g.End})
+		_, err = w.store.RotateRefresh(t.Context(), web, at, store.NewRefresh{Hash: "next", ExpiresAt: g.End})
 		w.must(t, err)
 	})
 }

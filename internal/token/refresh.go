@@ -17,14 +17,14 @@ func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string
 	if err := i.keys.Ready(ctx); err != nil {
 		return Pair{}, err // before the token is marked used
 	}
-	hashes, err := i.Hashes(presented)
+	g := i.complete(FirstParty())
+	p, err := i.Locate(g.ClientID, presented)
 	if err != nil {
 		i.countRefusal(ctx, by, err)
 		return Pair{}, err
 	}
-	g := i.complete(FirstParty())
 	d := i.draft(g)
-	subject, err := i.store.RotateRefresh(ctx, by, g.ClientID, hashes, d.next)
+	subject, err := i.store.RotateRefresh(ctx, by, p, d.next)
 	if err != nil {
 		i.countRefusal(ctx, by, err)
 		return Pair{}, fmt.Errorf("rotate refresh token: %w", err)

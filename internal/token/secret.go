@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 // maxSecretBytes limits what is hashed for an unauthenticated client.
@@ -48,19 +49,29 @@ func candidates(secret string, legacyKey []byte) []string {
 	return hashes
 }
 
-// Hashes returns the forms in which a presented refresh token may be stored,
+// hashes returns the forms in which a presented opaque token may be stored,
 // identity.ErrInvalidToken for text that cannot be one.
-func (i *Issuer) Hashes(presented string) ([]string, error) {
+func (i *Issuer) hashes(presented string) ([]string, error) {
 	if presented == "" || len(presented) > maxSecretBytes {
 		return nil, identity.ErrInvalidToken
 	}
 	return candidates(presented, i.keys.LegacyHashKey()), nil
 }
 
-// serviceHashes is Hashes for a service token.
+// Locate describes a refresh token that the client presents as the store finds it.
+// Text that cannot be one is identity.ErrInvalidToken.
+func (i *Issuer) Locate(clientID, presented string) (store.PresentedRefresh, error) {
+	hashes, err := i.hashes(presented)
+	if err != nil {
+		return store.PresentedRefresh{}, err
+	}
+	return store.PresentedRefresh{ClientID: clientID, Hashes: hashes, Issued: i.recent.has(hashes[0])}, nil
+}
+
+// serviceHashes is hashes for a service token.
 func (i *Issuer) serviceHashes(presented string) ([]string, error) {
 	if !strings.HasPrefix(presented, serviceTokenPrefix) {
 		return nil, identity.ErrInvalidToken
 	}
-	return i.Hashes(presented)
+	return i.hashes(presented)
 }

@@ -48,6 +48,7 @@ type Issuer struct {
 	accessLifetime  time.Duration
 	refreshLifetime time.Duration
 	now             func() time.Time
+	recent          recent
 	counts          counts
 }
 

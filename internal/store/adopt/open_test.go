@@ -135,7 +135,7 @@ func hashOf(token string) string {
 
 func rotate(t *testing.T, s *store.Store, token string) (store.Subject, error) {
 	t.Helper()
-	return s.RotateRefresh(t.Context(), identity.Actor{}, identity.FirstPartyClient, []string{hashOf(token)}, store.NewRefresh{
+	return s.RotateRefresh(t.Context(), identity.Actor{}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{hashOf(token)}}, store.NewRefresh{
 		Hash: hashOf("successor of " + token), ExpiresAt: movingDay.Add(7 * 24 * time.Hour),
 		AccessJTI: "jti of " + token, AccessExpiresAt: movingDay.Add(15 * time.Minute),
 	})
