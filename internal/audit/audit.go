@@ -101,7 +101,8 @@ func (l *Log) first(ev store.Event) bool {
 // says "not found". Other refusals (a name in use, a deleted user, an unavailable
 // database) are in the log record of the request.
 func (l *Log) Refused(ctx context.Context, act store.Act, targetID string, err error) {
-	if fault.KindOf(err) == fault.Forbidden || errors.Is(err, identity.ErrElsewhere) || errors.Is(err, store.ErrLastSuperadmin) {
+	if fault.KindOf(err) == fault.Forbidden || errors.Is(err, identity.ErrElsewhere) || errors.Is(err, store.ErrLastSuperadmin) ||
+		errors.Is(err, identity.ErrReauthenticate) {
 		l.Failed(ctx, act, targetID, "")
 	}
 }

@@ -28,6 +28,7 @@ type Auth struct {
 	AccessTokenExpireMinutes int
 	RefreshTokenExpireDays   int // slides at every refresh
 	SessionMaxDays           int // the absolute end of a session
+	PrivilegedMaxAgeMinutes  int // since the sign-in; 0: at any time
 	Issuer                   string
 	Audience                 string
 	Algorithm                string
@@ -101,6 +102,7 @@ func defaults() Config {
 			AccessTokenExpireMinutes: 15,
 			RefreshTokenExpireDays:   7,
 			SessionMaxDays:           90,
+			PrivilegedMaxAgeMinutes:  15,
 			Audience:                 "pico-bot",
 			Algorithm:                "RS256",
 			AutoCreateAdmin:          true,

@@ -115,7 +115,7 @@ fastapi:
 func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 	values := map[string]string{
 		"AUTH_DATA_DIR": "/d", "AUTH_ACCESS_TOKEN_EXPIRE_MINUTES": "5", "AUTH_REFRESH_TOKEN_EXPIRE_DAYS": "6",
-		"AUTH_SESSION_MAX_DAYS": "30", "AUTH_ISSUER": "https://a.example/", "AUTH_AUDIENCE": "api",
+		"AUTH_SESSION_MAX_DAYS": "30", "AUTH_PRIVILEGED_MAX_AGE_MINUTES": "0", "AUTH_ISSUER": "https://a.example/", "AUTH_AUDIENCE": "api",
 		"AUTH_ALGORITHM": "ML-DSA-65", "AUTH_MASTER_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "AUTH_AUTO_CREATE_ADMIN": "off", "AUTH_ADMIN_EMAIL": "root@example.com",
 		"AUTH_ADMIN_PASSWORD": "s3cret-s3cret", "AUTH_REGISTRATION_ENABLED": "no", "AUTH_PASSWORD_MIN_LENGTH": "12",
 		"AUTH_BCRYPT_COST": "10", "DATABASE_URL": "postgresql+asyncpg://u:p@h/db", "DATABASE_ECHO": "1",

@@ -41,11 +41,28 @@ func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPa
 	return pair, d.ended(ctx, act, user.ID, err)
 }
 
+// Reauthenticate proves the actor by their password again, for acts that need a
+// recent sign-in. A wrong password is Forbidden, invalid_credentials.
+func (d *Directory) Reauthenticate(ctx context.Context, by identity.Actor, password string) error {
+	if by.Kind != identity.ActorUser {
+		return identity.ErrForbidden
+	}
+	act := store.Act{Action: identity.ActionReauthenticate, By: by}
+	proof, err := d.login.Confirm(ctx, by, by.ID, password)
+	if err != nil {
+		if errors.Is(err, login.ErrWrongPassword) {
+			act.Detail = "wrong_password"
+		}
+		return d.ended(ctx, act, by.ID, err)
+	}
+	return d.ended(ctx, act, by.ID, d.sessions.Reauthenticate(ctx, act, proof))
+}
+
 // ResetPassword sets a user's password on an administrator's behalf, which
 // ends their sessions.
 func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID, newPassword string) error {
 	act := store.Act{Action: identity.ActionResetPassword, By: by}
-	target, err := d.manageable(ctx, by, userID)
+	target, err := d.resettable(ctx, by, userID)
 	if err != nil {
 		return d.ended(ctx, act, userID, err)
 	}
@@ -59,9 +76,9 @@ func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID
 	return d.ended(ctx, act, userID, d.store.ResetPassword(ctx, act, userID, hash))
 }
 
-// manageable returns the user when by may manage them: the check that the
+// resettable returns the user when by may reset their password: the check that the
 // transaction repeats, before the cost of a hash.
-func (d *Directory) manageable(ctx context.Context, by identity.Actor, userID string) (identity.User, error) {
+func (d *Directory) resettable(ctx context.Context, by identity.Actor, userID string) (identity.User, error) {
 	actor, err := d.administrator(ctx, by)
 	if err != nil {
 		return identity.User{}, err
@@ -73,5 +90,5 @@ func (d *Directory) manageable(ctx context.Context, by identity.Actor, userID st
 	if err != nil {
 		return identity.User{}, fmt.Errorf("read user: %w", err)
 	}
-	return target, identity.MayManage(actor, target.Principal())
+	return target, identity.MayResetPassword(actor, target.Principal())
 }

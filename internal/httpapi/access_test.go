@@ -43,6 +43,7 @@ var rules = map[string]rule{
 	"POST /api/v1/auth/logout":                     {web.UserOrRefresh, web.Bearer | web.RefreshToken},
 	"GET /api/v1/auth/me":                          {web.UserProfile, web.Bearer},
 	"POST /api/v1/auth/me/password":                {web.User, web.Bearer},
+	"POST /api/v1/auth/reauthenticate":             {web.User, web.Bearer},
 	"GET /api/v1/auth/users":                       {web.OrgAdmin, web.Bearer},
 	"POST /api/v1/auth/users":                      {web.OrgAdmin, web.Bearer},
 	"GET /api/v1/auth/users/registration":          {web.OrgAdmin, web.Bearer},
@@ -188,6 +189,8 @@ func (r *rig) scene(route web.Route) (path, body string) {
 		body = fmt.Sprintf("%q", refresh)
 	case "change_password":
 		body = fmt.Sprintf(`{"old_password":%q,"new_password":"staple the other horse"}`, testPassword)
+	case "reauthenticate":
+		body = fmt.Sprintf(`{"password":%q}`, testPassword)
 	case "set_registration":
 		body = `{"enabled":true}`
 	case "set_role":

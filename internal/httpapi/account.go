@@ -17,6 +17,9 @@ const (
 	emailTaken = "`email_taken`: another user has this e-mail address"
 	otherOrg   = "`not_found`: another organization"
 	busy       = "`rate_limited`: too many passwords are being hashed"
+
+	unauthenticated = "`unauthenticated`: no access token; `invalid_token`: it is not valid"
+	notRecent       = unauthenticated + "; `reauthentication_required`: the user of the session was authenticated too long ago"
 )
 
 func (a *API) accountRoutes() []route {
@@ -63,6 +66,16 @@ func (a *API) accountRoutes() []route {
 				403: "`invalid_credentials`: the old password is wrong", 409: "`password_changed`: by another request", 429: busy,
 			},
 		},
+		{
+			Route: at(http.MethodPost, "/api/v1/auth/reauthenticate", "reauthenticate", web.User, web.Bearer),
+			Tag:   tagAccount, Summary: "Confirm my password",
+			Description: "Before acts that need a recent sign-in, which are refused with 401 `reauthentication_required` otherwise: to create or promote a superadmin, and to reset the password of another user. The tokens of the session stay valid; a refresh is no sign-in.",
+			body:        jsonBody, typed: endpoint(a, a.reauthenticate),
+			refusals: map[int]string{
+				401: unauthenticated + "; `reauthentication_required`: it names no session, log in again",
+				403: "`invalid_credentials`: the password is wrong", 429: busy,
+			},
+		},
 	}
 }
 
@@ -93,6 +106,11 @@ type LogoutRequest struct {
 type PasswordChange struct {
 	Old string `json:"old_password" format:"password" example:"correct horse battery"`
 	New string `json:"new_password" format:"password" doc:"At most 72 bytes in UTF-8." example:"staple the other horse"`
+}
+
+// Reauthentication is the user's own password.
+type Reauthentication struct {
+	Password string `json:"password" format:"password" example:"correct horse battery"`
 }
 
 // Account is the short form of a user.
@@ -180,6 +198,10 @@ func (a *API) changePassword(ctx context.Context, by caller, in *struct{ Body Pa
 	return PasswordChanged{
 		Text: "Password changed", AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, TokenType: t.TokenType, ExpiresIn: t.ExpiresIn,
 	}, err
+}
+
+func (a *API) reauthenticate(ctx context.Context, by caller, in *struct{ Body Reauthentication }) (Message, error) {
+	return Message{"Confirmed"}, a.directory.Reauthenticate(ctx, by.actor, in.Body.Password)
 }
 
 func accountOf(u identity.User) Account {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -28,7 +29,10 @@ type Config struct {
 	// PasswordMinLength is the minimum length of new passwords in the OpenAPI
 	// document. Zero: 8. It is not enforced here.
 	PasswordMinLength int
-	Log               *slog.Logger // nil: discard
+	// PrivilegedMaxAge is the max_age of the challenge of a refusal that asks for a
+	// recent sign-in. The store enforces it.
+	PrivilegedMaxAge time.Duration
+	Log              *slog.Logger // nil: discard
 
 	Directory *directory.Directory
 	Login     *login.Login
@@ -55,6 +59,7 @@ type API struct {
 	title       string
 	version     string
 	passwordMin int
+	privileged  time.Duration
 	log         *slog.Logger
 
 	routes    []route
@@ -77,7 +82,7 @@ func New(cfg Config) *API {
 	a := &API{
 		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, audit: cfg.Audit, exports: make(chan struct{}, maxExports), keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, base: web.BasePath(cfg.Issuer), title: cfg.Title, version: cfg.Version, log: cfg.Log,
-		passwordMin: cmp.Or(cfg.PasswordMinLength, 8),
+		passwordMin: cmp.Or(cfg.PasswordMinLength, 8), privileged: cfg.PrivilegedMaxAge,
 	}
 	a.openAPI = sync.OnceValue(func() web.Document { return render(a.described()) })
 	a.routes = a.table()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"math"
@@ -20,6 +21,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
@@ -195,6 +197,12 @@ func classify(err error) *fault.Error {
 // refuse is problemOf, and logs a fault of the server once, with its cause.
 func (a *API) refuse(ctx context.Context, rt *route, err error) *problem {
 	p := problemOf(ctx, rt, err)
+	if errors.Is(err, identity.ErrReauthenticate) {
+		p.challenge = `Bearer error="insufficient_user_authentication"` // RFC 9470 section 3
+		if a.privileged > 0 {
+			p.challenge += fmt.Sprintf(`, max_age="%d"`, a.privileged/time.Second)
+		}
+	}
 	if _, logged := errors.AsType[*web.Error](err); logged || p.Status < http.StatusInternalServerError {
 		return p
 	}

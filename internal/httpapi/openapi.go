@@ -193,7 +193,7 @@ func (rt *route) statuses() map[int]string {
 	}
 	if rt.Access != web.Anonymous {
 		s[http.StatusBadRequest] = "`invalid_request`: the header Authorization is malformed"
-		s[http.StatusUnauthorized] = "`unauthenticated`: no access token; `invalid_token`: it is not valid"
+		s[http.StatusUnauthorized] = unauthenticated
 	}
 	if rt.Access == web.OrgAdmin || rt.Access == web.Superadmin {
 		s[http.StatusForbidden] = "`forbidden`: the role does not allow this"

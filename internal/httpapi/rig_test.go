@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ const (
 	testAudience = "pico-bot"
 	testPassword = "correct horse battery"
 	testRequest  = "request-1"
+	testMaxAge   = 10 * time.Minute // less than the lifetime of an access token
 )
 
 // system is the actor that makes what a test needs.
@@ -57,6 +59,7 @@ type rig struct {
 	router *web.Router
 	store  *store.Store
 	log    *testrig.Buffer
+	ahead  *atomic.Int64 // of the clock of everything, in nanoseconds
 
 	patterns   *http.ServeMux // finds the route of a request
 	documented func() openAPI // every response is compared with it; nil: none is
@@ -64,16 +67,18 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
+	r := &rig{t: t, log: new(testrig.Buffer), ahead: new(atomic.Int64)}
 	built := testrig.Open(t, func(c *testrig.Config) {
-		c.Now = time.Now // guard has no other clock
+		c.Now, c.MaxAge = r.now, testMaxAge
 		c.Keys.Dir, c.Keys.Algorithm = keyFolder(t), jose.RS256
 		c.Passwords.ServiceName = "Pico Auth API"
 		c.Tokens.Issuer, c.Tokens.Audience = testIssuer(), testAudience
 	})
-	r := &rig{t: t, store: built.Store, log: new(testrig.Buffer)}
+	r.store = built.Store
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: testIssuer(), Audience: testAudience,
 		Client: localkeys.Client(func() []byte { body, _ := built.Keys.JWKS(); return body }, nil),
+		Now:    r.now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +86,7 @@ func newRig(t testing.TB) *rig {
 	cfg := Config{
 		Issuer: testIssuer(), Version: "1.2.3", Log: slog.New(slog.NewTextHandler(r.log, nil)), Directory: built.Directory,
 		Login: built.Login, Sessions: built.Sessions, Tokens: built.Tokens, Audit: built.Audit, Keys: built.Keys, Guard: guard,
+		PrivilegedMaxAge: testMaxAge,
 	}
 	r.API = New(cfg)
 	r.mount(web.Config{})
@@ -96,6 +102,9 @@ func newRig(t testing.TB) *rig {
 	})
 	return r
 }
+
+// now is the clock of everything.
+func (r *rig) now() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 
 // mount puts the API on a router that trusts the tests' own address as a proxy.
 func (r *rig) mount(cfg web.Config) {

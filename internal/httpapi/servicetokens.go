@@ -19,7 +19,7 @@ func (a *API) serviceTokenRoutes() []route {
 			Tag:   tagServiceTokens, Summary: "Create a service token",
 			Description: "The token is not shown again. If an active one of that name exists, it stays unchanged: the response has `already_exists` and no `token`.",
 			body:        jsonBody, typed: endpoint(a, a.createServiceToken),
-			refusals: map[int]string{404: otherOrg, 409: "`token_exists`: in another organization; the names are unique everywhere"},
+			refusals: map[int]string{401: notRecent, 404: otherOrg, 409: "`token_exists`: in another organization; the names are unique everywhere"},
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/service-tokens", "list_service_tokens", web.OrgAdmin, web.Bearer),

@@ -26,7 +26,7 @@ func (a *API) userRoutes() []route {
 			Tag:   tagUsers, Summary: "Create a user",
 			Description: "Works while registration is off, too. A role above the own one is refused. Only a superadmin may name another organization; one that does not exist is created.",
 			body:        jsonBody, typed: endpoint(a, a.createUser),
-			refusals: map[int]string{404: otherOrg, 409: emailTaken, 429: busy},
+			refusals: map[int]string{401: notRecent, 404: otherOrg, 409: emailTaken, 429: busy},
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/users/registration", "get_registration", web.OrgAdmin, web.Bearer),
@@ -44,7 +44,7 @@ func (a *API) userRoutes() []route {
 			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/role", "set_role", web.OrgAdmin, web.Bearer),
 			Tag:   tagUsers, Summary: "Change a user's role",
 			Description: "Ends their sessions when the role changes. A role above the own one can neither be given nor changed.",
-			body:        jsonBody, bare: "role", refusals: map[int]string{409: lastSuperadmin}, typed: endpoint(a, a.setRole),
+			body:        jsonBody, bare: "role", refusals: map[int]string{401: notRecent, 409: lastSuperadmin}, typed: endpoint(a, a.setRole),
 		},
 		{
 			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/status", "set_status", web.OrgAdmin, web.Bearer),
@@ -55,8 +55,11 @@ func (a *API) userRoutes() []route {
 		{
 			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/password", "reset_password", web.OrgAdmin, web.Bearer),
 			Tag:   tagUsers, Summary: "Reset a user's password",
-			Description: "Ends their sessions.",
-			body:        jsonBody, refusals: map[int]string{429: busy}, typed: endpoint(a, a.resetPassword),
+			Description: "Ends their sessions. One's own password is changed at `/me/password` instead.",
+			body:        jsonBody, typed: endpoint(a, a.resetPassword),
+			refusals: map[int]string{
+				401: notRecent, 403: "`forbidden`: the role does not allow this; `own_password`: it is the caller's own", 429: busy,
+			},
 		},
 		{
 			Route: at(http.MethodDelete, "/api/v1/auth/users/{id}", "delete_user", web.OrgAdmin, web.Bearer),

@@ -8,6 +8,7 @@ type Action string
 const (
 	ActionLogin          Action = "login"
 	ActionLogout         Action = "logout"
+	ActionReauthenticate Action = "session.reauthenticate"
 	ActionRefresh        Action = "token.refresh" // in the log only
 	ActionReuse          Action = "token.reuse"
 	ActionRegister       Action = "user.register"

@@ -1,5 +1,7 @@
 package identity
 
+import "time"
+
 // ActorKind says what an Actor is.
 type ActorKind string
 
@@ -43,9 +45,11 @@ func (a Actor) AsUser(id string) Actor {
 // The zero Principal has no permission.
 type Principal struct {
 	Kind   ActorKind
+	ID     string
 	Role   Role
 	OrgID  string
 	Active bool // may use what it presented: CanSignIn, CanUseServiceToken
+	Recent bool // of a user: signed in recently enough for privileged acts, see SignedIn
 }
 
 // System is the principal of ActorSystem. Its organization is the default of new
@@ -56,10 +60,18 @@ func System() Principal {
 
 // Principal returns what policy knows of the user.
 func (u User) Principal() Principal {
-	return Principal{Kind: ActorUser, Role: u.Role, OrgID: u.OrgID, Active: CanSignIn(u)}
+	return Principal{Kind: ActorUser, ID: u.ID, Role: u.Role, OrgID: u.OrgID, Active: CanSignIn(u)}
 }
 
 // Principal returns what policy knows of the service token.
 func (t ServiceToken) Principal() Principal {
-	return Principal{Kind: ActorServiceToken, Role: t.Role, OrgID: t.OrgID, Active: CanUseServiceToken(t)}
+	return Principal{Kind: ActorServiceToken, ID: t.ID, Role: t.Role, OrgID: t.OrgID, Active: CanUseServiceToken(t)}
+}
+
+// SignedIn returns the principal of a user whose session has that auth_time; zero:
+// no session that has not ended. Privileged acts need one at most maxAge old; 0: of
+// any age, and none is needed.
+func (p Principal) SignedIn(authTime, now time.Time, maxAge time.Duration) Principal {
+	p.Recent = maxAge == 0 || !authTime.IsZero() && now.Sub(authTime) <= maxAge
+	return p
 }

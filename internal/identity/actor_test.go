@@ -8,13 +8,13 @@ import (
 
 func TestAPrincipalIsActiveWhileItMayUseWhatItPresented(t *testing.T) {
 	for _, s := range standings() {
-		want := identity.Principal{Kind: identity.ActorUser, Role: s.role, OrgID: "a", Active: s.signsIn()}
+		want := identity.Principal{Kind: identity.ActorUser, ID: "actor", Role: s.role, OrgID: "a", Active: s.signsIn()}
 		if got := s.user("a").Principal(); got != want {
 			t.Errorf("%v: %+v", s, got)
 		}
 	}
 	token := identity.ServiceToken{ID: "t", Role: identity.Operator, OrgID: "a", OrgStatus: identity.Active}
-	if got := token.Principal(); got != (identity.Principal{Kind: identity.ActorServiceToken, Role: identity.Operator, OrgID: "a", Active: true}) {
+	if got := token.Principal(); got != (identity.Principal{Kind: identity.ActorServiceToken, ID: "t", Role: identity.Operator, OrgID: "a", Active: true}) {
 		t.Errorf("%+v", got)
 	}
 	token.OrgStatus = identity.Suspended

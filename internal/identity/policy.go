@@ -53,12 +53,25 @@ func MaySee(actor Principal, orgID, what string) error {
 }
 
 // MayGrant decides whether actor may give the role to a user or a service
-// token: never one above their own, and only a user gives superadmin.
+// token: never one above their own, and only a user who signed in recently gives
+// superadmin.
 func MayGrant(actor Principal, role Role) error {
-	if !actor.Active || !actor.Role.AtLeast(OrgAdmin) || !actor.commands(role) {
-		return ErrForbidden
+	if err := actor.reaches(role); err != nil || role != Superadmin {
+		return err
 	}
-	return nil
+	return actor.recent()
+}
+
+// MayResetPassword decides whether actor may set the password of target. One's own
+// is changed with the old one instead: a stolen access token is not an account.
+func MayResetPassword(actor, target Principal) error {
+	if err := MayManage(actor, target); err != nil {
+		return err
+	}
+	if actor.Kind == ActorUser && actor.ID == target.ID {
+		return ErrOwnPassword
+	}
+	return actor.recent()
 }
 
 // MayManage decides whether actor may change, suspend, reset or delete target.
@@ -72,8 +85,8 @@ func MayManage(actor, target Principal) error {
 	return nil
 }
 
-// MayRevoke decides whether actor may revoke the service token: the same rule as
-// for giving its role. Only superadmins may revoke one that was adopted with an
+// MayRevoke decides whether actor may revoke the service token: one of a role that
+// they may give, however long ago they signed in. Only superadmins may revoke one that was adopted with an
 // unknown role.
 func MayRevoke(actor Principal, t ServiceToken) error {
 	if err := MayAdminister(actor, t.OrgID, "service token"); err != nil {
@@ -82,7 +95,7 @@ func MayRevoke(actor Principal, t ServiceToken) error {
 	if actor.Role == Superadmin && !Superadmin.AtLeast(t.Role) {
 		return nil
 	}
-	return MayGrant(actor, t.Role)
+	return actor.reaches(t.Role)
 }
 
 // MayConfigure decides whether actor may change settings of the server.
@@ -93,10 +106,28 @@ func MayConfigure(actor Principal) error {
 	return nil
 }
 
-// MayChangeKeys decides whether actor may change the signing keys: superadmins
-// and the system, but no service token and no client, whatever their role.
+// MayChangeKeys decides whether actor may change the signing keys: superadmins who
+// signed in recently and the system, but no service token and no client, whatever
+// their role.
 func MayChangeKeys(actor Principal) error {
 	if !actor.Active || !actor.commands(Superadmin) {
+		return ErrForbidden
+	}
+	return actor.recent()
+}
+
+// recent refuses a privileged act of a user who did not sign in recently. Service
+// tokens, clients and the system do not sign in.
+func (p Principal) recent() error {
+	if p.Kind == ActorUser && !p.Recent {
+		return ErrReauthenticate
+	}
+	return nil
+}
+
+// reaches refuses actors that administer nothing, and roles above their own.
+func (p Principal) reaches(role Role) error {
+	if !p.Active || !p.Role.AtLeast(OrgAdmin) || !p.commands(role) {
 		return ErrForbidden
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -40,7 +41,12 @@ type standing struct {
 	orgStatus identity.Status
 }
 
-func (s standing) principal(orgID string) identity.Principal { return s.user(orgID).Principal() }
+// principal is the actor, who has just signed in.
+func (s standing) principal(orgID string) identity.Principal {
+	p := s.user(orgID).Principal()
+	p.Recent = true
+	return p
+}
 
 func (s standing) user(orgID string) identity.User {
 	return identity.User{ID: "actor", Role: s.role, OrgID: orgID, Status: s.status, OrgStatus: s.orgStatus}
@@ -287,6 +293,69 @@ func TestAServiceTokenOfAnUnknownRoleIsLeftToSuperadmins(t *testing.T) {
 		actor := identity.Principal{Kind: identity.ActorUser, Role: role, OrgID: "a", Active: true}
 		if got := outcomeOf(t, identity.MayRevoke(actor, adopted)); got != want {
 			t.Errorf("%s: %s, want %s", role, got, want)
+		}
+	}
+}
+
+func TestPrivilegedActsNeedARecentSignIn(t *testing.T) {
+	root := identity.Principal{Kind: identity.ActorUser, ID: "root", Role: identity.Superadmin, OrgID: "a", Active: true}
+	viewer := identity.Principal{Kind: identity.ActorUser, ID: "viewer", Role: identity.Viewer, OrgID: "a", Active: true}
+	recent := root
+	recent.Recent = true
+	token := root
+	token.Kind = identity.ActorServiceToken
+	for name, act := range map[string]func(identity.Principal) error{
+		"grant superadmin": func(p identity.Principal) error { return identity.MayGrant(p, identity.Superadmin) },
+		"reset a password": func(p identity.Principal) error { return identity.MayResetPassword(p, viewer) },
+		"change keys":      identity.MayChangeKeys,
+	} {
+		for who, p := range map[string]identity.Principal{"recent": recent, "the system": identity.System()} {
+			if err := act(p); err != nil {
+				t.Errorf("%s, %s: %v", name, who, err)
+			}
+		}
+		if err := act(root); !errors.Is(err, identity.ErrReauthenticate) {
+			t.Errorf("%s: %v", name, err)
+		}
+		weak := viewer // a recent sign-in would not help
+		if err := act(weak); !errors.Is(err, identity.ErrForbidden) {
+			t.Errorf("%s, viewer: %v", name, err)
+		}
+	}
+	if err := identity.MayResetPassword(token, viewer); err != nil {
+		t.Errorf("a service token, which has no sign-in: %v", err)
+	}
+	for name, err := range map[string]error{
+		"grant org_admin": identity.MayGrant(root, identity.OrgAdmin),
+		"revoke":          identity.MayRevoke(root, identity.ServiceToken{Role: identity.Superadmin, OrgID: "a"}),
+		"manage":          identity.MayManage(root, viewer),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := identity.MayResetPassword(recent, recent); !errors.Is(err, identity.ErrOwnPassword) {
+		t.Errorf("one's own password: %v", err)
+	}
+}
+
+func TestASignInIsRecentUntilItsMaximumAge(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		at     time.Time
+		max    time.Duration
+		recent bool
+	}{
+		{now, time.Minute, true},
+		{now.Add(-time.Minute), time.Minute, true},
+		{now.Add(-time.Minute - 1), time.Minute, false},
+		{now.Add(time.Minute), time.Minute, true}, // by the clock of another replica
+		{time.Time{}, time.Minute, false},
+		{now.AddDate(-1, 0, 0), 0, true},
+		{time.Time{}, 0, true},
+	} {
+		if p := (identity.Principal{}).SignedIn(c.at, now, c.max); p.Recent != c.recent {
+			t.Errorf("%+v: %t", c, p.Recent)
 		}
 	}
 }

@@ -7,6 +7,14 @@ var (
 	// ErrForbidden refuses an actor that is known and lacks the permission.
 	ErrForbidden = fault.New(fault.Forbidden, "forbidden", "your role does not allow this")
 
+	// ErrReauthenticate refuses a privileged act of a user whose last authentication
+	// is too long ago, or of an access token that names no session.
+	ErrReauthenticate = fault.New(fault.Unauthenticated, "reauthentication_required",
+		"this needs a recent sign-in: confirm your password or sign in again")
+
+	// ErrOwnPassword refuses to reset one's own password: it is changed with the old one.
+	ErrOwnPassword = fault.New(fault.Forbidden, "own_password", "your own password is changed with the old one, not reset")
+
 	// ErrInvalidToken is the one refusal of every token that is not accepted,
 	// whatever the reason: unknown, used, expired, revoked, or of a suspended user.
 	ErrInvalidToken = fault.New(fault.Unauthenticated, "invalid_token", "the token is not valid")

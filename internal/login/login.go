@@ -18,7 +18,7 @@ import (
 
 // ErrWrongPassword refuses a signed-in user whose password does not match on
 // reauthentication.
-var ErrWrongPassword = fault.New(fault.Forbidden, "invalid_credentials", "the old password is not right")
+var ErrWrongPassword = fault.New(fault.Forbidden, "invalid_credentials", "the password is not right")
 
 // Config is what a Login needs. Store, Passwords and Audit are required.
 type Config struct {

@@ -62,6 +62,8 @@ func StoreConfig(cfg config.Config, log *slog.Logger) store.Config {
 		Log:       log,
 		Committed: audit.Writer(log),
 		Echo:      cfg.Database.Echo,
+
+		PrivilegedMaxAge: minutes(cfg.Auth.PrivilegedMaxAgeMinutes),
 		Adopt: adopt.New(adopt.Config{
 			SessionMax:        days(cfg.Auth.SessionMaxDays),
 			IsDefaultPassword: password.IsDefault,
@@ -99,7 +101,7 @@ func KeysConfig(cfg config.Config, st *store.Store, log *slog.Logger) (keyring.C
 }
 
 func accessLife(cfg config.Config) time.Duration {
-	return time.Duration(cfg.Auth.AccessTokenExpireMinutes) * time.Minute
+	return minutes(cfg.Auth.AccessTokenExpireMinutes)
 }
 
 func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring) *Services {
@@ -143,6 +145,8 @@ func (r *Services) Close() error {
 	}
 	return nil
 }
+
+func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
 
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 

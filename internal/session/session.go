@@ -91,6 +91,12 @@ func (s *Sessions) ChangePassword(ctx context.Context, act store.Act, proof iden
 	})
 }
 
+// Reauthenticate moves the time of the authentication of the actor's session to that
+// of proof, which a refresh does not.
+func (s *Sessions) Reauthenticate(ctx context.Context, act store.Act, proof identity.Proof) error {
+	return s.store.Reauthenticate(ctx, act, proof)
+}
+
 // grant is the grant of a session that starts now.
 func (s *Sessions) grant() token.Grant {
 	g := token.FirstParty()

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -24,9 +25,7 @@ func (t *tx) principal(by identity.Actor, lock func(alias string) string) (p ide
 	case identity.ActorSystem:
 		return identity.System(), nil
 	case identity.ActorUser:
-		var u identity.User
-		u, err = t.user(by.ID, lock("u"))
-		p = u.Principal()
+		p, err = t.signedIn(by, lock("u"))
 	case identity.ActorServiceToken:
 		var st identity.ServiceToken
 		st, err = t.service("s.id = $1", lock("s"), by.ID)
@@ -42,6 +41,19 @@ func (t *tx) principal(by identity.Actor, lock func(alias string) string) (p ide
 	return p, err
 }
 
+// signedIn reads a user as an actor, with the time of the authentication of the
+// session that they act in.
+func (t *tx) signedIn(by identity.Actor, lock string) (identity.Principal, error) {
+	var u identity.User
+	var authTime time.Time
+	found, err := t.get(append(userDest(&u), timeColumn{&authTime}), "SELECT "+userColumns+", s.auth_time FROM "+userTables+`
+		LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id AND s.ended_at IS NULL WHERE u.id = $1`+lock, by.ID, by.SessionID)
+	if err == nil && !found {
+		err = identity.ErrNoUser
+	}
+	return u.Principal().SignedIn(authTime, t.now, t.privilegedMaxAge), err
+}
+
 // Principal returns what policy knows of the actor now, ErrForbidden when it is
 // not authenticated or was deleted. Other methods check again in their transaction.
 func (s *Store) Principal(ctx context.Context, by identity.Actor) (p identity.Principal, err error) {
@@ -53,9 +65,17 @@ func (s *Store) Principal(ctx context.Context, by identity.Actor) (p identity.Pr
 }
 
 // manage reads the user that the actor wants to change, for update, and checks
-// the permission. An actor that administers nothing is refused before any lookup,
-// so that it cannot learn which ids exist.
+// the permission.
 func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
+	return t.target(by, targetID, identity.MayManage)
+}
+
+// target reads the user that the actor wants to change, for update, and applies rule.
+// An actor that administers nothing is refused before any lookup,
+// so that it cannot learn which ids exist.
+func (t *tx) target(
+	by identity.Actor, targetID string, rule func(actor, target identity.Principal) error,
+) (identity.User, error) {
 	lock := t.forShare
 	if by.Kind == identity.ActorUser && by.ID == targetID {
 		lock = t.forUpdate // two transactions that upgrade a shared lock on one row deadlock
@@ -71,7 +91,7 @@ func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
 	if err != nil {
 		return identity.User{}, err
 	}
-	return target, identity.MayManage(actor, target.Principal())
+	return target, rule(actor, target.Principal())
 }
 
 // changedKey writes the audit row of a change of signing keys, if the actor may

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
@@ -131,6 +132,36 @@ func (t *tx) doneOwn(act Act) error {
 		return err
 	}
 	return t.done(act, act.By.ID, org)
+}
+
+// Reauthenticate moves the time of the authentication of the actor's session to that
+// of proof. It is identity.ErrInvalidToken when the user may not sign in, or when
+// their credentials were changed after the proof, and identity.ErrReauthenticate
+// when the access token names no valid session.
+func (s *Store) Reauthenticate(ctx context.Context, act Act, proof identity.Proof) error {
+	return s.write(ctx, func(t *tx) error {
+		u, err := t.user(proof.UserID(), t.forUpdate("u"))
+		switch {
+		case err != nil && fault.KindOf(err) != fault.NotFound:
+			return err
+		case act.By.Kind != identity.ActorUser || u.ID != act.By.ID || u.CredentialsVersion != proof.CredentialsVersion() || !identity.CanSignIn(u):
+			return identity.ErrInvalidToken
+		}
+		session, _, err := t.ownSession(u.ID, act.By.SessionID)
+		if err != nil {
+			return err
+		}
+		if session == "" {
+			return identity.ErrReauthenticate
+		}
+		_, err = t.exec("UPDATE sessions SET auth_time = $1, amr = $2, acr = $3 WHERE id = $4",
+			FormatTime(proof.Time()), strings.Join(proof.Methods(), " "), proof.ACR(), session)
+		if err != nil {
+			return err
+		}
+		act.Detail = "session " + session
+		return t.done(act, u.ID, u.OrgID)
+	})
 }
 
 // ownSession finds the session that the claim sid of an access token names, and

@@ -24,6 +24,10 @@ type Config struct {
 	Log  *slog.Logger     // nil: nothing is logged
 	Echo bool             // log the text of each statement, never its parameters
 
+	// PrivilegedMaxAge is how long after the authentication of their session a user
+	// may do privileged acts. 0: at any time.
+	PrivilegedMaxAge time.Duration
+
 	// Committed receives each audit event that a method wrote, after the commit and
 	// in the order of the commits; on PostgreSQL, in the order in which the server
 	// acknowledged them, and without the events of an unacknowledged commit. A method
@@ -42,6 +46,8 @@ type Store struct {
 	now    func() time.Time
 	log    *slog.Logger
 	wrap   func(runner) runner // logs statements if Config.Echo is set
+
+	privilegedMaxAge time.Duration
 
 	adopted *Adoption // by this Open; nil: nothing
 

@@ -30,6 +30,8 @@ type tx struct {
 	now   time.Time
 	locks bool // rows can be locked: PostgreSQL, and not a snapshot
 
+	privilegedMaxAge time.Duration // of Config
+
 	// failed is the first error of a statement. PostgreSQL refuses all later
 	// statements; SQLite may have rolled back by itself, and later ones would be
 	// committed alone. So no later ones are sent.
@@ -41,7 +43,7 @@ type tx struct {
 func (s *Store) newTx(ctx context.Context, run runner) *tx {
 	return &tx{
 		ctx: ctx, run: run, locks: s.target.Engine == engine.Postgres,
-		now: s.now().UTC().Truncate(time.Microsecond),
+		now: s.now().UTC().Truncate(time.Microsecond), privilegedMaxAge: s.privilegedMaxAge,
 	}
 }
 

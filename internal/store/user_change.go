@@ -100,10 +100,10 @@ func (s *Store) DeleteUser(ctx context.Context, act Act, userID string) error {
 	})
 }
 
-// ResetPassword sets a user's password and ends their sessions.
+// ResetPassword sets another user's password and ends their sessions.
 func (s *Store) ResetPassword(ctx context.Context, act Act, userID string, hash identity.PasswordHash) error {
 	return s.write(ctx, func(t *tx) error {
-		u, err := t.manage(act.By, userID)
+		u, err := t.target(act.By, userID, identity.MayResetPassword)
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (t *tx) resetPassword(act Act, u identity.User, hash identity.PasswordHash)
 // start concurrently one replaces it.
 func (s *Store) ReplaceDefaultPassword(ctx context.Context, act Act, userID string, hash identity.PasswordHash) error {
 	return s.write(ctx, func(t *tx) error {
-		u, err := t.manage(act.By, userID)
+		u, err := t.target(act.By, userID, identity.MayResetPassword)
 		if err != nil {
 			return err
 		}

@@ -50,6 +50,7 @@ type Rig struct {
 // built from others are put in afterwards.
 type Config struct {
 	Now       func() time.Time // of everything; the clock's unless it is changed
+	MaxAge    time.Duration    // of an authentication, for privileged acts; 0: any, for actors without a session
 	Keys      keyring.Config
 	Passwords password.Config
 	Login     login.Config
@@ -92,7 +93,9 @@ func New(t testing.TB, url string, opts ...Option) *Rig {
 		opt(&cfg)
 	}
 	log := slog.New(slog.NewJSONHandler(r.Log, nil))
-	r.Store = storetest.OpenURL(t, url, func(c *store.Config) { c.Now, c.Committed = cfg.Now, audit.Writer(log) })
+	r.Store = storetest.OpenURL(t, url, func(c *store.Config) {
+		c.Now, c.Committed, c.PrivilegedMaxAge = cfg.Now, audit.Writer(log), cfg.MaxAge
+	})
 	r.Audit = audit.New(r.Store, log)
 	t.Cleanup(r.Audit.Flush)
 	r.Passwords = password.New(cfg.Passwords)
