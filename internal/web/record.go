@@ -48,18 +48,24 @@ func method(r *http.Request) string {
 	}
 }
 
-// recorder records status and size of the response.
+// recorder records status and size of the response. It holds a 429 back that must
+// wait.
 type recorder struct {
 	http.ResponseWriter
-	status  int
-	bytes   int64
-	aborted bool
+	request  *http.Request
+	refusals *refusals
+	status   int
+	bytes    int64
+	aborted  bool
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
 		w.status = status
+		if status == http.StatusTooManyRequests {
+			w.refusals.wait(w.request.Context(), FactsOf(w.request.Context()).Network)
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

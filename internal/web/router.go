@@ -46,6 +46,7 @@ type Router struct {
 	crossOrigin *http.CrossOriginProtection
 	cors        cors
 	proxies     Proxies
+	refusals    refusals
 	issuerHost  string
 	log         *slog.Logger
 	observe     func(route string, status int, took time.Duration)
@@ -116,8 +117,8 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		UserAgent: r.UserAgent(), RequestID: rt.requestID(r),
 	}
 	w.Header().Set("X-Request-Id", facts.RequestID)
-	rec := &recorder{ResponseWriter: w}
 	r = r.WithContext(WithFacts(r.Context(), facts))
+	rec := &recorder{ResponseWriter: w, request: r, refusals: &rt.refusals}
 	defer func() {
 		if p := recover(); p != nil {
 			rt.recovered(rec, r, p)
