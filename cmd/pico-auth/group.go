@@ -9,7 +9,12 @@ import (
 )
 
 type groupCmd struct {
-	List groupListCmd `cmd:"" help:"List groups."`
+	List   groupListCmd   `cmd:"" help:"List groups."`
+	Show   groupShowCmd   `cmd:"" help:"Show a group and its members."`
+	Create groupCreateCmd `cmd:"" help:"Create a group."`
+	Delete groupDeleteCmd `cmd:"" help:"Delete a group and its memberships."`
+	Add    groupAddCmd    `cmd:"" help:"Add a user to a group."`
+	Remove groupRemoveCmd `cmd:"" help:"Remove a user from a group."`
 }
 
 type groupListCmd struct {
@@ -48,7 +53,12 @@ func (c groupListCmd) Run(sh *shell) error {
 func groupsJSON(groups []identity.Group) any {
 	all := make([]map[string]string, len(groups))
 	for i, g := range groups {
-		all[i] = map[string]string{"id": g.ID, "name": g.Name, "description": g.Description, "org_id": g.OrgID}
+		all[i] = groupJSON(g)
 	}
 	return map[string]any{"groups": all, "total": len(all)}
+}
+
+// groupJSON has the field names of the API.
+func groupJSON(g identity.Group) map[string]string {
+	return map[string]string{"id": g.ID, "name": g.Name, "description": g.Description, "org_id": g.OrgID}
 }

@@ -28,19 +28,21 @@ const (
 type cli struct {
 	Config *string `short:"c" placeholder:"FILE" help:"Configuration file; without it application.yaml in the working folder, if there is one."`
 
-	Serve     serveCmd   `cmd:"" default:"1" help:"Run the server (the default)."`
-	Version   versionCmd `cmd:"" help:"Print the version."`
-	Configure configCmd  `cmd:"" name:"config" help:"Check or show the configuration."`
-	User      userCmd    `cmd:"" help:"Create, list and change users."`
-	Group     groupCmd   `cmd:"" help:"List groups."`
-	Key       keyCmd     `cmd:"" help:"List, rotate, retire, revoke, import and export signing keys."`
-	Migrate   migrateCmd `cmd:"" help:"Migrate the database to the schema of this version, or show what a migration would do."`
-	Audit     auditCmd   `cmd:"" help:"List audit events."`
-	Token     tokenCmd   `cmd:"" help:"Inspect an access token."`
-	Health    healthCmd  `cmd:"" help:"Check whether the running server is ready."`
-	Backup    backupCmd  `cmd:"" help:"Write a consistent copy of the database; the server may be running."`
-	Restore   restoreCmd `cmd:"" help:"Replace the database with a backup."`
-	Copy      copyCmd    `cmd:"" help:"Copy the SQLite database to PostgreSQL."`
+	Serve        serveCmd        `cmd:"" default:"1" help:"Run the server (the default)."`
+	Version      versionCmd      `cmd:"" help:"Print the version."`
+	Configure    configCmd       `cmd:"" name:"config" help:"Check or show the configuration."`
+	User         userCmd         `cmd:"" help:"Create, list and change users."`
+	Org          orgCmd          `cmd:"" help:"Create, list and change organizations."`
+	Group        groupCmd        `cmd:"" help:"Create, list and change groups."`
+	ServiceToken serviceTokenCmd `cmd:"" name:"service-token" help:"Create, list and revoke service tokens."`
+	Key          keyCmd          `cmd:"" help:"List, rotate, retire, revoke, import and export signing keys."`
+	Migrate      migrateCmd      `cmd:"" help:"Migrate the database to the schema of this version, or show what a migration would do."`
+	Audit        auditCmd        `cmd:"" help:"List audit events."`
+	Token        tokenCmd        `cmd:"" help:"Inspect an access token."`
+	Health       healthCmd       `cmd:"" help:"Check whether the running server is ready."`
+	Backup       backupCmd       `cmd:"" help:"Write a consistent copy of the database; the server may be running."`
+	Restore      restoreCmd      `cmd:"" help:"Replace the database with a backup."`
+	Copy         copyCmd         `cmd:"" help:"Copy the SQLite database to PostgreSQL."`
 }
 
 func main() {

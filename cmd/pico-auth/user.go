@@ -23,6 +23,11 @@ type userArg struct {
 	User string `arg:"" help:"E-mail address or ID."`
 }
 
+// tokenDecision decides about the service tokens of a user.
+type tokenDecision struct {
+	ServiceTokens identity.TokenDecision `enum:",revoke,keep" default:"" placeholder:"revoke|keep" help:"What happens to the service tokens that the user owns: they are revoked, or kept without an owner."`
+}
+
 // find returns the user's ID. An address takes precedence over an ID, because
 // old databases hold addresses without @.
 func (a userArg) find(ctx context.Context, services *server.Services) (string, error) {

@@ -11,7 +11,8 @@ import (
 type userSetRoleCmd struct {
 	userArg
 	Role string `arg:"" enum:"viewer,operator,org_admin,superadmin" help:"One of ${enum}."`
-	JSON bool   `help:"Print JSON."`
+	tokenDecision
+	JSON bool `help:"Print JSON."`
 }
 
 // Help is the end of `pico-auth user set-role --help`.
@@ -24,12 +25,13 @@ func (userSetRoleCmd) Help() string {
 // Run changes a role.
 func (c userSetRoleCmd) Run(sh *shell) error {
 	return c.change(sh, c.JSON, func(ctx context.Context, d *directory.Directory, id string) (identity.User, error) {
-		return d.SetRole(ctx, operator(), id, c.Role)
+		return d.SetRole(ctx, operator(), id, c.Role, c.ServiceTokens)
 	})
 }
 
 type userSuspendCmd struct {
 	userArg
+	tokenDecision
 	JSON bool `help:"Print JSON."`
 }
 
@@ -45,7 +47,7 @@ Example:
 // Run suspends a user.
 func (c userSuspendCmd) Run(sh *shell) error {
 	return c.change(sh, c.JSON, func(ctx context.Context, d *directory.Directory, id string) (identity.User, error) {
-		return d.SetStatus(ctx, operator(), id, string(identity.Suspended))
+		return d.SetStatus(ctx, operator(), id, string(identity.Suspended), c.ServiceTokens)
 	})
 }
 
@@ -64,7 +66,7 @@ func (userActivateCmd) Help() string {
 // Run activates a user.
 func (c userActivateCmd) Run(sh *shell) error {
 	return c.change(sh, c.JSON, func(ctx context.Context, d *directory.Directory, id string) (identity.User, error) {
-		return d.SetStatus(ctx, operator(), id, string(identity.Active))
+		return d.SetStatus(ctx, operator(), id, string(identity.Active), "")
 	})
 }
 

@@ -178,7 +178,7 @@ func TestAnUnavailableDatabaseIsNoRefusal(t *testing.T) {
 	ends := map[string]error{}
 	_, ends["register"] = w.Register(ctx, web, "bob@pico.example", secret, "")
 	_, ends["create"] = w.CreateUser(ctx, by, directory.NewUser{Email: "bob@pico.example", Password: secret})
-	_, ends["role"] = w.SetRole(ctx, by, u.ID, "viewer")
+	_, ends["role"] = w.SetRole(ctx, by, u.ID, "viewer", "")
 	_, ends["registration"] = w.SetRegistration(ctx, by, false)
 	_, ends["ensure"] = w.EnsureAdmin(ctx, adminEmail, password.Default)
 	_, ends["group"] = w.CreateGroup(ctx, by, directory.NewGroup{Name: "x"})

@@ -99,16 +99,17 @@ func (d *Directory) Users(ctx context.Context, by identity.Actor, f Filter) (Pag
 	return page, nil
 }
 
-// SetRole gives a user another role, which ends their sessions.
-func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role string) (identity.User, error) {
-	r, err := identity.ParseRole(role)
-	if err != nil {
+// SetRole gives a user another role, which ends their sessions. tokens decides about
+// the service tokens of one who is demoted, and may be empty.
+func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role string, tokens identity.TokenDecision) (identity.User, error) {
+	r, badRole := identity.ParseRole(role)
+	if err := fault.Gather(badRole, checkDecision(tokens)); err != nil {
 		return identity.User{}, err
 	}
 	if !identity.ValidID(userID) {
 		return identity.User{}, identity.ErrNoUser
 	}
-	act := store.Act{Action: identity.ActionSetRole, By: by, Detail: role}
+	act := store.Act{Action: identity.ActionSetRole, By: by, Detail: role, Tokens: tokens}
 	user, err := d.store.SetRole(ctx, act, userID, r)
 	if err := d.ended(ctx, act, userID, err); err != nil {
 		return identity.User{}, err
@@ -117,16 +118,21 @@ func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role
 }
 
 // SetStatus suspends a user, which ends their sessions, or activates them
-// again.
-func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, status string) (identity.User, error) {
+// again. tokens decides about the service tokens of one who is suspended, and may be
+// empty.
+func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, status string, tokens identity.TokenDecision) (identity.User, error) {
 	s := identity.Status(status)
+	var badStatus error
 	if !s.Valid() {
-		return identity.User{}, fault.BadField("status", "status must be one of active, suspended")
+		badStatus = fault.BadField("status", "status must be one of active, suspended")
+	}
+	if err := fault.Gather(badStatus, checkDecision(tokens)); err != nil {
+		return identity.User{}, err
 	}
 	if !identity.ValidID(userID) {
 		return identity.User{}, identity.ErrNoUser
 	}
-	act := store.Act{Action: identity.ActionSetStatus, By: by, Detail: status}
+	act := store.Act{Action: identity.ActionSetStatus, By: by, Detail: status, Tokens: tokens}
 	user, err := d.store.SetStatus(ctx, act, userID, s)
 	if err := d.ended(ctx, act, userID, err); err != nil {
 		return identity.User{}, err
@@ -134,11 +140,22 @@ func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, st
 	return user, nil
 }
 
-// Delete removes a user, their sessions and memberships.
-func (d *Directory) Delete(ctx context.Context, by identity.Actor, userID string) error {
+// Delete removes a user, their sessions and memberships. tokens decides about their
+// service tokens, and may be empty.
+func (d *Directory) Delete(ctx context.Context, by identity.Actor, userID string, tokens identity.TokenDecision) error {
+	if err := checkDecision(tokens); err != nil {
+		return err
+	}
 	if !identity.ValidID(userID) {
 		return identity.ErrNoUser
 	}
-	act := store.Act{Action: identity.ActionDeleteUser, By: by}
+	act := store.Act{Action: identity.ActionDeleteUser, By: by, Tokens: tokens}
 	return d.ended(ctx, act, userID, d.store.DeleteUser(ctx, act, userID))
+}
+
+func checkDecision(tokens identity.TokenDecision) error {
+	if !tokens.Valid() {
+		return fault.BadField("service_tokens", "service_tokens must be one of revoke, keep")
+	}
+	return nil
 }

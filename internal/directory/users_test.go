@@ -109,26 +109,26 @@ func TestPermissionMatrix(t *testing.T) {
 func operationsOnUsers(w *world) map[string]func(*testing.T, identity.Actor, identity.User) error {
 	return map[string]func(*testing.T, identity.Actor, identity.User) error{
 		"demote": func(t *testing.T, by identity.Actor, u identity.User) error {
-			_, err := w.SetRole(t.Context(), by, u.ID, "viewer")
+			_, err := w.SetRole(t.Context(), by, u.ID, "viewer", "")
 			return err
 		},
 		"raise": func(t *testing.T, by identity.Actor, u identity.User) error {
-			_, err := w.SetRole(t.Context(), by, u.ID, "superadmin")
+			_, err := w.SetRole(t.Context(), by, u.ID, "superadmin", "")
 			return err
 		},
 		"suspend": func(t *testing.T, by identity.Actor, u identity.User) error {
-			_, err := w.SetStatus(t.Context(), by, u.ID, "suspended")
+			_, err := w.SetStatus(t.Context(), by, u.ID, "suspended", "")
 			return err
 		},
 		"activate": func(t *testing.T, by identity.Actor, u identity.User) error {
-			_, err := w.SetStatus(t.Context(), by, u.ID, "active")
+			_, err := w.SetStatus(t.Context(), by, u.ID, "active", "")
 			return err
 		},
 		"reset": func(t *testing.T, by identity.Actor, u identity.User) error {
 			return w.ResetPassword(t.Context(), by, u.ID, "battery staple")
 		},
 		"delete": func(t *testing.T, by identity.Actor, u identity.User) error {
-			return w.Delete(t.Context(), by, u.ID)
+			return w.Delete(t.Context(), by, u.ID, "")
 		},
 	}
 }
@@ -155,11 +155,11 @@ func TestTheLastActiveSuperadminStays(t *testing.T) {
 		asleep := w.user(t, "asleep", identity.Superadmin, "default")
 		w.suspend(t, asleep)
 		for _, by := range []identity.Actor{actor(last), system} {
-			_, err := w.SetRole(t.Context(), by, last.ID, "viewer")
+			_, err := w.SetRole(t.Context(), by, last.ID, "viewer", "")
 			wantCode(t, err, "last_superadmin")
-			_, err = w.SetStatus(t.Context(), by, last.ID, "suspended")
+			_, err = w.SetStatus(t.Context(), by, last.ID, "suspended", "")
 			wantCode(t, err, "last_superadmin")
-			wantCode(t, w.Delete(t.Context(), by, last.ID), "last_superadmin")
+			wantCode(t, w.Delete(t.Context(), by, last.ID, ""), "last_superadmin")
 		}
 	})
 }
@@ -172,15 +172,15 @@ func TestEachChangeEndsSessionsForItsReason(t *testing.T) {
 			want store.EndReason
 		}{
 			"role": {func(u identity.User) error {
-				_, err := w.SetRole(t.Context(), system, u.ID, "operator")
+				_, err := w.SetRole(t.Context(), system, u.ID, "operator", "")
 				return err
 			}, store.EndRoleChange},
 			"same-role": {func(u identity.User) error {
-				_, err := w.SetRole(t.Context(), system, u.ID, "viewer")
+				_, err := w.SetRole(t.Context(), system, u.ID, "viewer", "")
 				return err
 			}, ""},
 			"suspension": {func(u identity.User) error {
-				_, err := w.SetStatus(t.Context(), system, u.ID, "suspended")
+				_, err := w.SetStatus(t.Context(), system, u.ID, "suspended", "")
 				return err
 			}, store.EndSuspension},
 			"reset": {func(u identity.User) error {
@@ -203,19 +203,19 @@ func TestInvalidIdsAndRolesAreRefused(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.user(t, "root", identity.Superadmin, "default")
 		for _, id := range []string{"", "nobody", "a\x00b", "\xff", strings.Repeat("x", 1<<16)} {
-			_, err := w.SetRole(t.Context(), system, id, "viewer")
+			_, err := w.SetRole(t.Context(), system, id, "viewer", "")
 			wantCode(t, err, "not_found")
-			_, err = w.SetStatus(t.Context(), system, id, "active")
+			_, err = w.SetStatus(t.Context(), system, id, "active", "")
 			wantCode(t, err, "not_found")
-			wantCode(t, w.Delete(t.Context(), system, id), "not_found")
+			wantCode(t, w.Delete(t.Context(), system, id, ""), "not_found")
 			wantCode(t, w.ResetPassword(t.Context(), system, id, secret), "not_found")
 		}
 		for _, word := range []string{"", "Viewer", "root", "viewer\x00"} {
-			_, err := w.SetRole(t.Context(), system, "x", word)
+			_, err := w.SetRole(t.Context(), system, "x", word, "")
 			if got := fields(err); got != "role" {
 				t.Errorf("role %q: %s", word, got)
 			}
-			_, err = w.SetStatus(t.Context(), system, "x", word)
+			_, err = w.SetStatus(t.Context(), system, "x", word, "")
 			if got := fields(err); got != "status" {
 				t.Errorf("status %q: %s", word, got)
 			}

@@ -76,7 +76,7 @@ func (w *world) user(t *testing.T, name string, role identity.Role, orgID string
 
 func (w *world) suspend(t *testing.T, u identity.User) {
 	t.Helper()
-	if _, err := w.SetStatus(t.Context(), system, u.ID, "suspended"); err != nil {
+	if _, err := w.SetStatus(t.Context(), system, u.ID, "suspended", ""); err != nil {
 		t.Fatal(err)
 	}
 }

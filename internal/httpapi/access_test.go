@@ -52,6 +52,11 @@ var rules = map[string]rule{
 	"PUT /api/v1/auth/users/{id}/status":           {web.OrgAdmin, web.Bearer},
 	"PUT /api/v1/auth/users/{id}/password":         {web.OrgAdmin, web.Bearer},
 	"DELETE /api/v1/auth/users/{id}":               {web.OrgAdmin, web.Bearer},
+	"POST /api/v1/organizations":                   {web.Superadmin, web.Bearer},
+	"GET /api/v1/organizations":                    {web.OrgAdmin, web.Bearer},
+	"GET /api/v1/organizations/{id}":               {web.OrgAdmin, web.Bearer},
+	"PATCH /api/v1/organizations/{id}":             {web.Superadmin, web.Bearer},
+	"DELETE /api/v1/organizations/{id}":            {web.Superadmin, web.Bearer},
 	"POST /api/v1/groups":                          {web.OrgAdmin, web.Bearer},
 	"GET /api/v1/groups":                           {web.User, web.Bearer},
 	"GET /api/v1/groups/{id}":                      {web.User, web.Bearer},
@@ -152,13 +157,13 @@ func (r *rig) gone(role identity.Role, org string, happen func(identity.User)) s
 }
 
 func (r *rig) suspend(u identity.User) {
-	if _, err := r.directory.SetStatus(context.Background(), system, u.ID, "suspended"); err != nil {
+	if _, err := r.directory.SetStatus(context.Background(), system, u.ID, "suspended", ""); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
 func (r *rig) delete(u identity.User) {
-	if err := r.directory.Delete(context.Background(), system, u.ID); err != nil {
+	if err := r.directory.Delete(context.Background(), system, u.ID, ""); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -180,6 +185,14 @@ func (r *rig) scene(route web.Route) (path, body string) {
 		path = strings.NewReplacer("{id}", group.ID, "{user_id}", target.ID).Replace(route.Pattern)
 	}
 	switch route.ID {
+	case "create_organization":
+		body = `{"name":"Acme"}`
+	case "get_organization":
+		path = "/api/v1/organizations/default"
+	case "update_organization":
+		path, body = "/api/v1/organizations/default", `{"name":"Acme"}`
+	case "delete_organization":
+		path = "/api/v1/organizations/" + r.organization().ID
 	case "register", "create_user":
 		body = fmt.Sprintf(`{"email":"%s@example.com","password":"%s"}`, uuid.NewString(), testPassword)
 	case "login":
@@ -216,7 +229,7 @@ func (r *rig) scene(route web.Route) (path, body string) {
 		if _, _, err := r.tokens.CreateServiceToken(context.Background(), system, token.NewServiceToken{Name: name}); err != nil {
 			r.t.Fatal(err)
 		}
-		path = strings.Replace(path, "{name}", name, 1)
+		path = strings.Replace(path, "{name}", name, 1) + "?org_id=default"
 	}
 	return path, body
 }
@@ -237,6 +250,8 @@ func verdict(route web.Route, who actor) int {
 	case route.Access == web.OrgAdmin && !who.role.AtLeast(identity.OrgAdmin),
 		route.Access == web.Superadmin && who.role != identity.Superadmin:
 		return http.StatusForbidden
+	case route.ID == "create_organization":
+		return http.StatusCreated
 	case aboutDefault && who.org != "default" && who.role != identity.Superadmin:
 		return http.StatusNotFound
 	default:
@@ -290,7 +305,7 @@ func TestRoleIsReadFromTheDatabase(t *testing.T) {
 	user := r.user(identity.OrgAdmin, "default")
 	access, _ := r.session(user)
 	r.want(http.StatusOK, r.call(http.MethodGet, "/api/v1/auth/users", access, ""))
-	if _, err := r.directory.SetRole(t.Context(), system, user.ID, "viewer"); err != nil {
+	if _, err := r.directory.SetRole(t.Context(), system, user.ID, "viewer", ""); err != nil {
 		t.Fatal(err)
 	}
 	r.want(http.StatusForbidden, r.call(http.MethodGet, "/api/v1/auth/users", access, ""))

@@ -50,6 +50,7 @@ func (a *API) humaConfig() huma.Config {
 	config.Tags = []*huma.Tag{
 		{Name: tagAccount, Description: "Registration, login and logout, and the user's own account."},
 		{Name: tagUsers, Description: "Administration of users. An org_admin acts in the own organization only, and never on a superadmin."},
+		{Name: tagOrganizations, Description: "Organizations. A suspended one accepts none of its users and service tokens."},
 		{Name: tagGroups, Description: "Groups of an organization. A user's access token has the ids of their groups."},
 		{Name: tagServiceTokens, Description: "Credentials of programs, and what verifying services need."},
 		{Name: tagAudit, Description: "Which actor did what to which target, and what was refused."},
@@ -81,8 +82,13 @@ func writeJSON(w io.Writer, v any) error {
 
 // operation is the route in the form of the OpenAPI document.
 func (rt *route) operation() *huma.Operation {
+	success := http.StatusOK
+	if rt.created {
+		success = http.StatusCreated
+	}
 	return &huma.Operation{
-		Method: rt.Method, Path: rt.Pattern, OperationID: rt.ID,
+		DefaultStatus: success,
+		Method:        rt.Method, Path: rt.Pattern, OperationID: rt.ID,
 		Summary: rt.Summary, Description: rt.Description, Tags: []string{rt.Tag},
 		Security:     rt.security(),
 		MaxBodyBytes: 2 * maxBody, // the length was checked before huma
@@ -133,6 +139,8 @@ func operationOf(doc *huma.OpenAPI, rt *route) *huma.Operation {
 		return item.Post
 	case http.MethodPut:
 		return item.Put
+	case http.MethodPatch:
+		return item.Patch
 	default:
 		return item.Delete
 	}

@@ -248,6 +248,16 @@ func (r *rig) as(role identity.Role, org string) string {
 	return access
 }
 
+// organization makes an empty organization.
+func (r *rig) organization() identity.Organization {
+	r.t.Helper()
+	o, err := r.directory.CreateOrganization(context.Background(), system, directory.NewOrganization{Name: "Empty"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return o
+}
+
 // group makes a group.
 func (r *rig) group(org string) identity.Group {
 	r.t.Helper()

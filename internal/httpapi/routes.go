@@ -19,6 +19,8 @@ type route struct {
 	web.Route
 	Tag, Summary, Description string // for the OpenAPI document
 
+	created bool // a success is 201
+
 	body  body
 	bare  string   // the field that a bare JSON string stands for; empty: none
 	query []string // names of the query parameters it knows
@@ -90,7 +92,7 @@ func (*adapter) ServeHTTP(http.ResponseWriter, *http.Request) {
 // table returns every route of the API.
 func (a *API) table() []route {
 	var table []route
-	for _, part := range [][]route{a.accountRoutes(), a.userRoutes(), a.groupRoutes(), a.serviceTokenRoutes(), a.auditRoutes(), a.publicRoutes()} {
+	for _, part := range [][]route{a.accountRoutes(), a.userRoutes(), a.organizationRoutes(), a.groupRoutes(), a.serviceTokenRoutes(), a.auditRoutes(), a.publicRoutes()} {
 		table = append(table, part...)
 	}
 	for i := range table {

@@ -19,7 +19,7 @@ func (a *API) serviceTokenRoutes() []route {
 			Tag:   tagServiceTokens, Summary: "Create a service token",
 			Description: "The token is not shown again. If an active one of that name exists, it stays unchanged: the response has `already_exists` and no `token`.",
 			body:        jsonBody, typed: endpoint(a, a.createServiceToken),
-			refusals: map[int]string{401: notRecent, 404: otherOrg, 409: "`token_exists`: in another organization; the names are unique everywhere"},
+			refusals: map[int]string{401: notRecent, 404: otherOrg},
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/service-tokens", "list_service_tokens", web.OrgAdmin, web.Bearer),
@@ -37,8 +37,8 @@ func (a *API) serviceTokenRoutes() []route {
 		{
 			Route: at(http.MethodDelete, "/api/v1/auth/service-tokens/{name}", "revoke_service_token", web.OrgAdmin, web.Bearer),
 			Tag:   tagServiceTokens, Summary: "Revoke a service token",
-			Description: "At once and permanently. The name can be used again.",
-			typed:       endpoint(a, a.revokeServiceToken),
+			Description: "At once and permanently. The name can be used again. It is one of the own organization, or, for a superadmin, of the one in `org_id`.",
+			query:       []string{"org_id"}, typed: endpoint(a, a.revokeServiceToken),
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/revoked-jtis", "list_revoked_jtis", web.UserOrService, web.Bearer),
@@ -51,10 +51,11 @@ func (a *API) serviceTokenRoutes() []route {
 
 // ServiceTokenCreation describes a new service token.
 type ServiceTokenCreation struct {
-	Name        string `json:"name" minLength:"1" maxLength:"255" doc:"Unique among those not revoked." example:"billing"`
-	Role        string `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Default: operator." example:"operator"`
-	OrgID       string `json:"org_id,omitempty" maxLength:"36" doc:"Default: the own organization." example:"default"`
-	Description string `json:"description,omitempty" maxLength:"500" example:"Nightly invoices"`
+	Name        string     `json:"name" minLength:"1" maxLength:"255" doc:"Unique within the organization, among those not revoked." example:"billing"`
+	Role        string     `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Default: operator." example:"operator"`
+	OrgID       string     `json:"org_id,omitempty" maxLength:"36" doc:"Default: the own organization." example:"default"`
+	Description string     `json:"description,omitempty" maxLength:"500" example:"Nightly invoices"`
+	ExpiresAt   *time.Time `json:"expires_at,omitempty" doc:"Default: it does not expire; of one that a service token creates, the expiry of that." example:"2027-11-22T00:00:00Z"`
 }
 
 // CreatedServiceToken is a new service token, or the existing one.
@@ -73,6 +74,9 @@ type ServiceToken struct {
 	OrgID       string        `json:"org_id" example:"default"`
 	Description string        `json:"description" example:"Nightly invoices"`
 	CreatedAt   time.Time     `json:"created_at" example:"2026-11-22T10:15:30.123456Z"`
+	ExpiresAt   *time.Time    `json:"expires_at" doc:"null: never." example:"2027-11-22T00:00:00Z"`
+	LastUsedAt  *time.Time    `json:"last_used_at" doc:"null: never. It may be a minute late." example:"2026-11-22T10:16:00Z"`
+	OwnerID     *string       `json:"owner_id" doc:"The user who created it, or took it when its owner was suspended, deleted or demoted; null: none." example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 }
 
 // ServiceTokenList is a list of service tokens, oldest first.
@@ -115,9 +119,11 @@ type RevokedToken struct {
 func (a *API) createServiceToken(
 	ctx context.Context, by caller, in *struct{ Body ServiceTokenCreation },
 ) (CreatedServiceToken, error) {
-	t, secret, err := a.tokens.CreateServiceToken(ctx, by.actor, token.NewServiceToken{
-		Name: in.Body.Name, Role: in.Body.Role, OrgID: in.Body.OrgID, Description: in.Body.Description,
-	})
+	n := token.NewServiceToken{Name: in.Body.Name, Role: in.Body.Role, OrgID: in.Body.OrgID, Description: in.Body.Description}
+	if in.Body.ExpiresAt != nil {
+		n.ExpiresAt = *in.Body.ExpiresAt
+	}
+	t, secret, err := a.tokens.CreateServiceToken(ctx, by.actor, n)
 	return CreatedServiceToken{ID: t.ID, Name: t.Name, Token: secret, AlreadyExists: secret == ""}, err
 }
 
@@ -126,11 +132,20 @@ func (a *API) listServiceTokens(ctx context.Context, by caller, in *ServiceToken
 		token.Filter{OrgID: in.OrgID, Limit: in.Limit, Cursor: in.Cursor})
 	list := ServiceTokenList{Tokens: make([]ServiceToken, 0, len(page.Items)), Total: page.Total, Next: in.next(page.Next)}
 	for _, t := range page.Items {
-		list.Tokens = append(list.Tokens, ServiceToken{
-			ID: t.ID, Name: t.Name, Role: t.Role, OrgID: t.OrgID, Description: t.Description, CreatedAt: t.CreatedAt.UTC(),
-		})
+		list.Tokens = append(list.Tokens, serviceTokenOf(t))
 	}
 	return list, err
+}
+
+func serviceTokenOf(t identity.ServiceToken) ServiceToken {
+	st := ServiceToken{
+		ID: t.ID, Name: t.Name, Role: t.Role, OrgID: t.OrgID, Description: t.Description,
+		CreatedAt: t.CreatedAt.UTC(), ExpiresAt: optionalTime(t.ExpiresAt), LastUsedAt: optionalTime(t.LastUsedAt),
+	}
+	if t.OwnerID != "" {
+		st.OwnerID = &t.OwnerID
+	}
+	return st
 }
 
 func (a *API) validateServiceToken(ctx context.Context, _ caller, in *struct{ Body PresentedToken }) (Validity, error) {
@@ -142,11 +157,12 @@ func (a *API) validateServiceToken(ctx context.Context, _ caller, in *struct{ Bo
 }
 
 type revokeServiceTokenInput struct {
-	Name string `path:"name" doc:"Name of the service token." example:"billing"`
+	Name  string `path:"name" doc:"Name of the service token." example:"billing"`
+	OrgID string `query:"org_id" doc:"Its organization. Default: the own one; another one is not found, except by a superadmin."`
 }
 
 func (a *API) revokeServiceToken(ctx context.Context, by caller, in *revokeServiceTokenInput) (Message, error) {
-	return Message{"Service token revoked"}, a.tokens.RevokeServiceToken(ctx, by.actor, in.Name)
+	return Message{"Service token revoked"}, a.tokens.RevokeServiceToken(ctx, by.actor, in.OrgID, in.Name)
 }
 
 func (a *API) listRevoked(ctx context.Context, _ caller, _ *struct{}) (RevokedList, error) {

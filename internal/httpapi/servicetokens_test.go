@@ -36,7 +36,7 @@ func TestServiceTokensFromCreationToRevocation(t *testing.T) {
 
 	list := r.want(http.StatusOK, r.call("GET", path, admin, ""))
 	wantFields(t, list, "tokens", "total")
-	wantFields(t, response{body: list.body["tokens"].([]any)[0].(map[string]any)}, "id", "name", "role", "org_id", "description", "created_at")
+	wantFields(t, response{body: list.body["tokens"].([]any)[0].(map[string]any)}, "id", "name", "role", "org_id", "description", "owner_id", "created_at", "expires_at", "last_used_at")
 	if strings.Contains(string(list.raw), value) {
 		t.Error("the list has the secret")
 	}
@@ -78,11 +78,15 @@ func TestServiceTokenRefusals(t *testing.T) {
 			t.Errorf("%s: %d %s", c.body, a.status, a.raw)
 		}
 	}
-	// One of another organization keeps its name, and is not found.
-	if a := r.want(http.StatusConflict, r.call("POST", path, admin, `{"name":"a"}`)); a.text("error") != "token_exists" {
+	// One of another organization is not found, and its name is free in this one.
+	r.want(http.StatusNotFound, r.call("DELETE", path+"/a", admin, ""))
+	r.want(http.StatusNotFound, r.call("DELETE", path+"/a?org_id=other", admin, ""))
+	if a := r.want(http.StatusOK, r.call("POST", path, admin, `{"name":"a"}`)); a.text("token") == "" {
 		t.Errorf("%s", a.raw)
 	}
-	r.want(http.StatusNotFound, r.call("DELETE", path+"/a", admin, ""))
+	r.want(http.StatusOK, r.call("DELETE", path+"/a?org_id=other", root, ""))
+	r.want(http.StatusNotFound, r.call("DELETE", path+"/a?org_id=other", root, ""))
+	r.want(http.StatusOK, r.call("DELETE", path+"/a", root, ""))
 	for _, body := range []string{`{}`, `"x"`, `{"token":5}`} {
 		r.want(http.StatusUnprocessableEntity, r.call("POST", path+"/validate", "", body))
 	}

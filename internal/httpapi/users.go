@@ -12,7 +12,7 @@ import (
 const tagUsers = "users"
 
 func (a *API) userRoutes() []route {
-	const lastSuperadmin = "`last_superadmin`: the last active superadmin must stay one"
+	const lastSuperadmin = "`last_superadmin`: the last active superadmin must stay one; `owns_service_tokens`: `errors` names them, decide with `service_tokens`"
 	return []route{
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/users", "list_users", web.OrgAdmin, web.Bearer),
@@ -65,7 +65,7 @@ func (a *API) userRoutes() []route {
 			Route: at(http.MethodDelete, "/api/v1/auth/users/{id}", "delete_user", web.OrgAdmin, web.Bearer),
 			Tag:   tagUsers, Summary: "Delete a user",
 			Description: "Ends their sessions and memberships.",
-			refusals:    map[int]string{409: lastSuperadmin}, typed: endpoint(a, a.deleteUser),
+			query:       []string{"service_tokens"}, refusals: map[int]string{409: lastSuperadmin}, typed: endpoint(a, a.deleteUser),
 		},
 	}
 }
@@ -128,11 +128,18 @@ type RegistrationState struct {
 // RoleRequest is a user's new role.
 type RoleRequest struct {
 	Role string `json:"role" enum:"viewer,operator,org_admin,superadmin" example:"operator"`
+	TokenDecision
+}
+
+// TokenDecision decides about the service tokens that a user owns.
+type TokenDecision struct {
+	ServiceTokens identity.TokenDecision `json:"service_tokens,omitempty" enum:"revoke,keep" doc:"What happens to the service tokens that the user owns: they are revoked, or you keep them as yours. Required for a user who owns some and is suspended or gets a weaker role." example:"revoke"`
 }
 
 // StatusRequest is a user's new status.
 type StatusRequest struct {
 	Status string `json:"status" enum:"active,suspended" example:"suspended"`
+	TokenDecision
 }
 
 // PasswordReset is a user's new password.
@@ -197,7 +204,7 @@ type setRoleInput struct {
 }
 
 func (a *API) setRole(ctx context.Context, by caller, in *setRoleInput) (ChangedRole, error) {
-	u, err := a.directory.SetRole(ctx, by.actor, in.ID, in.Body.Role)
+	u, err := a.directory.SetRole(ctx, by.actor, in.ID, in.Body.Role, in.Body.ServiceTokens)
 	return ChangedRole{ID: u.ID, Email: u.Email, Role: u.Role}, err
 }
 
@@ -207,7 +214,7 @@ type setStatusInput struct {
 }
 
 func (a *API) setStatus(ctx context.Context, by caller, in *setStatusInput) (ChangedStatus, error) {
-	u, err := a.directory.SetStatus(ctx, by.actor, in.ID, in.Body.Status)
+	u, err := a.directory.SetStatus(ctx, by.actor, in.ID, in.Body.Status, in.Body.ServiceTokens)
 	return ChangedStatus{ID: u.ID, Email: u.Email, Status: u.Status}, err
 }
 
@@ -220,6 +227,11 @@ func (a *API) resetPassword(ctx context.Context, by caller, in *resetPasswordInp
 	return Message{"Password reset"}, a.directory.ResetPassword(ctx, by.actor, in.ID, in.Body.New)
 }
 
-func (a *API) deleteUser(ctx context.Context, by caller, in *UserID) (Message, error) {
-	return Message{"User deleted"}, a.directory.Delete(ctx, by.actor, in.ID)
+type deleteUserInput struct {
+	UserID
+	ServiceTokens identity.TokenDecision `query:"service_tokens" enum:"revoke,keep" doc:"What happens to the service tokens that the user owns: they are revoked, or you keep them as yours. Required for a user who owns some."`
+}
+
+func (a *API) deleteUser(ctx context.Context, by caller, in *deleteUserInput) (Message, error) {
+	return Message{"User deleted"}, a.directory.Delete(ctx, by.actor, in.ID, in.ServiceTokens)
 }

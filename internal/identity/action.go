@@ -20,6 +20,10 @@ const (
 	ActionChangePassword Action = "user.change_password"
 	ActionResetPassword  Action = "user.reset_password"
 
+	ActionCreateOrganization Action = "organization.create"
+	ActionUpdateOrganization Action = "organization.update"
+	ActionDeleteOrganization Action = "organization.delete"
+
 	ActionCreateGroup  Action = "group.create"
 	ActionUpdateGroup  Action = "group.update"
 	ActionDeleteGroup  Action = "group.delete"
@@ -28,6 +32,7 @@ const (
 
 	ActionCreateServiceToken Action = "service_token.create"
 	ActionRevokeServiceToken Action = "service_token.revoke"
+	ActionTakeServiceToken   Action = "service_token.take" // another user owns it
 
 	ActionSetRegistration Action = "registration.set"
 	ActionRouteDenied     Action = "route.denied" // in the log only

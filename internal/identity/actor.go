@@ -64,8 +64,8 @@ func (u User) Principal() Principal {
 }
 
 // Principal returns what policy knows of the service token.
-func (t ServiceToken) Principal() Principal {
-	return Principal{Kind: ActorServiceToken, ID: t.ID, Role: t.Role, OrgID: t.OrgID, Active: CanUseServiceToken(t)}
+func (t ServiceToken) Principal(now time.Time) Principal {
+	return Principal{Kind: ActorServiceToken, ID: t.ID, Role: t.Role, OrgID: t.OrgID, Active: CanUseServiceToken(t, now)}
 }
 
 // SignedIn returns the principal of a user whose session has that auth_time; zero:

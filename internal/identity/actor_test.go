@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
@@ -14,11 +15,11 @@ func TestAPrincipalIsActiveWhileItMayUseWhatItPresented(t *testing.T) {
 		}
 	}
 	token := identity.ServiceToken{ID: "t", Role: identity.Operator, OrgID: "a", OrgStatus: identity.Active}
-	if got := token.Principal(); got != (identity.Principal{Kind: identity.ActorServiceToken, ID: "t", Role: identity.Operator, OrgID: "a", Active: true}) {
+	if got := token.Principal(time.Time{}); got != (identity.Principal{Kind: identity.ActorServiceToken, ID: "t", Role: identity.Operator, OrgID: "a", Active: true}) {
 		t.Errorf("%+v", got)
 	}
 	token.OrgStatus = identity.Suspended
-	if token.Principal().Active {
+	if token.Principal(time.Time{}).Active {
 		t.Error("a service token of a suspended organization is active")
 	}
 }

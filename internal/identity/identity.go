@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// DefaultOrg is the organization of users who register.
+// DefaultOrg is the organization that always exists: of the first administrator, and
+// of users who register unless auth.registration_org names another one.
 const DefaultOrg = "default"
 
 // Status says whether a user or organization is active.
@@ -56,6 +57,14 @@ type User struct {
 	CredentialsVersion int64 // counts the changes of the user's credentials
 }
 
+// Organization is a tenant: each user, group and service token belongs to one.
+type Organization struct {
+	ID        string
+	Name      string // for display, not unique
+	Status    Status // Suspended: nothing that belongs to it is accepted
+	CreatedAt time.Time
+}
+
 // Group is a named set of users of one organization.
 type Group struct {
 	ID          string
@@ -81,6 +90,23 @@ type ServiceToken struct {
 	OrgID       string
 	OrgStatus   Status // of the organization, as read with the token
 	Description string
+	OwnerID     string // the user who answers for it; empty: none, as of an adopted one
 	CreatedAt   time.Time
+	ExpiresAt   time.Time // zero: never
+	LastUsedAt  time.Time // zero: never; up to some minutes late
 	RevokedAt   time.Time // zero: valid
 }
+
+// TokenDecision says what happens to the service tokens of a user who is suspended,
+// deleted or demoted. The zero value is no decision: then a user who owns some is
+// left unchanged.
+type TokenDecision string
+
+// The decisions.
+const (
+	RevokeTokens TokenDecision = "revoke"
+	KeepTokens   TokenDecision = "keep" // the actor becomes their owner
+)
+
+// Valid reports whether d is one of the decisions, or none.
+func (d TokenDecision) Valid() bool { return d == "" || d == RevokeTokens || d == KeepTokens }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
@@ -22,8 +23,8 @@ func CanSignIn(u User) bool {
 }
 
 // CanUseServiceToken is the same decision for a service token.
-func CanUseServiceToken(t ServiceToken) bool {
-	return t.ID != "" && t.RevokedAt.IsZero() && t.OrgStatus == Active
+func CanUseServiceToken(t ServiceToken, now time.Time) bool {
+	return t.ID != "" && t.RevokedAt.IsZero() && t.OrgStatus == Active && (t.ExpiresAt.IsZero() || now.Before(t.ExpiresAt))
 }
 
 // MayAdminister decides whether actor may create, list and change objects of
@@ -97,6 +98,10 @@ func MayRevoke(actor Principal, t ServiceToken) error {
 	}
 	return actor.reaches(t.Role)
 }
+
+// MayManageOrganizations decides whether actor may create, change and delete
+// organizations.
+func MayManageOrganizations(actor Principal) error { return MayConfigure(actor) }
 
 // MayConfigure decides whether actor may change settings of the server.
 func MayConfigure(actor Principal) error {

@@ -88,20 +88,22 @@ func TestOnlyActiveUsersOfActiveOrganizationsSignIn(t *testing.T) {
 	}
 }
 
-func TestServiceTokenIsUsableUntilRevokedOrItsOrganizationSuspended(t *testing.T) {
-	valid := identity.ServiceToken{ID: "t", OrgStatus: identity.Active}
-	if !identity.CanUseServiceToken(valid) {
+func TestServiceTokenIsUsableUntilRevokedExpiredOrItsOrganizationSuspended(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	valid := identity.ServiceToken{ID: "t", OrgStatus: identity.Active, ExpiresAt: now.Add(1)}
+	if !identity.CanUseServiceToken(valid, now) {
 		t.Error("a valid token is refused")
 	}
 	for name, change := range map[string]func(*identity.ServiceToken){
 		"no id":                  func(s *identity.ServiceToken) { s.ID = "" },
 		"revoked":                func(s *identity.ServiceToken) { s.RevokedAt = s.RevokedAt.AddDate(2026, 0, 0) },
+		"expired":                func(s *identity.ServiceToken) { s.ExpiresAt = now },
 		"suspended organization": func(s *identity.ServiceToken) { s.OrgStatus = identity.Suspended },
 		"unknown organization":   func(s *identity.ServiceToken) { s.OrgStatus = "" },
 	} {
 		changed := valid
 		change(&changed)
-		if identity.CanUseServiceToken(changed) {
+		if identity.CanUseServiceToken(changed, now) {
 			t.Errorf("%s: the token is usable", name)
 		}
 	}

@@ -25,9 +25,10 @@ var (
 	// ErrRegistrationOff refuses a registration while it is switched off.
 	ErrRegistrationOff = fault.New(fault.Forbidden, "registration_disabled", "registration is switched off")
 
-	// ErrNoUser, ErrNoGroup and ErrNoServiceToken refuse an unknown id, address,
-	// name or secret.
+	// ErrNoUser, ErrNoGroup, ErrNoServiceToken and ErrNoOrganization refuse an
+	// unknown id, address, name or secret.
 	ErrNoUser         = fault.New(fault.NotFound, "not_found", "there is no such user")
 	ErrNoGroup        = fault.New(fault.NotFound, "not_found", "there is no such group")
 	ErrNoServiceToken = fault.New(fault.NotFound, "not_found", "there is no such service token")
+	ErrNoOrganization = fault.New(fault.NotFound, "not_found", "there is no such organization")
 )

@@ -40,7 +40,7 @@ func user(t *testing.T, r *testrig.Rig, email string) (identity.User, identity.P
 func TestAProofBecomesASessionOnlyWhileItIsTrue(t *testing.T) {
 	for name, happen := range map[string]func(r *testrig.Rig, id string) error{
 		"suspended": func(r *testrig.Rig, id string) error {
-			_, err := r.Directory.SetStatus(t.Context(), system, id, "suspended")
+			_, err := r.Directory.SetStatus(t.Context(), system, id, "suspended", "")
 			return err
 		},
 		"another password": func(r *testrig.Rig, id string) error {
@@ -49,7 +49,7 @@ func TestAProofBecomesASessionOnlyWhileItIsTrue(t *testing.T) {
 		"the same password again": func(r *testrig.Rig, id string) error {
 			return r.Directory.ResetPassword(t.Context(), system, id, secret)
 		},
-		"deleted": func(r *testrig.Rig, id string) error { return r.Directory.Delete(t.Context(), system, id) },
+		"deleted": func(r *testrig.Rig, id string) error { return r.Directory.Delete(t.Context(), system, id, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			testrig.Each(t, func(t *testing.T, r *testrig.Rig) {
@@ -77,7 +77,7 @@ func TestAProofBecomesASessionOnlyWhileItIsTrue(t *testing.T) {
 func TestAProofOutlivesAChangeOfRole(t *testing.T) {
 	testrig.Each(t, func(t *testing.T, r *testrig.Rig) {
 		u, proof := user(t, r, "ada@pico.example")
-		if _, err := r.Directory.SetRole(t.Context(), system, u.ID, "operator"); err != nil {
+		if _, err := r.Directory.SetRole(t.Context(), system, u.ID, "operator", ""); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.Sessions.Start(t.Context(), web, proof); err != nil {

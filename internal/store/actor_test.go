@@ -89,7 +89,7 @@ func TestAServiceTokenNeverReachesASuperadminOrAKey(t *testing.T) {
 		w.refused(err, fault.Unauthenticated, "invalid_token")
 		_, _, err = w.s.InsertServiceToken(ctx, by, identity.ServiceToken{Name: "another", Role: identity.Superadmin}, "hash")
 		w.forbidden(err)
-		w.forbidden(w.s.RevokeServiceToken(ctx, by, "strong"))
+		w.forbidden(w.s.RevokeServiceToken(ctx, by, "acme", "strong"))
 
 		w.forbidden(w.s.PutSigningKeys(ctx, 1, store.KeyChange{SigningKey: store.SigningKey{KID: "mine", Status: store.KeyPending}, Act: by}))
 		w.forbidden(w.s.NoteKey(ctx, by, "k"))
@@ -105,7 +105,7 @@ func TestOnlyValidActorsMayDoAnything(t *testing.T) {
 		ctx := w.t.Context()
 		root := w.add("root", identity.Superadmin, "default")
 		revoked := w.service("revoked", identity.OrgAdmin, "acme")
-		w.ok(w.s.RevokeServiceToken(ctx, system("test"), "revoked"))
+		w.ok(w.s.RevokeServiceToken(ctx, system("test"), "acme", "revoked"))
 		asleep := w.service("asleep", identity.OrgAdmin, "sleeping")
 		w.suspendOrg("sleeping")
 		machine := w.service("machine", identity.OrgAdmin, "acme")

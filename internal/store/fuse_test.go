@@ -98,6 +98,7 @@ func everyVerb(w *world) []step {
 		_, err := s.ChangePassword(ctx, self, w.proof(u), "h2", next)
 		return err
 	}
+	suspended, active := identity.Suspended, identity.Active
 	return []step{
 		{"InsertFirstAdmin", func() error { _, err := s.InsertFirstAdmin(ctx, root); return err }},
 		{"InsertUser", func() error { return s.InsertUser(ctx, store.Act{Action: "register"}, u) }},
@@ -144,7 +145,7 @@ func everyVerb(w *world) []step {
 		}},
 		{"ServiceTokenByHash", func() error { _, err := s.ServiceTokenByHash(ctx, []string{"hash"}); return err }},
 		{"ServiceTokens", func() error { _, err := s.ServiceTokens(ctx, as.By, store.ListFilter{}); return err }},
-		{"RevokeServiceToken", func() error { return s.RevokeServiceToken(ctx, as, "ci") }},
+		{"RevokeServiceToken", func() error { return s.RevokeServiceToken(ctx, as, "", "ci") }},
 		{"SetRegistration", func() error { return s.SetRegistration(ctx, as, true) }},
 		{"Registration", func() error { _, _, err := s.Registration(ctx); return err }},
 		{"AdoptedKey", func() error { _, err := s.AdoptedKey(ctx); return err }},
@@ -168,5 +169,14 @@ func everyVerb(w *world) []step {
 		{"RemoveMember", func() error { return s.RemoveMember(ctx, as, group.ID, "u") }},
 		{"DeleteGroup", func() error { return s.DeleteGroup(ctx, as, group.ID) }},
 		{"DeleteUser", func() error { return s.DeleteUser(ctx, as, "u") }},
+		{"InsertOrganization", func() error {
+			_, err := s.InsertOrganization(ctx, as, identity.Organization{ID: "empty", Name: "Empty"})
+			return err
+		}},
+		{"Organization", func() error { _, err := s.Organization(ctx, as.By, "empty"); return err }},
+		{"Organizations", func() error { _, err := s.Organizations(ctx, as.By, store.ListFilter{}); return err }},
+		{"UpdateOrganization", func() error { _, err := s.UpdateOrganization(ctx, as, "new-org", &name, &suspended); return err }},
+		{"UpdateOrganization, again", func() error { _, err := s.UpdateOrganization(ctx, as, "new-org", nil, &active); return err }},
+		{"DeleteOrganization", func() error { return s.DeleteOrganization(ctx, as, "empty") }},
 	}
 }

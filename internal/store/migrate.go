@@ -40,6 +40,9 @@ var schemaKeyAlgorithms string
 //go:embed migrations/0007_audit_actor.sql
 var schemaAuditActor string
 
+//go:embed migrations/0012_organizations.sql
+var schemaOrganizations string
+
 //go:embed migrations/0013_audit.sql
 var schemaAuditChain string
 
@@ -95,7 +98,7 @@ func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error
 		goose.WithSlog(slog.New(slog.DiscardHandler)), // migrate logs what was done
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead),
 			migration(5, schemaSessions), migration(6, schemaKeyAlgorithms), migration(7, schemaAuditActor),
-			migration(13, schemaAuditChain)),
+			migration(12, schemaOrganizations), migration(13, schemaAuditChain)),
 	}
 	dialect := goose.DialectSQLite3
 	if s.target.Engine == engine.Postgres {

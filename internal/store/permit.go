@@ -29,7 +29,7 @@ func (t *tx) principal(by identity.Actor, lock func(alias string) string) (p ide
 	case identity.ActorServiceToken:
 		var st identity.ServiceToken
 		st, err = t.service("s.id = $1", lock("s"), by.ID)
-		p = st.Principal()
+		p = st.Principal(t.now)
 	case identity.ActorClient: // no client has a row yet
 		return identity.Principal{}, identity.ErrForbidden
 	default:
@@ -104,15 +104,6 @@ func (t *tx) changedKey(act Act, kid string) error {
 		return t.audit(act.Event(OutcomeRefused, kid, ""))
 	}
 	return t.done(act, kid, "")
-}
-
-// ensureOrg makes the organization if it does not exist. The caller has checked
-// that the actor may administer it; for one that does not exist only a
-// superadmin may.
-func (t *tx) ensureOrg(orgID string) error {
-	_, err := t.exec("INSERT INTO organizations (id, status, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
-		orgID, string(identity.Active), t.stamp())
-	return err
 }
 
 // guard serializes the transactions that remove a superadmin. Under READ COMMITTED

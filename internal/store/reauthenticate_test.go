@@ -104,7 +104,7 @@ func TestOtherActsNeedNoRecentAuthentication(t *testing.T) {
 		_, _, err := w.s.InsertServiceToken(w.t.Context(), system("t"), identity.ServiceToken{Name: "leaked", Role: identity.Superadmin}, "h")
 		w.ok(err)
 		w.ok(w.s.CreateUser(w.t.Context(), act(root), identity.User{Email: "a", Role: identity.OrgAdmin}))
-		w.ok(w.s.RevokeServiceToken(w.t.Context(), act(root), "leaked"))
+		w.ok(w.s.RevokeServiceToken(w.t.Context(), act(root), "", "leaked"))
 		_, err = w.s.SetRole(w.t.Context(), act(root), victim.ID, identity.Viewer)
 		w.ok(err)
 		_, err = w.s.SetStatus(w.t.Context(), act(root), victim.ID, identity.Suspended)

@@ -28,7 +28,7 @@ type Table struct {
 // keys allow.
 func Tables() []Table {
 	return []Table{
-		{Name: "organizations", Initial: "id = 'default'", Columns: []string{"id", "status", "created_at"}},
+		{Name: "organizations", Initial: "id = 'default'", Columns: []string{"id", "name", "status", "created_at"}},
 		{Name: "users", Columns: []string{
 			"id", "email", "email_key", "display_name", "password_hash", "role", "org_id", "status",
 			"default_password", "created_at", "last_login_at", "credentials_version",
@@ -47,7 +47,8 @@ func Tables() []Table {
 			"access_jti", "access_expires_at",
 		}},
 		{Name: "service_tokens", Columns: []string{
-			"id", "name", "token_hash", "role", "org_id", "description", "created_at", "revoked_at",
+			"id", "name", "own_name", "token_hash", "role", "org_id", "description", "created_at", "revoked_at",
+			"expires_at", "last_used_at", "owner_id",
 		}},
 		{
 			Name: "settings", Columns: []string{"key", "value"},

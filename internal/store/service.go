@@ -3,6 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -10,15 +12,17 @@ import (
 )
 
 const (
-	serviceColumns = "s.id, s.name, s.role, s.org_id, o.status, s.description, s.created_at, s.revoked_at"
-	serviceTables  = "service_tokens s JOIN organizations o ON o.id = s.org_id"
+	serviceColumns = `s.id, COALESCE(s.own_name, s.name), s.role, s.org_id, o.status, s.description, s.owner_id,
+		s.created_at, s.expires_at, s.last_used_at, s.revoked_at`
+	serviceTables = "service_tokens s JOIN organizations o ON o.id = s.org_id"
+
+	// serviceName selects the active token of the organization $2 with the name $3.
+	serviceName = "org_id = $2 AND COALESCE(own_name, name) = $3 AND revoked_at IS NULL"
 )
 
-var errServiceTaken = fault.New(fault.Conflict, "token_exists", "a service token of this name exists in another organization")
-
 func scanService(r scanner) (s identity.ServiceToken, err error) {
-	err = r.Scan(&s.ID, &s.Name, (*string)(&s.Role), &s.OrgID, (*string)(&s.OrgStatus), &s.Description,
-		timeColumn{&s.CreatedAt}, timeColumn{&s.RevokedAt})
+	err = r.Scan(&s.ID, &s.Name, (*string)(&s.Role), &s.OrgID, (*string)(&s.OrgStatus), &s.Description, &s.OwnerID,
+		timeColumn{&s.CreatedAt}, timeColumn{&s.ExpiresAt}, timeColumn{&s.LastUsedAt}, timeColumn{&s.RevokedAt})
 	return s, err
 }
 
@@ -31,6 +35,10 @@ func (t *tx) service(condition, lock string, args ...any) (identity.ServiceToken
 		return identity.ServiceToken{}, err
 	}
 	return tokens[0], nil
+}
+
+func (t *tx) serviceByName(orgID, name, lock string) (identity.ServiceToken, error) {
+	return t.service("s.org_id = $1 AND COALESCE(s.own_name, s.name) = $2 AND s.revoked_at IS NULL", lock, orgID, name)
 }
 
 // InsertServiceToken stores a service token with the hash of its secret, in
@@ -61,39 +69,49 @@ func (t *tx) insertService(act Act, st identity.ServiceToken, hash string) (stor
 	if err := identity.MayGrant(actor, st.Role); err != nil {
 		return st, false, err
 	}
+	if err := t.inherit(act.By, &st); err != nil {
+		return st, false, err
+	}
 	if err := t.ensureOrg(st.OrgID); err != nil {
+		return st, false, err
+	}
+	// The name of an expired token is free.
+	if _, err := t.exec("UPDATE service_tokens SET revoked_at = $1 WHERE "+serviceName+" AND expires_at <= $1", t.stamp(), st.OrgID, st.Name); err != nil {
 		return st, false, err
 	}
 	if st.ID == "" {
 		st.ID = NewID()
 	}
-	n, err := t.exec(`INSERT INTO service_tokens (id, name, token_hash, role, org_id, description, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING`,
-		st.ID, st.Name, hash, string(st.Role), st.OrgID, st.Description, t.stamp())
-	if err != nil {
-		return st, false, err
+	for _, key := range []string{st.Name, st.ID} { // the id where another organization has the name
+		n, err := t.exec(`INSERT INTO service_tokens (id, name, own_name, token_hash, role, org_id, description, created_at, expires_at, owner_id)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
+			st.ID, key, st.Name, hash, string(st.Role), st.OrgID, st.Description, t.stamp(), FormatOptional(st.ExpiresAt), st.OwnerID)
+		if err != nil {
+			return st, false, err
+		}
+		stored, err = t.serviceByName(st.OrgID, st.Name, "")
+		switch {
+		case fault.KindOf(err) == fault.NotFound && n == 0:
+			continue
+		case err != nil:
+			return st, false, err
+		case n == 1:
+			return stored, true, t.done(act, stored.ID, stored.OrgID)
+		default:
+			return stored, false, nil
+		}
 	}
-	stored, err = t.service("s.name = $1 AND s.revoked_at IS NULL", "", st.Name)
-	switch {
-	case err != nil:
-		return st, false, err
-	case n == 1:
-		return stored, true, t.done(act, stored.ID, stored.OrgID)
-	case stored.OrgID != st.OrgID:
-		return st, false, errServiceTaken // names are unique everywhere, but the actor may not see the other token
-	default:
-		return stored, false, nil
-	}
+	return st, false, err
 }
 
-// ServiceTokenByHash returns the active token known by one of the hashes,
-// NotFound when there is none. The caller checks identity.CanUseServiceToken.
+// ServiceTokenByHash returns the token known by one of the hashes, NotFound when
+// there is none that was not revoked. The caller checks identity.CanUseServiceToken.
 func (s *Store) ServiceTokenByHash(ctx context.Context, hashes []string) (st identity.ServiceToken, err error) {
 	first, second, err := hashPair(hashes)
 	if err != nil {
 		return st, err
 	}
-	err = s.read(ctx, func(t *tx) error {
+	err = s.lookup(ctx, func(t *tx) error {
 		st, err = t.service("s.token_hash IN ($1, $2) AND s.revoked_at IS NULL", "", first, second)
 		return err
 	})
@@ -120,27 +138,47 @@ func (s *Store) ServiceTokens(ctx context.Context, by identity.Actor, f ListFilt
 	return p, err
 }
 
-// RevokeServiceToken revokes the active token of the name. One of a role above the
-// actor's own is Forbidden, one of another organization NotFound.
-func (s *Store) RevokeServiceToken(ctx context.Context, act Act, name string) error {
+// RevokeServiceToken revokes the active token of the name in the organization,
+// empty: the actor's own. One of a role above the actor's own is Forbidden, one of
+// another organization NotFound.
+func (s *Store) RevokeServiceToken(ctx context.Context, act Act, orgID, name string) error {
 	return s.write(ctx, func(t *tx) error {
 		actor, err := t.principal(act.By, t.forShare)
 		if err != nil {
 			return err
 		}
-		if err := identity.MayAdminister(actor, actor.OrgID, "service token"); err != nil {
+		orgID := cmp.Or(orgID, actor.OrgID)
+		if err := identity.MayAdminister(actor, orgID, "service token"); err != nil {
 			return err
 		}
-		st, err := t.service("s.name = $1 AND s.revoked_at IS NULL", t.forUpdate("s"), name)
+		st, err := t.serviceByName(orgID, name, t.forUpdate("s"))
 		if err != nil {
 			return err
 		}
 		if err := identity.MayRevoke(actor, st); err != nil {
 			return err
 		}
-		if _, err := t.exec("UPDATE service_tokens SET revoked_at = $1 WHERE id = $2", t.stamp(), st.ID); err != nil {
-			return err
+		return t.revokeService(act, st)
+	})
+}
+
+func (t *tx) revokeService(act Act, st identity.ServiceToken) error {
+	if _, err := t.exec("UPDATE service_tokens SET revoked_at = $1 WHERE id = $2", t.stamp(), st.ID); err != nil {
+		return err
+	}
+	return t.done(act, st.ID, st.OrgID)
+}
+
+// UsedServiceTokens records when service tokens, by their ids, were used last.
+func (s *Store) UsedServiceTokens(ctx context.Context, used map[string]time.Time) error {
+	return s.write(ctx, func(t *tx) error {
+		for _, id := range slices.Sorted(maps.Keys(used)) { // one order for all replicas
+			_, err := t.exec("UPDATE service_tokens SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)",
+				FormatTime(used[id]), id)
+			if err != nil {
+				return err
+			}
 		}
-		return t.done(act, st.ID, st.OrgID)
+		return nil
 	})
 }

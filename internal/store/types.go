@@ -13,6 +13,8 @@ type Act struct {
 	Action identity.Action // for the audit log
 	By     identity.Actor  // the caller, and its address
 	Detail string          // details for the audit log; never a secret; optional
+
+	Tokens identity.TokenDecision // about the service tokens of the user who is suspended, deleted or demoted; optional
 }
 
 // Outcomes of audit events.

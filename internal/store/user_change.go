@@ -28,7 +28,7 @@ func (s *Store) SetRole(ctx context.Context, act Act, userID string, role identi
 			return err
 		}
 		if u.Role != role {
-			if err := t.changeRole(u, role); err != nil {
+			if err := t.changeRole(act, u, role); err != nil {
 				return err
 			}
 			u.Role = role
@@ -38,9 +38,14 @@ func (s *Store) SetRole(ctx context.Context, act Act, userID string, role identi
 	return u, err
 }
 
-func (t *tx) changeRole(u identity.User, role identity.Role) error {
+func (t *tx) changeRole(act Act, u identity.User, role identity.Role) error {
 	if role != identity.Superadmin {
 		if err := t.spare(u); err != nil {
+			return err
+		}
+	}
+	if !role.AtLeast(u.Role) {
+		if err := t.disown(act, u.ID); err != nil {
 			return err
 		}
 	}
@@ -62,6 +67,9 @@ func (s *Store) SetStatus(ctx context.Context, act Act, userID string, status id
 		}
 		if status != identity.Active {
 			if err := t.spare(u); err != nil {
+				return err
+			}
+			if err := t.disown(act, u.ID); err != nil {
 				return err
 			}
 			if _, err := t.end(EndSuspension, subjects{userID: u.ID}); err != nil {
@@ -88,6 +96,9 @@ func (s *Store) DeleteUser(ctx context.Context, act Act, userID string) error {
 			return err
 		}
 		if err := t.spare(u); err != nil {
+			return err
+		}
+		if err := t.disown(act, u.ID); err != nil {
 			return err
 		}
 		if _, err := t.exec("DELETE FROM users WHERE id = $1", u.ID); err != nil {

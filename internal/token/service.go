@@ -3,18 +3,23 @@ package token
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
+// maxYear is the last year in which a time is stored in a fixed width.
+const maxYear = 9999
+
 // NewServiceToken describes a new service token.
 type NewServiceToken struct {
-	Name        string // unique among the unrevoked ones
-	Role        string // empty: operator
-	OrgID       string // empty: the organization of the actor
-	Description string // optional
+	Name        string    // unique among the unrevoked ones of its organization
+	Role        string    // empty: operator
+	OrgID       string    // empty: the organization of the actor
+	Description string    // optional
+	ExpiresAt   time.Time // zero: never
 }
 
 // Filter narrows a list.
@@ -32,7 +37,7 @@ type ServiceTokenPage = store.Page[identity.ServiceToken]
 func (i *Issuer) CreateServiceToken(
 	ctx context.Context, by identity.Actor, n NewServiceToken,
 ) (created identity.ServiceToken, secret string, err error) {
-	t, err := n.check()
+	t, err := n.check(i.now())
 	if err != nil {
 		return identity.ServiceToken{}, "", err
 	}
@@ -50,19 +55,24 @@ func (i *Issuer) CreateServiceToken(
 }
 
 // check validates every field. The store fills in its id and time.
-func (n NewServiceToken) check() (identity.ServiceToken, error) {
+func (n NewServiceToken) check(now time.Time) (identity.ServiceToken, error) {
 	if n.Role == "" {
 		n.Role = string(identity.Operator)
 	}
 	role, badRole := identity.ParseRole(n.Role)
+	var badExpiry error
+	if !n.ExpiresAt.IsZero() && (!n.ExpiresAt.After(now) || n.ExpiresAt.Year() > maxYear) {
+		badExpiry = fault.BadField("expires_at", "expires_at must be in the future")
+	}
 	err := fault.Gather(
 		identity.ValidateName(n.Name),
 		badRole,
 		identity.ValidateOrgID(n.OrgID),
 		identity.ValidateDescription(n.Description),
+		badExpiry,
 	)
 	return identity.ServiceToken{
-		Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description,
+		Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description, ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond),
 	}, err
 }
 
@@ -80,7 +90,7 @@ func (i *Issuer) ValidateServiceToken(ctx context.Context, presented string) (id
 	if err != nil {
 		return identity.ServiceToken{}, fmt.Errorf("find service token: %w", err)
 	}
-	if !identity.CanUseServiceToken(t) {
+	if !identity.CanUseServiceToken(t, i.now()) {
 		return identity.ServiceToken{}, identity.ErrInvalidToken
 	}
 	return t, nil
@@ -101,13 +111,15 @@ func (i *Issuer) ServiceTokens(ctx context.Context, by identity.Actor, f Filter)
 	return page, nil
 }
 
-// RevokeServiceToken revokes the service token of that name.
-func (i *Issuer) RevokeServiceToken(ctx context.Context, by identity.Actor, name string) error {
-	if !identity.Storable(name) {
+// RevokeServiceToken revokes the service token of that name in the organization,
+// empty: the actor's own. Access tokens that it was exchanged for are accepted by
+// other services until they expire.
+func (i *Issuer) RevokeServiceToken(ctx context.Context, by identity.Actor, orgID, name string) error {
+	if !identity.Storable(name) || !identity.Storable(orgID) {
 		return identity.ErrNoServiceToken
 	}
 	act := store.Act{Action: identity.ActionRevokeServiceToken, By: by, Detail: name}
-	if err := i.store.RevokeServiceToken(ctx, act, name); err != nil {
+	if err := i.store.RevokeServiceToken(ctx, act, orgID, name); err != nil {
 		i.audit.Refused(ctx, act, "", err)
 		return fmt.Errorf("revoke service token: %w", err)
 	}

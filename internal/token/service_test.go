@@ -52,10 +52,10 @@ func TestRevokedServiceTokenIsRefusedAndItsNameIsFree(t *testing.T) {
 		by := w.admin(t, identity.Superadmin, identity.DefaultOrg)
 		_, secret, err := w.CreateServiceToken(t.Context(), by, token.NewServiceToken{Name: "indexer"})
 		w.must(t, err)
-		w.must(t, w.RevokeServiceToken(t.Context(), by, "indexer"))
+		w.must(t, w.RevokeServiceToken(t.Context(), by, "", "indexer"))
 		_, err = w.ValidateServiceToken(t.Context(), secret)
 		wantFault(t, err, fault.Unauthenticated, "invalid_token")
-		wantFault(t, w.RevokeServiceToken(t.Context(), by, "indexer"), fault.NotFound, "not_found")
+		wantFault(t, w.RevokeServiceToken(t.Context(), by, "", "indexer"), fault.NotFound, "not_found")
 		_, fresh, err := w.CreateServiceToken(t.Context(), by, token.NewServiceToken{Name: "indexer"})
 		if err != nil || fresh == "" || fresh == secret {
 			t.Errorf("the name again: secret of %d bytes, %v", len(fresh), err)
@@ -98,7 +98,7 @@ func TestServiceTokensAreLimitedByRoleAndOrganization(t *testing.T) {
 				}
 			})
 		}
-		wantFault(t, w.RevokeServiceToken(t.Context(), operator, "org_admin grants org_admin in the own organization"), fault.Forbidden, "forbidden")
+		wantFault(t, w.RevokeServiceToken(t.Context(), operator, "", "org_admin grants org_admin in the own organization"), fault.Forbidden, "forbidden")
 		_, err := w.ServiceTokens(t.Context(), viewer, token.Filter{})
 		wantFault(t, err, fault.Forbidden, "forbidden")
 		page, err := w.ServiceTokens(t.Context(), boss, token.Filter{})
@@ -120,7 +120,7 @@ func TestServiceTokensAreLimitedByRoleAndOrganization(t *testing.T) {
 func TestAllServiceTokenFaultsAreReportedTogether(t *testing.T) {
 	w := open(t)
 	_, _, err := w.CreateServiceToken(t.Context(), system, token.NewServiceToken{
-		Name: "a\x00b", Role: "emperor", OrgID: "two words", Description: strings.Repeat("x", 501),
+		Name: "a\x00b", Role: "emperor", OrgID: "two words", Description: strings.Repeat("x", 501), ExpiresAt: w.clock.Now(),
 	})
 	var f *fault.Error
 	if !errors.As(err, &f) {
@@ -130,7 +130,7 @@ func TestAllServiceTokenFaultsAreReportedTogether(t *testing.T) {
 	for _, field := range f.Fields {
 		got = append(got, field.Name)
 	}
-	if want := "name role org_id description"; strings.Join(got, " ") != want || f.Kind != fault.Invalid {
+	if want := "name role org_id description expires_at"; strings.Join(got, " ") != want || f.Kind != fault.Invalid {
 		t.Errorf("fields %q, want %q", got, want)
 	}
 }
@@ -175,7 +175,7 @@ func TestAnInvalidServiceTokenIsRefused(t *testing.T) {
 func TestRevokingANameThatNoRowCanHoldIsNotFound(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for _, name := range []string{"", "nobody", "a\x00b", "\xff", strings.Repeat("x", 1<<20)} {
-			wantFault(t, w.RevokeServiceToken(t.Context(), system, name), fault.NotFound, "not_found")
+			wantFault(t, w.RevokeServiceToken(t.Context(), system, "", name), fault.NotFound, "not_found")
 		}
 	})
 }

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+type serviceTokenCmd struct {
+	Create serviceTokenCreateCmd `cmd:"" help:"Create a service token and print it."`
+	List   serviceTokenListCmd   `cmd:"" help:"List service tokens."`
+	Revoke serviceTokenRevokeCmd `cmd:"" help:"Revoke a service token."`
+}
+
+type serviceTokenCreateCmd struct {
+	Name        string    `arg:"" help:"Its name, unique within the organization."`
+	Role        string    `enum:"viewer,operator,org_admin,superadmin" default:"operator" help:"One of ${enum} (${default})."`
+	Org         string    `default:"default" placeholder:"ID" help:"Its organization (${default}); it is created if it does not exist."`
+	Description string    `help:"What it is for."`
+	ExpiresAt   time.Time `placeholder:"TIME" help:"When it expires, such as 2027-11-22T00:00:00Z; by default never."`
+	JSON        bool      `help:"Print JSON."`
+}
+
+// Help is the end of `pico-auth service-token create --help`.
+func (serviceTokenCreateCmd) Help() string {
+	return `The token is printed to standard output and never shown again.
+
+Example:
+
+    pico-auth service-token create billing --role viewer --expires-at 2027-11-22T00:00:00Z > billing.token`
+}
+
+// Run creates a service token.
+func (c serviceTokenCreateCmd) Run(sh *shell) error {
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		t, secret, err := services.Tokens.CreateServiceToken(ctx, operator(), token.NewServiceToken{
+			Name: c.Name, Role: c.Role, OrgID: c.Org, Description: c.Description, ExpiresAt: c.ExpiresAt,
+		})
+		switch {
+		case err != nil:
+			return err
+		case secret == "":
+			return fmt.Errorf("a service token named %s exists in %s; revoke it first, or choose another name", printable(c.Name), printable(c.Org))
+		case c.JSON:
+			return sh.json(map[string]string{"id": t.ID, "name": t.Name, "token": secret})
+		}
+		return sh.say("%s\n", secret)
+	})
+}
+
+type serviceTokenListCmd struct {
+	Org  string `placeholder:"ID" help:"Only this organization."`
+	JSON bool   `help:"Print JSON."`
+}
+
+// Help is the end of `pico-auth service-token list --help`.
+func (serviceTokenListCmd) Help() string {
+	return `Example:
+
+    pico-auth service-token list --json | jq -r '.tokens[] | select(.last_used_at == null).name'`
+}
+
+// Run lists the service tokens that are not revoked, oldest first.
+func (c serviceTokenListCmd) Run(sh *shell) error {
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		var all []identity.ServiceToken
+		for f := (token.Filter{OrgID: c.Org}); ; {
+			page, err := services.Tokens.ServiceTokens(ctx, operator(), f)
+			if err != nil {
+				return err
+			}
+			all = append(all, page.Items...)
+			if f.Cursor = page.Next; f.Cursor == "" {
+				break
+			}
+		}
+		if c.JSON {
+			return sh.json(serviceTokensJSON(all))
+		}
+		rows := [][]string{{"NAME", "ORG", "ROLE", "EXPIRES", "LAST USED", "OWNER", "DESCRIPTION"}}
+		for _, t := range all {
+			rows = append(rows, []string{t.Name, t.OrgID, string(t.Role), orNever(t.ExpiresAt), orNever(t.LastUsedAt), t.OwnerID, t.Description})
+		}
+		return sh.table(rows)
+	})
+}
+
+func orNever(at time.Time) string {
+	if at.IsZero() {
+		return "never"
+	}
+	return moment(at)
+}
+
+// serviceTokensJSON has the field names of the API.
+func serviceTokensJSON(tokens []identity.ServiceToken) any {
+	optional := func(text string, given bool) any {
+		if !given {
+			return nil
+		}
+		return text
+	}
+	all := make([]map[string]any, len(tokens))
+	for i, t := range tokens {
+		all[i] = map[string]any{
+			"id": t.ID, "name": t.Name, "role": t.Role, "org_id": t.OrgID, "description": t.Description,
+			"created_at":   t.CreatedAt.UTC().Format(time.RFC3339Nano),
+			"expires_at":   optional(t.ExpiresAt.UTC().Format(time.RFC3339Nano), !t.ExpiresAt.IsZero()),
+			"last_used_at": optional(t.LastUsedAt.UTC().Format(time.RFC3339Nano), !t.LastUsedAt.IsZero()),
+			"owner_id":     optional(t.OwnerID, t.OwnerID != ""),
+		}
+	}
+	return map[string]any{"tokens": all, "total": len(all)}
+}
+
+type serviceTokenRevokeCmd struct {
+	Name string `arg:"" help:"Its name."`
+	Org  string `default:"default" placeholder:"ID" help:"Its organization (${default})."`
+	Yes  bool   `help:"Do not ask."`
+}
+
+// Help is the end of `pico-auth service-token revoke --help`.
+func (serviceTokenRevokeCmd) Help() string {
+	return `Running servers refuse it at once. Access tokens that it was exchanged for are valid for at most five minutes more.
+
+Example:
+
+    pico-auth service-token revoke billing`
+}
+
+// Run revokes a service token.
+func (c serviceTokenRevokeCmd) Run(sh *shell) error {
+	if !c.Yes {
+		err := sh.sure("Programs that use it will be refused.\nType yes to revoke the service token "+printable(c.Name)+": ", "--yes revokes without asking")
+		if err != nil {
+			return err
+		}
+	}
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		if err := services.Tokens.RevokeServiceToken(ctx, operator(), c.Org, c.Name); err != nil {
+			return err
+		}
+		return sh.say("revoked the service token %s\n", printable(c.Name))
+	})
+}
