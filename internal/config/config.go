@@ -80,10 +80,14 @@ type Server struct {
 	Host           string
 	Port           int
 	TrustedProxies []string // addresses and CIDRs
-	CORSOrigins    []string // exact origins
-	TLSCert        string   // empty: plain HTTP
-	TLSKey         string
-	MetricsListen  string // empty: /metrics is on the API's listener, if that is for this machine only
+
+	ConnectionsPerAddress int           // zero: no limit
+	IdleTimeout           time.Duration // of a connection without a request
+
+	CORSOrigins   []string // exact origins
+	TLSCert       string   // empty: plain HTTP
+	TLSKey        string
+	MetricsListen string // empty: /metrics is on the API's listener, if that is for this machine only
 }
 
 // Default is the configuration of a server with nothing configured. The data
@@ -116,7 +120,7 @@ func defaults() Config {
 		Database:   Database{URL: "sqlite+aiosqlite:///auth.db"},
 		AuthClient: AuthClient{Enabled: true},
 		FastAPI:    FastAPI{Title: "Pico Auth API"},
-		Server:     Server{Host: "127.0.0.1", Port: 8100},
+		Server:     Server{Host: "127.0.0.1", Port: 8100, ConnectionsPerAddress: 256, IdleTimeout: 2 * time.Minute},
 	}
 }
 

@@ -80,6 +80,8 @@ func TestEveryFaultNamesItsKeyAndPlace(t *testing.T) {
 		{name: "host empty", env: []string{"SERVER_HOST="}, want: "server.host (environment SERVER_HOST) must be an IP address or a host name, without port"},
 		{name: "host is half an address", yaml: "server: {host: 10.0.0}", want: "server.host (a.yaml:1) must be an IP address or a host name, without port"},
 		{name: "metrics without port", yaml: "server: {metrics_listen: localhost}", want: "server.metrics_listen (a.yaml:1) must be an address with port, such as 127.0.0.1:9100"},
+		{name: "connections", yaml: "server: {connections_per_address: 5000}", want: "server.connections_per_address (a.yaml:1) must be a whole number from 0 to 4096"},
+		{name: "no idle time", yaml: "server: {idle_timeout: 0}", want: "server.idle_timeout (a.yaml:1) must be a duration from 1s to 1h, such as 90s, 5m, 720h or 90d"},
 		{name: "proxy", yaml: "server:\n  trusted_proxies:\n  - 10.0.0.1\n  - proxy.local\n", want: "server.trusted_proxies (a.yaml:4) must be a list of IP addresses and CIDR ranges"},
 		{name: "client off", yaml: "auth_client: {enabled: false}", want: "auth_client.enabled (a.yaml:1) must be true: without it every endpoint would be open to everyone"},
 		{name: "client off by variable", env: []string{"AUTH_CLIENT_ENABLED=off"}, want: "auth_client.enabled (environment AUTH_CLIENT_ENABLED) must be true: without it every endpoint would be open to everyone"},

@@ -73,6 +73,7 @@ func TestNothingConfiguredGivesTheDocumentedDefaults(t *testing.T) {
 		"auth_client.enabled": true, "auth_client.issuer": "http://localhost:8100", "auth_client.audience": "pico-bot",
 		"fastapi.title": "Pico Auth API", "fastapi.version": "", "server.host": "127.0.0.1", "server.port": 8100,
 		"server.tls_cert": "", "server.tls_key": "", "server.metrics_listen": "",
+		"server.connections_per_address": 256, "server.idle_timeout": "2m",
 	} {
 		if got[key] != value {
 			t.Errorf("%s = %v, want %v", key, got[key], value)
@@ -123,7 +124,7 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 		"AUTH_CLIENT_ACCEPTED_ALGORITHMS": "RS256, ML-DSA-65", "FASTAPI_TITLE": "T", "FASTAPI_VERSION": "2",
 		"SERVER_HOST": "::1", "SERVER_PORT": "9000", "SERVER_TRUSTED_PROXIES": "10.0.0.0/8,::1",
 		"SERVER_CORS_ORIGINS": "https://app.example.com", "SERVER_TLS_CERT": "", "SERVER_TLS_KEY": "",
-		"SERVER_METRICS_LISTEN": ":9100", "AUTH_FORMER_MASTER_KEY": masterStd,
+		"SERVER_METRICS_LISTEN": ":9100", "SERVER_CONNECTIONS_PER_ADDRESS": "0", "SERVER_IDLE_TIMEOUT": "75s", "AUTH_FORMER_MASTER_KEY": masterStd,
 		"KEYS_PUBLISH_AHEAD": "1h30m", "KEYS_ROTATE_EVERY": "90d", "KEYS_RSA_BITS": "3072", "KEYS_AT_REST": "sealed", "KEYS_ALGORITHMS": "ES256, ML-DSA-65",
 	}
 	var env []string

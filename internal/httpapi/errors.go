@@ -149,6 +149,9 @@ func problemOf(ctx context.Context, rt *route, err error) *problem {
 		if e.Status >= http.StatusInternalServerError {
 			p.RequestID = web.FactsOf(ctx).RequestID
 		}
+		if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
+			p.retryAfter = defaultRetry
+		}
 		return p
 	}
 	if p := ofGuard(err); p != nil {

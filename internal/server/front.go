@@ -32,18 +32,14 @@ func (s *Server) handler() (http.Handler, error) {
 	})
 	m := newMetrics(s.cfg.Version)
 	m.watch(s.services, s.jobs)
-	proxies, err := web.ParseProxies(c.Server.TrustedProxies)
-	if err != nil {
-		return nil, fmt.Errorf("server.trusted_proxies: %w", err)
-	}
 	if c.Server.MetricsListen != "" {
-		s.metrics = s.newHTTP(m.alone())
+		s.metrics = s.newHTTP(s.scrape, m.alone())
 	}
 	group := api.Group()
 	group.Routes = append(group.Routes, s.ownRoutes(m)...)
 	router, err := web.New(web.Config{
 		Issuer: c.Auth.Issuer, Groups: []web.Group{group}, CORSOrigins: c.Server.CORSOrigins,
-		Proxies: proxies, KnownHostsOnly: s.published.knownHostsOnly, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
+		Proxies: s.gate.proxies, Admit: s.gate.admit, KnownHostsOnly: s.published.knownHostsOnly, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("auth.issuer: %w", err)

@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/job"
 	"github.com/pico-auth/pico-auth/internal/web"
@@ -28,9 +26,14 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 30 * time.Second
-	idleTimeout       = 2 * time.Minute // longer than that of load balancers, so that they close first
-	maxHeaderBytes    = 32 << 10        // an ML-DSA token has 5 to 7 KB
+	maxHeaderBytes    = 32 << 10 // an ML-DSA token has 5 to 7 KB
 	maxConnections    = 4096
+)
+
+// Limits of the listener of the metrics.
+const (
+	maxScrapeConnections = 256
+	maxScrapesPerAddress = 16
 )
 
 // The process ends within 10 s after the signal, even if the database hangs.
@@ -57,8 +60,9 @@ type Server struct {
 	health   *health
 	http     *http.Server
 	metrics  *http.Server // nil: /metrics is on the API's listener
-	listener net.Listener
-	scrape   net.Listener // of metrics; nil with it
+	gate     *gate        // of http
+	listener net.Listener // the gate, behind TLS if it is configured
+	scrape   *gate        // of metrics; nil with it
 	accepted []string     // algorithms of the server's own guard; nil: all
 
 	published *defaultPassword
@@ -86,10 +90,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 func (s *Server) prepare(ctx context.Context) (err error) {
-	if s.listener, err = s.listen(ctx); err != nil {
+	if err = s.listen(ctx); err != nil {
 		return err
 	}
-	if s.scrape, err = s.listenMetrics(ctx); err != nil {
+	if err = s.listenMetrics(ctx); err != nil {
 		return err
 	}
 	if s.services, err = OpenServices(ctx, s.cfg.Config, s.cfg.Log); err != nil {
@@ -107,7 +111,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.http = s.newHTTP(handler)
+	s.http = s.newHTTP(s.gate, handler)
 	s.announce(published)
 	return nil
 }
@@ -120,56 +124,66 @@ func (s *Server) apiVersion() string {
 	return s.cfg.Version
 }
 
-func (s *Server) newHTTP(h http.Handler) *http.Server {
+func (s *Server) newHTTP(g *gate, h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           web.Unambiguous(h),
+		Handler:           g.wrap(web.Unambiguous(h)),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		IdleTimeout:       s.cfg.Config.Server.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		// One connection takes few streams and little for bodies that no handler has read.
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 100, MaxReceiveBufferPerConnection: 128 << 10, MaxReceiveBufferPerStream: 64 << 10,
+			WriteByteTimeout: 10 * time.Second,
+		},
+		ConnState:   g.changed,
+		ConnContext: g.remember,
+		ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 
 		DisableGeneralOptionsHandler: true, // it would bypass the handler
 	}
 }
 
-func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+func (s *Server) listen(ctx context.Context) error {
 	c := s.cfg.Config.Server
+	proxies, err := web.ParseProxies(c.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("server.trusted_proxies: %w", err)
+	}
 	var certs *certificate
 	if c.TLSCert != "" {
-		var err error
 		if certs, err = loadCertificate(c.TLSCert, c.TLSKey, s.cfg.Log, s.cfg.Now); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port", err)
+		return fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("server.host and server.port: %w", err)
+		return fmt.Errorf("server.host and server.port: %w", err)
 	}
-	ln = netutil.LimitListener(ln, maxConnections)
+	s.gate = newGate(ln, gateLimits{total: maxConnections, perAddress: c.ConnectionsPerAddress, proxies: proxies, log: s.cfg.Log})
+	s.listener = s.gate
 	if certs != nil {
-		tlsConfig := certs.config()
-		tlsConfig.NextProtos = []string{"h2", "http/1.1"}
-		ln = tls.NewListener(ln, tlsConfig)
+		s.listener = tls.NewListener(s.gate, certs.config(s.gate))
 	}
-	return ln, nil
+	return nil
 }
 
-// listenMetrics returns nil when /metrics is on the API's listener.
-func (s *Server) listenMetrics(ctx context.Context) (net.Listener, error) {
+// listenMetrics does nothing when /metrics has no listener of its own.
+func (s *Server) listenMetrics(ctx context.Context) error {
 	address := s.cfg.Config.Server.MetricsListen
 	if address == "" {
-		return nil, nil
+		return nil
 	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("server.metrics_listen: %w", err)
+		return fmt.Errorf("server.metrics_listen: %w", err)
 	}
-	return ln, nil
+	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, log: s.cfg.Log})
+	return nil
 }
 
 // Addr is the address the API listens on.
@@ -231,9 +245,9 @@ func (s *Server) Close() error {
 			_ = h.Close()
 		}
 	}
-	for _, ln := range []net.Listener{s.listener, s.scrape} {
-		if ln != nil {
-			_ = ln.Close()
+	for _, g := range []*gate{s.gate, s.scrape} {
+		if g != nil {
+			_ = g.Listener.Close()
 		}
 	}
 	if s.services == nil {

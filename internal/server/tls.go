@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -77,6 +78,17 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-func (c *certificate) config() *tls.Config {
-	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}
+// config is of the connections that g accepts.
+func (c *certificate) config(g *gate) *tls.Config {
+	plain := &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	both := plain.Clone()
+	both.NextProtos = []string{"h2", "http/1.1"}
+	both.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		under := connOf(hello.Conn)
+		if under == nil || !slices.Contains(hello.SupportedProtos, "h2") || g.offerHTTP2(under) {
+			return nil, nil // both
+		}
+		return plain, nil
+	}
+	return both
 }

@@ -20,7 +20,10 @@ func (rt *Router) admit(r *http.Request, route *Route) error {
 			return errHost
 		}
 	}
-	return nil
+	if rt.admitted == nil {
+		return nil
+	}
+	return rt.admitted(r)
 }
 
 // isKnownHost reports whether a page of the host cannot be of another site: it is

@@ -31,7 +31,8 @@ func ParseProxies(list []string) (Proxies, error) {
 	return p, nil
 }
 
-func (p Proxies) trusts(a netip.Addr) bool {
+// Trusts reports whether the address is of a trusted proxy.
+func (p Proxies) Trusts(a netip.Addr) bool {
 	for _, prefix := range p {
 		if prefix.Contains(a) {
 			return true
@@ -45,7 +46,7 @@ func (p Proxies) trusts(a netip.Addr) bool {
 // client controls everything left of that.
 func (p Proxies) client(r *http.Request) netip.Addr {
 	peer := PeerAddress(r)
-	if len(p) == 0 || !p.trusts(peer) {
+	if len(p) == 0 || !p.Trusts(peer) {
 		return peer
 	}
 	client := peer
@@ -56,7 +57,7 @@ func (p Proxies) client(r *http.Request) netip.Addr {
 			break // the hop that wrote this is the last known one
 		}
 		client = hop
-		if !p.trusts(hop) {
+		if !p.Trusts(hop) {
 			break
 		}
 	}
@@ -70,7 +71,7 @@ func (p Proxies) unknownProxy(r *http.Request) bool {
 		return false
 	}
 	peer := PeerAddress(r)
-	return (peer.IsPrivate() || peer.IsLoopback()) && !p.trusts(peer)
+	return (peer.IsPrivate() || peer.IsLoopback()) && !p.Trusts(peer)
 }
 
 // PeerAddress is the address of the peer of the connection; the zero Addr

@@ -30,6 +30,10 @@ type Config struct {
 	// nil: every host is served.
 	KnownHostsOnly func(context.Context) bool
 
+	// Admit returns why a request is refused whatever its route demands, or nil. It
+	// is not called for routes that are always served. Nil: none is refused.
+	Admit func(*http.Request) error
+
 	Log     *slog.Logger                                       // nil: discard
 	Observe func(route string, status int, took time.Duration) // called at the end of each request; may be nil
 	Now     func() time.Time                                   // nil: time.Now
@@ -53,6 +57,7 @@ type Router struct {
 	now         func() time.Time
 
 	knownHostsOnly func(context.Context) bool // nil: never
+	admitted       func(*http.Request) error  // nil: all are
 }
 
 // New returns a Router of the groups' routes. It panics if a route does not declare
@@ -69,7 +74,7 @@ func New(cfg Config) (*Router, error) {
 		mux: http.NewServeMux(), routes: map[string]mounted{}, groups: slices.Clone(cfg.Groups),
 		base: BasePath(cfg.Issuer), firsts: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection(),
 		cors: cors{origins: cfg.CORSOrigins}, proxies: cfg.Proxies,
-		issuerHost: hostOf(issuer.Host), knownHostsOnly: cfg.KnownHostsOnly,
+		issuerHost: hostOf(issuer.Host), knownHostsOnly: cfg.KnownHostsOnly, admitted: cfg.Admit,
 		log: cfg.Log, observe: cfg.Observe, now: cfg.Now,
 	}
 	if err := rt.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
@@ -148,7 +153,7 @@ func (rt *Router) dispatch(w http.ResponseWriter, r *http.Request) {
 // requestID is the ID that a trusted proxy gave the request, else a new one.
 func (rt *Router) requestID(r *http.Request) string {
 	if id := r.Header.Get("X-Request-Id"); id != "" && len(rt.proxies) > 0 &&
-		rt.proxies.trusts(PeerAddress(r)) && plainID(id) {
+		rt.proxies.Trusts(PeerAddress(r)) && plainID(id) {
 		return id
 	}
 	return rand.Text()

@@ -1,0 +1,199 @@
+package server_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/server"
+)
+
+// attacker opens connections from one address.
+type attacker struct {
+	t    *testing.T
+	host string
+	from string
+	tls  bool
+	alpn []string
+	held []net.Conn
+}
+
+func attack(t *testing.T, base, from string) *attacker {
+	scheme, host, _ := strings.Cut(base, "://")
+	a := &attacker{t: t, host: host, from: from, tls: scheme == "https", alpn: []string{"http/1.1"}}
+	t.Cleanup(func() {
+		for _, c := range a.held {
+			_ = c.Close()
+		}
+	})
+	return a
+}
+
+// dial opens a TCP connection.
+func (a *attacker) dial() net.Conn {
+	a.t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(a.from)}, Timeout: 20 * time.Second}
+	c, err := d.DialContext(a.t.Context(), "tcp", a.host)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	a.held = append(a.held, c)
+	return c
+}
+
+// hold opens n connections and writes the text to each.
+func (a *attacker) hold(n int, text string) {
+	a.t.Helper()
+	for range n {
+		if _, err := io.WriteString(a.dial(), text); err != nil {
+			a.t.Log(err) // the server may have closed it
+		}
+	}
+}
+
+// ask sends one request over a new connection.
+func (a *attacker) ask(method, path string, header ...string) (status int, body string, got http.Header) {
+	a.t.Helper()
+	c := a.dial()
+	if a.tls {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: a.alpn}) //nolint:gosec // the test's own certificate
+	}
+	return a.over(c, bufio.NewReader(c), method, path, header...)
+}
+
+func (a *attacker) over(c net.Conn, in *bufio.Reader, method, path string, header ...string) (status int, body string, got http.Header) {
+	a.t.Helper()
+	_, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n", method, path, strings.Join(append(header, "X-Test: 1"), "\r\n"))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		a.t.Fatalf("%s %s: no response: %v", method, path, err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if res.Close {
+		res.Header.Set("Connection", "close") // ReadResponse has removed it
+	}
+	return res.StatusCode, string(text), res.Header
+}
+
+// startTLS is start behind a certificate of the test.
+func startTLS(t *testing.T, change func(*config.Config)) *running {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key := server.WriteCertificate(t, dir, 1)
+	s := start(t, dir, func(c *config.Config) {
+		c.Server.TLSCert, c.Server.TLSKey = cert, key
+		change(c)
+	})
+	s.base = "https" + strings.TrimPrefix(s.base, "http")
+	return s
+}
+
+// Whatever an address holds open, supervisors and other addresses are served.
+func TestHealthAndOtherAddressesAreServedWhileOneHoldsThousandsOfConnections(t *testing.T) {
+	half := "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n{"
+	for name, s := range map[string]*running{
+		"plain": start(t, t.TempDir(), nil),
+		"TLS":   startTLS(t, func(*config.Config) {}),
+	} {
+		for kind, text := range map[string]string{"silent": "", "one byte": "G", "slow body": half, "half a handshake": "\x16\x03\x01\x02\x00\x01"} {
+			if (kind == "half a handshake") == (name == "plain") && kind != "silent" {
+				continue // the server closes them at once
+			}
+			t.Run(name+" "+kind, func(t *testing.T) {
+				a, other := attack(t, s.base, "127.0.0.1"), attack(t, s.base, "127.0.0.2")
+				a.alpn = []string{"h2", "http/1.1"} // HTTP/2 is not spoken beyond the limit
+				a.hold(1500, text)
+				for range 20 {
+					for _, path := range []string{"/livez", "/readyz"} {
+						if status, body, header := a.ask("GET", path); status != http.StatusOK || header.Get("Connection") != "close" {
+							t.Fatalf("%s beyond the limit: %d %v %s", path, status, header, body)
+						}
+					}
+					a.hold(50, text)
+				}
+				status, body, header := a.ask("GET", "/docs")
+				if status != http.StatusTooManyRequests || header.Get("Retry-After") == "" || !strings.Contains(body, `"error":"rate_limited"`) {
+					t.Errorf("another request beyond the limit: %d %v %s, want 429", status, header, body)
+				}
+				if status, _, _ := other.ask("GET", "/docs"); status != http.StatusOK {
+					t.Errorf("another address: %d", status)
+				}
+			})
+		}
+	}
+}
+
+func TestConnectionsOfOneAddressAreServedUpToTheLimit(t *testing.T) {
+	const limit = 12
+	for name, c := range map[string]struct {
+		proxies []string
+		off     bool
+		header  []string
+		served  int
+	}{
+		"limit":            {served: limit},
+		"off":              {off: true, served: 5 * limit},
+		"trusted proxy":    {proxies: []string{"127.0.0.0/8"}, header: []string{"X-Forwarded-For: 203.0.113.7"}, served: 5 * limit},
+		"proxy not named":  {header: []string{"X-Forwarded-For: 203.0.113.7"}, served: 5 * limit},
+		"another is named": {proxies: []string{"10.0.0.1"}, served: limit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, t.TempDir(), func(cfg *config.Config) {
+				cfg.Server.ConnectionsPerAddress = limit
+				if c.off {
+					cfg.Server.ConnectionsPerAddress = 0
+				}
+				cfg.Server.TrustedProxies = c.proxies
+			})
+			a := attack(t, s.base, "127.0.0.1")
+			var served int
+			for range 5 * limit {
+				if status, _, _ := a.ask("GET", "/docs", c.header...); status == http.StatusOK {
+					served++
+				}
+			}
+			if served != c.served {
+				t.Errorf("%d connections are served, want %d", served, c.served)
+			}
+			_ = a.held[0].Close() // gives its place back
+			for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+				if status, _, _ := a.ask("GET", "/docs", c.header...); status == http.StatusOK {
+					break
+				}
+				if time.Since(begin) > 10*time.Second {
+					t.Fatal("a closed connection does not give its place back")
+				}
+			}
+			if warns := strings.Count(s.log.String(), "server.trusted_proxies does not name a proxy"); (warns > 0) != (name == "proxy not named") || warns > 1 {
+				t.Errorf("%d warnings about the proxy", warns)
+			}
+		})
+	}
+}
+
+// With all places taken, only supervisors are answered.
+func TestMetricsAreScrapedWhileTheirListenerIsFlooded(t *testing.T) {
+	s := start(t, t.TempDir(), func(c *config.Config) { c.Server.MetricsListen = "127.0.0.1:0" })
+	_, address, _ := strings.Cut(s.out.String(), "metrics       ")
+	address, _, _ = strings.Cut(address, "/metrics\n")
+	a := attack(t, address, "127.0.0.1")
+	a.hold(600, "")
+	if status, body, _ := a.ask("GET", "/metrics"); status != http.StatusOK || !strings.Contains(body, "pico_auth_build_info") {
+		t.Errorf("%d", status)
+	}
+}
