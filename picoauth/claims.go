@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -36,6 +37,7 @@ func (p rules) check(payload []byte, now time.Time) (*SecurityContext, error) {
 		TokenID:   r.optional("jti"),
 		SessionID: r.optional("sid"),
 		Groups:    r.strings("groups"),
+		Scopes:    strings.Fields(r.optional("scope")),
 		ExpiresAt: r.date("exp"),
 		Claims:    payload,
 	}

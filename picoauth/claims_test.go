@@ -57,7 +57,7 @@ func TestVerifyReturnsTheUser(t *testing.T) {
 	}
 	want := &picoauth.SecurityContext{
 		Subject: "u1", Email: "a@example.com", Role: picoauth.Operator, OrgID: "acme",
-		Groups: []string{"g1", "g2"}, TokenID: "j1", SessionID: "s1",
+		Groups: []string{"g1", "g2"}, Scopes: []string{}, TokenID: "j1", SessionID: "s1",
 		ExpiresAt: time.Unix(1795350060, 5e8).UTC(),
 		Claims:    payloadOf(t, token),
 	}

@@ -21,6 +21,7 @@ type SecurityContext struct {
 	Role      Role      // zero: the token has none, or one that this package does not know
 	OrgID     string    // organization; empty: the token has none
 	Groups    []string  // ids of groups; never nil
+	Scopes    []string  // scope, what the client may do for the user; never nil; empty: the token of a login
 	TokenID   string    // jti; empty: the token has none
 	SessionID string    // sid, the same for all tokens of one session; empty: the token has none
 	ExpiresAt time.Time // exp
@@ -78,7 +79,7 @@ func fold(r rune) rune {
 }
 
 // standard are the claims that a Guard reads.
-var standard = []string{"iss", "aud", "sub", "exp", "iat", "nbf", "email", "role", "org_id", "groups", "jti", "sid"}
+var standard = []string{"iss", "aud", "sub", "exp", "iat", "nbf", "email", "role", "org_id", "groups", "scope", "jti", "sid"}
 
 type contextKey struct{}
 

@@ -18,8 +18,8 @@
 //	log.Fatal(http.ListenAndServe(":8080", guard.Require(mux)))
 //
 // [Guard.Require] refuses requests without a valid token; [Guard.Optional] is for
-// routes that also serve anonymous callers. Both, and [MinRole] and
-// RequireGroup], which go inside either, are middleware of the type
+// routes that also serve anonymous callers. Both, and [MinRole],
+// [RequireGroup] and [RequireScope], which go inside either, are middleware of the type
 // func(http.Handler) http.Handler that routers such as chi accept directly. The
 // folder examples has net/http, chi, echo, gin and gRPC.
 //
@@ -50,8 +50,16 @@
 // An ECDSA signature can be rewritten into another one that verifies, too:
 // a service that must recognize a token remembers its jti, not its text.
 //
+// # When a session ends
+//
 // A valid token stays valid until it expires, 15 minutes by default: role,
-// groups and suspension are as they were when it was issued.
+// groups and suspension are as they were when it was issued. With
+// Config.ServiceToken a Guard asks the issuer which sessions have ended (logout,
+// suspension, another password or role, reuse of a refresh token) and refuses their
+// tokens, and those of a revoked key, within Config.RevokedWithin, 15 seconds by
+// default. It asks only while there are requests, for what is new, at random moments
+// before the bound; a request waits for the list only if none came before it for that
+// long.
 //
 // # The key set
 //
@@ -63,8 +71,8 @@
 // before it signs is known when its first token arrives.
 // An unknown kid causes an earlier fetch, at most two at once and then one every 30
 // seconds, whatever clients send. While the issuer is unreachable its last
-// keys are used for up to 24 hours; a key that a fetched set no longer lists is
-// refused at once.
+// keys and its last list of ended sessions are used for Config.MaxOutage, an hour by
+// default; a key that a fetched set no longer lists is refused at once.
 //
 // # Refusals
 //

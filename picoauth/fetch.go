@@ -21,22 +21,27 @@ const fetchTimeout = 5 * time.Second
 // keySetURL returns the address of the key set. An attacker who can change the
 // response chooses the keys, hence https unless the caller allows http.
 func keySetURL(cfg Config) (*url.URL, error) {
-	address := cfg.JWKSURL
+	return issuerURL(cfg, cfg.JWKSURL, keySetPath, "key set")
+}
+
+// issuerURL returns the address from which what is fetched: the given one, or that
+// path of the issuer.
+func issuerURL(cfg Config, address, path, what string) (*url.URL, error) {
 	if address == "" {
-		address = strings.TrimRight(cfg.Issuer, "/") + keySetPath
+		address = strings.TrimRight(cfg.Issuer, "/") + path
 	}
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.Fragment != "":
-		return nil, errors.New("picoauth: the address of the key set is not an absolute URL")
+		return nil, errors.New("picoauth: the address of the " + what + " is not an absolute URL")
 	case u.User != nil:
-		return nil, errors.New("picoauth: the address of the key set must not hold a password")
+		return nil, errors.New("picoauth: the address of the " + what + " must not hold a password")
 	case u.Scheme == "https", u.Scheme == "http" && (cfg.AllowHTTP || isLoopback(u.Hostname())):
 	case u.Scheme == "http":
-		return nil, fmt.Errorf("picoauth: the key set must be fetched over https (%s is not a loopback host); "+
-			"inside a container network or a mesh that encrypts, set AllowHTTP", u.Hostname())
+		return nil, fmt.Errorf("picoauth: the %s must be fetched over https (%s is not a loopback host); "+
+			"inside a container network or a mesh that encrypts, set AllowHTTP", what, u.Hostname())
 	default:
-		return nil, errors.New("picoauth: the address of the key set must start with https://")
+		return nil, errors.New("picoauth: the address of the " + what + " must start with https://")
 	}
 	return u, nil
 }
@@ -72,32 +77,45 @@ func proxyFor(r *http.Request) (*url.URL, error) {
 	return http.ProxyFromEnvironment(r)
 }
 
-func (r *remoteKeys) download() (map[string]*jose.PublicKey, time.Duration, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
-	if err != nil {
-		return nil, 0, err
-	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	res, err := r.client.Do(req)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer func() { _ = res.Body.Close() }() // read to its end or abandoned
-	if res.StatusCode != http.StatusOK {
-		return nil, 0, fmt.Errorf("the issuer responded with status %d", res.StatusCode)
+// downloadKeys fetches the key set into next, and returns how long it may be cached.
+func (r *remoteKeys) downloadKeys(ctx context.Context, before, next *remoteSet) (time.Duration, error) {
+	header := http.Header{"Accept": {"application/jwk-set+json, application/json"}}
+	if before != nil && before.etag != "" {
+		header.Set("If-None-Match", before.etag)
 	}
 	// One byte more than jose accepts: a set that is too long is refused, not truncated.
-	body, err := io.ReadAll(io.LimitReader(res.Body, jose.MaxKeySet+1))
+	res, body, err := get(ctx, r.client, r.url, header, jose.MaxKeySet+1)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
-	keys, err := jose.ParseJWKSet(body)
+	switch {
+	case res.StatusCode == http.StatusOK:
+		if next.keys, err = jose.ParseJWKSet(body); err != nil {
+			return 0, err
+		}
+		next.etag = res.Header.Get("ETag")
+	case res.StatusCode == http.StatusNotModified && before != nil && before.etag != "":
+		next.keys, next.etag = before.keys, before.etag
+	default:
+		return 0, fmt.Errorf("the issuer responded with status %d", res.StatusCode)
+	}
+	return cacheLifetime(res.Header, r.ttl), nil
+}
+
+// get returns a response and the first limit bytes of its body.
+func get(ctx context.Context, client *http.Client, address string, header http.Header, limit int64) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
-	return keys, cacheLifetime(res.Header, r.ttl), nil
+	req.Header = header
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = res.Body.Close() }() // read to its end or abandoned
+	body, err := io.ReadAll(io.LimitReader(res.Body, limit))
+	return res, body, err
 }
 
 // cacheLifetime is how long a response may be cached by its Cache-Control (RFC 9111

@@ -30,6 +30,7 @@ type Refusal struct {
 	Code       string        // stable code for programs, see the constants
 	Detail     string        // sentence for users
 	RetryAfter time.Duration // when to try again; zero: no Retry-After
+	scope      string        // that the request needs; empty: none
 	cause      error
 }
 
@@ -78,7 +79,11 @@ func asRefusal(err error) *Refusal {
 func (r *Refusal) challenge() string {
 	switch r.Code {
 	case CodeInvalidRequest, CodeInvalidToken, CodeInsufficientScope:
-		return `Bearer error="` + r.Code + `", error_description="` + strings.Map(describable, r.Detail) + `"`
+		challenge := `Bearer error="` + r.Code + `", error_description="` + strings.Map(describable, r.Detail) + `"`
+		if r.scope != "" {
+			challenge += `, scope="` + r.scope + `"`
+		}
+		return challenge
 	}
 	if r.Status == http.StatusUnauthorized {
 		return "Bearer"

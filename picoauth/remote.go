@@ -1,6 +1,7 @@
 package picoauth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -21,9 +22,8 @@ const (
 	// to the second: an issuer that rotates quickly sends one, and
 	// then the next key must arrive by the regular refresh, since any client can use
 	// up the permits for unknown key ids.
-	minTTL = time.Minute
-	// maxStale is how long keys are used after the last successful fetch.
-	maxStale = 24 * time.Hour
+	minTTL           = time.Minute
+	defaultMaxOutage = time.Hour
 
 	// An unknown kid may cause unknownBurst fetches at once, then one every
 	// unknownEvery: an attacker's key ids cost the issuer no more.
@@ -42,6 +42,8 @@ type remoteKeys struct {
 	url    string
 	client *http.Client
 	ttl    time.Duration // for responses without max-age
+	outage time.Duration // how long a set is used after its fetch
+	source *endedSource  // of ended sessions; nil: they are not asked for
 	now    func() time.Time
 	log    *slog.Logger
 
@@ -57,9 +59,11 @@ type remoteKeys struct {
 // remoteSet is the result of one successful fetch.
 type remoteSet struct {
 	keys      map[string]*jose.PublicKey
-	refreshAt time.Time // from then on a verification starts a fetch in the background
-	freshTo   time.Time // from then on it waits for the fetch, once
-	usableTo  time.Time // from then on the keys are not used any more
+	etag      string        // of the key set; empty: none
+	ended     endedSessions // zero without an endedSource
+	refreshAt time.Time     // from then on a verification starts a fetch in the background
+	freshTo   time.Time     // from then on it waits for the fetch, once
+	usableTo  time.Time     // from then on the keys are not used any more
 }
 
 func newRemoteKeys(cfg Config, now func() time.Time, log *slog.Logger) (*remoteKeys, error) {
@@ -74,8 +78,16 @@ func newRemoteKeys(cfg Config, now func() time.Time, log *slog.Logger) (*remoteK
 	if ttl == 0 {
 		ttl = defaultTTL
 	}
+	if cfg.MaxOutage < 0 {
+		return nil, fmt.Errorf("picoauth: MaxOutage is %v; it must not be negative", cfg.MaxOutage)
+	}
+	source, err := newEndedSource(cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	return &remoteKeys{
 		url: address.String(), client: keySetClient(cfg.Client), ttl: boundTTL(ttl),
+		outage: cmp.Or(cfg.MaxOutage, defaultMaxOutage), source: source,
 		now: now, log: log,
 		unknown: bucket{size: unknownBurst, every: unknownEvery},
 	}, nil
@@ -156,8 +168,7 @@ func (r *remoteKeys) mayFetch(set *remoteSet, known bool, now time.Time) bool {
 
 // fetch fetches a key set, or counts a failure, and closes done.
 func (r *remoteKeys) fetch(done chan struct{}) {
-	asked := r.now()
-	keys, ttl, err := r.download()
+	next, err := r.download(r.current.Load())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer close(done)
@@ -170,12 +181,39 @@ func (r *remoteKeys) fetch(done chan struct{}) {
 		return
 	}
 	r.failures, r.retryAt = 0, time.Time{}
-	r.current.Store(&remoteSet{
-		keys:      keys,
-		refreshAt: asked.Add(ttl - ttl/10), // a slow response may be as old as its request
-		freshTo:   now.Add(ttl),
-		usableTo:  now.Add(maxStale),
-	})
+	next.usableTo = now.Add(r.outage)
+	r.current.Store(next)
+}
+
+// download fetches the successor of a set, which is nil the first time.
+func (r *remoteKeys) download(before *remoteSet) (*remoteSet, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	asked, next := r.now(), &remoteSet{}
+	ttl, err := r.downloadKeys(ctx, before, next)
+	if err != nil {
+		return nil, err
+	}
+	ttl = min(ttl, r.outage)
+	next.refreshAt = asked.Add(ttl - ttl/10) // a slow response may be as old as its request
+	next.freshTo = r.now().Add(ttl)
+	if r.source == nil {
+		return next, nil
+	}
+	asked = r.now()
+	if next.ended, err = r.source.download(ctx, r.client, before, asked); err != nil {
+		return nil, err
+	}
+	next.refreshAt = earlier(next.refreshAt, asked.Add(r.source.pause()))
+	next.freshTo = earlier(next.freshTo, asked.Add(r.source.within))
+	return next, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // bucket holds up to size permits and regains one in each interval every.

@@ -67,7 +67,7 @@ func MinRole(role Role) func(http.Handler) http.Handler {
 	if role < Viewer || role > Superadmin {
 		panic("picoauth: MinRole: not a role; use picoauth.Viewer, Operator, OrgAdmin or Superadmin")
 	}
-	return demand("this needs at least the role "+role.String(), func(who *SecurityContext) bool { return who.Role >= role })
+	return demand(insufficientScope("this needs at least the role "+role.String()), func(who *SecurityContext) bool { return who.Role >= role })
 }
 
 // RequireGroup is middleware that lets a request pass whose user is in at least
@@ -76,10 +76,10 @@ func MinRole(role Role) func(http.Handler) http.Handler {
 // refused with 401, one of a user outside the groups with 403. Without ids every
 // request is refused.
 func RequireGroup(ids ...string) func(http.Handler) http.Handler {
-	return demand("this needs membership of another group", func(who *SecurityContext) bool { return who.InGroup(ids...) })
+	return demand(insufficientScope("this needs membership of another group"), func(who *SecurityContext) bool { return who.InGroup(ids...) })
 }
 
-func demand(detail string, pass func(*SecurityContext) bool) func(http.Handler) http.Handler {
+func demand(refusal *Refusal, pass func(*SecurityContext) bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			who, ok := FromContext(r.Context())
@@ -87,7 +87,7 @@ func demand(detail string, pass func(*SecurityContext) bool) func(http.Handler) 
 			case !ok:
 				asRefusal(ErrNoToken).write(w)
 			case !pass(who):
-				insufficientScope(detail).write(w)
+				refusal.write(w)
 			default:
 				next.ServeHTTP(w, r)
 			}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -50,6 +51,7 @@ type Issuer struct {
 	now       func() time.Time
 
 	mu      sync.Mutex
+	ended   []endedSession
 	active  key
 	listed  []key
 	down    bool
@@ -92,6 +94,7 @@ func start(fail func(error), options []Option) *Issuer {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/auth/jwks", i.serveKeys)
 	mux.HandleFunc("GET /.well-known/jwks.json", i.serveKeys)
+	mux.HandleFunc("GET /api/v1/auth/revoked-jtis", i.serveEnded)
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.serveDiscovery)
 	i.server = httptest.NewServer(mux)
 	return i
@@ -177,6 +180,38 @@ func (i *Issuer) Retire(kid string) {
 		}
 	}
 	i.listed = listed
+}
+
+// EndSession lists the tokens of a session (the claim sid) as those of one that has
+// ended. A Guard refuses them if its Config has a ServiceToken, any one, and
+// RevokedWithin has passed.
+func (i *Issuer) EndSession(sid string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.ended = append(i.ended, endedSession{sid, i.now().Add(TokenLife).UTC()})
+}
+
+type endedSession struct {
+	ID    string    `json:"sid"`
+	Until time.Time `json:"until"`
+}
+
+// serveEnded is the list of ended sessions, complete each time.
+func (i *Issuer) serveEnded(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case i.down:
+		http.Error(w, "down", http.StatusServiceUnavailable)
+		return
+	case r.Header.Get("Authorization") == "":
+		http.Error(w, "a service token is required", http.StatusUnauthorized)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{ // the client may have disconnected
+		"sessions": append([]endedSession{}, i.ended...), "version": strconv.Itoa(len(i.ended)), "next": false,
+	})
 }
 
 // SetDown makes every request fail with 503, or succeed again.

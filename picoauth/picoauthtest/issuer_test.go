@@ -205,3 +205,27 @@ func Example() {
 	fmt.Println(err)
 	// Output: picoauth: the token is for another audience
 }
+
+func TestEndedSessionsAreRefusedByAGuardThatAsks(t *testing.T) {
+	issuer := picoauthtest.NewIssuer(t, picoauthtest.WithAlgorithm("EdDSA"))
+	cfg := issuer.Config()
+	cfg.ServiceToken, cfg.RevokedWithin = "pico_svc_any", time.Second
+	guard, err := picoauth.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, other := issuer.Mint(), issuer.Mint(picoauthtest.Claims{"sid": "session-2"})
+	for _, token := range []string{ended, other} {
+		if _, err := guard.Verify(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	issuer.EndSession("session-1")
+	time.Sleep(time.Second)
+	if _, err := guard.Verify(t.Context(), ended); err == nil {
+		t.Error("the token of an ended session is accepted")
+	}
+	if _, err := guard.Verify(t.Context(), other); err != nil {
+		t.Errorf("another session: %v", err)
+	}
+}
