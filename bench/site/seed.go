@@ -90,8 +90,8 @@ func (s *Site) open() (*sql.DB, error) {
 // which spreads them over the index.
 const (
 	numbers = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) `
-	users   = `INSERT INTO users (id, email, email_key, password_hash, role, org_id, status, created_at) ` + numbers +
-		`SELECT 'user-' || i, 'p' || i || '@bench.example', 'p' || i || '@bench.example', $2, 'viewer', 'default', 'active', $3 FROM n`
+	users   = `INSERT INTO users (id, email, email_key, password_hash, role, org_id, status, created_at, password_form, name_key) ` + numbers +
+		`SELECT 'user-' || i, 'p' || i || '@bench.example', 'p' || i || '@bench.example', $2, 'viewer', 'default', 'active', $3, 'nfc', '' FROM n`
 	sessions = `INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at) ` + numbers +
 		`SELECT 'family-' || i, 'user-' || i, $2, $2, 'pwd', 'urn:pico-auth:acr:1', $2, $3, $3 FROM n`
 	families = `INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id) ` + numbers +

@@ -44,7 +44,7 @@ func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (b
 	}
 	user := identity.User{
 		Email: display, EmailKey: identity.EmailKey(display), DisplayName: "Admin",
-		PasswordHash: hash, Role: identity.Superadmin, OrgID: identity.DefaultOrg, OrgStatus: identity.Active,
+		PasswordHash: hash, PasswordForm: identity.FormNFC, Role: identity.Superadmin, OrgID: identity.DefaultOrg, OrgStatus: identity.Active,
 		Status: identity.Active, DefaultPassword: pass == password.Default,
 	}
 	created, err := d.store.InsertFirstAdmin(ctx, user)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -72,10 +73,19 @@ func New(cfg Config) *Directory {
 // Filter narrows a list. The zero Filter is its first MaxLimit elements.
 type Filter struct {
 	OrgID  string // for superadmins; empty: every organization for users, the actor's own for groups
-	Email  string // users only; empty: all
 	Limit  int    // 1 to MaxLimit; 0: MaxLimit
 	Cursor string // Next of the previous page; empty: the first page
+
+	// Of users only; empty: all, first created first.
+	Email  string
+	Query  string // the beginning of the address or the name, at most MaxQuery characters
+	Role   string
+	Status string
+	Sort   string // one of store.UserSorts
 }
+
+// MaxQuery is the maximum length of what is searched for, in characters.
+const MaxQuery = 64
 
 // Page is one page of a list; Next is empty on the last one.
 type Page[T any] = store.Page[T]
@@ -86,10 +96,16 @@ func (f Filter) forStore() (lf store.ListFilter, none bool, err error) {
 	if f.Limit < 0 || f.Limit > MaxLimit {
 		return store.ListFilter{}, false, fault.BadField("limit", fmt.Sprintf("limit must be from 1 to %d", MaxLimit))
 	}
-	if !identity.Storable(f.OrgID) || !identity.Storable(f.Email) {
+	if utf8.RuneCountInString(f.Query) > MaxQuery {
+		return store.ListFilter{}, false, fault.BadField("q", fmt.Sprintf("q must be at most %d characters long", MaxQuery))
+	}
+	if !identity.Storable(f.OrgID) || !identity.Storable(f.Email) || !identity.Storable(f.Query) {
 		return store.ListFilter{}, true, nil
 	}
-	lf = store.ListFilter{OrgID: f.OrgID, Limit: f.Limit, Cursor: f.Cursor}
+	lf = store.ListFilter{
+		OrgID: f.OrgID, Limit: f.Limit, Cursor: f.Cursor,
+		Query: f.Query, Role: identity.Role(f.Role), Status: identity.Status(f.Status), Sort: f.Sort,
+	}
 	if f.Email != "" {
 		lf.EmailKey = identity.EmailKey(f.Email)
 	}

@@ -15,7 +15,7 @@ func TestRegisteringMakesAViewerOfTheDefaultOrganization(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if u.Role != identity.Viewer || u.OrgID != "default" || u.Status != identity.Active || u.Email != "Ada@Pico.example" ||
+		if u.Role != identity.Viewer || u.OrgID != "default" || u.Status != identity.Active || u.Email != "Ada@pico.example" ||
 			u.DisplayName != "Ada Lovelace" || !u.CreatedAt.Equal(epoch) || u.DefaultPassword {
 			t.Errorf("registered %+v", u)
 		}

@@ -81,7 +81,7 @@ func (d *Directory) newUser(ctx context.Context, by identity.Actor, n NewUser) (
 	}
 	return identity.User{
 		ID: store.NewID(), Email: email, EmailKey: identity.EmailKey(email), DisplayName: n.DisplayName,
-		PasswordHash: hash, Role: role, OrgID: n.OrgID, OrgStatus: identity.Active,
+		PasswordHash: hash, PasswordForm: identity.FormNFC, Role: role, OrgID: n.OrgID, OrgStatus: identity.Active,
 		Status: identity.Active, CreatedAt: d.now().UTC().Truncate(time.Microsecond),
 	}, nil
 }

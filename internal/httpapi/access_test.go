@@ -42,6 +42,10 @@ var rules = map[string]rule{
 	"POST /api/v1/auth/refresh":                    {web.Anonymous, web.RefreshToken},
 	"POST /api/v1/auth/logout":                     {web.UserOrRefresh, web.Bearer | web.RefreshToken},
 	"GET /api/v1/auth/me":                          {web.UserProfile, web.Bearer},
+	"PATCH /api/v1/auth/me":                        {web.User, web.Bearer},
+	"DELETE /api/v1/auth/me":                       {web.User, web.Bearer},
+	"GET /api/v1/auth/users/{id}":                  {web.OrgAdmin, web.Bearer},
+	"PATCH /api/v1/auth/users/{id}":                {web.OrgAdmin, web.Bearer},
 	"POST /api/v1/auth/me/password":                {web.User, web.Bearer},
 	"POST /api/v1/auth/reauthenticate":             {web.User, web.Bearer},
 	"GET /api/v1/auth/users":                       {web.OrgAdmin, web.Bearer},
@@ -202,7 +206,9 @@ func (r *rig) scene(route web.Route) (path, body string) {
 		body = fmt.Sprintf("%q", refresh)
 	case "change_password":
 		body = fmt.Sprintf(`{"old_password":%q,"new_password":"staple the other horse"}`, testPassword)
-	case "reauthenticate":
+	case "update_me", "update_user":
+		body = `{"nickname":"Ada"}`
+	case "reauthenticate", "delete_me":
 		body = fmt.Sprintf(`{"password":%q}`, testPassword)
 	case "set_registration":
 		body = `{"enabled":true}`
@@ -270,7 +276,7 @@ func TestMatrix(t *testing.T) {
 	for _, route := range r.Group().Routes {
 		for _, who := range actors() {
 			bearer := tokens[who.name]
-			if route.ID == "logout" || route.ID == "change_password" {
+			if route.ID == "logout" || route.ID == "change_password" || route.ID == "delete_me" {
 				bearer = who.token(r) // it is valid for one call
 			}
 			path, body := r.scene(route)

@@ -58,6 +58,22 @@ func (a *API) accountRoutes() []route {
 			typed:       endpoint(a, a.me),
 		},
 		{
+			Route: at(http.MethodPatch, "/api/v1/auth/me", "update_me", web.User, web.Bearer),
+			Tag:   tagAccount, Summary: "Change my profile",
+			Description: "Changes what is sent, and clears a field that is null.",
+			body:        jsonBody, typed: endpoint(a, a.updateMe),
+		},
+		{
+			Route: at(http.MethodDelete, "/api/v1/auth/me", "delete_me", web.User, web.Bearer),
+			Tag:   tagAccount, Summary: "Delete my account",
+			Description: "Deletes the user of the access token with all sessions and memberships, proved by the password, or by a recent sign-in. The id is never used again.",
+			body:        optionalBody, typed: endpoint(a, a.deleteMe),
+			refusals: map[int]string{
+				401: notRecent, 403: "`invalid_credentials`: the password is wrong",
+				409: "`last_superadmin`: the last active superadmin must stay one; `owns_service_tokens`: `errors` names them", 429: busy,
+			},
+		},
+		{
 			Route: at(http.MethodPost, "/api/v1/auth/me/password", "change_password", web.User, web.Bearer),
 			Tag:   tagAccount, Summary: "Change my password",
 			Description: "Returns a new pair of tokens for this session. All other sessions end, and all earlier tokens are refused; only the access token of this request still reads `/me` until it expires. A wrong old password is refused with 403 `invalid_credentials`.",
@@ -148,6 +164,19 @@ type Profile struct {
 	Status      identity.Status `json:"status" enum:"active,suspended" example:"active"`
 	CreatedAt   time.Time       `json:"created_at" example:"2026-11-22T10:15:30.123456Z"`
 	LastLoginAt *time.Time      `json:"last_login_at" doc:"null: never." example:"2026-11-22T10:16:02.5Z"`
+
+	GivenName  string     `json:"given_name,omitempty" example:"Ada"`
+	FamilyName string     `json:"family_name,omitempty" example:"Lovelace"`
+	MiddleName string     `json:"middle_name,omitempty" example:"King"`
+	Nickname   string     `json:"nickname,omitempty" example:"Ada"`
+	Page       string     `json:"profile,omitempty" example:"https://example.com/ada"`
+	Picture    string     `json:"picture,omitempty" example:"https://example.com/ada.png"`
+	Website    string     `json:"website,omitempty" example:"https://example.com"`
+	Gender     string     `json:"gender,omitempty" example:"female"`
+	Birthdate  string     `json:"birthdate,omitempty" example:"1815-12-10"`
+	Zoneinfo   string     `json:"zoneinfo,omitempty" example:"Europe/London"`
+	Locale     string     `json:"locale,omitempty" example:"en-GB"`
+	UpdatedAt  *time.Time `json:"updated_at,omitempty" doc:"When the profile was last changed." example:"2026-11-22T10:20:00Z"`
 }
 
 // Message confirms an operation.
@@ -186,11 +215,7 @@ func (a *API) logOut(ctx context.Context, by caller, in *struct{ Body *LogoutReq
 }
 
 func (a *API) me(_ context.Context, by caller, _ *struct{}) (Profile, error) {
-	u := by.user
-	return Profile{
-		ID: u.ID, Email: u.Email, DisplayName: u.DisplayName, Role: u.Role, OrgID: u.OrgID, Status: u.Status,
-		CreatedAt: u.CreatedAt.UTC(), LastLoginAt: optionalTime(u.LastLoginAt),
-	}, nil
+	return profileOf(by.user), nil
 }
 
 func (a *API) changePassword(ctx context.Context, by caller, in *struct{ Body PasswordChange }) (PasswordChanged, error) {

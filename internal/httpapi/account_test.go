@@ -33,7 +33,7 @@ func TestRegisterThenLoginThenMe(t *testing.T) {
 	a := r.want(http.StatusOK, r.call("POST", "/api/v1/auth/register", "",
 		`{"email":"Ada@Example.com","password":"secret123","display_name":"Ada"}`))
 	wantFields(t, a, "id", "email", "role", "status")
-	if a.text("email") != "Ada@Example.com" || a.text("role") != "viewer" || a.text("status") != "active" || len(a.text("id")) != 36 {
+	if a.text("email") != "Ada@example.com" || a.text("role") != "viewer" || a.text("status") != "active" || len(a.text("id")) != 36 {
 		t.Errorf("%s", a.raw)
 	}
 

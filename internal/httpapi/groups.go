@@ -113,7 +113,7 @@ type Member struct {
 type GroupList struct {
 	Groups []Group `json:"groups" nullable:"false"`
 	Total  int     `json:"total" doc:"Number of groups on all pages." example:"1"`
-	Next   string  `json:"next_cursor,omitempty" doc:"When pages were requested and there is another one."`
+	Next   string  `json:"next_cursor,omitempty" doc:"When there are more."`
 }
 
 // GroupFilter narrows the list of groups.
@@ -142,7 +142,7 @@ func (a *API) createGroup(ctx context.Context, by caller, in *struct{ Body Group
 func (a *API) listGroups(ctx context.Context, by caller, in *GroupFilter) (GroupList, error) {
 	page, err := a.directory.Groups(ctx, by.actor,
 		directory.Filter{OrgID: in.OrgID, Limit: in.Limit, Cursor: in.Cursor})
-	list := GroupList{Groups: make([]Group, 0, len(page.Items)), Total: page.Total, Next: in.next(page.Next)}
+	list := GroupList{Groups: make([]Group, 0, len(page.Items)), Total: page.Total, Next: page.Next}
 	for _, g := range page.Items {
 		list.Groups = append(list.Groups, groupOf(g))
 	}

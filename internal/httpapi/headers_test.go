@@ -42,7 +42,7 @@ func TestUnknownAddressesAndMethodsAreProblems(t *testing.T) {
 		{"DELETE", "/", 405, "GET, HEAD"},
 		{"TRACE", "/", 405, "GET, HEAD"},
 		{"OPTIONS", "/api/v1/groups", 405, "GET, HEAD, POST"},
-		{"BREW", "/api/v1/auth/users/registration", 405, "GET, HEAD, PUT, DELETE"},
+		{"BREW", "/api/v1/auth/users/registration", 405, "GET, HEAD, PUT, PATCH, DELETE"},
 	} {
 		a := r.call(c.method, c.path, "", "")
 		if a.status != c.status || a.header.Get("Allow") != c.allow {

@@ -89,7 +89,7 @@ func (a *API) createOrganization(ctx context.Context, by caller, in *struct{ Bod
 
 func (a *API) listOrganizations(ctx context.Context, by caller, in *Paging) (OrganizationList, error) {
 	page, err := a.directory.Organizations(ctx, by.actor, directory.Filter{Limit: in.Limit, Cursor: in.Cursor})
-	list := OrganizationList{Organizations: make([]Organization, 0, len(page.Items)), Total: page.Total, Next: in.next(page.Next)}
+	list := OrganizationList{Organizations: make([]Organization, 0, len(page.Items)), Total: page.Total, Next: page.Next}
 	for _, o := range page.Items {
 		list.Organizations = append(list.Organizations, organizationOf(o))
 	}

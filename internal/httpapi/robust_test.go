@@ -20,7 +20,7 @@ func FuzzBodyIsNeverAServerFault(f *testing.F) {
 	r.user(identity.Superadmin, "default")
 	var routes []web.Route
 	for _, route := range r.Group().Routes {
-		if route.Method == http.MethodPost || route.Method == http.MethodPut {
+		if route.Method == http.MethodPost || route.Method == http.MethodPut || route.Method == http.MethodPatch {
 			routes = append(routes, route)
 		}
 	}
@@ -28,6 +28,7 @@ func FuzzBodyIsNeverAServerFault(f *testing.F) {
 		`"viewer"`, `{"role":"viewer"}`, `{"email":"a@example.com","password":"secret123"}`, `{"name":"\u0000"}`,
 		`{"name":"x","org_id":"\u202e"}`, `{"enabled":true}`, `{"status":"active"}`, `{"refresh_token":"\ud800"}`, `[1e999]`, `{"a":{"a":1}}`,
 		`{"email":"a@xn--.example","password":"secret123","display_name":"\ufeff"}`, `{"token":"pico_svc_\u0000"}`,
+		`{"display_name":null,"zoneinfo":"a/b","birthdate":"0000-02-29","picture":"http://%zz"}`, `{"email":"\u0130@x","org_id":"\u0000"}`,
 	} {
 		f.Add(uint8(i), []byte(seed))
 	}

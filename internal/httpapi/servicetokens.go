@@ -83,7 +83,7 @@ type ServiceToken struct {
 type ServiceTokenList struct {
 	Tokens []ServiceToken `json:"tokens" nullable:"false"`
 	Total  int            `json:"total" doc:"Number of service tokens on all pages." example:"1"`
-	Next   string         `json:"next_cursor,omitempty" doc:"When pages were requested and there is another one."`
+	Next   string         `json:"next_cursor,omitempty" doc:"When there are more."`
 }
 
 // ServiceTokenFilter narrows the list of service tokens.
@@ -130,7 +130,7 @@ func (a *API) createServiceToken(
 func (a *API) listServiceTokens(ctx context.Context, by caller, in *ServiceTokenFilter) (ServiceTokenList, error) {
 	page, err := a.tokens.ServiceTokens(ctx, by.actor,
 		token.Filter{OrgID: in.OrgID, Limit: in.Limit, Cursor: in.Cursor})
-	list := ServiceTokenList{Tokens: make([]ServiceToken, 0, len(page.Items)), Total: page.Total, Next: in.next(page.Next)}
+	list := ServiceTokenList{Tokens: make([]ServiceToken, 0, len(page.Items)), Total: page.Total, Next: page.Next}
 	for _, t := range page.Items {
 		list.Tokens = append(list.Tokens, serviceTokenOf(t))
 	}

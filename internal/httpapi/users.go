@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -17,8 +18,8 @@ func (a *API) userRoutes() []route {
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/users", "list_users", web.OrgAdmin, web.Bearer),
 			Tag:   tagUsers, Summary: "List users",
-			Description: "The users of the own organization; for a superadmin those of every organization, or of the one in `org_id`. `email` finds one.",
-			query:       []string{"limit", "cursor", "org_id", "email"}, typed: endpoint(a, a.listUsers),
+			Description: "The users of the own organization; for a superadmin those of every organization, or of the one in `org_id`. `email` finds one, and `q` all whose address or name begins with it: first those by address, then the others by name, unless `sort` says otherwise. A page begins after the last user of the previous one, so no user is listed twice or left out when others come and go.",
+			query:       []string{"limit", "cursor", "org_id", "email", "q", "role", "status", "sort"}, typed: endpoint(a, a.listUsers),
 			refusals: map[int]string{404: otherOrg},
 		},
 		{
@@ -39,6 +40,18 @@ func (a *API) userRoutes() []route {
 			Tag:   tagUsers, Summary: "Open or close registration",
 			Description: "The setting survives restarts. When the server's configuration switches registration off, it stays off, and the response says so.",
 			body:        jsonBody, typed: endpoint(a, a.setRegistration),
+		},
+		{
+			Route: at(http.MethodGet, "/api/v1/auth/users/{id}", "get_user", web.OrgAdmin, web.Bearer),
+			Tag:   tagUsers, Summary: "Show a user",
+			Description: "A user of the own organization, for a superadmin of any.",
+			typed:       endpoint(a, a.getUser),
+		},
+		{
+			Route: at(http.MethodPatch, "/api/v1/auth/users/{id}", "update_user", web.OrgAdmin, web.Bearer),
+			Tag:   tagUsers, Summary: "Change a user",
+			Description: "Changes what is sent, and clears a field of the profile that is null. Another e-mail address needs a recent sign-in of the administrator and ends the sessions of the user, whose access tokens are refused at once. Another organization, which must exist, ends their sessions and memberships; only a superadmin moves users.",
+			body:        jsonBody, refusals: map[int]string{401: notRecent, 409: emailTaken + "; " + lastSuperadmin}, typed: endpoint(a, a.updateUser),
 		},
 		{
 			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/role", "set_role", web.OrgAdmin, web.Bearer),
@@ -72,16 +85,8 @@ func (a *API) userRoutes() []route {
 
 // Paging selects a page of a list.
 type Paging struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" doc:"Length of a page. Without it, and without cursor, everything is listed, up to 1000."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" doc:"Length of a page. Default: 1000."`
 	Cursor string `query:"cursor" maxLength:"512" doc:"The next_cursor of the previous page."`
-}
-
-// next is the cursor to show: only when pages were requested.
-func (p Paging) next(cursor string) string {
-	if p.Limit == 0 && p.Cursor == "" {
-		return ""
-	}
-	return cursor
 }
 
 // UserFilter narrows the list of users.
@@ -89,6 +94,11 @@ type UserFilter struct {
 	Paging
 	OrgID string `query:"org_id" doc:"Only this organization. Another one than the own is not found, except by a superadmin."`
 	Email string `query:"email" minLength:"1" doc:"Only the user with this e-mail address."`
+	Query string `query:"q" minLength:"1" maxLength:"64" doc:"Only users whose e-mail address or name begins with this, in upper or lower case. An internationalized domain is found as a whole only."`
+
+	Role   string `query:"role" enum:"viewer,operator,org_admin,superadmin" doc:"Only users of this role."`
+	Status string `query:"status" enum:"active,suspended" doc:"Only users of this status."`
+	Sort   string `query:"sort" enum:"created_at,-created_at,email,-email,display_name,-display_name" doc:"The order; with - the last comes first. Default: created_at."`
 }
 
 // User is a user, as administrators see them.
@@ -99,13 +109,14 @@ type User struct {
 	Role        identity.Role   `json:"role" enum:"viewer,operator,org_admin,superadmin" example:"viewer"`
 	OrgID       string          `json:"org_id" example:"default"`
 	Status      identity.Status `json:"status" enum:"active,suspended" example:"active"`
+	LastLoginAt *time.Time      `json:"last_login_at" doc:"null: never." example:"2026-11-22T10:16:02.5Z"`
 }
 
-// UserList is a list of users, oldest first.
+// UserList is a list of users.
 type UserList struct {
 	Users []User `json:"users" nullable:"false"`
-	Total int    `json:"total" doc:"Number of users on all pages." example:"1"`
-	Next  string `json:"next_cursor,omitempty" doc:"When pages were requested and there is another one."`
+	Total int    `json:"total" doc:"Number of users on all pages. Of a search with q at most 1000, which means that many or more; above 10000 up to 10 seconds old." example:"1"`
+	Next  string `json:"next_cursor,omitempty" doc:"When there are more."`
 }
 
 // UserCreation describes a new user.
@@ -168,11 +179,15 @@ type UserID struct {
 
 func (a *API) listUsers(ctx context.Context, by caller, in *UserFilter) (UserList, error) {
 	page, err := a.directory.Users(ctx, by.actor,
-		directory.Filter{OrgID: in.OrgID, Email: in.Email, Limit: in.Limit, Cursor: in.Cursor})
-	list := UserList{Users: make([]User, 0, len(page.Items)), Total: page.Total, Next: in.next(page.Next)}
+		directory.Filter{
+			OrgID: in.OrgID, Email: in.Email, Limit: in.Limit, Cursor: in.Cursor,
+			Query: in.Query, Role: in.Role, Status: in.Status, Sort: in.Sort,
+		})
+	list := UserList{Users: make([]User, 0, len(page.Items)), Total: page.Total, Next: page.Next}
 	for _, u := range page.Items {
 		list.Users = append(list.Users, User{
 			ID: u.ID, Email: u.Email, DisplayName: u.DisplayName, Role: u.Role, OrgID: u.OrgID, Status: u.Status,
+			LastLoginAt: optionalTime(u.LastLoginAt),
 		})
 	}
 	return list, err

@@ -35,7 +35,7 @@ func TestUsersAreListedByOrganizationAndPage(t *testing.T) {
 	}
 	all := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/users", root, ""))
 	wantFields(t, all, "users", "total")
-	wantFields(t, response{body: all.body["users"].([]any)[0].(map[string]any)}, "id", "email", "display_name", "role", "org_id", "status")
+	wantFields(t, response{body: all.body["users"].([]any)[0].(map[string]any)}, "id", "email", "display_name", "role", "org_id", "status", "last_login_at")
 	if all.body["total"] != float64(6) || len(all.body["users"].([]any)) != 6 {
 		t.Errorf("%s", all.raw)
 	}

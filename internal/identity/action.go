@@ -17,6 +17,7 @@ const (
 	ActionSetRole        Action = "user.set_role"
 	ActionSetStatus      Action = "user.set_status"
 	ActionDeleteUser     Action = "user.delete"
+	ActionUpdateUser     Action = "user.update"
 	ActionChangePassword Action = "user.change_password"
 	ActionResetPassword  Action = "user.reset_password"
 

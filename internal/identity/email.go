@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -20,48 +21,86 @@ const (
 	maxLabel  = 63
 )
 
-// ParseEmail checks a new address strictly and returns it in the form to
-// display: as typed, in NFC. Accepted is `local@domain` with a dot-atom (RFC
-// 5322 3.2.3, with letters and digits of any script, RFC 6531) before the @ and
-// a domain name, optionally internationalized, after it. Quoted local parts,
-// address literals, comments, lists, white space and invisible characters are
-// refused. The error never contains the address.
+// ParseEmail checks a new address strictly and returns it in the form to store,
+// to display and to send mail to: trimmed, the local part as typed in NFC, the
+// domain in the Unicode form that IDNA maps it to. Accepted is `local@domain` with
+// a dot-atom (RFC 5322 3.2.3, with letters and digits of any script, RFC 6531)
+// before the @ and a domain name, optionally internationalized, after it. Quoted
+// local parts, address literals, comments, lists, white space and invisible
+// characters are refused. The error never contains the address.
 func ParseEmail(s string) (email string, err error) {
-	email = norm.NFC.String(s)
-	a, ok := splitEmail(email)
-	if !ok || len(email) > maxEmail || len(a.key()) > maxEmail || len(a.local) > maxLocal {
+	a, ok := splitEmail(s)
+	if !ok || len(a.shown()) > maxEmail || len(a.key()) > maxEmail || len(a.local) > maxLocal {
 		return "", fault.BadField("email", "email must be a valid e-mail address of at most 254 bytes")
 	}
-	return email, nil
+	return a.shown(), nil
+}
+
+// ShownEmail returns a stored address with an internationalized domain in its
+// Unicode form. What earlier releases and the original stored is otherwise kept, the
+// case of the domain too; the original accepted any text.
+func ShownEmail(s string) string {
+	local, domain, found := strings.Cut(s, "@")
+	if !found || isASCII(domain) && !strings.Contains(strings.ToLower(domain), "xn--") {
+		return s
+	}
+	if _, shown, ok := mapDomain(domain); ok && validLocal(norm.NFC.String(local)) {
+		return local + "@" + shown
+	}
+	return s
 }
 
 // EmailKey returns the canonical form of an address: two addresses with one key
-// belong to the same user. It is NFC in lower case with the domain in its ASCII
-// form. It never fails: for text that is no address (the original accepted any text)
-// it is the text itself in NFC and lower case.
+// belong to the same user. The local part is compared by full case folding without
+// the Turkic exceptions and in NFC, the domain by its ASCII form (IDNA). It never
+// fails: text that is no address is folded as a whole.
 func EmailKey(s string) string {
-	if a, ok := splitEmail(norm.NFC.String(s)); ok {
-		return a.key()
+	s = trim(s)
+	local, domain, found := strings.Cut(s, "@")
+	if found && utf8.ValidString(s) {
+		if ascii, _, ok := mapDomain(domain); ok && validLocal(Fold(local)) {
+			return Fold(local) + "@" + ascii
+		}
 	}
-	return lowerNFC(s)
+	return Fold(s)
+}
+
+// Fold returns text in the form in which it is compared without regard to case:
+// the canonical caseless matching of the Unicode standard (D145), in NFC.
+func Fold(s string) string {
+	for range 3 { // folding may put combining marks into another order
+		folded := norm.NFC.String(cases.Fold().String(norm.NFD.String(s)))
+		if folded == s {
+			break
+		}
+		s = folded
+	}
+	return s
+}
+
+// trim removes white space from both ends, but no control characters.
+func trim(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return unicode.Is(unicode.Zs, r) })
 }
 
 // address is an e-mail address of valid syntax; its lengths are unchecked.
 type address struct {
 	local  string // NFC, case kept
-	domain string // ASCII form, lower case
+	domain string // in Unicode, lower case
+	ascii  string // the domain in ASCII form
 }
 
-func (a address) key() string { return lowerNFC(a.local) + "@" + a.domain }
+func (a address) key() string { return Fold(a.local) + "@" + a.ascii }
 
-// splitEmail splits an address that is in NFC.
-func splitEmail(email string) (a address, ok bool) {
-	local, domain, found := strings.Cut(email, "@")
-	if !found || !utf8.ValidString(email) || !validLocal(local) {
+func (a address) shown() string { return a.local + "@" + a.domain }
+
+func splitEmail(s string) (a address, ok bool) {
+	local, domain, found := strings.Cut(norm.NFC.String(trim(s)), "@")
+	if !found || !utf8.ValidString(s) || !validLocal(local) {
 		return address{}, false
 	}
-	ascii, ok := asciiDomain(domain)
-	return address{local: local, domain: ascii}, ok
+	ascii, shown, ok := mapDomain(domain)
+	return address{local: local, domain: shown, ascii: ascii}, ok
 }
 
 // validLocal reports whether s is a dot-atom. Compatibility forms, such as full
@@ -87,34 +126,33 @@ func notAtomText(r rune) bool {
 	return !unicode.In(r, unicode.L, unicode.M, unicode.N) || ignorable(r)
 }
 
-// asciiDomain returns the IDNA (UTS 46, non-transitional) form of a domain. One
-// label is enough, for closed networks; a last label of digits only
-// is refused, since it would be an IP address.
-func asciiDomain(s string) (ascii string, ok bool) {
+// mapDomain returns the two IDNA forms (UTS 46, non-transitional) of a domain. One
+// label is enough, for closed networks; a last label of digits only is refused,
+// since it would be an IP address.
+func mapDomain(s string) (ascii, shown string, ok bool) {
 	if len(s) > 4*maxDomain {
-		return "", false // the work of Punycode grows with the square of the length
-	}
-	if strings.ContainsFunc(s, ignorable) {
-		return "", false // IDNA drops some of these, the display form would keep them
+		return "", "", false // the work of Punycode grows with the square of the length
 	}
 	ascii, err := idna.Lookup.ToASCII(s)
 	if err != nil || len(ascii) > maxDomain {
-		return "", false
+		return "", "", false
+	}
+	shown, err = idna.Lookup.ToUnicode(ascii)
+	if err != nil || strings.ContainsFunc(s, ignorable) || strings.ContainsFunc(shown, ignorable) {
+		return "", "", false // IDNA drops or allows some invisible characters
 	}
 	last := ""
 	for label := range strings.SplitSeq(ascii, ".") {
 		if label == "" || len(label) > maxLabel || strings.Trim(label, "-") != label {
-			return "", false
+			return "", "", false
 		}
 		last = label
 	}
-	return ascii, strings.Trim(last, "0123456789") != ""
+	return ascii, shown, strings.Trim(last, "0123456789") != ""
 }
 
-// lowerNFC composes before and after lowering: some letters have a composed form
-// in lower case only.
-func lowerNFC(s string) string {
-	return norm.NFC.String(strings.ToLower(norm.NFC.String(s)))
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 func isASCIIAlnum(r rune) bool {

@@ -39,13 +39,23 @@ func (PasswordHash) GoString() string { return "[redacted]" }
 // LogValue hides the hash from slog.
 func (PasswordHash) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
+// PasswordForm says which form of the password a hash is of.
+type PasswordForm string
+
+// The forms.
+const (
+	FormRaw PasswordForm = "raw" // as it was received
+	FormNFC PasswordForm = "nfc" // Unicode form NFC
+)
+
 // User is an account that signs in.
 type User struct {
 	ID              string
-	Email           string // as typed, for display
+	Email           string // see ParseEmail; of the original's users any text
 	EmailKey        string // EmailKey(Email); unique
 	DisplayName     string // optional
 	PasswordHash    PasswordHash
+	PasswordForm    PasswordForm
 	Role            Role
 	OrgID           string
 	OrgStatus       Status // of the organization, as read with the user
@@ -53,6 +63,9 @@ type User struct {
 	DefaultPassword bool      // still has the published default password
 	CreatedAt       time.Time // UTC, microseconds
 	LastLoginAt     time.Time // zero: never
+
+	Profile   Profile
+	UpdatedAt time.Time // of the last change of the profile; zero: none
 
 	CredentialsVersion int64 // counts the changes of the user's credentials
 }

@@ -86,6 +86,32 @@ func MayManage(actor, target Principal) error {
 	return nil
 }
 
+// MayChangeEmail decides whether actor may give target another address: it is what
+// they sign in with, and what a forgotten password is reset by.
+func MayChangeEmail(actor, target Principal) error {
+	if err := MayManage(actor, target); err != nil {
+		return err
+	}
+	return actor.recent()
+}
+
+// MayDeleteOwn decides whether a user may delete their own account without the
+// password.
+func MayDeleteOwn(actor Principal) error {
+	if actor.Kind != ActorUser || !actor.Active {
+		return ErrForbidden
+	}
+	return actor.recent()
+}
+
+// MayMove decides whether actor may move target to another organization.
+func MayMove(actor, target Principal) error {
+	if err := MayManage(actor, target); err != nil {
+		return err
+	}
+	return MayConfigure(actor)
+}
+
 // MayRevoke decides whether actor may revoke the service token: one of a role that
 // they may give, however long ago they signed in. Only superadmins may revoke one that was adopted with an
 // unknown role.

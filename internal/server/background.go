@@ -16,6 +16,11 @@ const (
 	// purgeLease is longer than the period, so that the replica that holds it
 	// keeps it until it stops; another one takes it after it has expired.
 	purgeLease = 25 * time.Minute
+
+	completeEvery = time.Minute
+	completeLease = 10 * time.Minute
+	completeBatch = 200
+	completePause = 20 * time.Millisecond
 )
 
 // newJobs returns the background work of the server.
@@ -26,6 +31,7 @@ func (s *Server) newJobs() *job.Runner {
 			Log: s.cfg.Log, Now: s.cfg.Now,
 		},
 		job.Job{Name: "purge", Every: purgeEvery, Lease: purgeLease, Run: s.purge},
+		job.Job{Name: "users", Every: completeEvery, Lease: completeLease, Run: s.completeUsers},
 		job.Job{Name: "signing_keys", Every: s.services.Keys.Pace(), Later: true, Run: s.stepKeys},
 	)
 }
@@ -35,6 +41,23 @@ func (s *Server) newJobs() *job.Runner {
 func (s *Server) purge(ctx context.Context) (more bool, err error) {
 	removed, err := s.services.Store.Purge(ctx, purgeBatch)
 	return removed == purgeBatch, err
+}
+
+// completeUsers completes the users that a process of the previous release stored
+// during a rolling upgrade, and those from before the upgrade. Between two batches
+// others write.
+func (s *Server) completeUsers(ctx context.Context) (more bool, err error) {
+	for after := ""; ; {
+		after, err = s.services.Store.CompleteUsers(ctx, after, completeBatch)
+		if err != nil || after == "" {
+			return false, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(completePause):
+		}
+	}
 }
 
 // stepKeys loads the signing keys that another replica or a command has changed,

@@ -40,6 +40,9 @@ var schemaKeyAlgorithms string
 //go:embed migrations/0007_audit_actor.sql
 var schemaAuditActor string
 
+//go:embed migrations/0011_users.sql
+var schemaUsers string
+
 //go:embed migrations/0012_organizations.sql
 var schemaOrganizations string
 
@@ -77,6 +80,9 @@ func (s *Store) migrate(ctx context.Context, cfg Config, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseCollisions(ctx, db, found); err != nil {
+		return err
+	}
 	provider, err := s.provider(db, create)
 	if err != nil {
 		return fmt.Errorf("prepare the migration of the schema: %w", err)
@@ -98,6 +104,7 @@ func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error
 		goose.WithSlog(slog.New(slog.DiscardHandler)), // migrate logs what was done
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead),
 			migration(5, schemaSessions), migration(6, schemaKeyAlgorithms), migration(7, schemaAuditActor),
+			s.usersMigration(),
 			migration(12, schemaOrganizations), migration(13, schemaAuditChain)),
 	}
 	dialect := goose.DialectSQLite3

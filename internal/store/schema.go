@@ -31,7 +31,7 @@ func Tables() []Table {
 		{Name: "organizations", Initial: "id = 'default'", Columns: []string{"id", "name", "status", "created_at"}},
 		{Name: "users", Columns: []string{
 			"id", "email", "email_key", "display_name", "password_hash", "role", "org_id", "status",
-			"default_password", "created_at", "last_login_at", "credentials_version",
+			"default_password", "created_at", "last_login_at", "credentials_version", "profile", "updated_at", "password_form", "name_key",
 		}},
 		{Name: "groups", Columns: []string{"id", "name", "name_key", "description", "org_id", "created_at", "updated_at"}},
 		{Name: "group_members", Columns: []string{"group_id", "user_id", "joined_at"}},

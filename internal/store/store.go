@@ -57,6 +57,7 @@ type Store struct {
 	file    fs.FileInfo // SQLite only: the file as opened
 	count   counters
 	outbox  outbox
+	totals  totals                 // of lists of users
 	damaged atomic.Pointer[string] // the error when damage was first detected
 	failing atomic.Bool            // a write failed as all would, and Ping has not succeeded since
 }

@@ -41,19 +41,25 @@ type Event struct {
 
 // ListFilter narrows and pages a list.
 type ListFilter struct {
-	OrgID    string // empty: see the method
-	EmailKey string // users only; empty: all
-	Limit    int    // 0 or more than MaxPage: MaxPage
-	Cursor   string // Page.Next of the previous page; empty: from the start
+	OrgID  string // empty: see the method
+	Limit  int    // 0 or more than MaxPage: MaxPage
+	Cursor string // Page.Next of the previous page with the same filter; empty: from the start
+
+	// Of users only; empty: all, in order of creation.
+	EmailKey string
+	Query    string // the beginning of the address or the name
+	Role     identity.Role
+	Status   identity.Status
+	Sort     string // one of UserSorts
 }
 
 // MaxPage is the most rows one page has.
 const MaxPage = 1000
 
-// Page is one page of a list in order of creation.
+// Page is one page of a list.
 type Page[T any] struct {
 	Items []T    // never nil
-	Total int    // rows on all pages
+	Total int    // rows on all pages; of a search at most 1,000
 	Next  string // cursor of the next page; empty: this is the last
 }
 

@@ -2,14 +2,16 @@ package store
 
 import (
 	"context"
-	"time"
+	"encoding/json"
+	"fmt"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
 const (
 	userColumns = `u.id, u.email, u.email_key, u.display_name, u.password_hash, u.role, u.org_id, o.status,
-		u.status, u.default_password, u.created_at, u.last_login_at, u.credentials_version`
+		u.status, u.default_password, u.created_at, u.last_login_at, u.credentials_version,
+		u.profile, u.updated_at, u.password_form`
 	userTables = "users u JOIN organizations o ON o.id = u.org_id"
 )
 
@@ -21,7 +23,38 @@ func userDest(u *identity.User) []any {
 		timeColumn{&u.CreatedAt},
 		timeColumn{&u.LastLoginAt},
 		countColumn{&u.CredentialsVersion},
+		profileColumn{&u.Profile},
+		timeColumn{&u.UpdatedAt},
+		(*string)(&u.PasswordForm),
 	}
+}
+
+// profileColumn scans a stored profile; empty text is the zero Profile.
+type profileColumn struct{ to *identity.Profile }
+
+// Scan implements sql.Scanner.
+func (c profileColumn) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("stored profile has type %T", src)
+	}
+	*c.to = identity.Profile{}
+	if text == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), c.to)
+}
+
+// storedProfile is the profile as stored.
+func storedProfile(p identity.Profile) string {
+	if p == (identity.Profile{}) {
+		return ""
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // a struct of strings
+	}
+	return string(text)
 }
 
 func scanUser(r scanner) (u identity.User, err error) {
@@ -115,43 +148,6 @@ func (t *tx) endedBearer(userID, sessionID, tokenID string) (b Bearer, err error
 		b.Ended = family
 	}
 	return b, err
-}
-
-// Users lists the users of f.OrgID; if it is empty, of the organizations that
-// the actor administers. Only administrators may.
-func (s *Store) Users(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.User], err error) {
-	err = s.snapshot(ctx, func(t *tx) error {
-		l := list[identity.User]{
-			columns: userColumns, from: userTables, alias: "u", scan: scanUser,
-			key: func(u identity.User) (time.Time, string) { return u.CreatedAt, u.ID },
-		}
-		of, err := t.listed(by, f.OrgID, "user")
-		if err != nil {
-			return err
-		}
-		l.within("u.org_id", of)
-		if f.EmailKey != "" {
-			l.only("u.email_key", f.EmailKey)
-		}
-		p, err = l.page(t, f)
-		return err
-	})
-	return p, err
-}
-
-// listed returns what a list for administrators is about.
-func (t *tx) listed(by identity.Actor, wanted, what string) (scope, error) {
-	of := scope{org: wanted, all: wanted == ""}
-	err := t.permit(by, func(actor identity.Principal) error {
-		switch {
-		case of.all && actor.Role == identity.Superadmin:
-			return identity.MayAdminister(actor, actor.OrgID, what)
-		case of.all:
-			of = scope{org: actor.OrgID}
-		}
-		return identity.MayAdminister(actor, of.org, what)
-	})
-	return of, err
 }
 
 // HasSuperadmin reports whether there is any superadmin, active or not.

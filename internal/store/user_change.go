@@ -95,19 +95,7 @@ func (s *Store) DeleteUser(ctx context.Context, act Act, userID string) error {
 		if err != nil {
 			return err
 		}
-		if err := t.spare(u); err != nil {
-			return err
-		}
-		if err := t.disown(act, u.ID); err != nil {
-			return err
-		}
-		if _, err := t.exec("DELETE FROM users WHERE id = $1", u.ID); err != nil {
-			return err
-		}
-		if _, err := t.end(EndDeletion, subjects{userID: u.ID}); err != nil {
-			return err
-		}
-		return t.done(act, u.ID, u.OrgID)
+		return t.deleteUser(act, u)
 	})
 }
 
@@ -123,7 +111,7 @@ func (s *Store) ResetPassword(ctx context.Context, act Act, userID string, hash 
 }
 
 func (t *tx) resetPassword(act Act, u identity.User, hash identity.PasswordHash) error {
-	if _, err := t.exec("UPDATE users SET password_hash = $1, default_password = 0 WHERE id = $2", string(hash), u.ID); err != nil {
+	if _, err := t.exec("UPDATE users SET password_hash = $1, password_form = 'nfc', default_password = 0 WHERE id = $2", string(hash), u.ID); err != nil {
 		return err
 	}
 	if _, err := t.end(EndPasswordReset, subjects{userID: u.ID}); err != nil {
@@ -170,7 +158,7 @@ func (s *Store) ChangePassword(ctx context.Context, act Act, proof identity.Proo
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec("UPDATE users SET password_hash = $1, default_password = 0 WHERE id = $2", string(hash), u.ID); err != nil {
+		if _, err := t.exec("UPDATE users SET password_hash = $1, password_form = 'nfc', default_password = 0 WHERE id = $2", string(hash), u.ID); err != nil {
 			return err
 		}
 		if _, err := t.end(EndPasswordChange, subjects{userID: u.ID, sessionID: session}); err != nil {

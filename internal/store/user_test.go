@@ -22,7 +22,7 @@ func TestUserIsReadAsStored(t *testing.T) {
 		}
 		w.ok(w.s.CreateUser(w.t.Context(), system("seed"), u))
 		want := u
-		want.OrgStatus = identity.Active
+		want.OrgStatus, want.PasswordForm = identity.Active, identity.FormNFC
 		if diff := cmp.Diff(want, w.user(u.ID)); diff != "" {
 			w.t.Errorf("by id (-want +got):\n%s", diff)
 		}

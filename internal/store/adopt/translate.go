@@ -85,7 +85,7 @@ func (t *translator) user(u legacyUser) {
 	who := fmt.Sprintf("the user %q (id %q)", u.email, u.id)
 	t.checkID(who, u.id)
 	row := identity.User{
-		ID: u.id, Email: u.email, EmailKey: identity.EmailKey(u.email), DisplayName: u.displayName,
+		ID: u.id, Email: identity.ShownEmail(u.email), EmailKey: identity.EmailKey(u.email), DisplayName: u.displayName,
 		PasswordHash: identity.PasswordHash(u.hash), Role: identity.Role(u.role), OrgID: u.orgID,
 		Status: identity.Status(u.status), CreatedAt: t.time(who, "created_at", u.createdAt),
 	}

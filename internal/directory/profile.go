@@ -1,0 +1,99 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// UserChange is what Update changes. What is nil or not in Profile stays.
+type UserChange struct {
+	Profile map[string]string // see identity.ChangeProfile
+	Email   *string
+	OrgID   *string
+}
+
+// User returns a user that by may administer, with what stands in the way of a
+// sign-in.
+func (d *Directory) User(ctx context.Context, by identity.Actor, userID string) (store.Standing, error) {
+	if !identity.ValidID(userID) {
+		return store.Standing{}, identity.ErrNoUser
+	}
+	standing, err := d.store.Standing(ctx, by, userID)
+	if err != nil {
+		return store.Standing{}, fmt.Errorf("read user: %w", err)
+	}
+	return standing, nil
+}
+
+// Update changes a user on an administrator's behalf. Another address or
+// organization ends their sessions; only a superadmin moves users.
+func (d *Directory) Update(ctx context.Context, by identity.Actor, userID string, change UserChange) (identity.User, error) {
+	next := store.UserChange{Profile: change.Profile}
+	faults := []error{checkProfile(change.Profile)}
+	if change.Email != nil {
+		email, err := identity.ParseEmail(*change.Email)
+		next.Email = email
+		faults = append(faults, err)
+	}
+	if change.OrgID != nil {
+		next.OrgID = *change.OrgID
+		if !identity.ValidID(next.OrgID) {
+			faults = append(faults, fault.BadField("org_id", "org_id must be an existing organization"))
+		}
+	}
+	if err := fault.Gather(faults...); err != nil {
+		return identity.User{}, err
+	}
+	if !identity.ValidID(userID) {
+		return identity.User{}, identity.ErrNoUser
+	}
+	act := store.Act{Action: identity.ActionUpdateUser, By: by}
+	user, err := d.store.UpdateUser(ctx, act, userID, next)
+	if err := d.ended(ctx, act, userID, err); err != nil {
+		return identity.User{}, err
+	}
+	return user, nil
+}
+
+// UpdateOwn changes the profile of the actor.
+func (d *Directory) UpdateOwn(ctx context.Context, by identity.Actor, profile map[string]string) (identity.User, error) {
+	if err := checkProfile(profile); err != nil {
+		return identity.User{}, err
+	}
+	act := store.Act{Action: identity.ActionUpdateUser, By: by}
+	user, err := d.store.UpdateOwn(ctx, act, profile)
+	if err := d.ended(ctx, act, by.ID, err); err != nil {
+		return identity.User{}, err
+	}
+	return user, nil
+}
+
+// checkProfile checks the fields of a change before any of them is stored.
+func checkProfile(profile map[string]string) error {
+	_, err := identity.ChangeProfile(&identity.User{}, profile)
+	return err
+}
+
+// DeleteOwn removes the actor, proved by their password or, if it is empty, by a
+// recent sign-in. tokens says what happens to the service tokens that they own.
+func (d *Directory) DeleteOwn(ctx context.Context, by identity.Actor, password string, tokens identity.TokenDecision) error {
+	if by.Kind != identity.ActorUser {
+		return identity.ErrForbidden
+	}
+	if err := checkDecision(tokens); err != nil {
+		return err
+	}
+	act := store.Act{Action: identity.ActionDeleteUser, By: by, Tokens: tokens}
+	var proof identity.Proof
+	if password != "" {
+		var err error
+		if proof, err = d.login.Confirm(ctx, by, by.ID, password); err != nil {
+			return d.ended(ctx, act, by.ID, err)
+		}
+	}
+	return d.ended(ctx, act, by.ID, d.store.DeleteOwn(ctx, act, proof))
+}

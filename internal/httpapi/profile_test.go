@@ -1,0 +1,121 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+func TestAPatchChangesWhatIsSentAndNullClears(t *testing.T) {
+	r := newRig(t)
+	user := r.user(identity.Viewer, "default")
+	access, _ := r.session(user)
+	a := r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", access,
+		`{"display_name":" Ada L ","given_name":"Ada","birthdate":"0000-12-10","zoneinfo":"Europe/London","locale":"en-GB","picture":"https://example.com/a.png"}`))
+	for field, want := range map[string]string{
+		"display_name": "Ada L", "given_name": "Ada", "birthdate": "0000-12-10", "zoneinfo": "Europe/London", "locale": "en-GB", "picture": "https://example.com/a.png",
+	} {
+		if a.text(field) != want {
+			t.Errorf("%s: %s", field, a.raw)
+		}
+	}
+	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", access, `{"given_name":null,"birthdate":"","locale":"fr"}`))
+	me := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", access, ""))
+	_, given := me.body["given_name"]
+	_, born := me.body["birthdate"]
+	if given || born || me.text("locale") != "fr" || me.text("zoneinfo") != "Europe/London" || me.text("display_name") != "Ada L" || me.text("updated_at") == "" {
+		t.Errorf("%s", me.raw)
+	}
+	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", access, `{"display_name":null}`))
+	if me := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", access, "")); me.body["display_name"] != "" {
+		t.Errorf("%s", me.raw)
+	}
+}
+
+func TestAPatchNamesEachInvalidFieldAndChangesNothing(t *testing.T) {
+	r := newRig(t)
+	access := r.as(identity.Viewer, "default")
+	for body, fields := range map[string][]string{
+		`{"display_name":"Ada","picture":"javascript:alert(1)","birthdate":"1815-02-30"}`: {"body.picture", "body.birthdate"},
+		`{"website":"https://user@example.com"}`:                                          {"body.website"},
+		`{"zoneinfo":"../../etc/passwd"}`:                                                 {"body.zoneinfo"},
+		`{"locale":"en_GB"}`:                                                              {"body.locale"},
+		`{"nickname":"a\nb"}`:                                                             {"body.nickname"},
+		`{"nickname":7}`:                                                                  {"body.nickname"},
+		`{"email":"ada@example.com"}`:                                                     {"body.email"},
+		`{"org_id":"other"}`:                                                              {"body.org_id"},
+		`{"role":"superadmin"}`:                                                           {"body.role"},
+		`{"preferred_username":"root"}`:                                                   {"body.preferred_username"},
+		`{"email_verified":true}`:                                                         {"body.email_verified"},
+	} {
+		a := r.want(http.StatusUnprocessableEntity, r.call("PATCH", "/api/v1/auth/me", access, body))
+		var got []string
+		for _, e := range a.body["errors"].([]any) {
+			got = append(got, e.(map[string]any)["location"].(string))
+		}
+		if fmt.Sprint(got) != fmt.Sprint(fields) {
+			t.Errorf("%s: %s", body, a.raw)
+		}
+	}
+	if me := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", access, "")); me.text("display_name") == "Ada" {
+		t.Errorf("%s", me.raw)
+	}
+}
+
+func TestAnAdministratorChangesUsersOfTheOwnOrganizationOnly(t *testing.T) {
+	r := newRig(t)
+	root, admin := r.as(identity.Superadmin, "default"), r.as(identity.OrgAdmin, "other")
+	user, other, chief := r.user(identity.Viewer, "other"), r.user(identity.Viewer, "default"), r.user(identity.Superadmin, "other")
+	path := func(u identity.User) string { return "/api/v1/auth/users/" + u.ID }
+
+	access, _ := r.session(user)
+	a := r.want(http.StatusOK, r.call("PATCH", path(user), admin, `{"email":" New.Name@B\u00dcCHER.example ","nickname":"N"}`))
+	if a.text("email") != "New.Name@b\u00fccher.example" || a.text("nickname") != "N" {
+		t.Errorf("%s", a.raw)
+	}
+	r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/auth/me", access, ""))
+	r.want(http.StatusOK, r.call("POST", "/api/v1/auth/login", "", fmt.Sprintf(`{"email":"new.name@xn--bcher-kva.example","password":%q}`, testPassword)))
+	if a := r.want(http.StatusConflict, r.call("PATCH", path(user), admin, fmt.Sprintf(`{"email":%q}`, other.Email))); a.text("error") != "email_taken" {
+		t.Errorf("%s", a.raw)
+	}
+
+	for _, method := range []string{"GET", "PATCH"} {
+		body := map[string]string{"PATCH": `{"nickname":"x"}`}[method]
+		r.want(http.StatusNotFound, r.call(method, path(other), admin, body))
+		r.want(http.StatusNotFound, r.call(method, "/api/v1/auth/users/unknown", admin, body))
+		r.want(http.StatusOK, r.call(method, path(other), root, body))
+	}
+	r.want(http.StatusForbidden, r.call("PATCH", path(chief), admin, `{"nickname":"x"}`))
+	r.want(http.StatusForbidden, r.call("PATCH", path(user), admin, `{"org_id":"default"}`))
+	r.want(http.StatusUnprocessableEntity, r.call("PATCH", path(user), root, `{"org_id":"unknown"}`))
+	if a := r.want(http.StatusOK, r.call("PATCH", path(user), root, `{"org_id":"default"}`)); a.text("org_id") != "default" {
+		t.Errorf("%s", a.raw)
+	}
+	r.want(http.StatusNotFound, r.call("GET", path(user), admin, ""))
+}
+
+func TestAUserDeletesTheirAccountWithThePassword(t *testing.T) {
+	r := newRig(t)
+	user := r.user(identity.Superadmin, "default")
+	access, _ := r.session(user)
+	body := fmt.Sprintf(`{"password":%q}`, testPassword)
+	if a := r.want(http.StatusForbidden, r.call("DELETE", "/api/v1/auth/me", access, `{"password":"wrong"}`)); a.text("error") != "invalid_credentials" {
+		t.Errorf("%s", a.raw)
+	}
+	if a := r.want(http.StatusConflict, r.call("DELETE", "/api/v1/auth/me", access, body)); a.text("error") != "last_superadmin" {
+		t.Errorf("%s", a.raw)
+	}
+	r.user(identity.Superadmin, "default")
+	if _, _, err := r.tokens.CreateServiceToken(t.Context(), identity.Actor{Kind: identity.ActorUser, ID: user.ID}, token.NewServiceToken{Name: "mine"}); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.want(http.StatusConflict, r.call("DELETE", "/api/v1/auth/me", access, body)); a.text("error") != "owns_service_tokens" {
+		t.Errorf("%s", a.raw)
+	}
+	r.want(http.StatusOK, r.call("DELETE", "/api/v1/auth/me", access, fmt.Sprintf(`{"password":%q,"service_tokens":"revoke"}`, testPassword)))
+	r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/auth/me", access, ""))
+	r.want(http.StatusUnauthorized, r.call("POST", "/api/v1/auth/login", "", fmt.Sprintf(`{"email":%q,"password":%q}`, user.Email, testPassword)))
+}

@@ -1,0 +1,212 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
+)
+
+// usersVersion is the migration that stores e-mail keys by identity.EmailKey as it
+// is now. Earlier ones lowered letters instead of folding them.
+const usersVersion = 11
+
+// ErrEmailCollision is the code of the fault with which Open refuses users that
+// have one key by the present rule.
+const ErrEmailCollision = "email_collision"
+
+// usersMigration rewrites the addresses and keys that the present rule changes, and
+// then runs the statements of the migration.
+func (s *Store) usersMigration() *goose.Migration {
+	return goose.NewGoMigration(usersVersion, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		if err := rekey(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, strings.ReplaceAll(schemaUsers, "COLLATE bytewise", bytewise(s.target.Engine)))
+		return err
+	}}, nil)
+}
+
+// bytewise is the collation in which a range of text is a prefix.
+func bytewise(kind string) string {
+	if kind == engine.Postgres {
+		return `COLLATE "C"`
+	}
+	return "COLLATE BINARY"
+}
+
+// addressed is a user's address as stored, or as it should be.
+type addressed struct{ id, email, key string }
+
+// stale reads all users and returns what should be stored of those for whom
+// something else is.
+func stale(ctx context.Context, q engine.Querier) (all []addressed, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT id, email, email_key FROM users")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var is addressed
+		if err := rows.Scan(&is.id, &is.email, &is.key); err != nil {
+			return nil, err
+		}
+		if should := is.renewed(); should != is {
+			all = append(all, should)
+		}
+	}
+	return all, rows.Err()
+}
+
+func (a addressed) renewed() addressed {
+	shown := identity.ShownEmail(a.email)
+	return addressed{a.id, shown, identity.EmailKey(shown)}
+}
+
+func (a addressed) String() string { return fmt.Sprintf("%q (id %q)", a.email, a.id) }
+
+// EmailCollisions returns a sentence for each address that two users have by the
+// present rule, with the command that resolves it.
+func EmailCollisions(ctx context.Context, q engine.Querier) ([]string, error) {
+	changing, err := stale(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return collisions(ctx, q, changing)
+}
+
+func collisions(ctx context.Context, q engine.Querier, changing []addressed) (sentences []string, err error) {
+	sharing := map[string][]addressed{}
+	changes := map[string]bool{}
+	for _, u := range changing {
+		sharing[u.key] = append(sharing[u.key], u)
+		changes[u.id] = true
+	}
+	for key, users := range sharing {
+		holder := addressed{key: key}
+		err := q.QueryRowContext(ctx, "SELECT id, email FROM users WHERE email_key = $1", key).Scan(&holder.id, &holder.email)
+		if err == nil && !changes[holder.id] {
+			users = append(users, holder)
+		} else if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+		if len(users) > 1 {
+			slices.SortFunc(users, func(a, b addressed) int { return cmp.Compare(a.id, b.id) })
+			sentences = append(sentences, collision(users))
+		}
+	}
+	slices.Sort(sentences)
+	return sentences, nil
+}
+
+func collision(users []addressed) string {
+	var names, commands []string
+	for i, u := range users {
+		names = append(names, u.String())
+		if i > 0 {
+			commands = append(commands, "pico-auth user set-email "+u.id+" NEW-ADDRESS")
+		}
+	}
+	return fmt.Sprintf("%d users have one e-mail address by the present rule, which compares letters by full case folding: %s; "+
+		"give all but one of them another address, for example by: %s", len(users), strings.Join(names, ", "), strings.Join(commands, "; "))
+}
+
+// refuseCollisions refuses a database that the migration of the keys cannot change,
+// before any migration.
+func refuseCollisions(ctx context.Context, q engine.Querier, found Schema) error {
+	if !found.Ours() || found.Version >= usersVersion {
+		return nil
+	}
+	sentences, err := EmailCollisions(ctx, q)
+	if err != nil {
+		return fmt.Errorf("read the e-mail addresses: %w", err)
+	}
+	return collide(sentences)
+}
+
+func collide(sentences []string) error {
+	if len(sentences) == 0 {
+		return nil
+	}
+	return fault.New(fault.Invalid, ErrEmailCollision, "the database cannot be migrated: "+strings.Join(sentences, "; "))
+}
+
+// rekey stores the addresses and keys of the present rule.
+func rekey(ctx context.Context, tx *sql.Tx) error {
+	changing, err := stale(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("read the e-mail addresses: %w", err)
+	}
+	sentences, err := collisions(ctx, tx, changing)
+	if err := cmp.Or(err, collide(sentences)); err != nil {
+		return err
+	}
+	for _, u := range changing { // the old key of one may be the new one of another
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET email_key = $1 WHERE id = $2", " rekeyed "+u.id, u.id); err != nil {
+			return err
+		}
+	}
+	for _, u := range changing {
+		if _, err := tx.ExecContext(ctx, "UPDATE users SET email = $1, email_key = $2 WHERE id = $3", u.email, u.key, u.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CompleteUsers completes up to limit users after the one of the id that a process
+// of the previous release stored, or that were stored before the migration: their
+// e-mail key by the present rule, and the key of their name. more is the id to
+// continue after, empty: none is left. A user whose key another one has is logged
+// and left as they are: only the other one signs in with that address.
+func (s *Store) CompleteUsers(ctx context.Context, after string, limit int) (more string, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		more = ""
+		found, err := collect(t, func(r scanner) (u identity.User, err error) {
+			err = r.Scan(&u.ID, &u.Email, &u.EmailKey, &u.DisplayName)
+			return u, err
+		}, "SELECT id, email, email_key, display_name FROM users WHERE name_key IS NULL AND id > $1 ORDER BY id LIMIT $2"+t.forUpdate("users"), after, limit)
+		if err != nil {
+			return err
+		}
+		for _, u := range found {
+			if err := t.complete(s.log, u); err != nil {
+				return err
+			}
+		}
+		if len(found) == limit {
+			more = found[limit-1].ID
+		}
+		return nil
+	})
+	return more, err
+}
+
+func (t *tx) complete(log *slog.Logger, u identity.User) error {
+	is := addressed{u.ID, u.Email, u.EmailKey}
+	should := is.renewed()
+	if should.key != is.key {
+		var other addressed
+		taken, err := t.get([]any{&other.id, &other.email}, "SELECT id, email FROM users WHERE email_key = $1", should.key)
+		if err != nil {
+			return err
+		}
+		if taken {
+			log.WarnContext(t.ctx, "user of the previous release has another user's e-mail address", "user_id", u.ID, "other_id", other.id,
+				"command", "pico-auth user set-email "+u.ID+" NEW-ADDRESS")
+			return nil
+		}
+	}
+	_, err := t.exec("UPDATE users SET email = $1, email_key = $2, name_key = $3 WHERE id = $4", should.email, should.key, identity.NameKey(u.DisplayName), u.ID)
+	return err
+}
