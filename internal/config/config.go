@@ -18,6 +18,7 @@ type Config struct {
 	AuthClient AuthClient
 	FastAPI    FastAPI
 	Server     Server
+	Throttle   Throttle
 
 	origins map[string]string // by setting; one that is not in it has its default
 }
@@ -90,6 +91,11 @@ type Server struct {
 	MetricsListen string // empty: /metrics is on the API's listener, if that is for this machine only
 }
 
+// Throttle is the section throttle: limits of failed attempts.
+type Throttle struct {
+	Enabled bool
+}
+
 // Default is the configuration of a server with nothing configured. The data
 // folder still begins with ~, which Load expands.
 func Default() Config {
@@ -121,6 +127,7 @@ func defaults() Config {
 		AuthClient: AuthClient{Enabled: true},
 		FastAPI:    FastAPI{Title: "Pico Auth API"},
 		Server:     Server{Host: "127.0.0.1", Port: 8100, ConnectionsPerAddress: 256, IdleTimeout: 2 * time.Minute},
+		Throttle:   Throttle{Enabled: true},
 	}
 }
 

@@ -19,7 +19,7 @@ type setting struct {
 
 // settings returns all settings, in the order of the reference.
 func settings() []setting {
-	return slices.Concat(authKeys(), signingKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys())
+	return slices.Concat(authKeys(), signingKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys(), throttleKeys())
 }
 
 func authKeys() []setting {
@@ -145,6 +145,13 @@ func serverKeys() []setting {
 		text("server.metrics_listen", func(c *Config) *string { return &c.Server.MetricsListen },
 			"an address with port, such as 127.0.0.1:9100", orEmpty(hostPort),
 			"A separate listener for `/metrics`, which serves nothing else and every client that reaches it. Without it `/metrics` is on the API's listener, for clients on this machine only, where `server.host` is loopback and `server.trusted_proxies` is empty; elsewhere there is none."),
+	}
+}
+
+func throttleKeys() []setting {
+	return []setting{
+		toggle("throttle.enabled", func(c *Config) *bool { return &c.Throttle.Enabled },
+			"Limit failed logins by account and by network, and registrations and unknown tokens by network; docs/operations.md has the numbers. `false` lifts these limits, for tests and for installations where something in front of the server limits attempts. Concurrent password hashes stay limited."),
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/throttle"
 )
 
 // MaxLimit is the maximum length of a page of a list.
@@ -35,7 +36,8 @@ type Config struct {
 	Audit     *audit.Log
 	Login     *login.Login
 	Sessions  *session.Sessions
-	Log       *slog.Logger // nil: discard
+	Throttle  *throttle.Throttle // nil: registrations are not limited
+	Log       *slog.Logger       // nil: discard
 
 	RegistrationDefault bool // whether anyone may register while no administrator has decided it
 	RegistrationOff     bool // the configuration forbids registration, whatever an administrator decided
@@ -50,6 +52,7 @@ type Directory struct {
 	audit               *audit.Log
 	login               *login.Login
 	sessions            *session.Sessions
+	throttle            *throttle.Throttle
 	log                 *slog.Logger
 	registrationDefault bool
 	registrationOff     bool
@@ -65,7 +68,7 @@ func New(cfg Config) *Directory {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Directory{
-		store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, login: cfg.Login, sessions: cfg.Sessions, log: cfg.Log,
+		store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, login: cfg.Login, sessions: cfg.Sessions, throttle: cfg.Throttle, log: cfg.Log,
 		registrationDefault: cfg.RegistrationDefault, registrationOff: cfg.RegistrationOff, now: cfg.Now,
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // Register makes an unauthenticated client's user, a viewer of the default
 // organization. An address that is in use is a Conflict, email_taken, after the
-// same work as a free one.
+// same work as a free one; too many registrations from one network are Throttled.
 func (d *Directory) Register(
 	ctx context.Context, by identity.Actor, email, password, displayName string,
 ) (identity.User, error) {
@@ -21,6 +21,9 @@ func (d *Directory) Register(
 	}
 	if !open {
 		return identity.User{}, identity.ErrRegistrationOff
+	}
+	if err := d.throttle.Registration(ctx, by); err != nil {
+		return identity.User{}, err
 	}
 	user, err := d.newUser(ctx, by, NewUser{Email: email, Password: password, DisplayName: displayName})
 	if err != nil {

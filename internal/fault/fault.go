@@ -43,7 +43,15 @@ type Error struct {
 	Message    string        // a sentence for users, safe to show; never a submitted value
 	Fields     []Field       // single faults of an Invalid request; nil: none
 	RetryAfter time.Duration // for Throttled and Unavailable; zero: the edge's default
+	Limit      Limit         // for Throttled; zero: none that has a number
 	Cause      error         // for the log only; nil: none
+}
+
+// Limit is what a Throttled error tells a client about the limit that it has reached.
+type Limit struct {
+	Name   string
+	Quota  int           // so many are free
+	Window time.Duration // in this time
 }
 
 // New returns an Error without a cause.

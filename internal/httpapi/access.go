@@ -59,11 +59,11 @@ func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 		return a.authenticateRole(r, identity.Superadmin)
 	case web.UserOrService:
 		if secret, ok := serviceToken(r); ok {
-			t, err := a.tokens.ValidateServiceToken(r.Context(), secret)
+			by := caller{actor: web.Actor(r.Context())}
+			t, err := a.tokens.ValidateServiceToken(r.Context(), by.actor, secret)
 			if err != nil {
 				return caller{}, err
 			}
-			by := caller{actor: web.Actor(r.Context())}
 			by.actor.Kind, by.actor.ID = identity.ActorServiceToken, t.ID
 			return by, nil
 		}

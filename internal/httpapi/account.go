@@ -17,6 +17,8 @@ const (
 	emailTaken = "`email_taken`: another user has this e-mail address"
 	otherOrg   = "`not_found`: another organization"
 	busy       = "`rate_limited`: too many passwords are being hashed"
+	throttled  = "`rate_limited`: too many failed attempts, or too many passwords are being hashed"
+	unknowns   = "`rate_limited`: too many unknown tokens from this network; one that exists is not refused"
 
 	unauthenticated = "`unauthenticated`: no access token; `invalid_token`: it is not valid"
 	notRecent       = unauthenticated + "; `reauthentication_required`: the user of the session was authenticated too long ago"
@@ -29,21 +31,21 @@ func (a *API) accountRoutes() []route {
 			Tag:   tagAccount, Summary: "Register",
 			Description: "Creates a viewer in the organization `default`. Refused with 403 `registration_disabled` while registration is switched off.",
 			body:        jsonBody, typed: endpoint(a, a.register),
-			refusals: map[int]string{403: "`registration_disabled`", 409: emailTaken, 429: busy},
+			refusals: map[int]string{403: "`registration_disabled`", 409: emailTaken, 429: "`rate_limited`: too many registrations from this network, or too many passwords are being hashed"},
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/login", "login", web.Anonymous, web.NoCredential),
 			Tag:   tagAccount, Summary: "Log in",
 			Description: "Starts a session and returns its first pair of tokens. An unknown e-mail address, a wrong password and a suspended user are refused alike, 401 `invalid_credentials`.",
 			body:        jsonBody, typed: endpoint(a, a.logIn),
-			refusals: map[int]string{401: "`invalid_credentials`", 429: busy},
+			refusals: map[int]string{401: "`invalid_credentials`", 429: throttled},
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/refresh", "refresh", web.Anonymous, web.RefreshToken),
 			Tag:   tagAccount, Summary: "Refresh the tokens",
 			Description: "Uses the refresh token and returns the next pair of the session. A token that was used before ends its session: one of the two clients that presented it stole it.",
 			body:        jsonBody, bare: "refresh_token", typed: endpoint(a, a.refresh),
-			refusals: map[int]string{401: "`invalid_token`: unknown, used, expired, or its session has ended"},
+			refusals: map[int]string{401: "`invalid_token`: unknown, used, expired, or its session has ended", 429: unknowns},
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/logout", "logout", web.UserOrRefresh, web.Bearer|web.RefreshToken),
@@ -79,7 +81,7 @@ func (a *API) accountRoutes() []route {
 			Description: "Returns a new pair of tokens for this session. All other sessions end, and all earlier tokens are refused; only the access token of this request still reads `/me` until it expires. A wrong old password is refused with 403 `invalid_credentials`.",
 			body:        jsonBody, typed: endpoint(a, a.changePassword),
 			refusals: map[int]string{
-				403: "`invalid_credentials`: the old password is wrong", 409: "`password_changed`: by another request", 429: busy,
+				403: "`invalid_credentials`: the old password is wrong", 409: "`password_changed`: by another request", 429: throttled,
 			},
 		},
 		{
@@ -89,7 +91,7 @@ func (a *API) accountRoutes() []route {
 			body:        jsonBody, typed: endpoint(a, a.reauthenticate),
 			refusals: map[int]string{
 				401: unauthenticated + "; `reauthentication_required`: it names no session, log in again",
-				403: "`invalid_credentials`: the password is wrong", 429: busy,
+				403: "`invalid_credentials`: the password is wrong", 429: throttled,
 			},
 		},
 	}

@@ -51,6 +51,7 @@ type problem struct {
 	RequestID string         `json:"request_id,omitempty" doc:"Only when the server is at fault: quote it to the operator, who finds the cause in the log under it."`
 
 	retryAfter time.Duration
+	limit      fault.Limit // of a 429
 	challenge  string
 }
 
@@ -77,10 +78,26 @@ func (p *problem) GetHeaders() http.Header {
 		h.Set("Www-Authenticate", p.challenge)
 	}
 	if p.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+		h.Set("Retry-After", seconds(p.retryAfter))
+	}
+	if p.Status == http.StatusTooManyRequests {
+		setRateLimit(h, p.limit, p.retryAfter)
 	}
 	return h
 }
+
+// setRateLimit writes the fields of draft-ietf-httpapi-ratelimit-headers-11. Nothing
+// is left of the quota until the wait ends. A limit without a quota has no policy.
+func setRateLimit(h http.Header, limit fault.Limit, wait time.Duration) {
+	name := `"` + cmp.Or(limit.Name, "capacity") + `"`
+	h.Set("Ratelimit", name+";r=0;t="+seconds(wait))
+	if limit.Quota > 0 {
+		h.Set("Ratelimit-Policy", name+";q="+strconv.Itoa(limit.Quota)+";w="+seconds(limit.Window))
+	}
+}
+
+// seconds rounds up: an attempt after so many is not too early.
+func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
 func newProblem(status int, code, detail string) *problem {
 	p := &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
@@ -172,7 +189,7 @@ func problemOf(ctx context.Context, rt *route, err error) *problem {
 		p.RequestID = web.FactsOf(ctx).RequestID
 	}
 	if f.Kind == fault.Throttled || f.Kind == fault.Unavailable {
-		p.retryAfter = cmp.Or(f.RetryAfter, defaultRetry)
+		p.retryAfter, p.limit = cmp.Or(f.RetryAfter, defaultRetry), f.Limit
 	}
 	for _, field := range f.Fields[:min(len(f.Fields), maxFieldProblems)] {
 		p.Errors = append(p.Errors, fieldProblem{Location: rt.locate(field.Name), Message: field.Message})

@@ -249,11 +249,21 @@ func refusalHeaders(status int) map[string]*huma.Param {
 	switch status {
 	case http.StatusUnauthorized:
 		return map[string]*huma.Param{"WWW-Authenticate": {Description: "Bearer, as in RFC 6750.", Schema: text}}
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return map[string]*huma.Param{"Retry-After": {Description: "In seconds.", Schema: &huma.Schema{Type: huma.TypeInteger}}}
+	case http.StatusTooManyRequests:
+		return map[string]*huma.Param{
+			"Retry-After":      retryAfter(),
+			"RateLimit":        {Description: "The limit, and `t`, the seconds until the next attempt, as in draft-ietf-httpapi-ratelimit-headers.", Schema: text},
+			"RateLimit-Policy": {Description: "Its quota `q` in a window of `w` seconds, if it has one.", Schema: text},
+		}
+	case http.StatusServiceUnavailable:
+		return map[string]*huma.Param{"Retry-After": retryAfter()}
 	default:
 		return nil
 	}
+}
+
+func retryAfter() *huma.Param {
+	return &huma.Param{Description: "In seconds.", Schema: &huma.Schema{Type: huma.TypeInteger}}
 }
 
 // describePlain adds a route to the document that huma does not serve.

@@ -33,6 +33,7 @@ func (a *API) serviceTokenRoutes() []route {
 			Tag:   tagServiceTokens, Summary: "Validate a service token",
 			Description: "For services that are called with one.",
 			body:        jsonBody, typed: endpoint(a, a.validateServiceToken),
+			refusals: map[int]string{429: unknowns},
 		},
 		{
 			Route: at(http.MethodDelete, "/api/v1/auth/service-tokens/{name}", "revoke_service_token", web.OrgAdmin, web.Bearer),
@@ -148,8 +149,8 @@ func serviceTokenOf(t identity.ServiceToken) ServiceToken {
 	return st
 }
 
-func (a *API) validateServiceToken(ctx context.Context, _ caller, in *struct{ Body PresentedToken }) (Validity, error) {
-	t, err := a.tokens.ValidateServiceToken(ctx, in.Body.Token)
+func (a *API) validateServiceToken(ctx context.Context, by caller, in *struct{ Body PresentedToken }) (Validity, error) {
+	t, err := a.tokens.ValidateServiceToken(ctx, by.actor, in.Body.Token)
 	if isInvalidToken(err) {
 		return Validity{}, nil
 	}

@@ -35,6 +35,9 @@ const (
 	ActionRevokeServiceToken Action = "service_token.revoke"
 	ActionTakeServiceToken   Action = "service_token.take" // another user owns it
 
+	ActionThrottle    Action = "throttle.limit"        // a limit of attempts began
+	ActionManyGuesses Action = "throttle.many_guesses" // 100 failed guesses of one account
+
 	ActionSetRegistration Action = "registration.set"
 	ActionRouteDenied     Action = "route.denied" // in the log only
 

@@ -14,6 +14,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/throttle"
 )
 
 // ErrWrongPassword refuses a signed-in user whose password does not match on
@@ -25,8 +26,9 @@ type Config struct {
 	Store     *store.Store
 	Passwords *password.Hasher
 	Audit     *audit.Log
-	Exposed   bool             // a network reaches the server: the published default password is refused
-	Now       func() time.Time // nil: time.Now
+	Throttle  *throttle.Throttle // nil: guesses are not limited
+	Exposed   bool               // a network reaches the server: the published default password is refused
+	Now       func() time.Time   // nil: time.Now
 }
 
 // Login authenticates users. It is safe for concurrent use.
@@ -34,6 +36,7 @@ type Login struct {
 	store     *store.Store
 	passwords *password.Hasher
 	audit     *audit.Log
+	throttle  *throttle.Throttle
 	exposed   bool
 	now       func() time.Time
 	digestKey [32]byte // of the digests of unknown addresses; each process has its own
@@ -45,7 +48,9 @@ func New(cfg Config) *Login {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	l := &Login{store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, exposed: cfg.Exposed, now: cfg.Now}
+	l := &Login{
+		store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, throttle: cfg.Throttle, exposed: cfg.Exposed, now: cfg.Now,
+	}
 	_, _ = rand.Read(l.digestKey[:]) // never fails: it ends the process instead
 	return l
 }

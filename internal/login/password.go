@@ -16,21 +16,22 @@ import (
 // Password authenticates the user with that e-mail address and password. An
 // unknown address, a wrong password, a suspended user and, on a server that a
 // network reaches, the default password are identity.ErrInvalidCredentials after
-// the same work; too many concurrent logins are Throttled.
+// the same work; too many failed attempts, and too many concurrent ones, are
+// Throttled.
 func (l *Login) Password(ctx context.Context, by identity.Actor, email, password string) (identity.Proof, error) {
 	user, err := l.find(ctx, email)
 	if err != nil {
 		l.countAccident(err)
 		return identity.Proof{}, err
 	}
-	matches, err := l.passwords.Verify(ctx, by.Network, user.PasswordHash, password)
+	why, err := l.attempt(ctx, by, user, email, password, l.judge)
 	if err != nil {
 		l.countAccident(err)
-		return identity.Proof{}, fmt.Errorf("verify password: %w", err)
+		return identity.Proof{}, err
 	}
-	outcome := l.judge(user, matches)
-	if outcome != succeeded {
-		l.refuse(ctx, by, user, email, outcome)
+	l.counts.of(why).Add(1)
+	if why != succeeded {
+		l.refuse(ctx, by, user, email, why)
 		return identity.Proof{}, identity.ErrInvalidCredentials
 	}
 	l.passwords.SignedIn(by.Network)
@@ -38,20 +39,40 @@ func (l *Login) Password(ctx context.Context, by identity.Actor, email, password
 }
 
 // Confirm reauthenticates a signed-in user by their password. A wrong one is
-// Forbidden, invalid_credentials.
+// Forbidden, invalid_credentials, and counts as a failed login does.
 func (l *Login) Confirm(ctx context.Context, by identity.Actor, userID, password string) (identity.Proof, error) {
 	user, err := l.store.UserByID(ctx, userID)
 	if err != nil {
 		return identity.Proof{}, fmt.Errorf("read user: %w", err)
 	}
-	matches, err := l.passwords.Verify(ctx, by.Network, user.PasswordHash, password)
+	why, err := l.attempt(ctx, by, user, user.Email, password, matched)
 	if err != nil {
-		return identity.Proof{}, fmt.Errorf("verify password: %w", err)
+		return identity.Proof{}, err
 	}
-	if !matches {
+	if why != succeeded {
 		return identity.Proof{}, ErrWrongPassword
 	}
 	return identity.NewProof(user, l.now(), identity.MethodPassword), nil
+}
+
+// attempt verifies the password, if guesses are not too many, and counts the outcome.
+func (l *Login) attempt(
+	ctx context.Context, by identity.Actor, user identity.User, email, password string, judge func(identity.User, bool) outcome,
+) (outcome, error) {
+	attempt, err := l.throttle.Admit(ctx, by, user, email)
+	if err != nil {
+		return "", fmt.Errorf("admit attempt: %w", err)
+	}
+	defer attempt.Cancel()
+	matches, err := l.passwords.Verify(ctx, by.Network, user.PasswordHash, password)
+	if err != nil {
+		return "", fmt.Errorf("verify password: %w", err)
+	}
+	why := judge(user, matches)
+	if why != succeeded {
+		return why, attempt.Failed(ctx)
+	}
+	return why, attempt.Succeeded(ctx)
 }
 
 // find returns the user of that address, the zero User when there is none.
@@ -70,26 +91,29 @@ func (l *Login) find(ctx context.Context, email string) (identity.User, error) {
 	}
 }
 
-// judge counts the attempt and returns its outcome.
+// judge returns the outcome of a login.
 func (l *Login) judge(user identity.User, matches bool) outcome {
 	switch {
 	case user.ID == "":
-		l.counts.unknown.Add(1)
 		return unknownUser
 	case !matches:
-		l.counts.wrong.Add(1)
 		return wrongPassword
 	case !identity.CanSignIn(user):
-		l.counts.suspended.Add(1)
 		return suspendedUser
 	case l.exposed && user.DefaultPassword:
 		// The check at the start covers active superadmins only.
-		l.counts.published.Add(1)
 		return publishedPassword
 	default:
-		l.counts.succeeded.Add(1)
 		return succeeded
 	}
+}
+
+// matched is judge for a user who is signed in.
+func matched(_ identity.User, matches bool) outcome {
+	if !matches {
+		return wrongPassword
+	}
+	return succeeded
 }
 
 func (l *Login) countAccident(err error) {

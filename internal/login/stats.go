@@ -6,6 +6,22 @@ type counts struct {
 	succeeded, unknown, wrong, suspended, published, throttled, failed atomic.Uint64
 }
 
+// of returns the counter of an outcome.
+func (c *counts) of(o outcome) *atomic.Uint64 {
+	switch o {
+	case unknownUser:
+		return &c.unknown
+	case wrongPassword:
+		return &c.wrong
+	case suspendedUser:
+		return &c.suspended
+	case publishedPassword:
+		return &c.published
+	default:
+		return &c.succeeded
+	}
+}
+
 // Stats counts password logins since the start, by outcome.
 type Stats struct {
 	Succeeded     uint64 // authenticated and allowed to sign in
@@ -13,7 +29,7 @@ type Stats struct {
 	WrongPassword uint64
 	Suspended     uint64 // right password; the user or their organization is suspended
 	Published     uint64 // right, but the published default password on an exposed server
-	Throttled     uint64 // refused: too many concurrent logins
+	Throttled     uint64 // refused: too many failed or concurrent logins
 	Failed        uint64 // failures of the server, such as an unavailable database
 }
 

@@ -40,6 +40,9 @@ func (s *Server) newJobs() *job.Runner {
 // waits for it.
 func (s *Server) purge(ctx context.Context) (more bool, err error) {
 	removed, err := s.services.Store.Purge(ctx, purgeBatch)
+	if err == nil && removed < purgeBatch {
+		removed, err = s.services.Store.PurgeThrottle(ctx, purgeBatch)
+	}
 	return removed == purgeBatch, err
 }
 

@@ -18,6 +18,7 @@ type serviceCollector struct {
 
 var (
 	logins          = desc("logins_total", "Logins, by outcome.", "outcome")
+	throttled       = desc("throttled_total", "Attempts refused by a limit, by what it counts.", "counter")
 	hashingWaiting  = desc("password_hashing_waiting", "Callers waiting for a password hash.")
 	hashingRunning  = desc("password_hashing_running", "Password hashes being computed.")
 	hashingDone     = desc("password_hashing_total", "Password hashes computed.")
@@ -41,7 +42,7 @@ var (
 	jobSuccess      = desc("job_last_success_timestamp_seconds", "Time of the last run of the background job on this server that succeeded.", "job")
 	jobFailures     = desc("job_failures_total", "Runs of the background job that failed.", "job")
 	allDescriptions = []*prometheus.Desc{
-		logins, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, reuses, refreshRefused,
+		logins, throttled, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, reuses, refreshRefused,
 		signatures, signaturesBad, signingSeconds, keysByStatus, keyAge, keyBehind, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
 		jobSuccess, jobFailures,
 	}
@@ -72,6 +73,9 @@ func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
 		"suspended": l.Suspended, "default_password": l.Published, "throttled": l.Throttled, "error": l.Failed,
 	} {
 		count(logins, float64(n), outcome)
+	}
+	for counter, n := range c.services.Throttle.Stats() {
+		count(throttled, float64(n), counter)
 	}
 	p := c.services.Passwords.Stats()
 	gauge(hashingWaiting, p.Waiting)

@@ -20,6 +20,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/adopt"
+	"github.com/pico-auth/pico-auth/internal/throttle"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
@@ -30,6 +31,7 @@ type Services struct {
 	Keys      *keyring.Ring
 	Passwords *password.Hasher
 	Audit     *audit.Log
+	Throttle  *throttle.Throttle
 	Login     *login.Login
 	Tokens    *token.Issuer
 	Sessions  *session.Sessions
@@ -112,11 +114,12 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		ServiceName: cfg.FastAPI.Title,
 	})
 	events := audit.New(st, log)
+	limits := throttle.New(throttle.Config{Store: st, Log: log, Off: !cfg.Throttle.Enabled})
 	logins := login.New(login.Config{
-		Store: st, Passwords: passwords, Audit: events, Exposed: !isLoopback(cfg.Server.Host),
+		Store: st, Passwords: passwords, Audit: events, Throttle: limits, Exposed: !isLoopback(cfg.Server.Host),
 	})
 	tokens := token.New(token.Config{
-		Store: st, Keys: keys, Audit: events,
+		Store: st, Keys: keys, Audit: events, Throttle: limits,
 		Issuer:          cfg.Auth.Issuer,
 		Audience:        cfg.Auth.Audience,
 		AccessLifetime:  accessLife(cfg),
@@ -126,9 +129,9 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		Store: st, Tokens: tokens, Audit: events, Max: days(cfg.Auth.SessionMaxDays),
 	})
 	return &Services{
-		Store: st, Keys: keys, Passwords: passwords, Audit: events, Login: logins, Tokens: tokens, Sessions: sessions,
+		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
 		Directory: directory.New(directory.Config{
-			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Log: log,
+			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Throttle: limits, Log: log,
 			RegistrationDefault: cfg.Auth.RegistrationEnabled,
 			RegistrationOff:     !cfg.Auth.RegistrationEnabled && cfg.Explicit("auth.registration_enabled"),
 		}),

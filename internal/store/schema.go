@@ -58,6 +58,7 @@ func Tables() []Table {
 			"kid", "algorithm", "status", "public_key", "for_api", "sealed_key", "row_mac", "created_at", "activated_at", "retired_at",
 			"removed_at", "counted_ms", "token_life_ms",
 		}},
+		{Name: "throttle", Columns: []string{"account", "network", "failures", "failed_at", "signed_in_at", "expires_at"}},
 		{Name: "audit_events", Columns: []string{
 			"id", "at", "action", "outcome", "actor_kind", "actor_id", "on_behalf_of", "target_id", "org_id", "address", "request_id", "detail", "seq", "link",
 		}},

@@ -124,4 +124,6 @@ const (
 	settingKeySet        = "key_set_version"
 	settingLegacyHashKey = "legacy_hash_key"
 	settingKeyRows       = "key_rows_authenticated"
+
+	settingThrottleSecret = "throttle_secret"
 )

@@ -22,6 +22,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/throttle"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
@@ -40,6 +41,7 @@ type Rig struct {
 	Keys      *keyring.Ring
 	Passwords *password.Hasher
 	Audit     *audit.Log
+	Throttle  *throttle.Throttle
 	Login     *login.Login
 	Tokens    *token.Issuer
 	Sessions  *session.Sessions
@@ -53,6 +55,7 @@ type Config struct {
 	MaxAge    time.Duration    // of an authentication, for privileged acts; 0: any, for actors without a session
 	Keys      keyring.Config
 	Passwords password.Config
+	Throttle  throttle.Config
 	Login     login.Config
 	Tokens    token.Config
 	Directory directory.Config
@@ -112,6 +115,9 @@ func New(t testing.TB, url string, opts ...Option) *Rig {
 
 // flows builds what stands on the store, the keys and the passwords.
 func (r *Rig) flows(cfg Config, log *slog.Logger) {
+	cfg.Throttle.Store, cfg.Throttle.Log, cfg.Throttle.Now = r.Store, log, cfg.Now
+	r.Throttle = throttle.New(cfg.Throttle)
+	cfg.Login.Throttle, cfg.Tokens.Throttle, cfg.Directory.Throttle = r.Throttle, r.Throttle, r.Throttle
 	cfg.Login.Store, cfg.Login.Passwords, cfg.Login.Audit, cfg.Login.Now = r.Store, r.Passwords, r.Audit, cfg.Now
 	r.Login = login.New(cfg.Login)
 	cfg.Tokens.Store, cfg.Tokens.Keys, cfg.Tokens.Audit, cfg.Tokens.Now = r.Store, r.Keys, r.Audit, cfg.Now

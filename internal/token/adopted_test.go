@@ -93,12 +93,12 @@ func TestRefreshTokensThatTheOriginalWouldRefuseAreRefused(t *testing.T) {
 func TestServiceTokensOfTheOriginalValidate(t *testing.T) {
 	eachAdopted(t, func(t *testing.T, w *world) {
 		for name, secret := range map[string]string{"ci": ciSecret, keyedService: keyedSecret} {
-			got, err := w.ValidateServiceToken(t.Context(), secret)
+			got, err := w.ValidateServiceToken(t.Context(), web, secret)
 			if err != nil || got.Name != name || got.Role != "operator" || got.OrgID != "robots" {
 				t.Errorf("%s: %+v, %v", name, got, err)
 			}
 		}
-		if _, err := w.ValidateServiceToken(t.Context(), "pico_svc_old"); err == nil {
+		if _, err := w.ValidateServiceToken(t.Context(), web, "pico_svc_old"); err == nil {
 			t.Error("a revoked token validates")
 		}
 	})

@@ -28,7 +28,7 @@ func TestAMadeUpTokenDoesNotWaitForTheWriter(t *testing.T) {
 	defer cancel()
 	const made = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	_, refreshed := r.Tokens.Rotate(ctx, web, made)
-	_, validated := r.Tokens.ValidateServiceToken(ctx, "pico_svc_"+made)
+	_, validated := r.Tokens.ValidateServiceToken(ctx, web, "pico_svc_"+made)
 	for name, err := range map[string]error{
 		"refresh": refreshed, "logout": r.Sessions.EndByRefreshToken(ctx, web, made), "service token": validated,
 	} {

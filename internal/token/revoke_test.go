@@ -193,7 +193,7 @@ func TestAnUnavailableDatabaseIsNoInvalidToken(t *testing.T) {
 	_, ends["rotate"] = w.Rotate(ctx, web, p.RefreshToken)
 	_, ends["bearer"] = w.Bearer(ctx, presented(by))
 	_, ends["revoked"] = w.RevokedJTIs(ctx)
-	_, ends["validate"] = w.ValidateServiceToken(ctx, "pico_svc_x")
+	_, ends["validate"] = w.ValidateServiceToken(ctx, web, "pico_svc_x")
 	_, _, ends["create"] = w.CreateServiceToken(ctx, by, token.NewServiceToken{Name: "x"})
 	_, ends["list"] = w.ServiceTokens(ctx, by, token.Filter{})
 	ends["logout"] = w.End(ctx, by)

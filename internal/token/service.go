@@ -77,15 +77,15 @@ func (n NewServiceToken) check(now time.Time) (identity.ServiceToken, error) {
 }
 
 // ValidateServiceToken returns the service token of this secret, or
-// identity.ErrInvalidToken.
-func (i *Issuer) ValidateServiceToken(ctx context.Context, presented string) (identity.ServiceToken, error) {
+// identity.ErrInvalidToken; Throttled after too many unknown ones.
+func (i *Issuer) ValidateServiceToken(ctx context.Context, by identity.Actor, presented string) (identity.ServiceToken, error) {
 	hashes, err := i.serviceHashes(presented)
 	if err != nil {
-		return identity.ServiceToken{}, err
+		return identity.ServiceToken{}, i.unknown(ctx, by)
 	}
 	t, err := i.store.ServiceTokenByHash(ctx, hashes)
 	if fault.KindOf(err) == fault.NotFound {
-		return identity.ServiceToken{}, identity.ErrInvalidToken
+		return identity.ServiceToken{}, i.unknown(ctx, by)
 	}
 	if err != nil {
 		return identity.ServiceToken{}, fmt.Errorf("find service token: %w", err)

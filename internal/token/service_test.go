@@ -30,7 +30,7 @@ func TestServiceTokenIsShownOnceAndValidates(t *testing.T) {
 		if made.Role != identity.Operator || made.OrgID != "acme" || made.Name != "indexer" || made.Description != "nightly" || made.ID == "" {
 			t.Errorf("made %+v", made)
 		}
-		got, err := w.ValidateServiceToken(t.Context(), secret)
+		got, err := w.ValidateServiceToken(t.Context(), web, secret)
 		if err != nil || got.ID != made.ID || got.Role != identity.Operator || got.OrgID != "acme" {
 			t.Errorf("validated %+v, %v", got, err)
 		}
@@ -53,7 +53,7 @@ func TestRevokedServiceTokenIsRefusedAndItsNameIsFree(t *testing.T) {
 		_, secret, err := w.CreateServiceToken(t.Context(), by, token.NewServiceToken{Name: "indexer"})
 		w.must(t, err)
 		w.must(t, w.RevokeServiceToken(t.Context(), by, "", "indexer"))
-		_, err = w.ValidateServiceToken(t.Context(), secret)
+		_, err = w.ValidateServiceToken(t.Context(), web, secret)
 		wantFault(t, err, fault.Unauthenticated, "invalid_token")
 		wantFault(t, w.RevokeServiceToken(t.Context(), by, "", "indexer"), fault.NotFound, "not_found")
 		_, fresh, err := w.CreateServiceToken(t.Context(), by, token.NewServiceToken{Name: "indexer"})
@@ -167,7 +167,7 @@ func TestAnInvalidServiceTokenIsRefused(t *testing.T) {
 		"", "pico_svc_", "pico_svc_" + strings.Repeat("0", 64), strings.Repeat("0", 64), "pico_svc_\x00\xff",
 		"pico_svc_" + strings.Repeat("x", 4<<20),
 	} {
-		_, err := w.ValidateServiceToken(t.Context(), presented)
+		_, err := w.ValidateServiceToken(t.Context(), web, presented)
 		wantFault(t, err, fault.Unauthenticated, "invalid_token")
 	}
 }

@@ -9,14 +9,17 @@
 package token
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/throttle"
 )
 
 // The default lifetimes of tokens.
@@ -31,11 +34,12 @@ type Config struct {
 	Store           *store.Store
 	Keys            *keyring.Ring
 	Audit           *audit.Log
-	Issuer          string           // the claim iss
-	Audience        string           // the claim aud
-	AccessLifetime  time.Duration    // whole seconds; 0: DefaultAccessLifetime
-	RefreshLifetime time.Duration    // slides with each rotation; 0: DefaultRefreshLifetime
-	Now             func() time.Time // nil: time.Now
+	Throttle        *throttle.Throttle // nil: unknown tokens are not limited
+	Issuer          string             // the claim iss
+	Audience        string             // the claim aud
+	AccessLifetime  time.Duration      // whole seconds; 0: DefaultAccessLifetime
+	RefreshLifetime time.Duration      // slides with each rotation; 0: DefaultRefreshLifetime
+	Now             func() time.Time   // nil: time.Now
 }
 
 // Issuer issues, rotates and revokes tokens. It is safe for concurrent use.
@@ -43,6 +47,7 @@ type Issuer struct {
 	store           *store.Store
 	keys            *keyring.Ring
 	audit           *audit.Log
+	throttle        *throttle.Throttle
 	issuer          string
 	audience        string
 	accessLifetime  time.Duration
@@ -58,7 +63,7 @@ func New(cfg Config) *Issuer {
 		cfg.Now = time.Now
 	}
 	return &Issuer{
-		store: cfg.Store, keys: cfg.Keys, audit: cfg.Audit,
+		store: cfg.Store, keys: cfg.Keys, audit: cfg.Audit, throttle: cfg.Throttle,
 		issuer: cfg.Issuer, audience: cfg.Audience,
 		accessLifetime:  orDefault(cfg.AccessLifetime, DefaultAccessLifetime),
 		refreshLifetime: orDefault(cfg.RefreshLifetime, DefaultRefreshLifetime),
@@ -85,6 +90,14 @@ func (Pair) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
 // LogValue hides both tokens from slog.
 func (Pair) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// unknown is the refusal of a token that does not exist.
+func (i *Issuer) unknown(ctx context.Context, by identity.Actor) error {
+	if err := i.throttle.UnknownToken(ctx, by); err != nil {
+		return fmt.Errorf("present unknown token: %w", err)
+	}
+	return identity.ErrInvalidToken
+}
 
 type counts struct {
 	issued, rotated, reused, refused atomic.Uint64

@@ -1,0 +1,213 @@
+// Package throttle limits guesses: failed attempts to authenticate as a user, by
+// account and network, by account, and by network; registrations and unknown tokens
+// by network.
+//
+// It owns the limits and what is remembered for them: the failures of accounts in
+// the store, which all replicas share and a restart keeps, those of networks in
+// memory. It does not authenticate, knows no HTTP, and refuses no session that
+// exists. login, token and directory call it before the work that they would do for
+// a guess; no protocol does.
+package throttle
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// Config is what a Throttle needs. Store is required.
+type Config struct {
+	Store *store.Store
+	Log   *slog.Logger     // nil: discard
+	Now   func() time.Time // nil: time.Now
+	Off   bool             // nothing is limited, and nothing is remembered
+}
+
+// Throttle limits guesses. It is safe for concurrent use. A nil Throttle limits
+// nothing.
+type Throttle struct {
+	store *store.Store
+	log   *slog.Logger
+	now   func() time.Time
+	off   bool
+
+	secretMu sync.Mutex
+	secret   []byte // of the digests of unknown addresses; nil: not read yet
+
+	mu            sync.Mutex
+	flights       map[flightKey]*flight
+	guesses       *networks // failed attempts to authenticate
+	tokens        *networks // unknown tokens
+	registrations *networks
+	warned        time.Time // when the log was last told of a proxy that is not configured
+
+	refused [counters]atomic.Uint64
+}
+
+// New returns a Throttle.
+func New(cfg Config) *Throttle {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Throttle{
+		store: cfg.Store, log: cfg.Log, now: cfg.Now, off: cfg.Off,
+		flights:       map[flightKey]*flight{},
+		guesses:       newNetworks(rate{60, time.Minute}, rate{1000, time.Hour}),
+		tokens:        newNetworks(rate{60, time.Minute}, rate{1000, time.Hour}),
+		registrations: newNetworks(rate{100, time.Minute}, rate{1000, 24 * time.Hour}),
+	}
+}
+
+// counter is what a limit counts.
+type counter int
+
+const (
+	accountInNetwork counter = iota
+	account
+	network
+	tokensOfNetwork
+	registrationsOfNetwork
+	counters // how many there are
+)
+
+// names are for clients, metrics and the audit log.
+var names = [counters]string{"account-network", "account", "network", "tokens", "registrations"}
+
+// Stats returns how many attempts each counter has refused.
+func (t *Throttle) Stats() map[string]uint64 {
+	stats := make(map[string]uint64, counters)
+	for c, name := range names {
+		if t != nil {
+			stats[name] = t.refused[c].Load()
+		}
+	}
+	return stats
+}
+
+// refuse counts a refusal and returns it. Its text is the same for every counter and
+// every account.
+func (t *Throttle) refuse(c counter, quota int, window, wait time.Duration) error {
+	t.refused[c].Add(1)
+	return &fault.Error{
+		Kind: fault.Throttled, Code: "rate_limited", Message: "too many attempts; try again later",
+		RetryAfter: max(wait, time.Second),
+		Limit:      fault.Limit{Name: names[c], Quota: quota, Window: window},
+	}
+}
+
+// Registration counts a registration, or refuses it.
+func (t *Throttle) Registration(ctx context.Context, by identity.Actor) error {
+	return t.take(ctx, by, registrationsOfNetwork)
+}
+
+// UnknownToken counts a token that does not exist, and refuses it when there were too
+// many of them from its network. A token that exists is never refused: it is looked
+// up first, which costs as much as asking.
+func (t *Throttle) UnknownToken(ctx context.Context, by identity.Actor) error {
+	return t.take(ctx, by, tokensOfNetwork)
+}
+
+func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter) error {
+	if t == nil || t.off {
+		return nil
+	}
+	all := t.tokens
+	if c == registrationsOfNetwork {
+		all = t.registrations
+	}
+	name := networkOf(by)
+	t.warnOfProxy(ctx, by)
+	t.mu.Lock()
+	now := t.now()
+	one := all.of(name, now)
+	full, wait := one.full(now, 0, factorOf(by))
+	if full == nil {
+		one.count(now)
+		t.mu.Unlock()
+		return nil
+	}
+	begins := one.begins(now)
+	t.mu.Unlock()
+	if begins {
+		t.record(ctx, by, c, name)
+	}
+	return t.refuse(c, full.limit*factorOf(by), full.per, wait)
+}
+
+// record writes the event of a limit that is kept in memory.
+func (t *Throttle) record(ctx context.Context, by identity.Actor, c counter, network string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+	defer cancel()
+	act := store.Act{Action: identity.ActionThrottle, By: by, Detail: names[c] + " " + network}
+	if err := t.store.RecordLimit(ctx, act); err != nil {
+		t.log.ErrorContext(ctx, "audit event not stored", "action", string(act.Action), "detail", act.Detail, "error", err)
+	}
+}
+
+// recordWithin is how long writing an event may take.
+const recordWithin = 5 * time.Second
+
+// networkOf is the network of the actor, never empty.
+func networkOf(by identity.Actor) string {
+	if by.Network == "" {
+		return "unknown"
+	}
+	return by.Network
+}
+
+// factorOf is how many times as high the limits of the actor's network are: behind a
+// proxy that is not configured it is that of all clients.
+func factorOf(by identity.Actor) int {
+	if by.UnknownProxy {
+		return 10
+	}
+	return 1
+}
+
+// warnOfProxy tells the log every hour that a setting is missing.
+func (t *Throttle) warnOfProxy(ctx context.Context, by identity.Actor) {
+	if !by.UnknownProxy {
+		return
+	}
+	now := t.now()
+	t.mu.Lock()
+	due := t.warned.IsZero() || now.Sub(t.warned) >= time.Hour
+	if due {
+		t.warned = now
+	}
+	t.mu.Unlock()
+	if due {
+		t.log.WarnContext(ctx, "requests have X-Forwarded-For, and their peer is no trusted proxy: all clients count as one network; "+
+			"add the address of the proxy to server.trusted_proxies", slog.String("peer", by.Address))
+	}
+}
+
+// digestKey returns the key of the digests of unknown addresses.
+func (t *Throttle) digestKey(ctx context.Context) ([]byte, error) {
+	t.secretMu.Lock()
+	defer t.secretMu.Unlock()
+	if t.secret != nil {
+		return t.secret, nil
+	}
+	text, err := t.store.ThrottleSecret(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the key of digests: %w", err)
+	}
+	key, err := hex.DecodeString(text)
+	if err != nil || len(key) == 0 {
+		return nil, fmt.Errorf("the setting throttle_secret is damaged: %w", err)
+	}
+	t.secret = key
+	return key, nil
+}

@@ -1,0 +1,111 @@
+package throttle_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/testrig"
+	"github.com/pico-auth/pico-auth/internal/throttle"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// world is a Throttle over a real database.
+type world struct {
+	t     *testing.T
+	url   string
+	clock *storetest.Clock
+	log   *testrig.Buffer
+	store *store.Store
+	*throttle.Throttle
+}
+
+// each runs test on each engine.
+func each(t *testing.T, test func(w *world)) {
+	t.Helper()
+	storetest.EachURL(t, func(t *testing.T, url string) { test(newWorld(t, url)) })
+}
+
+func newWorld(t *testing.T, url string) *world {
+	t.Helper()
+	r := testrig.New(t, url)
+	return &world{t: t, url: url, clock: r.Clock, log: r.Log, store: r.Store, Throttle: r.Throttle}
+}
+
+// replica is another server on the same database.
+func (w *world) replica() *world {
+	w.t.Helper()
+	other := *w
+	other.store = storetest.OpenURL(w.t, w.url, storetest.WithClock(w.clock))
+	other.Throttle = throttle.New(throttle.Config{Store: other.store, Now: w.clock.Now})
+	return &other
+}
+
+// ada is a user that the limits know by her id only.
+var ada = identity.User{ID: "ada", Email: "ada@pico.example", OrgID: identity.DefaultOrg}
+
+// from is an unauthenticated client of the network with that number.
+func from(n int) identity.Actor {
+	return identity.Actor{Address: fmt.Sprintf("10.%d.%d.7", n/256, n%256), Network: fmt.Sprintf("10.%d.%d.0/24", n/256, n%256)}
+}
+
+// fails makes one failed attempt, and returns the refusal if it is not admitted.
+func (w *world) fails(by identity.Actor, user identity.User, email string) *fault.Error {
+	w.t.Helper()
+	a, refused := w.admit(by, user, email)
+	if refused == nil {
+		w.ok(a.Failed(w.t.Context()))
+	}
+	return refused
+}
+
+// succeeds signs the user in.
+func (w *world) succeeds(by identity.Actor, user identity.User) {
+	w.t.Helper()
+	a, refused := w.admit(by, user, user.Email)
+	if refused != nil {
+		w.t.Fatalf("refused: %+v", refused)
+	}
+	w.ok(a.Succeeded(w.t.Context()))
+}
+
+func (w *world) admit(by identity.Actor, user identity.User, email string) (*throttle.Attempt, *fault.Error) {
+	w.t.Helper()
+	a, err := w.Admit(w.t.Context(), by, user, email)
+	var f *fault.Error
+	if err != nil && (!errors.As(err, &f) || f.Kind != fault.Throttled) {
+		w.t.Fatal(err)
+	}
+	return a, f
+}
+
+func (w *world) ok(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// waits checks that an attempt is refused now and until the time is over, and admits
+// one then, which fails.
+func (w *world) waits(by identity.Actor, user identity.User, want time.Duration) {
+	w.t.Helper()
+	refused := w.fails(by, user, user.Email)
+	if refused == nil || refused.RetryAfter != want {
+		w.t.Fatalf("refused %+v, want for %s", refused, want)
+	}
+	w.clock.Advance(want - time.Millisecond)
+	if w.fails(by, user, user.Email) == nil {
+		w.t.Fatalf("admitted before %s are over", want)
+	}
+	w.clock.Advance(time.Millisecond)
+	if refused := w.fails(by, user, user.Email); refused != nil {
+		w.t.Fatalf("refused after %s: %+v", want, refused)
+	}
+}
