@@ -13,7 +13,10 @@ import (
 )
 
 type auditCmd struct {
-	List auditListCmd `cmd:"" help:"List audit events, newest first."`
+	List    auditListCmd    `cmd:"" help:"List audit events, newest first."`
+	Verify  auditVerifyCmd  `cmd:"" help:"Verify that no audit event was changed, removed or added in the database."`
+	Digest  auditDigestCmd  `cmd:"" help:"Print what the log has instead of an e-mail address."`
+	Restart auditRestartCmd `cmd:"" help:"Begin a new chain of audit events, after a fault was examined."`
 }
 
 type auditListCmd struct {

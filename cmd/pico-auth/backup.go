@@ -19,7 +19,7 @@ type backupCmd struct {
 // Help is the end of `pico-auth backup --help`.
 func (backupCmd) Help() string {
 	return `The copy is a consistent snapshot and has mode 0600. Signing keys in files are not in it: back up auth.data_dir as well.
-Sealed keys are in it and need the master key. Before an upgrade use the old program: this one migrates the database first.
+Sealed keys and the chain of audit events are in it and need the master key. Before an upgrade use the old program: this one migrates the database first.
 
 Example:
 

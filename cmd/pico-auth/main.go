@@ -37,7 +37,7 @@ type cli struct {
 	ServiceToken serviceTokenCmd `cmd:"" name:"service-token" help:"Create, list and revoke service tokens."`
 	Key          keyCmd          `cmd:"" help:"List, rotate, retire, revoke, import and export signing keys."`
 	Migrate      migrateCmd      `cmd:"" help:"Migrate the database to the schema of this version, or show what a migration would do."`
-	Audit        auditCmd        `cmd:"" help:"List audit events."`
+	Audit        auditCmd        `cmd:"" help:"List and verify audit events."`
 	Token        tokenCmd        `cmd:"" help:"Inspect an access token."`
 	Health       healthCmd       `cmd:"" help:"Check whether the running server is ready."`
 	Backup       backupCmd       `cmd:"" help:"Write a consistent copy of the database; the server may be running."`

@@ -10,6 +10,7 @@ package audit
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -31,6 +33,9 @@ const maxPending = 256
 // address could fill the disk with wrong passwords.
 const refusalEvery = time.Minute
 
+// maxAddress limits what the log has of an address, in bytes; no valid one is longer.
+const maxAddress = 254
+
 // storeWithin is how long storing one refusal may take.
 const storeWithin = 5 * time.Second
 
@@ -38,8 +43,11 @@ const storeWithin = 5 * time.Second
 type Log struct {
 	store   *store.Store
 	log     *slog.Logger
+	master  *seal.Master
 	pending chan struct{} // one element for each refusal being stored
 	storing sync.WaitGroup
+
+	addresses bool
 
 	now    func() time.Time // time.Now, or a test's clock
 	mu     sync.Mutex
@@ -47,13 +55,36 @@ type Log struct {
 	stored map[string]bool // actions, actors and targets whose refusal was stored since
 }
 
-// New returns a Log over the store's table and the given logger. A nil log
-// discards the records.
-func New(s *store.Store, log *slog.Logger) *Log {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+// Config is what a Log needs. Store is required.
+type Config struct {
+	Store     *store.Store
+	Log       *slog.Logger // nil: discard
+	Master    *seal.Master // keys the digests of addresses; nil: a key of this process
+	Addresses bool         // the log has the addresses of failed logins instead of digests
+}
+
+// New returns a Log over the store's table and the logger.
+func New(cfg Config) *Log {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Log{store: s, log: log, pending: make(chan struct{}, maxPending), now: time.Now}
+	if cfg.Master == nil {
+		cfg.Master = randomMaster()
+	}
+	return &Log{
+		store: cfg.Store, log: cfg.Log, master: cfg.Master, addresses: cfg.Addresses,
+		pending: make(chan struct{}, maxPending), now: time.Now,
+	}
+}
+
+func randomMaster() *seal.Master {
+	key := make([]byte, seal.KeySize)
+	_, _ = rand.Read(key) // never fails: it ends the process instead
+	master, err := seal.New(key)
+	if err != nil {
+		panic(err) // it has the right size
+	}
+	return master
 }
 
 // Failed records a refusal: in the log, and in the table when the actor or the
@@ -62,8 +93,23 @@ func New(s *store.Store, log *slog.Logger) *Log {
 // when the user exists would reveal that. targetID and orgID may be
 // empty.
 func (l *Log) Failed(ctx context.Context, act store.Act, targetID, orgID string) {
-	ev := act.Event(store.OutcomeRefused, targetID, orgID)
-	write(ctx, l.log, ev)
+	l.failed(ctx, act.Event(store.OutcomeRefused, targetID, orgID))
+}
+
+// FailedLogin is Failed for a login with that address, which is in the log only, and
+// there as a digest unless the configuration wants it: it may be a password that was
+// typed into the wrong field. The digest is enough to recognize repeated attempts with
+// one address, and useless without the master key for guessing what was typed.
+func (l *Log) FailedLogin(ctx context.Context, act store.Act, targetID, orgID, email string) {
+	typed := slog.String("email_digest", Digest(l.master, email))
+	if l.addresses {
+		typed = slog.String("email", email[:min(len(email), maxAddress)])
+	}
+	l.failed(ctx, act.Event(store.OutcomeRefused, targetID, orgID), typed)
+}
+
+func (l *Log) failed(ctx context.Context, ev store.Event, more ...slog.Attr) {
+	write(ctx, l.log, ev, more...)
 	if ev.TargetID == "" && ev.ActorKind == "" || !l.first(ev) {
 		return
 	}
@@ -138,7 +184,7 @@ func Writer(log *slog.Logger) func(store.Event) {
 
 // write writes one record into the log; its message is the action, so that the
 // same name finds an event in the log and in the table.
-func write(ctx context.Context, log *slog.Logger, ev store.Event) {
+func write(ctx context.Context, log *slog.Logger, ev store.Event, more ...slog.Attr) {
 	level := slog.LevelInfo
 	if ev.Outcome != store.OutcomeSuccess {
 		level = slog.LevelWarn
@@ -154,5 +200,5 @@ func write(ctx context.Context, log *slog.Logger, ev store.Event) {
 			attrs = append(attrs, a)
 		}
 	}
-	log.LogAttrs(ctx, level, string(ev.Action), attrs...)
+	log.LogAttrs(ctx, level, string(ev.Action), append(attrs, more...)...)
 }

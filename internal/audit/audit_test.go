@@ -60,7 +60,7 @@ func (b *buffer) records(t *testing.T) []map[string]any {
 
 func newLog(s *store.Store) (*audit.Log, *buffer) {
 	b := new(buffer)
-	return audit.New(s, slog.New(slog.NewJSONHandler(b, nil))), b
+	return audit.New(audit.Config{Store: s, Log: slog.New(slog.NewJSONHandler(b, nil))}), b
 }
 
 func rows(t *testing.T, s *store.Store) []store.Event {
@@ -246,7 +246,7 @@ func countRows(t *testing.T, s *store.Store) int {
 
 func TestWithoutALoggerRefusalsAreStillStored(t *testing.T) {
 	s := storetest.Open(t)
-	log := audit.New(s, nil)
+	log := audit.New(audit.Config{Store: s})
 	log.Failed(t.Context(), store.Act{Action: identity.ActionLogin, By: unknown}, "ada", "")
 	log.Flush()
 	if len(rows(t, s)) != 1 {

@@ -110,7 +110,7 @@ func (l *loader) suspect() {
 			"is longer than auth.session_max_days: every session ends with the latter")
 	}
 	if c.Auth.MasterKey != "" && c.Keys.AtRest == "" && strings.HasPrefix(string(c.Database.URL), "sqlite") {
-		l.warn("auth.master_key", at["auth.master_key"], "has no effect with SQLite unless keys.at_rest is sealed: the signing keys stay files in auth.data_dir")
+		l.warn("auth.master_key", at["auth.master_key"], "does not seal the signing keys with SQLite unless keys.at_rest is sealed: they stay files in auth.data_dir")
 	}
 	issuer, err := url.Parse(c.Auth.Issuer)
 	if err != nil {

@@ -19,6 +19,8 @@ type Config struct {
 	FastAPI    FastAPI
 	Server     Server
 	Throttle   Throttle
+	Audit      Audit
+	Log        Log
 
 	origins map[string]string // by setting; one that is not in it has its default
 }
@@ -96,6 +98,17 @@ type Throttle struct {
 	Enabled bool
 }
 
+// Audit is the section audit.
+type Audit struct {
+	RetentionDays int    // zero: events are kept
+	Stream        string // stdout or a path; empty: none
+}
+
+// Log is the section log.
+type Log struct {
+	Addresses bool // e-mail addresses of refused logins are logged
+}
+
 // Default is the configuration of a server with nothing configured. The data
 // folder still begins with ~, which Load expands.
 func Default() Config {
@@ -128,6 +141,7 @@ func defaults() Config {
 		FastAPI:    FastAPI{Title: "Pico Auth API"},
 		Server:     Server{Host: "127.0.0.1", Port: 8100, ConnectionsPerAddress: 256, IdleTimeout: 2 * time.Minute},
 		Throttle:   Throttle{Enabled: true},
+		Audit:      Audit{RetentionDays: 365},
 	}
 }
 

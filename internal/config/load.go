@@ -94,6 +94,7 @@ func (l *loader) expandHome() {
 	l.expand("auth.data_dir", &c.Auth.DataDir)
 	l.expand("server.tls_cert", &c.Server.TLSCert)
 	l.expand("server.tls_key", &c.Server.TLSKey)
+	l.expand("audit.stream", &c.Audit.Stream)
 }
 
 func (l *loader) expand(key string, path *string) {

@@ -74,7 +74,8 @@ func TestNothingConfiguredGivesTheDocumentedDefaults(t *testing.T) {
 		"fastapi.title": "Pico Auth API", "fastapi.version": "", "server.host": "127.0.0.1", "server.port": 8100,
 		"server.tls_cert": "", "server.tls_key": "", "server.metrics_listen": "",
 		"server.connections_per_address": 256, "server.idle_timeout": "2m",
-		"throttle.enabled": true,
+		"throttle.enabled":     true,
+		"audit.retention_days": 365, "audit.stream": "", "log.addresses": false,
 	} {
 		if got[key] != value {
 			t.Errorf("%s = %v, want %v", key, got[key], value)
@@ -127,7 +128,8 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 		"SERVER_CORS_ORIGINS": "https://app.example.com", "SERVER_TLS_CERT": "", "SERVER_TLS_KEY": "",
 		"SERVER_METRICS_LISTEN": ":9100", "SERVER_CONNECTIONS_PER_ADDRESS": "0", "SERVER_IDLE_TIMEOUT": "75s", "AUTH_FORMER_MASTER_KEY": masterStd,
 		"KEYS_PUBLISH_AHEAD": "1h30m", "KEYS_ROTATE_EVERY": "90d", "KEYS_RSA_BITS": "3072", "KEYS_AT_REST": "sealed", "KEYS_ALGORITHMS": "ES256, ML-DSA-65",
-		"THROTTLE_ENABLED": "false",
+		"THROTTLE_ENABLED":     "false",
+		"AUDIT_RETENTION_DAYS": "30", "AUDIT_STREAM": "stdout", "LOG_ADDRESSES": "yes",
 	}
 	var env []string
 	for name, v := range values {

@@ -85,7 +85,7 @@ func TestTheMasterKeyDoesNotPrint(t *testing.T) {
 
 func TestAMasterKeyForSQLiteIsWarnedOf(t *testing.T) {
 	_, warnings, err := load(t, "auth: {master_key: '"+masterStd+"'}")
-	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "auth.master_key (a.yaml:1) has no effect with SQLite") {
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "auth.master_key (a.yaml:1) does not seal the signing keys with SQLite") {
 		t.Errorf("%v %v", warnings, err)
 	}
 }

@@ -19,7 +19,7 @@ type setting struct {
 
 // settings returns all settings, in the order of the reference.
 func settings() []setting {
-	return slices.Concat(authKeys(), signingKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys(), throttleKeys())
+	return slices.Concat(authKeys(), signingKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys(), throttleKeys(), auditKeys(), logKeys())
 }
 
 func authKeys() []setting {
@@ -46,10 +46,10 @@ func authKeys() []setting {
 			"Algorithm that new tokens are signed with. The ML-DSA ones are post-quantum. Another one is a rotation: its key is published at the next start, signs after `keys.publish_ahead`, and tokens of the former one are good until they expire."),
 		secret("auth.master_key", func(c *Config) *Secret { return &c.Auth.MasterKey },
 			"32 bytes in base64, such as `openssl rand -base64 32` prints, or file:PATH of a file that holds them", orEmpty(masterKey), hideSet,
-			"Master key of the secrets that are sealed in the database. With it the signing keys of a PostgreSQL database are stored there and not in `auth.data_dir`, so that replicas need no shared folder; with SQLite only where `keys.at_rest` is `sealed`. It is not stored anywhere: without it they cannot be read."),
+			"Master key of the secrets that are sealed in the database. With it the signing keys of a PostgreSQL database are stored there and not in `auth.data_dir`, so that replicas need no shared folder; with SQLite only where `keys.at_rest` is `sealed`. It also keys the chain of audit events and the digests of the log. It is not stored anywhere: without it what is sealed cannot be read. A server without this setting makes the file `master.key` in `auth.data_dir` for everything but the signing keys."),
 		secret("auth.former_master_key", func(c *Config) *Secret { return &c.Auth.FormerMasterKey },
 			"32 bytes in base64, or file:PATH of a file that holds them", orEmpty(masterKey), hideSet,
-			"The previous master key, while it is being replaced: it opens what was sealed under it and seals nothing new. Remove it after `pico-auth key reseal`."),
+			"The previous master key, while it is being replaced: it opens what was sealed under it and seals nothing new. Remove it after `pico-auth key reseal`; `pico-auth audit verify` needs it for the events that were linked under it."),
 		toggle("auth.auto_create_admin", func(c *Config) *bool { return &c.Auth.AutoCreateAdmin },
 			"Create the first superadmin at start when no superadmin exists."),
 		text("auth.admin_email", func(c *Config) *string { return &c.Auth.AdminEmail },
@@ -152,6 +152,23 @@ func throttleKeys() []setting {
 	return []setting{
 		toggle("throttle.enabled", func(c *Config) *bool { return &c.Throttle.Enabled },
 			"Limit failed logins by account and by network, and registrations and unknown tokens by network; docs/operations.md has the numbers. `false` lifts these limits, for tests and for installations where something in front of the server limits attempts. Concurrent password hashes stay limited."),
+	}
+}
+
+func auditKeys() []setting {
+	return []setting{
+		number("audit.retention_days", func(c *Config) *int { return &c.Audit.RetentionDays }, 0, 36_500,
+			"Days after which audit events are deleted, with the client addresses in them. What remains can still be verified. `0`: never."),
+		text("audit.stream", func(c *Config) *string { return &c.Audit.Stream },
+			"stdout or a path", anything,
+			"Where this server writes each audit event as a line of JSON as soon as it is committed, for a SIEM: `stdout`, or a file, which is made with mode 0600 and opened again after a rotation. Events stay in the database as well. By default there is no stream."),
+	}
+}
+
+func logKeys() []setting {
+	return []setting{
+		toggle("log.addresses", func(c *Config) *bool { return &c.Log.Addresses },
+			"Log the e-mail address that was typed in a refused login. It may be a password in the wrong field, so by default only a digest is logged: `pico-auth audit digest EMAIL` computes that of an address."),
 	}
 }
 

@@ -41,6 +41,8 @@ const (
 	ActionSetRegistration Action = "registration.set"
 	ActionRouteDenied     Action = "route.denied" // in the log only
 
+	ActionRestartAudit Action = "audit.restart" // a new chain of audit events
+
 	ActionKeyRotate   Action = "key.rotate"   // a pending key was made
 	ActionKeyWithdraw Action = "key.withdraw" // a pending key will not sign
 	ActionKeyActivate Action = "key.activate"

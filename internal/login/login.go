@@ -7,7 +7,6 @@
 package login
 
 import (
-	"crypto/rand"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
@@ -39,7 +38,6 @@ type Login struct {
 	throttle  *throttle.Throttle
 	exposed   bool
 	now       func() time.Time
-	digestKey [32]byte // of the digests of unknown addresses; each process has its own
 	counts    counts
 }
 
@@ -51,6 +49,5 @@ func New(cfg Config) *Login {
 	l := &Login{
 		store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, throttle: cfg.Throttle, exposed: cfg.Exposed, now: cfg.Now,
 	}
-	_, _ = rand.Read(l.digestKey[:]) // never fails: it ends the process instead
 	return l
 }

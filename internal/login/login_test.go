@@ -153,7 +153,7 @@ func TestFailuresOfKnownUsersAreStoredAndOfUnknownOnesOnlyLogged(t *testing.T) {
 				t.Errorf("the log holds %q", never)
 			}
 		}
-		digests := regexp.MustCompile(`unknown_user [0-9a-f]{8}`).FindAllString(log, -1)
+		digests := regexp.MustCompile(`"detail":"unknown_user","email_digest":"[0-9a-f]{12}"`).FindAllString(log, -1)
 		if len(digests) != 2 || digests[0] != digests[1] {
 			t.Errorf("digests of one unknown address: %v", digests)
 		}

@@ -2,9 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -125,18 +122,9 @@ func (l *Login) countAccident(err error) {
 	}
 }
 
-// refuse records the failure. An unknown address may be a password typed into the
-// wrong field. Only eight digits of a keyed digest are kept: enough to recognize
-// repeated attempts with one address, and useless for guessing what was typed, since
-// the key never leaves this process.
+// refuse records the failure.
 func (l *Login) refuse(ctx context.Context, by identity.Actor, user identity.User, email string, why outcome) {
-	detail := string(why)
-	if why == unknownUser {
-		mac := hmac.New(sha256.New, l.digestKey[:])
-		mac.Write([]byte(email))
-		detail += " " + hex.EncodeToString(mac.Sum(nil)[:4])
-	}
-	l.audit.Failed(ctx, store.Act{Action: identity.ActionLogin, By: by, Detail: detail}, user.ID, user.OrgID)
+	l.audit.FailedLogin(ctx, store.Act{Action: identity.ActionLogin, By: by, Detail: string(why)}, user.ID, user.OrgID, email)
 }
 
 // outcome is the outcome of an attempt, as named in the audit log.

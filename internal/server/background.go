@@ -32,6 +32,8 @@ func (s *Server) newJobs() *job.Runner {
 		},
 		job.Job{Name: "purge", Every: purgeEvery, Lease: purgeLease, Run: s.purge},
 		job.Job{Name: "users", Every: completeEvery, Lease: completeLease, Run: s.completeUsers},
+		job.Job{Name: "audit_chain", Every: chainEvery, Lease: chainLease, Run: s.services.Chain.Link},
+		job.Job{Name: "audit_purge", Every: purgeEvery, Lease: purgeLease, Run: s.purgeAudit},
 		job.Job{Name: "signing_keys", Every: s.services.Keys.Pace(), Later: true, Run: s.stepKeys},
 	)
 }

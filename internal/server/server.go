@@ -96,7 +96,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if err = s.listenMetrics(ctx); err != nil {
 		return err
 	}
-	if s.services, err = OpenServices(ctx, s.cfg.Config, s.cfg.Log); err != nil {
+	if s.services, err = openServices(ctx, s.cfg.Config, s.cfg.Log, needMaster); err != nil {
 		return err
 	}
 	s.health = &health{ping: s.services.Store.Ping, sign: s.services.Keys.Ready}
@@ -217,6 +217,7 @@ func (s *Server) Run(ctx context.Context) error {
 	closed := make(chan error, 1)
 	go func() {
 		tasks.Wait()
+		s.linkLast(context.WithoutCancel(ctx))
 		closed <- s.Close()
 	}()
 	select {

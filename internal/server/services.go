@@ -32,6 +32,7 @@ type Services struct {
 	Passwords *password.Hasher
 	Audit     *audit.Log
 	Throttle  *throttle.Throttle
+	Chain     *audit.Chain
 	Login     *login.Login
 	Tokens    *token.Issuer
 	Sessions  *session.Sessions
@@ -42,6 +43,15 @@ type Services struct {
 // signing keys (and creates them if none exist), and builds the services. Its
 // errors are sentences for an operator. The caller must close the result.
 func OpenServices(ctx context.Context, cfg config.Config, log *slog.Logger) (*Services, error) {
+	return openServices(ctx, cfg, log, func(context.Context, config.Config, *store.Store, *slog.Logger) (*seal.Master, error) {
+		return Master(cfg, log)
+	})
+}
+
+func openServices(
+	ctx context.Context, cfg config.Config, log *slog.Logger,
+	masterOf func(context.Context, config.Config, *store.Store, *slog.Logger) (*seal.Master, error),
+) (*Services, error) {
 	st, err := store.Open(ctx, StoreConfig(cfg, log))
 	if err != nil {
 		return nil, err
@@ -54,7 +64,11 @@ func OpenServices(ctx context.Context, cfg config.Config, log *slog.Logger) (*Se
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	return assemble(cfg, log, st, keys), nil
+	master, err := masterOf(ctx, cfg, st, log)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return assemble(cfg, log, st, keys, master), nil
 }
 
 // StoreConfig is the part of the configuration that the database needs.
@@ -83,37 +97,23 @@ func KeysConfig(cfg config.Config, st *store.Store, log *slog.Logger) (keyring.C
 	for _, algorithm := range cfg.Keys.Algorithms {
 		keys.Algorithms = append(keys.Algorithms, jose.Algorithm(algorithm))
 	}
-	if cfg.Auth.MasterKey == "" {
-		return keys, nil
-	}
-	master, err := seal.Parse(string(cfg.Auth.MasterKey))
-	if err != nil {
-		return keys, fmt.Errorf("auth.master_key: %w", err)
-	}
-	keys.Master = master
-	if cfg.Auth.FormerMasterKey == "" {
-		return keys, nil
-	}
-	former, err := seal.Parse(string(cfg.Auth.FormerMasterKey))
-	if err != nil {
-		return keys, fmt.Errorf("auth.former_master_key: %w", err)
-	}
-	keys.Master = master.After(former)
-	return keys, nil
+	var err error
+	keys.Master, err = configuredMaster(cfg)
+	return keys, err
 }
 
 func accessLife(cfg config.Config) time.Duration {
 	return minutes(cfg.Auth.AccessTokenExpireMinutes)
 }
 
-func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring) *Services {
+func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring, master *seal.Master) *Services {
 	passwords := password.New(password.Config{
 		Cost:        cfg.Auth.BcryptCost,
 		MinLength:   cfg.Auth.PasswordMinLength,
 		Workers:     runtime.GOMAXPROCS(0), // unlike runtime.NumCPU it respects the CPU limit of a container
 		ServiceName: cfg.FastAPI.Title,
 	})
-	events := audit.New(st, log)
+	events := audit.New(audit.Config{Store: st, Log: log, Master: master, Addresses: cfg.Log.Addresses})
 	limits := throttle.New(throttle.Config{Store: st, Log: log, Off: !cfg.Throttle.Enabled})
 	logins := login.New(login.Config{
 		Store: st, Passwords: passwords, Audit: events, Throttle: limits, Exposed: !isLoopback(cfg.Server.Host),
@@ -129,7 +129,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		Store: st, Tokens: tokens, Audit: events, Max: days(cfg.Auth.SessionMaxDays),
 	})
 	return &Services{
-		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
+		Store: st, Keys: keys, Passwords: passwords, Audit: events, Chain: audit.NewChain(st, master, log), Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
 		Directory: directory.New(directory.Config{
 			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Throttle: limits, Log: log,
 			RegistrationDefault: cfg.Auth.RegistrationEnabled,

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,19 @@ func everyVerb(w *world) []step {
 		{"AdoptedKey", func() error { _, err := s.AdoptedKey(ctx); return err }},
 		{"InsertEvent", func() error { return s.InsertEvent(ctx, store.Event{Action: "x"}) }},
 		{"Events", func() error { _, err := s.Events(ctx, 1); return err }},
+		{"SearchEvents", func() error {
+			_, _, err := s.SearchEvents(ctx, as.By, store.EventFilter{ActorID: "root", Outcome: store.OutcomeRefused})
+			return err
+		}},
+		{"LinkEvents", func() error { _, err := s.LinkEvents(ctx, 3, counted); return err }},
+		{"LinkEvents again", func() error { _, err := s.LinkEvents(ctx, 100, counted); return err }},
+		{"RestartChain", func() error { return s.RestartChain(ctx, store.Act{Action: "act", By: as.By}) }},
+		{"LinkEvents, third", func() error { _, err := s.LinkEvents(ctx, 100, counted); return err }},
+		{"ReadChain", func() error { _, err := s.ReadChain(ctx, store.ChainStart, 100); return err }},
+		{"PurgeEvents", func() error {
+			_, err := s.PurgeEvents(ctx, w.clock.Now().Add(-month), 100, func(string, []store.ChainEvent) (string, error) { return "anchor", nil })
+			return err
+		}},
 		{"Ping", func() error { return s.Ping(ctx) }},
 		{"SetRole", func() error { _, err := s.SetRole(ctx, as, "u", identity.Superadmin); return err }},
 		{"SetRole, down", func() error { _, err := s.SetRole(ctx, as, "u", identity.Viewer); return err }},
@@ -179,4 +193,14 @@ func everyVerb(w *world) []step {
 		{"UpdateOrganization, again", func() error { _, err := s.UpdateOrganization(ctx, as, "new-org", nil, &active); return err }},
 		{"DeleteOrganization", func() error { return s.DeleteOrganization(ctx, as, "empty") }},
 	}
+}
+
+// counted is a chain without keys: its head is the number of its events.
+func counted(head string, events []store.ChainEvent) (string, error) {
+	n, _ := strconv.ParseInt(head, 10, 64) // empty: 0
+	for i := range events {
+		n++
+		events[i].Seq, events[i].Link = n, "link "+strconv.FormatInt(n, 10)
+	}
+	return strconv.FormatInt(n, 10), nil
 }

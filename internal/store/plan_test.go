@@ -33,14 +33,16 @@ func (s *statements) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+func echoTo(log *statements) storetest.Option {
+	return func(c *store.Config) { c.Echo, c.Log = true, slog.New(log) }
+}
+
 // The cost of the statements of a login, a refresh, a request and a purge must not
 // depend on the number of users: none of them reads a whole table.
 func TestNoFrequentStatementReadsAWholeTable(t *testing.T) {
 	log := &statements{seen: map[string]bool{}}
 	clock := storetest.NewClock()
-	s := storetest.OpenURL(t, storetest.SQLite(t), storetest.WithClock(clock), func(c *store.Config) {
-		c.Echo, c.Log = true, slog.New(log)
-	})
+	s := storetest.OpenURL(t, storetest.SQLite(t), storetest.WithClock(clock), echoTo(log))
 	w := &world{t: t, s: s, clock: clock}
 	for _, step := range everyVerb(w) {
 		w.ok(step.do())

@@ -22,9 +22,7 @@ func (s *Store) SetRegistration(ctx context.Context, act Act, enabled bool) erro
 		if err := t.permit(act.By, identity.MayConfigure); err != nil {
 			return err
 		}
-		_, err := t.exec("INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-			settingRegistration, strconv.FormatBool(enabled))
-		if err != nil {
+		if err := t.set(settingRegistration, strconv.FormatBool(enabled)); err != nil {
 			return err
 		}
 		return t.done(act, settingRegistration, "")
@@ -72,4 +70,15 @@ func (s *Store) setting(ctx context.Context, key string) (value string, set bool
 		return err
 	})
 	return value, set, err
+}
+
+// setting returns a setting, empty when it is not set.
+func (t *tx) setting(key string) (value string, err error) {
+	_, err = t.get([]any{&value}, "SELECT value FROM settings WHERE key = $1", key)
+	return value, err
+}
+
+func (t *tx) set(key, value string) error {
+	_, err := t.exec("INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value)
+	return err
 }

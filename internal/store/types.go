@@ -124,6 +124,8 @@ const (
 	settingKeySet        = "key_set_version"
 	settingLegacyHashKey = "legacy_hash_key"
 	settingKeyRows       = "key_rows_authenticated"
+	settingAuditHead     = "audit_head"
+	settingAuditAnchor   = "audit_anchor"
 
 	settingThrottleSecret = "throttle_secret"
 )

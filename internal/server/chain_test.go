@@ -1,0 +1,106 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/seal"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+// chainOf verifies the chain of a database whose servers have masterKey(1).
+func chainOf(t *testing.T, database string) audit.Report {
+	t.Helper()
+	master, err := seal.Parse(masterKey(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := audit.NewChain(storetest.OpenURL(t, database), master, nil).Verify(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Problems) > 0 {
+		t.Errorf("the chain is not intact: %+v", report)
+	}
+	return report
+}
+
+// within waits until every event is linked, and requires at least so many.
+func within(t *testing.T, database string, limit time.Duration, events int64) {
+	t.Helper()
+	begin := time.Now()
+	for {
+		report := chainOf(t, database)
+		if report.Unlinked == 0 && report.Verified >= events {
+			return
+		}
+		if time.Since(begin) > limit {
+			t.Fatalf("after %v: %+v, want %d events", limit, report, events)
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+}
+
+// A process that is killed leaves events without a link; the next one links them,
+// when the lease of the killed one has expired.
+func TestAKilledServerLeavesNoGapInTheChain(t *testing.T) {
+	path := program(t)
+	for engine, database := range map[string]string{"sqlite": storetest.SQLite(t), "postgres": storetest.EmptyPostgres(t)} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, path, database, 1, "AUTH_MASTER_KEY="+masterKey(1))
+			f.login(rootEmail, rootPassword)
+			within(t, database, 12*time.Second, 2)
+			f.login(rootEmail, rootPassword)
+			if err := f.replicas[0].cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = f.replicas[0].cmd.Wait()
+			if left := chainOf(t, database); left.Unlinked == 0 {
+				t.Logf("nothing was left: %+v", left) // the period ended just then
+			}
+			f.replicas[0].start()
+			f.replicas[0].ready()
+			f.login(rootEmail, rootPassword)
+			within(t, database, 30*time.Second, 4)
+			f.login(rootEmail, rootPassword)
+			f.replicas[0].stop()
+			if last := chainOf(t, database); last.Unlinked > 0 {
+				t.Errorf("a clean stop left events without a link: %+v", last)
+			}
+			if !strings.Contains(f.replicas[0].log.String(), `"head":"`+chainOf(t, database).Head+`"`) {
+				t.Error("the last head is not in the log")
+			}
+		})
+	}
+}
+
+// When the replica that links is killed, another one continues its chain.
+func TestAReplicaTakesOverTheChain(t *testing.T) {
+	t.Parallel()
+	path, database := program(t), storetest.EmptyPostgres(t)
+	f := newFleet(t, path, database, 2, "AUTH_MASTER_KEY="+masterKey(1))
+	f.login(rootEmail, rootPassword)
+	within(t, database, 12*time.Second, 2)
+	holder := 0
+	f.soon("a replica logs the head", func() bool {
+		if strings.Contains(f.replicas[1].log.String(), "audit events linked") {
+			holder = 1
+		}
+		return strings.Contains(f.replicas[holder].log.String(), "audit events linked")
+	})
+	if strings.Contains(f.replicas[1-holder].log.String(), "audit events linked") {
+		t.Error("both replicas link")
+	}
+	if err := f.replicas[holder].cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.replicas[holder].cmd.Wait()
+	f.login(rootEmail, rootPassword)
+	within(t, database, 30*time.Second, 3)
+	f.soon("the other replica logs the head", func() bool {
+		return strings.Contains(f.replicas[1-holder].log.String(), "audit events linked")
+	})
+}
