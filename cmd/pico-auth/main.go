@@ -32,6 +32,7 @@ type cli struct {
 	Version      versionCmd      `cmd:"" help:"Print the version."`
 	Configure    configCmd       `cmd:"" name:"config" help:"Check or show the configuration."`
 	User         userCmd         `cmd:"" help:"Create, list and change users."`
+	Session      sessionCmd      `cmd:"" help:"List and end sessions of a user."`
 	Org          orgCmd          `cmd:"" help:"Create, list and change organizations."`
 	Group        groupCmd        `cmd:"" help:"Create, list and change groups."`
 	ServiceToken serviceTokenCmd `cmd:"" name:"service-token" help:"Create, list and revoke service tokens."`

@@ -130,7 +130,7 @@ func field(ts *testscript.TestScript, _ bool, args []string) {
 	var fields map[string]any
 	ts.Check(json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &fields))
 	for _, list := range fields {
-		if entries, ok := list.([]any); ok && len(fields) == 1 {
+		if entries, ok := list.([]any); ok && fields[args[1]] == nil {
 			fields = entries[0].(map[string]any)
 		}
 	}

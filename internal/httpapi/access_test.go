@@ -37,51 +37,57 @@ func TestUnknownRuleAdmitsNoCaller(t *testing.T) {
 // rules is the contract, repeated by hand, so that a change of the table is
 // noticed.
 var rules = map[string]rule{
-	"POST /api/v1/auth/register":                   {web.Anonymous, web.NoCredential},
-	"POST /api/v1/auth/login":                      {web.Anonymous, web.NoCredential},
-	"POST /api/v1/auth/refresh":                    {web.Anonymous, web.RefreshToken},
-	"POST /api/v1/auth/logout":                     {web.UserOrRefresh, web.Bearer | web.RefreshToken},
-	"GET /api/v1/auth/me":                          {web.UserProfile, web.Bearer},
-	"PATCH /api/v1/auth/me":                        {web.User, web.Bearer},
-	"DELETE /api/v1/auth/me":                       {web.User, web.Bearer},
-	"GET /api/v1/auth/users/{id}":                  {web.OrgAdmin, web.Bearer},
-	"PATCH /api/v1/auth/users/{id}":                {web.OrgAdmin, web.Bearer},
-	"POST /api/v1/auth/me/password":                {web.User, web.Bearer},
-	"POST /api/v1/auth/reauthenticate":             {web.User, web.Bearer},
-	"GET /api/v1/auth/users":                       {web.OrgAdmin, web.Bearer},
-	"POST /api/v1/auth/users":                      {web.OrgAdmin, web.Bearer},
-	"GET /api/v1/auth/users/registration":          {web.OrgAdmin, web.Bearer},
-	"PUT /api/v1/auth/users/registration":          {web.Superadmin, web.Bearer},
-	"PUT /api/v1/auth/users/{id}/role":             {web.OrgAdmin, web.Bearer},
-	"PUT /api/v1/auth/users/{id}/status":           {web.OrgAdmin, web.Bearer},
-	"PUT /api/v1/auth/users/{id}/password":         {web.OrgAdmin, web.Bearer},
-	"DELETE /api/v1/auth/users/{id}":               {web.OrgAdmin, web.Bearer},
-	"POST /api/v1/organizations":                   {web.Superadmin, web.Bearer},
-	"GET /api/v1/organizations":                    {web.OrgAdmin, web.Bearer},
-	"GET /api/v1/organizations/{id}":               {web.OrgAdmin, web.Bearer},
-	"PATCH /api/v1/organizations/{id}":             {web.Superadmin, web.Bearer},
-	"DELETE /api/v1/organizations/{id}":            {web.Superadmin, web.Bearer},
-	"POST /api/v1/groups":                          {web.OrgAdmin, web.Bearer},
-	"GET /api/v1/groups":                           {web.User, web.Bearer},
-	"GET /api/v1/groups/{id}":                      {web.User, web.Bearer},
-	"PUT /api/v1/groups/{id}":                      {web.OrgAdmin, web.Bearer},
-	"DELETE /api/v1/groups/{id}":                   {web.OrgAdmin, web.Bearer},
-	"POST /api/v1/groups/{id}/members":             {web.OrgAdmin, web.Bearer},
-	"DELETE /api/v1/groups/{id}/members/{user_id}": {web.OrgAdmin, web.Bearer},
-	"POST /api/v1/auth/service-tokens":             {web.OrgAdmin, web.Bearer},
-	"GET /api/v1/auth/service-tokens":              {web.OrgAdmin, web.Bearer},
-	"POST /api/v1/auth/service-tokens/validate":    {web.Anonymous, web.NoCredential},
-	"DELETE /api/v1/auth/service-tokens/{name}":    {web.OrgAdmin, web.Bearer},
-	"GET /api/v1/auth/revoked-jtis":                {web.UserOrService, web.Bearer},
-	"GET /api/v1/audit":                            {web.OrgAdmin, web.Bearer},
-	"GET /api/v1/auth/jwks":                        {web.Anonymous, web.NoCredential},
-	"GET /.well-known/openid-configuration":        {web.Anonymous, web.NoCredential},
-	"GET /.well-known/jwks.json":                   {web.Anonymous, web.NoCredential},
-	"GET /.well-known/jwks-pqc.json":               {web.Anonymous, web.NoCredential},
-	"GET /openapi.json":                            {web.Anonymous, web.NoCredential},
-	"GET /docs":                                    {web.Anonymous, web.NoCredential},
-	"GET /docs/{file}":                             {web.Anonymous, web.NoCredential},
-	"GET /{$}":                                     {web.Anonymous, web.NoCredential},
+	"POST /api/v1/auth/register":                           {web.Anonymous, web.NoCredential},
+	"POST /api/v1/auth/login":                              {web.Anonymous, web.NoCredential},
+	"POST /api/v1/auth/refresh":                            {web.Anonymous, web.RefreshToken},
+	"POST /api/v1/auth/logout":                             {web.UserOrRefresh, web.Bearer | web.RefreshToken},
+	"GET /api/v1/auth/me":                                  {web.UserProfile, web.Bearer},
+	"PATCH /api/v1/auth/me":                                {web.User, web.Bearer},
+	"DELETE /api/v1/auth/me":                               {web.User, web.Bearer},
+	"GET /api/v1/auth/users/{id}":                          {web.OrgAdmin, web.Bearer},
+	"PATCH /api/v1/auth/users/{id}":                        {web.OrgAdmin, web.Bearer},
+	"POST /api/v1/auth/me/password":                        {web.User, web.Bearer},
+	"POST /api/v1/auth/reauthenticate":                     {web.User, web.Bearer},
+	"GET /api/v1/auth/sessions":                            {web.User, web.Bearer},
+	"DELETE /api/v1/auth/sessions/{id}":                    {web.User, web.Bearer},
+	"POST /api/v1/auth/logout-all":                         {web.User, web.Bearer},
+	"GET /api/v1/auth/users/{id}/sessions":                 {web.OrgAdmin, web.Bearer},
+	"DELETE /api/v1/auth/users/{id}/sessions":              {web.OrgAdmin, web.Bearer},
+	"DELETE /api/v1/auth/users/{id}/sessions/{session_id}": {web.OrgAdmin, web.Bearer},
+	"GET /api/v1/auth/users":                               {web.OrgAdmin, web.Bearer},
+	"POST /api/v1/auth/users":                              {web.OrgAdmin, web.Bearer},
+	"GET /api/v1/auth/users/registration":                  {web.OrgAdmin, web.Bearer},
+	"PUT /api/v1/auth/users/registration":                  {web.Superadmin, web.Bearer},
+	"PUT /api/v1/auth/users/{id}/role":                     {web.OrgAdmin, web.Bearer},
+	"PUT /api/v1/auth/users/{id}/status":                   {web.OrgAdmin, web.Bearer},
+	"PUT /api/v1/auth/users/{id}/password":                 {web.OrgAdmin, web.Bearer},
+	"DELETE /api/v1/auth/users/{id}":                       {web.OrgAdmin, web.Bearer},
+	"POST /api/v1/organizations":                           {web.Superadmin, web.Bearer},
+	"GET /api/v1/organizations":                            {web.OrgAdmin, web.Bearer},
+	"GET /api/v1/organizations/{id}":                       {web.OrgAdmin, web.Bearer},
+	"PATCH /api/v1/organizations/{id}":                     {web.Superadmin, web.Bearer},
+	"DELETE /api/v1/organizations/{id}":                    {web.Superadmin, web.Bearer},
+	"POST /api/v1/groups":                                  {web.OrgAdmin, web.Bearer},
+	"GET /api/v1/groups":                                   {web.User, web.Bearer},
+	"GET /api/v1/groups/{id}":                              {web.User, web.Bearer},
+	"PUT /api/v1/groups/{id}":                              {web.OrgAdmin, web.Bearer},
+	"DELETE /api/v1/groups/{id}":                           {web.OrgAdmin, web.Bearer},
+	"POST /api/v1/groups/{id}/members":                     {web.OrgAdmin, web.Bearer},
+	"DELETE /api/v1/groups/{id}/members/{user_id}":         {web.OrgAdmin, web.Bearer},
+	"POST /api/v1/auth/service-tokens":                     {web.OrgAdmin, web.Bearer},
+	"GET /api/v1/auth/service-tokens":                      {web.OrgAdmin, web.Bearer},
+	"POST /api/v1/auth/service-tokens/validate":            {web.Anonymous, web.NoCredential},
+	"DELETE /api/v1/auth/service-tokens/{name}":            {web.OrgAdmin, web.Bearer},
+	"GET /api/v1/auth/revoked-jtis":                        {web.UserOrService, web.Bearer},
+	"GET /api/v1/audit":                                    {web.OrgAdmin, web.Bearer},
+	"GET /api/v1/auth/jwks":                                {web.Anonymous, web.NoCredential},
+	"GET /.well-known/openid-configuration":                {web.Anonymous, web.NoCredential},
+	"GET /.well-known/jwks.json":                           {web.Anonymous, web.NoCredential},
+	"GET /.well-known/jwks-pqc.json":                       {web.Anonymous, web.NoCredential},
+	"GET /openapi.json":                                    {web.Anonymous, web.NoCredential},
+	"GET /docs":                                            {web.Anonymous, web.NoCredential},
+	"GET /docs/{file}":                                     {web.Anonymous, web.NoCredential},
+	"GET /{$}":                                             {web.Anonymous, web.NoCredential},
 }
 
 type rule struct {
@@ -188,6 +194,11 @@ func (r *rig) scene(route web.Route) (path, body string) {
 	if strings.HasPrefix(route.Pattern, "/api/v1/groups/") {
 		path = strings.NewReplacer("{id}", group.ID, "{user_id}", target.ID).Replace(route.Pattern)
 	}
+	if strings.Contains(path, "/sessions/") {
+		r.session(target)
+		id := r.sessionIDs(target)[0]
+		path = strings.NewReplacer("{session_id}", id, "/sessions/"+target.ID, "/sessions/"+id).Replace(path)
+	}
 	switch route.ID {
 	case "create_organization":
 		body = `{"name":"Acme"}`
@@ -253,6 +264,8 @@ func verdict(route web.Route, who actor) int {
 		return http.StatusOK
 	case !who.valid:
 		return http.StatusUnauthorized
+	case route.ID == "end_session": // here a user ends only their own
+		return http.StatusNotFound
 	case route.Access == web.OrgAdmin && !who.role.AtLeast(identity.OrgAdmin),
 		route.Access == web.Superadmin && who.role != identity.Superadmin:
 		return http.StatusForbidden
@@ -276,7 +289,7 @@ func TestMatrix(t *testing.T) {
 	for _, route := range r.Group().Routes {
 		for _, who := range actors() {
 			bearer := tokens[who.name]
-			if route.ID == "logout" || route.ID == "change_password" || route.ID == "delete_me" {
+			if route.ID == "logout" || route.ID == "logout_all" || route.ID == "change_password" || route.ID == "delete_me" {
 				bearer = who.token(r) // it is valid for one call
 			}
 			path, body := r.scene(route)

@@ -9,6 +9,8 @@ const (
 	ActionLogin          Action = "login"
 	ActionLogout         Action = "logout"
 	ActionReauthenticate Action = "session.reauthenticate"
+	ActionEndSession     Action = "session.end"
+	ActionEndSessions    Action = "session.end_all"
 	ActionRefresh        Action = "token.refresh" // in the log only
 	ActionReuse          Action = "token.reuse"
 	ActionRegister       Action = "user.register"

@@ -70,6 +70,18 @@ type User struct {
 	CredentialsVersion int64 // counts the changes of the user's credentials
 }
 
+// Session is a user signed in on one device.
+type Session struct {
+	ID         string
+	ClientID   string // of the JSON login: FirstPartyClient; empty: a browser
+	CreatedAt  time.Time
+	LastUsedAt time.Time // at most a minute too early
+	ExpiresAt  time.Time // unless it is used again
+	Address    string    // of the client that signed in; empty: unknown
+	UserAgent  string    // as that client called itself
+	Methods    []string  // as in the claim amr
+}
+
 // Organization is a tenant: each user, group and service token belongs to one.
 type Organization struct {
 	ID        string

@@ -86,6 +86,15 @@ func MayManage(actor, target Principal) error {
 	return nil
 }
 
+// MayManageSessions decides whether actor may list and end the sessions of target:
+// all users those of their own, administrators those of users that they manage.
+func MayManageSessions(actor, target Principal) error {
+	if actor.Kind == ActorUser && actor.Active && actor.ID == target.ID {
+		return nil
+	}
+	return MayManage(actor, target)
+}
+
 // MayChangeEmail decides whether actor may give target another address: it is what
 // they sign in with, and what a forgotten password is reset by.
 func MayChangeEmail(actor, target Principal) error {

@@ -361,3 +361,32 @@ func TestASignInIsRecentUntilItsMaximumAge(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionsAreManagedByTheirUserAndAsUsersAre tries actor role x status x target
+// role x target organization.
+func TestSessionsAreManagedByTheirUserAndAsUsersAre(t *testing.T) {
+	for _, s := range standings() {
+		actor := s.principal("a")
+		want := forbidden
+		if s.signsIn() {
+			want = allowed
+		}
+		if got := outcomeOf(t, identity.MayManageSessions(actor, actor)); got != want {
+			t.Errorf("%v manages their own: %s, want %s", s, got, want)
+		}
+		for _, target := range standings() {
+			for _, org := range []string{"a", "b"} {
+				victim := target.user(org)
+				victim.ID = "target"
+				want := outcomeOf(t, identity.MayManage(actor, victim.Principal()))
+				if got := outcomeOf(t, identity.MayManageSessions(actor, victim.Principal())); got != want {
+					t.Errorf("%v manages those of %v of organization %s: %s, want %s", s, target, org, got, want)
+				}
+			}
+		}
+	}
+	token := identity.Principal{Kind: identity.ActorServiceToken, ID: "x", Role: identity.Viewer, OrgID: "a", Active: true}
+	if err := identity.MayManageSessions(token, identity.Principal{ID: "x", Role: identity.Viewer, OrgID: "a"}); !errors.Is(err, identity.ErrForbidden) {
+		t.Errorf("a service token with the id of a user: %v", err)
+	}
+}

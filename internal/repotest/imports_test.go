@@ -49,6 +49,7 @@ var only = map[string][]string{
 	"github.com/alecthomas/kong":         {"cmd"},
 	"go.yaml.in/":                        {"internal/config"},
 	"github.com/HdrHistogram/":           {"bench/load"},
+	"github.com/mileusna/":               {"internal/session"},
 	"golang.org/x/crypto/bcrypt":         {"internal/password", "bench/limit", "bench/site"},
 	"github.com/prometheus/":             {"internal/server"},
 	"testing":                            {"internal/store/storetest", "internal/testrig", "picoauth/picoauthtest"},

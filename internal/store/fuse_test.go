@@ -139,6 +139,16 @@ func everyVerb(w *world) []step {
 			_, err := s.EndSessionByToken(ctx, self, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"t5"}})
 			return err
 		}},
+		{"Sessions", func() error { _, err := s.Sessions(ctx, as.By, "u", store.ListFilter{Limit: 1}); return err }},
+		{"StartSession, fifth", start("f5", "t6", 1)},
+		{"EndUserSession", func() error { return s.EndUserSession(ctx, as, "u", "f5") }},
+		{"EndUserSessions", func() error { return s.EndUserSessions(ctx, as, "u") }},
+		{"StartSession, sixth", start("f6", "t7", 1)},
+		{"Reauthenticate", func() error {
+			here := self
+			here.By.SessionID = "f6"
+			return s.Reauthenticate(ctx, here, w.proof(identity.User{ID: "u", CredentialsVersion: 1}))
+		}},
 		{"RevokedJTIs", func() error { _, err := s.RevokedJTIs(ctx); return err }},
 		{"InsertServiceToken", func() error {
 			_, _, err := s.InsertServiceToken(ctx, as, identity.ServiceToken{Name: "ci", Role: identity.Viewer}, "hash")

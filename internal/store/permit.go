@@ -71,20 +71,20 @@ func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
 }
 
 // target reads the user that the actor wants to change, for update, and applies rule.
-// An actor that administers nothing is refused before any lookup,
-// so that it cannot learn which ids exist.
+// An actor that administers nothing and does not ask for itself is refused before any
+// lookup, so that it cannot learn which ids exist.
 func (t *tx) target(
 	by identity.Actor, targetID string, rule func(actor, target identity.Principal) error,
 ) (identity.User, error) {
-	lock := t.forShare
-	if by.Kind == identity.ActorUser && by.ID == targetID {
+	lock, self := t.forShare, by.Kind == identity.ActorUser && by.ID == targetID
+	if self {
 		lock = t.forUpdate // two transactions that upgrade a shared lock on one row deadlock
 	}
 	actor, err := t.principal(by, lock)
 	if err != nil {
 		return identity.User{}, err
 	}
-	if err := identity.MayAdminister(actor, actor.OrgID, "user"); err != nil {
+	if err := identity.MayAdminister(actor, actor.OrgID, "user"); err != nil && !self {
 		return identity.User{}, err
 	}
 	target, err := t.user(targetID, t.forUpdate("u"))

@@ -121,6 +121,9 @@ func TestNothingOutlivesAConcurrentEnd(t *testing.T) {
 			return err
 		},
 		"deletion": func(w *world, u identity.User) error { return w.s.DeleteUser(w.t.Context(), system("s"), u.ID) },
+		"session end": func(w *world, u identity.User) error {
+			return w.s.EndUserSession(w.t.Context(), system("s"), u.ID, "family-live-"+u.DisplayName)
+		},
 		"logout": func(w *world, u identity.User) error {
 			return w.s.EndSession(w.t.Context(), act(u), "family-live-"+u.DisplayName)
 		},
@@ -167,7 +170,7 @@ func (w *world) outlived(end string, u identity.User, started, rotated error) {
 		hash := what + "-" + u.DisplayName
 		_, again := w.rotate(hash, hash+"-2")
 		switch {
-		case what == "started" && (end == "logout" || end == "role") && err == nil:
+		case what == "started" && (end == "logout" || end == "session end" || end == "role") && err == nil:
 			// Another session than the ended one; after a change of role, one that
 			// started later.
 		case again == nil:

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/session"
+)
+
+type sessionCmd struct {
+	List sessionListCmd `cmd:"" help:"List the sessions of a user."`
+	End  sessionEndCmd  `cmd:"" help:"End one session of a user, or all of them."`
+}
+
+type sessionListCmd struct {
+	userArg
+	JSON bool `help:"Print JSON."`
+}
+
+// Help is the end of `pico-auth session list --help`.
+func (sessionListCmd) Help() string {
+	return `Those that have neither ended nor expired.
+
+Examples:
+
+    pico-auth session list ada@example.com
+    pico-auth session list ada@example.com --json | jq -r '.sessions[].address'`
+}
+
+// Run lists sessions, oldest first.
+func (c sessionListCmd) Run(sh *shell) error {
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		id, err := c.find(ctx, services)
+		if err != nil {
+			return err
+		}
+		sessions, err := sessionsOf(ctx, services, id)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return sh.json(sessionsJSON(sessions))
+		}
+		rows := [][]string{{"ID", "STARTED", "LAST USED", "EXPIRES", "ADDRESS", "DEVICE"}}
+		for _, s := range sessions {
+			rows = append(rows, []string{
+				s.ID, s.CreatedAt.Format(time.RFC3339), s.LastUsedAt.Format(time.RFC3339), s.ExpiresAt.Format(time.RFC3339),
+				dash(s.Address), dash(session.Device(s.UserAgent)),
+			})
+		}
+		return sh.table(rows)
+	})
+}
+
+// sessionsOf reads all pages of the list.
+func sessionsOf(ctx context.Context, services *server.Services, userID string) ([]identity.Session, error) {
+	var all []identity.Session
+	for f := (session.Filter{}); ; {
+		page, err := services.Sessions.List(ctx, operator(), userID, f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if page.Next == "" {
+			return all, nil
+		}
+		f.Cursor = page.Next
+	}
+}
+
+// sessionsJSON has the field names of the API.
+func sessionsJSON(sessions []identity.Session) any {
+	all := make([]map[string]any, len(sessions))
+	for i, s := range sessions {
+		all[i] = map[string]any{
+			"id": s.ID, "created_at": s.CreatedAt, "last_used_at": s.LastUsedAt, "expires_at": s.ExpiresAt,
+			"address": s.Address, "device": session.Device(s.UserAgent), "client_id": s.ClientID, "amr": s.Methods,
+		}
+	}
+	return map[string]any{"sessions": all, "total": len(all)}
+}
+
+type sessionEndCmd struct {
+	userArg
+	Session string `arg:"" optional:"" help:"ID of the session, as session list prints it."`
+	All     bool   `help:"End all sessions of the user."`
+	Yes     bool   `help:"Do not ask."`
+}
+
+// Help is the end of `pico-auth session end --help`.
+func (sessionEndCmd) Help() string {
+	return `Running servers refuse its next request, and list its access tokens as revoked for other services. The user may sign in again; to prevent
+that, suspend the user.
+
+Examples:
+
+    pico-auth session end ada@example.com 01981b63-8f0e-7d11-9a53-5b0c2d4e6f70
+    pico-auth session end ada@example.com --all --yes`
+}
+
+// Run ends one session or all of them.
+func (c sessionEndCmd) Run(sh *shell) error {
+	if (c.Session == "") != c.All {
+		return usage("name one session, or use --all")
+	}
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		id, err := c.find(ctx, services)
+		if err != nil {
+			return err
+		}
+		what := "session " + printable(c.Session)
+		if c.All {
+			what = "all sessions"
+		}
+		if !c.Yes {
+			err := sh.sure(fmt.Sprintf("This ends %s of %s.\nType yes to continue: ", what, printable(c.User)), "--yes does not ask")
+			if err != nil {
+				return err
+			}
+		}
+		if c.All {
+			err = services.Sessions.EndAll(ctx, operator(), id)
+		} else {
+			err = services.Sessions.EndOne(ctx, operator(), id, c.Session)
+		}
+		if err != nil {
+			return err
+		}
+		return sh.say("ended %s of %s\n", what, printable(c.User))
+	})
+}
