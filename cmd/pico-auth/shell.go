@@ -210,6 +210,9 @@ func (sh *shell) password(prompt string) (string, error) {
 	if line == "" {
 		return "", usage("no password on standard input")
 	}
+	if stray := config.StrayCharacter(line); stray != "" {
+		return "", usage("the password on standard input must not contain %s", stray)
+	}
 	return line, nil
 }
 

@@ -42,6 +42,7 @@ type Auth struct {
 	AdminPassword            Secret
 	RegistrationEnabled      bool
 	PasswordMinLength        int
+	PasswordBlocklist        bool // refuse the most common passwords
 	BcryptCost               int
 }
 
@@ -133,6 +134,7 @@ func defaults() Config {
 			AdminPassword:            "admin",
 			RegistrationEnabled:      true,
 			PasswordMinLength:        8,
+			PasswordBlocklist:        true,
 			BcryptCost:               12,
 		},
 		Keys:       Keys{PublishAhead: time.Hour, RSABits: 2048},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/pico-auth/pico-auth/internal/seal"
 )
@@ -98,11 +99,35 @@ func (l *loader) readMasterKey(name string, key *Secret) {
 		return
 	}
 	text = strings.TrimSpace(text)
+	if stray := StrayCharacter(text); stray != "" {
+		l.faultAt(name, "names the file "+path+", which must not contain "+stray)
+		return
+	}
 	if _, err := seal.Parse(text); err != nil {
 		l.faultAt(name, "names the file "+path+", which does not hold 32 bytes in base64")
 		return
 	}
 	*key = Secret(text)
+}
+
+// StrayCharacter names the first character of a secret that an editor, a shell or a
+// file left there: a control character or a byte order mark. Empty: there is none.
+func StrayCharacter(secret string) string {
+	for _, r := range secret {
+		switch {
+		case r == '\ufeff' || r == '\ufffe':
+			return "a byte order mark (U+FEFF)"
+		case r == '\n':
+			return "a line feed (U+000A)"
+		case r == '\r':
+			return "a carriage return (U+000D)"
+		case r == '\t':
+			return "a tab (U+0009)"
+		case unicode.IsControl(r):
+			return fmt.Sprintf("a control character (%U)", r)
+		}
+	}
+	return ""
 }
 
 // readSmall reads a file of at most limit bytes. Its errors name the file.

@@ -67,6 +67,10 @@ func environment(pairs []string) map[string]string {
 
 // set applies one value or records what is wrong with it.
 func (l *loader) set(k setting, v value) {
+	if stray := StrayCharacter(v.text); k.secret && stray != "" {
+		l.fault(k.name, v.where, "must not contain "+stray)
+		return
+	}
 	bad := k.set(&l.config, v)
 	for _, where := range bad {
 		l.fault(k.name, where, "must be "+k.rule)

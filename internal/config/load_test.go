@@ -120,7 +120,7 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 		"AUTH_DATA_DIR": "/d", "AUTH_ACCESS_TOKEN_EXPIRE_MINUTES": "5", "AUTH_REFRESH_TOKEN_EXPIRE_DAYS": "6",
 		"AUTH_SESSION_MAX_DAYS": "30", "AUTH_PRIVILEGED_MAX_AGE_MINUTES": "0", "AUTH_ISSUER": "https://a.example/", "AUTH_AUDIENCE": "api",
 		"AUTH_ALGORITHM": "ML-DSA-65", "AUTH_MASTER_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "AUTH_AUTO_CREATE_ADMIN": "off", "AUTH_ADMIN_EMAIL": "root@example.com",
-		"AUTH_ADMIN_PASSWORD": "s3cret-s3cret", "AUTH_REGISTRATION_ENABLED": "no", "AUTH_PASSWORD_MIN_LENGTH": "12",
+		"AUTH_ADMIN_PASSWORD": "s3cret-s3cret", "AUTH_REGISTRATION_ENABLED": "no", "AUTH_PASSWORD_MIN_LENGTH": "12", "AUTH_PASSWORD_BLOCKLIST": "false",
 		"AUTH_BCRYPT_COST": "10", "DATABASE_URL": "postgresql+asyncpg://u:p@h/db", "DATABASE_ECHO": "1",
 		"AUTH_CLIENT_ENABLED": "true", "AUTH_CLIENT_ISSUER": "https://a.example/", "AUTH_CLIENT_AUDIENCE": "api",
 		"AUTH_CLIENT_ACCEPTED_ALGORITHMS": "RS256, ML-DSA-65", "FASTAPI_TITLE": "T", "FASTAPI_VERSION": "2",
@@ -229,10 +229,11 @@ func TestBooleansAreThoseOfTheOriginal(t *testing.T) {
 
 func TestInterpolationCannotInjectYAML(t *testing.T) {
 	evil := "x\nadmin_email: evil@example.com\n# ${ENV:HOME} ${ENV:EVIL}: [&a *b"
-	c := mustLoad(t, "auth:\n  admin_password: p-${ENV:EVIL}-q\n  password_min_length: ${ENV:MIN}\nserver:\n  cors_origins: ['${ENV:O}']\n",
-		"EVIL="+evil, "MIN=11", "O=https://a.example")
-	if string(c.Auth.AdminPassword) != "p-"+evil+"-q" {
-		t.Errorf("the password became %q", string(c.Auth.AdminPassword))
+	line := "\"x: # ${ENV:HOME} ${ENV:EVIL}: [&a *b" // a secret has no line feeds
+	c := mustLoad(t, "auth:\n  data_dir: p-${ENV:EVIL}-q\n  admin_password: p-${ENV:LINE}-q\n  password_min_length: ${ENV:MIN}\nserver:\n  cors_origins: ['${ENV:O}']\n",
+		"EVIL="+evil, "LINE="+line, "MIN=11", "O=https://a.example")
+	if c.Auth.DataDir != "p-"+evil+"-q" || string(c.Auth.AdminPassword) != "p-"+line+"-q" {
+		t.Errorf("the folder became %q, the password %q", c.Auth.DataDir, string(c.Auth.AdminPassword))
 	}
 	if c.Auth.AdminEmail != "admin@pico.local" || c.Auth.PasswordMinLength != 11 || c.Server.CORSOrigins[0] != "https://a.example" {
 		t.Errorf("%+v", c)
@@ -242,7 +243,7 @@ func TestInterpolationCannotInjectYAML(t *testing.T) {
 func TestSecretsComeFromFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	for content, want := range map[string]string{
-		"pass word": "pass word", "pass\n": "pass", "pass\r\n": "pass", "pass\n\n": "pass\n", " pass ": " pass ",
+		"pass word": "pass word", "pass\n": "pass", "pass\r\n": "pass", " pass ": " pass ",
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -253,6 +254,18 @@ func TestSecretsComeFromFiles(t *testing.T) {
 		}
 		if got := c.Origins()["auth.admin_password"]; got != file+" (AUTH_ADMIN_PASSWORD_FILE)" {
 			t.Error(got)
+		}
+	}
+	for content, stray := range map[string]string{
+		"\ufeffpass\n": "a byte order mark (U+FEFF)", "pass\n\n": "a line feed (U+000A)", "pass\nword\n": "a line feed (U+000A)",
+		"pa\tss": "a tab (U+0009)", "pass\x1b\n": "a control character (U+001B)", "pass\u009b": "a control character (U+009B)", "\rpass": "a carriage return (U+000D)",
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := load(t, "", "AUTH_ADMIN_PASSWORD_FILE="+file)
+		if want := "auth.admin_password (" + file + " (AUTH_ADMIN_PASSWORD_FILE)) must not contain " + stray; err == nil || err.Error() != want {
+			t.Errorf("%q: %v", content, err)
 		}
 	}
 }

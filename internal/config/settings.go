@@ -62,6 +62,8 @@ func authKeys() []setting {
 			"Whether registration is open to everyone. An explicit `false` always wins; otherwise the switch that an administrator set is stored in the database and wins over this."),
 		number("auth.password_min_length", func(c *Config) *int { return &c.Auth.PasswordMinLength }, 1, 72,
 			"Minimum number of characters of a new password."),
+		toggle("auth.password_blocklist", func(c *Config) *bool { return &c.Auth.PasswordBlocklist },
+			"Refuse the 10,000 most common passwords. Passwords made of the e-mail address, the service's name or the organization are refused in any case."),
 		number("auth.bcrypt_cost", func(c *Config) *int { return &c.Auth.BcryptCost }, 10, 15,
 			"bcrypt cost of new password hashes. Each step doubles the time of a login."),
 	}

@@ -94,7 +94,7 @@ func (d *Directory) checkAdmin(email, pass string) error {
 	if pass == password.Default {
 		return nil
 	}
-	err := d.passwords.Check("auth.admin_password", pass, email)
+	err := d.passwords.Check("auth.admin_password", pass, email, identity.DefaultOrg)
 	if bad, ok := errors.AsType[*fault.Error](err); ok {
 		return fault.BadField("auth.admin_password", "auth.admin_password: "+bad.Message)
 	}

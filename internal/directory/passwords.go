@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/login"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -22,7 +23,7 @@ func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPa
 	if err != nil {
 		return token.Pair{}, fmt.Errorf("read user: %w", err)
 	}
-	if err := d.passwords.Check("new_password", newPassword, user.Email); err != nil {
+	if err := d.checkPassword(ctx, "new_password", newPassword, user.Email, user.OrgID); err != nil {
 		return token.Pair{}, err
 	}
 	act := store.Act{Action: identity.ActionChangePassword, By: by}
@@ -66,7 +67,7 @@ func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID
 	if err != nil {
 		return d.ended(ctx, act, userID, err)
 	}
-	if err := d.passwords.Check("new_password", newPassword, target.Email); err != nil {
+	if err := d.checkPassword(ctx, "new_password", newPassword, target.Email, target.OrgID); err != nil {
 		return err
 	}
 	hash, err := d.passwords.Hash(ctx, by.Network, newPassword)
@@ -74,6 +75,22 @@ func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID
 		return fmt.Errorf("hash password: %w", err)
 	}
 	return d.ended(ctx, act, userID, d.store.ResetPassword(ctx, act, userID, hash))
+}
+
+// checkPassword applies the policy to a new password of a user with that address in
+// the organization.
+func (d *Directory) checkPassword(ctx context.Context, field, password, email, orgID string) error {
+	about := []string{email, orgID}
+	if identity.ValidID(orgID) {
+		org, err := d.store.Organization(ctx, identity.Actor{Kind: identity.ActorSystem}, orgID)
+		switch {
+		case err == nil:
+			about = append(about, org.Name)
+		case fault.KindOf(err) != fault.NotFound: // a new user may make the organization
+			return fmt.Errorf("read organization: %w", err)
+		}
+	}
+	return d.passwords.Check(field, password, about...)
 }
 
 // resettable returns the user when by may reset their password: the check that the

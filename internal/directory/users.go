@@ -67,7 +67,7 @@ func (d *Directory) newUser(ctx context.Context, by identity.Actor, n NewUser) (
 	role, badRole := identity.ParseRole(n.Role)
 	err := fault.Gather(
 		badEmail,
-		d.passwords.Check("password", n.Password, n.Email),
+		d.checkPassword(ctx, "password", n.Password, n.Email, n.OrgID),
 		identity.ValidateDisplayName(n.DisplayName),
 		badRole,
 		identity.ValidateOrgID(n.OrgID),
@@ -80,7 +80,7 @@ func (d *Directory) newUser(ctx context.Context, by identity.Actor, n NewUser) (
 		return identity.User{}, fmt.Errorf("hash password: %w", err)
 	}
 	return identity.User{
-		ID: store.NewID(), Email: email, EmailKey: identity.EmailKey(email), DisplayName: n.DisplayName,
+		ID: store.NewID(), Email: email, EmailKey: identity.EmailKey(email), DisplayName: identity.TrimName(n.DisplayName),
 		PasswordHash: hash, PasswordForm: identity.FormNFC, Role: role, OrgID: n.OrgID, OrgStatus: identity.Active,
 		Status: identity.Active, CreatedAt: d.now().UTC().Truncate(time.Microsecond),
 	}, nil

@@ -99,7 +99,7 @@ func ChangeProfile(u *User, changes map[string]string) (changed []string, err er
 			continue
 		}
 		known++
-		value = norm.NFC.String(trim(value))
+		value = TrimName(value)
 		if err := f.check(value); err != nil {
 			faults = append(faults, err)
 			continue
@@ -141,6 +141,9 @@ func isBirthdate(s string) bool {
 	_, err := time.Parse(layout, s)
 	return err == nil
 }
+
+// TrimName is a name as it is stored: in NFC, without white space at the ends.
+func TrimName(name string) string { return norm.NFC.String(trim(name)) }
 
 // NameKey is the form of a name that users are searched and sorted by: its folded
 // beginning.

@@ -27,6 +27,8 @@ type Proof struct {
 	methods []string
 	at      time.Time
 	version int64
+
+	hash, renewed PasswordHash
 }
 
 // NewProof is for package login, the only one that authenticates users. user is as
@@ -34,6 +36,17 @@ type Proof struct {
 func NewProof(user User, at time.Time, methods ...string) Proof {
 	return Proof{userID: user.ID, methods: methods, at: at, version: user.CredentialsVersion}
 }
+
+// Renewing returns the proof by a password whose hash is replaced with renewed when
+// the session starts, unless it has changed until then.
+func (p Proof) Renewing(hash, renewed PasswordHash) Proof {
+	p.hash, p.renewed = hash, renewed
+	return p
+}
+
+// Renewed returns the hash that the password matched, and the hash in Unicode form
+// NFC that replaces it; both are empty when none does.
+func (p Proof) Renewed() (hash, renewed PasswordHash) { return p.hash, p.renewed }
 
 // UserID is the id of the authenticated user; empty: no user.
 func (p Proof) UserID() string { return p.userID }

@@ -32,7 +32,12 @@ func (l *Login) Password(ctx context.Context, by identity.Actor, email, password
 		return identity.Proof{}, identity.ErrInvalidCredentials
 	}
 	l.passwords.SignedIn(by.Network)
-	return identity.NewProof(user, l.now(), identity.MethodPassword), nil
+	proof := identity.NewProof(user, l.now(), identity.MethodPassword)
+	renewed, err := l.passwords.Renew(ctx, by.Network, user.PasswordHash, user.PasswordForm, password)
+	if err != nil || renewed == "" {
+		return proof, nil // the hash that matched is good, and the next login tries again
+	}
+	return proof.Renewing(user.PasswordHash, renewed), nil
 }
 
 // Confirm reauthenticates a signed-in user by their password. A wrong one is

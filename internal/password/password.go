@@ -14,11 +14,13 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	single "golang.org/x/crypto/bcrypt"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/pico-auth/pico-auth/internal/bcrypt"
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -44,6 +46,7 @@ type Config struct {
 	Workers     int    // hashes at the same time; 0: GOMAXPROCS
 	Queue       int    // callers that may wait beyond those; 0: about three seconds of work
 	ServiceName string // title of the service, no good as a password; empty: none
+	AllowCommon bool   // accept the most common passwords
 }
 
 // Hasher hashes and verifies. It is safe for concurrent use.
@@ -51,7 +54,7 @@ type Hasher struct {
 	cost      int
 	minLength int
 	names     []string      // no good as passwords
-	common    func() string // the list, unpacked when the first password is set
+	common    func() string // the list, unpacked when the first password is set; nil: there is none
 	pool      *pool
 
 	// floor is the cost whose work each verification takes: the configured one,
@@ -80,6 +83,9 @@ func New(cfg Config) *Hasher {
 	if h.minLength == 0 {
 		h.minLength = defaultMinLength
 	}
+	if cfg.AllowCommon {
+		h.common = nil
+	}
 	h.floor.Store(int64(h.cost))
 	h.pool = newPool(cfg.Workers, cfg.Queue, h.cost)
 	return h
@@ -96,11 +102,12 @@ func (h *Hasher) Stats() Stats { return h.pool.stats() }
 // of the hashes are kept for such networks.
 func (h *Hasher) SignedIn(network string) { h.pool.known.add(network) }
 
-// Hash returns a new hash of the password, for a client of that network
-// (identity.Actor). It does not apply the policy, see Check, but refuses more than
-// 72 bytes. It returns Throttled when the network's share of the queue is full and
+// Hash returns a new hash of the password in Unicode form NFC (identity.FormNFC),
+// for a client of that network (identity.Actor). It does not apply the policy, see
+// Check, but refuses more than 72 bytes of that form. It returns Throttled when the network's share of the queue is full and
 // the context's error when that ended first.
 func (h *Hasher) Hash(ctx context.Context, network, password string) (identity.PasswordHash, error) {
+	password = norm.NFC.String(password)
 	if len(password) > maxBytes {
 		return "", errTooLong("password")
 	}
@@ -131,17 +138,53 @@ func (h *Hasher) hashLane(password string, hash *string) *lane {
 	}
 }
 
-// Verify reports whether the hash is one of the password, for a client of that
-// network. An empty hash stands for an unknown user: false after the same work. So
+// Verify reports whether the hash is one of the password in the form received, or in
+// Unicode form NFC or NFD, for a client of that network: keyboards differ in the form
+// that they produce. Each distinct form is computed, whatever the hash and whichever
+// matches, so that the number of computations tells of the typed text only; text in
+// ASCII has one form. An empty hash stands for an unknown user: false after the same work. So
 // is a malformed one. It returns Throttled when the network's share of the queue is
 // full and the context's error when that ended first; neither depends on the hash.
 func (h *Hasher) Verify(ctx context.Context, network string, hash identity.PasswordHash, password string) (bool, error) {
 	var match bool
-	alone := func() { match = h.verify(string(hash), password) }
-	if err := h.pool.do(ctx, network, alone, h.verifyLane(string(hash), password, &match)); err != nil {
-		return false, err
+	for _, form := range forms(password) {
+		var matches bool
+		alone := func() { matches = h.verify(string(hash), form) }
+		if err := h.pool.do(ctx, network, alone, h.verifyLane(string(hash), form, &matches)); err != nil {
+			return false, err
+		}
+		match = match || matches
 	}
 	return match, nil
+}
+
+// forms are the distinct ones of the password as received, in NFC and in NFD.
+func forms(password string) []string {
+	all := []string{password}
+	for _, form := range []string{norm.NFC.String(password), norm.NFD.String(password)} {
+		if !slices.Contains(all, form) {
+			all = append(all, form)
+		}
+	}
+	return all
+}
+
+// Renew returns the hash to store in place of one that the password has matched: a
+// new one when its cost, scheme or form is not that of new hashes, and empty when it
+// is. What is in ASCII is in NFC: a hash of it that is otherwise like new ones is
+// returned as it is, with another form to store. It returns the errors of Hash;
+// the stored hash stays good.
+func (h *Hasher) Renew(ctx context.Context, network string, stored identity.PasswordHash, form identity.PasswordForm, password string) (identity.PasswordHash, error) {
+	cost, _ := hashCost(string(stored))
+	current := cost == h.cost && strings.HasPrefix(string(stored), "$2a$")
+	switch {
+	case current && form == identity.FormNFC:
+		return "", nil
+	case current && len(forms(password)) == 1:
+		return stored, nil
+	default:
+		return h.Hash(ctx, network, password)
+	}
 }
 
 // verifyLane is verify together with others. The hash has no influence on which

@@ -78,14 +78,15 @@ func verify(t *testing.T, h *Hasher, hash identity.PasswordHash, password string
 	return match
 }
 
-// TestHashIsVerifiedByThePasswordAsReceived has pairs that a normalising or
-// cutting comparison would take for one.
-func TestHashIsVerifiedByThePasswordAsReceived(t *testing.T) {
+// TestHashIsVerifiedByThePasswordOnly has pairs that a cutting comparison, or one that
+// folds, would take for one.
+func TestHashIsVerifiedByThePasswordOnly(t *testing.T) {
 	h := newHasher(t, Config{})
 	for password, other := range map[string]string{
 		"secret123":                      "Secret123",
 		"secret 123":                     "secret 123 ",
-		"\u00e9t\u00e9":                  "e\u0301te\u0301",
+		"\u00e9t\u00e9":                  "ete",
+		"\ufb01let":                      "filet", // NFKC would make them equal
 		"":                               " ",
 		strings.Repeat("x", 72):          strings.Repeat("x", 71) + "y",
 		strings.Repeat("\U0001f511", 18): strings.Repeat("\U0001f511", 17),
@@ -99,6 +100,84 @@ func TestHashIsVerifiedByThePasswordAsReceived(t *testing.T) {
 		}
 		if verify(t, h, hash, other) {
 			t.Errorf("%q matches the hash of %q", other, password)
+		}
+	}
+}
+
+// A keyboard of one system composes letters, that of another does not.
+func TestAPasswordIsVerifiedInEachUnicodeForm(t *testing.T) {
+	h := newHasher(t, Config{})
+	const composed, decomposed, mixed = "\u00e9t\u00e9-\u1ec7", "e\u0301te\u0301-e\u0323\u0302", "\u00e9te\u0301-\u1eb9\u0302"
+	for _, set := range []string{composed, decomposed, mixed} {
+		hash, err := h.Hash(context.Background(), "", set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := fromPython(hashOf(t, set, bcrypt.MinCost))
+		for _, typed := range []string{composed, decomposed, mixed} {
+			if !verify(t, h, hash, typed) {
+				t.Errorf("%q does not match the hash of %q", typed, set)
+			}
+			// A raw hash of a mixed form is known by that form only.
+			if got, want := verify(t, h, raw, typed), set != mixed || typed == mixed; got != want {
+				t.Errorf("%q matches the raw hash of %q: %t", typed, set, got)
+			}
+		}
+	}
+}
+
+// TestTheNumberOfHashesDependsOnTheTypedTextOnly counts bcrypt's rounds for known and
+// unknown users, raw and normalized hashes, right and wrong passwords.
+func TestTheNumberOfHashesDependsOnTheTypedTextOnly(t *testing.T) {
+	h := newHasher(t, Config{Cost: 5})
+	var m meter
+	m.attach(h)
+	for typed, forms := range map[string]int{"secret123": 1, "\u00e9t\u00e9": 2, "e\u0301te\u0301": 2, "\u00e9te\u0301": 3, "\u6771\u4eac": 1} {
+		normal, err := h.Hash(context.Background(), "", typed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, hash := range map[string]identity.PasswordHash{
+			"unknown user": "", "normalized": normal, "raw": fromPython(hashOf(t, typed, 5)), "another's": hashOf(t, "x", 5), "cheaper": hashOf(t, typed, 4),
+		} {
+			m.take()
+			verify(t, h, hash, typed)
+			if work := m.take(); work != forms<<5 {
+				t.Errorf("%q, %s: work %d, want %d", typed, name, work, forms<<5)
+			}
+		}
+	}
+}
+
+func TestAHashIsRenewedWhenItsCostSchemeOrFormIsNotThatOfNewOnes(t *testing.T) {
+	h := newHasher(t, Config{Cost: 5})
+	const ascii, accented = "correct horse", "ch\u00e9val"
+	for name, c := range map[string]struct {
+		hash     identity.PasswordHash
+		form     identity.PasswordForm
+		password string
+		same     bool // the hash stays
+		none     bool // nothing is stored
+	}{
+		"as new ones":              {hash: hashOf(t, ascii, 5), form: identity.FormNFC, password: ascii, none: true},
+		"accented, as new ones":    {hash: hashOf(t, accented, 5), form: identity.FormNFC, password: accented, none: true},
+		"raw ASCII":                {hash: hashOf(t, ascii, 5), form: identity.FormRaw, password: ascii, same: true},
+		"raw accented":             {hash: hashOf(t, accented, 5), form: identity.FormRaw, password: accented},
+		"cheaper":                  {hash: hashOf(t, ascii, 4), form: identity.FormNFC, password: ascii},
+		"costlier":                 {hash: hashOf(t, ascii, 6), form: identity.FormNFC, password: ascii},
+		"of Python":                {hash: fromPython(hashOf(t, ascii, 5)), form: identity.FormRaw, password: ascii},
+		"of Python, over 72 bytes": {hash: fromPython(hashOf(t, strings.Repeat("x", 72), 5)), form: identity.FormRaw, password: strings.Repeat("x", 73), none: true},
+	} {
+		renewed, err := h.Renew(context.Background(), "", c.hash, c.form, c.password)
+		switch {
+		case c.none:
+			if renewed != "" {
+				t.Errorf("%s: renewed", name)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.same != (renewed == c.hash) || !strings.HasPrefix(string(renewed), "$2a$05$") || !verify(t, h, renewed, c.password):
+			t.Errorf("%s: %s of %s", name, string(renewed), string(c.hash))
 		}
 	}
 }
@@ -121,7 +200,7 @@ func TestZeroConfigIsTheDocumentedOne(t *testing.T) {
 
 func TestHashRefusesMoreThan72BytesAndCutsNothing(t *testing.T) {
 	h := newHasher(t, Config{})
-	for _, long := range []string{strings.Repeat("a", 73), strings.Repeat("ü", 37)} {
+	for _, long := range []string{strings.Repeat("a", 73), strings.Repeat("ü", 37), strings.Repeat("u\u0308", 37)} {
 		hash, err := h.Hash(context.Background(), "", long)
 		if hash != "" || fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "72 bytes") {
 			t.Errorf("%d bytes: %v", len(long), err)
@@ -129,6 +208,9 @@ func TestHashRefusesMoreThan72BytesAndCutsNothing(t *testing.T) {
 	}
 	if _, err := h.Hash(context.Background(), "", strings.Repeat("ü", 36)); err != nil {
 		t.Errorf("72 bytes: %v", err)
+	}
+	if _, err := h.Hash(context.Background(), "", strings.Repeat("u\u0308", 36)); err != nil {
+		t.Errorf("72 bytes once composed: %v", err)
 	}
 }
 

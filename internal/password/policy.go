@@ -6,11 +6,15 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
 const defaultMinLength = 8
@@ -20,11 +24,12 @@ const defaultMinLength = 8
 //go:embed common/passwords.txt.gz
 var commonGzip []byte
 
-// Check applies the policy to a new password of the user with that e-mail
-// address. The field, such as "password", goes into the fault. Length
-// counts characters as received; there are no composition rules, see NIST SP
-// 800-63B 3.1.1.2.
-func (h *Hasher) Check(field, password, email string) error {
+// Check applies the policy to a new password of a user. about is what it must not be
+// made of, besides the service's name: their e-mail address and organization. The
+// field, such as "password", goes into the fault. Lengths are those in Unicode form
+// NFC, which is hashed; there are no composition rules, see NIST SP 800-63B 3.1.1.2.
+func (h *Hasher) Check(field, password string, about ...string) error {
+	password = norm.NFC.String(password)
 	switch {
 	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
 		// After a NUL bcrypt starts over: "ab", "ab\x00ab" and so on are equal.
@@ -35,8 +40,8 @@ func (h *Hasher) Check(field, password, email string) error {
 		return errTooLong(field)
 	case h.isCommon(password):
 		return fault.BadField(field, "this password is one of the most common ones, choose another")
-	case h.obvious(password, email):
-		return fault.BadField(field, "a password must not be the e-mail address or the service's name with digits or punctuation added")
+	case h.obvious(password, about):
+		return fault.BadField(field, "a password must not be the e-mail address, the service's name or the organization with digits or punctuation added")
 	default:
 		return nil
 	}
@@ -59,16 +64,16 @@ func unpackCommon() string {
 // isCommon reports whether the password is on the list. Reading the 75 KB
 // through takes a few microseconds beside the hash's 200 milliseconds.
 func (h *Hasher) isCommon(password string) bool {
-	return !strings.Contains(password, "\n") && strings.Contains(h.common(), "\n"+fold(password)+"\n")
+	return h.common != nil && !strings.Contains(password, "\n") && strings.Contains(h.common(), "\n"+fold(password)+"\n")
 }
 
 // obvious reports whether the password adds nothing but digits and punctuation to
-// the address or the service's name.
-func (h *Hasher) obvious(password, email string) bool {
-	local, _, _ := strings.Cut(email, "@")
+// one of the names, the local part of one that is an address, or the service's name.
+func (h *Hasher) obvious(password string, names []string) bool {
 	bare := bareWord(password)
-	for _, name := range append([]string{email, local}, h.names...) {
-		if onlyDigitsAdded(bare, bareWord(name)) {
+	for _, name := range slices.Concat(names, h.names) {
+		local, _, _ := strings.Cut(name, "@")
+		if onlyDigitsAdded(bare, bareWord(name)) || onlyDigitsAdded(bare, bareWord(local)) {
 			return true
 		}
 	}
@@ -103,4 +108,4 @@ func bareWord(s string) string {
 }
 
 // fold makes letters of either case equal.
-func fold(s string) string { return strings.ToLower(strings.ToUpper(s)) }
+func fold(s string) string { return identity.Fold(s) }

@@ -43,11 +43,12 @@ func TestBadPasswordsAreRefusedWithTheReason(t *testing.T) {
 		"most common":           {"password123", "PASSWORD123", "PassWord1", "12345678", "iloveyou1", "Qwerty123"},
 		"e-mail address": {
 			email, "alice.b@example.com", "ALICE.B@EXAMPLE.COM", "alice.b@example.com1", "alice.b1", "Alice.B2024!", "aliceb99", "!!alice.b!!", "a1l2i3c4e5b6",
+			"acme-corp", "Acme-Corp2026", "ACME corp!",
 			"pico-auth", "Pico-Auth1", "picoauth2024", "pico1234", "1234pico", "PICO!!!!", "pico_auth_api", "Pico Auth API", "pico auth api 1!",
 		},
 	} {
 		for _, password := range passwords {
-			err := h.Check("new_password", password, email)
+			err := h.Check("new_password", password, email, "acme-corp")
 			var f *fault.Error
 			if !errors.As(err, &f) || f.Kind != fault.Invalid || len(f.Fields) != 1 || f.Fields[0].Name != "new_password" {
 				t.Errorf("%.40q: %v", password, err)
@@ -96,6 +97,30 @@ func TestCommonPasswordsAreTheWholeList(t *testing.T) {
 	for _, near := range []string{"", "\n", "password\n", "\npassword", list[0] + "\n" + list[1], "passwordpasswor", "assword123"} {
 		if h.isCommon(near) {
 			t.Errorf("%q counts as common", near)
+		}
+	}
+}
+
+func TestTheListOfCommonPasswordsCanBeTurnedOff(t *testing.T) {
+	h := newHasher(t, Config{AllowCommon: true})
+	if err := h.Check("p", "password123", "ada@example.com"); err != nil {
+		t.Error(err)
+	}
+	for _, still := range []string{"1234567", "ada@example.com", "pico-auth1"} {
+		if h.Check("p", still, "ada@example.com") == nil {
+			t.Errorf("%q passes", still)
+		}
+	}
+}
+
+func TestLengthsAreThoseOfTheFormThatIsHashed(t *testing.T) {
+	h := newHasher(t, Config{})
+	if err := h.Check("p", strings.Repeat("u\u0308", 36)); err != nil {
+		t.Errorf("72 bytes once composed: %v", err)
+	}
+	for _, bad := range []string{strings.Repeat("u\u0308", 37), strings.Repeat("u\u0308", 7)} {
+		if h.Check("p", bad) == nil {
+			t.Errorf("%q passes", bad)
 		}
 	}
 }

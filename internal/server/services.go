@@ -112,6 +112,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		MinLength:   cfg.Auth.PasswordMinLength,
 		Workers:     runtime.GOMAXPROCS(0), // unlike runtime.NumCPU it respects the CPU limit of a container
 		ServiceName: cfg.FastAPI.Title,
+		AllowCommon: !cfg.Auth.PasswordBlocklist,
 	})
 	events := audit.New(audit.Config{Store: st, Log: log, Master: master, Addresses: cfg.Log.Addresses})
 	limits := throttle.New(throttle.Config{Store: st, Log: log, Off: !cfg.Throttle.Enabled})

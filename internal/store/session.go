@@ -30,6 +30,9 @@ func (s *Store) StartSession(ctx context.Context, act Act, proof identity.Proof,
 		if n != 1 {
 			return identity.ErrInvalidCredentials
 		}
+		if err := t.renewHash(proof); err != nil {
+			return err
+		}
 		u, err := t.user(proof.UserID(), "")
 		if err != nil {
 			return err
@@ -48,6 +51,19 @@ func (s *Store) StartSession(ctx context.Context, act Act, proof identity.Proof,
 		return Subject{}, err
 	}
 	return g, nil
+}
+
+// renewHash replaces the password hash that the proof renews. The version of the
+// credentials stays: they are the same. A process of the previous release may have
+// changed the password without raising it.
+func (t *tx) renewHash(proof identity.Proof) error {
+	hash, renewed := proof.Renewed()
+	if renewed == "" {
+		return nil
+	}
+	_, err := t.exec("UPDATE users SET password_hash = $1, password_form = 'nfc' WHERE id = $2 AND password_hash = $3",
+		string(renewed), proof.UserID(), string(hash))
+	return err
 }
 
 // startSession stores a session and its first family. The caller has checked

@@ -111,7 +111,7 @@ func (t *tx) insertUser(u identity.User) (identity.User, error) {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		u.ID, u.Email, u.EmailKey, u.DisplayName, string(u.PasswordHash), string(u.Role), u.OrgID, string(u.Status),
 		oneIf(u.DefaultPassword), FormatTime(u.CreatedAt), FormatOptional(u.LastLoginAt),
-		string(identity.FormNFC), identity.NameKey(u.DisplayName))
+		string(cmp.Or(u.PasswordForm, identity.FormNFC)), identity.NameKey(u.DisplayName))
 	if engine.Violates(err, "users.email_key") {
 		return u, errEmailTaken
 	}
