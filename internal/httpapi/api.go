@@ -51,7 +51,8 @@ type API struct {
 	sessions    *session.Sessions
 	tokens      *token.Issuer
 	audit       *audit.Log
-	exports     chan struct{} // one element for each export
+	exports     chan struct{}        // one element for each export
+	revoked     func() *revokedLists // made at the first request
 	keys        *keyring.Ring
 	guard       *picoauth.Guard
 	issuer      string
@@ -84,6 +85,7 @@ func New(cfg Config) *API {
 		issuer: cfg.Issuer, base: web.BasePath(cfg.Issuer), title: cfg.Title, version: cfg.Version, log: cfg.Log,
 		passwordMin: cmp.Or(cfg.PasswordMinLength, 8), privileged: cfg.PrivilegedMaxAge,
 	}
+	a.revoked = sync.OnceValue(func() *revokedLists { return newRevokedLists(cfg.Tokens.Revocations()) })
 	a.openAPI = sync.OnceValue(func() web.Document { return render(a.described()) })
 	a.routes = a.table()
 	a.handle()

@@ -279,6 +279,9 @@ func describePlain(doc *huma.OpenAPI, rt *route, response reflect.Type) {
 		},
 		"304": {Description: "`If-None-Match` names the current document"},
 	}
+	for _, name := range rt.query {
+		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "query", Schema: &huma.Schema{Type: huma.TypeString}})
+	}
 	doc.AddOperation(op)
 }
 

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -44,8 +45,10 @@ func (a *API) serviceTokenRoutes() []route {
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/revoked-jtis", "list_revoked_jtis", web.UserOrService, web.Bearer),
 			Tag:   tagServiceTokens, Summary: "List revoked access tokens",
-			Description: "The ids of access tokens that were revoked and have not expired yet, for services that verify tokens themselves and poll this.",
-			typed:       endpoint(a, a.listRevoked),
+			Description: "The ids of access tokens that were revoked and have not expired yet, for services that verify tokens themselves and poll this. " +
+				"With `format=sessions` the sessions that have ended since the version `since`, and revoked tokens of other sessions. It has an ETag.",
+			query: []string{"format", "since"}, plain: a.serveRevoked, response: reflect.TypeFor[RevokedList](),
+			refusals: map[int]string{503: "`unavailable`: try again after `Retry-After`"},
 		},
 	}
 }
@@ -107,16 +110,6 @@ type Validity struct {
 	OrgID string        `json:"org_id,omitempty" example:"default"`
 }
 
-// RevokedList lists the revoked access tokens.
-type RevokedList struct {
-	Items []RevokedToken `json:"items" nullable:"false"`
-}
-
-// RevokedToken is one revoked access token.
-type RevokedToken struct {
-	JTI string `json:"jti" doc:"Its claim jti." example:"01981b62-1d3e-7f0a-9b7c-64d0e8f1a2b3"`
-}
-
 func (a *API) createServiceToken(
 	ctx context.Context, by caller, in *struct{ Body ServiceTokenCreation },
 ) (CreatedServiceToken, error) {
@@ -164,13 +157,4 @@ type revokeServiceTokenInput struct {
 
 func (a *API) revokeServiceToken(ctx context.Context, by caller, in *revokeServiceTokenInput) (Message, error) {
 	return Message{"Service token revoked"}, a.tokens.RevokeServiceToken(ctx, by.actor, in.OrgID, in.Name)
-}
-
-func (a *API) listRevoked(ctx context.Context, _ caller, _ *struct{}) (RevokedList, error) {
-	jtis, err := a.tokens.RevokedJTIs(ctx)
-	list := RevokedList{Items: make([]RevokedToken, 0, len(jtis))}
-	for _, jti := range jtis {
-		list.Items = append(list.Items, RevokedToken{JTI: jti})
-	}
-	return list, err
 }

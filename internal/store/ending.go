@@ -218,8 +218,12 @@ func (t *tx) endFamilies(event EndReason, of subjects) (int64, error) {
 		whose += " AND NOT " + offlineFamily
 	}
 	n, err := t.exec("UPDATE refresh_families AS f SET ended_at = $1, end_reason = $2 WHERE "+whose+" AND ("+event.endable()+")", args...)
-	if err != nil || n == 0 || e.families == all {
+	if err != nil || n == 0 {
 		return n, err
+	}
+	t.ended = t.now.UnixMicro()
+	if e.families == all {
+		return n, nil
 	}
 	return n, t.endEmptied(whose, args)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
@@ -162,3 +163,10 @@ func (s *Store) StartFamily(ctx context.Context, u identity.User, sessionID stri
 
 // EndReasons are all events.
 func EndReasons() []EndReason { return slices.Sorted(maps.Keys(endings)) }
+
+// RevokedJTIs lists the ids of all revoked access tokens.
+func (s *Store) RevokedJTIs(ctx context.Context) ([]string, error) {
+	jtis := []string{}
+	err := s.Revocations(ctx, time.Time{}, func(r Revocation) { jtis = append(jtis, r.JTI) })
+	return jtis, err
+}

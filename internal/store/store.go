@@ -58,6 +58,7 @@ type Store struct {
 	count   counters
 	outbox  outbox
 	totals  totals                 // of lists of users
+	ended   atomic.Int64           // the first time since the last OwnRevocations, as in noteEnded
 	damaged atomic.Pointer[string] // the error when damage was first detected
 	failing atomic.Bool            // a write failed as all would, and Ping has not succeeded since
 }

@@ -79,6 +79,7 @@ func (s *Store) attempt(ctx, work context.Context, op func(*tx) error) (again bo
 		return engine.ConditionOf(err) == engine.Conflict, err
 	}
 	s.count.committed(1)
+	s.noteEnded(t.ended)
 	s.outbox.add(t.events)
 	return false, answer
 }

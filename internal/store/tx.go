@@ -38,6 +38,7 @@ type tx struct {
 	failed error
 
 	events []Event // for Config.Committed, if the operation is committed
+	ended  int64   // for OwnRevocations: when the operation ended a family, in microseconds since 1970; 0: it did not
 }
 
 func (s *Store) newTx(ctx context.Context, run runner) *tx {

@@ -65,6 +65,7 @@ type job struct {
 	state  atomic.Int32
 	done   chan error // has capacity for the one result
 	events []Event    // of the operation, if its changes are committed
+	ended  int64      // as tx.ended, if its changes are committed
 }
 
 func newWriter(s *Store, db *sql.DB) *writer {
@@ -162,6 +163,7 @@ func (w *writer) batch(first *job) {
 	}
 	w.store.count.committed(uint64(len(jobs)))
 	for _, j := range jobs {
+		w.store.noteEnded(j.ended)
 		w.store.outbox.add(j.events)
 	}
 	for i, j := range jobs {
@@ -227,7 +229,7 @@ func (w *writer) perform(ctx context.Context, j *job) (answer, err error) {
 			return nil, err
 		}
 	} else {
-		j.events = t.events
+		j.events, j.ended = t.events, t.ended
 	}
 	_, err = w.run.ExecContext(ctx, "RELEASE op")
 	return answer, err

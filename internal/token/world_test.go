@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
@@ -179,4 +180,16 @@ func wantFault(t testing.TB, err error, kind fault.Kind, code string) {
 	if !faultIs(err, kind, code) {
 		t.Errorf("error is %v, want kind %d, code %s", err, kind, code)
 	}
+}
+
+// RevokedJTIs lists the ids of all revoked access tokens.
+func (w *world) RevokedJTIs(ctx context.Context) ([]string, error) {
+	jtis := []string{}
+	err := w.Revocations().Update(ctx, func(part []store.Revocation) {
+		for _, r := range part {
+			jtis = append(jtis, r.JTI)
+		}
+	})
+	slices.Sort(jtis)
+	return slices.Compact(jtis), err
 }

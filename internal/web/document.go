@@ -47,6 +47,29 @@ func (d Document) Serve(w http.ResponseWriter, r *http.Request, cacheControl []s
 	_, _ = w.Write(d.body) // the client may have disconnected; for HEAD nothing is sent
 }
 
+// ServeTagged responds to a GET or HEAD with the parts one after another, or with
+// 304 if the client has the document. The tag is weak: other bytes may say the same.
+func ServeTagged(w http.ResponseWriter, r *http.Request, media, tag string, cacheControl []string, parts ...[]byte) {
+	h := w.Header()
+	h["Cache-Control"] = cacheControl
+	h["Etag"] = []string{`W/"` + tag + `"`}
+	if hasETag(r.Header["If-None-Match"], `"`+tag+`"`) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	length := 0
+	for _, part := range parts {
+		length += len(part)
+	}
+	h["Content-Type"] = []string{media}
+	h["Content-Length"] = []string{strconv.Itoa(length)}
+	for _, part := range parts {
+		if _, err := w.Write(part); err != nil {
+			return // the client has disconnected
+		}
+	}
+}
+
 // hasETag reports whether an If-None-Match has the entity tag, with the weak
 // comparison of RFC 9110, section 13.1.2: an intermediary that compresses the body
 // weakens the tag.
