@@ -36,6 +36,7 @@ func (p rules) check(payload []byte, now time.Time) (*SecurityContext, error) {
 		OrgID:     r.optional("org_id"),
 		TokenID:   r.optional("jti"),
 		SessionID: r.optional("sid"),
+		ClientID:  r.optional("client_id"),
 		Groups:    r.strings("groups"),
 		Scopes:    strings.Fields(r.optional("scope")),
 		ExpiresAt: r.date("exp"),

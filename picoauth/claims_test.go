@@ -48,7 +48,7 @@ func TestVerifyReturnsTheUser(t *testing.T) {
 	g, key := fixedGuard(t, 0)
 	token := sign(t, key, "k", atNoon(claims{
 		"sub": "u1", "email": "a@example.com", "role": "operator", "org_id": "acme",
-		"groups": []string{"g1", "g2"}, "jti": "j1", "sid": "s1", "aud": []string{"other", wireAudience},
+		"groups": []string{"g1", "g2"}, "jti": "j1", "sid": "s1", "client_id": "c1", "aud": []string{"other", wireAudience},
 		"exp": json.Number("1795350060.5"), "big": json.Number("9007199254740993"), "nested": claims{"a": []any{true, nil}},
 	}))
 	got, err := g.Verify(t.Context(), token)
@@ -57,7 +57,7 @@ func TestVerifyReturnsTheUser(t *testing.T) {
 	}
 	want := &picoauth.SecurityContext{
 		Subject: "u1", Email: "a@example.com", Role: picoauth.Operator, OrgID: "acme",
-		Groups: []string{"g1", "g2"}, Scopes: []string{}, TokenID: "j1", SessionID: "s1",
+		Groups: []string{"g1", "g2"}, Scopes: []string{}, TokenID: "j1", SessionID: "s1", ClientID: "c1",
 		ExpiresAt: time.Unix(1795350060, 5e8).UTC(),
 		Claims:    payloadOf(t, token),
 	}

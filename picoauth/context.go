@@ -16,7 +16,7 @@ import (
 // SecurityContext is the user that makes a request, according to a verified token.
 // It belongs to one request; do not change it.
 type SecurityContext struct {
-	Subject   string    // sub, the user's id; never empty
+	Subject   string    // sub, the id of the user, or that of the service token or client where no user is involved; never empty
 	Email     string    // empty: the token has none
 	Role      Role      // zero: the token has none, or one that this package does not know
 	OrgID     string    // organization; empty: the token has none
@@ -24,6 +24,7 @@ type SecurityContext struct {
 	Scopes    []string  // scope, what the client may do for the user; never nil; empty: the token of a login
 	TokenID   string    // jti; empty: the token has none
 	SessionID string    // sid, the same for all tokens of one session; empty: the token has none
+	ClientID  string    // client_id, the client that the token was issued to (RFC 9068); empty: a token of the JSON login
 	ExpiresAt time.Time // exp
 	// Claims is the signed payload of the token. Read it with Decode.
 	Claims json.RawMessage
@@ -79,7 +80,7 @@ func fold(r rune) rune {
 }
 
 // standard are the claims that a Guard reads.
-var standard = []string{"iss", "aud", "sub", "exp", "iat", "nbf", "email", "role", "org_id", "groups", "scope", "jti", "sid"}
+var standard = []string{"iss", "aud", "sub", "exp", "iat", "nbf", "email", "role", "org_id", "groups", "scope", "jti", "sid", "client_id"}
 
 type contextKey struct{}
 

@@ -153,6 +153,12 @@ func (l *Log) Refused(ctx context.Context, act store.Act, targetID string, err e
 	}
 }
 
+// Logged records what succeeded in the log only, since it is too frequent for the
+// table and stores nothing.
+func (l *Log) Logged(ctx context.Context, act store.Act, targetID, orgID string) {
+	write(ctx, l.log, act.Event(store.OutcomeSuccess, targetID, orgID))
+}
+
 // Denied logs that the role of the actor does not allow the route. There is no
 // row in the table: every user could fill it with requests.
 func Denied(ctx context.Context, log *slog.Logger, by identity.Actor, route string) {

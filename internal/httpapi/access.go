@@ -13,11 +13,13 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
+	"github.com/pico-auth/pico-auth/picoauth"
 )
 
 // caller is the caller of an endpoint, once the route's rule has admitted it.
 type caller struct {
 	actor   identity.Actor
+	role    identity.Role // of the user or service token, as the database has it now
 	user    identity.User // as the database has it now; zero without a user's token
 	refused error         // of a UserOrRefresh route: why the access token was refused
 }
@@ -31,6 +33,12 @@ func callerFrom(ctx context.Context) caller {
 		return by
 	}
 	return caller{actor: web.Actor(ctx)}
+}
+
+// errClientToken refuses the access tokens that clients and service tokens obtained
+// for other services: a service that receives one could administer this server with it.
+var errClientToken = &picoauth.Refusal{
+	Status: http.StatusForbidden, Code: picoauth.CodeInsufficientScope, Detail: "the access token was issued for other services",
 }
 
 // serviceTokenPrefix distinguishes a service token from an access token.
@@ -58,16 +66,13 @@ func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 	case web.Superadmin:
 		return a.authenticateRole(r, identity.Superadmin)
 	case web.UserOrService:
-		if secret, ok := serviceToken(r); ok {
-			by := caller{actor: web.Actor(r.Context())}
-			t, err := a.tokens.ValidateServiceToken(r.Context(), by.actor, secret)
-			if err != nil {
-				return caller{}, err
-			}
-			by.actor.Kind, by.actor.ID = identity.ActorServiceToken, t.ID
-			return by, nil
+		return a.authenticateAny(r)
+	case web.Service:
+		by, err := a.authenticateAny(r)
+		if err == nil && by.actor.Kind != identity.ActorServiceToken {
+			err = identity.ErrForbidden
 		}
-		return a.authenticate(r)
+		return by, err
 	case web.UserOrRefresh:
 		by, err := a.authenticate(r)
 		if err != nil {
@@ -90,21 +95,41 @@ func (a *API) authenticateWith(r *http.Request, bearer func(context.Context, tok
 	if err != nil {
 		return caller{}, err
 	}
+	if claims.ClientID != "" {
+		return caller{}, errClientToken
+	}
 	user, err := bearer(r.Context(), token.Presented{UserID: claims.Subject, SessionID: claims.SessionID, ID: claims.TokenID})
 	if err != nil {
 		return caller{}, err
 	}
-	by := caller{actor: web.Actor(r.Context()).AsUser(user.ID), user: user}
+	by := caller{actor: web.Actor(r.Context()).AsUser(user.ID), role: user.Role, user: user}
 	by.actor.SessionID, by.actor.TokenID = claims.SessionID, claims.TokenID
 	return by, nil
 }
 
-func (a *API) authenticateRole(r *http.Request, least identity.Role) (caller, error) {
-	by, err := a.authenticate(r)
+// authenticateAny accepts an access token or a service token. Which of its objects a
+// service token may read and change is decided in the transaction, as for a user.
+func (a *API) authenticateAny(r *http.Request) (caller, error) {
+	secret, ok := serviceToken(r)
+	if !ok {
+		return a.authenticate(r)
+	}
+	by := caller{actor: web.Actor(r.Context())}
+	t, err := a.tokens.ValidateServiceToken(r.Context(), by.actor, secret)
 	if err != nil {
 		return caller{}, err
 	}
-	if !by.user.Role.AtLeast(least) {
+	by.role = t.Role
+	by.actor.Kind, by.actor.ID = identity.ActorServiceToken, t.ID
+	return by, nil
+}
+
+func (a *API) authenticateRole(r *http.Request, least identity.Role) (caller, error) {
+	by, err := a.authenticateAny(r)
+	if err != nil {
+		return caller{}, err
+	}
+	if !by.role.AtLeast(least) {
 		audit.Denied(r.Context(), a.log, by.actor, r.Pattern)
 		return caller{}, identity.ErrForbidden
 	}

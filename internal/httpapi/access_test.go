@@ -7,9 +7,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
@@ -68,14 +70,15 @@ var rules = map[string]rule{
 	"PATCH /api/v1/organizations/{id}":                     {web.Superadmin, web.Bearer},
 	"DELETE /api/v1/organizations/{id}":                    {web.Superadmin, web.Bearer},
 	"POST /api/v1/groups":                                  {web.OrgAdmin, web.Bearer},
-	"GET /api/v1/groups":                                   {web.User, web.Bearer},
-	"GET /api/v1/groups/{id}":                              {web.User, web.Bearer},
+	"GET /api/v1/groups":                                   {web.UserOrService, web.Bearer},
+	"GET /api/v1/groups/{id}":                              {web.UserOrService, web.Bearer},
 	"PUT /api/v1/groups/{id}":                              {web.OrgAdmin, web.Bearer},
 	"DELETE /api/v1/groups/{id}":                           {web.OrgAdmin, web.Bearer},
 	"POST /api/v1/groups/{id}/members":                     {web.OrgAdmin, web.Bearer},
 	"DELETE /api/v1/groups/{id}/members/{user_id}":         {web.OrgAdmin, web.Bearer},
 	"POST /api/v1/auth/service-tokens":                     {web.OrgAdmin, web.Bearer},
 	"GET /api/v1/auth/service-tokens":                      {web.OrgAdmin, web.Bearer},
+	"POST /api/v1/auth/service-tokens/exchange":            {web.Service, web.Bearer},
 	"POST /api/v1/auth/service-tokens/validate":            {web.Anonymous, web.NoCredential},
 	"DELETE /api/v1/auth/service-tokens/{name}":            {web.OrgAdmin, web.Bearer},
 	"GET /api/v1/auth/revoked-jtis":                        {web.UserOrService, web.Bearer},
@@ -115,6 +118,9 @@ type actor struct {
 	org   string
 	token func(*rig) string
 	valid bool
+
+	service   bool // a service token
+	exchanged bool // an access token for other services
 }
 
 // spared is the access token that asked for the last change of a password.
@@ -125,7 +131,29 @@ func actors() []actor {
 	list := []actor{
 		{name: "nobody", token: func(*rig) string { return "" }},
 		{name: "garbage", token: func(*rig) string { return "garbage" }},
-		{name: "service token", token: func(r *rig) string { return r.serviceToken() }},
+		{name: "exchanged service token", valid: true, exchanged: true, token: func(r *rig) string {
+			return r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/service-tokens/exchange", r.serviceToken(), "")).text("access_token")
+		}},
+		{name: "revoked service token", service: true, token: func(r *rig) string {
+			t, secret := r.service(identity.Superadmin, "default", time.Time{})
+			if err := r.tokens.RevokeServiceToken(context.Background(), system, "", t.Name); err != nil {
+				r.t.Fatal(err)
+			}
+			return secret
+		}},
+		{name: "expired service token", service: true, token: func(r *rig) string {
+			_, secret := r.service(identity.Superadmin, "default", time.Now().Add(10*time.Millisecond))
+			time.Sleep(10 * time.Millisecond)
+			return secret
+		}},
+		{name: "service token of a suspended organization", service: true, token: func(r *rig) string {
+			_, secret := r.service(identity.Superadmin, "asleep", time.Time{})
+			status := "suspended"
+			if _, err := r.directory.UpdateOrganization(context.Background(), system, "asleep", directory.OrganizationChange{Status: &status}); err != nil {
+				r.t.Fatal(err)
+			}
+			return secret
+		}},
 		{name: spared, token: func(r *rig) string {
 			user := r.user(identity.Superadmin, "default")
 			access, _ := r.session(user)
@@ -141,6 +169,13 @@ func actors() []actor {
 	for _, role := range identity.Roles() {
 		for _, org := range []string{"default", "other"} {
 			list = append(list,
+				actor{
+					name: fmt.Sprintf("service token, %s of %s", role, org), role: role, org: org, valid: true, service: true,
+					token: func(r *rig) string {
+						_, secret := r.service(role, org, time.Time{})
+						return secret
+					},
+				},
 				actor{
 					name: fmt.Sprintf("%s of %s", role, org), role: role, org: org, valid: true,
 					token: func(r *rig) string { return r.as(role, org) },
@@ -179,12 +214,18 @@ func (r *rig) delete(u identity.User) {
 }
 
 func (r *rig) serviceToken() string {
-	_, secret, err := r.tokens.CreateServiceToken(context.Background(), system,
-		token.NewServiceToken{Name: uuid.NewString(), Role: "superadmin"})
+	_, secret := r.service(identity.Superadmin, "default", time.Time{})
+	return secret
+}
+
+// service creates a service token without an owner.
+func (r *rig) service(role identity.Role, org string, end time.Time) (t identity.ServiceToken, secret string) {
+	t, secret, err := r.tokens.CreateServiceToken(context.Background(), system,
+		token.NewServiceToken{Name: uuid.NewString(), Role: string(role), OrgID: org, ExpiresAt: end})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return secret
+	return t, secret
 }
 
 // scene is a valid request for a route, about new objects of "default".
@@ -240,7 +281,7 @@ func (r *rig) scene(route web.Route) (path, body string) {
 			r.t.Fatal(err)
 		}
 	case "validate_service_token":
-		body = `{"token":"pico_svc_nothing"}`
+		body = fmt.Sprintf(`{"token":%q}`, r.serviceToken()) // unknown ones are limited
 	case "revoke_service_token":
 		name := uuid.NewString()
 		if _, _, err := r.tokens.CreateServiceToken(context.Background(), system, token.NewServiceToken{Name: name}); err != nil {
@@ -258,12 +299,12 @@ func verdict(route web.Route, who actor) int {
 	switch {
 	case route.Access == web.Anonymous:
 		return http.StatusOK
-	case route.Access == web.UserOrService && who.name == "service token":
-		return http.StatusOK
 	case route.Access == web.UserProfile && who.name == spared:
 		return http.StatusOK
-	case !who.valid:
+	case !who.valid, who.service && (route.Access == web.User || route.Access == web.UserProfile || route.Access == web.UserOrRefresh):
 		return http.StatusUnauthorized
+	case who.exchanged, route.Access == web.Service && !who.service:
+		return http.StatusForbidden
 	case route.ID == "end_session": // here a user ends only their own
 		return http.StatusNotFound
 	case route.Access == web.OrgAdmin && !who.role.AtLeast(identity.OrgAdmin),
@@ -376,7 +417,7 @@ func TestRevokedListAcceptsServiceTokensOnly(t *testing.T) {
 			t.Errorf("%s", a.raw)
 		}
 	}
-	// A service token is refused everywhere else.
+	// A service token is refused where the user is meant.
 	r.want(http.StatusUnauthorized, r.call(http.MethodGet, "/api/v1/auth/me", secret, ""))
 }
 

@@ -23,14 +23,14 @@ func (a *API) groupRoutes() []route {
 			refusals: map[int]string{404: otherOrg, 409: exists},
 		},
 		{
-			Route: at(http.MethodGet, "/api/v1/groups", "list_groups", web.User, web.Bearer),
+			Route: at(http.MethodGet, "/api/v1/groups", "list_groups", web.UserOrService, web.Bearer),
 			Tag:   tagGroups, Summary: "List the groups",
 			Description: "Those of the own organization, or, for a superadmin, of the one named.",
 			query:       []string{"limit", "cursor", "org_id"}, typed: endpoint(a, a.listGroups),
 			refusals: map[int]string{404: otherOrg},
 		},
 		{
-			Route: at(http.MethodGet, "/api/v1/groups/{id}", "get_group", web.User, web.Bearer),
+			Route: at(http.MethodGet, "/api/v1/groups/{id}", "get_group", web.UserOrService, web.Bearer),
 			Tag:   tagGroups, Summary: "Show a group and its members",
 			Description: "A group of another organization is not found, except by a superadmin.",
 			typed:       endpoint(a, a.getGroup),

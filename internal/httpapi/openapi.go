@@ -99,7 +99,9 @@ func (rt *route) security() []map[string][]string {
 	switch rt.Access {
 	case web.Anonymous:
 		return []map[string][]string{} // none; nil would leave it open
-	case web.UserOrService:
+	case web.Service:
+		return []map[string][]string{{serviceScheme: {}}}
+	case web.UserOrService, web.OrgAdmin, web.Superadmin:
 		return []map[string][]string{{bearerScheme: {}}, {serviceScheme: {}}}
 	case web.UserOrRefresh:
 		return []map[string][]string{{}, {bearerScheme: {}}}
@@ -202,9 +204,16 @@ func (rt *route) statuses() map[int]string {
 	if rt.Access != web.Anonymous {
 		s[http.StatusBadRequest] = "`invalid_request`: the header Authorization is malformed"
 		s[http.StatusUnauthorized] = unauthenticated
+		s[http.StatusForbidden] = "`insufficient_scope`: the access token was issued for other services"
 	}
 	if rt.Access == web.OrgAdmin || rt.Access == web.Superadmin {
-		s[http.StatusForbidden] = "`forbidden`: the role does not allow this"
+		s[http.StatusForbidden] = joinMeanings("`forbidden`: the role does not allow this", s[http.StatusForbidden])
+	}
+	if security := rt.security(); len(security) > 0 && security[len(security)-1][serviceScheme] != nil {
+		s[http.StatusTooManyRequests] = "`rate_limited`: too many unknown service tokens"
+	}
+	if rt.Access == web.Service {
+		s[http.StatusForbidden] = joinMeanings("`forbidden`: not a service token", s[http.StatusForbidden])
 	}
 	if len(rt.values) > 0 {
 		s[http.StatusNotFound] = "`not_found`: it does not exist, or it belongs to another organization"

@@ -81,7 +81,8 @@ func TestAnonymousRoutesDeclareNoSecurity(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/api/v1/auth/login": "[]", "/api/v1/auth/jwks": "[]", "/.well-known/openid-configuration": "[]",
-		"/api/v1/auth/users": `[{"bearer":[]}]`,
+		"/api/v1/auth/users": `[{"bearer":[]},{"service_bearer":[]}]`, "/api/v1/auth/me": `[{"bearer":[]}]`,
+		"/api/v1/auth/service-tokens/exchange": `[{"service_bearer":[]}]`,
 	} {
 		for method, op := range doc.Paths[path] {
 			if got := string(op["security"]); got != want {

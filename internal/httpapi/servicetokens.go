@@ -37,6 +37,13 @@ func (a *API) serviceTokenRoutes() []route {
 			refusals: map[int]string{429: unknowns},
 		},
 		{
+			Route: at(http.MethodPost, "/api/v1/auth/service-tokens/exchange", "exchange_service_token", web.Service, web.Bearer),
+			Tag:   tagServiceTokens, Summary: "Exchange a service token for an access token",
+			Description: "For services that verify signatures. The access token (`at+jwt`, RFC 9068) has the role and organization of the service token, whose id is its `sub` and `client_id`, and expires after five minutes at most. This API refuses it.",
+			body:        optionalBody, typed: endpoint(a, a.exchangeServiceToken),
+			refusals: map[int]string{422: "`validation_failed`: see `errors`; `invalid_target`: another audience"},
+		},
+		{
 			Route: at(http.MethodDelete, "/api/v1/auth/service-tokens/{name}", "revoke_service_token", web.OrgAdmin, web.Bearer),
 			Tag:   tagServiceTokens, Summary: "Revoke a service token",
 			Description: "At once and permanently. The name can be used again. It is one of the own organization, or, for a superadmin, of the one in `org_id`.",
@@ -101,6 +108,18 @@ type PresentedToken struct {
 	Token string `json:"token" example:"pico_svc_9f2c..."`
 }
 
+// ExchangeRequest says what the access token is for.
+type ExchangeRequest struct {
+	Audience string `json:"audience,omitempty" maxLength:"255" doc:"One that the service token is allowed to request. Default: the audience of this server's access tokens, which is the only one." example:"pico-bot"`
+}
+
+// ExchangedToken is an access token for other services.
+type ExchangedToken struct {
+	AccessToken string `json:"access_token" doc:"A JWT of the type at+jwt." example:"eyJhbGciOiJSUzI1NiIs..."`
+	TokenType   string `json:"token_type" enum:"Bearer" example:"Bearer"`
+	ExpiresIn   int64  `json:"expires_in" doc:"Its lifetime in seconds." example:"300"`
+}
+
 // Validity says whether a service token is valid, and if so, its name, role and
 // organization.
 type Validity struct {
@@ -148,6 +167,15 @@ func (a *API) validateServiceToken(ctx context.Context, by caller, in *struct{ B
 		return Validity{}, nil
 	}
 	return Validity{Valid: err == nil, Name: t.Name, Role: t.Role, OrgID: t.OrgID}, err
+}
+
+func (a *API) exchangeServiceToken(ctx context.Context, by caller, in *struct{ Body *ExchangeRequest }) (ExchangedToken, error) {
+	var audience string
+	if in.Body != nil {
+		audience = in.Body.Audience
+	}
+	pair, err := a.tokens.Exchange(ctx, by.actor, audience)
+	return ExchangedToken{AccessToken: pair.AccessToken, TokenType: "Bearer", ExpiresIn: int64(pair.ExpiresIn / time.Second)}, err
 }
 
 type revokeServiceTokenInput struct {

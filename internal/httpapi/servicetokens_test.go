@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/picoauth"
 )
 
 func decode(t *testing.T, data []byte, v any) {
@@ -104,5 +106,95 @@ func TestRevokedTokensAreListedUntilTheyExpire(t *testing.T) {
 	wantFields(t, a, "items")
 	if got := names(t, a, "items", "jti"); !slices.Contains(got, claim(t, access, "jti")) {
 		t.Errorf("%s", a.raw)
+	}
+}
+
+func TestAServiceTokenNeverTouchesASuperadmin(t *testing.T) {
+	r := newRig(t)
+	secret := r.serviceToken()
+	root, viewer := r.user(identity.Superadmin, "default"), r.user(identity.Viewer, "default")
+	r.user(identity.Superadmin, "acme")
+	other, _ := r.service(identity.Superadmin, "default", time.Time{})
+	const users, tokens = "/api/v1/auth/users", "/api/v1/auth/service-tokens"
+	for _, c := range []struct{ method, path, body string }{
+		{"PUT", users + "/" + root.ID + "/role", `"viewer"`},
+		{"PUT", users + "/" + root.ID + "/status", `{"status":"suspended"}`},
+		{"PUT", users + "/" + root.ID + "/password", `{"new_password":"staple the other horse"}`},
+		{"DELETE", users + "/" + root.ID, ""},
+		{"DELETE", users + "/" + root.ID + "?service_tokens=keep", ""},
+		{"PUT", users + "/" + viewer.ID + "/role", `"superadmin"`},
+		{"POST", users, `{"email":"new@example.com","password":"staple the other horse","role":"superadmin"}`},
+		{"POST", tokens, `{"name":"mighty","role":"superadmin"}`},
+		{"DELETE", tokens + "/" + other.Name, ""},
+		{"PATCH", "/api/v1/organizations/acme", `{"status":"suspended"}`},
+	} {
+		if a := r.call(c.method, c.path, secret, c.body); a.status != http.StatusForbidden || a.text("error") != "forbidden" {
+			t.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.raw)
+		}
+	}
+	// It has its role for the rest.
+	r.want(http.StatusOK, r.call("PUT", users+"/"+viewer.ID+"/role", secret, `"org_admin"`))
+	_, boss := r.service(identity.OrgAdmin, "default", time.Time{})
+	r.want(http.StatusForbidden, r.call("POST", tokens, boss, `{"name":"a","role":"superadmin"}`))
+	r.want(http.StatusNotFound, r.call("POST", tokens, boss, `{"name":"a","org_id":"acme"}`))
+	r.want(http.StatusOK, r.call("POST", tokens, boss, `{"name":"a","role":"org_admin"}`))
+}
+
+func TestAnExchangedTokenOpensOtherServicesOnly(t *testing.T) {
+	r := newRig(t)
+	st, secret := r.service(identity.Operator, "acme", time.Time{})
+	const path = "/api/v1/auth/service-tokens/exchange"
+	for _, body := range []string{"", "{}", `{"audience":"` + testAudience + `"}`, `{"audience":null}`} {
+		a := r.want(http.StatusOK, r.call("POST", path, secret, body))
+		wantFields(t, a, "access_token", "token_type", "expires_in")
+		who, err := r.guard.Verify(t.Context(), a.text("access_token"))
+		if err != nil || who.ClientID != st.ID || who.Subject != st.ID || who.OrgID != "acme" || who.Role != picoauth.Operator || a.body["expires_in"] != 300.0 {
+			t.Errorf("%+v, %v, %s", who, err, a.raw)
+		}
+		refused := r.want(http.StatusForbidden, r.call("GET", "/api/v1/auth/me", a.text("access_token"), ""))
+		if refused.text("error") != "insufficient_scope" || !strings.HasPrefix(refused.header.Get("Www-Authenticate"), `Bearer error="insufficient_scope"`) {
+			t.Errorf("%v %s", refused.header, refused.raw)
+		}
+		r.want(http.StatusForbidden, r.call("POST", path, a.text("access_token"), ""))
+	}
+	if a := r.want(http.StatusUnprocessableEntity, r.call("POST", path, secret, `{"audience":"other"}`)); a.text("error") != "invalid_target" {
+		t.Errorf("%s", a.raw)
+	}
+	if a := r.want(http.StatusUnauthorized, r.call("POST", path, secret+"0", "")); a.text("error") != "invalid_token" {
+		t.Errorf("%s", a.raw)
+	}
+	access := r.as(identity.Superadmin, "default")
+	if a := r.want(http.StatusForbidden, r.call("POST", path, access, "")); a.text("error") != "forbidden" {
+		t.Errorf("%s", a.raw)
+	}
+}
+
+func TestTheOwnerOfServiceTokensIsNamedAndDecidedAbout(t *testing.T) {
+	r := newRig(t)
+	root := r.as(identity.Superadmin, "default")
+	owner := r.user(identity.OrgAdmin, "acme")
+	access, _ := r.session(owner)
+	const users, tokens = "/api/v1/auth/users", "/api/v1/auth/service-tokens"
+	r.want(http.StatusOK, r.call("POST", tokens, access, `{"name":"billing"}`))
+	for _, c := range []struct{ method, path, body, place string }{
+		{"PUT", "/role", `{"role":"viewer"}`, "body.service_tokens"},
+		{"PUT", "/status", `{"status":"suspended"}`, "body.service_tokens"},
+		{"DELETE", "", "", "query.service_tokens"},
+	} {
+		a := r.want(http.StatusConflict, r.call(c.method, users+"/"+owner.ID+c.path, root, c.body))
+		if got := names(t, a, "errors", "message"); a.text("error") != "owns_service_tokens" || !slices.Equal(got, []string{"billing"}) {
+			t.Errorf("%s %s: %s", c.method, c.path, a.raw)
+		}
+		if got := names(t, a, "errors", "location"); !slices.Equal(got, []string{c.place}) {
+			t.Errorf("%s %s: %s", c.method, c.path, a.raw)
+		}
+	}
+	r.want(http.StatusUnprocessableEntity, r.call("PUT", users+"/"+owner.ID+"/status", root, `{"status":"suspended","service_tokens":"drop"}`))
+	r.want(http.StatusUnprocessableEntity, r.call("DELETE", users+"/"+owner.ID+"?service_tokens=drop", root, ""))
+	r.want(http.StatusOK, r.call("PUT", users+"/"+owner.ID+"/status", root, `{"status":"suspended","service_tokens":"keep"}`))
+	r.want(http.StatusOK, r.call("DELETE", users+"/"+owner.ID, root, ""))
+	list := r.want(http.StatusOK, r.call("GET", tokens+"?org_id=acme", root, ""))
+	if got := names(t, list, "tokens", "owner_id"); len(got) != 1 || got[0] == owner.ID || got[0] == "" {
+		t.Errorf("%s", list.raw)
 	}
 }

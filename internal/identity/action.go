@@ -35,7 +35,8 @@ const (
 
 	ActionCreateServiceToken Action = "service_token.create"
 	ActionRevokeServiceToken Action = "service_token.revoke"
-	ActionTakeServiceToken   Action = "service_token.take" // another user owns it
+	ActionTakeServiceToken   Action = "service_token.take"     // another user owns it
+	ActionExchange           Action = "service_token.exchange" // in the log only
 
 	ActionThrottle    Action = "throttle.limit"        // a limit of attempts began
 	ActionManyGuesses Action = "throttle.many_guesses" // 100 failed guesses of one account

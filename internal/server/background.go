@@ -13,6 +13,9 @@ const (
 	purgeEvery = 10 * time.Minute
 	purgeBatch = 500
 
+	// usesEvery is how late the last use of a service token is stored.
+	usesEvery = time.Minute
+
 	// purgeLease is longer than the period, so that the replica that holds it
 	// keeps it until it stops; another one takes it after it has expired.
 	purgeLease = 25 * time.Minute
@@ -34,6 +37,7 @@ func (s *Server) newJobs() *job.Runner {
 		job.Job{Name: "users", Every: completeEvery, Lease: completeLease, Run: s.completeUsers},
 		job.Job{Name: "audit_chain", Every: chainEvery, Lease: chainLease, Run: s.services.Chain.Link},
 		job.Job{Name: "audit_purge", Every: purgeEvery, Lease: purgeLease, Run: s.purgeAudit},
+		job.Job{Name: "service_token_uses", Every: usesEvery, Later: true, Run: s.writeUses},
 		job.Job{Name: "signing_keys", Every: s.services.Keys.Pace(), Later: true, Run: s.stepKeys},
 	)
 }
@@ -63,6 +67,11 @@ func (s *Server) completeUsers(ctx context.Context) (more bool, err error) {
 		case <-time.After(completePause):
 		}
 	}
+}
+
+// writeUses stores when service tokens were used last.
+func (s *Server) writeUses(ctx context.Context) (more bool, err error) {
+	return false, s.services.Tokens.WriteUses(ctx)
 }
 
 // stepKeys loads the signing keys that another replica or a command has changed,

@@ -24,6 +24,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
+// closeTimeout limits how long the last writes may take.
+const closeTimeout = 2 * time.Second
+
 // Services are the parts of the server below HTTP, built from one configuration.
 // The commands of the program use them without a listener.
 type Services struct {
@@ -139,15 +142,19 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	}
 }
 
-// Close ends the hashing threads, writes the audit events and closes the
-// database, in that order, so that no write is pending when the writer ends.
+// Close ends the hashing threads, writes the audit events and the uses of service
+// tokens, and closes the database, in that order, so that no write is pending when
+// the writer ends.
 func (r *Services) Close() error {
 	r.Passwords.Close()
 	r.Audit.Flush()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	failed := r.Tokens.WriteUses(ctx)
 	if err := r.Store.Close(); err != nil {
-		return fmt.Errorf("close the database: %w", err)
+		failed = errors.Join(failed, fmt.Errorf("close the database: %w", err))
 	}
-	return nil
+	return failed
 }
 
 func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }

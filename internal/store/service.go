@@ -118,6 +118,22 @@ func (s *Store) ServiceTokenByHash(ctx context.Context, hashes []string) (st ide
 	return st, err
 }
 
+// ServiceToken returns the service token that the actor is, ErrInvalidToken when it
+// is none. The caller checks identity.CanUseServiceToken.
+func (s *Store) ServiceToken(ctx context.Context, by identity.Actor) (st identity.ServiceToken, err error) {
+	if by.Kind != identity.ActorServiceToken {
+		return st, identity.ErrInvalidToken
+	}
+	err = s.lookup(ctx, func(t *tx) error {
+		st, err = t.service("s.id = $1", "", by.ID)
+		return err
+	})
+	if fault.KindOf(err) == fault.NotFound {
+		err = identity.ErrInvalidToken
+	}
+	return st, err
+}
+
 // ServiceTokens lists the active tokens of f.OrgID, empty: of the organizations
 // that the actor administers.
 func (s *Store) ServiceTokens(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.ServiceToken], err error) {

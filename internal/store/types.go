@@ -93,12 +93,13 @@ type NewFamily struct {
 // idleEnd is when the family ends unless it is used.
 func (f NewFamily) idleEnd() time.Time { return earlier(f.First.ExpiresAt, f.ExpiresAt) }
 
-// Subject is the user that a token is signed for, as read in the transaction that
-// allowed it. Of the user it has at least what claims and
+// Subject is the user, or the service token, that an access token is signed for, as
+// read in the transaction that allowed it. Of the user it has at least what claims and
 // identity.CanSignIn need.
 type Subject struct {
-	User      identity.User
-	Groups    []string // ids, sorted, never nil
+	User      identity.User         // zero: a service token
+	Service   identity.ServiceToken // zero: a user
+	Groups    []string              // ids, sorted, never nil
 	SessionID string
 	FamilyID  string
 }

@@ -38,7 +38,7 @@ func FirstParty() Grant { return Grant{ClientID: identity.FirstPartyClient, Refr
 
 // Commit is the transaction of a grant. It checks that the user may have a token
 // now, stores the family, which is nil if the grant has no refresh token, and
-// returns the user of the tokens: without a user, the zero Subject.
+// returns the user of the tokens, or the service token: with neither, the zero Subject.
 type Commit func(ctx context.Context, first *store.NewFamily) (store.Subject, error)
 
 // Mint runs the transaction of a grant and returns its tokens. They are signed
@@ -112,8 +112,12 @@ func (i *Issuer) claims(g Grant, d draft, of store.Subject) claims {
 		IssuedAt: d.issuedAt.Unix(), Expires: d.next.AccessExpiresAt.Unix(),
 		ID: d.next.AccessJTI, Session: of.SessionID,
 	}
-	if of.User.ID != "" && g.Audience == i.audience {
+	switch {
+	case g.Audience != i.audience:
+	case of.User.ID != "":
 		c.profile = &profile{Email: of.User.Email, Role: string(of.User.Role), OrgID: of.User.OrgID, Groups: of.Groups}
+	case of.Service.ID != "": // a service token has neither an address nor groups, and services expect the claims
+		c.profile = &profile{Role: string(of.Service.Role), OrgID: of.Service.OrgID, Groups: []string{}}
 	}
 	if g.Typ == jose.TypeAccessToken {
 		c.rfc9068 = &rfc9068{ClientID: g.ClientID, Scope: g.Scope, ACR: g.ACR, AMR: g.AMR, Nonce: g.Nonce}

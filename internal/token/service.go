@@ -90,9 +90,11 @@ func (i *Issuer) ValidateServiceToken(ctx context.Context, by identity.Actor, pr
 	if err != nil {
 		return identity.ServiceToken{}, fmt.Errorf("find service token: %w", err)
 	}
-	if !identity.CanUseServiceToken(t, i.now()) {
+	now := i.now()
+	if !identity.CanUseServiceToken(t, now) {
 		return identity.ServiceToken{}, identity.ErrInvalidToken
 	}
+	i.uses.add(t, now)
 	return t, nil
 }
 

@@ -55,6 +55,7 @@ type Issuer struct {
 	now             func() time.Time
 	recent          recent
 	counts          counts
+	uses            uses
 }
 
 // New returns an Issuer.
@@ -105,7 +106,7 @@ type counts struct {
 
 // Stats counts grants since the start.
 type Stats struct {
-	Issued  uint64 // pairs after a login
+	Issued  uint64 // pairs after a login, and access tokens for service tokens
 	Rotated uint64 // pairs after a refresh
 	Reused  uint64 // used refresh tokens that were presented again and ended their family
 	Refused uint64 // other invalid refresh tokens

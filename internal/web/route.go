@@ -17,15 +17,16 @@ const (
 	Anonymous            // anyone
 	User                 // a user who can sign in
 	UserProfile          // as User, and the access token that requested the last password change
-	OrgAdmin             // a user who is org_admin or stronger
-	Superadmin           // a user who is superadmin
+	OrgAdmin             // a user or a service token of the role org_admin or stronger
+	Superadmin           // a user or a service token of the role superadmin
 	UserOrService        // a user who can sign in, or a service token
 	UserOrRefresh        // a user who can sign in, or a refresh token in the body
+	Service              // a service token
 )
 
 // String names the rule.
 func (a Access) String() string {
-	names := []string{"undeclared", "anonymous", "user", "user's own profile", "org_admin", "superadmin", "user or service token", "user or refresh token"}
+	names := []string{"undeclared", "anonymous", "user", "user's own profile", "org_admin", "superadmin", "user or service token", "user or refresh token", "service token"}
 	if int(a) >= len(names) {
 		return names[undeclared]
 	}
