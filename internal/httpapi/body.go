@@ -9,9 +9,6 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// maxBody is the longest request body, in bytes.
-const maxBody = 64 << 10
-
 // body says what request body a route expects.
 type body uint8
 
@@ -21,10 +18,23 @@ const (
 	optionalBody             // one JSON document or nothing
 )
 
+// maxBody is the longest body of the route: a caller without a user's credential may
+// send little.
+func (rt *route) maxBody() int64 {
+	switch {
+	case rt.body == noBody:
+		return 0
+	case rt.Access == web.Anonymous, rt.Access == web.UserOrRefresh:
+		return web.SmallBody
+	default:
+		return web.LargeBody
+	}
+}
+
 // readBody reads and checks the body of r. With bare, a document that is a
 // JSON string stands for an object with that one field.
 func readBody(w http.ResponseWriter, r *http.Request, kind body, bare string) ([]byte, error) {
-	data, err := web.ReadBody(w, r, maxBody, "application/json", kind == jsonBody)
+	data, err := web.ReadBody(w, r, "application/json", kind == jsonBody)
 	switch {
 	case err != nil:
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // secret stands for a secret that a client sends by mistake. No response and no
@@ -50,7 +51,7 @@ func TestBodyRefusals(t *testing.T) {
 		{"a huge number for a string", "application/json", `{"email":"a@example.com","password":1e999}`, 400, "malformed_json"},
 		{"an object for a string", "application/json", `{"email":"a@example.com","password":{"x":"` + secret + `"}}`, 422, "validation_failed"},
 		{"null for a string", "application/json", `{"email":"a@example.com","password":null}`, 422, "validation_failed"},
-		{"64 KiB and a byte", "application/json", strings.Repeat(" ", maxBody-1) + `{}`, 413, "body_too_large"},
+		{"4 KiB and a byte", "application/json", strings.Repeat(" ", web.SmallBody-1) + `{}`, 413, "body_too_large"},
 
 		{"no content type", "", `{"email":"` + secret + `"}`, 415, "unsupported_media_type"},
 		{"a form", "application/x-www-form-urlencoded", `password=` + secret, 415, "unsupported_media_type"},
@@ -110,8 +111,36 @@ func TestContentTypesThatAreJSON(t *testing.T) {
 func TestLargestBodyIsRead(t *testing.T) {
 	r := newRig(t)
 	body := `{"token":"x"}`
-	body += strings.Repeat(" ", maxBody-len(body))
+	body += strings.Repeat(" ", web.SmallBody-len(body))
 	r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/service-tokens/validate", "", body))
+}
+
+// A client without a credential may send little, and no route takes an unlimited body.
+func TestBodyOfEachRouteIsLimitedByItsCaller(t *testing.T) {
+	r := newRig(t)
+	for i := range r.routes {
+		rt := &r.routes[i]
+		if (rt.body == noBody) != (rt.MaxBody == 0) {
+			t.Errorf("%s %s: body %d, limit %d", rt.Method, rt.Pattern, rt.body, rt.MaxBody)
+		}
+		if rt.body == noBody {
+			continue
+		}
+		want := int64(web.LargeBody)
+		if rt.Access == web.Anonymous || rt.Access == web.UserOrRefresh {
+			want = web.SmallBody
+		}
+		if rt.MaxBody != want {
+			t.Errorf("%s %s: limit %d, want %d", rt.Method, rt.Pattern, rt.MaxBody, want)
+		}
+		path := strings.NewReplacer("{", "", "}", "").Replace(rt.Pattern)
+		for size, tooLarge := range map[int64]bool{want: false, want + 1: true} {
+			a := r.call(rt.Method, path, r.as(identity.Superadmin, "default"), "{"+strings.Repeat(" ", int(size)-2)+"}")
+			if (a.status == http.StatusRequestEntityTooLarge) != tooLarge {
+				t.Errorf("%s %s with %d bytes: %d", rt.Method, rt.Pattern, size, a.status)
+			}
+		}
+	}
 }
 
 func TestRefusalNamesTheField(t *testing.T) {
@@ -141,7 +170,7 @@ func TestThousandFaultsMakeAShortResponse(t *testing.T) {
 		fmt.Fprintf(&body, `"m%d":1,`, i)
 	}
 	a := r.want(http.StatusUnprocessableEntity,
-		r.call(http.MethodPost, "/api/v1/auth/login", "", `{`+body.String()+`"email":"a"}`))
+		r.call(http.MethodPost, "/api/v1/groups", r.as(identity.OrgAdmin, "default"), `{`+body.String()+`"name":"a"}`))
 	if n := len(a.body["errors"].([]any)); n != maxFieldProblems {
 		t.Errorf("%d faults", n)
 	}
@@ -220,7 +249,7 @@ func (r *rig) server() *httptest.Server {
 func TestChunkedBodyIsMeasuredAndEndsItsConnection(t *testing.T) {
 	r := newRig(t)
 	s := r.server()
-	for size, status := range map[int]int{100: http.StatusOK, maxBody + 1: http.StatusRequestEntityTooLarge} {
+	for size, status := range map[int]int{100: http.StatusOK, web.SmallBody + 1: http.StatusRequestEntityTooLarge} {
 		body := `{"token":"x"}`
 		// A reader of unknown length is sent in chunks.
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/v1/auth/service-tokens/validate",

@@ -26,7 +26,7 @@ const apiDescription = `An authentication server: users, roles, groups, and the 
 
 **Tokens.** Log in, and send the access token as ` + "`Authorization: Bearer <token>`" + `. By default it expires after 15 minutes; the refresh token yields the next pair once.
 
-**Bodies.** JSON in UTF-8 with ` + "`Content-Type: application/json`" + `, at most 64 KiB. Unknown fields are refused. Unknown query parameters are ignored.
+**Bodies.** JSON in UTF-8 with ` + "`Content-Type: application/json`" + `, at most 64 KiB, without a user's access token 4 KiB. Unknown fields are refused. Unknown query parameters are ignored.
 
 **Refusals.** Every one is a problem document (RFC 9457) whose field ` + "`error`" + ` is a stable code for programs. Objects of another organization are not found rather than forbidden.
 
@@ -91,7 +91,7 @@ func (rt *route) operation() *huma.Operation {
 		Method:        rt.Method, Path: rt.Pattern, OperationID: rt.ID,
 		Summary: rt.Summary, Description: rt.Description, Tags: []string{rt.Tag},
 		Security:     rt.security(),
-		MaxBodyBytes: 2 * maxBody, // the length was checked before huma
+		MaxBodyBytes: 2 * web.LargeBody, // the length was checked before huma
 	}
 }
 
@@ -223,7 +223,7 @@ func (rt *route) statuses() map[int]string {
 	}
 	if rt.body != noBody {
 		s[http.StatusBadRequest] = joinMeanings(s[http.StatusBadRequest], "`malformed_json`: the body is not one JSON document")
-		s[http.StatusRequestEntityTooLarge] = "`body_too_large`: more than 64 KiB"
+		s[http.StatusRequestEntityTooLarge] = "`body_too_large`: more than " + strconv.FormatInt(rt.MaxBody>>10, 10) + " KiB"
 		s[http.StatusUnsupportedMediaType] = "`unsupported_media_type`: not application/json in UTF-8"
 		s[http.StatusUnprocessableEntity] = "`validation_failed`: see `errors`"
 	}

@@ -97,6 +97,7 @@ func (a *API) table() []route {
 	}
 	for i := range table {
 		table[i].values = wildcards(table[i].Pattern)
+		table[i].MaxBody = table[i].maxBody()
 	}
 	return table
 }

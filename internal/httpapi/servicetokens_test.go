@@ -51,7 +51,7 @@ func TestServiceTokensFromCreationToRevocation(t *testing.T) {
 
 	wantFields(t, r.want(http.StatusOK, r.call("DELETE", path+"/nightly%20billing%2f1", admin, "")), "message")
 	r.want(http.StatusNotFound, r.call("DELETE", path+"/nightly%20billing%2f1", admin, ""))
-	for _, token := range []string{value, "", "pico_svc_", "\u0000", strings.Repeat("x", 50_000)} {
+	for _, token := range []string{value, "", "pico_svc_", "\u0000", strings.Repeat("x", 4_000)} {
 		a := r.want(http.StatusOK, r.call("POST", path+"/validate", "", toJSON(t, map[string]string{"token": token})))
 		if string(a.raw) != `{"valid":false}`+"\n" {
 			t.Errorf("%s", a.raw)

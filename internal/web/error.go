@@ -23,6 +23,7 @@ var (
 	errCrossOrigin      = &Error{http.StatusForbidden, "cross_origin", "the request came from a page of another site"}
 	errHostOfRoute      = &Error{http.StatusMisdirectedRequest, "unknown_host", "this is served to localhost, loopback addresses and the host of auth.issuer only: use one of these as the host name, or set server.metrics_listen"}
 	errHost             = &Error{http.StatusMisdirectedRequest, "unknown_host", "while an administrator has the default password, only localhost, loopback addresses and the host of auth.issuer are served: change the password with pico-auth user reset-password, or use one of these as the host name"}
+	errNoMemory         = &Error{http.StatusServiceUnavailable, "unavailable", "too many request bodies are being sent; please try again"}
 	errPanic            = &Error{http.StatusInternalServerError, "internal_error", "internal server error"}
 )
 

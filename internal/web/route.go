@@ -57,10 +57,11 @@ type Route struct {
 	ID         string // stable name, the operation's in the OpenAPI document
 	Access     Access
 	Credential Credential
-	Public     bool // scripts of every origin may read the response
-	RootOnly   bool // not under the path of the issuer: for tools of this machine, not for clients behind a proxy
-	KnownHosts bool // only for the host of the issuer, localhost and loopback addresses; see Config.KnownHostsOnly
-	Always     bool // for every host and beyond every limit: for supervisors
+	MaxBody    int64 // longest request body, in bytes; 0: a body is not read
+	Public     bool  // scripts of every origin may read the response
+	RootOnly   bool  // not under the path of the issuer: for tools of this machine, not for clients behind a proxy
+	KnownHosts bool  // only for the host of the issuer, localhost and loopback addresses; see Config.KnownHostsOnly
+	Always     bool  // for every host and beyond every limit: for supervisors
 	Handler    http.Handler
 }
 
@@ -103,6 +104,8 @@ func (m mounted) check() {
 		fault = "is not anonymous, and its group has no Authorize"
 	case c&(NoCredential|Cookie) != 0 && c&(c-1) != 0:
 		fault = "accepts a cookie or no credential besides another one"
+	case m.Access == Anonymous && m.MaxBody > maxAnonymous:
+		fault = "lets anyone send a long body"
 	default:
 		return
 	}
@@ -134,6 +137,11 @@ func (rt *Router) guard(m mounted) http.Handler {
 				return
 			}
 			r = admitted
+		}
+		if r.ContentLength != 0 && m.MaxBody > 0 {
+			defer rt.limitBody(w, r, m.MaxBody).giveBack()
+		} else {
+			r.Body = http.NoBody
 		}
 		m.Handler.ServeHTTP(w, r)
 	})

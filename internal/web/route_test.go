@@ -159,10 +159,10 @@ func TestEachGroupRefusesInItsOwnForm(t *testing.T) {
 			return nil, &Error{http.StatusTooManyRequests, "rate_limited", "later"}
 		}
 		route := func(method, path string, access Access, credential Credential, handle http.HandlerFunc) {
-			g.Routes = append(g.Routes, Route{Method: method, Pattern: prefix + path, Access: access, Credential: credential, Handler: handle})
+			g.Routes = append(g.Routes, Route{Method: method, Pattern: prefix + path, Access: access, Credential: credential, MaxBody: 1 << 10, Handler: handle})
 		}
 		route("POST", "/body", Anonymous, NoCredential, func(w http.ResponseWriter, r *http.Request) {
-			if _, err := ReadBody(w, r, 1<<10, "text/plain", true); err != nil {
+			if _, err := ReadBody(w, r, "text/plain", true); err != nil {
 				g.Refuse(w, r, err)
 			}
 		})

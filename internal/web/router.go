@@ -55,6 +55,7 @@ type Router struct {
 	log         *slog.Logger
 	observe     func(route string, status int, took time.Duration)
 	now         func() time.Time
+	intake      intake
 
 	knownHostsOnly func(context.Context) bool // nil: never
 	admitted       func(*http.Request) error  // nil: all are
@@ -75,7 +76,7 @@ func New(cfg Config) (*Router, error) {
 		base: BasePath(cfg.Issuer), firsts: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection(),
 		cors: cors{origins: cfg.CORSOrigins}, proxies: cfg.Proxies,
 		issuerHost: hostOf(issuer.Host), knownHostsOnly: cfg.KnownHostsOnly, admitted: cfg.Admit,
-		log: cfg.Log, observe: cfg.Observe, now: cfg.Now,
+		log: cfg.Log, observe: cfg.Observe, now: cfg.Now, intake: intake{networks: map[string]int64{}},
 	}
 	if err := rt.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
 		return nil, fmt.Errorf("%s is not an issuer: %w", cfg.Issuer, err)
@@ -130,6 +131,9 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		rt.done(rec, r, rt.now().Sub(start))
 	}()
+	if r.ContentLength != 0 {
+		hurry(w)
+	}
 	rt.dispatch(rec, r)
 }
 
