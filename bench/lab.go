@@ -51,6 +51,7 @@ func scenarios() []scenario {
 		{"start", (*lab).start, true},
 		{"login", (*lab).login, true},
 		{"flood", (*lab).flood, false},
+		{"attack", (*lab).attack, false},
 		{"refresh", (*lab).refresh, true},
 		{"read", (*lab).read, true},
 		{"mixed", (*lab).mixed, false},

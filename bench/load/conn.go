@@ -30,8 +30,15 @@ func dial(addr string) (net.Conn, error) {
 }
 
 // Dial connects to an address of this machine.
-func Dial(addr string) (*Conn, error) {
-	c, err := dial(addr)
+func Dial(addr string) (*Conn, error) { return keep(dial(addr)) }
+
+// DialFrom is Dial from another address of this machine.
+func DialFrom(source string) func(addr string) (*Conn, error) {
+	dialer := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+	return func(addr string) (*Conn, error) { return keep(dialer.Dial("tcp", addr)) } //nolint:noctx // as in dial
+}
+
+func keep(c net.Conn, err error) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}

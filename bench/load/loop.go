@@ -76,6 +76,8 @@ type Closed struct {
 	Warm    time.Duration
 	For     time.Duration
 	CPU     func() time.Duration // of the server so far; nil: not asked
+
+	Dial func(addr string) (*Conn, error) // nil: the function Dial
 }
 
 // The phases of a load.
@@ -90,7 +92,10 @@ func (l Closed) Run() (Result, error) {
 	var phase atomic.Int32
 	tallies := make([]tally, len(l.Clients))
 	errs := make([]error, len(l.Clients))
-	conns, hangUp, err := dialAll(len(l.Clients), l.Addr, Dial)
+	if l.Dial == nil {
+		l.Dial = Dial
+	}
+	conns, hangUp, err := dialAll(len(l.Clients), l.Addr, l.Dial)
 	defer hangUp()
 	if err != nil {
 		return Result{}, err
