@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
@@ -111,108 +110,6 @@ func TestRoutesAreExactlyTheContract(t *testing.T) {
 	}
 }
 
-// actor is one kind of caller in the matrix.
-type actor struct {
-	name  string
-	role  identity.Role
-	org   string
-	token func(*rig) string
-	valid bool
-
-	service   bool // a service token
-	exchanged bool // an access token for other services
-}
-
-// spared is the access token that asked for the last change of a password.
-const spared = "spared access token"
-
-// actors are role x organization x status, and callers without an access token.
-func actors() []actor {
-	list := []actor{
-		{name: "nobody", token: func(*rig) string { return "" }},
-		{name: "garbage", token: func(*rig) string { return "garbage" }},
-		{name: "exchanged service token", valid: true, exchanged: true, token: func(r *rig) string {
-			return r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/service-tokens/exchange", r.serviceToken(), "")).text("access_token")
-		}},
-		{name: "revoked service token", service: true, token: func(r *rig) string {
-			t, secret := r.service(identity.Superadmin, "default", time.Time{})
-			if err := r.tokens.RevokeServiceToken(context.Background(), system, "", t.Name); err != nil {
-				r.t.Fatal(err)
-			}
-			return secret
-		}},
-		{name: "expired service token", service: true, token: func(r *rig) string {
-			_, secret := r.service(identity.Superadmin, "default", time.Now().Add(10*time.Millisecond))
-			time.Sleep(10 * time.Millisecond)
-			return secret
-		}},
-		{name: "service token of a suspended organization", service: true, token: func(r *rig) string {
-			_, secret := r.service(identity.Superadmin, "asleep", time.Time{})
-			status := "suspended"
-			if _, err := r.directory.UpdateOrganization(context.Background(), system, "asleep", directory.OrganizationChange{Status: &status}); err != nil {
-				r.t.Fatal(err)
-			}
-			return secret
-		}},
-		{name: spared, token: func(r *rig) string {
-			user := r.user(identity.Superadmin, "default")
-			access, _ := r.session(user)
-			r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/me/password", access,
-				fmt.Sprintf(`{"old_password":%q,"new_password":"staple the other horse"}`, testPassword)))
-			return access
-		}},
-		{name: "refresh token", token: func(r *rig) string {
-			_, refresh := r.session(r.user(identity.Superadmin, "default"))
-			return refresh
-		}},
-	}
-	for _, role := range identity.Roles() {
-		for _, org := range []string{"default", "other"} {
-			list = append(list,
-				actor{
-					name: fmt.Sprintf("service token, %s of %s", role, org), role: role, org: org, valid: true, service: true,
-					token: func(r *rig) string {
-						_, secret := r.service(role, org, time.Time{})
-						return secret
-					},
-				},
-				actor{
-					name: fmt.Sprintf("%s of %s", role, org), role: role, org: org, valid: true,
-					token: func(r *rig) string { return r.as(role, org) },
-				},
-				actor{
-					name: fmt.Sprintf("suspended %s of %s", role, org), role: role, org: org,
-					token: func(r *rig) string { return r.gone(role, org, r.suspend) },
-				},
-				actor{
-					name: fmt.Sprintf("deleted %s of %s", role, org), role: role, org: org,
-					token: func(r *rig) string { return r.gone(role, org, r.delete) },
-				})
-		}
-	}
-	return list
-}
-
-// gone is the access token of a user who was changed afterwards.
-func (r *rig) gone(role identity.Role, org string, happen func(identity.User)) string {
-	user := r.user(role, org)
-	access, _ := r.session(user)
-	happen(user)
-	return access
-}
-
-func (r *rig) suspend(u identity.User) {
-	if _, err := r.directory.SetStatus(context.Background(), system, u.ID, "suspended", ""); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func (r *rig) delete(u identity.User) {
-	if err := r.directory.Delete(context.Background(), system, u.ID, ""); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
 func (r *rig) serviceToken() string {
 	_, secret := r.service(identity.Superadmin, "default", time.Time{})
 	return secret
@@ -228,9 +125,10 @@ func (r *rig) service(role identity.Role, org string, end time.Time) (t identity
 	return t, secret
 }
 
-// scene is a valid request for a route, about new objects of "default".
-func (r *rig) scene(route web.Route) (path, body string) {
-	target, group := r.user(identity.Viewer, "default"), r.group("default")
+// scene is a valid request for a route, about new objects of "default": a user of that
+// role, or a group.
+func (r *rig) scene(route web.Route, role identity.Role) (path, body string) {
+	target, group := r.user(role, "default"), r.group("default")
 	path = strings.NewReplacer("{id}", target.ID, "{user_id}", target.ID, "{$}", "", "{file}", "init.js").Replace(route.Pattern)
 	if strings.HasPrefix(route.Pattern, "/api/v1/groups/") {
 		path = strings.NewReplacer("{id}", group.ID, "{user_id}", target.ID).Replace(route.Pattern)
@@ -290,62 +188,6 @@ func (r *rig) scene(route web.Route) (path, body string) {
 		path = strings.Replace(path, "{name}", name, 1) + "?org_id=default"
 	}
 	return path, body
-}
-
-// verdict is the status that the contract gives a caller. The scene belongs to
-// the organization default.
-func verdict(route web.Route, who actor) int {
-	aboutDefault := strings.Contains(route.Pattern, "{id}") || strings.Contains(route.Pattern, "{name}")
-	switch {
-	case route.Access == web.Anonymous:
-		return http.StatusOK
-	case route.Access == web.UserProfile && who.name == spared:
-		return http.StatusOK
-	case !who.valid, who.service && (route.Access == web.User || route.Access == web.UserProfile || route.Access == web.UserOrRefresh):
-		return http.StatusUnauthorized
-	case who.exchanged, route.Access == web.Service && !who.service:
-		return http.StatusForbidden
-	case route.ID == "end_session": // here a user ends only their own
-		return http.StatusNotFound
-	case route.Access == web.OrgAdmin && !who.role.AtLeast(identity.OrgAdmin),
-		route.Access == web.Superadmin && who.role != identity.Superadmin:
-		return http.StatusForbidden
-	case route.ID == "create_organization":
-		return http.StatusCreated
-	case aboutDefault && who.org != "default" && who.role != identity.Superadmin:
-		return http.StatusNotFound
-	default:
-		return http.StatusOK
-	}
-}
-
-// TestMatrix runs endpoint x role x organization x status.
-func TestMatrix(t *testing.T) {
-	r := newRig(t)
-	r.user(identity.Superadmin, "default") // so that no target is the last superadmin
-	tokens := map[string]string{}
-	for _, who := range actors() {
-		tokens[who.name] = who.token(r)
-	}
-	for _, route := range r.Group().Routes {
-		for _, who := range actors() {
-			bearer := tokens[who.name]
-			if route.ID == "logout" || route.ID == "logout_all" || route.ID == "change_password" || route.ID == "delete_me" {
-				bearer = who.token(r) // it is valid for one call
-			}
-			path, body := r.scene(route)
-			a := r.call(route.Method, path, bearer, body)
-			if want := verdict(route, who); a.status != want {
-				t.Errorf("%s %s as %s: got %d, want %d: %s", route.Method, route.Pattern, who.name, a.status, want, a.raw)
-			}
-			if a.status == http.StatusUnauthorized && !strings.HasPrefix(a.header.Get("Www-Authenticate"), "Bearer") {
-				t.Errorf("%s %s as %s: no challenge", route.Method, route.Pattern, who.name)
-			}
-			if a.status >= 400 {
-				checkProblem(t, a)
-			}
-		}
-	}
 }
 
 // checkProblem compares a refusal with the form of the contract.

@@ -82,7 +82,7 @@ func TestHeadIsGetWithoutABody(t *testing.T) {
 func TestEveryResponseHasTheSecurityHeaders(t *testing.T) {
 	r := newRig(t)
 	for _, route := range r.Group().Routes {
-		path, body := r.scene(route)
+		path, body := r.scene(route, "viewer")
 		a := r.call(route.Method, path, "", body)
 		for _, name := range []string{"Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options"} {
 			if a.header.Get(name) == "" {
