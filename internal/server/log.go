@@ -13,12 +13,14 @@ import (
 const flushEvery = 200 * time.Millisecond
 
 // Logger is a structured log with a buffer: a write per request would cost more
-// than the work of the request. Warnings and errors are written at once.
+// than the work of the request. Warnings and errors are written at once. Of a flood
+// of records, a sample is written.
 type Logger struct {
 	*slog.Logger
-	out  *logBuffer
-	stop chan struct{}
-	done chan struct{}
+	sample *sampler
+	out    *logBuffer
+	stop   chan struct{}
+	done   chan struct{}
 }
 
 // NewLogger logs to w, as text on a terminal, else as JSON. Close writes the
@@ -29,8 +31,10 @@ func NewLogger(w io.Writer, terminal bool) *Logger {
 	if terminal {
 		h = slog.NewTextHandler(buf, nil)
 	}
+	sampled := newSampler(&flushingHandler{Handler: h, buf: buf}, time.Now)
 	l := &Logger{
-		Logger: slog.New(&flushingHandler{Handler: h, buf: buf}),
+		Logger: slog.New(sampled),
+		sample: sampled,
 		out:    buf,
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
@@ -46,8 +50,10 @@ func (l *Logger) flushLoop() {
 	for {
 		select {
 		case <-tick.C:
+			l.sample.report(false)
 			l.out.flush()
 		case <-l.stop:
+			l.sample.report(true)
 			l.out.flush()
 			return
 		}
