@@ -34,7 +34,7 @@ func authKeys() []setting {
 		number("auth.session_max_days", func(c *Config) *int { return &c.Auth.SessionMaxDays }, 1, 3_650,
 			"Days after which a session ends, however often it is refreshed."),
 		number("auth.privileged_max_age_minutes", func(c *Config) *int { return &c.Auth.PrivilegedMaxAgeMinutes }, 0, 525_600,
-			"Minutes after a sign-in, or after `POST /api/v1/auth/reauthenticate`, in which a user may create or promote a superadmin and reset the password of another user. A refresh is no sign-in. `0`: at any time, as the original."),
+			"Minutes after a sign-in, or after `POST /api/v1/auth/reauthenticate`, in which a user may create or promote a superadmin, and reset the password or change the address of another user. A refresh is no sign-in. `0`: at any time, as the original."),
 		text("auth.issuer", func(c *Config) *string { return &c.Auth.Issuer },
 			"an absolute http or https URL without user, query and fragment", orEmpty(issuerURL),
 			"The `iss` of every token and the base of the key set's address. When it has a path, everything is served under that path. Clients compare it byte by byte, so it is used exactly as written, with or without a slash at the end. By default it is `http://localhost:PORT`, with the port of `server.port`, and `https` when `server.tls_cert` is set."),

@@ -87,7 +87,7 @@ func (a *API) accountRoutes() []route {
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/reauthenticate", "reauthenticate", web.User, web.Bearer),
 			Tag:   tagAccount, Summary: "Confirm my password",
-			Description: "Before acts that need a recent sign-in, which are refused with 401 `reauthentication_required` otherwise: to create or promote a superadmin, and to reset the password of another user. The tokens of the session stay valid; a refresh is no sign-in.",
+			Description: "Before acts that need a recent sign-in, which are refused with 401 `reauthentication_required` otherwise: to create or promote a superadmin, and to reset the password or change the address of another user. The tokens of the session stay valid; a refresh is no sign-in.",
 			body:        jsonBody, typed: endpoint(a, a.reauthenticate),
 			refusals: map[int]string{
 				401: unauthenticated + "; `reauthentication_required`: it names no session, log in again",

@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/testrig"
 )
@@ -80,6 +82,25 @@ func TestRefreshTokensOfTheOriginalRotate(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A user finds a stolen refresh token of the original among their sessions, and
+// ends it.
+func TestRefreshTokensOfTheOriginalAreSessions(t *testing.T) {
+	eachAdopted(t, func(t *testing.T, w *world) {
+		page, err := w.store.Sessions(t.Context(), system, "1b2c3d4e5f60", store.ListFilter{})
+		if err != nil || len(page.Items) != 2 {
+			t.Fatalf("%+v, %v", page, err)
+		}
+		for _, s := range page.Items {
+			by := identity.Actor{Kind: identity.ActorUser, ID: "1b2c3d4e5f60", SessionID: s.ID}
+			if err := w.store.EndUserSession(t.Context(), store.Act{Action: identity.ActionEndSession, By: by}, by.ID, s.ID); err != nil {
+				t.Error(err)
+			}
+		}
+		w.refuses(t, bobsRefresh)
+		w.refuses(t, keyedRefresh)
+	})
 }
 
 func TestRefreshTokensThatTheOriginalWouldRefuseAreRefused(t *testing.T) {
