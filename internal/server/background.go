@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/job"
@@ -20,6 +21,9 @@ const (
 	// keeps it until it stops; another one takes it after it has expired.
 	purgeLease = 25 * time.Minute
 
+	networksEvery = 5 * time.Minute
+	networksLimit = 5_000
+
 	completeEvery = time.Minute
 	completeLease = 10 * time.Minute
 	completeBatch = 200
@@ -34,6 +38,7 @@ func (s *Server) newJobs() *job.Runner {
 			Log: s.cfg.Log, Now: s.cfg.Now,
 		},
 		job.Job{Name: "purge", Every: purgeEvery, Lease: purgeLease, Run: s.purge},
+		job.Job{Name: "known_networks", Every: networksEvery, Run: s.knowNetworks},
 		job.Job{Name: "users", Every: completeEvery, Lease: completeLease, Run: s.completeUsers},
 		job.Job{Name: "audit_chain", Every: chainEvery, Lease: chainLease, Run: s.services.Chain.Link},
 		job.Job{Name: "audit_purge", Every: purgeEvery, Lease: purgeLease, Run: s.purgeAudit},
@@ -50,6 +55,19 @@ func (s *Server) purge(ctx context.Context) (more bool, err error) {
 		removed, err = s.services.Store.PurgeThrottle(ctx, purgeBatch)
 	}
 	return removed == purgeBatch, err
+}
+
+// knowNetworks makes networks known to the hashing queue that signed users in before
+// the start, or at another replica.
+func (s *Server) knowNetworks(ctx context.Context) (more bool, err error) {
+	networks, err := s.services.Store.KnownNetworks(ctx, networksLimit)
+	if err != nil {
+		return false, fmt.Errorf("read known networks: %w", err)
+	}
+	for _, network := range slices.Backward(networks) {
+		s.services.Passwords.SignedIn(network)
+	}
+	return false, nil
 }
 
 // completeUsers completes the users that a process of the previous release stored

@@ -17,10 +17,17 @@ import (
 )
 
 // TestUsersSignInWhileOneAddressGuessesPasswords attacks with 200 connections and one HTTP/2
-// connection of 250 streams: 95 % of another user's logins succeed.
+// connection of 250 streams: 95 % of another user's logins succeed. Without throttling
+// only the hashing queue defends them.
 func TestUsersSignInWhileOneAddressGuessesPasswords(t *testing.T) {
+	t.Run("throttled", func(t *testing.T) { guessWhileUserSignsIn(t, true) })
+	t.Run("not throttled", func(t *testing.T) { guessWhileUserSignsIn(t, false) })
+}
+
+func guessWhileUserSignsIn(t *testing.T, throttled bool) {
 	dir := t.TempDir()
 	s := start(t, dir, func(cfg *config.Config) {
+		cfg.Throttle.Enabled = throttled
 		cfg.Server.TLSCert, cfg.Server.TLSKey = server.WriteCertificate(t, dir, 1)
 		cfg.Auth.BcryptCost = 8 // so that most of the work is not hashing
 		cfg.Auth.Issuer = "https://localhost:8100"
@@ -33,6 +40,9 @@ func TestUsersSignInWhileOneAddressGuessesPasswords(t *testing.T) {
 	}
 	if status := post(t, user, s.base+"/api/v1/auth/register", `{"email":"`+email+`","password":"`+password+`"}`); status != http.StatusOK {
 		t.Fatalf("register: %d", status)
+	}
+	if status := login(user, password); status != http.StatusOK {
+		t.Fatalf("login: %d", status)
 	}
 
 	ctx, stop := context.WithCancel(t.Context())

@@ -137,6 +137,19 @@ func (t *tx) trimNetworks(userID string) error {
 	return err
 }
 
+// KnownNetworks lists networks that signed users in, the latest first, some of them
+// repeatedly.
+func (s *Store) KnownNetworks(ctx context.Context, limit int) (networks []string, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		networks, err = collect(t, func(r scanner) (network string, err error) {
+			err = r.Scan(&network)
+			return network, err
+		}, "SELECT network FROM throttle WHERE signed_in_at IS NOT NULL ORDER BY expires_at DESC LIMIT $1", limit)
+		return err
+	})
+	return networks, err
+}
+
 // RecordLimit writes the audit event of a limit that is kept in memory.
 func (s *Store) RecordLimit(ctx context.Context, act Act) error {
 	return s.write(ctx, func(t *tx) error { return t.audit(act.Event(OutcomeRefused, "", "")) })
