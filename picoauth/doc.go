@@ -71,7 +71,7 @@
 // before it signs is known when its first token arrives.
 // An unknown kid causes an earlier fetch, at most two at once and then one every 30
 // seconds, whatever clients send. While the issuer is unreachable its last
-// keys and its last list of ended sessions are used for Config.MaxOutage, an hour by
+// keys and its last list of revoked tokens are used for Config.MaxOutage, an hour by
 // default; a key that a fetched set no longer lists is refused at once.
 //
 // # Refusals

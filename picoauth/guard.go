@@ -47,18 +47,19 @@ type Config struct {
 	CacheTTL time.Duration
 
 	// MaxOutage is how long tokens are accepted while the issuer cannot be reached, by
-	// its last keys and its last list of ended sessions. Zero: 1 hour.
+	// its last keys and its last list of revoked tokens. Zero: 1 hour.
 	MaxOutage time.Duration
 
-	// ServiceToken (pico_svc_...) makes the Guard ask the issuer which sessions have
-	// ended, and refuse their tokens. Empty: a token is accepted until it expires.
+	// ServiceToken (pico_svc_...) makes the Guard ask the issuer which tokens were
+	// revoked and which sessions have ended, and refuse those. Empty: a token is accepted
+	// until it expires.
 	ServiceToken string
 	// RevokedWithin is how soon after the end of its session, or after the revocation of
 	// its key, a token is refused, at least 1 second; the issuer is asked a little more
 	// often, if there are requests. Without a ServiceToken it has no effect. Zero: 15
 	// seconds.
 	RevokedWithin time.Duration
-	// RevokedURL is the address of the list of ended sessions; the ServiceToken is sent
+	// RevokedURL is the address of the list of revoked tokens; the ServiceToken is sent
 	// to it, so the rules of JWKSURL apply. Empty: Issuer + "/api/v1/auth/revoked-jtis".
 	RevokedURL string
 
@@ -76,9 +77,9 @@ type Config struct {
 type keySource interface {
 	// key returns the key of that id, or the *Refusal of the request.
 	key(ctx context.Context, id string) (*jose.PublicKey, error)
-	// ended reports whether the session of that id is known to have ended. It waits for
-	// nothing: call it after key.
-	ended(session string) bool
+	// revoked reports whether a token is known to be revoked, alone or with its session.
+	// It waits for nothing: call it after key.
+	revoked(who *SecurityContext) bool
 }
 
 // Guard verifies bearer tokens. It is safe for concurrent use and needs no
@@ -189,8 +190,8 @@ func (g *Guard) Verify(ctx context.Context, token string) (*SecurityContext, err
 	if err != nil {
 		return nil, err
 	}
-	if g.keys.ended(who.SessionID) {
-		return nil, invalidToken("the session of the token has ended", nil)
+	if g.keys.revoked(who) {
+		return nil, invalidToken("the token was revoked, or its session has ended", nil)
 	}
 	return who, nil
 }

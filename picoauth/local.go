@@ -44,8 +44,8 @@ func (l *localKeys) key(ctx context.Context, id string) (*jose.PublicKey, error)
 	return key, err
 }
 
-// ended is false: the issuer's own process asks its database.
-func (*localKeys) ended(string) bool { return false }
+// revoked is false: the issuer's own process asks its database.
+func (*localKeys) revoked(*SecurityContext) bool { return false }
 
 // find returns nil without an error when the set has no such key.
 func (l *localKeys) find(id string) (*jose.PublicKey, error) {

@@ -41,9 +41,9 @@ const (
 type remoteKeys struct {
 	url    string
 	client *http.Client
-	ttl    time.Duration // for responses without max-age
-	outage time.Duration // how long a set is used after its fetch
-	source *endedSource  // of ended sessions; nil: they are not asked for
+	ttl    time.Duration     // for responses without max-age
+	outage time.Duration     // how long a set is used after its fetch
+	source *revocationSource // nil: revoked tokens are not asked for
 	now    func() time.Time
 	log    *slog.Logger
 
@@ -59,11 +59,11 @@ type remoteKeys struct {
 // remoteSet is the result of one successful fetch.
 type remoteSet struct {
 	keys      map[string]*jose.PublicKey
-	etag      string        // of the key set; empty: none
-	ended     endedSessions // zero without an endedSource
-	refreshAt time.Time     // from then on a verification starts a fetch in the background
-	freshTo   time.Time     // from then on it waits for the fetch, once
-	usableTo  time.Time     // from then on the keys are not used any more
+	etag      string      // of the key set; empty: none
+	revoked   revocations // zero without a revocationSource
+	refreshAt time.Time   // from then on a verification starts a fetch in the background
+	freshTo   time.Time   // from then on it waits for the fetch, once
+	usableTo  time.Time   // from then on the keys are not used any more
 }
 
 func newRemoteKeys(cfg Config, now func() time.Time, log *slog.Logger) (*remoteKeys, error) {
@@ -81,7 +81,7 @@ func newRemoteKeys(cfg Config, now func() time.Time, log *slog.Logger) (*remoteK
 	if cfg.MaxOutage < 0 {
 		return nil, fmt.Errorf("picoauth: MaxOutage is %v; it must not be negative", cfg.MaxOutage)
 	}
-	source, err := newEndedSource(cfg, log)
+	source, err := newRevocationSource(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (r *remoteKeys) download(before *remoteSet) (*remoteSet, error) {
 		return next, nil
 	}
 	asked = r.now()
-	if next.ended, err = r.source.download(ctx, r.client, before, asked); err != nil {
+	if next.revoked, err = r.source.download(ctx, r.client, before, asked); err != nil {
 		return nil, err
 	}
 	next.refreshAt = earlier(next.refreshAt, asked.Add(r.source.pause()))

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -16,23 +15,22 @@ import (
 )
 
 const (
-	endedPath = "/api/v1/auth/revoked-jtis"
+	revokedPath = "/api/v1/auth/revoked-jtis"
 
 	defaultRevokedWithin = 15 * time.Second
 	minRevokedWithin     = time.Second
 
-	maxEndedPage  = 16 << 20
-	maxEndedPages = 1000
+	maxRevokedList = 64 << 20
 )
 
-// endedSource asks the issuer which sessions have ended.
-type endedSource struct {
+// revocationSource asks the issuer which tokens were revoked.
+type revocationSource struct {
 	url    *url.URL
 	token  string
 	within time.Duration // the largest age of the list
 }
 
-func newEndedSource(cfg Config, log *slog.Logger) (*endedSource, error) {
+func newRevocationSource(cfg Config, log *slog.Logger) (*revocationSource, error) {
 	if cfg.ServiceToken == "" {
 		return nil, nil //nolint:nilnil // a Guard without it asks for nothing
 	}
@@ -43,101 +41,115 @@ func newEndedSource(cfg Config, log *slog.Logger) (*endedSource, error) {
 	if strings.ContainsFunc(cfg.ServiceToken, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return nil, errors.New("picoauth: ServiceToken has characters that no service token has")
 	}
-	address, err := issuerURL(cfg, cfg.RevokedURL, endedPath, "list of ended sessions")
+	address, err := issuerURL(cfg, cfg.RevokedURL, revokedPath, "list of revoked tokens")
 	if err != nil {
 		return nil, err
 	}
 	if address.Scheme == "http" && !isLoopback(address.Hostname()) {
 		log.Warn("service token sent over plain http, because AllowHTTP is set", "url", address.String())
 	}
-	return &endedSource{url: address, token: cfg.ServiceToken, within: within}, nil
+	return &revocationSource{url: address, token: cfg.ServiceToken, within: within}, nil
 }
 
 // pause is the time until the next request, so that a response that takes a while
 // arrives within the bound. It is random: services that started together must not ask
 // together for ever.
-func (s *endedSource) pause() time.Duration {
+func (s *revocationSource) pause() time.Duration {
 	return s.within/2 + rand.N(s.within/4) //nolint:gosec // no secret
 }
 
-// endedSessions are the sessions that ended while a token of theirs may be valid.
-type endedSessions struct {
-	version string
-	until   map[string]time.Time // by session: when the last token of it has expired
+// revocations are the sessions and the single tokens that were revoked while a token
+// of theirs may be valid.
+type revocations struct {
+	since            string               // of the next request; empty: everything
+	etag             string               // of the last response
+	sessions, tokens map[string]time.Time // by sid and by jti: until when to keep the entry
 }
 
-// endedPage is a page of the issuer's list.
-type endedPage struct {
+func (r revocations) has(who *SecurityContext) bool {
+	_, session := r.sessions[who.SessionID]
+	_, token := r.tokens[who.TokenID]
+	return session || token
+}
+
+// revokedList is the response of the issuer: what was revoked since the last one.
+type revokedList struct {
 	Sessions []struct {
-		ID    string    `json:"sid"`
-		Until time.Time `json:"until"`
+		ID    string `json:"sid"`
+		Until int64  `json:"until"` // NumericDate
 	} `json:"sessions"`
-	Version string `json:"version"` // for since, of the next request
-	Next    bool   `json:"next"`    // there is another page after version
+	Tokens []struct {
+		ID    string `json:"jti"`
+		Until int64  `json:"until"`
+	} `json:"tokens"`
+	Next string `json:"next"` // since of the next request
 }
 
-var errMalformedList = errors.New("the list of ended sessions is malformed")
+var errMalformedList = errors.New("the list of revoked tokens is malformed")
 
-// download fetches what has ended since the set before, or everything the first time.
-func (s *endedSource) download(ctx context.Context, client *http.Client, before *remoteSet, now time.Time) (endedSessions, error) {
-	var list endedSessions
+// download fetches what was revoked since the set before, or everything the first time.
+func (s *revocationSource) download(ctx context.Context, client *http.Client, before *remoteSet, now time.Time) (next revocations, err error) {
 	if before != nil {
-		list.version = before.ended.version
-		list.until = maps.Clone(before.ended.until)
-		maps.DeleteFunc(list.until, func(_ string, until time.Time) bool { return now.After(until.Add(maxLeeway)) })
+		next = before.revoked
 	}
-	if list.until == nil {
-		list.until = map[string]time.Time{}
+	list, err := s.list(ctx, client, &next)
+	if err != nil {
+		return revocations{}, err
 	}
-	for range maxEndedPages {
-		page, err := s.page(ctx, client, list.version)
-		if err != nil {
-			return endedSessions{}, err
-		}
-		for _, session := range page.Sessions {
-			if session.ID == "" || session.Until.IsZero() {
-				return endedSessions{}, errMalformedList
-			}
-			list.until[session.ID] = session.Until
-		}
-		list.version = page.Version
-		if !page.Next {
-			return list, nil
-		}
+	next.sessions, next.tokens = unexpired(next.sessions, now), unexpired(next.tokens, now)
+	for _, session := range list.Sessions {
+		next.sessions[session.ID] = time.Unix(session.Until, 0)
 	}
-	return endedSessions{}, errors.New("the list of ended sessions does not end")
+	for _, token := range list.Tokens {
+		next.tokens[token.ID] = time.Unix(token.Until, 0)
+	}
+	return next, nil
 }
 
-func (s *endedSource) page(ctx context.Context, client *http.Client, since string) (page endedPage, err error) {
+// unexpired copies the entries that are still needed: others read the map.
+func unexpired(entries map[string]time.Time, now time.Time) map[string]time.Time {
+	kept := make(map[string]time.Time, len(entries))
+	for id, until := range entries {
+		if now.Before(until.Add(maxLeeway)) {
+			kept[id] = until
+		}
+	}
+	return kept
+}
+
+// list returns what was revoked since the last response, whose state is at.
+func (s *revocationSource) list(ctx context.Context, client *http.Client, at *revocations) (list revokedList, err error) {
 	address := *s.url
 	query := address.Query()
 	query.Set("format", "sessions")
-	if since != "" {
-		query.Set("since", since)
+	header := http.Header{"Accept": {"application/json"}, "Authorization": {"Bearer " + s.token}}
+	if at.since != "" {
+		query.Set("since", at.since)
+	}
+	if at.etag != "" {
+		header.Set("If-None-Match", at.etag)
 	}
 	address.RawQuery = query.Encode()
-	header := http.Header{"Accept": {"application/json"}, "Authorization": {"Bearer " + s.token}}
-	res, body, err := get(ctx, client, address.String(), header, maxEndedPage)
+	res, body, err := get(ctx, client, address.String(), header, maxRevokedList)
 	switch {
 	case err != nil:
-		return page, err
+		return list, err
+	case res.StatusCode == http.StatusNotModified && at.etag != "":
+		return list, nil
 	case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
-		return page, fmt.Errorf("the issuer refused the service token with status %d", res.StatusCode)
+		return list, fmt.Errorf("the issuer refused the service token with status %d", res.StatusCode)
 	case res.StatusCode != http.StatusOK:
-		return page, fmt.Errorf("the issuer responded with status %d to the request for ended sessions", res.StatusCode)
+		return list, fmt.Errorf("the issuer responded with status %d to the request for revoked tokens", res.StatusCode)
 	}
-	if err := json.Unmarshal(body, &page); err != nil || page.Version == "" {
-		return page, errMalformedList
+	if err := json.Unmarshal(body, &list); err != nil || list.Next == "" || list.Sessions == nil || list.Tokens == nil {
+		return list, errMalformedList
 	}
-	return page, nil
+	at.since, at.etag = list.Next, res.Header.Get("ETag")
+	return list, nil
 }
 
-// ended implements keySource.
-func (r *remoteKeys) ended(session string) bool {
+// revoked implements keySource.
+func (r *remoteKeys) revoked(who *SecurityContext) bool {
 	set := r.current.Load()
-	if set == nil || session == "" {
-		return false
-	}
-	_, ended := set.ended.until[session]
-	return ended
+	return set != nil && set.revoked.has(who)
 }

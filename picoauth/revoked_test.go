@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,12 +22,21 @@ const serviceToken = "pico_svc_test"
 type endings struct {
 	*wire
 
-	mu    sync.Mutex
-	ended []string // in order; the version is their number
-	asked []string // queries
-	pages int      // entries of a page; zero: all
-	fail  int      // status; zero: none
-	until time.Duration
+	mu     sync.Mutex
+	ended  []string // in order; the version is their number
+	asked  []string // queries
+	fail   int      // status; zero: none
+	spared int      // responses without a body
+	until  time.Duration
+}
+
+// bubble is synctest.Test that ends when the fetches in the background have ended.
+func bubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		test(t)
+		time.Sleep(time.Minute)
+	})
 }
 
 func newEndings(t *testing.T) *endings { return &endings{wire: newWire(t, "a"), until: time.Hour} }
@@ -64,24 +74,32 @@ func (e *endings) RoundTrip(r *http.Request) (*http.Response, error) {
 	default:
 		status = http.StatusOK
 	}
-	body, err := json.Marshal(e.page(len(r.URL.Query().Get("since"))))
+	body, err := json.Marshal(e.list(len(r.URL.Query().Get("since"))))
 	if err != nil {
 		return nil, err
 	}
-	return &http.Response{StatusCode: status, Header: http.Header{}, Request: r, Body: io.NopCloser(bytes.NewReader(body))}, nil
+	header := http.Header{"Etag": {strconv.Quote(r.URL.RawQuery + strings.Join(e.ended, ","))}}
+	if status == http.StatusOK && r.Header.Get("If-None-Match") == header.Get("Etag") {
+		status, body = http.StatusNotModified, nil
+		e.spared++
+	}
+	return &http.Response{StatusCode: status, Header: header, Request: r, Body: io.NopCloser(bytes.NewReader(body))}, nil
 }
 
-// page returns what ended after the first n; its version is as long as their number.
-func (e *endings) page(n int) map[string]any {
-	end := len(e.ended)
-	if e.pages > 0 {
-		end = min(end, max(n-1, 0)+e.pages)
+// list returns what ended after the first n-1; its next is as long as their number.
+// The last entry comes again, as from the server.
+func (e *endings) list(n int) map[string]any {
+	sessions, tokens := []map[string]any{}, []map[string]any{}
+	for _, id := range e.ended[max(n-2, 0):] {
+		until := time.Now().Add(e.until).Unix()
+		if jti, ok := strings.CutPrefix(id, "jti "); ok {
+			tokens = append(tokens, map[string]any{"jti": jti, "until": until})
+		} else {
+			sessions = append(sessions, map[string]any{"sid": id, "until": until})
+		}
 	}
-	sessions := []map[string]any{}
-	for _, id := range e.ended[max(n-1, 0):end] {
-		sessions = append(sessions, map[string]any{"sid": id, "until": time.Now().Add(e.until).UTC()})
-	}
-	return map[string]any{"sessions": sessions, "version": strings.Repeat("v", end+1), "next": end < len(e.ended)}
+	next := strings.Repeat("9", len(e.ended)+1)
+	return map[string]any{"sessions": sessions, "tokens": tokens, "version": next + "0", "next": next}
 }
 
 func (e *endings) guard(t *testing.T, change ...func(*picoauth.Config)) *picoauth.Guard {
@@ -97,7 +115,7 @@ func (e *endings) session(t *testing.T, id string) string {
 }
 
 func TestTokensOfAnEndedSessionAreRefusedWithinTheBound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := newEndings(t)
 		e.end("before")
 		g := e.guard(t)
@@ -117,14 +135,14 @@ func TestTokensOfAnEndedSessionAreRefusedWithinTheBound(t *testing.T) {
 		if err := verify(t, g, e.token(t, "a")); err != nil {
 			t.Errorf("a token without a session: %v", err)
 		}
-		if last := e.asked[len(e.asked)-1]; !strings.Contains(last, "since=vvvv") {
+		if last := e.asked[len(e.asked)-1]; !strings.Contains(last, "since=9999") {
 			t.Errorf("asked for everything again: %s", last)
 		}
 	})
 }
 
 func TestABusyServiceNeverWaitsForTheListOfEndedSessions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := newEndings(t)
 		g := e.guard(t)
 		token := e.session(t, "one")
@@ -145,11 +163,14 @@ func TestABusyServiceNeverWaitsForTheListOfEndedSessions(t *testing.T) {
 		if n := e.requests(); n < 600/15 || n > 600/7+1 {
 			t.Errorf("asked %d times in ten minutes", n)
 		}
+		if n := e.spared; n < 600/15-2 {
+			t.Errorf("only %d responses that nothing is new", n)
+		}
 	})
 }
 
 func TestAnIdleServiceAsksForNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := newEndings(t)
 		g := e.guard(t)
 		token := e.session(t, "one")
@@ -166,7 +187,7 @@ func TestAnIdleServiceAsksForNothing(t *testing.T) {
 }
 
 func TestServicesThatStartTogetherDoNotAskTogether(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		at := map[time.Time]bool{}
 		for range 20 {
 			e := newEndings(t)
@@ -187,7 +208,7 @@ func TestServicesThatStartTogetherDoNotAskTogether(t *testing.T) {
 }
 
 func TestARevokedKeyIsRefusedWithinTheBound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := newEndings(t)
 		e.add(t, "b")
 		e.header.Set("Cache-Control", "max-age=300")
@@ -202,23 +223,40 @@ func TestARevokedKeyIsRefusedWithinTheBound(t *testing.T) {
 	})
 }
 
-func TestTheListIsReadToItsLastPage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+func TestASingleTokenIsRevoked(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := newEndings(t)
-		e.pages = 2
-		e.end("1", "2", "3", "4", "5")
 		g := e.guard(t)
-		for _, id := range []string{"1", "3", "5"} {
-			wantCode(t, verify(t, g, e.session(t, id)), 401)
+		revoked := sign(t, e.keys["a"], "a", claims{"sid": "one", "jti": "r"})
+		e.end("jti r")
+		wantCode(t, verify(t, g, revoked), 401)
+		if err := verify(t, g, sign(t, e.keys["a"], "a", claims{"sid": "one", "jti": "s"})); err != nil {
+			t.Errorf("another token of the session: %v", err)
 		}
-		if err := verify(t, g, e.session(t, "6")); err != nil {
-			t.Error(err)
+	})
+}
+
+func TestEntriesAreForgottenWhenNoTokenOfTheirsIsValid(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := newEndings(t)
+		e.until = time.Minute
+		e.end("one")
+		g := e.guard(t)
+		token := e.session(t, "one")
+		wantCode(t, verify(t, g, token), 401)
+		e.set(func() { e.ended = nil })
+		for range 20 { // the issuer has forgotten it, too
+			time.Sleep(10 * time.Second)
+			_ = verify(t, g, token)
+		}
+		if err := verify(t, g, token); err != nil { // such a token would have expired
+			t.Errorf("the entry is kept: %v", err)
 		}
 	})
 }
 
 func TestWithoutAListTokensAreAcceptedForTheOutageOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := newEndings(t)
 		var log bytes.Buffer
 		e.set(func() { e.fail = http.StatusUnauthorized })
@@ -245,7 +283,7 @@ func TestWithoutAListTokensAreAcceptedForTheOutageOnly(t *testing.T) {
 }
 
 func TestAMalformedListIsAFailure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		w := newWire(t, "a")
 		g := w.guard(t, func(cfg *picoauth.Config) {
 			cfg.ServiceToken = serviceToken

@@ -188,12 +188,12 @@ func (i *Issuer) Retire(kid string) {
 func (i *Issuer) EndSession(sid string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.ended = append(i.ended, endedSession{sid, i.now().Add(TokenLife).UTC()})
+	i.ended = append(i.ended, endedSession{sid, i.now().Add(TokenLife).Unix()})
 }
 
 type endedSession struct {
-	ID    string    `json:"sid"`
-	Until time.Time `json:"until"`
+	ID    string `json:"sid"`
+	Until int64  `json:"until"`
 }
 
 // serveEnded is the list of ended sessions, complete each time.
@@ -210,7 +210,7 @@ func (i *Issuer) serveEnded(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{ // the client may have disconnected
-		"sessions": append([]endedSession{}, i.ended...), "version": strconv.Itoa(len(i.ended)), "next": false,
+		"sessions": append([]endedSession{}, i.ended...), "tokens": []any{}, "version": strconv.Itoa(len(i.ended)), "next": "0",
 	})
 }
 
