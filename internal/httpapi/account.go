@@ -52,6 +52,7 @@ func (a *API) accountRoutes() []route {
 			Tag:   tagAccount, Summary: "Log out",
 			Description: "Ends one session: that of the refresh token in the body, if there is one, otherwise that of the access token. Every token of the session ends with it.",
 			body:        optionalBody, typed: endpoint(a, a.logOut),
+			refusals: map[int]string{429: unknowns},
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/me", "me", web.UserProfile, web.Bearer),

@@ -206,6 +206,9 @@ func (rt *route) statuses() map[int]string {
 		s[http.StatusUnauthorized] = unauthenticated
 		s[http.StatusForbidden] = "`insufficient_scope`: the access token was issued for other services"
 	}
+	if rt.Access == web.UserOrService {
+		s[http.StatusTooManyRequests] = unknowns
+	}
 	if rt.Access == web.OrgAdmin || rt.Access == web.Superadmin {
 		s[http.StatusForbidden] = joinMeanings("`forbidden`: the role does not allow this", s[http.StatusForbidden])
 	}

@@ -29,11 +29,11 @@ func (s *Sessions) End(ctx context.Context, by identity.Actor) error {
 func (s *Sessions) EndByRefreshToken(ctx context.Context, by identity.Actor, presented string) error {
 	p, err := s.tokens.Locate(identity.FirstPartyClient, presented)
 	if err != nil {
-		return err
+		return s.tokens.Limited(ctx, by, err)
 	}
 	act := store.Act{Action: identity.ActionLogout, By: by}
 	if _, err := s.store.EndSessionByToken(ctx, act, p); err != nil {
-		return fmt.Errorf("log out: %w", err)
+		return fmt.Errorf("log out: %w", s.tokens.Limited(ctx, by, err))
 	}
 	return nil
 }

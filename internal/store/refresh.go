@@ -21,6 +21,10 @@ import (
 // had not ended before. To the client it looks like any other invalid token.
 var ErrReuse = errors.New("a used refresh token was presented again; its family was ended")
 
+// ErrUnknownToken is in the chain of the refusal of a token that was never stored, or
+// so long ago that it was purged. To the client it looks like any other invalid token.
+var ErrUnknownToken = errors.New("the token is unknown")
+
 // RotateRefresh marks the client's refresh token used, and stores its successor,
 // which expires with the family at the latest. Of any number of calls with one
 // token exactly one succeeds.
@@ -60,7 +64,8 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, p Presente
 	return g, nil
 }
 
-// refuseUnknown is identity.ErrInvalidToken when the token was never stored.
+// refuseUnknown is identity.ErrInvalidToken, and ErrUnknownToken, when the token was
+// never stored.
 func (s *Store) refuseUnknown(ctx context.Context, p PresentedRefresh) error {
 	if p.Issued {
 		return nil
@@ -73,10 +78,16 @@ func (s *Store) refuseUnknown(ctx context.Context, p PresentedRefresh) error {
 		var family string
 		known, err := t.get([]any{&family}, "SELECT family_id FROM refresh_tokens WHERE token_hash IN ($1, $2)", first, second)
 		if err == nil && !known {
-			err = identity.ErrInvalidToken
+			err = InvalidToken(ErrUnknownToken)
 		}
 		return err
 	})
+}
+
+// InvalidToken is identity.ErrInvalidToken with a cause for this server.
+func InvalidToken(cause error) error {
+	invalid := identity.ErrInvalidToken
+	return fault.Wrap(invalid.Kind, invalid.Code, invalid.Message, cause)
 }
 
 // rotate is RotateRefresh step by step.
@@ -220,8 +231,7 @@ func (t *tx) refuseRefresh(by identity.Actor, p PresentedRefresh) error {
 	if err := t.audit(act.Event(OutcomeRefused, r.userID, org)); err != nil {
 		return err
 	}
-	invalid := identity.ErrInvalidToken
-	return kept{fault.Wrap(invalid.Kind, invalid.Code, invalid.Message, ErrReuse)}
+	return kept{InvalidToken(ErrReuse)}
 }
 
 // storedRefresh is what a refusal and a logout read of a token.

@@ -32,6 +32,11 @@ func each(t *testing.T, test func(w *world)) {
 	storetest.EachURL(t, func(t *testing.T, url string) { test(newWorld(t, url)) })
 }
 
+func sqlite(t *testing.T) string {
+	t.Helper()
+	return storetest.MigratedSQLite(t)
+}
+
 func newWorld(t *testing.T, url string) *world {
 	t.Helper()
 	r := testrig.New(t, url)
@@ -47,8 +52,11 @@ func (w *world) replica() *world {
 	return &other
 }
 
-// ada is a user that the limits know by her id only.
-var ada = identity.User{ID: "ada", Email: "ada@pico.example", OrgID: identity.DefaultOrg}
+// The limits know users by their ids only.
+var (
+	ada = identity.User{ID: "ada", Email: "ada@pico.example", OrgID: identity.DefaultOrg}
+	bob = identity.User{ID: "bob", Email: "bob@pico.example", OrgID: identity.DefaultOrg}
+)
 
 // from is an unauthenticated client of the network with that number.
 func from(n int) identity.Actor {
@@ -78,11 +86,30 @@ func (w *world) succeeds(by identity.Actor, user identity.User) {
 func (w *world) admit(by identity.Actor, user identity.User, email string) (*throttle.Attempt, *fault.Error) {
 	w.t.Helper()
 	a, err := w.Admit(w.t.Context(), by, user, email)
+	return a, w.refusal(err)
+}
+
+// refusal is err as Throttled, nil for none.
+func (w *world) refusal(err error) *fault.Error {
+	w.t.Helper()
 	var f *fault.Error
-	if err != nil && (!errors.As(err, &f) || f.Kind != fault.Throttled) {
-		w.t.Fatal(err)
+	if err != nil && (!errors.As(err, &f) || f.Kind != fault.Throttled || f.RetryAfter < time.Second) {
+		w.t.Errorf("no refusal of a limit: %v", err)
 	}
-	return a, f
+	return f
+}
+
+// told returns the stored events of the action.
+func (w *world) told(action identity.Action) (events []store.Event) {
+	w.t.Helper()
+	all, err := w.store.Events(w.t.Context(), 0)
+	w.ok(err)
+	for _, ev := range all {
+		if ev.Action == action {
+			events = append(events, ev)
+		}
+	}
+	return events
 }
 
 func (w *world) ok(err error) {

@@ -20,20 +20,20 @@ func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string
 	g := i.complete(FirstParty())
 	p, err := i.Locate(g.ClientID, presented)
 	if err != nil {
-		i.countRefusal(ctx, by, err)
-		return Pair{}, err
+		return Pair{}, i.refusal(ctx, by, err)
 	}
 	d := i.draft(g)
 	subject, err := i.store.RotateRefresh(ctx, by, p, d.next)
 	if err != nil {
-		i.countRefusal(ctx, by, err)
-		return Pair{}, fmt.Errorf("rotate refresh token: %w", err)
+		return Pair{}, fmt.Errorf("rotate refresh token: %w", i.refusal(ctx, by, err))
 	}
 	i.counts.rotated.Add(1)
 	return i.sign(g, d, subject)
 }
 
-func (i *Issuer) countRefusal(ctx context.Context, by identity.Actor, err error) {
+// refusal counts and returns the refusal of a refresh token.
+func (i *Issuer) refusal(ctx context.Context, by identity.Actor, err error) error {
+	err = i.Limited(ctx, by, err)
 	switch {
 	case errors.Is(err, store.ErrReuse):
 		i.counts.reused.Add(1) // the store has recorded it
@@ -41,4 +41,5 @@ func (i *Issuer) countRefusal(ctx context.Context, by identity.Actor, err error)
 		i.counts.refused.Add(1)
 		i.audit.Failed(ctx, store.Act{Action: identity.ActionRefresh, By: by}, "", "")
 	}
+	return err
 }

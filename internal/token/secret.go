@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -53,7 +52,7 @@ func candidates(secret string, legacyKey []byte) []string {
 // identity.ErrInvalidToken for text that cannot be one.
 func (i *Issuer) hashes(presented string) ([]string, error) {
 	if presented == "" || len(presented) > maxSecretBytes {
-		return nil, identity.ErrInvalidToken
+		return nil, store.InvalidToken(store.ErrUnknownToken)
 	}
 	return candidates(presented, i.keys.LegacyHashKey()), nil
 }
@@ -71,7 +70,7 @@ func (i *Issuer) Locate(clientID, presented string) (store.PresentedRefresh, err
 // serviceHashes is hashes for a service token.
 func (i *Issuer) serviceHashes(presented string) ([]string, error) {
 	if !strings.HasPrefix(presented, serviceTokenPrefix) {
-		return nil, identity.ErrInvalidToken
+		return nil, store.InvalidToken(store.ErrUnknownToken)
 	}
 	return i.hashes(presented)
 }

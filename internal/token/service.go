@@ -81,11 +81,11 @@ func (n NewServiceToken) check(now time.Time) (identity.ServiceToken, error) {
 func (i *Issuer) ValidateServiceToken(ctx context.Context, by identity.Actor, presented string) (identity.ServiceToken, error) {
 	hashes, err := i.serviceHashes(presented)
 	if err != nil {
-		return identity.ServiceToken{}, i.unknown(ctx, by)
+		return identity.ServiceToken{}, i.Limited(ctx, by, err)
 	}
 	t, err := i.store.ServiceTokenByHash(ctx, hashes)
 	if fault.KindOf(err) == fault.NotFound {
-		return identity.ServiceToken{}, i.unknown(ctx, by)
+		return identity.ServiceToken{}, i.Limited(ctx, by, store.InvalidToken(store.ErrUnknownToken))
 	}
 	if err != nil {
 		return identity.ServiceToken{}, fmt.Errorf("find service token: %w", err)

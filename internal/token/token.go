@@ -10,6 +10,7 @@ package token
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -92,12 +93,16 @@ func (Pair) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 // LogValue hides both tokens from slog.
 func (Pair) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
-// unknown is the refusal of a token that does not exist.
-func (i *Issuer) unknown(ctx context.Context, by identity.Actor) error {
-	if err := i.throttle.UnknownToken(ctx, by); err != nil {
-		return fmt.Errorf("present unknown token: %w", err)
+// Limited returns err, the refusal of a token; when the token is unknown, and there
+// were too many such tokens from the actor's network, it is Throttled instead.
+func (i *Issuer) Limited(ctx context.Context, by identity.Actor, err error) error {
+	if !errors.Is(err, store.ErrUnknownToken) {
+		return err
 	}
-	return identity.ErrInvalidToken
+	if limited := i.throttle.UnknownToken(ctx, by); limited != nil {
+		return fmt.Errorf("refuse unknown token: %w", limited)
+	}
+	return err
 }
 
 type counts struct {

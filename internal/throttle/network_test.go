@@ -1,0 +1,150 @@
+package throttle_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+func TestANetworkHasSixtyFailuresAMinuteAndAThousandAnHour(t *testing.T) {
+	each(t, func(w *world) {
+		start, admitted := w.clock.Now(), 0
+		var last time.Duration
+		for w.clock.Now().Sub(start) < time.Hour {
+			minute := 0
+			for i := 0; ; i++ {
+				refused := w.fails(from(1), identity.User{}, strconv.Itoa(admitted+i)+"@pico.example")
+				if refused != nil {
+					last = refused.RetryAfter
+					if want := (fault.Limit{Name: "network", Quota: 60, Window: time.Minute}); admitted+minute < 1000 && refused.Limit != want {
+						t.Fatalf("the limit is %+v", refused.Limit)
+					}
+					break
+				}
+				minute++
+			}
+			if minute > 60 {
+				t.Fatalf("%d failures in a minute", minute)
+			}
+			if admitted += minute; admitted == 1000 {
+				break
+			}
+			w.clock.Advance(last)
+		}
+		if admitted != 1000 || w.clock.Now().Sub(start) > 20*time.Minute {
+			t.Errorf("%d failures in %s", admitted, w.clock.Now().Sub(start))
+		}
+		w.clock.Advance(2 * time.Minute) // the minute is over, the hour is not
+		refused := w.fails(from(1), identity.User{}, "more@pico.example")
+		if refused == nil || refused.Limit.Window != time.Hour || refused.Limit.Quota != 1000 || refused.RetryAfter < 30*time.Minute {
+			t.Errorf("refused %+v", refused)
+		}
+		if refused := w.fails(from(2), identity.User{}, "more@pico.example"); refused != nil {
+			t.Errorf("another network is refused: %+v", refused)
+		}
+		w.clock.Advance(refused.RetryAfter)
+		if refused := w.fails(from(1), identity.User{}, "more@pico.example"); refused != nil {
+			t.Errorf("refused after the wait: %+v", refused)
+		}
+	})
+}
+
+func TestBehindAProxyThatIsNotConfiguredANetworkHasTenTimesAsManyAndTheLogSaysSoHourly(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	by := from(1)
+	by.UnknownProxy = true
+	for i := range 600 {
+		if refused := w.fails(by, identity.User{}, strconv.Itoa(i)+"@pico.example"); refused != nil {
+			t.Fatalf("failure %d: %+v", i, refused)
+		}
+	}
+	refused := w.fails(by, identity.User{}, "more@pico.example")
+	if refused == nil || refused.Limit.Quota != 600 {
+		t.Errorf("refused %+v", refused)
+	}
+	told := func() int { return strings.Count(w.log.String(), "server.trusted_proxies") }
+	if told() != 1 {
+		t.Errorf("the log tells the setting %d times", told())
+	}
+	w.clock.Advance(time.Hour)
+	w.succeeds(by, ada)
+	w.succeeds(by, ada)
+	if told() != 2 {
+		t.Errorf("an hour later %d times", told())
+	}
+}
+
+func TestRegistrationsAreLimitedToAHundredAMinuteAndAThousandADay(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	registered := func(by identity.Actor) (n int, last *fault.Error) {
+		for {
+			if last = w.refusal(w.Registration(t.Context(), by)); last != nil {
+				return n, last
+			}
+			n++
+		}
+	}
+	for range 9 {
+		n, refused := registered(from(1))
+		if n != 100 || refused.Limit.Name != "registrations" || refused.RetryAfter > 65*time.Second {
+			t.Fatalf("%d, then %+v", n, refused)
+		}
+		w.clock.Advance(refused.RetryAfter)
+	}
+	n, refused := registered(from(1))
+	if n != 100 || refused.Limit.Window != 24*time.Hour || refused.RetryAfter < 23*time.Hour {
+		t.Errorf("the tenth time %d, then %+v", n, refused)
+	}
+	if n, _ := registered(from(2)); n != 100 {
+		t.Errorf("another network: %d", n)
+	}
+	w.clock.Advance(refused.RetryAfter)
+	if n, _ := registered(from(1)); n != 100 {
+		t.Errorf("a day later: %d", n)
+	}
+}
+
+func TestUnknownTokensAreLimitedApartFromLogins(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	for i := range 60 {
+		if err := w.UnknownToken(t.Context(), from(1)); err != nil {
+			t.Fatalf("token %d: %v", i, err)
+		}
+	}
+	if refused := w.refusal(w.UnknownToken(t.Context(), from(1))); refused == nil || refused.Limit.Name != "tokens" {
+		t.Errorf("refused %+v", refused)
+	}
+	if refused := w.fails(from(1), ada, ada.Email); refused != nil {
+		t.Errorf("a login of the network is refused: %+v", refused)
+	}
+	if err := w.UnknownToken(t.Context(), from(2)); err != nil {
+		t.Errorf("another network is refused: %v", err)
+	}
+	if got := w.Stats(); got["tokens"] != 1 || got["network"] != 0 {
+		t.Errorf("counted %v", got)
+	}
+}
+
+func TestTheLimitOfANetworkIsToldOnceAnHour(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	for range 3 {
+		for i := range 70 {
+			w.fails(from(1), identity.User{}, strconv.Itoa(i)+"@pico.example")
+		}
+		w.clock.Advance(2 * time.Minute)
+	}
+	if got := w.told(identity.ActionThrottle); len(got) != 1 || got[0].Detail != "network 10.0.1.0/24" || got[0].Address != from(1).Address {
+		t.Errorf("told %+v", got)
+	}
+	w.clock.Advance(time.Hour)
+	for i := range 70 {
+		w.fails(from(1), identity.User{}, strconv.Itoa(i)+"@pico.example")
+	}
+	if got := w.told(identity.ActionThrottle); len(got) != 2 {
+		t.Errorf("told %+v", got)
+	}
+}
