@@ -13,7 +13,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,13 +24,8 @@ import (
 
 // maxPending limits the refusals that wait for the table. Each waits for one
 // commit at most, so more than this means that the database is too slow, and
-// further ones are in the log only.
+// further ones are only counted.
 const maxPending = 256
-
-// refusalEvery is how often the table stores a refusal of one action, actor and
-// target. The log has each of them; without a limit, a client that knows an
-// address could fill the disk with wrong passwords.
-const refusalEvery = time.Minute
 
 // maxAddress limits what the log has of an address, in bytes; no valid one is longer.
 const maxAddress = 254
@@ -49,10 +43,8 @@ type Log struct {
 
 	addresses bool
 
-	now    func() time.Time // time.Now, or a test's clock
-	mu     sync.Mutex
-	since  time.Time       // start of stored
-	stored map[string]bool // actions, actors and targets whose refusal was stored since
+	now      func() time.Time // time.Now, or a test's clock
+	refusals refusals
 }
 
 // Config is what a Log needs. Store is required.
@@ -61,6 +53,8 @@ type Config struct {
 	Log       *slog.Logger // nil: discard
 	Master    *seal.Master // keys the digests of addresses; nil: a key of this process
 	Addresses bool         // the log has the addresses of failed logins instead of digests
+
+	Now func() time.Time // nil: time.Now
 }
 
 // New returns a Log over the store's table and the logger.
@@ -71,9 +65,12 @@ func New(cfg Config) *Log {
 	if cfg.Master == nil {
 		cfg.Master = randomMaster()
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	return &Log{
 		store: cfg.Store, log: cfg.Log, master: cfg.Master, addresses: cfg.Addresses,
-		pending: make(chan struct{}, maxPending), now: time.Now,
+		pending: make(chan struct{}, maxPending), now: cfg.Now,
 	}
 }
 
@@ -93,7 +90,7 @@ func randomMaster() *seal.Master {
 // when the user exists would reveal that. targetID and orgID may be
 // empty.
 func (l *Log) Failed(ctx context.Context, act store.Act, targetID, orgID string) {
-	l.failed(ctx, act.Event(store.OutcomeRefused, targetID, orgID))
+	l.failed(ctx, act, targetID, orgID)
 }
 
 // FailedLogin is Failed for a login with that address, which is in the log only, and
@@ -105,41 +102,59 @@ func (l *Log) FailedLogin(ctx context.Context, act store.Act, targetID, orgID, e
 	if l.addresses {
 		typed = slog.String("email", email[:min(len(email), maxAddress)])
 	}
-	l.failed(ctx, act.Event(store.OutcomeRefused, targetID, orgID), typed)
+	l.failed(ctx, act, targetID, orgID, typed)
 }
 
-func (l *Log) failed(ctx context.Context, ev store.Event, more ...slog.Attr) {
+func (l *Log) failed(ctx context.Context, act store.Act, targetID, orgID string, more ...slog.Attr) {
+	ev := act.Event(store.OutcomeRefused, targetID, orgID)
+	ev.ID, ev.At = store.NewID(), l.now().UTC().Truncate(time.Microsecond)
 	write(ctx, l.log, ev, more...)
-	if ev.TargetID == "" && ev.ActorKind == "" || !l.first(ev) {
+	if ev.TargetID == "" && ev.ActorKind == "" {
 		return
 	}
+	of := groupOf(ev, act.By.Network)
+	for _, due := range l.refusals.add(of, ev) {
+		switch ok := l.insertLater(ctx, due); {
+		case ok:
+		case due.ID == ev.ID:
+			l.refusals.missed(of, ev)
+		default:
+			l.log.WarnContext(ctx, "audit: too many refusals; a count of them is in the log only",
+				slog.String("action", string(due.Action)), slog.String("detail", due.Detail))
+		}
+	}
+}
+
+// insertLater stores the event in the background, and reports false when too many
+// others wait for that.
+func (l *Log) insertLater(ctx context.Context, ev store.Event) bool {
 	select {
 	case l.pending <- struct{}{}:
 	default:
-		l.log.WarnContext(ctx, "audit: too many refusals; this one is in the log only",
-			slog.String("action", string(ev.Action)), slog.String("request_id", ev.RequestID))
-		return
+		return false
 	}
 	l.storing.Go(func() {
 		defer func() { <-l.pending }()
 		l.insert(context.WithoutCancel(ctx), ev)
 	})
+	return true
 }
 
-// first reports whether the table has no refusal of this action, actor and
-// target from the current minute.
-func (l *Log) first(ev store.Event) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now := l.now(); now.Sub(l.since) >= refusalEvery || l.stored == nil {
-		l.since, l.stored = now, map[string]bool{}
+// Settle stores the counts of refusals whose minute is over. A server calls it every
+// few seconds.
+func (l *Log) Settle(ctx context.Context) {
+	for _, ev := range l.refusals.settle(l.now()) {
+		l.insert(ctx, ev)
 	}
-	key := strings.Join([]string{string(ev.Action), string(ev.ActorKind), ev.ActorID, ev.TargetID}, " ")
-	if l.stored[key] {
-		return false
+}
+
+// Close stores all counts, and waits until every refusal was stored or failed to be.
+// A server calls it after its last request and before it closes the store.
+func (l *Log) Close() {
+	l.Flush()
+	for _, ev := range l.refusals.settle(time.Time{}) {
+		l.insert(context.Background(), ev)
 	}
-	l.stored[key] = true
-	return true
 }
 
 // Refused records that an administrative operation ended with err, if err is a
@@ -166,8 +181,7 @@ func Denied(ctx context.Context, log *slog.Logger, by identity.Actor, route stri
 	write(ctx, log, act.Event(store.OutcomeRefused, "", ""))
 }
 
-// Flush waits until every refusal was stored or failed to be. A server calls it
-// after its last request and before it closes the store.
+// Flush waits until every refusal that is not only counted was stored or failed to be.
 func (l *Log) Flush() { l.storing.Wait() }
 
 func (l *Log) insert(ctx context.Context, ev store.Event) {

@@ -182,7 +182,7 @@ func TestAFailureToStoreARefusalIsLogged(t *testing.T) {
 	}
 }
 
-func TestAFloodOfRefusalsIsBoundedAndEachIsLogged(t *testing.T) {
+func TestAFloodOfRefusalsIsBoundedCountedAndEachIsLogged(t *testing.T) {
 	s := storetest.Open(t)
 	log, b := newLog(s)
 	const flood = 2000
@@ -193,46 +193,90 @@ func TestAFloodOfRefusalsIsBoundedAndEachIsLogged(t *testing.T) {
 		})
 	}
 	all.Wait()
-	log.Flush()
-	logged, dropped := 0, 0
-	for _, r := range b.records(t) {
-		switch r["msg"] {
-		case string(identity.ActionLogin):
-			logged++
-		default:
-			dropped++
-		}
+	log.Close()
+	if logged := len(b.records(t)); logged != flood {
+		t.Errorf("%d logged", logged)
 	}
-	if stored := countRows(t, s); logged != flood || stored+dropped != flood {
-		t.Errorf("%d logged, %d stored, %d reported as dropped", logged, stored, dropped)
+	stored, counted := 0, 0
+	for _, ev := range rows(t, s) {
+		stored++
+		counted += count(t, ev)
+	}
+	// Two rows for each of the 500 groups, and one for all others.
+	if counted != flood || stored > 1001 {
+		t.Errorf("%d rows count %d refusals", stored, counted)
 	}
 }
 
-func TestTheTableStoresOneRefusalAMinuteOfEachActionAndUser(t *testing.T) {
-	s := storetest.Open(t)
-	log, b := newLog(s)
-	clock := storetest.NewClock()
-	audit.SetNow(log, clock.Now)
-	refuse := func(action identity.Action, target string) {
-		log.Failed(t.Context(), store.Act{Action: action, By: unknown}, target, "")
-		log.Flush()
+// count is how many refusals the row stands for.
+func count(t *testing.T, ev store.Event) int {
+	t.Helper()
+	text, found := strings.CutPrefix(ev.Detail, "repeated ")
+	if !found {
+		return 1
 	}
-	for range 5 {
-		refuse(identity.ActionLogin, "bob")
-		refuse(identity.ActionLogin, "ada")
-		refuse(identity.ActionChangePassword, "bob")
+	text, _, _ = strings.Cut(text, ":")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Errorf("detail %q", ev.Detail)
 	}
-	if stored := countRows(t, s); stored != 3 {
-		t.Errorf("%d stored in one minute, want 3", stored)
-	}
-	clock.Advance(time.Minute)
-	refuse(identity.ActionLogin, "bob")
-	if stored := countRows(t, s); stored != 4 {
-		t.Errorf("%d stored after a minute, want 4", stored)
-	}
-	if logged := len(b.records(t)); logged != 16 {
-		t.Errorf("%d logged, want all 16", logged)
-	}
+	return n
+}
+
+// A client that guesses without an end, with all addresses of its network, costs two
+// rows a minute for each user.
+func TestTheTableHasTheFirstRefusalAtOnceAndOneCountAMinute(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		log, b := newLog(s)
+		clock := storetest.NewClock()
+		audit.SetNow(log, clock.Now)
+		refuse := func(action identity.Action, target, address string) {
+			by := identity.Actor{Address: address, Network: address[:9]}
+			log.Failed(t.Context(), store.Act{Action: action, By: by, Detail: "wrong_password"}, target, "")
+			log.Flush()
+		}
+		for i := range 50 {
+			refuse(identity.ActionLogin, "bob", "192.0.2.7"+strconv.Itoa(i%10))
+			refuse(identity.ActionLogin, "bob", "198.51.100.1")
+			refuse(identity.ActionLogin, "ada", "192.0.2.7")
+			refuse(identity.ActionChangePassword, "bob", "192.0.2.7")
+		}
+		if stored := countRows(t, s); stored != 4 {
+			t.Errorf("%d stored at once, want 4", stored)
+		}
+		log.Settle(t.Context())
+		if stored := countRows(t, s); stored != 4 {
+			t.Errorf("%d stored before the minute was over", stored)
+		}
+		clock.Advance(time.Minute)
+		log.Settle(t.Context())
+		log.Settle(t.Context())
+		all := rows(t, s)
+		repeated := 0
+		for _, ev := range all {
+			if ev.Detail == "repeated 49: wrong_password" && ev.Outcome == store.OutcomeRefused && ev.TargetID != "" && ev.Address != "" {
+				repeated++
+			}
+		}
+		if len(all) != 8 || repeated != 4 {
+			t.Errorf("after a minute: %+v", all)
+		}
+		refuse(identity.ActionLogin, "bob", "192.0.2.7")
+		refuse(identity.ActionLogin, "bob", "192.0.2.7")
+		clock.Advance(time.Minute)
+		refuse(identity.ActionLogin, "bob", "192.0.2.7") // stores the count although nothing called Settle
+		if stored := countRows(t, s); stored != 11 {
+			t.Errorf("%d stored, want 11", stored)
+		}
+		refuse(identity.ActionLogin, "bob", "192.0.2.7")
+		log.Close() // a stop loses no count
+		if stored := countRows(t, s); stored != 12 {
+			t.Errorf("%d stored after the end, want 12", stored)
+		}
+		if logged := len(b.records(t)); logged != 204 {
+			t.Errorf("%d logged, want all 204", logged)
+		}
+	})
 }
 
 func countRows(t *testing.T, s *store.Store) int {

@@ -40,6 +40,7 @@ func (s *Server) newJobs() *job.Runner {
 		job.Job{Name: "purge", Every: purgeEvery, Lease: purgeLease, Run: s.purge},
 		job.Job{Name: "known_networks", Every: networksEvery, Run: s.knowNetworks},
 		job.Job{Name: "users", Every: completeEvery, Lease: completeLease, Run: s.completeUsers},
+		job.Job{Name: "audit_counts", Every: chainEvery, Later: true, Run: s.countRefusals},
 		job.Job{Name: "audit_chain", Every: chainEvery, Lease: chainLease, Run: s.services.Chain.Link},
 		job.Job{Name: "audit_purge", Every: purgeEvery, Lease: purgeLease, Run: s.purgeAudit},
 		job.Job{Name: "service_token_uses", Every: usesEvery, Later: true, Run: s.writeUses},

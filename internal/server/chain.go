@@ -15,6 +15,12 @@ const (
 	chainTimeout = time.Second
 )
 
+// countRefusals stores the counts of refusals whose minute is over.
+func (s *Server) countRefusals(ctx context.Context) (more bool, err error) {
+	s.services.Audit.Settle(ctx)
+	return false, nil
+}
+
 // purgeAudit deletes a batch of the audit events that are older than the retention.
 func (s *Server) purgeAudit(ctx context.Context) (more bool, err error) {
 	retention := s.cfg.Config.Audit.RetentionDays
@@ -29,7 +35,7 @@ func (s *Server) purgeAudit(ctx context.Context) (more bool, err error) {
 func (s *Server) linkLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, chainTimeout)
 	defer cancel()
-	s.services.Audit.Flush()
+	s.services.Audit.Close()
 	for more := true; more; {
 		var err error
 		if more, err = s.services.Chain.Link(ctx); err != nil {

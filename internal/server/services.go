@@ -147,7 +147,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 // the writer ends.
 func (r *Services) Close() error {
 	r.Passwords.Close()
-	r.Audit.Flush()
+	r.Audit.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	failed := r.Tokens.WriteUses(ctx)

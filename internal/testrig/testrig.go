@@ -99,7 +99,7 @@ func New(t testing.TB, url string, opts ...Option) *Rig {
 	r.Store = storetest.OpenURL(t, url, func(c *store.Config) {
 		c.Now, c.Committed, c.PrivilegedMaxAge = cfg.Now, audit.Writer(log), cfg.MaxAge
 	})
-	r.Audit = audit.New(audit.Config{Store: r.Store, Log: log})
+	r.Audit = audit.New(audit.Config{Store: r.Store, Log: log, Now: cfg.Now})
 	t.Cleanup(r.Audit.Flush)
 	r.Passwords = password.New(cfg.Passwords)
 	t.Cleanup(r.Passwords.Close)
