@@ -36,7 +36,11 @@ func (serveCmd) Run(sh *shell) error {
 	}
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
-	s, err := server.New(ctx, server.Config{Config: cfg, Version: buildVersion(), Log: log.Logger, Out: sh.out})
+	announce := sh.out
+	if cfg.Audit.Stream == "stdout" {
+		announce = sh.err // standard output has events only
+	}
+	s, err := server.New(ctx, server.Config{Config: cfg, Version: buildVersion(), Log: log.Logger, Out: announce, Stream: sh.out})
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil // a signal during the start

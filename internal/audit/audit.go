@@ -42,6 +42,7 @@ type Log struct {
 	storing sync.WaitGroup
 
 	addresses bool
+	stream    *Stream
 
 	now      func() time.Time // time.Now, or a test's clock
 	refusals refusals
@@ -53,6 +54,7 @@ type Config struct {
 	Log       *slog.Logger // nil: discard
 	Master    *seal.Master // keys the digests of addresses; nil: a key of this process
 	Addresses bool         // the log has the addresses of failed logins instead of digests
+	Stream    *Stream      // nil: none
 
 	Now func() time.Time // nil: time.Now
 }
@@ -69,7 +71,7 @@ func New(cfg Config) *Log {
 		cfg.Now = time.Now
 	}
 	return &Log{
-		store: cfg.Store, log: cfg.Log, master: cfg.Master, addresses: cfg.Addresses,
+		store: cfg.Store, log: cfg.Log, master: cfg.Master, addresses: cfg.Addresses, stream: cfg.Stream,
 		pending: make(chan struct{}, maxPending), now: cfg.Now,
 	}
 }
@@ -109,6 +111,7 @@ func (l *Log) failed(ctx context.Context, act store.Act, targetID, orgID string,
 	ev := act.Event(store.OutcomeRefused, targetID, orgID)
 	ev.ID, ev.At = store.NewID(), l.now().UTC().Truncate(time.Microsecond)
 	write(ctx, l.log, ev, more...)
+	l.stream.add(ev)
 	if ev.TargetID == "" && ev.ActorKind == "" {
 		return
 	}

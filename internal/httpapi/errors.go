@@ -214,9 +214,10 @@ func classify(err error) *fault.Error {
 	}
 }
 
-// refuse is problemOf, and logs a fault of the server once, with its cause.
+// refuse is problemOf, records the error code for the log, and logs a fault of the server once, with its cause.
 func (a *API) refuse(ctx context.Context, rt *route, err error) *problem {
 	p := problemOf(ctx, rt, err)
+	web.Refused(ctx, p.Code)
 	if errors.Is(err, identity.ErrReauthenticate) {
 		p.challenge = `Bearer error="insufficient_user_authentication"` // RFC 9470 section 3
 		if a.privileged > 0 {
@@ -268,7 +269,9 @@ var configureHuma = sync.OnceFunc(func() {
 		if status >= http.StatusInternalServerError {
 			return problemOf(ctx.Context(), &route{}, errors.New(message))
 		}
-		return shapeProblem(status, errs)
+		p := shapeProblem(status, errs)
+		web.Refused(ctx.Context(), p.Code)
+		return p
 	}
 	huma.ValidateStrictCasing = true
 })

@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -15,6 +17,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/testrig"
 	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
@@ -150,5 +154,43 @@ func TestHumaCannotEcho(t *testing.T) {
 	op := huma.NewErrorWithContext(request, 500, secret, errors.New(secret))
 	if op.GetStatus() != 500 || strings.Contains(fmt.Sprintf("%+v", op), secret) {
 		t.Errorf("%+v", op)
+	}
+}
+
+func TestTheRecordOfARefusedRequestHasItsErrorCode(t *testing.T) {
+	r := newRig(t)
+	log := new(testrig.Buffer)
+	r.mount(web.Config{Log: slog.New(slog.NewJSONHandler(log, nil))})
+	viewer, root := r.as(identity.Viewer, "default"), r.as(identity.Superadmin, "default")
+	const users = "/api/v1/auth/users"
+	for _, c := range []struct{ method, path, bearer, body string }{
+		{"GET", "/unknown", "", ""},
+		{"PATCH", "/api/v1/auth/login", "", ""},
+		{"GET", users, "", ""},
+		{"GET", users, "garbage", ""},
+		{"GET", users, viewer, ""},
+		{"GET", users + "?limit=0", root, ""},
+		{"GET", users + "?cursor=x", root, ""},
+		{"POST", users, root, "{"},
+		{"POST", users, root, `{"email":1}`},
+		{"POST", users, root, `{"email":"a@example.com","password":"x"}`},
+		{"PUT", users + "/unknown/role", root, `"viewer"`},
+		{"POST", "/api/v1/auth/login", "", `{"email":"a@example.com","password":"x"}`},
+		{"POST", "/api/v1/auth/refresh", "", `"x"`},
+		{"GET", users, root, ""},
+	} {
+		log.Reset()
+		a := r.call(c.method, c.path, c.bearer, c.body)
+		var record struct {
+			Message string `json:"msg"`
+			Status  int
+			Error   string
+		}
+		if err := json.Unmarshal([]byte(log.String()), &record); err != nil {
+			t.Fatalf("%s: %v", log.String(), err)
+		}
+		if record.Message != "request" || record.Status != a.status || record.Error != a.text("error") || (a.status >= 400) != (record.Error != "") {
+			t.Errorf("%s %s: the record has %q, the response %d %q", c.method, c.path, record.Error, a.status, a.text("error"))
+		}
 	}
 }

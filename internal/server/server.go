@@ -9,14 +9,18 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/job"
+	"github.com/pico-auth/pico-auth/internal/seal"
+	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -48,6 +52,7 @@ type Config struct {
 	Version string           // shown in the log, the metrics and the API page
 	Log     *slog.Logger     // nil: nothing is logged
 	Out     io.Writer        // where the start is announced to the operator; nil: it is not
+	Stream  io.Writer        // what audit.stream calls stdout; nil: os.Stdout
 	Now     func() time.Time // nil: time.Now
 }
 
@@ -56,6 +61,7 @@ type Config struct {
 type Server struct {
 	cfg      Config
 	services *Services
+	stream   *audit.Stream
 	jobs     *job.Runner
 	health   *health
 	http     *http.Server
@@ -79,6 +85,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Out == nil {
 		cfg.Out = io.Discard
 	}
+	if cfg.Stream == nil {
+		cfg.Stream = os.Stdout
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -96,7 +105,11 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if err = s.listenMetrics(ctx); err != nil {
 		return err
 	}
-	if s.services, err = openServices(ctx, s.cfg.Config, s.cfg.Log, needMaster); err != nil {
+	if s.stream, err = audit.OpenStream(s.cfg.Config.Audit.Stream, s.cfg.Stream, s.cfg.Log); err != nil {
+		return err
+	}
+	needMaster := func(st *store.Store) (*seal.Master, error) { return needMaster(ctx, s.cfg.Config, st, s.cfg.Log) }
+	if s.services, err = openServices(ctx, s.cfg.Config, s.cfg.Log, s.stream, needMaster); err != nil {
 		return err
 	}
 	s.health = &health{ping: s.services.Store.Ping, sign: s.services.Keys.Ready}
@@ -241,6 +254,7 @@ func (s *Server) drain(ctx context.Context) {
 
 // Close releases listeners, keys and database without waiting for requests.
 func (s *Server) Close() error {
+	defer s.stream.Close()
 	for _, h := range []*http.Server{s.http, s.metrics} {
 		if h != nil {
 			_ = h.Close()

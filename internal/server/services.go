@@ -46,16 +46,15 @@ type Services struct {
 // signing keys (and creates them if none exist), and builds the services. Its
 // errors are sentences for an operator. The caller must close the result.
 func OpenServices(ctx context.Context, cfg config.Config, log *slog.Logger) (*Services, error) {
-	return openServices(ctx, cfg, log, func(context.Context, config.Config, *store.Store, *slog.Logger) (*seal.Master, error) {
-		return Master(cfg, log)
-	})
+	return openServices(ctx, cfg, log, nil, func(*store.Store) (*seal.Master, error) { return Master(cfg, log) })
 }
 
 func openServices(
-	ctx context.Context, cfg config.Config, log *slog.Logger,
-	masterOf func(context.Context, config.Config, *store.Store, *slog.Logger) (*seal.Master, error),
+	ctx context.Context, cfg config.Config, log *slog.Logger, stream *audit.Stream, masterOf func(*store.Store) (*seal.Master, error),
 ) (*Services, error) {
-	st, err := store.Open(ctx, StoreConfig(cfg, log))
+	database := StoreConfig(cfg, log)
+	database.Committed = stream.Committed(database.Committed)
+	st, err := store.Open(ctx, database)
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +66,14 @@ func openServices(
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	master, err := masterOf(ctx, cfg, st, log)
+	master, err := masterOf(st)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	return assemble(cfg, log, st, keys, master), nil
+	events := audit.New(audit.Config{Store: st, Log: log, Master: master, Addresses: cfg.Log.Addresses, Stream: stream})
+	services := assemble(cfg, log, st, keys, events)
+	services.Chain = audit.NewChain(st, master, log)
+	return services, nil
 }
 
 // StoreConfig is the part of the configuration that the database needs.
@@ -109,7 +111,7 @@ func accessLife(cfg config.Config) time.Duration {
 	return minutes(cfg.Auth.AccessTokenExpireMinutes)
 }
 
-func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring, master *seal.Master) *Services {
+func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring, events *audit.Log) *Services {
 	passwords := password.New(password.Config{
 		Cost:        cfg.Auth.BcryptCost,
 		MinLength:   cfg.Auth.PasswordMinLength,
@@ -117,7 +119,6 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		ServiceName: cfg.FastAPI.Title,
 		AllowCommon: !cfg.Auth.PasswordBlocklist,
 	})
-	events := audit.New(audit.Config{Store: st, Log: log, Master: master, Addresses: cfg.Log.Addresses})
 	limits := throttle.New(throttle.Config{Store: st, Log: log, Off: !cfg.Throttle.Enabled})
 	logins := login.New(login.Config{
 		Store: st, Passwords: passwords, Audit: events, Throttle: limits, Exposed: !isLoopback(cfg.Server.Host),
@@ -133,7 +134,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		Store: st, Tokens: tokens, Audit: events, Max: days(cfg.Auth.SessionMaxDays),
 	})
 	return &Services{
-		Store: st, Keys: keys, Passwords: passwords, Audit: events, Chain: audit.NewChain(st, master, log), Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
+		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
 		Directory: directory.New(directory.Config{
 			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Throttle: limits, Log: log,
 			RegistrationDefault: cfg.Auth.RegistrationEnabled,

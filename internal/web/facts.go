@@ -17,6 +17,8 @@ type Facts struct {
 	// UnknownProxy says that Address is probably of a proxy that the configuration
 	// does not name, so that all clients seem to share it.
 	UnknownProxy bool
+
+	refusal *string // the error code of the response, for the log record
 }
 
 type factsKey struct{}
@@ -30,6 +32,13 @@ func WithFacts(ctx context.Context, f Facts) context.Context {
 func FactsOf(ctx context.Context) Facts {
 	f, _ := ctx.Value(factsKey{}).(Facts)
 	return f
+}
+
+// Refused records the error code of the response for the log record of the request.
+func Refused(ctx context.Context, code string) {
+	if to := FactsOf(ctx).refusal; to != nil {
+		*to = code
+	}
 }
 
 // Actor is the actor of an unauthenticated request. The protocol adds the identity

@@ -23,10 +23,19 @@ func (rt *Router) done(w *recorder, r *http.Request, took time.Duration) {
 		slog.Float64("ms", float64(took.Microseconds())/1000),
 		slog.Int64("bytes", w.bytes),
 		slog.String("client", facts.Address),
+		refusal(w.refusal),
 	)
 	if w.aborted {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// refusal is the error code as an attribute; the empty one is left out of the record.
+func refusal(code string) slog.Attr {
+	if code == "" {
+		return slog.Attr{}
+	}
+	return slog.String("error", code)
 }
 
 // route is the pattern that the mux matched; the number of its values is bounded.
@@ -54,6 +63,7 @@ type recorder struct {
 	http.ResponseWriter
 	request  *http.Request
 	refusals *refusals
+	refusal  string // the error code of the response; empty: none
 	status   int
 	bytes    int64
 	aborted  bool

@@ -123,8 +123,10 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		UserAgent: r.UserAgent(), RequestID: rt.requestID(r),
 	}
 	w.Header().Set("X-Request-Id", facts.RequestID)
+	rec := &recorder{ResponseWriter: w, refusals: &rt.refusals}
+	facts.refusal = &rec.refusal
 	r = r.WithContext(WithFacts(r.Context(), facts))
-	rec := &recorder{ResponseWriter: w, request: r, refusals: &rt.refusals}
+	rec.request = r
 	defer func() {
 		if p := recover(); p != nil {
 			rt.recovered(rec, r, p)
