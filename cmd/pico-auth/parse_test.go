@@ -45,7 +45,7 @@ func TestUnknownCommandsAreNamedAndOneIsSuggested(t *testing.T) {
 		"serve now":        `too many arguments; usage: pico-auth serve [flags]; see pico-auth serve --help`,
 		"user suspend a b": `too many arguments; usage: pico-auth user suspend <user> [flags]; see pico-auth user suspend --help`,
 		"version --jso":    `unknown flag --jso, did you mean "--json"?; see pico-auth version --help`,
-		"user":             `expected one of "create", "list", "set-role", "suspend", "activate", ...; see pico-auth user --help`,
+		"user":             `expected one of "create", "list", "show", "set-role", "suspend", ...; see pico-auth user --help`,
 		"user create":      `<email> is missing; usage: pico-auth user create <email> [flags]; see pico-auth user create --help`,
 	} {
 		if got := read(t, strings.Fields(line)...); got.Err != want || got.Help != "" {
@@ -94,7 +94,7 @@ func TestPasswordTypedAsAnArgumentIsNotRepeated(t *testing.T) {
 func TestPasswordTypedAnywhereIsNotRepeated(t *testing.T) {
 	const password = "Corr3ct horse, did you mean \"it\"?"
 	word := rapid.SampledFrom([]string{
-		"serve", "version", "config", "check", "show", "user", "create", "list", "set-role", "suspend", "activate", "reset-password",
+		"serve", "version", "config", "check", "show", "user", "create", "list", "show", "set-role", "suspend", "activate", "reset-password", "set-email", "delete",
 		"group", "key", "rotate", "retire", "revoke", "export", "reseal", "accept", "migrate", "token", "inspect", "health",
 		"backup", "restore", "copy", "-c", "--json", "--jwks", "--role", "--org", "--public", "--to", "--timeout", "--check",
 		"--display-name", "viewer", "a@example.com", "jwk", "-", "--", "", "--now", "-c" + password, "--role=" + password,

@@ -12,10 +12,13 @@ import (
 type userCmd struct {
 	Create        userCreateCmd        `cmd:"" help:"Create a user; the password is prompted for, or read from standard input."`
 	List          userListCmd          `cmd:"" help:"List users."`
+	Show          userShowCmd          `cmd:"" help:"Show a user, and why a login is refused."`
 	SetRole       userSetRoleCmd       `cmd:"" help:"Change the role of a user; this ends the user's sessions."`
 	Suspend       userSuspendCmd       `cmd:"" help:"Suspend a user; this ends the user's sessions."`
 	Activate      userActivateCmd      `cmd:"" help:"Activate a suspended user."`
 	ResetPassword userResetPasswordCmd `cmd:"" help:"Set the password of a user; this ends the user's sessions."`
+	SetEmail      userSetEmailCmd      `cmd:"" help:"Change the e-mail address of a user; this ends the user's sessions."`
+	Delete        userDeleteCmd        `cmd:"" help:"Delete a user."`
 }
 
 // userArg names a user on the command line.

@@ -11,6 +11,7 @@ import (
 type userListCmd struct {
 	Org   string `placeholder:"ID" help:"Only this organization."`
 	Email string `placeholder:"ADDRESS" help:"Only the user with this address."`
+	Query string `short:"q" placeholder:"TEXT" help:"Only users whose address or name begins with this."`
 	JSON  bool   `help:"Print JSON."`
 }
 
@@ -25,7 +26,7 @@ func (userListCmd) Help() string {
 // Run lists users, oldest first.
 func (c userListCmd) Run(sh *shell) error {
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
-		users, err := pages(directory.Filter{OrgID: c.Org, Email: c.Email},
+		users, err := pages(directory.Filter{OrgID: c.Org, Email: c.Email, Query: c.Query},
 			func(f directory.Filter) (directory.Page[identity.User], error) {
 				return services.Directory.Users(ctx, operator(), f)
 			})

@@ -121,10 +121,14 @@ func collision(users []addressed) string {
 		"give all but one of them another address, for example by: %s", len(users), strings.Join(names, ", "), strings.Join(commands, "; "))
 }
 
+// Rekeys reports whether Open will store the e-mail keys by the present rule, and
+// refuses users who have one key by it.
+func (s Schema) Rekeys() bool { return s.Ours() && s.Version < usersVersion }
+
 // refuseCollisions refuses a database that the migration of the keys cannot change,
 // before any migration.
 func refuseCollisions(ctx context.Context, q engine.Querier, found Schema) error {
-	if !found.Ours() || found.Version >= usersVersion {
+	if !found.Rekeys() {
 		return nil
 	}
 	sentences, err := EmailCollisions(ctx, q)
@@ -209,4 +213,109 @@ func (t *tx) complete(log *slog.Logger, u identity.User) error {
 	}
 	_, err := t.exec("UPDATE users SET email = $1, email_key = $2, name_key = $3 WHERE id = $4", should.email, should.key, identity.NameKey(u.DisplayName), u.ID)
 	return err
+}
+
+// ResolveEmail gives a user another address in a database that Open refuses with
+// ErrEmailCollision, and ends what a change of address ends. It leaves the schema as
+// it is, or brings it to that of the previous release, whose processes may have the
+// database open. Only the operator may, and the user is named by the id.
+func ResolveEmail(ctx context.Context, cfg Config, act Act, userID, email string) (err error) {
+	cfg = cfg.withDefaults()
+	if act.By.Kind != identity.ActorSystem {
+		return identity.ErrForbidden
+	}
+	target, err := engine.Parse(cfg.URL)
+	if err != nil {
+		return err
+	}
+	s := &Store{target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo()}
+	db, closeAll, err := s.openToResolve(ctx)
+	if err != nil {
+		return target.Explain(err)
+	}
+	defer func() { err = errors.Join(err, closeAll()) }()
+	found, err := Inspect(ctx, db, target.Engine)
+	if err != nil {
+		return err
+	}
+	if !found.Rekeys() {
+		return fault.New(fault.Conflict, "no_collision", "no migration of this database is refused because of e-mail addresses")
+	}
+	if found.Version < previousVersion {
+		provider, err := s.provider(db, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := provider.UpTo(ctx, previousVersion); err != nil {
+			return err
+		}
+	}
+	return engine.Classify(s.resolve(ctx, db, act, userID, email))
+}
+
+// previousVersion is the schema of the release before usersVersion. What resolve
+// does works with it and with all later ones.
+const previousVersion = 7
+
+// openToResolve opens the database and keeps migrations out until closeAll.
+func (s *Store) openToResolve(ctx context.Context) (db *sql.DB, closeAll func() error, err error) {
+	if s.target.Engine == engine.Postgres {
+		db = s.target.OpenUnbounded()
+		return db, db.Close, nil
+	}
+	if _, err := engine.SecureFile(s.target.Path, s.log); err != nil {
+		return nil, nil, err
+	}
+	unlock, err := engine.LockFile(ctx, s.target.Path)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err = engine.OpenFile(s.target.Path, "synchronous(FULL)")
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return db, func() error { defer unlock(); return db.Close() }, nil
+}
+
+func (s *Store) resolve(ctx context.Context, db *sql.DB, act Act, userID, email string) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit there is nothing to roll back
+	changing, err := stale(ctx, tx)
+	if err != nil {
+		return err
+	}
+	key := identity.EmailKey(email)
+	for _, u := range changing {
+		if u.key == key && u.id != userID {
+			return errEmailTaken
+		}
+	}
+	t := s.newTx(ctx, s.wrap(tx))
+	var org string
+	found, err := t.get([]any{&org}, "SELECT u.org_id FROM users u WHERE u.id = $1"+t.forUpdate("u"), userID)
+	if err == nil && !found {
+		err = identity.ErrNoUser
+	}
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("UPDATE users SET email = $1, email_key = $2 WHERE id = $3", email, key, userID)
+	if engine.Violates(err, "users.email_key") {
+		return errEmailTaken
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := t.end(EndEmailChange, subjects{userID: userID}); err != nil {
+		return err
+	}
+	if err := t.done(act, userID, org); err != nil {
+		return err
+	}
+	return tx.Commit()
 }

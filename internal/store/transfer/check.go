@@ -124,6 +124,15 @@ func (p *Plan) fill(ctx context.Context, db *sql.DB, now time.Time) error {
 			return err
 		}
 	}
+	sentences, err := store.EmailCollisions(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if found.Rekeys() {
+		p.Collisions = sentences
+	} else { // a process of the previous release stored one of them during an upgrade
+		p.Warnings = sentences
+	}
 	return p.count(ctx, tx, now)
 }
 

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// lastFailures is how many refused logins are shown.
+const lastFailures = 5
+
+type userShowCmd struct {
+	userArg
+	JSON bool `help:"Print JSON."`
+}
+
+// Help is the end of `pico-auth user show --help`.
+func (userShowCmd) Help() string {
+	return `Shows what stands in the way of a sign-in: the status of the user and of the organization, failed attempts, and the last refused logins.
+
+Example:
+
+    pico-auth user show ada@example.com`
+}
+
+// Run shows a user.
+func (c userShowCmd) Run(sh *shell) error {
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		id, err := c.find(ctx, services)
+		if err != nil {
+			return err
+		}
+		s, err := services.Directory.User(ctx, operator(), id)
+		if err != nil {
+			return err
+		}
+		guesses, err := services.Store.Guesses(ctx, store.ThrottleKey{Account: id})
+		if err != nil {
+			return err
+		}
+		refused, _, err := services.Audit.Search(ctx, operator(), audit.Filter{
+			TargetID: id, Action: identity.ActionLogin, Outcome: store.OutcomeRefused, Limit: lastFailures,
+		})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return sh.json(standingJSON{
+				userJSON: asUserJSON(s.User), Groups: groupNames(s.Groups), Sessions: s.Sessions,
+				Refusals: refusals(s.User), FailedAttempts: guesses.All.Count, Failures: failures(refused),
+			})
+		}
+		return sh.table(standingRows(s, guesses.All, failures(refused)))
+	})
+}
+
+// standingJSON is what `user show --json` prints.
+type standingJSON struct {
+	userJSON
+	Groups         []string `json:"groups"`
+	Sessions       int      `json:"sessions"`
+	Refusals       []string `json:"refusals"`
+	FailedAttempts int64    `json:"failed_attempts"`
+	Failures       []string `json:"last_failures"`
+}
+
+func standingRows(s store.Standing, guessed store.Failures, failures []string) [][]string {
+	last := "never"
+	if !s.LastLoginAt.IsZero() {
+		last = moment(s.LastLoginAt)
+	}
+	rows := [][]string{
+		{"id", s.ID},
+		{"e-mail", s.Email},
+		{"name", s.DisplayName},
+		{"role", string(s.Role)},
+		{"organization", s.OrgID + ", " + string(s.OrgStatus)},
+		{"status", string(s.Status)},
+		{"created", moment(s.CreatedAt)},
+		{"last login", last},
+		{"sessions", strconv.Itoa(s.Sessions)},
+	}
+	for _, name := range groupNames(s.Groups) {
+		rows = append(rows, []string{"group", name})
+	}
+	reasons := refusals(s.User)
+	if len(reasons) == 0 {
+		rows = append(rows, []string{"login", "allowed"})
+	}
+	for _, reason := range reasons {
+		rows = append(rows, []string{"login", "refused: " + reason})
+	}
+	if guessed.Count > 0 {
+		rows = append(rows, []string{"failed attempts", fmt.Sprintf("%d from networks that did not sign in, the last at %s; further ones wait", guessed.Count, moment(guessed.Last))})
+	}
+	for _, failure := range failures {
+		rows = append(rows, []string{"refused login", failure})
+	}
+	return rows
+}
+
+// refusals are the reasons for which a login with the right password is refused.
+func refusals(u identity.User) []string {
+	reasons := []string{}
+	if u.Status != identity.Active {
+		reasons = append(reasons, "the user is "+string(u.Status))
+	}
+	if u.OrgStatus != identity.Active {
+		reasons = append(reasons, "the organization is "+string(u.OrgStatus))
+	}
+	if u.DefaultPassword {
+		reasons = append(reasons, "the default password works only while the server listens on loopback")
+	}
+	return reasons
+}
+
+func groupNames(groups []identity.Group) []string {
+	names := []string{}
+	for _, g := range groups {
+		names = append(names, g.Name)
+	}
+	return names
+}
+
+func failures(events []audit.Event) []string {
+	lines := []string{}
+	for _, e := range events {
+		lines = append(lines, e.At.UTC().Format(time.RFC3339)+" "+e.Detail+" from "+e.Address)
+	}
+	return lines
+}
