@@ -141,6 +141,48 @@ func (s *Store) Explain(ctx context.Context, statement string) ([]string, error)
 	}, "EXPLAIN QUERY PLAN "+statement, args...)
 }
 
+// Statement is a query with its arguments.
+type Statement struct {
+	Query string
+	Args  []any
+}
+
+type recording struct {
+	runner
+	seen *[]Statement
+}
+
+func (r recording) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	*r.seen = append(*r.seen, Statement{query, args})
+	return r.runner.QueryContext(ctx, query, args...)
+}
+
+// Record notes the queries of a store that one goroutine uses.
+func (s *Store) Record() *[]Statement {
+	seen := &[]Statement{}
+	s.wrap = func(r runner) runner { return recording{r, seen} }
+	s.reader = s.wrap(s.reader)
+	return seen
+}
+
+// Plan returns the engine's plan for a query with its arguments.
+func (s *Store) Plan(ctx context.Context, q Statement) (string, error) {
+	t := s.newTx(ctx, s.reads)
+	var lines []string
+	err := t.each(func(r scanner) error {
+		var ignored any
+		var line string
+		dest := []any{&line}
+		if s.writer != nil {
+			dest = []any{&ignored, &ignored, &ignored, &line}
+		}
+		err := r.Scan(dest...)
+		lines = append(lines, line)
+		return err
+	}, map[bool]string{true: "EXPLAIN QUERY PLAN ", false: "EXPLAIN "}[s.writer != nil]+q.Query, q.Args...)
+	return strings.Join(lines, "\n"), err
+}
+
 // Of is the subject of an event.
 type Of struct{ User, Org, Session, Family, Client string }
 

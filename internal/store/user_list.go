@@ -132,6 +132,8 @@ func (s *Store) search(t *tx, l userList, f ListFilter) (p Page[identity.User], 
 	either.where = append(either.where, "("+inEmail+" OR "+inName+")")
 	named.where = append(named.where, inName, "NOT ("+inEmail+")")
 	addressed.where = append(addressed.where, addressed.prefix(s.bytewise("u.email_key"), email))
+	addressed.order, _ = s.userOrder("email")
+	named.order, _ = s.userOrder("display_name")
 	found := 0
 	for _, part := range []*userList{&addressed, &named} {
 		n, err := part.found(t)
@@ -143,17 +145,16 @@ func (s *Store) search(t *tx, l userList, f ListFilter) (p Page[identity.User], 
 	if f.Sort != "" {
 		p.Items, p.Next, err = either.next(t, f)
 	} else {
-		addressed.order, _ = s.userOrder("email")
-		named.order, _ = s.userOrder("display_name")
 		p.Items, p.Next, err = inTurn(t, f, &addressed, &named)
 	}
 	p.Total = found
 	return p, err
 }
 
-// found counts the rows, at most maxFound.
+// found counts the rows, at most maxFound. The order makes the engines read the range
+// of an index: PostgreSQL would rather read the table until it has found enough.
 func (l *list[T]) found(t *tx) (n int, err error) {
-	_, err = t.get([]any{&n}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 AS one FROM %s%s LIMIT %d) AS found", l.counted, l.condition(), maxFound), l.args...)
+	_, err = t.get([]any{&n}, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 AS one FROM %s%s ORDER BY %s LIMIT %d) AS found", l.counted, l.condition(), l.order.column, maxFound), l.args...)
 	return n, err
 }
 

@@ -8,7 +8,7 @@
 -- COLLATE bytewise is BINARY in SQLite and "C" in PostgreSQL: ranges of text are
 -- prefixes in that order only.
 
-CREATE INDEX users_by_org_email ON users (org_id, email_key COLLATE bytewise);
+CREATE INDEX users_by_org_email ON users (org_id, email_key COLLATE bytewise, id);
 
 CREATE INDEX users_by_email ON users (email_key COLLATE bytewise, id);
 
