@@ -92,3 +92,32 @@ func TestTheAdminRouteNeverResetsTheOwnPassword(t *testing.T) {
 		r.session(admin) // with the password unchanged
 	}
 }
+
+// An access token of the original names no session, so its age of authentication is
+// unknown: its user logs in again, which needs no privilege.
+func TestAnAccessTokenWithoutASessionDoesNothingPrivileged(t *testing.T) {
+	r := newRig(t)
+	admin := r.user(identity.Superadmin, "default")
+	now := time.Now().Unix()
+	access, err := r.keys.SignType("JWT", []byte(toJSON(t, map[string]any{
+		"sub": admin.ID, "email": admin.Email, "role": "superadmin", "org_id": "default", "groups": []string{},
+		"iss": testIssuer(), "aud": testAudience, "iat": now, "exp": now + 900, "jti": uuid.NewString(),
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.want(http.StatusOK, r.call(http.MethodGet, "/api/v1/auth/users", access, ""))
+	for name, act := range r.privileged() {
+		if a := act(access); a.status != http.StatusUnauthorized || a.text("error") != "reauthentication_required" {
+			t.Errorf("%s: %d %s", name, a.status, a.raw)
+		}
+	}
+	a := r.want(http.StatusUnauthorized, r.reauthenticate(access, testPassword))
+	if a.text("error") != "reauthentication_required" {
+		t.Errorf("%s", a.raw)
+	}
+	if list := listed(r.want(http.StatusOK, r.call(http.MethodGet, "/api/v1/auth/sessions", access, ""))); len(list) != 0 {
+		t.Errorf("sessions %v", list)
+	}
+	r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/logout-all", access, ""))
+}
