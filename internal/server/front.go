@@ -37,10 +37,14 @@ func (s *Server) handler() (http.Handler, error) {
 	}
 	group := api.Group()
 	group.Routes = append(group.Routes, s.ownRoutes(m)...)
-	router, err := web.New(web.Config{
+	routing := web.Config{
 		Issuer: c.Auth.Issuer, Groups: []web.Group{group}, CORSOrigins: c.Server.CORSOrigins,
-		Proxies: s.gate.proxies, Admit: s.gate.admit, KnownHostsOnly: s.published.knownHostsOnly, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
-	})
+		Proxies: s.gate.proxies, Admit: s.gate.admit, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
+	}
+	if s.published != nil {
+		routing.KnownHostsOnly = s.published.knownHostsOnly
+	}
+	router, err := web.New(routing)
 	if err != nil {
 		return nil, fmt.Errorf("auth.issuer: %w", err)
 	}

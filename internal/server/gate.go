@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"container/list"
 	"context"
 	"crypto/tls"
@@ -19,7 +20,16 @@ import (
 
 const (
 	// maxNarrow bounds the connections beyond a limit. Each costs about 20 KB.
-	maxNarrow = 256
+	maxNarrow = 128
+
+	// longHeader and manyLines are the size in bytes, and without TLS the number of
+	// lines, from which the header of a request is long; a usual one with a
+	// post-quantum token is shorter. net/http takes up to 100 times as much memory for it.
+	longHeader = 9 << 10
+	manyLines  = 256
+
+	// socketBuffer is what the kernel buffers of a connection in each direction, in bytes.
+	socketBuffer = 64 << 10
 
 	// shortIdle is how long a connection without a request is kept where another
 	// one needs its place.
@@ -73,6 +83,7 @@ type peer struct {
 	wide    map[*conn]struct{}
 	narrow  int
 	http2   int
+	long    int // connections with a request with a long header
 	swept   time.Time
 
 	limit   atomic.Int64 // of wide; 0: none
@@ -92,6 +103,9 @@ type conn struct {
 
 	isNarrow  atomic.Bool
 	spoke     atomic.Bool  // has sent something
+	isLong    atomic.Bool  // its request has a long header
+	header    atomic.Int64 // bytes of the next request's header; negative: a request is being served
+	lines     atomic.Int64 // of that header
 	idleSince atomic.Int64 // Unix nanoseconds; 0: it is not idle
 }
 
@@ -110,6 +124,11 @@ func (g *gate) Accept() (net.Conn, error) {
 			g.mu.Unlock()
 		}
 		return nil, err
+	}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		// The kernel would buffer megabytes of what is not read. Errors: it keeps its own sizes.
+		_ = tcp.SetReadBuffer(socketBuffer)
+		_ = tcp.SetWriteBuffer(socketBuffer)
 	}
 	return g.enter(c), nil
 }
@@ -241,6 +260,9 @@ func (g *gate) forget(c *conn) {
 	if c.http2 {
 		p.http2--
 	}
+	if c.isLong.Load() {
+		p.long--
+	}
 	if len(p.wide) == 0 && p.narrow == 0 {
 		delete(g.peers, p.address)
 	}
@@ -254,13 +276,42 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
+// errLongHeader ends a connection whose address has too many long headers at a time.
+var errLongHeader = errors.New("too many long headers from this address")
+
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.spoke.Load() {
 		c.spoke.Store(true)
 	}
+	if c.http2 || c.header.Load() < 0 {
+		return n, err
+	}
+	size, lines := c.header.Add(int64(n)), c.lines.Add(int64(bytes.Count(p[:n], []byte{'\n'})))
+	if (size > longHeader || lines > manyLines) && !c.isLong.Load() && !c.gate.admitLong(c) {
+		return 0, errLongHeader
+	}
 	return n, err
+}
+
+func (g *gate) admitLong(c *conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := c.peer
+	if c.gone || c.element != nil || !p.mayHave(p.long, 32) {
+		return false
+	}
+	p.long++
+	c.isLong.Store(true)
+	return true
+}
+
+// mayHave reports whether the peer, which has n of what takes as much memory as some
+// connections, may have one more.
+func (p *peer) mayHave(n, connections int) bool {
+	limit := int(p.limit.Load())
+	return limit == 0 || n < max(limit/connections, 1)
 }
 
 // connOf is the gate's connection under one of net/http; nil: it has none.
@@ -273,14 +324,25 @@ func connOf(c net.Conn) *conn {
 }
 
 // changed is http.Server.ConnState.
-func (*gate) changed(c net.Conn, state http.ConnState) {
+func (g *gate) changed(c net.Conn, state http.ConnState) {
 	under := connOf(c)
 	switch {
 	case under == nil:
+	case state == http.StateActive:
+		under.idleSince.Store(0)
+		under.header.Store(-1)
 	case state == http.StateIdle:
 		under.idleSince.Store(time.Now().UnixNano())
-	default:
-		under.idleSince.Store(0)
+		under.header.Store(0)
+		under.lines.Store(0)
+		if under.isLong.Load() {
+			g.mu.Lock()
+			under.isLong.Store(false)
+			if !under.gone {
+				under.peer.long--
+			}
+			g.mu.Unlock()
+		}
 	}
 }
 
@@ -298,8 +360,7 @@ func (g *gate) offerHTTP2(c *conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := c.peer
-	limit := int(p.limit.Load())
-	if c.gone || c.element != nil || limit > 0 && p.http2 >= max(limit/8, 1) {
+	if c.gone || c.element != nil || !p.mayHave(p.http2, 8) {
 		return false
 	}
 	p.http2++
@@ -319,13 +380,23 @@ func (g *gate) wrap(next http.Handler) http.Handler {
 			defer c.peer.streams.Add(-1)
 			limit := c.peer.limit.Load()
 			if n := c.peer.streams.Add(1); limit > 0 && n > 2*limit {
-				_ = c.Close() // a response could wait for a client that does not read it
-				panic(http.ErrAbortHandler)
+				// A response with a body could wait for a client that does not read it.
+				if r.URL.Path != "/livez" && r.URL.Path != "/readyz" {
+					_ = c.Close()
+					panic(http.ErrAbortHandler)
+				}
+				w = bodiless{w}
 			}
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// bodiless sends the header of a response only.
+type bodiless struct{ http.ResponseWriter }
+
+// Write implements http.ResponseWriter.
+func (bodiless) Write(p []byte) (int, error) { return len(p), nil }
 
 // admit is web.Config.Admit: it refuses a request on a narrow connection, unless it
 // shows that the peer is a proxy.

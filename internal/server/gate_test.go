@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,12 +30,15 @@ type attacker struct {
 func attack(t *testing.T, base, from string) *attacker {
 	scheme, host, _ := strings.Cut(base, "://")
 	a := &attacker{t: t, host: host, from: from, tls: scheme == "https", alpn: []string{"http/1.1"}}
-	t.Cleanup(func() {
-		for _, c := range a.held {
-			_ = c.Close()
-		}
-	})
+	t.Cleanup(a.leave)
 	return a
+}
+
+// leave closes the connections.
+func (a *attacker) leave() {
+	for _, c := range a.held {
+		_ = c.Close()
+	}
 }
 
 // dial opens a TCP connection.
@@ -64,7 +69,7 @@ func (a *attacker) ask(method, path string, header ...string) (status int, body 
 	a.t.Helper()
 	c := a.dial()
 	if a.tls {
-		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: a.alpn}) //nolint:gosec // the test's own certificate
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: a.alpn})
 	}
 	return a.over(c, bufio.NewReader(c), method, path, header...)
 }
@@ -105,10 +110,11 @@ func startTLS(t *testing.T, change func(*config.Config)) *running {
 
 // Whatever an address holds open, supervisors and other addresses are served.
 func TestHealthAndOtherAddressesAreServedWhileOneHoldsThousandsOfConnections(t *testing.T) {
+	few := func(c *config.Config) { c.Server.ConnectionsPerAddress = 16 } // that 50 further ones take at once when others end
 	half := "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n{"
 	for name, s := range map[string]*running{
-		"plain": start(t, t.TempDir(), nil),
-		"TLS":   startTLS(t, func(*config.Config) {}),
+		"plain": start(t, t.TempDir(), few),
+		"TLS":   startTLS(t, few),
 	} {
 		for kind, text := range map[string]string{"silent": "", "one byte": "G", "slow body": half, "half a handshake": "\x16\x03\x01\x02\x00\x01"} {
 			if (kind == "half a handshake") == (name == "plain") && kind != "silent" {
@@ -119,13 +125,14 @@ func TestHealthAndOtherAddressesAreServedWhileOneHoldsThousandsOfConnections(t *
 				a.alpn = []string{"h2", "http/1.1"} // HTTP/2 is not spoken beyond the limit
 				a.hold(1500, text)
 				for range 20 {
+					a.hold(50, text)
 					for _, path := range []string{"/livez", "/readyz"} {
 						if status, body, header := a.ask("GET", path); status != http.StatusOK || header.Get("Connection") != "close" {
 							t.Fatalf("%s beyond the limit: %d %v %s", path, status, header, body)
 						}
 					}
-					a.hold(50, text)
 				}
+				a.hold(50, text)
 				status, body, header := a.ask("GET", "/docs")
 				if status != http.StatusTooManyRequests || header.Get("Retry-After") == "" || !strings.Contains(body, `"error":"rate_limited"`) {
 					t.Errorf("another request beyond the limit: %d %v %s, want 429", status, header, body)
@@ -195,5 +202,86 @@ func TestMetricsAreScrapedWhileTheirListenerIsFlooded(t *testing.T) {
 	a.hold(600, "")
 	if status, body, _ := a.ask("GET", "/metrics"); status != http.StatusOK || !strings.Contains(body, "pico_auth_build_info") {
 		t.Errorf("%d", status)
+	}
+}
+
+// One connection of HTTP/2 carries many requests, so they are limited as well, and an
+// address has few such connections.
+func TestHTTP2TakesNoMoreThanConnections(t *testing.T) {
+	const limit = 16 // so two connections may speak HTTP/2, with 32 requests together
+	s := startTLS(t, func(c *config.Config) { c.Server.ConnectionsPerAddress = limit })
+	var clients []*http.Client
+	var protocols []string
+	for range 3 {
+		transport := insecure()
+		transport.DisableKeepAlives = false
+		c := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+		t.Cleanup(c.CloseIdleConnections)
+		clients = append(clients, c)
+		res, err := c.Get(s.base + "/docs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		protocols = append(protocols, res.Proto)
+	}
+	if got := fmt.Sprint(protocols); got != "[HTTP/2.0 HTTP/2.0 HTTP/1.1]" {
+		t.Errorf("protocols %s", got)
+	}
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	var cut atomic.Int64
+	hold := func() {
+		all.Go(func() {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.base+"/api/v1/auth/login", trickle{stop})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("Content-Type", "application/json")
+			if res, err := clients[0].Do(req); err != nil {
+				cut.Add(1)
+			} else {
+				_ = res.Body.Close()
+			}
+		})
+	}
+	for range 2 * limit {
+		hold()
+	}
+	time.Sleep(time.Second)
+	for range 3 {
+		res, err := clients[1].Get(s.base + "/livez")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK || res.ProtoMajor != 2 {
+			t.Errorf("/livez beyond the limit: %s %s", res.Proto, res.Status)
+		}
+	}
+	if n := cut.Load(); n != 0 {
+		t.Errorf("%d requests within the limit are cut", n)
+	}
+	hold()
+	time.Sleep(time.Second)
+	if cut.Load() == 0 {
+		t.Errorf("%d requests at a time are served", 2*limit+1)
+	}
+	res, err := clients[2].Get(s.base + "/docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	close(stop)
+	all.Wait()
+}
+
+// insecure connects again for each request and trusts every certificate.
+func insecure() *http.Transport {
+	return &http.Transport{
+		DisableKeepAlives: true, ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}
 }

@@ -71,7 +71,7 @@ type Server struct {
 	scrape   *gate        // of metrics; nil with it
 	accepted []string     // algorithms of the server's own guard; nil: all
 
-	published *defaultPassword
+	published *defaultPassword // nil: there was none at the start
 }
 
 // New listens, opens the services, creates the first administrator and checks the
@@ -99,10 +99,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 func (s *Server) prepare(ctx context.Context) (err error) {
-	if err = s.listen(ctx); err != nil {
+	if err := s.listen(ctx); err != nil {
 		return err
 	}
-	if err = s.listenMetrics(ctx); err != nil {
+	if err := s.listenMetrics(ctx); err != nil {
 		return err
 	}
 	if s.stream, err = audit.OpenStream(s.cfg.Config.Audit.Stream, s.cfg.Stream, s.cfg.Log); err != nil {
@@ -117,7 +117,9 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.published = &defaultPassword{find: s.services.Store.DefaultPasswordAdmin, exists: published != ""}
+	if published != "" {
+		s.published = &defaultPassword{find: s.services.Store.DefaultPasswordAdmin, exists: true}
+	}
 	s.accepted = s.acceptedAlgorithms()
 	s.jobs = s.newJobs()
 	handler, err := s.handler()
@@ -262,7 +264,7 @@ func (s *Server) Close() error {
 	}
 	for _, g := range []*gate{s.gate, s.scrape} {
 		if g != nil {
-			_ = g.Listener.Close()
+			_ = g.Close()
 		}
 	}
 	if s.services == nil {

@@ -50,7 +50,7 @@ func TestSlowClientIsCutOverTLSAndHTTP2(t *testing.T) {
 		})
 	}
 	client := &http.Client{Transport: &http.Transport{
-		ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the test's own certificate
+		ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
 	for name, path := range map[string]string{"slow body over HTTP/2": "/api/v1/auth/login", "slow body that no route takes": "/docs"} {
 		stop := make(chan struct{})

@@ -130,7 +130,7 @@ func (b *body) Read(p []byte) (int, error) {
 	switch {
 	case b.read > b.limit:
 		return n, errTooLarge(b.limit)
-	case err == io.EOF: //nolint:errorlint // as io.Reader says
+	case err == io.EOF:
 		// A deadline would end the request's context while net/http waits for the next one.
 		_ = b.control.SetReadDeadline(time.Time{})
 	case b.read/minRate > before:

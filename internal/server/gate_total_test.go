@@ -1,0 +1,162 @@
+package server
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// tinyGate is a server behind a gate of few connections, without a router.
+func tinyGate(t *testing.T, limits gateLimits) *gate {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits.log = slog.New(slog.DiscardHandler)
+	g := newGate(ln, limits)
+	srv := &http.Server{
+		ReadHeaderTimeout: 20 * time.Second, ConnState: g.changed, ConnContext: g.remember,
+		Handler: g.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := g.admit(r); r.URL.Path != "/livez" && err != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		})),
+	}
+	go func() { _ = srv.Serve(g) }()
+	t.Cleanup(func() { _ = srv.Close() })
+	return g
+}
+
+// from opens a connection from the last byte of a loopback address; with a path, it
+// requests that and returns the status.
+func from(t *testing.T, g *gate, last int, path string) (status int) {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(last))}}
+	c, err := d.DialContext(t.Context(), "tcp", g.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if path == "" {
+		return 0
+	}
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
+}
+
+func TestHealthIsServedWhenAllPlacesAreTaken(t *testing.T) {
+	g := tinyGate(t, gateLimits{total: 40, perAddress: 4})
+	for i := range 40 {
+		from(t, g, 1+i/4, "")
+	}
+	for range 2 * maxNarrow {
+		from(t, g, 100, "") // another address, with narrow connections only
+	}
+	for range 10 {
+		if status := from(t, g, 101, "/x"); status != http.StatusServiceUnavailable {
+			t.Errorf("a request beyond the total: %d", status)
+		}
+		if status := from(t, g, 100, "/livez"); status != http.StatusOK {
+			t.Errorf("/livez beyond the total: %d", status)
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.wide != 40 || g.narrow.Len() > maxNarrow {
+		t.Errorf("%d and %d connections", g.wide, g.narrow.Len())
+	}
+}
+
+// Where places are scarce, connections without a request lose theirs after five
+// seconds; where they are not, they keep them.
+func TestIdleConnectionsGiveWayWhereConnectionsAreScarce(t *testing.T) {
+	for name, limits := range map[string]gateLimits{"of all": {total: 20}, "of one address": {total: 1000, perAddress: 20}} {
+		t.Run(name, func(t *testing.T) {
+			g := tinyGate(t, limits)
+			for range 10 {
+				from(t, g, 1, "/x")
+			}
+			old := func() {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				for _, p := range g.peers {
+					for c := range p.wide {
+						c.idleSince.CompareAndSwap(c.idleSince.Load(), time.Now().Add(-shortIdle).UnixNano())
+					}
+				}
+			}
+			time.Sleep(50 * time.Millisecond) // all have become idle
+			old()
+			from(t, g, 1, "/x")
+			if n := g.count(); n != 11 {
+				t.Errorf("%d connections while there are places for more, want 11", n)
+			}
+			for range 9 {
+				from(t, g, 1, "")
+			}
+			for range 5 {
+				if status := from(t, g, 1, "/x"); status != http.StatusOK {
+					t.Errorf("a request while old connections are idle: %d", status)
+				}
+			}
+			if n := g.count(); n > 16 {
+				t.Errorf("%d connections: the idle ones are kept", n)
+			}
+		})
+	}
+}
+
+func (g *gate) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.wide
+}
+
+// Nothing of a closed connection is kept, however it ended.
+func TestGateForgetsClosedConnections(t *testing.T) {
+	g := tinyGate(t, gateLimits{total: 100, perAddress: 3})
+	t.Run("hold", func(t *testing.T) {
+		for i := range 50 {
+			from(t, g, 1+i%5, []string{"", "/x", "/livez"}[i%3])
+		}
+	})
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		g.mu.Lock()
+		peers, wide, narrow := len(g.peers), g.wide, g.narrow.Len()
+		g.mu.Unlock()
+		if peers == 0 && wide == 0 && narrow == 0 {
+			return
+		}
+		if time.Since(begin) > 10*time.Second {
+			t.Fatalf("%d addresses, %d and %d connections are kept", peers, wide, narrow)
+		}
+	}
+}
+
+// A network of IPv6 that one subscriber has counts as one address.
+func TestAddressesOfOneSubscriberAreOnePeer(t *testing.T) {
+	g := newGate(nil, gateLimits{total: 10, perAddress: 2})
+	peer := func(address string) *peer {
+		return g.peerOf(net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), 1)), time.Now())
+	}
+	if peer("2001:db8:0:12::1") != peer("2001:db8:0:34::2") || peer("::ffff:192.0.2.1") != peer("192.0.2.1") {
+		t.Error("one subscriber is several peers")
+	}
+	if peer("2001:db8:0:12::1") == peer("2001:db8:0:112::1") || peer("192.0.2.1") == peer("192.0.2.2") {
+		t.Error("several subscribers are one peer")
+	}
+}
