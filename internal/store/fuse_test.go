@@ -108,6 +108,18 @@ func everyVerb(w *world) []step {
 		{"UserByEmail", func() error { _, err := s.UserByEmail(ctx, "u"); return err }},
 		{"Principal", func() error { _, err := s.Principal(ctx, as.By); return err }},
 		{"Users", func() error { _, err := s.Users(ctx, as.By, store.ListFilter{}); return err }},
+		{"Users, search", func() error { _, err := s.Users(ctx, as.By, store.ListFilter{Query: "p", Limit: 1}); return err }},
+		{"Standing", func() error { _, err := s.Standing(ctx, as.By, "p"); return err }},
+		{"UpdateUser", func() error {
+			_, err := s.UpdateUser(ctx, as, "p", store.UserChange{Profile: map[string]string{"nickname": "P"}, OrgID: "default"})
+			return err
+		}},
+		{"UpdateUser, address", func() error {
+			_, err := s.UpdateUser(ctx, store.Act{Action: "act", By: system("").By}, "p", store.UserChange{Email: "p@example.org"})
+			return err
+		}},
+		{"UpdateOwn", func() error { _, err := s.UpdateOwn(ctx, self, map[string]string{"display_name": "U"}); return err }},
+		{"CompleteUsers", func() error { _, err := s.CompleteUsers(ctx, "", 10); return err }},
 		{"HasSuperadmin", func() error { _, err := s.HasSuperadmin(ctx); return err }},
 		{"DefaultPasswordAdmin", func() error { _, _, err := s.DefaultPasswordAdmin(ctx); return err }},
 		{"InsertGroup", func() (err error) { group, err = s.InsertGroup(ctx, as, identity.Group{Name: "g"}); return err }},
@@ -157,6 +169,10 @@ func everyVerb(w *world) []step {
 		{"ServiceTokenByHash", func() error { _, err := s.ServiceTokenByHash(ctx, []string{"hash"}); return err }},
 		{"ServiceTokens", func() error { _, err := s.ServiceTokens(ctx, as.By, store.ListFilter{}); return err }},
 		{"RevokeServiceToken", func() error { return s.RevokeServiceToken(ctx, as, "", "ci") }},
+		{"DeleteOwn", func() error {
+			p := identity.Actor{Kind: identity.ActorUser, ID: "p"}
+			return s.DeleteOwn(ctx, store.Act{Action: "act", By: p}, w.proof(identity.User{ID: "p", CredentialsVersion: 1}))
+		}},
 		{"SetRegistration", func() error { return s.SetRegistration(ctx, as, true) }},
 		{"Registration", func() error { _, _, err := s.Registration(ctx); return err }},
 		{"AdoptedKey", func() error { _, err := s.AdoptedKey(ctx); return err }},
