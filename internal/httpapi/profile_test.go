@@ -3,8 +3,11 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
@@ -118,4 +121,50 @@ func TestAUserDeletesTheirAccountWithThePassword(t *testing.T) {
 	r.want(http.StatusOK, r.call("DELETE", "/api/v1/auth/me", access, fmt.Sprintf(`{"password":%q,"service_tokens":"revoke"}`, testPassword)))
 	r.want(http.StatusUnauthorized, r.call("GET", "/api/v1/auth/me", access, ""))
 	r.want(http.StatusUnauthorized, r.call("POST", "/api/v1/auth/login", "", fmt.Sprintf(`{"email":%q,"password":%q}`, user.Email, testPassword)))
+}
+
+func TestTheOwnAccountNeedsNoPasswordSoonAfterASignIn(t *testing.T) {
+	r := newRig(t)
+	access, _ := r.session(r.user(identity.Viewer, "default"))
+	r.ahead.Store(int64(16 * time.Minute))
+	if a := r.want(http.StatusUnauthorized, r.call("DELETE", "/api/v1/auth/me", access, "")); a.text("error") != "reauthentication_required" && a.text("error") != "invalid_token" {
+		t.Errorf("%s", a.raw)
+	}
+	access, _ = r.session(r.user(identity.Viewer, "default"))
+	r.want(http.StatusOK, r.call("DELETE", "/api/v1/auth/me", access, ""))
+}
+
+func TestUsersAreSearchedFilteredAndSorted(t *testing.T) {
+	r := newRig(t)
+	root, admin := r.as(identity.Superadmin, "default"), r.as(identity.OrgAdmin, "other")
+	for i, org := range []string{"other", "other", "default"} {
+		if _, err := r.directory.CreateUser(t.Context(), system, directory.NewUser{
+			Email: fmt.Sprintf("zoe%d@example.com", i), Password: testPassword, DisplayName: "Zo\u00eb", OrgID: org,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(access, query string, status int) response {
+		t.Helper()
+		return r.want(status, r.call("GET", "/api/v1/auth/users?"+query, access, ""))
+	}
+	for _, c := range []struct{ access, query, want string }{
+		{root, "q=ZOE", "[zoe0@example.com zoe1@example.com zoe2@example.com]"},
+		{admin, "q=zo%C3%AB", "[zoe0@example.com zoe1@example.com]"},
+		{root, "q=zoe&org_id=other&sort=-email", "[zoe1@example.com zoe0@example.com]"},
+		{root, "q=zoe&role=operator", "[]"},
+		{root, "q=zoe&status=active&limit=1", "[zoe0@example.com]"},
+	} {
+		a := list(c.access, c.query, http.StatusOK)
+		if got := fmt.Sprint(names(t, a, "users", "email")); got != c.want {
+			t.Errorf("%s: %s", c.query, a.raw)
+		}
+		if more := strings.Contains(c.query, "limit"); more != (a.text("next_cursor") != "") {
+			t.Errorf("%s: %s", c.query, a.raw)
+		}
+	}
+	for _, query := range []string{"q=", "q=" + strings.Repeat("x", 65), "sort=last_login_at", "role=root", "status=", "q=a&q=b", "sort=email&cursor=AAAA"} {
+		list(root, query, http.StatusUnprocessableEntity)
+	}
+	list(admin, "q=zoe&org_id=default", http.StatusNotFound)
 }

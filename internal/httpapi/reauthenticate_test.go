@@ -24,6 +24,9 @@ func (r *rig) privileged() map[string]func(access string) response {
 		"make a service token of a superadmin": func(access string) response {
 			return r.call(http.MethodPost, "/api/v1/auth/service-tokens", access, fmt.Sprintf(`{"name":%q,"role":"superadmin"}`, uuid.NewString()))
 		},
+		"change an address": func(access string) response {
+			return r.call(http.MethodPatch, "/api/v1/auth/users/"+r.user(identity.Viewer, "default").ID, access, fmt.Sprintf(`{"email":"%s@example.com"}`, uuid.NewString()))
+		},
 		"reset a password": func(access string) response {
 			return r.call(http.MethodPut, "/api/v1/auth/users/"+r.user(identity.Viewer, "default").ID+"/password", access,
 				`{"new_password":"staple the other horse"}`)
