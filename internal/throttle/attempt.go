@@ -52,7 +52,6 @@ func (t *Throttle) Admit(ctx context.Context, by identity.Actor, user identity.U
 	if t == nil || t.off {
 		return &Attempt{}, nil
 	}
-	t.warnOfProxy(ctx, by)
 	key, err := t.keyOf(ctx, by, user, email)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ func TestAFloodOfUnknownAddressesTakesAFixedNumberOfRows(t *testing.T) {
 	for i := range atOnce {
 		all.Go(func() {
 			for n := i; n < addresses; n += atOnce {
-				w.fails(from(n/10), identity.User{}, strconv.Itoa(n)+"@pico.example")
+				w.guess(from(n/10), identity.User{}, strconv.Itoa(n)+"@pico.example")
 			}
 		})
 	}
@@ -46,7 +46,7 @@ func TestAUserHasAFixedNumberOfNetworksAndKnownOnesStay(t *testing.T) {
 		next := attackers()
 		for range 150 {
 			w.clock.Advance(6 * time.Minute)
-			w.fails(next(), ada, ada.Email)
+			w.guess(next(), ada, ada.Email)
 		}
 		w.succeeds(from(129), ada)
 		rows := storetest.Rows(w.t, w.url, "SELECT network, signed_in_at FROM throttle WHERE account = 'ada' AND network <> ''")
@@ -66,8 +66,8 @@ func TestRowsThatAreOfNoUseArePurged(t *testing.T) {
 	each(t, func(w *world) {
 		w.succeeds(from(1), ada)
 		for n := range 5 {
-			w.fails(from(2), identity.User{}, fmt.Sprintf("%d@pico.example", n))
-			w.fails(from(3), bob, bob.Email)
+			w.guess(from(2), identity.User{}, fmt.Sprintf("%d@pico.example", n))
+			w.guess(from(3), bob, bob.Email)
 		}
 		purged := func() (n int) {
 			for {
@@ -96,7 +96,7 @@ func TestFailuresAreForgottenAfterADay(t *testing.T) {
 	each(t, func(w *world) {
 		next := attackers()
 		for range 20 {
-			w.fails(next(), ada, ada.Email)
+			w.guess(next(), ada, ada.Email)
 		}
 		w.refused(next(), ada, "account")
 		w.clock.Advance(24 * time.Hour)

@@ -110,9 +110,8 @@ type window struct {
 }
 
 // advance forgets the slots that have left the window.
-func (w *window) advance(now time.Time, per time.Duration) (slot time.Duration) {
-	slot = per / slots
-	head := now.UnixNano() / int64(slot)
+func (w *window) advance(now time.Time, per time.Duration) {
+	head := now.UnixNano() / int64(per/slots)
 	if head-w.head > slots {
 		w.counts = [slots + 1]uint16{}
 		w.head = head
@@ -121,7 +120,6 @@ func (w *window) advance(now time.Time, per time.Duration) (slot time.Duration) 
 		w.head++
 		w.counts[w.head%(slots+1)] = 0
 	}
-	return slot
 }
 
 func (w *window) add(now time.Time, per time.Duration) {

@@ -47,7 +47,6 @@ type Throttle struct {
 	guesses       *networks // failed attempts to authenticate
 	tokens        *networks // unknown tokens
 	registrations *networks
-	warned        time.Time // when the log was last told of a proxy that is not configured
 
 	refused [counters]atomic.Uint64
 }
@@ -127,7 +126,6 @@ func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter) error
 		all = t.registrations
 	}
 	name := networkOf(by)
-	t.warnOfProxy(ctx, by)
 	t.mu.Lock()
 	now := t.now()
 	one := all.of(name, now)
@@ -173,24 +171,6 @@ func factorOf(by identity.Actor) int {
 		return 10
 	}
 	return 1
-}
-
-// warnOfProxy tells the log every hour that a setting is missing.
-func (t *Throttle) warnOfProxy(ctx context.Context, by identity.Actor) {
-	if !by.UnknownProxy {
-		return
-	}
-	now := t.now()
-	t.mu.Lock()
-	due := t.warned.IsZero() || now.Sub(t.warned) >= time.Hour
-	if due {
-		t.warned = now
-	}
-	t.mu.Unlock()
-	if due {
-		t.log.WarnContext(ctx, "requests have X-Forwarded-For, and their peer is no trusted proxy: all clients count as one network; "+
-			"add the address of the proxy to server.trusted_proxies", slog.String("peer", by.Address))
-	}
 }
 
 // digestKey returns the key of the digests of unknown addresses.

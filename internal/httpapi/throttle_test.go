@@ -1,0 +1,88 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// from sends a request of a client with that address.
+func (r *rig) from(address, path, body string) response {
+	r.t.Helper()
+	req := httptest.NewRequest("POST", path, strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Forwarded-For", address)
+	return r.do(req)
+}
+
+func TestALimitedLoginNamesTheLimitAndLooksTheSameForUnknownAccounts(t *testing.T) {
+	r := newRig(t)
+	u := r.user(identity.Viewer, "")
+	wait := regexp.MustCompile(`^"account-network";r=0;t=[1-8]$`)
+	limited := map[string]response{}
+	for _, email := range []string{u.Email, "nobody@example.com"} {
+		for range 12 { // the first wait may be over on a slow machine
+			a := r.from("198.51.100.7", "/api/v1/auth/login", toJSON(t, map[string]string{"email": email, "password": "wrong horse"}))
+			if a.status == http.StatusTooManyRequests {
+				limited[email] = a
+				break
+			}
+			r.want(http.StatusUnauthorized, a)
+		}
+		h := limited[email].header
+		if !wait.MatchString(h.Get("RateLimit")) || h.Get("RateLimit-Policy") != `"account-network";q=5;w=86400` ||
+			!strings.HasSuffix(h.Get("RateLimit"), "t="+h.Get("Retry-After")) {
+			t.Errorf("%s: %v", email, h)
+		}
+	}
+	known, unknown := limited[u.Email], limited["nobody@example.com"]
+	if string(known.raw) != string(unknown.raw) || known.text("error") != "rate_limited" {
+		t.Errorf("%s\n%s", known.raw, unknown.raw)
+	}
+	r.want(http.StatusOK, r.from("203.0.113.7", "/api/v1/auth/login", toJSON(t, map[string]string{"email": u.Email, "password": testPassword})))
+}
+
+func TestMadeUpTokensAreLimitedAndOnesThatExistAreNot(t *testing.T) {
+	r := newRig(t)
+	_, refresh := r.session(r.user(identity.Viewer, ""))
+	created := r.want(http.StatusOK, r.call("POST", "/api/v1/auth/service-tokens", r.as(identity.OrgAdmin, ""), `{"name":"billing"}`))
+	const address = "198.51.100.7"
+	bodies := []struct{ path, body string }{
+		{"/api/v1/auth/refresh", `{"refresh_token":"made-up"}`},
+		{"/api/v1/auth/logout", `{"refresh_token":"made-up"}`},
+		{"/api/v1/auth/service-tokens/validate", `{"token":"pico_svc_made-up"}`},
+	}
+	for i := range 60 {
+		one := bodies[i%len(bodies)]
+		if a := r.from(address, one.path, one.body); a.status == http.StatusTooManyRequests {
+			t.Fatalf("token %d: %s", i, a.raw)
+		}
+	}
+	for _, one := range bodies {
+		a := r.want(http.StatusTooManyRequests, r.from(address, one.path, one.body))
+		if a.header.Get("RateLimit-Policy") != `"tokens";q=60;w=60` {
+			t.Errorf("%s: %v", one.path, a.header)
+		}
+	}
+	r.want(http.StatusOK, r.from(address, "/api/v1/auth/refresh", toJSON(t, refresh)))
+	valid := r.want(http.StatusOK, r.from(address, "/api/v1/auth/service-tokens/validate", toJSON(t, map[string]string{"token": created.text("token")})))
+	if valid.body["valid"] != true {
+		t.Errorf("%s", valid.raw)
+	}
+}
+
+func TestRegistrationsFromOneNetworkAreLimited(t *testing.T) {
+	r := newRig(t)
+	for range 100 {
+		r.want(http.StatusUnprocessableEntity, r.from("198.51.100.7", "/api/v1/auth/register", `{"email":"ada@example.com","password":"short"}`))
+	}
+	a := r.want(http.StatusTooManyRequests, r.from("198.51.100.8", "/api/v1/auth/register", `{"email":"ada@example.com","password":"secret123"}`))
+	if a.header.Get("RateLimit-Policy") != `"registrations";q=100;w=60` {
+		t.Errorf("%v", a.header)
+	}
+	r.want(http.StatusOK, r.from("203.0.113.7", "/api/v1/auth/register", `{"email":"ada@example.com","password":"secret123"}`))
+}
