@@ -122,6 +122,10 @@ func (l *loader) suspect() {
 	case issuer.Scheme == "http" && !loopback(issuer.Hostname()):
 		l.warn("auth.issuer", at["auth.issuer"], "is plain http: an attacker on the network can replace the key set")
 	}
+	if c.Auth.RegistrationEnabled && !loopback(c.Server.Host) && !c.Explicit("groups.visibility") {
+		l.warn("groups.visibility", at["groups.visibility"], "shows the names and members of all groups of "+c.Auth.RegistrationOrg+
+			" to everyone who registers: set members, or organization if that is intended")
+	}
 	for _, proxy := range c.Server.TrustedProxies {
 		if prefix, err := netip.ParsePrefix(proxy); err == nil && prefix.Bits() == 0 {
 			l.warn("server.trusted_proxies", at["server.trusted_proxies"], "trusts every address: any client can claim any address")

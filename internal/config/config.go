@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
 // Config is all settings. Default and Load make one; the
@@ -14,6 +16,7 @@ import (
 type Config struct {
 	Auth       Auth
 	Keys       Keys
+	Groups     Groups
 	Database   Database
 	AuthClient AuthClient
 	FastAPI    FastAPI
@@ -41,6 +44,7 @@ type Auth struct {
 	AdminEmail               string
 	AdminPassword            Secret
 	RegistrationEnabled      bool
+	RegistrationOrg          string // ID of the organization of users who register
 	PasswordMinLength        int
 	PasswordBlocklist        bool // refuse the most common passwords
 	BcryptCost               int
@@ -53,6 +57,17 @@ type Keys struct {
 	RotateEvery  time.Duration // zero: only when asked to
 	RSABits      int           // of new RSA keys
 	AtRest       string        // files or sealed; empty: by database and master key
+}
+
+// The values of groups.visibility.
+const (
+	VisibleToOrganization = "organization"
+	VisibleToMembers      = "members"
+)
+
+// Groups is the section groups.
+type Groups struct {
+	Visibility string // VisibleToOrganization or VisibleToMembers
 }
 
 // Database is the section database.
@@ -133,11 +148,13 @@ func defaults() Config {
 			AdminEmail:               "admin@pico.local",
 			AdminPassword:            "admin",
 			RegistrationEnabled:      true,
+			RegistrationOrg:          identity.DefaultOrg,
 			PasswordMinLength:        8,
 			PasswordBlocklist:        true,
 			BcryptCost:               12,
 		},
 		Keys:       Keys{PublishAhead: time.Hour, RSABits: 2048},
+		Groups:     Groups{Visibility: VisibleToOrganization},
 		Database:   Database{URL: "sqlite+aiosqlite:///auth.db"},
 		AuthClient: AuthClient{Enabled: true},
 		FastAPI:    FastAPI{Title: "Pico Auth API"},

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
 // setting is one setting: where it is kept, what it may hold, what it is for.
@@ -19,7 +21,7 @@ type setting struct {
 
 // settings returns all settings, in the order of the reference.
 func settings() []setting {
-	return slices.Concat(authKeys(), signingKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys(), throttleKeys(), auditKeys(), logKeys())
+	return slices.Concat(authKeys(), signingKeys(), groupKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys(), throttleKeys(), auditKeys(), logKeys())
 }
 
 func authKeys() []setting {
@@ -60,6 +62,9 @@ func authKeys() []setting {
 			"Password of the first superadmin; unless it is the default, it must satisfy the policy for new passwords. While it is the default, the server listens on loopback only."),
 		toggle("auth.registration_enabled", func(c *Config) *bool { return &c.Auth.RegistrationEnabled },
 			"Whether registration is open to everyone. An explicit `false` always wins; otherwise the switch that an administrator set is stored in the database and wins over this."),
+		text("auth.registration_org", func(c *Config) *string { return &c.Auth.RegistrationOrg },
+			"the ID of an organization, at most 36 characters without white space", identity.ValidID,
+			"Organization of users who register. It must exist; registration is closed while it is suspended."),
 		number("auth.password_min_length", func(c *Config) *int { return &c.Auth.PasswordMinLength }, 1, 72,
 			"Minimum number of characters of a new password."),
 		toggle("auth.password_blocklist", func(c *Config) *bool { return &c.Auth.PasswordBlocklist },
@@ -83,6 +88,15 @@ func signingKeys() []setting {
 		text("keys.at_rest", func(c *Config) *string { return &c.Keys.AtRest },
 			"files or sealed", orEmpty(among([]string{"files", "sealed"})),
 			"Where private keys are kept: in `files` of `auth.data_dir`, or `sealed` in the database under `auth.master_key`. By default it is `sealed` on PostgreSQL with a master key, else `files`. Keys that are files are sealed at the next start; sealed ones stay so until they are replaced."),
+	}
+}
+
+func groupKeys() []setting {
+	visibilities := []string{VisibleToOrganization, VisibleToMembers}
+	return []setting{
+		text("groups.visibility", func(c *Config) *string { return &c.Groups.Visibility },
+			oneOf(visibilities), among(visibilities),
+			"Which groups a viewer sees: all of the `organization`, as on the Python server, or those that they are one of the `members` of. Where anyone can register, `members` hides the names and members of the other groups from everyone who registers."),
 	}
 }
 

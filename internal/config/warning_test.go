@@ -46,9 +46,15 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 			want: []string{"auth.refresh_token_expire_days (default) is longer than auth.session_max_days: every session ends with the latter"},
 		},
 		{
-			name: "local issuer for others", env: []string{"SERVER_HOST=0.0.0.0"},
+			name: "local issuer for others", env: []string{"SERVER_HOST=0.0.0.0", "GROUPS_VISIBILITY=organization"},
 			want: []string{"auth.issuer (default) names this machine only, while server.host (environment SERVER_HOST) accepts remote clients: they cannot fetch the key set"},
 		},
+		{
+			name: "all who register see groups", yaml: "server: {host: 0.0.0.0}\nauth: {issuer: 'https://auth.example.com', registration_org: guests}",
+			want: []string{"groups.visibility (default) shows the names and members of all groups of guests to everyone who registers: set members, or organization if that is intended"},
+		},
+		{name: "decided", yaml: "server: {host: 0.0.0.0}\nauth: {issuer: 'https://auth.example.com'}\ngroups: {visibility: members}"},
+		{name: "no registration", yaml: "server: {host: 0.0.0.0}\nauth: {issuer: 'https://auth.example.com', registration_enabled: false}"},
 		{
 			name: "plain http", yaml: "auth: {issuer: 'http://auth.example.com'}",
 			want: []string{"auth.issuer (a.yaml:1) is plain http: an attacker on the network can replace the key set"},

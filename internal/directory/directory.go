@@ -9,6 +9,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -39,8 +40,10 @@ type Config struct {
 	Throttle  *throttle.Throttle // nil: registrations are not limited
 	Log       *slog.Logger       // nil: discard
 
-	RegistrationDefault bool // whether anyone may register while no administrator has decided it
-	RegistrationOff     bool // the configuration forbids registration, whatever an administrator decided
+	RegistrationDefault bool   // whether anyone may register while no administrator has decided it
+	RegistrationOff     bool   // the configuration forbids registration, whatever an administrator decided
+	RegistrationOrg     string // organization of users who register; empty: identity.DefaultOrg
+	GroupsOfMembers     bool   // viewers see the groups that they are a member of, and no others
 
 	Now func() time.Time // nil: time.Now
 }
@@ -56,6 +59,8 @@ type Directory struct {
 	log                 *slog.Logger
 	registrationDefault bool
 	registrationOff     bool
+	registrationOrg     string
+	groupsOfMembers     bool
 	now                 func() time.Time
 }
 
@@ -69,7 +74,8 @@ func New(cfg Config) *Directory {
 	}
 	return &Directory{
 		store: cfg.Store, passwords: cfg.Passwords, audit: cfg.Audit, login: cfg.Login, sessions: cfg.Sessions, throttle: cfg.Throttle, log: cfg.Log,
-		registrationDefault: cfg.RegistrationDefault, registrationOff: cfg.RegistrationOff, now: cfg.Now,
+		registrationDefault: cfg.RegistrationDefault, registrationOff: cfg.RegistrationOff,
+		registrationOrg: cmp.Or(cfg.RegistrationOrg, identity.DefaultOrg), groupsOfMembers: cfg.GroupsOfMembers, now: cfg.Now,
 	}
 }
 

@@ -35,12 +35,13 @@ func (d *Directory) CreateGroup(ctx context.Context, by identity.Actor, n NewGro
 	return g, nil
 }
 
-// Group returns a group of the actor's organization and its members.
+// Group returns a group of the actor's organization and its members. Where groups are
+// visible to their members only, another one does not exist for a viewer.
 func (d *Directory) Group(ctx context.Context, by identity.Actor, id string) (identity.Group, []identity.Member, error) {
 	if !identity.ValidID(id) {
 		return identity.Group{}, nil, identity.ErrNoGroup
 	}
-	g, members, err := d.store.Group(ctx, by, id)
+	g, members, err := d.store.Group(ctx, by, id, d.groupsOfMembers)
 	if err != nil {
 		return identity.Group{}, nil, fmt.Errorf("read group: %w", err)
 	}
@@ -53,6 +54,7 @@ func (d *Directory) Groups(ctx context.Context, by identity.Actor, f Filter) (Pa
 	if err != nil || none {
 		return Page[identity.Group]{Items: []identity.Group{}}, err
 	}
+	filter.Members = d.groupsOfMembers
 	page, err := d.store.Groups(ctx, by, filter)
 	if err != nil {
 		return Page[identity.Group]{}, fmt.Errorf("list groups: %w", err)

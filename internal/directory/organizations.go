@@ -10,6 +10,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
+var errRegistrationOrg = fault.New(fault.Conflict, "registration_organization",
+	"users who register belong to this organization; set auth.registration_org to another one first")
+
 // NewOrganization describes a new organization.
 type NewOrganization struct {
 	ID   string // empty: a new one
@@ -106,5 +109,11 @@ func (d *Directory) DeleteOrganization(ctx context.Context, by identity.Actor, i
 		return identity.ErrNoOrganization
 	}
 	act := store.Act{Action: identity.ActionDeleteOrganization, By: by}
+	if id == d.registrationOrg && id != identity.DefaultOrg {
+		if _, err := d.administrator(ctx, by); err != nil {
+			return d.ended(ctx, act, id, err)
+		}
+		return errRegistrationOrg
+	}
 	return d.ended(ctx, act, id, d.store.DeleteOrganization(ctx, act, id))
 }

@@ -14,6 +14,7 @@ type UserChange struct {
 	Profile map[string]string // see identity.ChangeProfile
 	Email   *string
 	OrgID   *string
+	Tokens  identity.TokenDecision // about the service tokens of one who is moved
 }
 
 // User returns a user that by may administer, with what stands in the way of a
@@ -33,7 +34,7 @@ func (d *Directory) User(ctx context.Context, by identity.Actor, userID string) 
 // organization ends their sessions; only a superadmin moves users.
 func (d *Directory) Update(ctx context.Context, by identity.Actor, userID string, change UserChange) (identity.User, error) {
 	next := store.UserChange{Profile: change.Profile}
-	faults := []error{checkProfile(change.Profile)}
+	faults := []error{checkProfile(change.Profile), checkDecision(change.Tokens)}
 	if change.Email != nil {
 		email, err := identity.ParseEmail(*change.Email)
 		next.Email = email
@@ -51,7 +52,7 @@ func (d *Directory) Update(ctx context.Context, by identity.Actor, userID string
 	if !identity.ValidID(userID) {
 		return identity.User{}, identity.ErrNoUser
 	}
-	act := store.Act{Action: identity.ActionUpdateUser, By: by}
+	act := store.Act{Action: identity.ActionUpdateUser, By: by, Tokens: change.Tokens}
 	user, err := d.store.UpdateUser(ctx, act, userID, next)
 	if err := d.ended(ctx, act, userID, err); err != nil {
 		return identity.User{}, err

@@ -9,8 +9,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Register makes an unauthenticated client's user, a viewer of the default
-// organization. An address that is in use is a Conflict, email_taken, after the
+// Register makes an unauthenticated client's user, a viewer of the organization for
+// them. While that is suspended, registration is off. An address that is in use is a Conflict, email_taken, after the
 // same work as a free one; too many registrations from one network are Throttled.
 func (d *Directory) Register(
 	ctx context.Context, by identity.Actor, email, password, displayName string,
@@ -25,7 +25,7 @@ func (d *Directory) Register(
 	if err := d.throttle.Registration(ctx, by); err != nil {
 		return identity.User{}, err
 	}
-	user, err := d.newUser(ctx, by, NewUser{Email: email, Password: password, DisplayName: displayName})
+	user, err := d.newUser(ctx, by, NewUser{Email: email, Password: password, DisplayName: displayName, OrgID: d.registrationOrg})
 	if err != nil {
 		return identity.User{}, err
 	}
@@ -49,6 +49,12 @@ func (d *Directory) Registration(ctx context.Context) (bool, error) {
 		return d.registrationDefault, nil
 	}
 	return enabled, nil
+}
+
+// RegistrationOrg returns the organization of users who register, an error NotFound
+// when it does not exist.
+func (d *Directory) RegistrationOrg(ctx context.Context) (identity.Organization, error) {
+	return d.Organization(ctx, identity.Actor{Kind: identity.ActorSystem}, d.registrationOrg)
 }
 
 // SetRegistration stores whether anyone may register, and returns whether

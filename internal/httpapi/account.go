@@ -29,7 +29,7 @@ func (a *API) accountRoutes() []route {
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/register", "register", web.Anonymous, web.NoCredential),
 			Tag:   tagAccount, Summary: "Register",
-			Description: "Creates a viewer in the organization `default`. Refused with 403 `registration_disabled` while registration is switched off.",
+			Description: "Creates a viewer in the organization of `auth.registration_org`, by default `default`. Refused with 403 `registration_disabled` while registration is switched off, or that organization is suspended.",
 			body:        jsonBody, typed: endpoint(a, a.register),
 			refusals: map[int]string{403: "`registration_disabled`", 409: emailTaken, 429: "`rate_limited`: too many registrations from this network, or too many passwords are being hashed"},
 		},

@@ -67,6 +67,7 @@ type UserUpdate struct {
 	ProfileChange
 	Email *string `json:"email,omitempty" minLength:"3" maxLength:"254" doc:"Ends the user's sessions." example:"ada@example.com"`
 	OrgID *string `json:"org_id,omitempty" maxLength:"36" doc:"Moves the user, which ends their sessions and memberships. For superadmins." example:"default"`
+	TokenDecision
 }
 
 // AccountDeletion proves that the user is there.
@@ -98,7 +99,7 @@ type updateUserInput struct {
 
 func (a *API) updateUser(ctx context.Context, by caller, in *updateUserInput) (Profile, error) {
 	user, err := a.directory.Update(ctx, by.actor, in.ID, directory.UserChange{
-		Profile: in.Body.fields(), Email: in.Body.Email, OrgID: in.Body.OrgID,
+		Profile: in.Body.fields(), Email: in.Body.Email, OrgID: in.Body.OrgID, Tokens: in.Body.ServiceTokens,
 	})
 	return profileOf(user), err
 }

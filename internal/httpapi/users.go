@@ -144,7 +144,7 @@ type RoleRequest struct {
 
 // TokenDecision decides about the service tokens that a user owns.
 type TokenDecision struct {
-	ServiceTokens identity.TokenDecision `json:"service_tokens,omitempty" enum:"revoke,keep" doc:"What happens to the service tokens that the user owns: they are revoked, or you keep them as yours. Required for a user who owns some and is suspended or gets a weaker role." example:"revoke"`
+	ServiceTokens identity.TokenDecision `json:"service_tokens,omitempty" enum:"revoke,keep" doc:"What happens to the service tokens that the user owns: they are revoked, or you keep them as yours. Required for a user who owns some and is suspended, moved or gets a weaker role." example:"revoke"`
 }
 
 // StatusRequest is a user's new status.

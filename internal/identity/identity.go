@@ -123,7 +123,7 @@ type ServiceToken struct {
 }
 
 // TokenDecision says what happens to the service tokens of a user who is suspended,
-// deleted or demoted. The zero value is no decision: then a user who owns some is
+// deleted, demoted or moved to another organization. The zero value is no decision: then a user who owns some is
 // left unchanged.
 type TokenDecision string
 

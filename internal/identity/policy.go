@@ -53,6 +53,10 @@ func MaySee(actor Principal, orgID, what string) error {
 	}
 }
 
+// SeesOwnGroupsOnly reports whether actor sees the groups that they are a member of
+// and no others, where groups.visibility is members.
+func SeesOwnGroupsOnly(actor Principal) bool { return !actor.Role.AtLeast(Operator) }
+
 // MayGrant decides whether actor may give the role to a user or a service
 // token: never one above their own, and only a user who signed in recently gives
 // superadmin.

@@ -117,6 +117,9 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.registrationOrg(ctx); err != nil {
+		return err
+	}
 	if published != "" {
 		s.published = &defaultPassword{find: s.services.Store.DefaultPasswordAdmin, exists: true}
 	}

@@ -21,6 +21,9 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/testrig"
@@ -476,5 +479,40 @@ func TestServerStopsInTimeWhenTheDatabaseHangs(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("stopped after %v", took)
+	}
+}
+
+func TestAStartNeedsTheOrganizationOfRegistration(t *testing.T) {
+	dir := t.TempDir()
+	cfg := testConfig(dir)
+	cfg.Auth.RegistrationOrg = "guests"
+	_, err := server.New(t.Context(), server.Config{Config: cfg})
+	if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "pico-auth org create NAME --id guests") {
+		t.Fatalf("started: %v", err)
+	}
+	services, err := server.OpenServices(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator, suspended := identity.Actor{Kind: identity.ActorSystem}, string(identity.Suspended)
+	if _, err := services.Directory.CreateOrganization(t.Context(), operator, directory.NewOrganization{ID: "guests", Name: "Guests"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := services.Directory.UpdateOrganization(t.Context(), operator, "guests", directory.OrganizationChange{Status: &suspended}); err != nil {
+		t.Fatal(err)
+	}
+	if err := services.Close(); err != nil {
+		t.Fatal(err)
+	}
+	log := &testrig.Buffer{}
+	s, err := server.New(t.Context(), server.Config{Config: cfg, Log: slog.New(slog.NewJSONHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err) // a suspension does not stop the server
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "registration is closed") {
+		t.Errorf("log: %s", log)
 	}
 }

@@ -138,6 +138,8 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		Directory: directory.New(directory.Config{
 			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Throttle: limits, Log: log,
 			RegistrationDefault: cfg.Auth.RegistrationEnabled,
+			RegistrationOrg:     cfg.Auth.RegistrationOrg,
+			GroupsOfMembers:     cfg.Groups.Visibility == config.VisibleToMembers,
 			RegistrationOff:     !cfg.Auth.RegistrationEnabled && cfg.Explicit("auth.registration_enabled"),
 		}),
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/password"
@@ -71,6 +72,27 @@ func (d *defaultPassword) knownHostsOnly(ctx context.Context) bool {
 		d.exists = found
 	}
 	return d.exists
+}
+
+// registrationOrg refuses a start in which users would register into an organization
+// that does not exist. While it is suspended the server runs, with registration closed:
+// an administrator who suspended it did not mean to stop the server.
+func (s *Server) registrationOrg(ctx context.Context) error {
+	c := s.cfg.Config.Auth
+	if !c.RegistrationEnabled && s.cfg.Config.Explicit("auth.registration_enabled") {
+		return nil
+	}
+	o, err := s.services.Directory.RegistrationOrg(ctx)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return fault.New(fault.Invalid, "unknown_organization", fmt.Sprintf(
+			"auth.registration_org: there is no organization %q; create it with `pico-auth org create NAME --id %[1]s`, or name another one", c.RegistrationOrg))
+	case err != nil:
+		return err
+	case o.Status != identity.Active:
+		s.cfg.Log.Warn("registration is closed: the organization of auth.registration_org is suspended", "org_id", o.ID)
+	}
+	return nil
 }
 
 func refuseDefaultPassword(host, email string) error {

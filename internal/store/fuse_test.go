@@ -125,7 +125,7 @@ func everyVerb(w *world) []step {
 		{"InsertGroup", func() (err error) { group, err = s.InsertGroup(ctx, as, identity.Group{Name: "g"}); return err }},
 		{"UpdateGroup", func() error { _, err := s.UpdateGroup(ctx, as, group.ID, &name, nil); return err }},
 		{"AddMember", func() error { return s.AddMember(ctx, as, group.ID, "u") }},
-		{"Group", func() error { _, _, err := s.Group(ctx, as.By, group.ID); return err }},
+		{"Group", func() error { _, _, err := s.Group(ctx, as.By, group.ID, false); return err }},
 		{"Groups", func() error { _, err := s.Groups(ctx, as.By, store.ListFilter{}); return err }},
 		{"StartSession", start("f1", "t0", 0)},
 		{"RotateRefresh", func() error { _, err := w.rotate("t0", "t1"); return err }},

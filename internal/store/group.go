@@ -87,15 +87,31 @@ func (s *Store) InsertGroup(ctx context.Context, act Act, g identity.Group) (sto
 }
 
 // Group returns a group that the actor may see and its members, first joined
-// first.
-func (s *Store) Group(ctx context.Context, by identity.Actor, id string) (g identity.Group, members []identity.Member, err error) {
+// first. With ownOnly, one who sees only their own groups does not find another one.
+func (s *Store) Group(
+	ctx context.Context, by identity.Actor, id string, ownOnly bool,
+) (g identity.Group, members []identity.Member, err error) {
 	err = s.snapshot(ctx, func(t *tx) error {
 		if g, err = t.group(id, ""); err != nil {
 			return err
 		}
-		err := t.permit(by, func(actor identity.Principal) error { return identity.MaySee(actor, g.OrgID, "group") })
+		var hidden bool
+		err := t.permit(by, func(actor identity.Principal) error {
+			hidden = ownOnly && identity.SeesOwnGroupsOnly(actor)
+			return identity.MaySee(actor, g.OrgID, "group")
+		})
 		if err != nil {
 			return err
+		}
+		if hidden {
+			var one int
+			member, err := t.get([]any{&one}, "SELECT 1 FROM group_members WHERE group_id = $1 AND user_id = $2", g.ID, by.ID)
+			if err != nil {
+				return err
+			}
+			if !member {
+				return identity.ErrNoGroup
+			}
 		}
 		members, err = collect(t, func(r scanner) (m identity.Member, err error) {
 			err = r.Scan(&m.UserID, timeColumn{&m.JoinedAt})
@@ -108,7 +124,7 @@ func (s *Store) Group(ctx context.Context, by identity.Actor, id string) (g iden
 
 // Groups lists the groups of f.OrgID, empty: the actor's own organization (for
 // the system actor all of them). Every user that may sign in sees the groups of
-// their own organization.
+// their own organization, unless f.Members narrows that.
 func (s *Store) Groups(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.Group], err error) {
 	err = s.snapshot(ctx, func(t *tx) error {
 		l := list[identity.Group]{
@@ -119,6 +135,10 @@ func (s *Store) Groups(ctx context.Context, by identity.Actor, f ListFilter) (p 
 		err := t.permit(by, func(actor identity.Principal) error {
 			if of.all && actor.Kind != identity.ActorSystem {
 				of = scope{org: actor.OrgID}
+			}
+			if f.Members && identity.SeesOwnGroupsOnly(actor) {
+				l.from += " JOIN group_members m ON m.group_id = g.id"
+				l.only("m.user_id", by.ID)
 			}
 			return identity.MaySee(actor, of.org, "group")
 		})

@@ -20,7 +20,7 @@ func TestGroupIsStoredInTheActorsOrganization(t *testing.T) {
 		if diff := cmp.Diff(want, g); diff != "" || g.ID == "" {
 			w.t.Errorf("returned (-want +got):\n%s", diff)
 		}
-		read, members, err := w.s.Group(w.t.Context(), by(boss), g.ID)
+		read, members, err := w.s.Group(w.t.Context(), by(boss), g.ID, false)
 		w.ok(err)
 		if diff := cmp.Diff(want, read); diff != "" || len(members) != 0 {
 			w.t.Errorf("read (-want +got):\n%s", diff)
@@ -63,14 +63,14 @@ func TestGroupsBelongToTheirOrganization(t *testing.T) {
 		for _, name := range []string{"update", "add", "remove", "delete"} {
 			w.ok(changes[name](act(root), g.ID))
 		}
-		_, _, err := w.s.Group(w.t.Context(), by(boss), g.ID)
+		_, _, err := w.s.Group(w.t.Context(), by(boss), g.ID, false)
 		w.notFound(err)
 		g = w.group("g2", "acme")
-		_, _, err = w.s.Group(w.t.Context(), by(viewer), g.ID)
+		_, _, err = w.s.Group(w.t.Context(), by(viewer), g.ID, false)
 		w.ok(err)
-		_, _, err = w.s.Group(w.t.Context(), by(outsider), g.ID)
+		_, _, err = w.s.Group(w.t.Context(), by(outsider), g.ID, false)
 		w.notFound(err)
-		_, _, err = w.s.Group(w.t.Context(), identity.Actor{}, g.ID)
+		_, _, err = w.s.Group(w.t.Context(), identity.Actor{}, g.ID, false)
 		w.forbidden(err)
 	})
 }
@@ -134,7 +134,7 @@ func TestUpdateGroupChangesWhatIsGiven(t *testing.T) {
 		}
 		_, err = w.s.UpdateGroup(w.t.Context(), act(boss), g.ID, text("taken"), text("lost"))
 		w.refused(err, fault.Conflict, "group_exists")
-		read, _, err := w.s.Group(w.t.Context(), by(boss), g.ID)
+		read, _, err := w.s.Group(w.t.Context(), by(boss), g.ID, false)
 		w.ok(err)
 		if diff := cmp.Diff(want, read); diff != "" {
 			w.t.Errorf("a refused change was stored (-want +got):\n%s", diff)
@@ -157,7 +157,7 @@ func TestMembershipStaysWithinTheOrganization(t *testing.T) {
 		w.refused(w.s.AddMember(w.t.Context(), act(root), g.ID, a.ID), fault.Conflict, "already_member")
 		w.notFound(w.s.AddMember(w.t.Context(), act(root), g.ID, root.ID))
 		w.notFound(w.s.AddMember(w.t.Context(), act(root), g.ID, "nobody"))
-		_, members, err := w.s.Group(w.t.Context(), by(root), g.ID)
+		_, members, err := w.s.Group(w.t.Context(), by(root), g.ID, false)
 		w.ok(err)
 		want := []identity.Member{{UserID: b.ID, JoinedAt: joined}, {UserID: a.ID, JoinedAt: joined.Add(time.Second)}}
 		if diff := cmp.Diff(want, members); diff != "" {

@@ -64,7 +64,7 @@ func TestAUsersGroupsAreCountedByOneTransactionAtATime(t *testing.T) {
 		all.Wait()
 		member := 0
 		for _, g := range more {
-			_, members, err := w.s.Group(t.Context(), identity.Actor{Kind: identity.ActorSystem}, g.ID)
+			_, members, err := w.s.Group(t.Context(), identity.Actor{Kind: identity.ActorSystem}, g.ID, false)
 			w.ok(err)
 			member += len(members)
 		}

@@ -39,7 +39,7 @@ func (t *tx) ownership(by identity.Actor) (ownerID string, end time.Time, err er
 }
 
 // disown applies act.Tokens to the service tokens of a user who is suspended,
-// deleted or demoted. Without a decision a user who owns usable ones is a Conflict
+// deleted, demoted or moved. Without a decision a user who owns usable ones is a Conflict
 // "owns_service_tokens" that names them.
 func (t *tx) disown(act Act, userID string) error {
 	for { // one that an owned token created concurrently is found in the next round

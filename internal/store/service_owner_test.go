@@ -302,3 +302,24 @@ func TestTheServiceTokensOfThePreviousReleaseAreValidHere(t *testing.T) {
 		}
 	})
 }
+
+// An org_admin of the new organization could not decide about tokens of the former one.
+func TestAUserWhoOwnsServiceTokensIsMovedOnlyWithADecision(t *testing.T) {
+	onEach(t, func(w *world) {
+		root, owner := w.add("root", identity.Superadmin, "default"), w.add("owner", identity.OrgAdmin, "acme")
+		w.ok(w.organization(act(root), "globex"))
+		w.owned(act(owner), "one", identity.Viewer, "acme")
+		move := func(a store.Act, id string) error {
+			_, err := w.s.UpdateUser(w.t.Context(), a, id, store.UserChange{OrgID: "globex"})
+			return err
+		}
+		w.refused(move(act(root), owner.ID), fault.Conflict, "owns_service_tokens")
+		keep := act(root)
+		keep.Tokens = identity.KeepTokens
+		w.ok(move(keep, owner.ID))
+		if got := w.token("one"); got.OwnerID != root.ID || got.OrgID != "acme" || w.user(owner.ID).OrgID != "globex" {
+			w.t.Errorf("%+v", got)
+		}
+		w.ok(move(act(root), root.ID)) // a superadmin decides in every organization
+	})
+}

@@ -14,7 +14,7 @@ type Act struct {
 	By     identity.Actor  // the caller, and its address
 	Detail string          // details for the audit log; never a secret; optional
 
-	Tokens identity.TokenDecision // about the service tokens of the user who is suspended, deleted or demoted; optional
+	Tokens identity.TokenDecision // about the service tokens of the user who is suspended, deleted, demoted or moved; optional
 }
 
 // Outcomes of audit events.
@@ -44,6 +44,8 @@ type ListFilter struct {
 	OrgID  string // empty: see the method
 	Limit  int    // 0 or more than MaxPage: MaxPage
 	Cursor string // Page.Next of the previous page with the same filter; empty: from the start
+
+	Members bool // of groups only: identity.SeesOwnGroupsOnly applies
 
 	// Of users only; empty: all, in order of creation.
 	EmailKey string

@@ -13,15 +13,15 @@ import (
 var (
 	errEmailTaken = fault.New(fault.Conflict, "email_taken", "this e-mail address is in use")
 
-	errSelfPromotion = errors.New("a user who registers becomes an active viewer of the default organization")
+	errSelfPromotion = errors.New("a user who registers becomes an active viewer")
 )
 
 // InsertUser stores a user who registers, without a permission check; therefore
-// only as an active viewer of the default organization. A used address is a
-// Conflict "email_taken"; if registration was disabled concurrently, the error is
-// Forbidden "registration_disabled". Zero ID, EmailKey and CreatedAt are filled in.
+// only as an active viewer. A used address is a Conflict "email_taken"; if
+// registration was disabled concurrently, or the organization is not an active one,
+// the error is Forbidden "registration_disabled". Zero ID, EmailKey and CreatedAt are filled in.
 func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error {
-	if u.Role != identity.Viewer || u.OrgID != identity.DefaultOrg || u.Status != identity.Active {
+	if u.Role != identity.Viewer || u.Status != identity.Active {
 		return errSelfPromotion
 	}
 	return s.write(ctx, func(t *tx) error {
@@ -32,6 +32,13 @@ func (s *Store) InsertUser(ctx context.Context, act Act, u identity.User) error 
 		}
 		if set && enabled != "true" {
 			return identity.ErrRegistrationOff
+		}
+		o, err := t.organization(u.OrgID, t.forShare("o"))
+		if err == nil && o.Status != identity.Active || fault.KindOf(err) == fault.NotFound {
+			err = identity.ErrRegistrationOff
+		}
+		if err != nil {
+			return err
 		}
 		stored, err := t.insertUser(u)
 		if err != nil {

@@ -563,7 +563,7 @@ func TestDeletingAUserDropsTheirMemberships(t *testing.T) {
 		g := w.group("g", "acme")
 		w.ok(w.s.AddMember(w.t.Context(), system("add"), g.ID, u.ID))
 		w.ok(w.s.DeleteUser(w.t.Context(), system("delete"), u.ID))
-		_, members, err := w.s.Group(w.t.Context(), identity.Actor{Kind: identity.ActorSystem}, g.ID)
+		_, members, err := w.s.Group(w.t.Context(), identity.Actor{Kind: identity.ActorSystem}, g.ID, false)
 		w.ok(err)
 		if len(members) != 0 {
 			w.t.Errorf("members: %v", members)

@@ -85,7 +85,7 @@ func (t *tx) updateUser(act Act, u *identity.User, change UserChange) error {
 		changed = append(changed, "email")
 	}
 	if change.OrgID != "" && change.OrgID != u.OrgID {
-		if err := t.move(act.By, u, change.OrgID); err != nil {
+		if err := t.move(act, u, change.OrgID); err != nil {
 			return err
 		}
 		changed = append(changed, "org_id")
@@ -114,9 +114,11 @@ func (t *tx) changeEmail(u *identity.User, email string) error {
 	return err
 }
 
-// move moves the user to another organization. The caller holds the guard.
-func (t *tx) move(by identity.Actor, u *identity.User, orgID string) error {
-	err := t.permit(by, func(actor identity.Principal) error { return identity.MayMove(actor, u.Principal()) })
+// move moves the user to another organization. The caller holds the guard. Service
+// tokens stay where they are, and so need another owner, unless that is a superadmin:
+// an org_admin of the new organization could not decide about them.
+func (t *tx) move(act Act, u *identity.User, orgID string) error {
+	err := t.permit(act.By, func(actor identity.Principal) error { return identity.MayMove(actor, u.Principal()) })
 	if err != nil {
 		return err
 	}
@@ -130,6 +132,11 @@ func (t *tx) move(by identity.Actor, u *identity.User, orgID string) error {
 	}
 	if status != identity.Active {
 		if err := t.spare(*u); err != nil {
+			return err
+		}
+	}
+	if u.Role != identity.Superadmin {
+		if err := t.disown(act, u.ID); err != nil {
 			return err
 		}
 	}

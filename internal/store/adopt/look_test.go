@@ -89,7 +89,7 @@ func lookAtGroups(t *testing.T, s *store.Store) {
 	for id, want := range map[string][]string{
 		"aaaaaaaaaaaa": {"0a1b2c3d4e5f", "1b2c3d4e5f60"}, "bbbbbbbbbbbb": {"0a1b2c3d4e5f"}, "cccccccccccc": {"2c3d4e5f6071"},
 	} {
-		_, members, err := s.Group(t.Context(), identity.Actor{Kind: identity.ActorSystem}, id)
+		_, members, err := s.Group(t.Context(), identity.Actor{Kind: identity.ActorSystem}, id, false)
 		if err != nil {
 			t.Errorf("group %s: %v", id, err)
 		}
@@ -102,7 +102,7 @@ func lookAtGroups(t *testing.T, s *store.Store) {
 			t.Errorf("members of %s (-want +got):\n%s", id, diff)
 		}
 	}
-	ops, _, err := s.Group(t.Context(), identity.Actor{Kind: identity.ActorSystem}, "aaaaaaaaaaaa")
+	ops, _, err := s.Group(t.Context(), identity.Actor{Kind: identity.ActorSystem}, "aaaaaaaaaaaa", false)
 	if err != nil || ops.Name != "Ops" || ops.Description != "On call" || ops.OrgID != "default" ||
 		ops.CreatedAt.Day() != 5 || ops.UpdatedAt.Day() != 6 {
 		t.Errorf("group = %+v, %v", ops, err)
