@@ -54,6 +54,7 @@ func scenarios() []scenario {
 		{"attack", (*lab).attack, false},
 		{"refresh", (*lab).refresh, true},
 		{"read", (*lab).read, true},
+		{"revoked", (*lab).revoked, false},
 		{"mixed", (*lab).mixed, false},
 		{"memory", (*lab).memory, false},
 		{"growth", (*lab).growth, false},

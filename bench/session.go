@@ -24,7 +24,8 @@ type session struct {
 	n      int
 	rotate []byte // the request; the token in it is written over
 	at     int    // where the token is in it
-	me     []byte // the request with the latest access token; nil: none yet
+	access string // the latest access token; empty: none yet
+	me     []byte // the request with it; nil: none yet
 }
 
 func newSession(n int) *session {
@@ -55,7 +56,8 @@ func (s *session) enter(c *load.Conn) error {
 	}
 	_, after, _ := bytes.Cut(body, []byte(`"access_token":"`))
 	access, _, _ := bytes.Cut(after, []byte(`"`))
-	s.me = load.Request("GET", mePath, string(access), "")
+	s.access = string(access)
+	s.me = load.Request("GET", mePath, s.access, "")
 	_, after, _ = bytes.Cut(body, []byte(`"refresh_token":"`))
 	if len(access) == 0 || len(after) < len(site.Refresh(s.n)) {
 		return fmt.Errorf("no tokens in %q", body)

@@ -33,6 +33,7 @@ func Refresh(n int) string { return fmt.Sprintf("bench%038d", n) }
 type Seed struct {
 	Users int // each with a live session
 	Known int // of them, evenly spread: those whose refresh token is Refresh(n); 0: all
+	Ended int // of them, the last ones: their sessions have ended, and their access tokens have not expired
 	Cost  int // of the hash of Password; 0: 12
 }
 
@@ -98,6 +99,12 @@ const (
 		`SELECT 'family-' || i, 'user-' || i, $2, $3, 'family-' || i FROM n`
 	tokens = `INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at) ` + numbers +
 		`SELECT 'token-' || i, 'user-' || i, 'family-' || i, RANDOM_DIGEST, $3, $2 FROM n`
+	// Of those that have ended.
+	last          = `(` + numbers + `SELECT 'family-' || (i + $2) FROM n)`
+	endedSessions = `UPDATE sessions SET ended_at = $3, end_reason = 'logout' WHERE id IN ` + last
+	endedFamilies = `UPDATE refresh_families SET ended_at = $3, end_reason = 'logout' WHERE id IN ` + last
+	endedTokens   = `UPDATE refresh_tokens SET access_jti = '01981b62-1d3e-7f0a-9b7c-' || id, access_expires_at = $3 WHERE family_id IN ` + last
+
 	known = `UPDATE refresh_tokens SET token_hash = $1 WHERE id = $2`
 )
 
@@ -133,6 +140,18 @@ func (s *Site) insert(ctx context.Context, db *sql.DB, seed Seed, hash string) e
 		if _, err := tx.ExecContext(ctx, known, hex.EncodeToString(sum[:]), fmt.Sprintf("token-%d", n)); err != nil {
 			return fmt.Errorf("seed known tokens: %w", err)
 		}
+	}
+	if seed.Ended == 0 {
+		return tx.Commit()
+	}
+	ended := func(statement string, at string) error {
+		statement = strings.Replace(text(statement), "$2", strings.Replace(cast, "1", "2", 1), 1)
+		_, err := tx.ExecContext(ctx, statement, seed.Ended, seed.Users-seed.Ended, at)
+		return err
+	}
+	err = errors.Join(ended(endedSessions, at(-time.Minute)), ended(endedFamilies, at(-time.Minute)), ended(endedTokens, at(time.Hour)))
+	if err != nil {
+		return fmt.Errorf("seed ended sessions: %w", err)
 	}
 	return tx.Commit()
 }
