@@ -35,7 +35,7 @@ func Dial(addr string) (*Conn, error) { return keep(dial(addr)) }
 // DialFrom is Dial from another address of this machine.
 func DialFrom(source string) func(addr string) (*Conn, error) {
 	dialer := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
-	return func(addr string) (*Conn, error) { return keep(dialer.Dial("tcp", addr)) } //nolint:noctx // as in dial
+	return func(addr string) (*Conn, error) { return keep(dialer.Dial("tcp", addr)) }
 }
 
 func keep(c net.Conn, err error) (*Conn, error) {
