@@ -34,10 +34,10 @@ func (l *Login) Password(ctx context.Context, by identity.Actor, email, password
 	l.passwords.SignedIn(by.Network)
 	proof := identity.NewProof(user, l.now(), identity.MethodPassword)
 	renewed, err := l.passwords.Renew(ctx, by.Network, user.PasswordHash, user.PasswordForm, password)
-	if err != nil || renewed == "" {
-		return proof, nil // the hash that matched is good, and the next login tries again
+	if err == nil && renewed != "" { // otherwise the stored hash stays, and the next login tries again
+		proof = proof.Renewing(user.PasswordHash, renewed)
 	}
-	return proof.Renewing(user.PasswordHash, renewed), nil
+	return proof, nil
 }
 
 // Confirm reauthenticates a signed-in user by their password. A wrong one is

@@ -204,8 +204,8 @@ func (l *list[T]) prefix(column, text string) string {
 // empty: there is none.
 func successor(s string) string {
 	runes := []rune(s)
-	for i := len(runes) - 1; i >= 0; i-- {
-		next := runes[i] + 1
+	for i, last := range slices.Backward(runes) {
+		next := last + 1
 		if next == 0xd800 {
 			next = 0xe000 // surrogates are not text
 		}

@@ -101,8 +101,14 @@ func TestUsersAreFoundByTheBeginningOfAddressOrName(t *testing.T) {
 		p, err := w.s.Users(w.t.Context(), root, store.ListFilter{Sort: "email", Limit: 1})
 		w.ok(err)
 		for _, f := range []store.ListFilter{
-			{Sort: "last_login_at"}, {Sort: "password_hash"}, {Role: "root"}, {Status: "gone' OR 1 = 1"},
-			{Cursor: p.Next}, {Sort: "-email", Cursor: p.Next}, {Query: "a", Cursor: "x"}, {Sort: "email", Cursor: "AAAA"},
+			{Sort: "last_login_at"},
+			{Sort: "password_hash"},
+			{Role: "root"},
+			{Status: "gone' OR 1 = 1"},
+			{Cursor: p.Next},
+			{Sort: "-email", Cursor: p.Next},
+			{Query: "a", Cursor: "x"},
+			{Sort: "email", Cursor: "AAAA"},
 		} {
 			_, err := w.s.Users(w.t.Context(), root, f)
 			w.refused(err, fault.Invalid, "validation_failed")
@@ -157,9 +163,19 @@ func TestNoPageOfUsersReadsOrSortsTheTable(t *testing.T) {
 		seen := s.Record()
 		operator := identity.Actor{Kind: identity.ActorSystem}
 		for _, f := range []store.ListFilter{
-			{}, {OrgID: "small"}, {Sort: "-created_at"}, {Sort: "email"}, {Sort: "-email", OrgID: "big"},
-			{Sort: "display_name"}, {Sort: "-display_name", OrgID: "small"}, {Role: identity.OrgAdmin}, {Status: identity.Suspended},
-			{Query: "user"}, {Query: "name 1"}, {Query: "user1", OrgID: "small"}, {Query: "name", OrgID: "small"},
+			{},
+			{OrgID: "small"},
+			{Sort: "-created_at"},
+			{Sort: "email"},
+			{Sort: "-email", OrgID: "big"},
+			{Sort: "display_name"},
+			{Sort: "-display_name", OrgID: "small"},
+			{Role: identity.OrgAdmin},
+			{Status: identity.Suspended},
+			{Query: "user"},
+			{Query: "name 1"},
+			{Query: "user1", OrgID: "small"},
+			{Query: "name", OrgID: "small"},
 		} {
 			f.Limit = 20
 			for range 2 { // and the next page
