@@ -88,6 +88,7 @@ func everyVerb(w *world) []step {
 	self := store.Act{Action: "act", By: identity.Actor{Kind: identity.ActorUser, ID: "u", SessionID: "f2", TokenID: "jti-t3"}}
 	var group identity.Group
 	name := "renamed"
+	guessed := store.ThrottleKey{Account: "u", Network: "192.0.2.0/24"}
 	start := func(family, hash string, version int64) func() error {
 		return func() error {
 			_, err := w.start(identity.User{ID: "u", CredentialsVersion: version}, family, w.clock.Now().Add(month), w.next(hash))
@@ -173,6 +174,15 @@ func everyVerb(w *world) []step {
 			p := identity.Actor{Kind: identity.ActorUser, ID: "p"}
 			return s.DeleteOwn(ctx, store.Act{Action: "act", By: p}, w.proof(identity.User{ID: "p", CredentialsVersion: 1}))
 		}},
+		{"Guesses", func() error { _, err := s.Guesses(ctx, guessed); return err }},
+		{"CountGuess", func() error {
+			_, err := s.CountGuess(ctx, guessed, false, func(store.Guesses) []store.Event { return []store.Event{as.Event("refused", "u", "default")} })
+			return err
+		}},
+		{"ForgetGuesses", func() error { return s.ForgetGuesses(ctx, "u", "192.0.2.0/24") }},
+		{"RecordLimit", func() error { return s.RecordLimit(ctx, as) }},
+		{"ThrottleSecret", func() error { _, err := s.ThrottleSecret(ctx); return err }},
+		{"PurgeThrottle", func() error { _, err := s.PurgeThrottle(ctx, 10); return err }},
 		{"SetRegistration", func() error { return s.SetRegistration(ctx, as, true) }},
 		{"Registration", func() error { _, _, err := s.Registration(ctx); return err }},
 		{"AdoptedKey", func() error { _, err := s.AdoptedKey(ctx); return err }},
