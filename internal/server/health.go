@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -11,13 +12,22 @@ import (
 // readyTimeout bounds the database query of a readiness check.
 const readyTimeout = 2 * time.Second
 
+// readyFor is how long one look at the database serves all readiness checks, which
+// have no limit.
+const readyFor = 200 * time.Millisecond
+
 // health serves the health checks of supervisors. Live: the process responds.
 // Ready: it should get traffic, because the database responds, tokens can be
 // signed and no drain has begun.
 type health struct {
 	ping     func(context.Context) error
 	sign     func(context.Context) error
+	keep     time.Duration // how long a look is kept; zero: it is not
 	draining atomic.Bool
+
+	mu     sync.Mutex
+	looked time.Time
+	wrong  string // what the last look found; empty: nothing
 }
 
 func (h *health) live(w http.ResponseWriter, _ *http.Request) {
@@ -29,17 +39,30 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		writeText(w, http.StatusServiceUnavailable, "draining")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-	defer cancel()
-	if err := h.ping(ctx); err != nil {
-		writeText(w, http.StatusServiceUnavailable, "database unavailable")
-		return
-	}
-	if err := h.sign(ctx); err != nil {
-		writeText(w, http.StatusServiceUnavailable, "active signing key unavailable")
+	if wrong := h.look(r.Context()); wrong != "" {
+		writeText(w, http.StatusServiceUnavailable, wrong)
 		return
 	}
 	writeText(w, http.StatusOK, "ready")
+}
+
+// look returns what makes the server unready. One request at a time looks.
+func (h *health) look(ctx context.Context) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.looked) < h.keep {
+		return h.wrong
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
+	defer cancel()
+	h.wrong = ""
+	if h.ping(ctx) != nil {
+		h.wrong = "database unavailable"
+	} else if h.sign(ctx) != nil {
+		h.wrong = "active signing key unavailable"
+	}
+	h.looked = time.Now()
+	return h.wrong
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {

@@ -8,7 +8,10 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/web"
 )
@@ -36,6 +39,28 @@ func TestReadinessFollowsDatabaseAndDrain(t *testing.T) {
 	h.draining.Store(true)
 	if got := ask(); got != http.StatusServiceUnavailable {
 		t.Errorf("draining: %d", got)
+	}
+}
+
+// Readiness is answered beyond every limit, so a flood of it must not reach the database.
+func TestFloodOfReadinessChecksLooksAtTheDatabaseOnce(t *testing.T) {
+	var looks atomic.Int64
+	h := &health{
+		ping: func(context.Context) error { looks.Add(1); return nil }, sign: func(context.Context) error { return nil },
+		keep: time.Hour,
+	}
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			w := httptest.NewRecorder()
+			if h.ready(w, httptest.NewRequest("GET", "/readyz", nil)); w.Code != http.StatusOK {
+				t.Errorf("%d", w.Code)
+			}
+		})
+	}
+	all.Wait()
+	if looks.Load() != 1 {
+		t.Errorf("%d looks", looks.Load())
 	}
 }
 

@@ -112,7 +112,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.services, err = openServices(ctx, s.cfg.Config, s.cfg.Log, s.stream, needMaster); err != nil {
 		return err
 	}
-	s.health = &health{ping: s.services.Store.Ping, sign: s.services.Keys.Ready}
+	s.health = &health{ping: s.services.Store.Ping, sign: s.services.Keys.Ready, keep: readyFor}
 	published, err := s.firstAdmin(ctx)
 	if err != nil {
 		return err
