@@ -17,7 +17,7 @@ func TestRouteThatDoesNotDeclareItsRulesIsNotServed(t *testing.T) {
 		credential Credential
 	}{
 		"no access rule":               {0, Bearer},
-		"an unknown access rule":       {UserOrRefresh + 1, Bearer},
+		"an unknown access rule":       {Service + 1, Bearer},
 		"no credential":                {Anonymous, 0},
 		"a user by no credential":      {User, NoCredential},
 		"a cookie or a token":          {User, Cookie | Bearer},
@@ -66,7 +66,7 @@ func TestHandlerGetsOnlyRequestsThatTheRuleAdmits(t *testing.T) {
 		asked = append(asked, rule)
 		return authorize(r, rule)
 	}
-	for a := Anonymous; a <= UserOrRefresh; a++ {
+	for a := Anonymous; a <= Service; a++ {
 		c := Bearer
 		if a == Anonymous {
 			c = NoCredential
@@ -74,7 +74,7 @@ func TestHandlerGetsOnlyRequestsThatTheRuleAdmits(t *testing.T) {
 		g.Routes = append(g.Routes, Route{Method: "GET", Pattern: fmt.Sprintf("/%d", a), Access: a, Credential: c, Handler: http.HandlerFunc(ok)})
 	}
 	rt := mustRouter(t, Config{Issuer: "https://host.example", Groups: []Group{g}})
-	for a := Anonymous; a <= UserOrRefresh; a++ {
+	for a := Anonymous; a <= Service; a++ {
 		asked = nil
 		want := http.StatusUnauthorized
 		if a == Anonymous {
