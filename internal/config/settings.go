@@ -148,7 +148,7 @@ func serverKeys() []setting {
 			"a list of IP addresses and CIDR ranges", addressOrPrefix,
 			"Proxies whose `X-Forwarded-For` is trusted; the client is the rightmost address in it that is not one of these. Empty: the peer is the client."),
 		number("server.connections_per_address", func(c *Config) *int { return &c.Server.ConnectionsPerAddress }, 0, 4_096,
-			"Connections that one client address may have; a /56 network of IPv6 counts as one address. `0`: as many as there are. Trusted proxies have no limit. A private or loopback address that forwards `X-Forwarded-For` without being named in `server.trusted_proxies` may have ten times as many. Connections beyond the limit are answered `/livez` and `/readyz`, and 429 for everything else. All clients together may have 4096."),
+			"Connections that one client address may have; a public /56 network of IPv6 counts as one address. `0`: as many as there are. Trusted proxies have no limit. A private or loopback address that forwards `X-Forwarded-For` without being named in `server.trusted_proxies` may have ten times as many. Connections beyond the limit are answered `/livez` and `/readyz`, and 429 for everything else. All clients together may have 4096."),
 		period("server.idle_timeout", func(c *Config) *time.Duration { return &c.Server.IdleTimeout }, time.Second, time.Hour, false,
 			"Time after which a connection without a request is closed. Keep it longer than that of load balancers, so that they close first. Where connections are scarce, those that were idle for five seconds are closed."),
 		list("server.cors_origins", func(c *Config) *[]string { return &c.Server.CORSOrigins },

@@ -153,8 +153,8 @@ func (g *gate) enter(under net.Conn) *conn {
 	return c
 }
 
-// peerOf returns the peer of the address with its present limit. One subscriber has
-// many addresses of IPv6, so its network counts as one.
+// peerOf returns the peer of the address with its present limit. One subscriber to
+// the internet has many addresses of IPv6, so its network counts as one.
 func (g *gate) peerOf(remote net.Addr, now time.Time) *peer {
 	var address netip.Addr
 	if tcp, ok := remote.(*net.TCPAddr); ok {
@@ -163,8 +163,7 @@ func (g *gate) peerOf(remote net.Addr, now time.Time) *peer {
 	limit := g.perAddress
 	if g.proxies.Trusts(address) {
 		limit = 0
-	}
-	if address.Is6() {
+	} else if address.Is6() && address.IsGlobalUnicast() && !address.IsPrivate() {
 		network, _ := address.Prefix(56) // no error: the address has as many bits
 		address = network.Addr()
 	}

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // tinyGate is a server behind a gate of few connections, without a router.
@@ -149,14 +151,16 @@ func TestGateForgetsClosedConnections(t *testing.T) {
 
 // A network of IPv6 that one subscriber has counts as one address.
 func TestAddressesOfOneSubscriberAreOnePeer(t *testing.T) {
-	g := newGate(nil, gateLimits{total: 10, perAddress: 2})
+	g := newGate(nil, gateLimits{total: 10, perAddress: 2, proxies: web.Proxies{netip.MustParsePrefix("2001:db8:0:12::9/128")}})
 	peer := func(address string) *peer {
 		return g.peerOf(net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), 1)), time.Now())
 	}
 	if peer("2001:db8:0:12::1") != peer("2001:db8:0:34::2") || peer("::ffff:192.0.2.1") != peer("192.0.2.1") {
 		t.Error("one subscriber is several peers")
 	}
-	if peer("2001:db8:0:12::1") == peer("2001:db8:0:112::1") || peer("192.0.2.1") == peer("192.0.2.2") {
-		t.Error("several subscribers are one peer")
+	for _, two := range [][2]string{{"2001:db8:0:12::1", "2001:db8:0:112::1"}, {"192.0.2.1", "192.0.2.2"}, {"fd00::1", "fd00::2"}, {"fe80::1", "fe80::2"}, {"2001:db8:0:12::1", "2001:db8:0:12::9"}} {
+		if peer(two[0]) == peer(two[1]) {
+			t.Errorf("%s are one peer", two)
+		}
 	}
 }
