@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"math"
 	"strings"
 	"time"
@@ -101,8 +100,12 @@ func (s *Store) LinkEvents(ctx context.Context, batch int, link func(head string
 		if err != nil {
 			return err
 		}
-		if taken, err := t.get([]any{new(int64)}, "SELECT seq FROM audit_events WHERE seq >= $1 LIMIT 1", events[0].Seq); err != nil || taken {
-			return errors.Join(err, errHeadBehind)
+		taken, err := t.get([]any{new(int64)}, "SELECT seq FROM audit_events WHERE seq >= $1 LIMIT 1", events[0].Seq)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return errHeadBehind
 		}
 		for _, ev := range events {
 			if _, err := t.exec("UPDATE audit_events SET seq = $1, link = $2 WHERE id = $3", ev.Seq, ev.Link, ev.ID()); err != nil {
