@@ -24,6 +24,8 @@ func versionOne(t *testing.T) string {
 INSERT INTO organizations (id, created_at) VALUES ('default', '2026-11-21T12:00:00.000000Z');
 INSERT INTO users (id, email, email_key, password_hash, role, org_id, status, created_at)
 	VALUES ('u1', 'Ada@example.org', 'ada@example.org', '$2a$04$x', 'superadmin', 'default', 'active', '2026-11-21T12:00:00.000000Z');
+INSERT INTO service_tokens (id, name, token_hash, role, org_id, created_at)
+	VALUES ('s1', 'ci', 'hash', 'viewer', 'default', '2026-11-21T12:00:00.000000Z');
 INSERT INTO settings (key, value) VALUES ('registration_enabled', 'false');
 `
 }
@@ -56,6 +58,10 @@ func TestADatabaseOfVersionOneIsUpgraded(t *testing.T) {
 		}
 		if enabled, set, err := s.Registration(t.Context()); enabled || !set || err != nil {
 			t.Errorf("registration %t %t %v", enabled, set, err)
+		}
+		st, err := s.ServiceTokenByHash(t.Context(), []string{"hash"})
+		if err != nil || st.ID != "s1" || st.Name != "ci" || st.OwnerID != "" || !identity.CanUseServiceToken(st, time.Now()) {
+			t.Errorf("%+v, %v", st, err)
 		}
 		if set, err := s.SigningKeys(t.Context()); err != nil || set.Version != 0 || len(set.Keys) != 0 {
 			t.Errorf("%+v, %v", set, err)
