@@ -26,8 +26,9 @@ const Password = "a-long-enough-passphrase"
 func Email(n int) string { return fmt.Sprintf("p%d@bench.example", n) }
 
 // Refresh is the refresh token of the seeded user n: as long as the program's
-// own, and in the database by its digest as the program keeps them.
-func Refresh(n int) string { return fmt.Sprintf("bench%038d", n) }
+// own, and in the database by its digest as the program keeps them. Its first 24
+// characters are the part that the tokens of its family share.
+func Refresh(n int) string { return fmt.Sprintf("bench%019d%043d", n, 0) }
 
 // Seed says which users are in the database before the load begins.
 type Seed struct {
@@ -105,8 +106,14 @@ const (
 	endedFamilies = `UPDATE refresh_families SET ended_at = $3, end_reason = 'logout' WHERE id IN ` + last
 	endedTokens   = `UPDATE refresh_tokens SET access_jti = '01981b62-1d3e-7f0a-9b7c-' || id, access_expires_at = $3 WHERE family_id IN ` + last
 
-	known = `UPDATE refresh_tokens SET token_hash = $1 WHERE id = $2`
+	known  = `UPDATE refresh_tokens SET token_hash = $1, shared = 1 WHERE id = $2`
+	shared = `UPDATE refresh_families SET shared_hash = $1 WHERE id = $2`
 )
+
+func digestOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
 
 func (s *Site) insert(ctx context.Context, db *sql.DB, seed Seed, hash string) error {
 	digest, cast := "lower(hex(randomblob(32)))", "$1"
@@ -136,9 +143,11 @@ func (s *Site) insert(ctx context.Context, db *sql.DB, seed Seed, hash string) e
 		return fmt.Errorf("seed tokens: %w", err)
 	}
 	for _, n := range seed.Sessions() {
-		sum := sha256.Sum256([]byte(Refresh(n)))
-		if _, err := tx.ExecContext(ctx, known, hex.EncodeToString(sum[:]), fmt.Sprintf("token-%d", n)); err != nil {
+		if _, err := tx.ExecContext(ctx, known, digestOf(Refresh(n)), fmt.Sprintf("token-%d", n)); err != nil {
 			return fmt.Errorf("seed known tokens: %w", err)
+		}
+		if _, err := tx.ExecContext(ctx, shared, digestOf(Refresh(n)[:24]), fmt.Sprintf("family-%d", n)); err != nil {
+			return fmt.Errorf("seed their families: %w", err)
 		}
 	}
 	if seed.Ended == 0 {

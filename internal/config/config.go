@@ -34,6 +34,9 @@ type Auth struct {
 	AccessTokenExpireMinutes int
 	RefreshTokenExpireDays   int // slides at every refresh
 	SessionMaxDays           int // the absolute end of a session
+	SessionsPerUser          int // the least recently used ends
+	RotationsPerFamily       int // at once, and one more a second; 0: no limit
+	RefreshReuseGraceSeconds int // 0: a used refresh token ends its session
 	PrivilegedMaxAgeMinutes  int // since the sign-in; 0: at any time
 	Issuer                   string
 	Audience                 string
@@ -141,6 +144,8 @@ func defaults() Config {
 			AccessTokenExpireMinutes: 15,
 			RefreshTokenExpireDays:   7,
 			SessionMaxDays:           90,
+			SessionsPerUser:          50,
+			RotationsPerFamily:       1000,
 			PrivilegedMaxAgeMinutes:  15,
 			Audience:                 "pico-bot",
 			Algorithm:                "RS256",

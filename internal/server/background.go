@@ -48,13 +48,14 @@ func (s *Server) newJobs() *job.Runner {
 	)
 }
 
-// purge deletes a batch of expired rows. The batch is small, so that no request
-// waits for it.
+// purge deletes a batch of rows that are not needed any more. The batch is small, so
+// that no request waits for it.
 func (s *Server) purge(ctx context.Context) (more bool, err error) {
-	removed, err := s.services.Store.Purge(ctx, purgeBatch)
-	if err == nil && removed < purgeBatch {
-		removed, err = s.services.Store.PurgeThrottle(ctx, purgeBatch)
+	_, more, err = s.services.Store.Purge(ctx, accessLife(s.cfg.Config), purgeBatch)
+	if err != nil || more {
+		return more, err
 	}
+	removed, err := s.services.Store.PurgeThrottle(ctx, purgeBatch)
 	return removed == purgeBatch, err
 }
 

@@ -26,6 +26,8 @@ var (
 	hashingSeconds  = desc("password_hashing_seconds_total", "Time used for hashing passwords, over all workers.")
 	refreshes       = desc("refreshes_total", "Refresh tokens rotated.")
 	reuses          = desc("refresh_reuse_total", "Used refresh tokens that were presented again and ended their session.")
+	refreshRepeated = desc("refresh_repeated_total", "Pairs of tokens issued again within the reuse grace.")
+	refreshLimited  = desc("refresh_limited_total", "Refreshes refused because their session, or its user, had too many.")
 	refreshRefused  = desc("refresh_refused_total", "Refresh tokens refused for other reasons.")
 	signatures      = desc("signatures_total", "Access tokens signed.")
 	signaturesBad   = desc("signatures_failed_total", "Access tokens that could not be signed.")
@@ -42,7 +44,7 @@ var (
 	jobSuccess      = desc("job_last_success_timestamp_seconds", "Time of the last run of the background job on this server that succeeded.", "job")
 	jobFailures     = desc("job_failures_total", "Runs of the background job that failed.", "job")
 	allDescriptions = []*prometheus.Desc{
-		logins, throttled, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, reuses, refreshRefused,
+		logins, throttled, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, refreshRepeated, refreshLimited, reuses, refreshRefused,
 		signatures, signaturesBad, signingSeconds, keysByStatus, keyAge, keyBehind, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
 		jobSuccess, jobFailures,
 	}
@@ -85,6 +87,8 @@ func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
 	count(hashingSeconds, p.Seconds)
 	t := c.services.Tokens.Stats()
 	count(refreshes, float64(t.Rotated))
+	count(refreshRepeated, float64(t.Repeated))
+	count(refreshLimited, float64(t.Limited))
 	count(reuses, float64(t.Reused))
 	count(refreshRefused, float64(t.Refused))
 	k := c.services.Keys.Stats()

@@ -58,7 +58,7 @@ func testRotation(t *testing.T, path, database string, n int, env ...string) {
 		plan, ahead, slow = rotations[:min(count, len(rotations))], "65s", true
 		env = append(env, "AUTH_ACCESS_TOKEN_EXPIRE_MINUTES=1")
 	}
-	w := &rotating{fleet: newFleet(t, path, database, n, append(env, "KEYS_PUBLISH_AHEAD="+ahead)...), slow: slow}
+	w := &rotating{fleet: newFleet(t, path, database, n, append(env, "KEYS_PUBLISH_AHEAD="+ahead, "AUTH_SESSIONS_PER_USER=100000")...), slow: slow}
 	w.store = storetest.OpenURL(t, database)
 	w.verifiers(t.Context())
 	ctx, stop := context.WithCancel(t.Context())

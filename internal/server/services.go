@@ -111,6 +111,13 @@ func accessLife(cfg config.Config) time.Duration {
 	return minutes(cfg.Auth.AccessTokenExpireMinutes)
 }
 
+func rotations(cfg config.Config) int {
+	if !cfg.Throttle.Enabled {
+		return 0
+	}
+	return cfg.Auth.RotationsPerFamily
+}
+
 func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring, events *audit.Log) *Services {
 	passwords := password.New(password.Config{
 		Cost:        cfg.Auth.BcryptCost,
@@ -129,9 +136,13 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		Audience:        cfg.Auth.Audience,
 		AccessLifetime:  accessLife(cfg),
 		RefreshLifetime: days(cfg.Auth.RefreshTokenExpireDays),
+
+		ReuseGrace:         time.Duration(cfg.Auth.RefreshReuseGraceSeconds) * time.Second,
+		RotationsPerFamily: rotations(cfg),
+		FamiliesPerUser:    cfg.Auth.SessionsPerUser,
 	})
 	sessions := session.New(session.Config{
-		Store: st, Tokens: tokens, Audit: events, Max: days(cfg.Auth.SessionMaxDays),
+		Store: st, Tokens: tokens, Audit: events, Max: days(cfg.Auth.SessionMaxDays), Limit: cfg.Auth.SessionsPerUser,
 	})
 	return &Services{
 		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,

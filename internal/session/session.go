@@ -32,6 +32,7 @@ type Config struct {
 	Tokens *token.Issuer
 	Audit  *audit.Log
 	Max    time.Duration    // to the absolute end; 0: DefaultMax
+	Limit  int              // sessions of a user; the least recently used ends; 0: no limit
 	Now    func() time.Time // nil: time.Now
 }
 
@@ -41,6 +42,7 @@ type Sessions struct {
 	tokens *token.Issuer
 	audit  *audit.Log
 	max    time.Duration
+	limit  int
 	now    func() time.Time
 }
 
@@ -52,7 +54,7 @@ func New(cfg Config) *Sessions {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Sessions{store: cfg.Store, tokens: cfg.Tokens, audit: cfg.Audit, max: cfg.Max, now: cfg.Now}
+	return &Sessions{store: cfg.Store, tokens: cfg.Tokens, audit: cfg.Audit, max: cfg.Max, limit: cfg.Limit, now: cfg.Now}
 }
 
 // Start turns a proof into a session of the JSON login, and returns its first
@@ -62,6 +64,7 @@ func (s *Sessions) Start(ctx context.Context, by identity.Actor, proof identity.
 	by.UserAgent = storable(by.UserAgent)
 	act := store.Act{Action: identity.ActionLogin, By: by}
 	pair, err := s.tokens.Mint(ctx, s.grant(), func(ctx context.Context, first *store.NewFamily) (store.Subject, error) {
+		first.Limit = s.limit
 		subject, err := s.store.StartSession(ctx, act, proof, *first)
 		if fault.KindOf(err) == fault.Unauthenticated { // suspended, or other credentials, since the proof
 			s.refused(ctx, by, proof)

@@ -90,7 +90,7 @@ func issued(hash string) store.PresentedRefresh {
 	return store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{hash}, Issued: true}
 }
 
-type rotation func(context.Context, identity.Actor, store.PresentedRefresh, store.NewRefresh) (store.Subject, error)
+type rotation func(context.Context, identity.Actor, store.PresentedRefresh, store.NewRefresh) (store.Rotation, error)
 
 func benchRotations(b *testing.B, s *store.Store, rotate rotation, clients int) (rate float64) {
 	ctx := context.Background()
@@ -178,7 +178,7 @@ func BenchmarkPurge(b *testing.B) {
 	clock.Advance(month)
 	purged := 0
 	for b.Loop() {
-		n, err := s.Purge(b.Context(), 0)
+		n, _, err := s.Purge(b.Context(), 0, 0)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -34,7 +34,10 @@ func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(quer
 func (t *tx) Audit(ev Event) error { return t.audit(ev) }
 
 // RotateInSteps is RotateRefresh without the single statement.
-func (s *Store) RotateInSteps(ctx context.Context, by identity.Actor, p PresentedRefresh, next NewRefresh) (g Subject, err error) {
+func (s *Store) RotateInSteps(ctx context.Context, by identity.Actor, p PresentedRefresh, next NewRefresh) (g Rotation, err error) {
+	if next.ID == "" {
+		next.ID = NewID()
+	}
 	err = s.write(ctx, func(t *tx) error {
 		g, err = t.rotate(by, p, next)
 		return err
@@ -198,7 +201,7 @@ func (s *Store) End(ctx context.Context, event EndReason, of Of) (ended bool, er
 // StartFamily stores a family of the session, as a code exchange will.
 func (s *Store) StartFamily(ctx context.Context, u identity.User, sessionID string, f NewFamily) error {
 	return s.write(ctx, func(t *tx) error {
-		_, err := t.startFamily(u, sessionID, f)
+		_, err := t.startFamily(identity.Actor{}, u, sessionID, f)
 		return err
 	})
 }

@@ -202,18 +202,36 @@ func everyVerb(w *world) []step {
 			return err
 		}},
 		{"Ping", func() error { return s.Ping(ctx) }},
+		{"StartSession, beyond the limit", func() error {
+			f := w.family("f-limit", w.clock.Now().Add(month), w.sharing("l6", "part"))
+			f.Limit = 1
+			_, err := s.StartSession(ctx, store.Act{Action: "login"}, w.proof(identity.User{ID: "u", CredentialsVersion: 1}), f)
+			return err
+		}},
+		{"RotateRefresh, with a grace", func() error {
+			next := w.sharing("l7", "part")
+			next.Sealed = "sealed"
+			_, err := w.exchange(token("l6", "part"), next)
+			return err
+		}},
+		{"RotateRefresh, again within the grace", func() error {
+			p := token("l6", "part")
+			p.Grace = time.Second
+			_, err := w.exchange(p, w.sharing("l8", "part"))
+			return err
+		}},
 		{"SetRole", func() error { _, err := s.SetRole(ctx, as, "u", identity.Superadmin); return err }},
 		{"SetRole, down", func() error { _, err := s.SetRole(ctx, as, "u", identity.Viewer); return err }},
 		{"SetStatus", func() error { _, err := s.SetStatus(ctx, as, "u", identity.Suspended); return err }},
 		{"ResetPassword", func() error { return s.ResetPassword(ctx, as, "u", "h3") }},
 		{"Purge", func() error {
 			w.clock.Advance(time.Hour)
-			_, err := s.Purge(ctx, 2)
+			_, _, err := s.Purge(ctx, 0, 2)
 			return err
 		}},
 		{"Purge, all", func() error {
 			w.clock.Advance(month)
-			_, err := s.Purge(ctx, 0)
+			_, _, err := s.Purge(ctx, 0, 0)
 			return err
 		}},
 		{"RemoveMember", func() error { return s.RemoveMember(ctx, as, group.ID, "u") }},

@@ -43,6 +43,9 @@ var schemaAuditActor string
 //go:embed migrations/0008_throttle.sql
 var schemaThrottle string
 
+//go:embed migrations/0009_refresh.sql
+var schemaRefresh string
+
 //go:embed migrations/0011_users.sql
 var schemaUsers string
 
@@ -107,7 +110,7 @@ func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error
 		goose.WithSlog(slog.New(slog.DiscardHandler)), // migrate logs what was done
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead),
 			migration(5, schemaSessions), migration(6, schemaKeyAlgorithms), migration(7, schemaAuditActor), migration(8, schemaThrottle),
-			s.usersMigration(),
+			migration(9, schemaRefresh), s.usersMigration(),
 			migration(12, schemaOrganizations), migration(13, schemaAuditChain)),
 	}
 	dialect := goose.DialectSQLite3

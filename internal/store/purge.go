@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -9,52 +10,114 @@ import (
 // investigated.
 const auditWindow = 24 * time.Hour
 
+// purged is how far purgeUsed has come.
+type purged struct {
+	mu sync.Mutex
+	to string // the last id; empty: not started
+}
+
 // defaultPurge limits how long a purge holds the writer to about 10 ms.
 const defaultPurge = 200
 
 // Purge removes refresh tokens that are no longer needed, at most batch of
 // them (0: 200), then the families and sessions that became empty, and returns
-// how many tokens it removed. The caller repeats it while it is a full batch.
+// how many tokens it removed. The caller repeats it while there is more.
 //
 // A token is removed a day after it expired or its family ended, but never before the
 // access token issued with it has expired for every verifier, since that might have to be
-// listed as revoked. A used one stays as long as an unused one: until then its
-// reuse ends the family. Audit rows stay.
-func (s *Store) Purge(ctx context.Context, batch int) (n int, err error) {
+// listed as revoked. A used one that shares a part with its family is removed as soon
+// as that: its reuse ends the family without it. Other used ones stay as long as
+// unused ones. Audit rows stay.
+//
+// accessLifetime is the longest that access tokens are valid; 0: 15 minutes.
+func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch int) (n int, more bool, err error) {
 	if batch <= 0 {
 		batch = defaultPurge
 	}
+	if accessLifetime == 0 {
+		accessLifetime = 15 * time.Minute
+	}
+	s.purged.mu.Lock()
+	defer s.purged.mu.Unlock()
+	var to string
 	err = s.write(ctx, func(t *tx) error {
-		expired, err := t.purgeTokens(`SELECT t.id FROM refresh_tokens t
-			WHERE t.expires_at < $1 AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
-			ORDER BY t.expires_at LIMIT $3`, batch)
-		if err != nil {
+		to = s.purged.to
+		if n, err = t.purgeExpired(batch); err != nil {
 			return err
 		}
-		n = expired
-		if n >= batch {
+		if more = n >= batch; more {
 			return nil
 		}
-		ended, err := t.purgeTokens(`SELECT t.id FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-			WHERE f.ended_at < $1 AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
-			LIMIT $3`, batch-n)
-		if err != nil {
+		if err := t.purgeSessions(batch); err != nil {
 			return err
 		}
-		n += ended
-		return t.purgeSessions(batch)
+		if to == "" {
+			to = idsBefore(t.now.Add(-auditWindow))
+		}
+		var used int
+		used, to, more, err = t.purgeUsed(to, accessLifetime, batch)
+		n += used
+		return err
 	})
-	return n, err
+	if err != nil {
+		return 0, false, err
+	}
+	s.purged.to = to
+	return n, more, nil
+}
+
+// purgeExpired removes the tokens that expired, or whose family ended, a day ago.
+func (t *tx) purgeExpired(batch int) (int, error) {
+	expired, err := t.purgeTokens(`SELECT t.id FROM refresh_tokens t
+		WHERE t.expires_at < $1 AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
+		ORDER BY t.expires_at LIMIT $3`, t.longAgo(), t.verified(), batch)
+	if err != nil || expired >= batch {
+		return expired, err
+	}
+	ended, err := t.purgeTokens(`SELECT t.id FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
+		WHERE f.ended_at < $1 AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
+		LIMIT $3`, t.longAgo(), t.verified(), batch-expired)
+	return expired + ended, err
+}
+
+// purgeUsed removes the used tokens of the families that issued tokens in a stretch of
+// time whose access tokens have expired. The stretch begins after the id from and
+// ends with the id to: no statement reads the tokens that are still valid. What a
+// call leaves, since the clocks of two replicas differ or the process started later,
+// goes when the family issues the next token, or expires.
+func (t *tx) purgeUsed(from string, accessLifetime time.Duration, batch int) (n int, to string, more bool, err error) {
+	issued, err := collect(t, scanText, "SELECT id FROM refresh_tokens WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3",
+		from, idsBefore(t.now.Add(-accessLifetime-verifierLeeway-MaxReuseGrace)), batch)
+	if err != nil || len(issued) == 0 {
+		return 0, from, false, err
+	}
+	to = issued[len(issued)-1]
+	removed, err := t.exec(`DELETE FROM refresh_tokens WHERE id IN (SELECT o.id FROM refresh_tokens o
+		WHERE o.family_id IN (SELECT i.family_id FROM refresh_tokens i WHERE i.id > $1 AND i.id <= $2)
+		AND o.shared = 1 AND o.used_at < $3 AND o.access_expires_at < $4 LIMIT $5)`,
+		from, to, FormatTime(t.now.Add(-MaxReuseGrace)), t.verified(), batch)
+	if n = int(removed); n >= batch {
+		return n, from, true, err // there may be more in the same stretch
+	}
+	return n, to, len(issued) >= batch, err
+}
+
+// longAgo is before the time in which ended and expired sessions are kept.
+func (t *tx) longAgo() string { return FormatTime(t.now.Add(-auditWindow)) }
+
+// verified is the time since which no verifier accepts an access token that expired
+// before it.
+func (t *tx) verified() string { return FormatTime(t.now.Add(-verifierLeeway)) }
+
+func scanText(r scanner) (text string, err error) {
+	err = r.Scan(&text)
+	return text, err
 }
 
 // purgeTokens deletes the tokens that the query selects, and then the families
 // that have no token left.
-func (t *tx) purgeTokens(which string, limit int) (int, error) {
-	families, err := collect(t, func(r scanner) (id string, err error) {
-		err = r.Scan(&id)
-		return id, err
-	}, "DELETE FROM refresh_tokens WHERE id IN ("+which+") RETURNING family_id",
-		FormatTime(t.now.Add(-auditWindow)), FormatTime(t.now.Add(-verifierLeeway)), limit)
+func (t *tx) purgeTokens(which string, args ...any) (int, error) {
+	families, err := collect(t, scanText, "DELETE FROM refresh_tokens WHERE id IN ("+which+") RETURNING family_id", args...)
 	if err != nil {
 		return 0, err
 	}

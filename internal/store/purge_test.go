@@ -11,7 +11,7 @@ import (
 
 func (w *world) purge(batch int) int {
 	w.t.Helper()
-	n, err := w.s.Purge(w.t.Context(), batch)
+	n, _, err := w.s.Purge(w.t.Context(), 0, batch)
 	w.ok(err)
 	return n
 }

@@ -17,10 +17,6 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
-// ErrReuse is in the chain of the refusal of a used refresh token whose family
-// had not ended before. To the client it looks like any other invalid token.
-var ErrReuse = errors.New("a used refresh token was presented again; its family was ended")
-
 // ErrUnknownToken is in the chain of the refusal of a token that was never stored, or
 // so long ago that it was purged. To the client it looks like any other invalid token.
 var ErrUnknownToken = errors.New("the token is unknown")
@@ -32,12 +28,20 @@ var ErrUnknownToken = errors.New("the token is unknown")
 // A token that is unknown, expired, of another client, of an ended family or of
 // a user who may not sign in is identity.ErrInvalidToken, and is not marked
 // used. A used one of the client is refused likewise, but also ends its family,
-// which is committed in spite of the error, and ErrReuse is in the chain.
-//
-// An unknown token is refused by a read: anyone can make one up, and it must not
-// wait for the writer that all refreshes share.
-func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, p PresentedRefresh, next NewRefresh) (g Subject, err error) {
-	if s.writer == nil {
+// which is committed in spite of the error, and ErrReuse is in the chain. Within
+// p.Grace after its use, and while its successor is unused, it yields that once more
+// instead.
+func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, p PresentedRefresh, next NewRefresh) (g Rotation, err error) {
+	if next.ID == "" {
+		next.ID = NewIDAt(s.now())
+	}
+	before := p.Permit != nil || s.writer != nil && !p.Issued
+	if before {
+		if err := s.examine(ctx, p); err != nil {
+			return Rotation{}, err
+		}
+	}
+	if s.writer == nil && p.SharedHash == next.SharedHash {
 		// No row, a statement that lost to another transaction and one that was
 		// never sent have changed nothing: the transaction below finds the reason,
 		// or tries again.
@@ -48,40 +52,51 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, p Presente
 			return g, nil
 		}
 		if err != nil && engine.ConditionOf(err) != engine.Conflict && !pgconn.SafeToRetry(err) && !errors.Is(err, driver.ErrBadConn) {
-			return Subject{}, s.classify(err)
+			return Rotation{}, s.classify(err)
 		}
 	}
-	if err := s.refuseUnknown(ctx, p); err != nil {
-		return Subject{}, err
+	if !before && !p.Issued {
+		if err := s.examine(ctx, p); err != nil {
+			return Rotation{}, err
+		}
 	}
 	err = s.write(ctx, func(t *tx) error {
 		g, err = t.rotate(by, p, next)
 		return err
 	})
 	if err != nil {
-		return Subject{}, err
+		return Rotation{}, err
 	}
 	return g, nil
 }
 
-// refuseUnknown is identity.ErrInvalidToken, and ErrUnknownToken, when the token was
-// never stored.
-func (s *Store) refuseUnknown(ctx context.Context, p PresentedRefresh) error {
-	if p.Issued {
-		return nil
-	}
+// examine reads what decides about a token before any transaction: one that was
+// never stored is identity.ErrInvalidToken, and ErrUnknownToken, since anyone can make
+// one up and it must not wait for the writer that all refreshes share; an unused one
+// needs p.Permit.
+func (s *Store) examine(ctx context.Context, p PresentedRefresh) error {
 	first, second, err := hashPair(p.Hashes)
 	if err != nil {
 		return err
 	}
-	return s.lookup(ctx, func(t *tx) error {
-		var family string
-		known, err := t.get([]any{&family}, "SELECT family_id FROM refresh_tokens WHERE token_hash IN ($1, $2)", first, second)
+	var user, family string
+	var used bool
+	err = s.lookup(ctx, func(t *tx) error {
+		known, err := t.get([]any{&user, &family, &used},
+			"SELECT user_id, family_id, used_at IS NOT NULL FROM refresh_tokens WHERE token_hash IN ($1, $2)", first, second)
+		if err == nil && !known && p.SharedHash != "" {
+			used = true
+			known, err = t.get([]any{&family}, "SELECT id FROM refresh_families WHERE shared_hash = $1", p.SharedHash)
+		}
 		if err == nil && !known {
 			err = InvalidToken(ErrUnknownToken)
 		}
 		return err
 	})
+	if err != nil || used || p.Permit == nil {
+		return err
+	}
+	return p.Permit(user, family)
 }
 
 // InvalidToken is identity.ErrInvalidToken with a cause for this server.
@@ -91,37 +106,46 @@ func InvalidToken(cause error) error {
 }
 
 // rotate is RotateRefresh step by step.
-func (t *tx) rotate(by identity.Actor, p PresentedRefresh, next NewRefresh) (Subject, error) {
-	userID, familyID, fresh, err := t.markUsed(p.Hashes)
+func (t *tx) rotate(by identity.Actor, p PresentedRefresh, next NewRefresh) (g Rotation, err error) {
+	userID, familyID, fresh, err := t.markUsed(p.Hashes, next)
 	if err != nil {
-		return Subject{}, err
+		return Rotation{}, err
 	}
-	if !fresh {
-		return Subject{}, t.refuseRefresh(by, p)
+	if fresh {
+		g.Subject, err = t.succeed(userID, familyID, p, next)
+	} else {
+		g, err = t.notMarked(by, p)
 	}
-	g, err := t.succeed(userID, p.ClientID, familyID, next)
-	if err == nil {
-		t.events = append(t.events, refreshed(by, g))
+	if err != nil {
+		return Rotation{}, err
 	}
-	return g, err
+	t.events = append(t.events, refreshed(by, g))
+	return g, nil
 }
 
 // refreshed is sent to Config.Committed and not stored: refreshes are too many for the table.
-func refreshed(by identity.Actor, g Subject) Event {
+func refreshed(by identity.Actor, g Rotation) Event {
 	act := Act{Action: identity.ActionRefresh, By: by.AsUser(g.User.ID), Detail: "family " + g.FamilyID}
+	if g.Repeated != nil {
+		act.Detail += ", repeated"
+	}
 	return act.Event(OutcomeSuccess, g.User.ID, g.User.OrgID)
 }
 
-// markUsed marks the token used if it is neither used nor expired. One statement
-// checks and marks, which makes the token single-use.
-func (t *tx) markUsed(hashes []string) (userID, familyID string, fresh bool, err error) {
+// markUsed marks the token used if it is neither used nor expired, and keeps with it
+// what a reuse grace needs. One statement checks and marks, which makes the token
+// single-use.
+func (t *tx) markUsed(hashes []string, next NewRefresh) (userID, familyID string, fresh bool, err error) {
 	first, second, err := hashPair(hashes)
 	if err != nil {
 		return "", "", false, err
 	}
-	fresh, err = t.get([]any{&userID, &familyID}, `UPDATE refresh_tokens SET used_at = $1
-		WHERE token_hash IN ($2, $3) AND used_at IS NULL AND expires_at > $1 RETURNING user_id, family_id`,
-		t.stamp(), first, second)
+	set, args := "used_at = $1", []any{t.stamp(), first, second}
+	if next.Sealed != "" {
+		set, args = "used_at = $1, successor_id = $4, successor = $5", append(args, next.ID, next.Sealed)
+	}
+	fresh, err = t.get([]any{&userID, &familyID}, "UPDATE refresh_tokens SET "+set+`
+		WHERE token_hash IN ($2, $3) AND used_at IS NULL AND expires_at > $1 RETURNING user_id, family_id`, args...)
 	return userID, familyID, fresh, err
 }
 
@@ -146,7 +170,7 @@ const (
 // succeed stores the successor of a token that was just marked used, if its
 // family is the client's and has not ended and its user may sign in; otherwise
 // the mark is rolled back.
-func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subject, error) {
+func (t *tx) succeed(userID, familyID string, p PresentedRefresh, next NewRefresh) (Subject, error) {
 	g := Subject{FamilyID: familyID}
 	var end time.Time
 	var session int64
@@ -155,7 +179,7 @@ func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subjec
 		CASE WHEN f.session_id IS NULL THEN 2 WHEN s.last_used_at <= $5 AND NOT `+offlineFamily+" THEN 1 ELSE 0 END FROM "+userTables+`
 		JOIN refresh_families f ON f.user_id = u.id LEFT JOIN sessions s ON s.id = f.session_id
 		WHERE f.id = $1 AND u.id = $2 AND f.client_id = $3 AND f.ended_at IS NULL AND f.expires_at > $4`,
-		familyID, userID, clientID, t.stamp(), FormatTime(t.now.Add(-lastUsedEvery)))
+		familyID, userID, p.ClientID, t.stamp(), FormatTime(t.now.Add(-lastUsedEvery)))
 	if err != nil {
 		return Subject{}, err
 	}
@@ -164,6 +188,11 @@ func (t *tx) succeed(userID, clientID, familyID string, next NewRefresh) (Subjec
 	}
 	if err := t.insertRefresh(userID, familyID, end, next); err != nil {
 		return Subject{}, err
+	}
+	if next.SharedHash != p.SharedHash { // issued by the previous release
+		if _, err := t.exec("UPDATE refresh_families SET shared_hash = $1 WHERE id = $2", next.SharedHash, familyID); err != nil {
+			return Subject{}, err
+		}
 	}
 	switch session {
 	case sessionMissing:
@@ -205,68 +234,16 @@ func (c *groupsColumn) Scan(value any) error {
 	return nil
 }
 
-// refuseRefresh finds out why a token could not be used. Only the first reuse is
-// written to the audit log: a family ends once, so a client cannot fill the log
-// with one used token.
-func (t *tx) refuseRefresh(by identity.Actor, p PresentedRefresh) error {
-	r, err := t.refreshByHash(p)
-	if err != nil {
-		return err
-	}
-	if r.usedAt.IsZero() || r.ended {
-		return identity.ErrInvalidToken // expired, or its family ended
-	}
-	ended, err := t.end(EndReuse, subjects{userID: r.userID, familyID: r.familyID})
-	if err != nil {
-		return err
-	}
-	if !ended {
-		return identity.ErrInvalidToken
-	}
-	var org string
-	if _, err := t.get([]any{&org}, "SELECT org_id FROM users WHERE id = $1", r.userID); err != nil {
-		return err
-	}
-	act := Act{Action: identity.ActionReuse, By: by, Detail: "family " + r.familyID}
-	if err := t.audit(act.Event(OutcomeRefused, r.userID, org)); err != nil {
-		return err
-	}
-	return kept{InvalidToken(ErrReuse)}
-}
-
-// storedRefresh is what a refusal and a logout read of a token.
-type storedRefresh struct {
-	userID, familyID string
-	sessionID        string    // of a family without a session, its own id
-	usedAt           time.Time // zero: unused
-	ended            bool      // the family has ended or expired
-}
-
-func (t *tx) refreshByHash(p PresentedRefresh) (r storedRefresh, err error) {
-	first, second, err := hashPair(p.Hashes)
-	if err != nil {
-		return r, err
-	}
-	known, err := t.get([]any{&r.userID, &r.familyID, &r.sessionID, timeColumn{&r.usedAt}, &r.ended},
-		`SELECT t.user_id, f.id, COALESCE(f.session_id, f.id), t.used_at, f.ended_at IS NOT NULL OR f.expires_at <= $4
-		FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id
-		WHERE t.token_hash IN ($1, $2) AND f.client_id = $3`, first, second, p.ClientID, t.stamp())
-	if err == nil && !known {
-		err = identity.ErrInvalidToken
-	}
-	return r, err
-}
-
 // insertRefresh stores a token that expires with its family at the latest.
 func (t *tx) insertRefresh(userID, familyID string, familyEnd time.Time, next NewRefresh) error {
 	if next.ID == "" {
-		next.ID = NewID()
+		next.ID = NewIDAt(t.now)
 	}
 	next.ExpiresAt = earlier(next.ExpiresAt, familyEnd)
-	_, err := t.exec(`INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, access_jti, access_expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+	_, err := t.exec(`INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, access_jti, access_expires_at, shared)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		next.ID, userID, familyID, next.Hash, FormatTime(next.ExpiresAt), t.stamp(),
-		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, FormatOptional(next.AccessExpiresAt))
+		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, FormatOptional(next.AccessExpiresAt), oneIf(next.SharedHash != ""))
 	return err
 }
 

@@ -17,7 +17,7 @@ import (
 // identity.CanSignIn decides on what it returns whether the user may sign in. A
 // family without a session is left to succeed.
 const rotateInOne = `WITH marked AS (
-		UPDATE refresh_tokens t SET used_at = $1
+		UPDATE refresh_tokens t SET used_at = $1, successor_id = $12, successor = $13
 		FROM refresh_families f, users u, organizations o
 		WHERE t.token_hash IN ($2, $3) AND t.used_at IS NULL AND t.expires_at > $1
 			AND f.id = t.family_id AND f.user_id = t.user_id AND f.client_id = $9 AND f.ended_at IS NULL AND f.expires_at > $1
@@ -25,8 +25,8 @@ const rotateInOne = `WITH marked AS (
 			AND u.id = t.user_id AND u.status = 'active' AND o.id = u.org_id AND o.status = 'active'
 		RETURNING t.user_id, t.family_id, f.session_id, f.expires_at AS family_end, ` + offlineFamily + ` AS offline
 	), successor AS (
-		INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, access_jti, access_expires_at)
-		SELECT $4, user_id, family_id, $5, LEAST($6, family_end), $1, $7, $8 FROM marked
+		INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, access_jti, access_expires_at, shared)
+		SELECT $4, user_id, family_id, $5, LEAST($6, family_end), $1, $7, $8, $11::INTEGER FROM marked
 	), used AS (
 		UPDATE sessions SET last_used_at = $1, idle_expires_at = LEAST($6, family_end)
 		FROM marked WHERE id = session_id AND last_used_at <= $10 AND NOT offline
@@ -36,20 +36,17 @@ const rotateInOne = `WITH marked AS (
 
 // rotatePostgres tries to rotate in one statement. done is false when no row
 // matches and nothing was changed: the caller finds the reason.
-func (s *Store) rotatePostgres(ctx context.Context, p PresentedRefresh, next NewRefresh) (g Subject, done bool, err error) {
+func (s *Store) rotatePostgres(ctx context.Context, p PresentedRefresh, next NewRefresh) (g Rotation, done bool, err error) {
 	first, second, err := hashPair(p.Hashes)
 	if err != nil {
-		return Subject{}, false, err
-	}
-	if next.ID == "" {
-		next.ID = NewID()
+		return Rotation{}, false, err
 	}
 	// Until there is a connection the request may still be cancelled. Later it may
 	// not: a token marked used for a client that got no response looks stolen when
 	// the client presents it again.
 	conn, err := s.connection(ctx)
 	if err != nil {
-		return Subject{}, false, err
+		return Rotation{}, false, err
 	}
 	defer conn.Close() //nolint:errcheck // back to the pool; a broken one is discarded there
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
@@ -58,13 +55,14 @@ func (s *Store) rotatePostgres(ctx context.Context, p PresentedRefresh, next New
 	done, err = t.get(append(g.dest(), &g.FamilyID, &g.SessionID), rotateInOne, t.stamp(), first, second,
 		next.ID, next.Hash, FormatTime(next.ExpiresAt),
 		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, FormatOptional(next.AccessExpiresAt),
-		p.ClientID, FormatTime(t.now.Add(-lastUsedEvery)))
+		p.ClientID, FormatTime(t.now.Add(-lastUsedEvery)), oneIf(next.SharedHash != ""),
+		sql.NullString{String: next.ID, Valid: next.Sealed != ""}, sql.NullString{String: next.Sealed, Valid: next.Sealed != ""})
 	if err != nil || !done {
-		return Subject{}, false, err
+		return Rotation{}, false, err
 	}
 	s.count.committed(1)
 	if !identity.CanSignIn(g.User) {
-		return Subject{}, true, identity.ErrInvalidToken
+		return Rotation{}, true, identity.ErrInvalidToken
 	}
 	return g, true, nil
 }

@@ -41,10 +41,11 @@ func Tables() []Table {
 		}},
 		{Name: "refresh_families", Columns: []string{
 			"id", "user_id", "created_at", "expires_at", "ended_at", "end_reason", "session_id", "client_id", "scope",
+			"shared_hash",
 		}},
 		{Name: "refresh_tokens", Columns: []string{
 			"id", "user_id", "family_id", "token_hash", "expires_at", "created_at", "used_at",
-			"access_jti", "access_expires_at",
+			"access_jti", "access_expires_at", "shared", "successor_id", "successor",
 		}},
 		{Name: "service_tokens", Columns: []string{
 			"id", "name", "own_name", "token_hash", "role", "org_id", "description", "created_at", "revoked_at",

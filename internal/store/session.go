@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 	"time"
 
@@ -72,6 +73,9 @@ func (t *tx) startSession(act Act, u identity.User, proof identity.Proof, first 
 	if first.ID == "" {
 		first.ID = NewID()
 	}
+	if err := t.limitSessions(act.By, u, first.Limit); err != nil {
+		return Subject{}, err
+	}
 	_, err := t.exec(`INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, address, user_agent, idle_expires_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $3, $7, $8, $9, $10)`,
 		first.ID, u.ID, t.stamp(), FormatTime(proof.Time()), strings.Join(proof.Methods(), " "), proof.ACR(),
@@ -79,17 +83,25 @@ func (t *tx) startSession(act Act, u identity.User, proof identity.Proof, first 
 	if err != nil {
 		return Subject{}, err
 	}
-	return t.startFamily(u, first.ID, first)
+	return t.startFamily(act.By, u, first.ID, first)
+}
+
+// sharedHash is what a family stores of its first token.
+func sharedHash(first NewRefresh) sql.NullString {
+	return sql.NullString{String: first.SharedHash, Valid: first.SharedHash != ""}
 }
 
 // startFamily stores a family of the session, and its first refresh token.
-func (t *tx) startFamily(u identity.User, sessionID string, f NewFamily) (Subject, error) {
+func (t *tx) startFamily(by identity.Actor, u identity.User, sessionID string, f NewFamily) (Subject, error) {
+	if err := t.limitOffline(by, u, f); err != nil {
+		return Subject{}, err
+	}
 	if f.ID == "" {
 		f.ID = NewID()
 	}
-	_, err := t.exec(`INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id, client_id, scope)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		f.ID, u.ID, t.stamp(), FormatTime(f.ExpiresAt), sessionID, f.ClientID, f.Scope)
+	_, err := t.exec(`INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id, client_id, scope, shared_hash)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		f.ID, u.ID, t.stamp(), FormatTime(f.ExpiresAt), sessionID, f.ClientID, f.Scope, sharedHash(f.First))
 	if err != nil {
 		return Subject{}, err
 	}
@@ -116,11 +128,12 @@ func (s *Store) EndSession(ctx context.Context, act Act, sessionID string) error
 // EndSessionByToken ends the session of a refresh token of the client, used or
 // not; an unknown one is identity.ErrInvalidToken, and refused by a read.
 func (s *Store) EndSessionByToken(ctx context.Context, act Act, p PresentedRefresh) (sessionID string, err error) {
-	if err := s.refuseUnknown(ctx, p); err != nil {
+	p.Permit = nil
+	if err := s.examine(ctx, p); err != nil {
 		return "", err
 	}
 	err = s.write(ctx, func(t *tx) error {
-		r, err := t.refreshByHash(p)
+		r, err := t.storedToken(p)
 		if err != nil {
 			return err
 		}
@@ -210,9 +223,16 @@ func (t *tx) ownSession(userID, sid string) (id string, end time.Time, err error
 // only that id; the tokens it issued before move to a family that stays ended.
 func (t *tx) restartFamily(u identity.User, sessionID string, f NewFamily) (Subject, error) {
 	ended := NewID()
-	_, err := t.exec(`INSERT INTO refresh_families (id, user_id, created_at, expires_at, ended_at, end_reason, session_id, client_id, scope)
-		SELECT $1, user_id, created_at, expires_at, ended_at, end_reason, session_id, client_id, scope
-		FROM refresh_families WHERE id = $2`, ended, sessionID)
+	var shared sql.NullString // moves with the tokens that have it
+	if _, err := t.get([]any{&shared}, "SELECT shared_hash FROM refresh_families WHERE id = $1"+t.forUpdate("refresh_families"), sessionID); err != nil {
+		return Subject{}, err
+	}
+	if _, err := t.exec("UPDATE refresh_families SET shared_hash = $1 WHERE id = $2", sharedHash(f.First), sessionID); err != nil {
+		return Subject{}, err
+	}
+	_, err := t.exec(`INSERT INTO refresh_families (id, user_id, created_at, expires_at, ended_at, end_reason, session_id, client_id, scope, shared_hash)
+		SELECT $1, user_id, created_at, expires_at, ended_at, end_reason, session_id, client_id, scope, $3
+		FROM refresh_families WHERE id = $2`, ended, sessionID, shared)
 	if err != nil {
 		return Subject{}, err
 	}

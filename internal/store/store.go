@@ -57,8 +57,9 @@ type Store struct {
 	file    fs.FileInfo // SQLite only: the file as opened
 	count   counters
 	outbox  outbox
-	totals  totals                 // of lists of users
-	ended   atomic.Int64           // the first time since the last OwnRevocations, as in noteEnded
+	totals  totals       // of lists of users
+	ended   atomic.Int64 // the first time since the last OwnRevocations, as in noteEnded
+	purged  purged
 	damaged atomic.Pointer[string] // the error when damage was first detected
 	failing atomic.Bool            // a write failed as all would, and Ping has not succeeded since
 }

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -198,6 +200,22 @@ func (t *tx) alone(what string) error {
 // NewID returns a new id for a row. Version 7 sorts by time, which keeps
 // insertions at the end of the index.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// NewIDAt is NewID for a row that was made at that time.
+func NewIDAt(at time.Time) string {
+	id := uuid.Must(uuid.NewV7())
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli())<<16) //nolint:gosec // after 1970
+	copy(id[:6], ms[:6])
+	return id.String()
+}
+
+// idsBefore is a text that ids made before that time are less than, and later ones
+// are not.
+func idsBefore(at time.Time) string {
+	ms := at.UnixMilli()
+	return fmt.Sprintf("%08x-%04x", ms>>16, ms&0xffff)
+}
 
 // oneIf returns a boolean as stored.
 func oneIf(b bool) int {

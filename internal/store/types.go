@@ -70,6 +70,19 @@ type PresentedRefresh struct {
 	ClientID string
 	Hashes   []string // one or two: the forms in which its secret may be stored
 	Issued   bool     // this server issued it: it is not looked up before the transaction
+
+	SharedHash string        // of the part that all tokens of a family share; empty: it has none
+	Grace      time.Duration // so long after its use it yields its successor again, if it was sealed; 0: not at all
+
+	// Permit may refuse to mark the token, which then is as if it had not been
+	// presented. Asking needs a read. nil: it is permitted.
+	Permit func(userID, familyID string) error
+}
+
+// Rotation is the result of a rotation.
+type Rotation struct {
+	Subject
+	Repeated *Successor // what a token that was used before had been exchanged for; nil: the token was not
 }
 
 // NewRefresh is a refresh token to be stored, and the access token that is issued
@@ -77,6 +90,8 @@ type PresentedRefresh struct {
 type NewRefresh struct {
 	ID              string    // of the row; empty: a new one
 	Hash            string    // of the secret
+	SharedHash      string    // PresentedRefresh.SharedHash; that of the token which it succeeds, if that has one
+	Sealed          string    // the secret, sealed for the client that has the token which it succeeds; empty: there is no grace
 	ExpiresAt       time.Time // capped by the end of the family
 	AccessJTI       string
 	AccessExpiresAt time.Time
@@ -90,6 +105,11 @@ type NewFamily struct {
 	Scope     string    // separated by spaces; optional
 	ExpiresAt time.Time // the latest expiry of its refresh tokens
 	First     NewRefresh
+
+	// Limit is how many sessions the user may have with the one that starts with this
+	// family, and how many families of offline_access if it is one. The least recently
+	// used ends. 0: no limit.
+	Limit int
 }
 
 // idleEnd is when the family ends unless it is used.

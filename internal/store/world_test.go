@@ -124,7 +124,7 @@ func (w *world) login(u identity.User, hash string) store.Subject {
 	return g
 }
 
-func (w *world) rotate(use, next string) (store.Subject, error) {
+func (w *world) rotate(use, next string) (store.Rotation, error) {
 	return w.s.RotateRefresh(w.t.Context(), identity.Actor{Address: "192.0.2.9"}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{use}}, w.next(next))
 }
 

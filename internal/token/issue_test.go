@@ -123,10 +123,14 @@ func TestIssuedIDsAreNewAndRandom(t *testing.T) {
 			t.Errorf("sid %v is no UUID of version 7", c["sid"])
 		}
 		raw, err := base64.RawURLEncoding.DecodeString(p.RefreshToken)
-		if err != nil || len(raw) != 32 {
+		if err != nil || len(raw) != 18+32 {
 			t.Errorf("a refresh token carries %d bytes, %v", len(raw), err)
 		}
-		for _, v := range []any{c["jti"], c["sid"], p.RefreshToken} {
+		next := w.rotate(t, p.RefreshToken).RefreshToken
+		if next[:24] != p.RefreshToken[:24] {
+			t.Error("a successor does not share the part of its family")
+		}
+		for _, v := range []any{c["jti"], c["sid"], p.RefreshToken[:24], p.RefreshToken[24:], next[24:]} {
 			if seen[v] {
 				t.Error("a value was issued again")
 			}

@@ -48,7 +48,7 @@ func (i *Issuer) Mint(ctx context.Context, g Grant, commit Commit) (Pair, error)
 		return Pair{}, err
 	}
 	g = i.complete(g)
-	d := i.draft(g)
+	d := i.draft(g, "")
 	var first *store.NewFamily
 	if g.Refresh {
 		first = &store.NewFamily{ClientID: g.ClientID, Scope: g.Scope, ExpiresAt: g.End, First: d.next}
@@ -78,21 +78,24 @@ type draft struct {
 	issuedAt time.Time
 }
 
-func (i *Issuer) draft(g Grant) draft {
+// draft decides about the tokens of a grant; of a refresh, presented is the token that
+// the new one succeeds.
+func (i *Issuer) draft(g Grant, presented string) draft {
 	now := i.now().UTC()
 	d := draft{
 		issuedAt: now,
-		next:     store.NewRefresh{AccessJTI: uuid.NewString(), AccessExpiresAt: now.Add(g.AccessLifetime).Truncate(time.Second)},
+		next:     store.NewRefresh{ID: store.NewIDAt(now), AccessJTI: uuid.NewString(), AccessExpiresAt: now.Add(g.AccessLifetime).Truncate(time.Second)},
 	}
 	if g.Refresh {
-		d.refresh = newRefreshToken()
-		d.next.Hash, d.next.ExpiresAt = hashOf(d.refresh), now.Add(g.RefreshLifetime)
+		d.refresh = newRefreshToken(sharedPart(presented))
+		d.next.Hash, d.next.SharedHash, d.next.ExpiresAt = hashOf(d.refresh), hashOfShared(d.refresh), now.Add(g.RefreshLifetime)
 	}
 	return d
 }
 
-// sign signs the access token of a committed grant, and remembers its refresh token. A failure leaves a committed
-// refresh token that no client has; the user signs in again.
+// sign signs the access token of a committed grant, and remembers its refresh
+// token. A failure leaves a committed refresh token that no client has; the user signs
+// in again.
 func (i *Issuer) sign(g Grant, d draft, of store.Subject) (Pair, error) {
 	i.recent.add(d.next.Hash)
 	body, err := json.Marshal(i.claims(g, d, of))

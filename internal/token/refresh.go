@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -12,7 +13,8 @@ import (
 
 // Rotate exchanges a refresh token of the JSON login for its successor and an
 // access token. A token that was used before ends its family: one of the two
-// parties that presented it stole it.
+// parties that presented it stole it. Within the reuse grace it yields the same
+// successor again, while that is unused.
 func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string) (Pair, error) {
 	if err := i.keys.Ready(ctx); err != nil {
 		return Pair{}, err // before the token is marked used
@@ -22,19 +24,42 @@ func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string
 	if err != nil {
 		return Pair{}, i.refusal(ctx, by, err)
 	}
-	d := i.draft(g)
-	subject, err := i.store.RotateRefresh(ctx, by, p, d.next)
+	d := i.draft(g, presented)
+	if p.Grace = i.reuseGrace; p.Grace > 0 {
+		if err := d.sealFor(presented); err != nil {
+			return Pair{}, err
+		}
+	}
+	p.Permit = i.rotations.permit(i.now())
+	done, err := i.store.RotateRefresh(ctx, by, p, d.next)
 	if err != nil {
 		return Pair{}, fmt.Errorf("rotate refresh token: %w", i.refusal(ctx, by, err))
 	}
+	if done.Repeated != nil {
+		return i.signAgain(g, presented, done)
+	}
 	i.counts.rotated.Add(1)
-	return i.sign(g, d, subject)
+	i.rotations.took(done.User.ID, done.FamilyID, i.now())
+	return i.sign(g, d, done.Subject)
+}
+
+// signAgain returns the pair that a used token was exchanged for once more.
+func (i *Issuer) signAgain(g Grant, presented string, done store.Rotation) (Pair, error) {
+	d, err := repeat(presented, *done.Repeated)
+	if err != nil {
+		return Pair{}, err
+	}
+	i.counts.repeated.Add(1)
+	g.AccessLifetime = max(d.next.AccessExpiresAt.Sub(i.now()).Truncate(time.Second), 0)
+	return i.sign(g, d, done.Subject)
 }
 
 // refusal counts and returns the refusal of a refresh token.
 func (i *Issuer) refusal(ctx context.Context, by identity.Actor, err error) error {
 	err = i.Limited(ctx, by, err)
 	switch {
+	case errors.Is(err, errTooManyRotations):
+		i.counts.limited.Add(1)
 	case errors.Is(err, store.ErrReuse):
 		i.counts.reused.Add(1) // the store has recorded it
 	case fault.KindOf(err) == fault.Unauthenticated:

@@ -12,16 +12,47 @@ import (
 )
 
 // maxSecretBytes limits what is hashed for an unauthenticated client.
-// Our tokens have 43 and 73 bytes, the original's 32 and 73.
+// Our tokens have 67 and 73 bytes, those of the releases before 43, and the
+// original's 32 and 73.
 const maxSecretBytes = 512
 
 const serviceTokenPrefix = "pico_svc_"
 
-// newRefreshToken returns 256 random bits. That many need no slow hash.
-func newRefreshToken() string {
-	var secret [32]byte
+// A refresh token is a part that all tokens of its family share, and 256 random bits
+// of its own. That many need no slow hash. The shared part tells who presents it as
+// the holder of a token of the family: one that is not stored any more was used.
+const (
+	sharedBytes  = 18 // in base64, a text of its own
+	sharedChars  = sharedBytes / 3 * 4
+	refreshChars = sharedChars + 43
+)
+
+// newRefreshToken returns a token of the family with the shared part; empty: a new one.
+func newRefreshToken(shared string) string {
+	var secret [sharedBytes + 32]byte
 	_, _ = rand.Read(secret[:]) // never fails: it ends the process instead
-	return base64.RawURLEncoding.EncodeToString(secret[:])
+	text := base64.RawURLEncoding.EncodeToString(secret[:])
+	if shared != "" {
+		text = shared + text[sharedChars:]
+	}
+	return text
+}
+
+// sharedPart is the part of a refresh token that its family shares, empty for the
+// tokens of previous releases and of the original.
+func sharedPart(refresh string) string {
+	if len(refresh) != refreshChars {
+		return ""
+	}
+	return refresh[:sharedChars]
+}
+
+// hashOfShared is the form in which the store has the shared part.
+func hashOfShared(refresh string) string {
+	if shared := sharedPart(refresh); shared != "" {
+		return hashOf(shared)
+	}
+	return ""
 }
 
 func newServiceToken() string {
@@ -64,7 +95,9 @@ func (i *Issuer) Locate(clientID, presented string) (store.PresentedRefresh, err
 	if err != nil {
 		return store.PresentedRefresh{}, err
 	}
-	return store.PresentedRefresh{ClientID: clientID, Hashes: hashes, Issued: i.recent.has(hashes[0])}, nil
+	return store.PresentedRefresh{
+		ClientID: clientID, Hashes: hashes, SharedHash: hashOfShared(presented), Issued: i.recent.has(hashes[0]),
+	}, nil
 }
 
 // serviceHashes is hashes for a service token.

@@ -41,6 +41,19 @@ type Config struct {
 	AccessLifetime  time.Duration      // whole seconds; 0: DefaultAccessLifetime
 	RefreshLifetime time.Duration      // slides with each rotation; 0: DefaultRefreshLifetime
 	Now             func() time.Time   // nil: time.Now
+
+	// ReuseGrace is for how long a used refresh token of the JSON login yields its
+	// successor again while that is unused, at most store.MaxReuseGrace; 0: it ends
+	// its family.
+	ReuseGrace time.Duration
+
+	// RotationsPerFamily is how many rotations a refresh token family may do at once;
+	// one a second is added. 0: no limit.
+	RotationsPerFamily int
+
+	// FamiliesPerUser is for how many families the rotations of a user suffice,
+	// however many sessions they start; 0: no limit.
+	FamiliesPerUser int
 }
 
 // Issuer issues, rotates and revokes tokens. It is safe for concurrent use.
@@ -54,6 +67,8 @@ type Issuer struct {
 	accessLifetime  time.Duration
 	refreshLifetime time.Duration
 	now             func() time.Time
+	reuseGrace      time.Duration
+	rotations       *rotations // nil: no limit
 	recent          recent
 	counts          counts
 	uses            uses
@@ -69,6 +84,8 @@ func New(cfg Config) *Issuer {
 		issuer: cfg.Issuer, audience: cfg.Audience,
 		accessLifetime:  orDefault(cfg.AccessLifetime, DefaultAccessLifetime),
 		refreshLifetime: orDefault(cfg.RefreshLifetime, DefaultRefreshLifetime),
+		reuseGrace:      min(cfg.ReuseGrace, store.MaxReuseGrace),
+		rotations:       newRotations(cfg.RotationsPerFamily, cfg.FamiliesPerUser),
 		now:             cfg.Now,
 	}
 }
@@ -106,21 +123,24 @@ func (i *Issuer) Limited(ctx context.Context, by identity.Actor, err error) erro
 }
 
 type counts struct {
-	issued, rotated, reused, refused atomic.Uint64
+	issued, rotated, repeated, reused, limited, refused atomic.Uint64
 }
 
 // Stats counts grants since the start.
 type Stats struct {
-	Issued  uint64 // pairs after a login, and access tokens for service tokens
-	Rotated uint64 // pairs after a refresh
-	Reused  uint64 // used refresh tokens that were presented again and ended their family
-	Refused uint64 // other invalid refresh tokens
+	Issued   uint64 // pairs after a login, and access tokens for service tokens
+	Rotated  uint64 // pairs after a refresh
+	Repeated uint64 // pairs issued again within the reuse grace
+	Reused   uint64 // used refresh tokens that were presented again and ended their family
+	Limited  uint64 // refreshes refused because their family, or their user, had too many
+	Refused  uint64 // other invalid refresh tokens
 }
 
 // Stats returns the counts so far.
 func (i *Issuer) Stats() Stats {
 	return Stats{
 		Issued: i.counts.issued.Load(), Rotated: i.counts.rotated.Load(),
+		Repeated: i.counts.repeated.Load(), Limited: i.counts.limited.Load(),
 		Reused: i.counts.reused.Load(), Refused: i.counts.refused.Load(),
 	}
 }

@@ -133,7 +133,7 @@ func hashOf(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func rotate(t *testing.T, s *store.Store, token string) (store.Subject, error) {
+func rotate(t *testing.T, s *store.Store, token string) (store.Rotation, error) {
 	t.Helper()
 	return s.RotateRefresh(t.Context(), identity.Actor{}, store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{hashOf(token)}}, store.NewRefresh{
 		Hash: hashOf("successor of " + token), ExpiresAt: movingDay.Add(7 * 24 * time.Hour),

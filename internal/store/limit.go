@@ -1,0 +1,71 @@
+package store
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// endedAtOnce limits how many sessions one login ends. A user has more than the limit
+// only when the setting was lowered, and later logins end the rest.
+const endedAtOnce = 20
+
+// limitSessions ends, before one more session of the user starts, the least
+// recently used ones beyond the limit. limit 0 is none.
+func (t *tx) limitSessions(by identity.Actor, u identity.User, limit int) error {
+	if limit == 0 {
+		return nil
+	}
+	excess, err := collect(t, scanText, `SELECT id FROM sessions
+		WHERE user_id = $1 AND ended_at IS NULL AND idle_expires_at > $2 AND expires_at > $2
+		ORDER BY last_used_at DESC, created_at DESC, id DESC LIMIT $3 OFFSET $4`, u.ID, t.stamp(), endedAtOnce, limit-1)
+	if err != nil || len(excess) == 0 {
+		return err
+	}
+	for _, id := range excess {
+		if err := t.endForLimit(EndLimit, by, u, subjects{userID: u.ID, sessionID: id}, "session "+id); err != nil {
+			return err
+		}
+	}
+	return t.purgeLimited(u.ID)
+}
+
+// limitOffline is limitSessions for a family of offline_access, whose last use is the
+// time of its newest token.
+func (t *tx) limitOffline(by identity.Actor, u identity.User, f NewFamily) error {
+	if f.Limit == 0 || !slices.Contains(strings.Fields(f.Scope), "offline_access") {
+		return nil
+	}
+	excess, err := collect(t, scanText, `SELECT f.id FROM refresh_families f
+		WHERE f.user_id = $1 AND f.ended_at IS NULL AND f.expires_at > $2 AND `+offlineFamily+`
+		ORDER BY (SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.family_id = f.id) DESC, f.id DESC LIMIT $3 OFFSET $4`,
+		u.ID, t.stamp(), endedAtOnce, f.Limit-1)
+	if err != nil {
+		return err
+	}
+	for _, id := range excess {
+		if err := t.endForLimit(EndOfflineLimit, by, u, subjects{userID: u.ID, familyID: id}, "family "+id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) endForLimit(event EndReason, by identity.Actor, u identity.User, of subjects, what string) error {
+	if _, err := t.end(event, of); err != nil {
+		return err
+	}
+	act := Act{Action: identity.ActionEndSession, By: by, Detail: what + ", limit"}
+	return t.done(act, u.ID, u.OrgID)
+}
+
+// purgeLimited removes what the limit ended once its access tokens have expired. Other
+// ended sessions stay a day for investigations; of these, a client that logs in without
+// pause would leave too many.
+func (t *tx) purgeLimited(userID string) error {
+	_, err := t.purgeTokens(`SELECT t.id FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
+		WHERE f.user_id = $1 AND f.end_reason = '`+string(EndLimit)+`' AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
+		LIMIT $3`, userID, t.verified(), 2*endedAtOnce)
+	return err
+}

@@ -1,0 +1,115 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// limited starts a session with at most limit ones.
+func (w *world) limited(u identity.User, id string, limit int) error {
+	f := w.family(id, w.clock.Now().Add(month), w.next(id))
+	f.Limit = limit
+	_, err := w.s.StartSession(w.t.Context(), store.Act{Action: "login"}, w.proof(w.user(u.ID)), f)
+	w.clock.Advance(time.Second)
+	return err
+}
+
+func TestALoginBeyondTheLimitEndsTheLeastRecentlyUsedSession(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u, other := w.add("u", identity.Viewer, "acme"), w.add("other", identity.Viewer, "acme")
+		w.ok(w.limited(other, "x", 1))
+		for _, id := range []string{"a", "b", "c"} {
+			w.ok(w.limited(u, id, 3))
+		}
+		w.clock.Advance(2 * time.Minute)
+		_, err := w.rotate("a", "a1") // a refresh is a use
+		w.ok(err)
+		events := w.eventCount()
+		w.ok(w.limited(u, "d", 3))
+		if got := w.reason(u, "b"); got != store.EndLimit {
+			w.t.Errorf("the least recently used one ended by %q", got)
+		}
+		w.refuses(u, "b", "jti-b")
+		w.ended("b")
+		var row store.Event
+		rows, err := w.s.Events(w.t.Context(), w.eventCount()-events)
+		w.ok(err)
+		for _, ev := range rows {
+			if ev.Action == identity.ActionEndSession {
+				row = ev
+			}
+		}
+		if row.Detail != "session b, limit" || row.ActorID != u.ID || row.TargetID != u.ID || row.OrgID != "acme" || len(rows) != 2 {
+			w.t.Errorf("audit rows: %+v", rows)
+		}
+		if diff := cmp.Diff([]string{"a", "c", "d", "x"}, query("SELECT id FROM sessions WHERE ended_at IS NULL ORDER BY id")); diff != "" {
+			w.t.Errorf("(-want +got):\n%s", diff)
+		}
+		w.ok(w.limited(u, "e", 1)) // the setting was lowered
+		if diff := cmp.Diff([]string{"e", "x"}, query("SELECT id FROM sessions WHERE ended_at IS NULL ORDER BY id")); diff != "" {
+			w.t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAnExpiredSessionDoesNotCount(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u := w.add("u", identity.Viewer, "default")
+		w.ok(w.limited(u, "a", 1))
+		w.clock.Advance(week)
+		w.ok(w.limited(u, "b", 1))
+		if n := len(query("SELECT id FROM sessions WHERE end_reason = 'limit'")); n != 0 {
+			w.t.Error("an expired session was ended")
+		}
+	})
+}
+
+func TestConcurrentLoginsKeepTheLimit(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u := w.user(w.add("u", identity.Viewer, "default").ID)
+		for _, err := range race(16, func(i int) error {
+			f := w.family(itoa(i), w.clock.Now().Add(month), w.next(itoa(i)))
+			f.Limit = 3
+			_, err := w.s.StartSession(w.t.Context(), store.Act{Action: "login"}, w.proof(u), f)
+			return err
+		}) {
+			w.ok(err)
+		}
+		if n := len(query("SELECT id FROM sessions WHERE ended_at IS NULL")); n != 3 {
+			w.t.Errorf("%d sessions", n)
+		}
+	})
+}
+
+func TestFamiliesOfOfflineAccessHaveALimitOfTheirOwn(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u := w.add("u", identity.Viewer, "default")
+		w.login(u, "s")
+		family := func(id, scope string) {
+			f := w.family(id, w.clock.Now().Add(month), w.next(id))
+			f.ClientID, f.Scope, f.Limit = "app", scope, 2
+			w.ok(w.s.StartFamily(w.t.Context(), u, "family-s", f))
+			w.clock.Advance(time.Second)
+		}
+		family("plain", "openid")
+		family("a", "openid offline_access")
+		family("b", "offline_access")
+		_, err := w.exchange(store.PresentedRefresh{ClientID: "app", Hashes: []string{"a"}}, w.next("a1"))
+		w.ok(err)
+		w.clock.Advance(time.Second)
+		family("c", "offline_access")
+		family("plain2", "openid")
+		got := query("SELECT id || ' ' || COALESCE(end_reason, '') FROM refresh_families WHERE client_id = 'app' ORDER BY id")
+		if diff := cmp.Diff([]string{"a ", "b offline_limit", "c ", "plain ", "plain2 "}, got); diff != "" {
+			w.t.Errorf("(-want +got):\n%s", diff)
+		}
+		if w.reason(u, "family-s") != "" {
+			w.t.Error("the session ended")
+		}
+	})
+}

@@ -1,0 +1,26 @@
+package token
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// OpenSuccessor opens a sealed successor with a text that may be the used token.
+func OpenSuccessor(presented, id, sealed string) (string, error) {
+	d, err := repeat(presented, store.Successor{ID: id, Sealed: sealed})
+	return d.refresh, err
+}
+
+// Buckets returns the most buckets that n families have had, each of which rotates
+// once, with that time between them.
+func Buckets(now time.Time, n int, between time.Duration) (most int) {
+	r := newRotations(1000, 0)
+	for i := range n {
+		r.took("u", strconv.Itoa(i), now)
+		now = now.Add(between)
+		most = max(most, len(r.full))
+	}
+	return most
+}

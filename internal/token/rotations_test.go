@@ -1,0 +1,110 @@
+package token_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/token"
+)
+
+func withRotations(perFamily, families int) option {
+	return func(c *token.Config, _ *keyring.Config) {
+		c.RotationsPerFamily, c.FamiliesPerUser = perFamily, families
+	}
+}
+
+// throttled checks that a refresh is refused for now, and returns how long to wait.
+func (w *world) throttled(t *testing.T, refresh string) time.Duration {
+	t.Helper()
+	_, err := w.Rotate(t.Context(), web, refresh)
+	f, _ := errors.AsType[*fault.Error](err)
+	if f == nil || f.Kind != fault.Throttled || f.Code != "rate_limited" {
+		t.Fatalf("got %v", err)
+	}
+	return f.RetryAfter
+}
+
+func TestAFamilyHasABucketOfRotations(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		p, other := w.issue(t, u), w.issue(t, u)
+		for range 5 {
+			p = w.rotate(t, p.RefreshToken)
+		}
+		for range 3 { // a refusal does not mark the token used, and costs nothing
+			if wait := w.throttled(t, p.RefreshToken); wait != time.Second {
+				t.Errorf("wait %s", wait)
+			}
+		}
+		other = w.rotate(t, other.RefreshToken)
+		w.clock.Advance(time.Second)
+		used := p.RefreshToken
+		p = w.rotate(t, used)
+		w.throttled(t, p.RefreshToken)
+		w.clock.Advance(time.Hour)
+		for range 5 {
+			p = w.rotate(t, p.RefreshToken)
+		}
+		w.throttled(t, p.RefreshToken)
+		if got := w.Stats(); got.Limited != 5 || got.Refused != 0 || got.Reused != 0 {
+			t.Errorf("stats: %+v", got)
+		}
+		w.refuses(t, used) // reuse is not throttled
+		w.clock.Advance(time.Second)
+		w.refuses(t, p.RefreshToken)
+		w.rotate(t, other.RefreshToken)
+	}, withRotations(5, 0))
+}
+
+func TestRepeatedSuccessorsDoNotCountAsRotations(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		first := w.issue(t, w.viewer(t))
+		next := w.rotate(t, first.RefreshToken)
+		for range 10 {
+			w.rotate(t, first.RefreshToken)
+		}
+		next = w.rotate(t, next.RefreshToken)
+		w.throttled(t, next.RefreshToken)
+	}, withRotations(2, 0), withGrace)
+}
+
+// A user who starts a session for each few refreshes has as many as their sessions.
+func TestNewSessionsGiveAUserNoFurtherRotations(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		u := w.viewer(t)
+		var last token.Pair
+		for range 3 {
+			last = w.issue(t, u)
+			for range 2 {
+				last = w.rotate(t, last.RefreshToken)
+			}
+		}
+		last = w.issue(t, u)
+		if wait := w.throttled(t, last.RefreshToken); wait != time.Second/3 {
+			t.Errorf("wait %s", wait)
+		}
+		w.clock.Advance(time.Second / 3)
+		w.rotate(t, last.RefreshToken)
+	}, withRotations(2, 3))
+}
+
+func TestWithoutALimitRotationsAreFree(t *testing.T) {
+	w := open(t, withRotations(0, 50))
+	p := w.issue(t, w.viewer(t))
+	for range 1100 {
+		p = w.rotate(t, p.RefreshToken)
+	}
+}
+
+func TestTheBucketsHaveABoundedMemory(t *testing.T) {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	if most := token.Buckets(now, 300_000, 0); most > 1<<16 {
+		t.Errorf("a flood leaves %d buckets", most)
+	}
+	if most := token.Buckets(now, 100_000, time.Millisecond); most > 5000 {
+		t.Errorf("1,000 rotations a second of different families leave %d buckets", most)
+	}
+}
