@@ -27,10 +27,10 @@ var revalidatePrivate = []string{"private, no-cache"}
 // RevokedList lists the revoked access tokens; with format=sessions, what changed
 // since a version.
 type RevokedList struct {
-	Items []RevokedToken `json:"items" nullable:"false" doc:"Without format."`
+	Items []RevokedToken `json:"items,omitempty" nullable:"false" doc:"Without format."`
 
-	Sessions []RevokedSession      `json:"sessions,omitempty" doc:"With format=sessions: all access tokens of these are revoked."`
-	Tokens   []RevokedSessionToken `json:"tokens,omitempty" doc:"With format=sessions: revoked access tokens of sessions that have others."`
+	Sessions []RevokedSession      `json:"sessions,omitempty" nullable:"false" doc:"With format=sessions: all access tokens of these are revoked."`
+	Tokens   []RevokedSessionToken `json:"tokens,omitempty" nullable:"false" doc:"With format=sessions: revoked access tokens of sessions that have others."`
 	Version  string                `json:"version,omitempty" doc:"With format=sessions: the state of the list." example:"1764230400000000"`
 	Next     string                `json:"next,omitempty" doc:"With format=sessions: the since of the next request." example:"1764230370000000"`
 }

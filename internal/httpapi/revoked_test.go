@@ -15,11 +15,7 @@ import (
 const revokedPath = "/api/v1/auth/revoked-jtis"
 
 // revokedSince asks for the changes since a version.
-func (r *rig) revokedSince(service, since string) (list struct {
-	Sessions      []RevokedSession
-	Tokens        []RevokedSessionToken
-	Version, Next string
-}) {
+func (r *rig) revokedSince(service, since string) (list RevokedList) {
 	r.t.Helper()
 	path := revokedPath + "?format=sessions"
 	if since != "" {
