@@ -165,7 +165,7 @@ func (a *API) export(hctx huma.Context, format string, events []audit.Event, mor
 		}
 		var err error
 		if events, next, err = more(next); err != nil {
-			a.refuse(hctx.Context(), &route{}, err) // which logs a fault of the server
+			_ = a.refuse(hctx.Context(), &route{}, err) // which logs a fault of the server
 			panic(http.ErrAbortHandler)
 		}
 	}
@@ -188,7 +188,7 @@ func encode(format string, events []audit.Event) []byte {
 // accepted is the first format of the header that this endpoint has, JSON if it
 // names none.
 func accepted(header string) string {
-	for _, item := range strings.Split(header, ",") {
+	for item := range strings.SplitSeq(header, ",") {
 		kind, params, err := mime.ParseMediaType(item)
 		if err != nil || strings.Trim(params["q"], "0.") == "" && params["q"] != "" {
 			continue

@@ -263,6 +263,7 @@ func TestMatrix(t *testing.T) {
 		checkRule(t, row, list, cells)
 	}
 	compareMatrix(t, strings.Join(table, "\n"), list)
+	r.noAddressIsInTheAuditLog()
 }
 
 // result is the cell of a response: its status, with an asterisk if a recent sign-in

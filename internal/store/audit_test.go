@@ -90,3 +90,14 @@ func TestEachSearchUsesAnIndexInTheOrderOfThePage(t *testing.T) {
 		}
 	}
 }
+
+// On PostgreSQL each statement is committed by itself, so a crash may leave some.
+func TestTheMigrationOfTheChainCanBeRepeated(t *testing.T) {
+	url := storetest.EmptyPostgres(t)
+	schemaSeven(t, url)
+	storetest.Exec(t, url, "ALTER TABLE audit_events ADD COLUMN seq BIGINT; CREATE INDEX audit_events_by_org ON audit_events (org_id, at, id);")
+	s := storetest.OpenURL(t, url)
+	if _, err := s.ReadChain(t.Context(), store.ChainStart, 1); err != nil {
+		t.Error(err)
+	}
+}

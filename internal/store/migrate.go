@@ -6,6 +6,7 @@ import (
 	_ "embed" // the schema
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -111,7 +112,7 @@ func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead),
 			migration(5, schemaSessions), migration(6, schemaKeyAlgorithms), migration(7, schemaAuditActor), migration(8, schemaThrottle),
 			migration(9, schemaRefresh), s.usersMigration(),
-			migration(12, schemaOrganizations), migration(13, schemaAuditChain)),
+			migration(12, schemaOrganizations), s.stepwise(13, schemaAuditChain)),
 	}
 	dialect := goose.DialectSQLite3
 	if s.target.Engine == engine.Postgres {
@@ -125,6 +126,25 @@ func migration(version int64, script string) *goose.Migration {
 	return goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, script)
 		return err
+	}}, nil)
+}
+
+// stepwise returns a migration that PostgreSQL runs with a transaction for each
+// statement, so that no lock is held longer than one of them needs: processes of the
+// previous release write concurrently. A start after a crash repeats it, so its
+// statements must allow that. SQLite has no other process, and one transaction.
+func (s *Store) stepwise(version int64, script string) *goose.Migration {
+	if s.target.Engine != engine.Postgres {
+		return migration(version, script)
+	}
+	return goose.NewGoMigration(version, &goose.GoFunc{RunDB: func(ctx context.Context, db *sql.DB) error {
+		script := strings.ReplaceAll(script, "ADD COLUMN ", "ADD COLUMN IF NOT EXISTS ") // SQLite has no such form
+		for statement := range strings.SplitSeq(script, ";\n") {
+			if _, err := db.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
 	}}, nil)
 }
 

@@ -4,24 +4,25 @@
 -- holds the lease links it; those of the previous release, too. The signed head of
 -- the chain and the anchor that retention leaves are in settings.
 --
--- The columns cost nothing. PostgreSQL builds the indexes while the table takes no
--- new rows: about three seconds for a million of them.
+-- The columns cost nothing. PostgreSQL builds each index in a transaction of its own,
+-- during which the table takes no new rows: two to four seconds for a million of them
+-- on two cores.
 
 ALTER TABLE audit_events ADD COLUMN seq BIGINT;
 ALTER TABLE audit_events ADD COLUMN link TEXT;
 
-CREATE UNIQUE INDEX audit_events_by_seq ON audit_events (seq) WHERE seq IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS audit_events_by_seq ON audit_events (seq) WHERE seq IS NOT NULL;
 
-CREATE INDEX audit_events_unlinked ON audit_events (at, id) WHERE seq IS NULL;
+CREATE INDEX IF NOT EXISTS audit_events_unlinked ON audit_events (at, id) WHERE seq IS NULL;
 
-CREATE INDEX audit_events_by_org ON audit_events (org_id, at, id);
+CREATE INDEX IF NOT EXISTS audit_events_by_org ON audit_events (org_id, at, id);
 
-CREATE INDEX audit_events_by_action ON audit_events (action, at, id);
+CREATE INDEX IF NOT EXISTS audit_events_by_action ON audit_events (action, at, id);
 
-CREATE INDEX audit_events_by_actor ON audit_events (actor_id, at, id) WHERE actor_id <> '';
+CREATE INDEX IF NOT EXISTS audit_events_by_actor ON audit_events (actor_id, at, id) WHERE actor_id <> '';
 
-CREATE INDEX audit_events_by_target ON audit_events (target_id, at, id) WHERE target_id <> '';
+CREATE INDEX IF NOT EXISTS audit_events_by_target ON audit_events (target_id, at, id) WHERE target_id <> '';
 
-CREATE INDEX audit_events_by_address ON audit_events (address, at, id) WHERE address <> '';
+CREATE INDEX IF NOT EXISTS audit_events_by_address ON audit_events (address, at, id) WHERE address <> '';
 
-CREATE INDEX audit_events_refused ON audit_events (at, id) WHERE outcome = 'refused';
+CREATE INDEX IF NOT EXISTS audit_events_refused ON audit_events (at, id) WHERE outcome = 'refused';
