@@ -43,9 +43,9 @@ func (a *API) accountRoutes() []route {
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/refresh", "refresh", web.Anonymous, web.RefreshToken),
 			Tag:   tagAccount, Summary: "Refresh the tokens",
-			Description: "Uses the refresh token and returns the next pair of the session. A token that was used before ends its session: one of the two clients that presented it stole it.",
+			Description: "Uses the refresh token and returns the next pair of the session. A token that was used before ends its session: one of the two clients that presented it stole it. So let one tab of a browser application refresh at a time (`navigator.locks`), and read the stored token inside the lock. With `auth.refresh_reuse_grace_seconds` a used token yields the same successor again for so long, while that is unused: for responses that got lost. docs/api.md has a recipe, and when to set it.",
 			body:        jsonBody, bare: "refresh_token", typed: endpoint(a, a.refresh),
-			refusals: map[int]string{401: "`invalid_token`: unknown, used, expired, or its session has ended", 429: unknowns},
+			refusals: map[int]string{401: "`invalid_token`: unknown, used, expired, or its session has ended", 429: "`rate_limited`: too many refreshes of this session, or too many unknown tokens from this network; the token stays unused"},
 		},
 		{
 			Route: at(http.MethodPost, "/api/v1/auth/logout", "logout", web.UserOrRefresh, web.Bearer|web.RefreshToken),
@@ -113,12 +113,12 @@ type Credentials struct {
 
 // RefreshToken is a body with a refresh token.
 type RefreshToken struct {
-	Token string `json:"refresh_token" doc:"As returned by login or refresh." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+	Token string `json:"refresh_token" doc:"As returned by login or refresh." example:"q3Yk0mZ7t1cVh5xUeB2LwR9a8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
 }
 
 // LogoutRequest may name the session to end.
 type LogoutRequest struct {
-	Token string `json:"refresh_token,omitempty" doc:"Ends the session of this refresh token; no access token is needed then." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+	Token string `json:"refresh_token,omitempty" doc:"Ends the session of this refresh token; no access token is needed then." example:"q3Yk0mZ7t1cVh5xUeB2LwR9a8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
 }
 
 // PasswordChange replaces the user's own password.
@@ -143,7 +143,7 @@ type Account struct {
 // Tokens is the result of a login or a refresh.
 type Tokens struct {
 	AccessToken  string `json:"access_token" doc:"A JWT, to be sent as Authorization: Bearer." example:"eyJhbGciOiJSUzI1NiIs..."`
-	RefreshToken string `json:"refresh_token" doc:"Valid for one refresh." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+	RefreshToken string `json:"refresh_token" doc:"Valid for one refresh." example:"q3Yk0mZ7t1cVh5xUeB2LwR9a8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
 	TokenType    string `json:"token_type" enum:"Bearer" example:"Bearer"`
 	ExpiresIn    int64  `json:"expires_in" doc:"Lifetime of the access token in seconds." example:"900"`
 }
@@ -152,7 +152,7 @@ type Tokens struct {
 type PasswordChanged struct {
 	Text         string `json:"message" example:"Password changed"`
 	AccessToken  string `json:"access_token" doc:"A JWT, to be sent as Authorization: Bearer." example:"eyJhbGciOiJSUzI1NiIs..."`
-	RefreshToken string `json:"refresh_token" doc:"Valid for one refresh." example:"8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
+	RefreshToken string `json:"refresh_token" doc:"Valid for one refresh." example:"q3Yk0mZ7t1cVh5xUeB2LwR9a8wC6mQHGMrIHZZ8mnKmDfwdDqf7LsLzN3nPcTzQYx0c"`
 	TokenType    string `json:"token_type" enum:"Bearer" example:"Bearer"`
 	ExpiresIn    int64  `json:"expires_in" doc:"Lifetime of the access token in seconds." example:"900"`
 }
