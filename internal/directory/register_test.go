@@ -58,6 +58,7 @@ func TestEveryBadFieldOfARegistrationIsReportedWithoutAHash(t *testing.T) {
 		{"none given", "", "", "", "email password"},
 		{"common password", "ada@pico.example", "iloveyou", "", "password"},
 		{"password is the address", "ada.lovelace@pico.example", "Ada.Lovelace99", "", "password"},
+		{"password is the organization", "ada@pico.example", "Default-2026!", "", "password"},
 		{"73 bytes", "ada@pico.example", strings.Repeat("x", 73), "", "password"},
 		{"the published default", "ada@pico.example", "admin", "", "password"},
 		{"long name", "ada@pico.example", secret, strings.Repeat("x", 256), "display_name"},
