@@ -69,13 +69,26 @@ func EmailKey(s string) string {
 // the canonical caseless matching of the Unicode standard (D145), in NFC.
 func Fold(s string) string {
 	for range 3 { // folding may put combining marks into another order
-		folded := norm.NFC.String(cases.Fold().String(norm.NFD.String(s)))
+		folded := norm.NFC.String(strings.Map(foldCherokee, cases.Fold().String(norm.NFD.String(s))))
 		if folded == s {
 			break
 		}
 		s = folded
 	}
 	return s
+}
+
+// foldCherokee makes the small letters of Cherokee capital ones, to which they fold:
+// cases.Fold exchanges the two.
+func foldCherokee(r rune) rune {
+	switch {
+	case 0xab70 <= r && r <= 0xabbf:
+		return r - 0xab70 + 0x13a0
+	case 0x13f8 <= r && r <= 0x13fd:
+		return r - 8
+	default:
+		return r
+	}
 }
 
 // trim removes white space from both ends, but no control characters.

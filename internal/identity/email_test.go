@@ -168,6 +168,7 @@ func TestOneUserHasOneKey(t *testing.T) {
 		{"\u1e96@b.c", "H\u0331@b.c"},                                                  // composed in lower case only
 		{"\u03c3\u03b1\u03c2@b.c", "\u03c3\u03b1\u03c3@b.c", "\u03a3\u0391\u03a3@b.c"}, // final sigma
 		{"\u212aim@b.c", "kim@b.c"},                                                    // Kelvin sign
+		{"\u13a0\u13f0@b.c", "\uab70\u13f8@b.c", "\uab70\u13f0@b.c"},                   // Cherokee
 		{"stra\u00dfe@b.c", "strasse@b.c", "STRA\u1e9eE@b.c"},
 		{"a@b.c", " a@b.c", "a@b.c\u3000"},
 	} {
