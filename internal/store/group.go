@@ -65,7 +65,7 @@ func (s *Store) InsertGroup(ctx context.Context, act Act, g identity.Group) (sto
 		if err := identity.MayAdminister(actor, stored.OrgID, "organization"); err != nil {
 			return err
 		}
-		if err := t.ensureOrg(stored.OrgID); err != nil {
+		if err := t.ensureOrg(act, stored.OrgID); err != nil {
 			return err
 		}
 		if stored.ID == "" {

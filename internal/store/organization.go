@@ -39,10 +39,14 @@ func (t *tx) organization(id, lock string) (identity.Organization, error) {
 // the commit: neither its deletion nor its suspension runs concurrently. The caller
 // has checked that the actor may administer it; for one that does not exist only a
 // superadmin may.
-func (t *tx) ensureOrg(orgID string) error {
+func (t *tx) ensureOrg(act Act, orgID string) error {
 	for {
-		_, err := t.exec("INSERT INTO organizations (id, status, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
+		n, err := t.exec("INSERT INTO organizations (id, status, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
 			orgID, string(identity.Active), t.stamp())
+		if err == nil && n == 1 {
+			act.Action, act.Detail = identity.ActionCreateOrganization, ""
+			return t.done(act, orgID, orgID)
+		}
 		if err != nil || !t.locks {
 			return err
 		}

@@ -232,3 +232,32 @@ func TestNoSessionStartsWhileItsOrganizationIsSuspended(t *testing.T) {
 		}
 	})
 }
+
+func TestTheFirstUserGroupOrTokenOfAnOrganizationMakesItInTheAuditLogToo(t *testing.T) {
+	onEach(t, func(w *world) {
+		root := w.add("root", identity.Superadmin, "default")
+		for org, make := range map[string]func(org string) error{
+			"by-user": func(org string) error {
+				return w.s.CreateUser(w.t.Context(), act(root), identity.User{Email: "u@example.org", Role: identity.Viewer, OrgID: org})
+			},
+			"by-group": func(org string) error {
+				_, err := w.s.InsertGroup(w.t.Context(), act(root), identity.Group{Name: "g", OrgID: org})
+				return err
+			},
+			"by-token": func(org string) error {
+				_, _, err := w.s.InsertServiceToken(w.t.Context(), act(root), identity.ServiceToken{Name: "t", Role: identity.Viewer, OrgID: org}, "h")
+				return err
+			},
+		} {
+			w.ok(make(org))
+			events, err := w.s.Events(w.t.Context(), 0)
+			w.ok(err)
+			made := slices.DeleteFunc(events, func(ev store.Event) bool {
+				return ev.Action != identity.ActionCreateOrganization || ev.TargetID != org
+			})
+			if len(made) != 1 || made[0].ActorID != root.ID || made[0].OrgID != org || made[0].Detail != "" {
+				w.t.Errorf("%s: %+v", org, made)
+			}
+		}
+	})
+}

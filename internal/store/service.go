@@ -72,7 +72,7 @@ func (t *tx) insertService(act Act, st identity.ServiceToken, hash string) (stor
 	if err := t.inherit(act.By, &st); err != nil {
 		return st, false, err
 	}
-	if err := t.ensureOrg(st.OrgID); err != nil {
+	if err := t.ensureOrg(act, st.OrgID); err != nil {
 		return st, false, err
 	}
 	// The name of an expired token is free.

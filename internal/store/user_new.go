@@ -89,7 +89,7 @@ func (s *Store) CreateUser(ctx context.Context, act Act, u identity.User) error 
 		if err := identity.MayGrant(actor, u.Role); err != nil {
 			return err
 		}
-		if err := t.ensureOrg(u.OrgID); err != nil {
+		if err := t.ensureOrg(act, u.OrgID); err != nil {
 			return err
 		}
 		stored, err := t.insertUser(u)
