@@ -223,6 +223,25 @@ func TestUsersThatThePreviousReleaseStoresAreCompleted(t *testing.T) {
 	})
 }
 
+// A change of the name must not make the user look complete: the key of the address
+// would keep the form of the previous release, and another user could take the mailbox.
+func TestAUserThatThePreviousReleaseStoredIsCompletedAfterAChangeOfTheName(t *testing.T) {
+	onEach(t, func(w *world) {
+		before{w}.exec(`INSERT INTO users (id, email, email_key, display_name, password_hash, role, org_id, status, created_at)
+			VALUES ('a', $1, $1, '', 'hash', 'viewer', 'default', 'active', $2)`, "\u03c3\u03b1\u03c2@b.gr", w.clock.Now().Format(stored))
+		_, err := w.s.UpdateOwn(w.t.Context(), act(identity.User{ID: "a"}), map[string]string{"display_name": "Eve"})
+		w.ok(err)
+		_, err = w.s.CompleteUsers(w.t.Context(), "", 10)
+		w.ok(err)
+		if u, err := w.s.UserByEmail(w.t.Context(), identity.EmailKey("\u03a3\u0391\u03a3@b.gr")); err != nil || u.ID != "a" {
+			w.t.Errorf("%+v, %v", u, err)
+		}
+		if got := w.all(system("").By, store.ListFilter{Query: "eve"}); len(got) != 1 {
+			w.t.Errorf("found by the new name: %q", got)
+		}
+	})
+}
+
 // lockedBuffer is a log that is written and read at once.
 type lockedBuffer struct {
 	mu sync.Mutex

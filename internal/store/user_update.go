@@ -72,7 +72,9 @@ func (t *tx) updateUser(act Act, u *identity.User, change UserChange) error {
 	}
 	if len(changed) > 0 {
 		u.UpdatedAt = t.now
-		_, err := t.exec("UPDATE users SET display_name = $1, name_key = $2, profile = $3, updated_at = $4 WHERE id = $5",
+		// A user whom CompleteUsers has not completed yet stays one.
+		_, err := t.exec(`UPDATE users SET display_name = $1, name_key = CASE WHEN name_key IS NULL THEN NULL ELSE $2 END,
+			profile = $3, updated_at = $4 WHERE id = $5`,
 			u.DisplayName, identity.NameKey(u.DisplayName), storedProfile(u.Profile), t.stamp(), u.ID)
 		if err != nil {
 			return err
