@@ -42,7 +42,7 @@ func authKeys() []setting {
 		number("auth.refresh_reuse_grace_seconds", func(c *Config) *int { return &c.Auth.RefreshReuseGraceSeconds }, 0, 60,
 			"For how many seconds after its use a refresh token yields the same successor again, while that is unused: for responses that got lost and for tabs that refresh at the same time. docs/api.md says when to set it. `0`: a used refresh token that is presented again ends its session, however soon."),
 		number("auth.privileged_max_age_minutes", func(c *Config) *int { return &c.Auth.PrivilegedMaxAgeMinutes }, 0, 525_600,
-			"Minutes after a sign-in, or after `POST /api/v1/auth/reauthenticate`, in which a user may create or promote a superadmin, and reset the password or change the address of another user. A refresh is no sign-in. `0`: at any time, as the original."),
+			"Minutes after a sign-in, or after `POST /api/v1/auth/reauthenticate`, in which a user may create or promote a superadmin, reset the password or change the address of another user, and delete the own account without the password. A refresh is no sign-in. `0`: at any time, as the original, but the own account is deleted with the password only."),
 		text("auth.issuer", func(c *Config) *string { return &c.Auth.Issuer },
 			"an absolute http or https URL without user, query and fragment", orEmpty(issuerURL),
 			"The `iss` of every token and the base of the key set's address. When it has a path, everything is served under that path. Clients compare it byte by byte, so it is used exactly as written, with or without a slash at the end. By default it is `http://localhost:PORT`, with the port of `server.port`, and `https` when `server.tls_cert` is set."),

@@ -27,12 +27,9 @@ func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPa
 		return token.Pair{}, err
 	}
 	act := store.Act{Action: identity.ActionChangePassword, By: by}
-	proof, err := d.login.Confirm(ctx, by, user.ID, oldPassword)
+	proof, err := d.confirm(ctx, act, oldPassword)
 	if err != nil {
-		if errors.Is(err, login.ErrWrongPassword) {
-			act.Detail = "wrong_password"
-		}
-		return token.Pair{}, d.ended(ctx, act, user.ID, err)
+		return token.Pair{}, err
 	}
 	hash, err := d.passwords.Hash(ctx, by.Network, newPassword)
 	if err != nil {
@@ -49,14 +46,20 @@ func (d *Directory) Reauthenticate(ctx context.Context, by identity.Actor, passw
 		return identity.ErrForbidden
 	}
 	act := store.Act{Action: identity.ActionReauthenticate, By: by}
-	proof, err := d.login.Confirm(ctx, by, by.ID, password)
+	proof, err := d.confirm(ctx, act, password)
 	if err != nil {
-		if errors.Is(err, login.ErrWrongPassword) {
-			act.Detail = "wrong_password"
-		}
-		return d.ended(ctx, act, by.ID, err)
+		return err
 	}
 	return d.ended(ctx, act, by.ID, d.sessions.Reauthenticate(ctx, act, proof))
+}
+
+// confirm proves the actor by their password, for an act on their own account.
+func (d *Directory) confirm(ctx context.Context, act store.Act, password string) (identity.Proof, error) {
+	proof, err := d.login.Confirm(ctx, act.By, act.By.ID, password)
+	if errors.Is(err, login.ErrWrongPassword) {
+		act.Detail = "wrong_password"
+	}
+	return proof, d.ended(ctx, act, act.By.ID, err)
 }
 
 // ResetPassword sets a user's password on an administrator's behalf, which

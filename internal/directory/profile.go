@@ -80,7 +80,7 @@ func checkProfile(profile map[string]string) error {
 }
 
 // DeleteOwn removes the actor, proved by their password or, if it is empty, by a
-// recent sign-in. tokens says what happens to the service tokens that they own.
+// recent sign-in, where the age of that is limited. tokens says what happens to the service tokens that they own.
 func (d *Directory) DeleteOwn(ctx context.Context, by identity.Actor, password string, tokens identity.TokenDecision) error {
 	if by.Kind != identity.ActorUser {
 		return identity.ErrForbidden
@@ -92,8 +92,8 @@ func (d *Directory) DeleteOwn(ctx context.Context, by identity.Actor, password s
 	var proof identity.Proof
 	if password != "" {
 		var err error
-		if proof, err = d.login.Confirm(ctx, by, by.ID, password); err != nil {
-			return d.ended(ctx, act, by.ID, err)
+		if proof, err = d.confirm(ctx, act, password); err != nil {
+			return err
 		}
 	}
 	return d.ended(ctx, act, by.ID, d.store.DeleteOwn(ctx, act, proof))

@@ -69,11 +69,11 @@ func (a *API) accountRoutes() []route {
 		{
 			Route: at(http.MethodDelete, "/api/v1/auth/me", "delete_me", web.User, web.Bearer),
 			Tag:   tagAccount, Summary: "Delete my account",
-			Description: "Deletes the user of the access token with all sessions and memberships, proved by the password, or by a recent sign-in. The id is never used again.",
+			Description: "Deletes the user of the access token with all sessions and memberships, proved by the password, or by a recent sign-in unless `auth.privileged_max_age_minutes` is 0. The id is never used again.",
 			body:        optionalBody, typed: endpoint(a, a.deleteMe),
 			refusals: map[int]string{
 				401: notRecent, 403: "`invalid_credentials`: the password is wrong",
-				409: "`last_superadmin`: the last active superadmin must stay one; `owns_service_tokens`: `errors` names them", 429: busy,
+				409: "`last_superadmin`: the last active superadmin must stay one; `owns_service_tokens`: `errors` names them", 429: throttled,
 			},
 		},
 		{

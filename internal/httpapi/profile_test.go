@@ -125,9 +125,10 @@ func TestAUserDeletesTheirAccountWithThePassword(t *testing.T) {
 
 func TestTheOwnAccountNeedsNoPasswordSoonAfterASignIn(t *testing.T) {
 	r := newRig(t)
-	access, _ := r.session(r.user(identity.Viewer, "default"))
-	r.ahead.Store(int64(16 * time.Minute))
-	if a := r.want(http.StatusUnauthorized, r.call("DELETE", "/api/v1/auth/me", access, "")); a.text("error") != "reauthentication_required" && a.text("error") != "invalid_token" {
+	_, refresh := r.session(r.user(identity.Viewer, "default"))
+	r.ahead.Store(int64(testMaxAge + time.Second))
+	access := r.want(http.StatusOK, r.call("POST", "/api/v1/auth/refresh", "", fmt.Sprintf("%q", refresh))).text("access_token")
+	if a := r.want(http.StatusUnauthorized, r.call("DELETE", "/api/v1/auth/me", access, "")); a.text("error") != "reauthentication_required" {
 		t.Errorf("%s", a.raw)
 	}
 	access, _ = r.session(r.user(identity.Viewer, "default"))

@@ -197,17 +197,10 @@ type Standing struct {
 // Standing returns a user whom the actor administers.
 func (s *Store) Standing(ctx context.Context, by identity.Actor, userID string) (st Standing, err error) {
 	err = s.snapshot(ctx, func(t *tx) error {
-		actor, err := t.principal(by, unlocked)
+		st.User, err = t.target(by, userID, func(actor, target identity.Principal) error {
+			return identity.MayAdminister(actor, target.OrgID, "user")
+		})
 		if err != nil {
-			return err
-		}
-		if err := identity.MayAdminister(actor, actor.OrgID, "user"); err != nil {
-			return err
-		}
-		if st.User, err = t.user(userID, ""); err != nil {
-			return err
-		}
-		if err := identity.MayAdminister(actor, st.OrgID, "user"); err != nil {
 			return err
 		}
 		st.Groups, err = collect(t, scanGroup, "SELECT "+groupColumns+` FROM groups g JOIN group_members m ON m.group_id = g.id

@@ -153,8 +153,11 @@ func (t *tx) move(act Act, u *identity.User, orgID string) error {
 	return err
 }
 
+var errNoPassword = fault.BadField("password", "password is required to delete the own account")
+
 // DeleteOwn removes the actor, if their credentials are still those of proof, or
-// without a proof if they signed in recently.
+// without a proof if they signed in recently. Where the age of a sign-in is not
+// limited, a proof is required: each access token would be enough.
 func (s *Store) DeleteOwn(ctx context.Context, act Act, proof identity.Proof) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := t.guard(); err != nil {
@@ -165,6 +168,8 @@ func (s *Store) DeleteOwn(ctx context.Context, act Act, proof identity.Proof) er
 			return err
 		}
 		switch {
+		case proof.UserID() == "" && t.privilegedMaxAge == 0:
+			return errNoPassword
 		case proof.UserID() == "":
 			if err := t.permit(act.By, identity.MayDeleteOwn); err != nil {
 				return err

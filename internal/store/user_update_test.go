@@ -134,3 +134,14 @@ func TestTheOwnAccountIsDeletedByTheProofThatIsStillGood(t *testing.T) {
 		}
 	})
 }
+
+// Without a limit of the age of a sign-in every access token would be enough.
+func TestWithoutALimitOfTheSignInTheOwnAccountNeedsThePassword(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("ada", identity.Viewer, "default")
+		g := w.login(u, "a0")
+		by := store.Act{Action: identity.ActionDeleteUser, By: inSession(u, g.SessionID)}
+		w.refused(w.s.DeleteOwn(w.t.Context(), by, identity.Proof{}), fault.Invalid, "validation_failed")
+		w.ok(w.s.DeleteOwn(w.t.Context(), by, w.proof(w.user(u.ID))))
+	})
+}
