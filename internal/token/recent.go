@@ -15,21 +15,21 @@ import (
 type recent [1 << 15]atomic.Uint64 // 256 KiB
 
 func (r *recent) add(hash string) {
-	if slot, print, ok := r.slot(hash); ok {
-		slot.Store(print)
+	if slot, mark, ok := r.slot(hash); ok {
+		slot.Store(mark)
 	}
 }
 
 func (r *recent) has(hash string) bool {
-	slot, print, ok := r.slot(hash)
-	return ok && slot.Load() == print
+	slot, mark, ok := r.slot(hash)
+	return ok && slot.Load() == mark
 }
 
 // slot returns where the hash belongs, and what is stored there.
-func (r *recent) slot(hash string) (slot *atomic.Uint64, print uint64, ok bool) {
+func (r *recent) slot(hash string) (slot *atomic.Uint64, mark uint64, ok bool) {
 	if len(hash) < 16 {
 		return nil, 0, false
 	}
-	print, err := strconv.ParseUint(hash[:16], 16, 64)
-	return &r[print%uint64(len(r))], print, err == nil
+	mark, err := strconv.ParseUint(hash[:16], 16, 64)
+	return &r[mark%uint64(len(r))], mark, err == nil
 }

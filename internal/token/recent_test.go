@@ -2,7 +2,7 @@ package token_test
 
 import (
 	"context"
-	"database/sql"
+	"database/sql" //nolint:depguard // holds the write lock of the file
 	"testing"
 	"time"
 
