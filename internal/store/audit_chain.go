@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -107,14 +108,36 @@ func (s *Store) LinkEvents(ctx context.Context, batch int, link func(head string
 		if taken {
 			return errHeadBehind
 		}
+		if err := t.setLinks(events, batch); err != nil {
+			return err
+		}
+		return t.set(settingAuditHead, next)
+	})
+	return n, err
+}
+
+// setLinks stores the links. A full batch, of which there are thousands after an
+// upgrade, is one statement: a round trip for each row would take PostgreSQL hours.
+func (t *tx) setLinks(events []ChainEvent, batch int) error {
+	if len(events) < batch {
 		for _, ev := range events {
 			if _, err := t.exec("UPDATE audit_events SET seq = $1, link = $2 WHERE id = $3", ev.Seq, ev.Link, ev.ID()); err != nil {
 				return err
 			}
 		}
-		return t.set(settingAuditHead, next)
-	})
-	return n, err
+		return nil
+	}
+	rows, args := make([]string, len(events)), make([]any, 0, 3*len(events))
+	for i, ev := range events {
+		rows[i] = fmt.Sprintf("(CAST($%d AS TEXT), CAST($%d AS BIGINT), CAST($%d AS TEXT))", 3*i+1, 3*i+2, 3*i+3)
+		args = append(args, ev.ID(), ev.Seq, ev.Link)
+	}
+	n, err := t.exec("WITH links(id, seq, link) AS (VALUES "+strings.Join(rows, ", ")+`)
+		UPDATE audit_events SET seq = links.seq, link = links.link FROM links WHERE audit_events.id = links.id`, args...)
+	if err == nil && n != int64(len(events)) {
+		err = fmt.Errorf("%d of %d events are linked", n, len(events))
+	}
+	return err
 }
 
 // PurgeEvents deletes events from before the time, at most batch of them: first those
