@@ -128,26 +128,33 @@ func (s *Store) search(t *tx, l userList, f ListFilter) (p Page[identity.User], 
 	addressed, named := l.copied(), l.copied()
 	inEmail := named.prefix(s.bytewise("u.email_key"), email)
 	inName := named.prefix(s.bytewise("u.name_key"), name)
-	either := named.copied()
-	either.where = append(either.where, "("+inEmail+" OR "+inName+")")
 	named.where = append(named.where, inName, "NOT ("+inEmail+")")
 	addressed.where = append(addressed.where, addressed.prefix(s.bytewise("u.email_key"), email))
 	addressed.order, _ = s.userOrder("email")
 	named.order, _ = s.userOrder("display_name")
-	found := 0
 	for _, part := range []*userList{&addressed, &named} {
+		if p.Total == maxFound {
+			break // the names of those who were found by their address would all be passed over
+		}
 		n, err := part.found(t)
 		if err != nil {
 			return p, err
 		}
-		found = min(found+n, maxFound)
+		p.Total = min(p.Total+n, maxFound)
 	}
-	if f.Sort != "" {
-		p.Items, p.Next, err = either.next(t, f)
-	} else {
+	switch {
+	case f.Sort == "":
 		p.Items, p.Next, err = inTurn(t, f, &addressed, &named)
+	case p.Total < maxFound: // few: they are read and sorted
+		l.from = fmt.Sprintf("(SELECT u.id FROM users u%s UNION ALL SELECT u.id FROM users u%s LIMIT %d) AS found CROSS JOIN %s",
+			addressed.condition(), named.condition(), maxFound, userTables)
+		l.where, l.args = []string{"u.id = found.id"}, named.args // the first arguments are those of addressed
+		p.Items, p.Next, err = l.next(t, f)
+	default: // many: the order of the list soon finds a page of them
+		l.args = named.args
+		l.where = append(l.where, "("+inEmail+" OR "+inName+")")
+		p.Items, p.Next, err = l.next(t, f)
 	}
-	p.Total = found
 	return p, err
 }
 

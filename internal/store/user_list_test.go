@@ -202,6 +202,38 @@ func TestNoPageOfUsersReadsOrSortsTheTable(t *testing.T) {
 	})
 }
 
+// Few are read and sorted, wherever they are in the order of the list; of many a page
+// is soon found, and their names need no count.
+func TestASearchInAnotherOrderReadsNoTable(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		seedUsers(t, url, 30_000)
+		s := storetest.OpenURL(t, url)
+		seen := s.Record()
+		for query, counts := range map[string]int{"unknown": 2, "name 1234": 2, "user": 1} {
+			for _, sort := range store.UserSorts() {
+				if _, err := s.Users(t.Context(), identity.Actor{Kind: identity.ActorSystem}, store.ListFilter{Query: query, Sort: sort, Limit: 20}); err != nil {
+					t.Fatal(err)
+				}
+				counted := 0
+				for _, q := range *seen {
+					plan, err := s.Plan(t.Context(), q)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if strings.HasPrefix(q.Query, "SELECT COUNT(*)") {
+						counted++
+					} else if counts == 2 && (strings.Contains(plan, "Seq Scan on users") || strings.Contains(plan, "SCAN u")) {
+						t.Errorf("%s by %s:\n%s\n%s", query, sort, q.Query, plan)
+					}
+				}
+				if *seen = nil; counted != counts {
+					t.Errorf("%s by %s: %d counts", query, sort, counted)
+				}
+			}
+		}
+	})
+}
+
 // badPlan names what a plan must not have.
 func badPlan(plan string) string {
 	for _, bad := range []string{"Seq Scan on users", "Sort ", "SCAN u\n", "TEMP B-TREE"} {
