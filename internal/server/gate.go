@@ -72,8 +72,9 @@ type gate struct {
 // gateLimits are the settings of a gate.
 type gateLimits struct {
 	total      int
-	perAddress int         // 0: no limit
-	proxies    web.Proxies // have no limit of their own
+	perAddress int           // 0: no limit
+	proxies    web.Proxies   // have no limit of their own
+	idle       time.Duration // for which a connection without a request is kept
 	log        *slog.Logger
 }
 
@@ -96,6 +97,7 @@ type conn struct {
 	gate    *gate
 	peer    *peer
 	element *list.Element // of gate.narrow; nil: wide
+	timer   *time.Timer   // closes it when it was idle for too long
 	http2   bool
 	gone    bool
 	since   time.Time
@@ -139,6 +141,7 @@ func (g *gate) enter(under net.Conn) *conn {
 	now := time.Now()
 	p := g.peerOf(under.RemoteAddr(), now)
 	c := &conn{Conn: under, gate: g, peer: p, since: now}
+	c.timer = time.AfterFunc(g.idle, c.expire)
 	if g.wide >= g.total*3/4 {
 		g.sweep(now)
 	}
@@ -272,7 +275,21 @@ func (c *conn) Close() error {
 	c.gate.mu.Lock()
 	c.gate.forget(c)
 	c.gate.mu.Unlock()
+	c.timer.Stop()
 	return c.Conn.Close()
+}
+
+// expire closes the connection if no part of a request has come since it is idle.
+// http.Server.IdleTimeout is not used: an HTTP/2 connection that closes with requests
+// in progress starts the timer of net/http, which then keeps all their memory for that
+// time.
+func (c *conn) expire() {
+	if c.idleSince.Load() == 0 || c.header.Load() > 0 {
+		return
+	}
+	c.gate.mu.Lock()
+	c.gate.drop(c)
+	c.gate.mu.Unlock()
 }
 
 // errLongHeader ends a connection whose address has too many long headers at a time.
@@ -328,10 +345,12 @@ func (g *gate) changed(c net.Conn, state http.ConnState) {
 	switch {
 	case under == nil:
 	case state == http.StateActive:
+		under.timer.Stop()
 		under.idleSince.Store(0)
 		under.header.Store(-1)
 	case state == http.StateIdle:
 		under.idleSince.Store(time.Now().UnixNano())
+		under.timer.Reset(under.gate.idle)
 		under.header.Store(0)
 		under.lines.Store(0)
 		if under.isLong.Load() {

@@ -2,11 +2,15 @@ package server
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +25,7 @@ func tinyGate(t *testing.T, limits gateLimits) *gate {
 		t.Fatal(err)
 	}
 	limits.log = slog.New(slog.DiscardHandler)
+	limits.idle = time.Minute
 	g := newGate(ln, limits)
 	srv := &http.Server{
 		ReadHeaderTimeout: 20 * time.Second, ConnState: g.changed, ConnContext: g.remember,
@@ -162,5 +167,114 @@ func TestAddressesOfOneSubscriberAreOnePeer(t *testing.T) {
 		if peer(two[0]) == peer(two[1]) {
 			t.Errorf("%s are one peer", two)
 		}
+	}
+}
+
+// unguarded is a server for the handler behind a gate, for HTTP/1.1 and HTTP/2
+// without TLS.
+func unguarded(t *testing.T, idle time.Duration, h http.HandlerFunc) (base string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	g := newGate(ln, gateLimits{total: 100, idle: idle, log: log})
+	srv := (&Server{cfg: Config{Log: log}}).newHTTP(g, h)
+	srv.Protocols = new(http.Protocols)
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	go func() { _ = srv.Serve(g) }()
+	t.Cleanup(func() { _ = srv.Close() })
+	return "http://" + ln.Addr().String()
+}
+
+// clientOf speaks one version of HTTP.
+func clientOf(t *testing.T, http2 bool) *http.Client {
+	p := new(http.Protocols)
+	p.SetHTTP1(!http2)
+	p.SetUnencryptedHTTP2(http2)
+	c := &http.Client{Transport: &http.Transport{Protocols: p}, Timeout: 20 * time.Second}
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
+// The timer of net/http would keep a connection that closes with requests in progress
+// for the idle timeout, so that a client who opens and closes them takes any amount of memory.
+func TestNothingOfAClosedHTTP2ConnectionIsKept(t *testing.T) {
+	freed := make(chan struct{})
+	var asked atomic.Int64
+	base := unguarded(t, time.Hour, func(_ http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 1 {
+			c, _ := r.Context().Value(connKey{}).(*conn)
+			runtime.AddCleanup(c, func(struct{}) { close(freed) }, struct{}{})
+		}
+		<-r.Context().Done()
+	})
+	client := clientOf(t, true)
+	opened := make(chan net.Conn, 1)
+	client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		opened <- c
+		return c, err
+	}
+	var all sync.WaitGroup
+	for range 5 {
+		all.Go(func() {
+			if res, err := client.Get(base); err == nil {
+				_ = res.Body.Close()
+			}
+		})
+	}
+	for asked.Load() < 5 {
+		time.Sleep(time.Millisecond)
+	}
+	_ = (<-opened).Close()
+	all.Wait()
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > 10*time.Second {
+			t.Fatal("the connection is kept")
+		}
+		runtime.GC()
+		select {
+		case <-freed:
+			return
+		default:
+		}
+	}
+}
+
+func TestIdleConnectionIsClosedAfterTheIdleTimeout(t *testing.T) {
+	const idle = 300 * time.Millisecond
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			var served atomic.Pointer[conn]
+			base := unguarded(t, idle, func(_ http.ResponseWriter, r *http.Request) {
+				c, _ := r.Context().Value(connKey{}).(*conn)
+				served.Store(c)
+				time.Sleep(2 * idle) // a request in progress is not idle
+			})
+			client := clientOf(t, http2)
+			for range 2 {
+				res, err := client.Get(base)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = res.Body.Close()
+				time.Sleep(idle / 10)
+			}
+			first := served.Load()
+			for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+				first.gate.mu.Lock()
+				gone := first.gone
+				first.gate.mu.Unlock()
+				if gone {
+					return
+				}
+				if time.Since(begin) > 10*time.Second {
+					t.Fatal("the connection is still open")
+				}
+			}
+		})
 	}
 }

@@ -148,7 +148,7 @@ func (s *Server) newHTTP(g *gate, h http.Handler) *http.Server {
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
-		IdleTimeout:       s.cfg.Config.Server.IdleTimeout,
+		IdleTimeout:       -1, // see conn.expire
 		MaxHeaderBytes:    maxHeaderBytes,
 		// One connection takes few streams and little for bodies that no handler has read.
 		HTTP2: &http.HTTP2Config{
@@ -182,7 +182,7 @@ func (s *Server) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("server.host and server.port: %w", err)
 	}
-	s.gate = newGate(ln, gateLimits{total: maxConnections, perAddress: c.ConnectionsPerAddress, proxies: proxies, log: s.cfg.Log})
+	s.gate = newGate(ln, gateLimits{total: maxConnections, perAddress: c.ConnectionsPerAddress, proxies: proxies, idle: c.IdleTimeout, log: s.cfg.Log})
 	s.listener = s.gate
 	if certs != nil {
 		s.listener = tls.NewListener(s.gate, certs.config(s.gate))
@@ -200,7 +200,7 @@ func (s *Server) listenMetrics(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("server.metrics_listen: %w", err)
 	}
-	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, log: s.cfg.Log})
+	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, idle: s.cfg.Config.Server.IdleTimeout, log: s.cfg.Log})
 	return nil
 }
 
