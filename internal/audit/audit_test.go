@@ -77,13 +77,13 @@ func TestACommittedEventIsOneRecord(t *testing.T) {
 	tell := audit.Writer(slog.New(slog.NewJSONHandler(b, nil)))
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		act := store.Act{Action: identity.ActionCreateUser, By: system, Detail: "viewer"}
-		u := identity.User{ID: "bob", Email: "bob@pico.example", Role: identity.Viewer, OrgID: "acme"}
+		u := identity.User{ID: "bob", Email: "bob@pico.example", Role: identity.Viewer, OrgID: identity.DefaultOrg}
 		if err := s.CreateUser(t.Context(), act, u); err != nil {
 			t.Fatal(err)
 		}
 		want := []map[string]any{{
 			"level": "INFO", "msg": "user.create", "audit": true, "outcome": "success", "actor_kind": "system", "actor_id": "root",
-			"on_behalf_of": "ada", "target_id": "bob", "org_id": "acme", "detail": "viewer",
+			"on_behalf_of": "ada", "target_id": "bob", "org_id": "default", "detail": "viewer",
 		}}
 		if diff := cmp.Diff(want, b.records(t)); diff != "" {
 			t.Error(diff)

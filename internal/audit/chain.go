@@ -22,6 +22,7 @@ const (
 	linkLabel   = "pico-auth/audit/link/v1"
 	headLabel   = "pico-auth/audit/head/v1"
 	anchorLabel = "pico-auth/audit/anchor/v1"
+	faultyLabel = "pico-auth/audit/anchor-faulty/v1" // of an anchor after events that did not match
 	digestLabel = "pico-auth/audit/digest/v1"
 )
 
@@ -134,16 +135,28 @@ func chainFault(what string, err error) error {
 	return fault.Wrap(fault.Invalid, "audit_chain", "the "+what+" of the audit chain was not written by this server; run `pico-auth audit verify`", err)
 }
 
+// parseAnchor is parse for an anchor; faulty says that some of the purged events did
+// not match.
+func (c *Chain) parseAnchor(text string) (at place, faulty bool, err error) {
+	if at, err = c.parse(anchorLabel, text); errors.Is(err, seal.ErrDamaged) {
+		if other, otherErr := c.parse(faultyLabel, text); otherErr == nil {
+			return other, true, nil
+		}
+	}
+	return at, false, err
+}
+
 // Purge deletes a batch of the events from before the time and leaves a signed
 // anchor; more reports that there are others. Events go however they look, since
-// retention is a duty; what does not match is logged.
+// retention is a duty. What does not match is logged, and the anchor says so until a
+// restart: otherwise an event would be hidden by a change of its time.
 func (c *Chain) Purge(ctx context.Context, before time.Time) (more bool, err error) {
 	var broken error
 	n, err := c.store.PurgeEvents(ctx, before, linkBatch, func(present string, events []store.ChainEvent) (string, error) {
 		if c.master == nil {
 			return "", errNoMaster
 		}
-		at, err := c.parse(anchorLabel, present)
+		at, faulty, err := c.parseAnchor(present)
 		if broken = nil; err != nil && !errors.Is(err, seal.ErrOtherKey) {
 			broken, at = fmt.Errorf("the anchor: %w", err), place{seq: events[0].Seq - 1}
 		}
@@ -152,6 +165,9 @@ func (c *Chain) Purge(ctx context.Context, before time.Time) (more bool, err err
 				broken = fmt.Errorf("event %d (%s): %w", ev.Seq, ev.ID(), err)
 			}
 			at = place{ev.Seq, ev.Link}
+		}
+		if faulty || broken != nil {
+			return c.sign(faultyLabel, at), nil
 		}
 		return c.sign(anchorLabel, at), nil
 	})

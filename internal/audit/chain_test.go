@@ -379,7 +379,7 @@ func TestRetentionMayRemoveEverythingAndTheChainGoesOn(t *testing.T) {
 	})
 }
 
-func TestAPurgeOfABrokenChainIsLogged(t *testing.T) {
+func TestAPurgeOfABrokenChainIsLoggedAndStaysVisible(t *testing.T) {
 	l := newLedger(t, storetest.MigratedSQLite(t))
 	l.add(3)
 	l.link()
@@ -391,7 +391,37 @@ func TestAPurgeOfABrokenChainIsLogged(t *testing.T) {
 	if last := records[len(records)-1]; last["level"] != "ERROR" || !strings.Contains(fmt.Sprint(last["error"]), "event 2 ") {
 		t.Errorf("%v", records)
 	}
-	l.intact(0)
+	l.broken("a purge", "", 0, "removed events that did not match")
+	l.add(2)
+	l.link()
+	if _, err := l.Purge(t.Context(), l.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	l.broken("a later purge", "", 0, "removed events that did not match")
+	if err := l.Restart(t.Context(), system); err != nil {
+		t.Fatal(err)
+	}
+	l.link()
+	if r := l.verify(""); !r.OK || r.Verified == 0 {
+		t.Errorf("after a restart: %+v", r)
+	}
+}
+
+// Who can write to the database can make an event look old, so that retention removes
+// it and what was before it.
+func TestATimeThatWasChangedDoesNotHideAnEvent(t *testing.T) {
+	eachLedger(t, func(l *ledger) {
+		l.add(8)
+		l.link()
+		head := l.head()
+		l.exec("UPDATE audit_events SET at = '2020-01-01T00:00:00.000000Z' WHERE seq <= 3")
+		if _, err := l.Purge(t.Context(), l.clock.Now().Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		for _, copied := range []string{"", head} {
+			l.broken("removed by retention", copied, 0, "removed events that did not match")
+		}
+	})
 }
 
 func TestAnotherMasterKeyNeitherVerifiesNorContinues(t *testing.T) {

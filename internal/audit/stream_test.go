@@ -32,7 +32,7 @@ func TestTheStreamHasEachEventAsALineOfJSON(t *testing.T) {
 	told := 0
 	s := storetest.Open(t, func(c *store.Config) { c.Committed = stream.Committed(func(store.Event) { told++ }) })
 	log := audit.New(audit.Config{Store: s, Stream: stream})
-	u := identity.User{ID: "bob", Email: "bob@pico.example", EmailKey: "bob@pico.example", Role: identity.Viewer, OrgID: "acme"}
+	u := identity.User{ID: "bob", Email: "bob@pico.example", EmailKey: "bob@pico.example", Role: identity.Viewer, OrgID: identity.DefaultOrg}
 	if err := s.CreateUser(t.Context(), store.Act{Action: identity.ActionCreateUser, By: system, Detail: "viewer"}, u); err != nil {
 		t.Fatal(err)
 	}

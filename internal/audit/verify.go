@@ -73,6 +73,7 @@ type verifier struct {
 	at     place // of the last event, or the anchor
 	known  bool  // the link of at is the one that the next event covers
 	anchor place
+	faulty bool // the anchor, for what retention removed
 }
 
 func (v *verifier) problem(p Problem) {
@@ -83,9 +84,13 @@ func (v *verifier) problem(p Problem) {
 
 // begin reads the anchor of a part, which may have moved beyond what was read.
 func (v *verifier) begin(part store.Chain) {
-	anchor, err := v.chain.parse(anchorLabel, part.Anchor)
+	anchor, faulty, err := v.chain.parseAnchor(part.Anchor)
 	first := !v.begun
 	v.begun = true
+	if faulty && !v.faulty {
+		v.faulty = true
+		v.problem(Problem{Message: "retention removed events that did not match; the log of that time has the first one"})
+	}
 	switch {
 	case errors.Is(err, seal.ErrOtherKey) && first && len(part.Events) > 0 && v.former(part.Events[0]):
 		v.at = anchor // of the time of that key
