@@ -199,7 +199,8 @@ func (t *tx) endFamilies(event EndReason, of subjects) (int64, error) {
 	args := []any{t.stamp(), string(event), user}
 	switch e.families {
 	case this: // a family without a session, of the previous release, counts as its own session
-		whose += " AND (f.session_id = $4 OR f.id = $4)"
+		// SQLite would read all families of the user by the index, thousands that ended among them.
+		whose = "f.user_id || '' = $3 AND (f.session_id = $4 OR f.id = $4)"
 		args = append(args, of.sessionID)
 	case family:
 		whose += " AND f.id = $4"

@@ -20,7 +20,7 @@ func (t *tx) limitSessions(by identity.Actor, u identity.User, limit int) error 
 	excess, err := collect(t, scanText, `SELECT id FROM sessions
 		WHERE user_id = $1 AND ended_at IS NULL AND idle_expires_at > $2 AND expires_at > $2
 		ORDER BY last_used_at DESC, created_at DESC, id DESC LIMIT $3 OFFSET $4`, u.ID, t.stamp(), endedAtOnce, limit-1)
-	if err != nil || len(excess) == 0 {
+	if err != nil {
 		return err
 	}
 	for _, id := range excess {
@@ -28,7 +28,7 @@ func (t *tx) limitSessions(by identity.Actor, u identity.User, limit int) error 
 			return err
 		}
 	}
-	return t.purgeLimited(u.ID)
+	return nil
 }
 
 // limitOffline is limitSessions for a family of offline_access, whose last use is the
@@ -58,14 +58,4 @@ func (t *tx) endForLimit(event EndReason, by identity.Actor, u identity.User, of
 	}
 	act := Act{Action: identity.ActionEndSession, By: by, Detail: what + ", limit"}
 	return t.done(act, u.ID, u.OrgID)
-}
-
-// purgeLimited removes what the limit ended once its access tokens have expired. Other
-// ended sessions stay a day for investigations; of these, a client that logs in without
-// pause would leave too many.
-func (t *tx) purgeLimited(userID string) error {
-	_, err := t.purgeTokens(`SELECT t.id FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-		WHERE f.user_id = $1 AND f.end_reason = '`+string(EndLimit)+`' AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
-		LIMIT $3`, userID, t.verified(), 2*endedAtOnce)
-	return err
 }

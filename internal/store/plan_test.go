@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
@@ -67,6 +68,36 @@ func TestNoFrequentStatementReadsAWholeTable(t *testing.T) {
 		}
 	}
 	if checked < 25 {
+		t.Errorf("only %d statements were checked", checked)
+	}
+}
+
+// A client that logs in without pause leaves thousands of ended sessions; its next
+// login must not read them in the transaction of the writer.
+func TestALoginBeyondTheLimitReadsLiveSessionsOnly(t *testing.T) {
+	log := &statements{seen: map[string]bool{}}
+	clock := storetest.NewClock()
+	s := storetest.OpenURL(t, storetest.SQLite(t), storetest.WithClock(clock), echoTo(log))
+	w := &world{t: t, s: s, clock: clock}
+	u := w.add("u", identity.Viewer, "default")
+	w.ok(w.limited(u, "a", 1))
+	clear(log.seen)
+	w.ok(w.limited(u, "b", 1))
+	checked := 0
+	for statement := range log.seen {
+		if !strings.HasPrefix(statement, "UPDATE ") && !strings.HasPrefix(statement, "SELECT ") && !strings.HasPrefix(statement, "DELETE ") {
+			continue
+		}
+		plan, err := s.Explain(t.Context(), statement)
+		if err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+		checked++
+		if lines := strings.Join(plan, "\n  "); strings.Contains(lines, "refresh_families_by_user") || strings.Contains(lines, "sessions_by_user") {
+			t.Errorf("%s\n  %s", statement, lines)
+		}
+	}
+	if checked < 4 {
 		t.Errorf("only %d statements were checked", checked)
 	}
 }

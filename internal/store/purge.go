@@ -26,8 +26,9 @@ const defaultPurge = 200
 // A token is removed a day after it expired or its family ended, but never before the
 // access token issued with it has expired for every verifier, since that might have to be
 // listed as revoked. A used one that shares a part with its family is removed as soon
-// as that: its reuse ends the family without it. Other used ones stay as long as
-// unused ones. Audit rows stay.
+// as that: its reuse ends the family without it. So are those of a session that the
+// limit of sessions ended: of these, a client that logs in without pause would leave
+// too many. Other used ones stay as long as unused ones. Audit rows stay.
 //
 // accessLifetime is the longest that access tokens are valid; 0: 15 minutes.
 func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch int) (n int, more bool, err error) {
@@ -42,7 +43,7 @@ func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch i
 	var to string
 	err = s.write(ctx, func(t *tx) error {
 		to = s.purged.to
-		if n, err = t.purgeExpired(batch); err != nil {
+		if n, err = t.purgeEnded(accessLifetime, batch); err != nil {
 			return err
 		}
 		if more = n >= batch; more {
@@ -66,18 +67,24 @@ func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch i
 	return n, more, nil
 }
 
-// purgeExpired removes the tokens that expired, or whose family ended, a day ago.
-func (t *tx) purgeExpired(batch int) (int, error) {
-	expired, err := t.purgeTokens(`SELECT t.id FROM refresh_tokens t
-		WHERE t.expires_at < $1 AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
-		ORDER BY t.expires_at LIMIT $3`, t.longAgo(), t.verified(), batch)
-	if err != nil || expired >= batch {
-		return expired, err
+// purgeEnded removes the tokens that expired, or whose family ended, a day ago, and
+// those of sessions that the limit ended.
+func (t *tx) purgeEnded(accessLifetime time.Duration, batch int) (n int, err error) {
+	for _, which := range []struct{ query, before string }{
+		{"FROM refresh_tokens t WHERE t.expires_at < $1", t.longAgo()},
+		{"FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id WHERE f.ended_at < $1", t.longAgo()},
+		{
+			"FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id WHERE f.end_reason = '" + string(EndLimit) + "' AND f.ended_at < $1",
+			FormatTime(t.now.Add(-accessLifetime - verifierLeeway)),
+		},
+	} {
+		removed, err := t.purgeTokens("SELECT t.id "+which.query+" AND (t.access_expires_at IS NULL OR t.access_expires_at < $2) LIMIT $3",
+			which.before, t.verified(), batch-n)
+		if n += removed; err != nil || n >= batch {
+			return n, err
+		}
 	}
-	ended, err := t.purgeTokens(`SELECT t.id FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-		WHERE f.ended_at < $1 AND (t.access_expires_at IS NULL OR t.access_expires_at < $2)
-		LIMIT $3`, t.longAgo(), t.verified(), batch-expired)
-	return expired + ended, err
+	return n, nil
 }
 
 // purgeUsed removes the used tokens of the families that issued tokens in a stretch of

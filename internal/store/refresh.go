@@ -186,13 +186,13 @@ func (t *tx) succeed(userID, familyID string, p PresentedRefresh, next NewRefres
 	if !valid || !identity.CanSignIn(g.User) {
 		return Subject{}, identity.ErrInvalidToken
 	}
-	if err := t.insertRefresh(userID, familyID, end, next); err != nil {
-		return Subject{}, err
-	}
 	if next.SharedHash != p.SharedHash { // issued by the previous release
-		if _, err := t.exec("UPDATE refresh_families SET shared_hash = $1 WHERE id = $2", next.SharedHash, familyID); err != nil {
+		if err := t.giveShared(familyID, next.SharedHash); err != nil {
 			return Subject{}, err
 		}
+	}
+	if err := t.insertRefresh(userID, familyID, end, next); err != nil {
+		return Subject{}, err
 	}
 	switch session {
 	case sessionMissing:
@@ -201,6 +201,16 @@ func (t *tx) succeed(userID, familyID string, p PresentedRefresh, next NewRefres
 		err = t.used(g.SessionID, earlier(next.ExpiresAt, end))
 	}
 	return g, err
+}
+
+// giveShared gives a family another shared part. Its tokens with the previous part stay
+// stored: without their rows, reuse of them would look like an unknown token.
+func (t *tx) giveShared(familyID, hash string) error {
+	if _, err := t.exec("UPDATE refresh_tokens SET shared = 0 WHERE family_id = $1 AND shared = 1", familyID); err != nil {
+		return err
+	}
+	_, err := t.exec("UPDATE refresh_families SET shared_hash = $1 WHERE id = $2", hash, familyID)
+	return err
 }
 
 // subjectColumns are what a refresh reads of userTables: each further column costs

@@ -21,3 +21,6 @@ ALTER TABLE refresh_tokens ADD COLUMN successor TEXT;
 
 -- A login counts the live sessions of its user.
 CREATE INDEX sessions_live ON sessions (user_id) WHERE ended_at IS NULL;
+
+-- A purge removes the families of sessions that the limit ended.
+CREATE INDEX refresh_families_limited ON refresh_families (ended_at) WHERE end_reason = 'limit';
