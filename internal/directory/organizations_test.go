@@ -33,6 +33,11 @@ func TestUsersRegisterIntoTheConfiguredOrganization(t *testing.T) {
 			}
 			_, err = w.Register(ctx, web, "ada@pico.example", secret, "")
 			wantCode(t, err, c.want)
+			shown, err := w.Registration(ctx)
+			set, failed := w.SetRegistration(ctx, system, true)
+			if open := c.status == active; shown != open || set != open || err != nil || failed != nil {
+				t.Errorf("%s: registration is shown as %t, and after it was opened as %t; %v, %v", c.status, shown, set, err, failed)
+			}
 		}
 		// It stays while users register into it.
 		if err := w.Delete(ctx, system, u.ID, ""); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
@@ -36,7 +37,7 @@ func (d *Directory) Register(
 	return user, nil
 }
 
-// Registration reports whether anyone may register now.
+// Registration reports whether anyone may register now, into an active organization.
 func (d *Directory) Registration(ctx context.Context) (bool, error) {
 	if d.registrationOff {
 		return false, nil
@@ -45,10 +46,14 @@ func (d *Directory) Registration(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read registration switch: %w", err)
 	}
-	if !set {
-		return d.registrationDefault, nil
+	if set && !enabled || !set && !d.registrationDefault {
+		return false, nil
 	}
-	return enabled, nil
+	o, err := d.RegistrationOrg(ctx)
+	if fault.KindOf(err) == fault.NotFound {
+		return false, nil
+	}
+	return o.Status == identity.Active, err
 }
 
 // RegistrationOrg returns the organization of users who register, an error NotFound
@@ -58,11 +63,12 @@ func (d *Directory) RegistrationOrg(ctx context.Context) (identity.Organization,
 }
 
 // SetRegistration stores whether anyone may register, and returns whether
-// they may now: a configuration that forbids it still wins. Superadmins only.
+// they may now: a configuration that forbids it still wins, and so does a suspension
+// of the organization. Superadmins only.
 func (d *Directory) SetRegistration(ctx context.Context, by identity.Actor, enabled bool) (bool, error) {
 	act := store.Act{Action: identity.ActionSetRegistration, By: by, Detail: strconv.FormatBool(enabled)}
 	if err := d.ended(ctx, act, "", d.store.SetRegistration(ctx, act, enabled)); err != nil {
 		return false, err
 	}
-	return enabled && !d.registrationOff, nil
+	return d.Registration(ctx)
 }

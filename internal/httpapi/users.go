@@ -38,7 +38,7 @@ func (a *API) userRoutes() []route {
 		{
 			Route: at(http.MethodPut, "/api/v1/auth/users/registration", "set_registration", web.Superadmin, web.Bearer),
 			Tag:   tagUsers, Summary: "Open or close registration",
-			Description: "The setting survives restarts. When the server's configuration switches registration off, it stays off, and the response says so.",
+			Description: "The setting survives restarts. When the server's configuration switches registration off, or the organization of `auth.registration_org` is suspended, it stays off, and the response says so.",
 			body:        jsonBody, typed: endpoint(a, a.setRegistration),
 		},
 		{
