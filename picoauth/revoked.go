@@ -97,8 +97,10 @@ func (s *revocationSource) download(ctx context.Context, client *http.Client, be
 		return revocations{}, err
 	}
 	next.sessions, next.tokens = unexpired(next.sessions, now), unexpired(next.tokens, now)
-	for _, session := range list.Sessions {
-		next.sessions[session.ID] = time.Unix(session.Until, 0)
+	for _, session := range list.Sessions { // again for each further token of it, which may expire earlier
+		if until := time.Unix(session.Until, 0); until.After(next.sessions[session.ID]) {
+			next.sessions[session.ID] = until
+		}
 	}
 	for _, token := range list.Tokens {
 		next.tokens[token.ID] = time.Unix(token.Until, 0)

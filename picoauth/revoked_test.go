@@ -311,3 +311,27 @@ func TestTheServiceTokenIsSentToASafeAddressOnly(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A session comes again when another of its tokens is listed, which may expire earlier.
+func TestASessionStaysEndedUntilItsLastTokenExpires(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := newEndings(t)
+		g := e.guard(t)
+		token := e.session(t, "one")
+		if err := verify(t, g, token); err != nil {
+			t.Fatal(err)
+		}
+		for _, until := range []time.Duration{10 * time.Minute, time.Minute} {
+			e.set(func() { e.until = until })
+			e.end("one")
+			time.Sleep(15 * time.Second)
+			wantCode(t, verify(t, g, token), 401)
+		}
+		e.end("another")
+		for range 8 {
+			time.Sleep(30 * time.Second)
+			_ = verify(t, g, e.session(t, "other")) // asks the issuer
+		}
+		wantCode(t, verify(t, g, token), 401)
+	})
+}
