@@ -32,7 +32,7 @@ type Profile struct {
 
 // Limits of the fields of a profile in characters, besides MaxName.
 const (
-	MaxURL      = 2048
+	maxURL      = 2048
 	maxZoneinfo = 64
 	maxLocale   = 35 // RFC 5646 4.4.1
 
@@ -58,9 +58,9 @@ func profileFields() []profileField {
 		{name: "family_name", of: func(u *User) *string { return &u.Profile.FamilyName }, max: MaxName},
 		{name: "middle_name", of: func(u *User) *string { return &u.Profile.MiddleName }, max: MaxName},
 		{name: "nickname", of: func(u *User) *string { return &u.Profile.Nickname }, max: MaxName},
-		{name: "profile", of: func(u *User) *string { return &u.Profile.Page }, max: MaxURL, ok: webPattern.MatchString, rule: webAddress},
-		{name: "picture", of: func(u *User) *string { return &u.Profile.Picture }, max: MaxURL, ok: webPattern.MatchString, rule: webAddress},
-		{name: "website", of: func(u *User) *string { return &u.Profile.Website }, max: MaxURL, ok: webPattern.MatchString, rule: webAddress},
+		{name: "profile", of: func(u *User) *string { return &u.Profile.Page }, max: maxURL, ok: webPattern.MatchString, rule: webAddress},
+		{name: "picture", of: func(u *User) *string { return &u.Profile.Picture }, max: maxURL, ok: webPattern.MatchString, rule: webAddress},
+		{name: "website", of: func(u *User) *string { return &u.Profile.Website }, max: maxURL, ok: webPattern.MatchString, rule: webAddress},
 		{name: "gender", of: func(u *User) *string { return &u.Profile.Gender }, max: MaxName},
 		{name: "birthdate", of: func(u *User) *string { return &u.Profile.Birthdate }, max: MaxName, ok: isBirthdate, rule: "a date as YYYY-MM-DD, 0000-MM-DD or YYYY"},
 		{name: "zoneinfo", of: func(u *User) *string { return &u.Profile.Zoneinfo }, max: maxZoneinfo, ok: zonePattern.MatchString, rule: "a name of the time zone database, such as Europe/Berlin"},
@@ -77,14 +77,6 @@ var (
 
 	localePattern = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
 )
-
-// ProfileFields are the names of the fields that ChangeProfile sets.
-func ProfileFields() (names []string) {
-	for _, f := range profileFields() {
-		names = append(names, f.name)
-	}
-	return names
-}
 
 // ChangeProfile sets the fields of u that changes names, display_name among them;
 // empty text clears one. It returns the names of those that differ, sorted. On an
