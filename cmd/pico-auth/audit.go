@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
@@ -53,6 +54,9 @@ func (c auditListCmd) Run(sh *shell) error {
 		if filter.TargetID, err = auditParty(ctx, services, c.Target); err != nil {
 			return err
 		}
+		if strings.Contains(filter.TargetID, "@") { // an actor may have one, as a user of the operating system
+			return identity.ErrNoUser
+		}
 		out := auditWriter(sh, c.Format)
 		for left := c.Limit; ; {
 			filter.Limit = audit.MaxLimit
@@ -80,15 +84,15 @@ func (c auditListCmd) filter() (f audit.Filter, err error) {
 		return f, usage("--limit must not be negative")
 	}
 	f = audit.Filter{OrgID: c.Org, Action: identity.Action(c.Action), Outcome: c.Outcome, Address: c.Address}
-	if f.From, err = auditTime("--from", c.From); err != nil {
+	if f.From, err = flagTime("--from", c.From); err != nil {
 		return f, err
 	}
-	f.To, err = auditTime("--to", c.To)
+	f.To, err = flagTime("--to", c.To)
 	return f, err
 }
 
-// auditTime reads a day, or a time as the API has it.
-func auditTime(flag, text string) (time.Time, error) {
+// flagTime reads a day, or a time as the API has it.
+func flagTime(flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}

@@ -30,7 +30,7 @@ one as "audit events linked".
 Examples:
 
     pico-auth audit verify
-    pico-auth audit verify --json --head "$(journalctl -u pico-auth -o cat | jq -r 'select(.msg == "audit events linked").head' | tail -1)"`
+    pico-auth audit verify --json --head "$(journalctl -u pico-auth -o cat | jq -rR 'fromjson? | select(.msg == "audit events linked").head' | tail -1)"`
 }
 
 // Run verifies the chain.

@@ -23,7 +23,7 @@ func newParser(line *cli, sh *shell, more ...kong.Option) (*kong.Kong, error) {
 // Parts of a command line that an error may repeat. A password matches neither.
 var (
 	nearCommand = regexp.MustCompile(`^unexpected argument ([A-Za-z-]+), (did you mean .+\?)$`)
-	missing     = regexp.MustCompile(`^expected "(<[a-z]+>)"$`)
+	missing     = regexp.MustCompile(`^expected "(<[a-z-]+>(?: <[a-z-]+>)*)"$`)
 	plainFlag   = regexp.MustCompile(`^unknown flag -(-[a-z-]+|[^-])(, did you mean .+\?)?$`)
 )
 
@@ -45,9 +45,15 @@ func misused(err error) error {
 	case strings.HasPrefix(text, "unknown flag ") && !plainFlag.MatchString(text):
 		text = "unknown flag"
 	case node != nil && missing.MatchString(text):
-		text = missing.FindStringSubmatch(text)[1] + " is missing; usage: pico-auth " + node.Summary()
+		names := missing.FindStringSubmatch(text)[1]
+		verb := " is"
+		if strings.Contains(names, " ") {
+			verb = " are"
+		}
+		text = names + verb + " missing; usage: pico-auth " + node.Summary()
 	}
 	text, _, _ = strings.Cut(text, " but got ")
+	text = strings.TrimSuffix(strings.Replace(text, `"",`, "", 1), `,""`) // the value of a flag that is not given
 	help := "pico-auth --help"
 	if node != nil && node.Path() != "" {
 		help = "pico-auth " + node.Path() + " --help"

@@ -37,16 +37,20 @@ func read(t rapid.TB, args ...string) (r reading) {
 
 func TestUnknownCommandsAreNamedAndOneIsSuggested(t *testing.T) {
 	for line, want := range map[string]string{
-		"users":            `unknown command "users", did you mean "user"?; see pico-auth --help`,
-		"user creat a@b.c": `unknown command "creat", did you mean "create"?; see pico-auth user --help`,
-		"key re":           `unknown command "re", did you mean one of "retire", "revoke", "reseal"?; see pico-auth key --help`,
-		"frobnicate":       `unknown command; see pico-auth --help`,
-		"-- users":         `unknown command "users", did you mean "user"?; see pico-auth --help`,
-		"serve now":        `too many arguments; usage: pico-auth serve [flags]; see pico-auth serve --help`,
-		"user suspend a b": `too many arguments; usage: pico-auth user suspend <user> [flags]; see pico-auth user suspend --help`,
-		"version --jso":    `unknown flag --jso, did you mean "--json"?; see pico-auth version --help`,
-		"user":             `expected one of "create", "list", "show", "set-role", "suspend", ...; see pico-auth user --help`,
-		"user create":      `<email> is missing; usage: pico-auth user create <email> [flags]; see pico-auth user create --help`,
+		"users":                             `unknown command "users", did you mean "user"?; see pico-auth --help`,
+		"user creat a@b.c":                  `unknown command "creat", did you mean "create"?; see pico-auth user --help`,
+		"key re":                            `unknown command "re", did you mean one of "retire", "revoke", "reseal"?; see pico-auth key --help`,
+		"frobnicate":                        `unknown command; see pico-auth --help`,
+		"-- users":                          `unknown command "users", did you mean "user"?; see pico-auth --help`,
+		"serve now":                         `too many arguments; usage: pico-auth serve [flags]; see pico-auth serve --help`,
+		"user suspend a b":                  `too many arguments; usage: pico-auth user suspend <user> [flags]; see pico-auth user suspend --help`,
+		"version --jso":                     `unknown flag --jso, did you mean "--json"?; see pico-auth version --help`,
+		"user":                              `expected one of "create", "list", "show", "set-role", "suspend", ...; see pico-auth user --help`,
+		"user create":                       `<email> is missing; usage: pico-auth user create <email> [flags]; see pico-auth user create --help`,
+		"user set-email a":                  `<new-address> is missing; usage: pico-auth user set-email <user> <new-address> [flags]; see pico-auth user set-email --help`,
+		"group add":                         `<group> <user> are missing; usage: pico-auth group add <group> <user> [flags]; see pico-auth group add --help`,
+		"audit list --outcome failed":       `--outcome must be one of "success","refused"; see pico-auth audit list --help`,
+		"user delete a --service-tokens no": `--service-tokens must be one of "revoke","keep"; see pico-auth user delete --help`,
 	} {
 		if got := read(t, strings.Fields(line)...); got.Err != want || got.Help != "" {
 			t.Errorf("%q: %+v, want %q", line, got, want)

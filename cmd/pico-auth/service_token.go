@@ -17,12 +17,12 @@ type serviceTokenCmd struct {
 }
 
 type serviceTokenCreateCmd struct {
-	Name        string    `arg:"" help:"Its name, unique within the organization."`
-	Role        string    `enum:"viewer,operator,org_admin,superadmin" default:"operator" help:"One of ${enum} (${default})."`
-	Org         string    `default:"default" placeholder:"ID" help:"Its organization (${default}); it is created if it does not exist."`
-	Description string    `help:"What it is for."`
-	ExpiresAt   time.Time `placeholder:"TIME" help:"When it expires, such as 2027-11-22T00:00:00Z; by default never."`
-	JSON        bool      `help:"Print JSON."`
+	Name        string `arg:"" help:"Its name, unique within the organization."`
+	Role        string `enum:"viewer,operator,org_admin,superadmin" default:"operator" help:"One of ${enum} (${default})."`
+	Org         string `default:"default" placeholder:"ID" help:"Its organization (${default}); it is created if it does not exist."`
+	Description string `help:"What it is for."`
+	ExpiresAt   string `placeholder:"TIME" help:"When it expires, such as 2027-11-22 or 2027-11-22T15:04:05Z; by default never."`
+	JSON        bool   `help:"Print JSON."`
 }
 
 // Help is the end of `pico-auth service-token create --help`.
@@ -36,9 +36,13 @@ Example:
 
 // Run creates a service token.
 func (c serviceTokenCreateCmd) Run(sh *shell) error {
+	expiresAt, err := flagTime("--expires-at", c.ExpiresAt)
+	if err != nil {
+		return err
+	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
 		t, secret, err := services.Tokens.CreateServiceToken(ctx, operator(), token.NewServiceToken{
-			Name: c.Name, Role: c.Role, OrgID: c.Org, Description: c.Description, ExpiresAt: c.ExpiresAt,
+			Name: c.Name, Role: c.Role, OrgID: c.Org, Description: c.Description, ExpiresAt: expiresAt,
 		})
 		switch {
 		case err != nil:

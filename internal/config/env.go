@@ -43,11 +43,15 @@ func (l *loader) readEnvironment() {
 	l.warnUnused(known)
 }
 
+// ownSections are the sections whose variables are meant for this server. Others
+// set LOG_ variables too.
+var ownSections = []string{"AUDIT", "AUTH", "DATABASE", "FASTAPI", "GROUPS", "KEYS", "SERVER", "THROTTLE"}
+
 // warnUnused warns about variables that look like a setting and have no effect.
 func (l *loader) warnUnused(known map[string]bool) {
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
 		section, rest, found := strings.Cut(name, "_")
-		if known[name] || !found || !slices.Contains([]string{"AUTH", "KEYS", "DATABASE", "FASTAPI", "SERVER"}, section) {
+		if known[name] || !found || !slices.Contains(ownSections, section) {
 			continue
 		}
 		if after, ok := strings.CutPrefix(rest, "CLIENT_"); ok && section == "AUTH" {

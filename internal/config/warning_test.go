@@ -34,11 +34,14 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 			},
 		},
 		{
-			name: "unknown variables", env: []string{"AUTH_CLIENT_ISUER=x", "SERVER_SOFTWARE=y", "AUTH_ISSUER_FILE=z", "PATH=p", "AUTH=a", "AUTHOR_X=b", "_="},
+			name: "unknown variables", env: []string{"AUTH_CLIENT_ISUER=x", "SERVER_SOFTWARE=y", "THROTTLE_ENABLE=false", "AUDIT_RETENTION=5", "GROUPS_VISIBLE=members", "LOG_LEVEL=debug", "AUTH_ISSUER_FILE=z", "PATH=p", "AUTH=a", "AUTHOR_X=b", "_="},
 			want: []string{
+				"environment AUDIT_RETENTION is not a setting and is ignored",
 				"environment AUTH_CLIENT_ISUER is not a setting and is ignored",
 				"environment AUTH_ISSUER_FILE is not a setting and is ignored",
+				"environment GROUPS_VISIBLE is not a setting and is ignored",
 				"environment SERVER_SOFTWARE is not a setting and is ignored",
+				"environment THROTTLE_ENABLE is not a setting and is ignored",
 			},
 		},
 		{

@@ -41,6 +41,12 @@ var errClientToken = &picoauth.Refusal{
 	Status: http.StatusForbidden, Code: picoauth.CodeInsufficientScope, Detail: "the access token was issued for other services",
 }
 
+// errServiceToken says at an endpoint about the own account that a service token has
+// none, whether the token is valid or not.
+var errServiceToken = &picoauth.Refusal{
+	Status: http.StatusUnauthorized, Code: picoauth.CodeInvalidToken, Detail: "a service token has no account; this needs the access token of a user",
+}
+
 // serviceTokenPrefix distinguishes a service token from an access token.
 const serviceTokenPrefix = "pico_svc_"
 
@@ -93,6 +99,9 @@ func (a *API) authenticate(r *http.Request) (caller, error) {
 func (a *API) authenticateWith(r *http.Request, bearer func(context.Context, token.Presented) (identity.User, error)) (caller, error) {
 	claims, err := a.guard.Authenticate(r)
 	if err != nil {
+		if _, ok := serviceToken(r); ok {
+			err = errServiceToken
+		}
 		return caller{}, err
 	}
 	if claims.ClientID != "" {

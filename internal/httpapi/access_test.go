@@ -259,8 +259,11 @@ func TestRevokedListAcceptsServiceTokensOnly(t *testing.T) {
 			t.Errorf("%s", a.raw)
 		}
 	}
-	// A service token is refused where the user is meant.
-	r.want(http.StatusUnauthorized, r.call(http.MethodGet, "/api/v1/auth/me", secret, ""))
+	// A service token is refused where the user is meant, with the reason.
+	a := r.want(http.StatusUnauthorized, r.call(http.MethodGet, "/api/v1/auth/me", secret, ""))
+	if a.text("error") != "invalid_token" || !strings.HasPrefix(a.text("detail"), "a service token has no account") {
+		t.Errorf("%s", a.raw)
+	}
 }
 
 func TestAServiceTokenIsAnActorOfItsOwn(t *testing.T) {

@@ -50,7 +50,7 @@ type AuditFilter struct {
 	OrgID   string          `query:"org_id" doc:"Only this organization. Another one than the own is not found, except by a superadmin."`
 	Limit   int             `query:"limit" minimum:"1" maximum:"1000" doc:"Length of a page; by default 100. An export has no pages, unless limit or cursor ask for one."`
 	Cursor  string          `query:"cursor" maxLength:"512" doc:"The next_cursor of the previous page."`
-	Accept  string          `header:"Accept" doc:"application/json, or text/csv or application/jsonl for an export of everything that matches."`
+	Accept  string          `header:"Accept" hidden:"true"`
 }
 
 // AuditPage is a page of audit events, newest first.

@@ -72,7 +72,10 @@ func TestAuditIsFilteredByEachField(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, query := range []string{"?from=yesterday", "?outcome=maybe", "?limit=0", "?limit=1001", "?cursor=x", "?actor="} {
-		r.want(http.StatusUnprocessableEntity, r.call(http.MethodGet, auditPath+query, root, ""))
+		a := r.want(http.StatusUnprocessableEntity, r.call(http.MethodGet, auditPath+query, root, ""))
+		if strings.Contains(string(a.raw), "2006") {
+			t.Errorf("%s: the message has a layout of Go: %s", query, a.raw)
+		}
 	}
 }
 

@@ -32,7 +32,8 @@ func browser(t *testing.T) context.Context {
 		t.Skip("NOT TESTED: the API page in a browser; there is no Chromium on this machine (REQUIRE_BROWSER=1 makes that a failure)")
 	}
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 1400))...)
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 1400),
+		chromedp.Flag("blink-settings", "preferredColorScheme=0"))...) // dark
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
@@ -91,6 +92,10 @@ func TestAPIPageWorksInABrowserOffline(t *testing.T) {
 		if !strings.HasPrefix(address, s.URL+"/") && !strings.HasPrefix(address, "data:") {
 			t.Errorf("the page requested %s", address)
 		}
+	}
+	dark, err := chromedp.Run(ctx, chromedp.Evaluate[string](`getComputedStyle(document.body.parentElement).backgroundColor`))
+	if err != nil || dark != "rgb(28, 32, 34)" {
+		t.Errorf("where the system is dark the page is %s, %v", dark, err)
 	}
 	for _, complaint := range complaints() {
 		t.Error(complaint)

@@ -315,6 +315,9 @@ func shapeField(d *huma.ErrorDetail) fieldProblem {
 	if d.Message == validation.MsgUnexpectedProperty {
 		f.Message = "unknown field"
 	}
+	if strings.HasPrefix(d.Message, "invalid date/time for format ") {
+		f.Message = "expected a time such as 2026-11-27T15:04:05Z"
+	}
 	if !nameable().MatchString(f.Location) {
 		f.Location, _, _ = strings.Cut(f.Location, ".")
 	}

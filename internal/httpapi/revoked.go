@@ -224,6 +224,9 @@ func (r *roll) without(now int64) roll {
 	return kept
 }
 
+// revokedQuery are the parameters of the list.
+var revokedQuery = []string{"format", "since"}
+
 // serveRevoked serves the list as the original did, or the changes since a version
 // for picoauth.
 func (a *API) serveRevoked(w http.ResponseWriter, r *http.Request) {
@@ -234,7 +237,7 @@ func (a *API) serveRevoked(w http.ResponseWriter, r *http.Request) {
 		badFormat = fault.BadField("format", "format must be sessions")
 	}
 	if err := cmp.Or(badFormat, badSince); err != nil {
-		a.refuseWith(w, r, err)
+		writeProblem(w, a.refuse(r.Context(), &route{query: revokedQuery}, err))
 		return
 	}
 	state, err := a.revoked().state(r)

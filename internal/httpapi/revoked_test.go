@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,7 +138,11 @@ func TestRevokedListRefusesUnknownFormatsAndVersions(t *testing.T) {
 	r := newRig(t)
 	service := r.serviceToken()
 	for _, query := range []string{"?format=jtis", "?format=", "?format=sessions&since=yesterday", "?format=sessions&since=-1", "?format=sessions&since=1&since=2"} {
-		r.want(http.StatusUnprocessableEntity, r.call("GET", revokedPath+query, service, ""))
+		res := r.call("GET", revokedPath+query, service, "")
+		r.want(http.StatusUnprocessableEntity, res)
+		if !strings.Contains(string(res.raw), `"location":"query.`) {
+			t.Errorf("%s: %s", query, res.raw)
+		}
 	}
 }
 

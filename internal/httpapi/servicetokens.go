@@ -54,7 +54,7 @@ func (a *API) serviceTokenRoutes() []route {
 			Tag:   tagServiceTokens, Summary: "List revoked access tokens",
 			Description: "The ids of access tokens that were revoked and have not expired yet, for services that verify tokens themselves and poll this. " +
 				"With `format=sessions` the sessions that have ended since the version `since`, and revoked tokens of other sessions. It has an ETag.",
-			query: []string{"format", "since"}, plain: a.serveRevoked, response: reflect.TypeFor[RevokedList](),
+			query: revokedQuery, plain: a.serveRevoked, response: reflect.TypeFor[RevokedList](),
 			refusals: map[int]string{503: "`unavailable`: try again after `Retry-After`"},
 		},
 	}

@@ -13,10 +13,11 @@ import (
 const groupColumns = "g.id, g.name, g.description, g.org_id, g.created_at, g.updated_at"
 
 var (
-	errNoMember      = fault.New(fault.NotFound, "not_found", "there is no such member in this group")
-	errGroupExists   = fault.New(fault.Conflict, "group_exists", "the organization has a group of this name")
-	errTooManyGroups = fault.New(fault.Conflict, "too_many_groups", "the user is a member of as many groups as a token can name")
-	errAlreadyMember = fault.New(fault.Conflict, "already_member", "the user is a member of the group already")
+	errNoMember          = fault.New(fault.NotFound, "not_found", "there is no such member in this group")
+	errGroupExists       = fault.New(fault.Conflict, "group_exists", "the organization has a group of this name")
+	errTooManyGroups     = fault.New(fault.Conflict, "too_many_groups", "the user is a member of as many groups as a token can name")
+	errOtherOrganization = fault.New(fault.Invalid, "", "the user belongs to another organization than the group")
+	errAlreadyMember     = fault.New(fault.Conflict, "already_member", "the user is a member of the group already")
 )
 
 func scanGroup(r scanner) (g identity.Group, err error) {
@@ -197,8 +198,8 @@ func (s *Store) DeleteGroup(ctx context.Context, act Act, id string) error {
 const MaxGroups = 150
 
 // AddMember puts a user into a group of their own organization; a user of another
-// one is not found. A user who is a member already is a Conflict "already_member",
-// more than MaxGroups groups of one user are a Conflict "too_many_groups".
+// one is not found, and named only to the command line. A user who is a member already
+// is a Conflict "already_member", more than MaxGroups groups of one user are a Conflict "too_many_groups".
 func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) error {
 	return s.write(ctx, func(t *tx) error {
 		g, err := t.manageGroup(act.By, groupID)
@@ -209,7 +210,11 @@ func (s *Store) AddMember(ctx context.Context, act Act, groupID, userID string) 
 		if err != nil {
 			return err
 		}
-		if u.OrgID != g.OrgID {
+		switch {
+		case u.OrgID == g.OrgID:
+		case act.By.Kind == identity.ActorSystem:
+			return errOtherOrganization
+		default:
 			return identity.ErrNoUser
 		}
 		// Two transactions would otherwise count the same groups. The lock of the

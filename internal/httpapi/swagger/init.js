@@ -13,3 +13,9 @@ window.addEventListener("load", function () {
     defaultModelsExpandDepth: 0,
   });
 });
+
+// Swagger UI's dark style, where the reader's system is dark.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const paint = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", paint);
+paint();
