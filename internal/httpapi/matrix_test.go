@@ -239,6 +239,9 @@ func TestMatrix(t *testing.T) {
 	r := newRig(t)
 	r.user(identity.Superadmin, "default") // so that no target is the last superadmin
 	list, tokens := columns(), map[string]string{}
+	if *base != "" {
+		list = list[:7] // no user, and those of the own organization: the path changes no rule
+	}
 	var table []string
 	for _, row := range r.rows() {
 		var cells []string
@@ -262,7 +265,9 @@ func TestMatrix(t *testing.T) {
 		table = append(table, line(row, list, cells))
 		checkRule(t, row, list, cells)
 	}
-	compareMatrix(t, strings.Join(table, "\n"), list)
+	if *base == "" {
+		compareMatrix(t, strings.Join(table, "\n"), list)
+	}
 	r.noAddressIsInTheAuditLog()
 }
 
