@@ -96,9 +96,9 @@ func (s *Store) UserByEmail(ctx context.Context, emailKey string) (u identity.Us
 
 // Bearer is the current state behind an access token.
 type Bearer struct {
-	User   identity.User
-	Ended  EndReason // of its session, or of its family if that refuses more; empty: neither has ended, both were purged, or the token names none
-	Spared bool      // it made the last change of password
+	User   identity.User // without what a request does not need: the key of the address, the password, the version of the credentials
+	Ended  EndReason     // of its session, or of its family if that refuses more; empty: neither has ended, both were purged, or the token names none
+	Spared bool          // it made the last change of password
 }
 
 // Bearer looks up the user, the session and the id that an access token names.
@@ -107,8 +107,8 @@ type Bearer struct {
 func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
 		var untouched bool
-		found, err := t.get(append(userDest(&b.User), &untouched),
-			"SELECT "+userColumns+`, s.id IS NOT NULL AND s.ended_at IS NULL AND s.spared_jti IS NULL
+		found, err := t.get(append(b.dest(), &untouched),
+			"SELECT "+bearerColumns+`, s.id IS NOT NULL AND s.ended_at IS NULL AND s.spared_jti IS NULL
 				AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = $2 AND f.ended_at > '')
 			FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
 			userID, sessionID)
@@ -124,6 +124,20 @@ func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (
 	return b, err
 }
 
+// bearerColumns are what a request reads of userTables: each further column costs every
+// request.
+const bearerColumns = `u.id, u.email, u.display_name, u.role, u.org_id, o.status, u.status,
+	u.created_at, u.last_login_at, u.profile, u.updated_at`
+
+// dest is where bearerColumns are scanned to.
+func (b *Bearer) dest() []any {
+	u := &b.User
+	return []any{
+		&u.ID, &u.Email, &u.DisplayName, (*string)(&u.Role), &u.OrgID, (*string)(&u.OrgStatus), (*string)(&u.Status),
+		timeColumn{&u.CreatedAt}, timeColumn{&u.LastLoginAt}, profileColumn{&u.Profile}, timeColumn{&u.UpdatedAt},
+	}
+}
+
 // endedBearer is Bearer for a session of which something has ended. When the session
 // has not ended, the family that the token came from may have ended alone, and when
 // it has, that family may have ended before, for another reason, or one of
@@ -131,8 +145,8 @@ func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (
 // release started that family.
 func (t *tx) endedBearer(userID, sessionID, tokenID string) (b Bearer, err error) {
 	var family EndReason
-	found, err := t.get(append(userDest(&b.User), (*string)(&b.Ended), (*string)(&family), &b.Spared),
-		"SELECT "+userColumns+`, COALESCE(CASE
+	found, err := t.get(append(b.dest(), (*string)(&b.Ended), (*string)(&family), &b.Spared),
+		"SELECT "+bearerColumns+`, COALESCE(CASE
 			WHEN s.id IS NULL THEN (SELECT f.end_reason FROM refresh_families f WHERE f.id = $2 AND f.user_id = $1)
 			WHEN s.ended_at IS NOT NULL AND NOT EXISTS (
 				SELECT 1 FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
