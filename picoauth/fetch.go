@@ -84,38 +84,44 @@ func (r *remoteKeys) downloadKeys(ctx context.Context, before, next *remoteSet) 
 		header.Set("If-None-Match", before.etag)
 	}
 	// One byte more than jose accepts: a set that is too long is refused, not truncated.
-	res, body, err := get(ctx, r.client, r.url, header, jose.MaxKeySet+1)
+	res, err := get(ctx, r.client, r.url, header, jose.MaxKeySet+1)
 	if err != nil {
 		return 0, err
 	}
 	switch {
-	case res.StatusCode == http.StatusOK:
-		if next.keys, err = jose.ParseJWKSet(body); err != nil {
+	case res.status == http.StatusOK:
+		if next.keys, err = jose.ParseJWKSet(res.body); err != nil {
 			return 0, err
 		}
-		next.etag = res.Header.Get("ETag")
-	case res.StatusCode == http.StatusNotModified && before != nil && before.etag != "":
+		next.etag = res.header.Get("ETag")
+	case res.status == http.StatusNotModified && before != nil && before.etag != "":
 		next.keys, next.etag = before.keys, before.etag
 	default:
-		return 0, fmt.Errorf("the issuer responded with status %d", res.StatusCode)
+		return 0, fmt.Errorf("the issuer responded with status %d", res.status)
 	}
-	return cacheLifetime(res.Header, r.ttl), nil
+	return cacheLifetime(res.header, r.ttl), nil
 }
 
-// get returns a response and the first limit bytes of its body.
-func get(ctx context.Context, client *http.Client, address string, header http.Header, limit int64) (*http.Response, []byte, error) {
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// get returns a response with the first limit bytes of its body.
+func get(ctx context.Context, client *http.Client, address string, header http.Header, limit int64) (response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, nil, err
+		return response{}, err
 	}
 	req.Header = header
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return response{}, err
 	}
 	defer func() { _ = res.Body.Close() }() // read to its end or abandoned
 	body, err := io.ReadAll(io.LimitReader(res.Body, limit))
-	return res, body, err
+	return response{res.StatusCode, res.Header, body}, err
 }
 
 // cacheLifetime is how long a response may be cached by its Cache-Control (RFC 9111

@@ -3,11 +3,12 @@ package picoauth
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
@@ -55,7 +56,11 @@ func newRevocationSource(cfg Config, log *slog.Logger) (*revocationSource, error
 // arrives within the bound. It is random: services that started together must not ask
 // together for ever.
 func (s *revocationSource) pause() time.Duration {
-	return s.within/2 + rand.N(s.within/4) //nolint:gosec // no secret
+	jitter, err := rand.Int(rand.Reader, big.NewInt(int64(s.within/4)))
+	if err != nil {
+		return s.within / 2 // crypto/rand does not fail
+	}
+	return s.within/2 + time.Duration(jitter.Int64())
 }
 
 // revocations are the sessions and the single tokens that were revoked while a token
@@ -132,21 +137,21 @@ func (s *revocationSource) list(ctx context.Context, client *http.Client, at *re
 		header.Set("If-None-Match", at.etag)
 	}
 	address.RawQuery = query.Encode()
-	res, body, err := get(ctx, client, address.String(), header, maxRevokedList)
+	res, err := get(ctx, client, address.String(), header, maxRevokedList)
 	switch {
 	case err != nil:
 		return list, err
-	case res.StatusCode == http.StatusNotModified && at.etag != "":
+	case res.status == http.StatusNotModified && at.etag != "":
 		return list, nil
-	case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
-		return list, fmt.Errorf("the issuer refused the service token with status %d", res.StatusCode)
-	case res.StatusCode != http.StatusOK:
-		return list, fmt.Errorf("the issuer responded with status %d to the request for revoked tokens", res.StatusCode)
+	case res.status == http.StatusUnauthorized || res.status == http.StatusForbidden:
+		return list, fmt.Errorf("the issuer refused the service token with status %d", res.status)
+	case res.status != http.StatusOK:
+		return list, fmt.Errorf("the issuer responded with status %d to the request for revoked tokens", res.status)
 	}
-	if err := json.Unmarshal(body, &list); err != nil || list.Next == "" || list.Sessions == nil || list.Tokens == nil {
+	if err := json.Unmarshal(res.body, &list); err != nil || list.Next == "" || list.Sessions == nil || list.Tokens == nil {
 		return list, errMalformedList
 	}
-	at.since, at.etag = list.Next, res.Header.Get("ETag")
+	at.since, at.etag = list.Next, res.header.Get("ETag")
 	return list, nil
 }
 

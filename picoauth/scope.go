@@ -2,6 +2,7 @@ package picoauth
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -42,11 +43,6 @@ func RequireScope(scopes ...string) func(http.Handler) http.Handler {
 	refusal := insufficientScope("the token lacks the scope that this needs")
 	refusal.scope = strings.Join(scopes, " ")
 	return demand(refusal, func(who *SecurityContext) bool {
-		for _, scope := range scopes {
-			if who.HasScope(scope) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(scopes, who.HasScope)
 	})
 }

@@ -166,10 +166,11 @@ func (c *Chain) Purge(ctx context.Context, before time.Time) (more bool, err err
 			}
 			at = place{ev.Seq, ev.Link}
 		}
+		label := anchorLabel
 		if faulty || broken != nil {
-			return c.sign(faultyLabel, at), nil
+			label = faultyLabel
 		}
-		return c.sign(anchorLabel, at), nil
+		return c.sign(label, at), nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("purge audit events: %w", err)

@@ -306,7 +306,7 @@ func checkRule(t *testing.T, row row, list []callers, cells []string) {
 			bad = refused
 		case access == web.Service && (column.group == ownUsers || column.group == otherUsers || column.group == demoted), column.group == exchanged:
 			bad = got != "403"
-		case column.group == noUser, column.group == deadService, column.group == invalid && !(access == web.UserProfile && column.name == "pw"):
+		case column.group == noUser, column.group == deadService, column.group == invalid && (access != web.UserProfile || column.name != "pw"):
 			bad = got != "401"
 		case (column.group == ownUsers || column.group == otherUsers || column.group == demoted) && least != "" && !strings.Contains(least, column.name):
 			bad = got != "403"
