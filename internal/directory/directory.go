@@ -37,7 +37,7 @@ type Config struct {
 	Audit     *audit.Log
 	Login     *login.Login
 	Sessions  *session.Sessions
-	Throttle  *throttle.Throttle // nil: registrations are not limited
+	Throttle  *throttle.Throttle // nil: nothing is limited
 	Log       *slog.Logger       // nil: discard
 
 	RegistrationDefault bool   // whether anyone may register while no administrator has decided it

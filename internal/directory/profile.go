@@ -60,9 +60,12 @@ func (d *Directory) Update(ctx context.Context, by identity.Actor, userID string
 	return user, nil
 }
 
-// UpdateOwn changes the profile of the actor.
+// UpdateOwn changes the profile of the actor; too many changes are Throttled.
 func (d *Directory) UpdateOwn(ctx context.Context, by identity.Actor, profile map[string]string) (identity.User, error) {
 	if err := checkProfile(profile); err != nil {
+		return identity.User{}, err
+	}
+	if err := d.throttle.ProfileChange(ctx, by); err != nil {
 		return identity.User{}, err
 	}
 	act := store.Act{Action: identity.ActionUpdateUser, By: by}

@@ -65,6 +65,7 @@ func (a *API) accountRoutes() []route {
 			Tag:   tagAccount, Summary: "Change my profile",
 			Description: "Changes what is sent, and clears a field that is null.",
 			body:        jsonBody, typed: endpoint(a, a.updateMe),
+			refusals: map[int]string{429: "`rate_limited`: too many changes by this user"},
 		},
 		{
 			Route: at(http.MethodDelete, "/api/v1/auth/me", "delete_me", web.User, web.Bearer),

@@ -86,3 +86,17 @@ func TestRegistrationsFromOneNetworkAreLimited(t *testing.T) {
 	}
 	r.want(http.StatusOK, r.from("203.0.113.7", "/api/v1/auth/register", `{"email":"ada@example.com","password":"secret123"}`))
 }
+
+func TestOneUserCannotFillTheAuditLogWithChangesOfTheProfile(t *testing.T) {
+	r := newRig(t)
+	bearer := r.as(identity.Viewer, "")
+	change := func(bearer string) response { return r.call("PATCH", "/api/v1/auth/me", bearer, `{"nickname":"Ada"}`) }
+	for range 600 {
+		r.want(http.StatusOK, change(bearer))
+	}
+	a := r.want(http.StatusTooManyRequests, change(bearer))
+	if a.header.Get("RateLimit-Policy") != `"profile";q=600;w=60` {
+		t.Errorf("%v", a.header)
+	}
+	r.want(http.StatusOK, change(r.as(identity.Viewer, "")))
+}

@@ -97,6 +97,28 @@ func TestRegistrationsAreLimitedToAHundredAMinuteAndAThousandADay(t *testing.T) 
 	}
 }
 
+func TestChangesOfTheOwnProfileAreLimitedByUser(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	change := func(by identity.Actor) *fault.Error { return w.refusal(w.ProfileChange(t.Context(), by)) }
+	changed := 0
+	for range 10 {
+		refused := change(from(changed).AsUser(ada.ID))
+		for ; refused == nil; refused = change(from(changed).AsUser(ada.ID)) {
+			changed++ // whatever the network
+		}
+		if refused.Limit.Name != "profile" {
+			t.Fatalf("refused %+v", refused)
+		}
+		if refused := change(from(0).AsUser(bob.ID)); refused != nil {
+			t.Errorf("another user is refused: %+v", refused)
+		}
+		w.clock.Advance(min(refused.RetryAfter, time.Hour))
+	}
+	if changed != 2000 {
+		t.Errorf("%d changes in some hours, want the limit of a day", changed)
+	}
+}
+
 func TestUnknownTokensAreLimitedApartFromLogins(t *testing.T) {
 	w := newWorld(t, sqlite(t))
 	for i := range 60 {

@@ -1,6 +1,6 @@
 // Package throttle limits guesses: failed attempts to authenticate as a user, by
 // account and network, by account, and by network; registrations and unknown tokens
-// by network.
+// by network; changes of the own profile by user.
 //
 // It owns the limits and what is remembered for them: the failures of accounts in
 // the store, which all replicas share and a restart keeps, those of networks in
@@ -47,6 +47,7 @@ type Throttle struct {
 	guesses       *networks // failed attempts to authenticate
 	tokens        *networks // unknown tokens
 	registrations *networks
+	profiles      *networks // changes of the own profile, by user
 
 	refused [counters]atomic.Uint64
 }
@@ -65,6 +66,7 @@ func New(cfg Config) *Throttle {
 		guesses:       newNetworks(rate{60, time.Minute}, rate{1000, time.Hour}),
 		tokens:        newNetworks(rate{60, time.Minute}, rate{1000, time.Hour}),
 		registrations: newNetworks(rate{100, time.Minute}, rate{1000, 24 * time.Hour}),
+		profiles:      newNetworks(rate{600, time.Minute}, rate{2000, 24 * time.Hour}),
 	}
 }
 
@@ -77,11 +79,12 @@ const (
 	network
 	tokensOfNetwork
 	registrationsOfNetwork
+	profileChangesOfUser
 	counters // how many there are
 )
 
 // names are for clients, metrics and the audit log.
-var names = [counters]string{"account-network", "account", "network", "tokens", "registrations"}
+var names = [counters]string{"account-network", "account", "network", "tokens", "registrations", "profile"}
 
 // Stats returns how many attempts each counter has refused.
 func (t *Throttle) Stats() map[string]uint64 {
@@ -107,29 +110,39 @@ func (t *Throttle) refuse(c counter, quota int, window, wait time.Duration) erro
 
 // Registration counts a registration, or refuses it.
 func (t *Throttle) Registration(ctx context.Context, by identity.Actor) error {
-	return t.take(ctx, by, registrationsOfNetwork)
+	return t.take(ctx, by, registrationsOfNetwork, networkOf(by), factorOf(by))
 }
 
 // UnknownToken counts a token that does not exist, and refuses it when there were too
 // many of them from its network. A token that exists is never refused: it is looked
 // up first, which costs as much as asking.
 func (t *Throttle) UnknownToken(ctx context.Context, by identity.Actor) error {
-	return t.take(ctx, by, tokensOfNetwork)
+	return t.take(ctx, by, tokensOfNetwork, networkOf(by), factorOf(by))
 }
 
-func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter) error {
+// ProfileChange counts a change that a user makes of the own profile, or refuses it.
+// Each is an event in the audit log, and anyone who registers can make them.
+func (t *Throttle) ProfileChange(ctx context.Context, by identity.Actor) error {
+	return t.take(ctx, by, profileChangesOfUser, by.ID, 1)
+}
+
+// take counts an act of the network or user of that name; factor is how many times as
+// high its limits are.
+func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter, name string, factor int) error {
 	if t == nil || t.off {
 		return nil
 	}
 	all := t.tokens
-	if c == registrationsOfNetwork {
+	switch c {
+	case registrationsOfNetwork:
 		all = t.registrations
+	case profileChangesOfUser:
+		all = t.profiles
 	}
-	name := networkOf(by)
 	t.mu.Lock()
 	now := t.now()
 	one := all.of(name, now)
-	full, wait := one.full(now, 0, factorOf(by))
+	full, wait := one.full(now, 0, factor)
 	if full == nil {
 		one.count(now)
 		t.mu.Unlock()
@@ -140,7 +153,7 @@ func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter) error
 	if begins {
 		t.record(ctx, by, c, name)
 	}
-	return t.refuse(c, full.limit*factorOf(by), full.per, wait)
+	return t.refuse(c, full.limit*factor, full.per, wait)
 }
 
 // record writes the event of a limit that is kept in memory.
