@@ -397,7 +397,7 @@ func (g *gate) wrap(next http.Handler) http.Handler {
 		case r.ProtoMajor == 2:
 			defer c.peer.streams.Add(-1)
 			limit := c.peer.limit.Load()
-			if n := c.peer.streams.Add(1); limit > 0 && n > 2*limit {
+			if n := c.peer.streams.Add(1); limit > 0 && n > limit {
 				// A response with a body could wait for a client that does not read it.
 				if r.URL.Path != "/livez" && r.URL.Path != "/readyz" {
 					_ = c.Close()

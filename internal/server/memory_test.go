@@ -3,6 +3,9 @@
 package server_test
 
 import (
+	"bytes"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +16,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/pico-auth/pico-auth/internal/server"
 )
@@ -52,22 +58,24 @@ func TestMemoryIsBoundedWhileOneAddressAttacks(t *testing.T) {
 		env         []string
 		connections int
 		text        string
-		factor      int // of the bound; 0: 1
+		factor      int  // of the bound; 0: 1
+		http2       bool // 100 requests on each connection instead of the text
 	}{
-		"idle":                    {nil, 4200, "", 0},
-		"idle after a request":    {nil, 4200, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 0},
-		"slow bodies":             {nil, 1000, post(4096, 4000), 0},
-		"slow bodies, long":       {nil, 1000, post(65536, 60_000), 0},
-		"slow bodies, chunked":    {nil, 1000, strings.Replace(post(0, 0), "Content-Length: 0", "Transfer-Encoding: chunked", 1) + "ff0\r\n" + strings.Repeat(" ", 0xfe0), 0},
-		"half a header":           {nil, 1000, "GET /docs HTTP/1.1\r\nHost: localhost\r\nX-A: " + strings.Repeat("a", 30<<10), 0},
-		"many headers":            {nil, 1000, "GET /docs HTTP/1.1\r\nHost: localhost\r\n" + strings.Repeat("A: b\r\n", 5000), 0},
-		"many different headers":  {nil, 1000, many, 0},
-		"many headers, slow body": {nil, 1000, many + "Content-Type: application/json\r\nContent-Length: 4000\r\n\r\n{", 0},
+		"idle":                    {nil, 4200, "", 0, false},
+		"idle after a request":    {nil, 4200, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 0, false},
+		"slow bodies":             {nil, 1000, post(4096, 4000), 0, false},
+		"slow bodies, long":       {nil, 1000, post(65536, 60_000), 0, false},
+		"slow bodies, chunked":    {nil, 1000, strings.Replace(post(0, 0), "Content-Length: 0", "Transfer-Encoding: chunked", 1) + "ff0\r\n" + strings.Repeat(" ", 0xfe0), 0, false},
+		"half a header":           {nil, 1000, "GET /docs HTTP/1.1\r\nHost: localhost\r\nX-A: " + strings.Repeat("a", 30<<10), 0, false},
+		"many headers":            {nil, 1000, "GET /docs HTTP/1.1\r\nHost: localhost\r\n" + strings.Repeat("A: b\r\n", 5000), 0, false},
+		"many different headers":  {nil, 1000, many, 0, false},
+		"many headers, slow body": {nil, 1000, many + "Content-Type: application/json\r\nContent-Length: 4000\r\n\r\n{", 0, false},
 		// It may have ten times as many connections.
-		"a proxy that is not named":   {nil, 4200, forwarded, 2},
-		"idle, TLS":                   {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 4200, "", 0},
-		"half a handshake":            {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 4200, "\x16\x03\x01\x3f\xff\x01\x00\xff\xfc" + strings.Repeat("a", 15<<10), 0},
-		"responses that are not read": {nil, 1000, strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 50), 0},
+		"a proxy that is not named":   {nil, 4200, forwarded, 2, false},
+		"idle, TLS":                   {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 4200, "", 0, false},
+		"half a handshake":            {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 4200, "\x16\x03\x01\x3f\xff\x01\x00\xff\xfc" + strings.Repeat("a", 15<<10), 0, false},
+		"HTTP/2, not read":            {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 1000, "", 0, true},
+		"responses that are not read": {nil, 1000, strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 50), 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newReplica(t, path, "sqlite:///"+filepath.Join(t.TempDir(), "auth.db"), c.env...)
@@ -94,7 +102,13 @@ func TestMemoryIsBoundedWhileOneAddressAttacks(t *testing.T) {
 			for range 8 {
 				a := attack(t, base, "127.0.0.1")
 				attackers = append(attackers, a)
-				all.Go(func() { a.hold(c.connections/8, c.text) })
+				all.Go(func() {
+					if c.http2 {
+						a.requestHTTP2(c.connections/8, "/openapi.json")
+						return
+					}
+					a.hold(c.connections/8, c.text)
+				})
 			}
 			all.Wait()
 			if status, took := tryHealth(t, base); status != http.StatusOK {
@@ -111,6 +125,31 @@ func TestMemoryIsBoundedWhileOneAddressAttacks(t *testing.T) {
 			}
 			r.stop()
 		})
+	}
+}
+
+// requestHTTP2 opens n connections, requests the path 100 times on each that may speak
+// HTTP/2, and lets no response through.
+func (a *attacker) requestHTTP2(n int, path string) {
+	var block bytes.Buffer
+	for _, f := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", path}} {
+		field := hpack.HeaderField{Name: f[0], Value: f[1], Sensitive: true} // so it is the same in each request
+		_ = hpack.NewEncoder(&block).WriteField(field)                       // into memory
+	}
+	for range n {
+		c := tls.Client(a.dial(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
+		if err := c.HandshakeContext(a.t.Context()); err != nil || c.ConnectionState().NegotiatedProtocol != "h2" {
+			continue // the server has closed it, or speaks no HTTP/2 with more
+		}
+		out := http2.NewFramer(c, c)
+		_, err := io.WriteString(c, http2.ClientPreface)
+		err = errors.Join(err, out.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}))
+		for i := uint32(0); i < 100 && err == nil; i++ {
+			err = out.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*i + 1, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true})
+		}
+		if err != nil {
+			a.t.Log(err) // the server may have closed it
+		}
 	}
 }
 
