@@ -47,7 +47,12 @@ const (
 	// proxy does not stop for every client.
 	proxyFactor = 10
 	proxyFor    = time.Hour // since it last forwarded a request
-	maxProxies  = 1024      // that are remembered
+
+	// After the process could open no more files, there are fewer connections for a
+	// while, but not fewer than a server needs to work.
+	lowerFor   = time.Minute
+	fewest     = 16
+	maxProxies = 1024 // that are remembered
 )
 
 // gate is a listener that limits the connections of one address and of all. It
@@ -64,6 +69,8 @@ type gate struct {
 	wide       int        // connections that are not narrow
 	narrow     *list.List // of *conn, the oldest first
 	swept      time.Time
+	lowered    time.Time                // when the process could open no more files
+	lowerTotal int                      // of wide connections since
 	forwarding map[netip.Addr]time.Time // when the address was a proxy that the configuration does not name
 
 	warned atomic.Int64 // time of the last warning about such a proxy, in Unix seconds
@@ -121,8 +128,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	if err != nil {
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 			g.mu.Lock()
-			g.total = min(g.total, max(g.wide*3/4, 1)) // more than the process may have; narrow ones need some
-			g.sweep(time.Now())
+			g.lower(time.Now())
 			g.mu.Unlock()
 		}
 		return nil, err
@@ -135,6 +141,21 @@ func (g *gate) Accept() (net.Conn, error) {
 	return g.enter(c), nil
 }
 
+// lower makes fewer connections the most for a while: the process may have no more
+// files, and narrow connections and the database need some.
+func (g *gate) lower(now time.Time) {
+	g.lowered, g.lowerTotal = now, max(min(g.total, g.wide)*3/4, fewest)
+	g.sweep(now)
+}
+
+// most is how many connections may be wide now.
+func (g *gate) most(now time.Time) int {
+	if now.Sub(g.lowered) < lowerFor {
+		return min(g.total, g.lowerTotal)
+	}
+	return g.total
+}
+
 func (g *gate) enter(under net.Conn) *conn {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -142,13 +163,14 @@ func (g *gate) enter(under net.Conn) *conn {
 	p := g.peerOf(under.RemoteAddr(), now)
 	c := &conn{Conn: under, gate: g, peer: p, since: now}
 	c.timer = time.AfterFunc(g.idle, c.expire)
-	if g.wide >= g.total*3/4 {
+	most := g.most(now)
+	if g.wide >= most*3/4 {
 		g.sweep(now)
 	}
 	if p.isFull() {
 		p.sweep(now)
 	}
-	if c.full = g.wide >= g.total; c.full || p.isFull() {
+	if c.full = g.wide >= most; c.full || p.isFull() {
 		g.enterNarrow(c)
 	} else {
 		g.enterWide(c)
@@ -450,7 +472,7 @@ func (g *gate) forwards(c *conn) {
 	}
 	p := c.peer
 	p.limit.Store(int64(proxyFactor * g.perAddress))
-	if c.element == nil || c.gone || g.wide >= g.total || p.isFull() {
+	if c.element == nil || c.gone || g.wide >= g.most(now) || p.isFull() {
 		return
 	}
 	g.narrow.Remove(c.element)

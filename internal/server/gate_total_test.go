@@ -170,6 +170,22 @@ func TestAddressesOfOneSubscriberAreOnePeer(t *testing.T) {
 	}
 }
 
+// A process that could open no more files serves fewer connections for a minute, and
+// never so few that it serves none.
+func TestTheLimitThatAFullProcessLowersComesBack(t *testing.T) {
+	g := newGate(nil, gateLimits{total: 100, log: slog.New(slog.DiscardHandler)})
+	now := time.Now()
+	for wide, want := range map[int]int{0: fewest, 1: fewest, 40: 30, 100: 75} {
+		g.wide = wide
+		g.lower(now)
+		for after, most := range map[time.Duration]int{0: want, lowerFor - 1: want, lowerFor: 100} {
+			if got := g.most(now.Add(after)); got != most {
+				t.Errorf("with %d connections, %v later: at most %d, want %d", wide, after, got, most)
+			}
+		}
+	}
+}
+
 // unguarded is a server for the handler behind a gate, for HTTP/1.1 and HTTP/2
 // without TLS.
 func unguarded(t *testing.T, idle time.Duration, h http.HandlerFunc) (base string) {
