@@ -238,6 +238,7 @@ const matrixFile = "../../docs/authorization.md"
 func TestMatrix(t *testing.T) {
 	r := newRig(t)
 	r.user(identity.Superadmin, "default") // so that no target is the last superadmin
+	r.user(identity.Viewer, "other")       // the organization must exist
 	list, tokens := columns(), map[string]string{}
 	if *base != "" {
 		list = list[:7] // no user, and those of the own organization: the path changes no rule
