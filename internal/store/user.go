@@ -108,7 +108,7 @@ func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (
 	err = s.lookup(ctx, func(t *tx) error {
 		var untouched bool
 		found, err := t.get(append(b.dest(), &untouched),
-			"SELECT "+bearerColumns+`, s.id IS NOT NULL AND s.ended_at IS NULL AND s.spared_jti IS NULL
+			"SELECT "+requestColumns+`, s.id IS NOT NULL AND s.ended_at IS NULL AND s.spared_jti IS NULL
 				AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = $2 AND f.ended_at > '')
 			FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
 			userID, sessionID)
@@ -124,17 +124,20 @@ func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (
 	return b, err
 }
 
-// bearerColumns are what a request reads of userTables: each further column costs every
+// requestColumns are what a request reads of userTables: each further column costs every
 // request.
-const bearerColumns = `u.id, u.email, u.display_name, u.role, u.org_id, o.status, u.status,
+const requestColumns = `u.id, u.email, u.display_name, u.role, u.org_id, o.status, u.status,
 	u.created_at, u.last_login_at, u.profile, u.updated_at`
 
-// dest is where bearerColumns are scanned to.
+// dest is where requestColumns are scanned to.
 func (b *Bearer) dest() []any {
 	u := &b.User
 	return []any{
 		&u.ID, &u.Email, &u.DisplayName, (*string)(&u.Role), &u.OrgID, (*string)(&u.OrgStatus), (*string)(&u.Status),
-		timeColumn{&u.CreatedAt}, timeColumn{&u.LastLoginAt}, profileColumn{&u.Profile}, timeColumn{&u.UpdatedAt},
+		timeColumn{&u.CreatedAt},
+		timeColumn{&u.LastLoginAt},
+		profileColumn{&u.Profile},
+		timeColumn{&u.UpdatedAt},
 	}
 }
 
@@ -146,7 +149,7 @@ func (b *Bearer) dest() []any {
 func (t *tx) endedBearer(userID, sessionID, tokenID string) (b Bearer, err error) {
 	var family EndReason
 	found, err := t.get(append(b.dest(), (*string)(&b.Ended), (*string)(&family), &b.Spared),
-		"SELECT "+bearerColumns+`, COALESCE(CASE
+		"SELECT "+requestColumns+`, COALESCE(CASE
 			WHEN s.id IS NULL THEN (SELECT f.end_reason FROM refresh_families f WHERE f.id = $2 AND f.user_id = $1)
 			WHEN s.ended_at IS NOT NULL AND NOT EXISTS (
 				SELECT 1 FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
