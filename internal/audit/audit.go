@@ -143,7 +143,7 @@ func (l *Log) insertLater(ctx context.Context, ev store.Event) bool {
 	return true
 }
 
-// Settle stores the counts of refusals whose minute is over. A server calls it every
+// Settle stores the counts of refusals whose minute has passed. A server calls it every
 // few seconds.
 func (l *Log) Settle(ctx context.Context) {
 	for _, ev := range l.refusals.settle(l.now()) {

@@ -44,7 +44,7 @@ func groupOf(ev store.Event, network string) string {
 const others = ""
 
 // add counts the refusal and returns the rows that are due now: of the refusal
-// itself, and of counts whose minute is over.
+// itself, and of counts whose minute has passed.
 func (r *refusals) add(name string, ev store.Event) (due []store.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,7 +78,7 @@ func (r *refusals) missed(name string, ev store.Event) {
 	}
 }
 
-// settle returns the rows of the counts whose minute is over at the time; zero: of all.
+// settle returns the rows of the counts whose minute has passed at the time; zero: of all.
 func (r *refusals) settle(now time.Time) []store.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,7 +15,7 @@ const (
 	chainTimeout = time.Second
 )
 
-// countRefusals stores the counts of refusals whose minute is over.
+// countRefusals stores the counts of refusals whose minute has passed.
 func (s *Server) countRefusals(ctx context.Context) (more bool, err error) {
 	s.services.Audit.Settle(ctx)
 	return false, nil

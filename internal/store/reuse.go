@@ -12,7 +12,7 @@ import (
 // had not ended before. To the client it looks like any other invalid token.
 var ErrReuse = errors.New("a used refresh token was presented again; its family was ended")
 
-// MaxReuseGrace is the longest reuse grace. Until it is over, a used token is kept
+// MaxReuseGrace is the longest reuse grace. Until it ends, a used token is kept
 // with its successor.
 const MaxReuseGrace = time.Minute
 

@@ -37,7 +37,7 @@ func TestANetworkHasSixtyFailuresAMinuteAndAThousandAnHour(t *testing.T) {
 		if admitted != 1000 || w.clock.Now().Sub(start) > 20*time.Minute {
 			t.Errorf("%d failures in %s", admitted, w.clock.Now().Sub(start))
 		}
-		w.clock.Advance(2 * time.Minute) // the minute is over, the hour is not
+		w.clock.Advance(2 * time.Minute) // the minute has passed, the hour has not
 		refused := w.fails(from(1), identity.User{}, "more@pico.example")
 		if refused == nil || refused.Limit.Window != time.Hour || refused.Limit.Quota != 1000 || refused.RetryAfter < 30*time.Minute {
 			t.Errorf("refused %+v", refused)

@@ -125,7 +125,7 @@ func (w *world) ok(err error) {
 	}
 }
 
-// waits checks that an attempt is refused now and until the time is over, and admits
+// waits checks that an attempt is refused now and until the time has passed, and admits
 // one then, which fails.
 func (w *world) waits(by identity.Actor, user identity.User, want time.Duration) {
 	w.t.Helper()
