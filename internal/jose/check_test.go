@@ -39,6 +39,9 @@ func TestAKeyThatDoesNotVerifyWhatItSignsIsRefused(t *testing.T) {
 func TestWeakRSAKeysDoNotPassTheCheck(t *testing.T) {
 	p, q, third, small := prime(t, 1024), prime(t, 1024), prime(t, 683), prime(t, 40)
 	odd := new(big.Int).Mul(prime(t, 512), prime(t, 512))
+	for new(big.Int).Mul(p, odd).BitLen() < 2048 { // else the length is what is refused
+		odd.Mul(prime(t, 512), prime(t, 512))
+	}
 	near := new(big.Int).Add(p, big.NewInt(2))
 	for !near.ProbablyPrime(1) || !coprime(near, 65537) {
 		near.Add(near, big.NewInt(2))
