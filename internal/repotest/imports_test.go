@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"internal/store/engine"},
 	{"internal/config", "picoauth/picoauthtest"},
 	{"picoauth"},
-	{"internal/identity", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen", "internal/localkeys"},
+	{"internal/identity", "internal/oauth", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen", "internal/localkeys"},
 	{"internal/fault", "internal/postgrestest", "internal/programtest"},
 }
 
@@ -78,6 +78,7 @@ var never = map[string][]string{
 	"internal/jose":         {module + "/", "os", "net", "net/"},
 	"internal/fault":        {module + "/"},
 	"internal/identity":     {"os", "net", "net/"},
+	"internal/oauth":        {module + "/", "os", "net"},
 	"internal/seal":         {module + "/", "os", "net", "net/"},
 	"picoauth":              {module + "/internal/identity", module + "/internal/fault"},
 	"picoauth/picoauthtest": {module + "/internal/identity", module + "/internal/fault"},

@@ -16,7 +16,7 @@ import (
 )
 
 // SchemaVersion is the version of the schema that this program works with.
-const SchemaVersion int64 = 13
+const SchemaVersion int64 = 14
 
 // The migrations are one text for both engines.
 
@@ -55,6 +55,9 @@ var schemaOrganizations string
 
 //go:embed migrations/0013_audit.sql
 var schemaAuditChain string
+
+//go:embed migrations/0014_provider.sql
+var schemaProvider string
 
 // schemaVersion returns the version of the schema with one cheap query, -1 when
 // there is none of this program: no versions, or those of another program. It is
@@ -112,7 +115,7 @@ func (s *Store) provider(db *sql.DB, create func(context.Context, *sql.Tx) error
 		goose.WithGoMigrations(goose.NewGoMigration(1, &goose.GoFunc{RunTx: create}, nil), migration(2, schemaKeys), migration(3, schemaKeyLife), migration(4, schemaKeyAhead),
 			migration(5, schemaSessions), migration(6, schemaKeyAlgorithms), migration(7, schemaAuditActor), migration(8, schemaThrottle),
 			migration(9, schemaRefresh), s.usersMigration(),
-			migration(12, schemaOrganizations), s.stepwise(13, schemaAuditChain)),
+			migration(12, schemaOrganizations), s.stepwise(13, schemaAuditChain), migration(14, schemaProvider)),
 	}
 	dialect := goose.DialectSQLite3
 	if s.target.Engine == engine.Postgres {

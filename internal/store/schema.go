@@ -32,16 +32,17 @@ func Tables() []Table {
 		{Name: "users", Columns: []string{
 			"id", "email", "email_key", "display_name", "password_hash", "role", "org_id", "status",
 			"default_password", "created_at", "last_login_at", "credentials_version", "profile", "updated_at", "password_form", "name_key",
+			"email_verified", "metadata",
 		}},
 		{Name: "groups", Columns: []string{"id", "name", "name_key", "description", "org_id", "created_at", "updated_at"}},
 		{Name: "group_members", Columns: []string{"group_id", "user_id", "joined_at"}},
 		{Name: "sessions", Columns: []string{
 			"id", "user_id", "created_at", "auth_time", "amr", "acr", "last_used_at", "address", "user_agent",
-			"idle_expires_at", "expires_at", "ended_at", "end_reason", "spared_jti",
+			"idle_expires_at", "expires_at", "ended_at", "end_reason", "spared_jti", "cookie_hash", "stay",
 		}},
 		{Name: "refresh_families", Columns: []string{
 			"id", "user_id", "created_at", "expires_at", "ended_at", "end_reason", "session_id", "client_id", "scope",
-			"shared_hash",
+			"shared_hash", "audience", "auth_time", "amr", "acr", "claims",
 		}},
 		{Name: "refresh_tokens", Columns: []string{
 			"id", "user_id", "family_id", "token_hash", "expires_at", "created_at", "used_at",
@@ -62,6 +63,23 @@ func Tables() []Table {
 		{Name: "throttle", Columns: []string{"account", "network", "failures", "failed_at", "signed_in_at", "expires_at"}},
 		{Name: "audit_events", Columns: []string{
 			"id", "at", "action", "outcome", "actor_kind", "actor_id", "on_behalf_of", "target_id", "org_id", "address", "request_id", "detail", "seq", "link",
+		}},
+		{Name: "clients", Columns: []string{
+			"id", "org_id", "status", "metadata", "declared", "created_by", "created_at", "updated_at", "not_before",
+		}},
+		{Name: "client_secrets", Columns: []string{"id", "client_id", "secret_hash", "created_at"}},
+		{Name: "client_assertions", Columns: []string{"client_id", "jti_hash", "expires_at"}},
+		{Name: "authorization_requests", Columns: []string{
+			"id", "client_id", "request", "decided", "browser_hash", "network", "session_id", "created_at", "expires_at",
+			"code_hash", "code_expires_at", "code_used_at", "family_id",
+		}},
+		{Name: "consents", Columns: []string{"user_id", "client_id", "scope", "granted_at"}},
+		{Name: "device_codes", Columns: []string{
+			"device_hash", "user_code", "client_id", "scope", "resource", "address", "network", "status", "user_id", "session_id",
+			"created_at", "expires_at", "polled_at", "interval_s",
+		}},
+		{Name: "logout_deliveries", Columns: []string{
+			"id", "client_id", "session_id", "user_id", "created_at", "attempts", "next_at", "problem",
 		}},
 	}
 }
