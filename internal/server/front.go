@@ -8,6 +8,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/httpapi"
 	"github.com/pico-auth/pico-auth/internal/localkeys"
+	"github.com/pico-auth/pico-auth/internal/oidc"
 	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
@@ -37,8 +38,9 @@ func (s *Server) handler() (http.Handler, error) {
 	}
 	group := api.Group()
 	group.Routes = append(group.Routes, s.ownRoutes(m)...)
+	provider := oidc.New(oidc.Config{Issuer: c.Auth.Issuer, Log: s.cfg.Log, Now: s.cfg.Now})
 	routing := web.Config{
-		Issuer: c.Auth.Issuer, Groups: []web.Group{group}, CORSOrigins: c.Server.CORSOrigins,
+		Issuer: c.Auth.Issuer, Groups: []web.Group{group, provider.Group()}, CORSOrigins: c.Server.CORSOrigins,
 		Proxies: s.gate.proxies, Admit: s.gate.admit, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
 	}
 	if s.published != nil {

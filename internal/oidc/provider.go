@@ -1,0 +1,55 @@
+package oidc
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/web"
+)
+
+// prefix is the path of the endpoints.
+const prefix = "/oauth2"
+
+// maxForm is the longest body of a form, in bytes.
+const maxForm = 16 << 10
+
+// Config has the services of a Provider. Issuer is required.
+type Config struct {
+	Issuer string           // as in the claim iss; addresses are built from it
+	Log    *slog.Logger     // nil: discard
+	Now    func() time.Time // nil: time.Now
+}
+
+// Provider has the endpoints of the OpenID provider. It is safe for concurrent use.
+type Provider struct {
+	issuer string
+	log    *slog.Logger
+	now    func() time.Time
+}
+
+// New returns a Provider.
+func New(cfg Config) *Provider {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Provider{issuer: cfg.Issuer, log: cfg.Log, now: cfg.Now}
+}
+
+// Group returns the routes for the router.
+func (p *Provider) Group() web.Group {
+	g := web.Group{Prefix: prefix, Refuse: p.refuse}
+	return g
+}
+
+// form is a POST of a form that anyone may send; what authenticates it is in it, or in
+// the header Authorization.
+func form(path, id string, credential web.Credential, handler http.HandlerFunc) web.Route {
+	return web.Route{
+		Method: http.MethodPost, Pattern: prefix + path, ID: id, Access: web.Anonymous, Credential: credential,
+		MaxBody: maxForm, Handler: handler,
+	}
+}
