@@ -83,7 +83,6 @@ var rules = map[string]rule{
 	"GET /api/v1/auth/revoked-jtis":                        {web.UserOrService, web.Bearer},
 	"GET /api/v1/audit":                                    {web.OrgAdmin, web.Bearer},
 	"GET /api/v1/auth/jwks":                                {web.Anonymous, web.NoCredential},
-	"GET /.well-known/openid-configuration":                {web.Anonymous, web.NoCredential},
 	"GET /.well-known/jwks.json":                           {web.Anonymous, web.NoCredential},
 	"GET /.well-known/jwks-pqc.json":                       {web.Anonymous, web.NoCredential},
 	"GET /openapi.json":                                    {web.Anonymous, web.NoCredential},

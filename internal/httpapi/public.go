@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"html/template"
 	"net/http"
 	"reflect"
 	"strconv"
-	"strings"
 	"sync"
 
-	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
@@ -52,12 +49,6 @@ func (a *API) publicRoutes() []route {
 			Description: "Every key. /api/v1/auth/jwks leaves out AKP keys (ML-DSA) that are only used for tokens of single clients, since some clients refuse a whole set for one key type that they do not know.",
 			plain:       a.serveAllKeys, response: reflect.TypeFor[KeySet](),
 		},
-		{
-			Route: public("/.well-known/openid-configuration", "discovery"),
-			Tag:   tagKeys, Summary: "Discovery",
-			Description: "The addresses of the keys and the signature algorithms, in the form of OpenID Connect Discovery. This server is not an OpenID provider: it has no authorization endpoint, its only response type is `token`, and its token endpoint is the login, which takes JSON.",
-			plain:       a.serveDiscovery, response: reflect.TypeFor[Discovery](),
-		},
 		{Route: at(http.MethodGet, "/openapi.json", "openapi", web.Anonymous, web.NoCredential), plain: a.serveOpenAPI},
 		{Route: at(http.MethodGet, "/docs", "docs", web.Anonymous, web.NoCredential), plain: a.serveDocs()},
 		{Route: at(http.MethodGet, "/docs/{file}", "docs_file", web.Anonymous, web.NoCredential), plain: a.serveDocsFile()},
@@ -80,16 +71,11 @@ func (a *API) serveAllKeys(w http.ResponseWriter, r *http.Request) {
 	a.current().allKeys.Serve(w, r, a.cachePublic())
 }
 
-func (a *API) serveDiscovery(w http.ResponseWriter, r *http.Request) {
-	a.current().discovery.Serve(w, r, a.cachePublic())
-}
-
 // published holds the documents for one state of the keys.
 type published struct {
-	state     *keyring.Published
-	keySet    web.Document
-	allKeys   web.Document
-	discovery web.Document
+	state   *keyring.Published
+	keySet  web.Document
+	allKeys web.Document
 }
 
 // current makes new documents when the keys have changed.
@@ -101,8 +87,7 @@ func (a *API) current() *published {
 	main, _ := state.JWKS()
 	all, _ := state.AllJWKS()
 	p := &published{
-		state: state, discovery: a.discover(state.Algorithms()),
-		keySet: web.NewDocument("application/json", main), allKeys: web.NewDocument("application/json", all),
+		state: state, keySet: web.NewDocument("application/json", main), allKeys: web.NewDocument("application/json", all),
 	}
 	a.published.Store(p)
 	return p
@@ -126,35 +111,6 @@ type Key struct {
 	Modulus   string `json:"n,omitempty" doc:"Of an RSA key." example:"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx..."`
 	Exponent  string `json:"e,omitempty" doc:"Of an RSA key." example:"AQAB"`
 	Public    string `json:"pub,omitempty" doc:"Of an AKP key."`
-}
-
-// Discovery describes the issuer.
-type Discovery struct {
-	Issuer        string   `json:"issuer" doc:"As in the claim iss." example:"https://auth.example.com"`
-	KeySet        string   `json:"jwks_uri" example:"https://auth.example.com/api/v1/auth/jwks"`
-	TokenEndpoint string   `json:"token_endpoint" doc:"The login; it takes JSON." example:"https://auth.example.com/api/v1/auth/login"`
-	ResponseTypes []string `json:"response_types_supported" nullable:"false" doc:"Always token, since clients refuse an empty list; there is no authorization endpoint." example:"[\"token\"]"`
-	SubjectTypes  []string `json:"subject_types_supported" nullable:"false" example:"[\"public\"]"`
-	Algorithms    []string `json:"id_token_signing_alg_values_supported" nullable:"false" doc:"The algorithm that signs access tokens now, then those of other tokens that are valid or will be issued." example:"[\"RS256\"]"`
-}
-
-func (a *API) discover(algorithms []jose.Algorithm) web.Document {
-	base := strings.TrimRight(a.issuer, "/")
-	d := Discovery{
-		Issuer:        a.issuer,
-		KeySet:        base + "/api/v1/auth/jwks",
-		TokenEndpoint: base + "/api/v1/auth/login",
-		ResponseTypes: []string{"token"},
-		SubjectTypes:  []string{"public"},
-	}
-	for _, algorithm := range algorithms {
-		d.Algorithms = append(d.Algorithms, string(algorithm))
-	}
-	body, err := json.Marshal(d)
-	if err != nil {
-		panic(err) // strings
-	}
-	return web.NewDocument("application/json", append(body, '\n'))
 }
 
 const homeStyle = `body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1rem;color:#1c2430;background:#fff}` +

@@ -154,10 +154,10 @@ func refusalsOf(route web.Route) []string {
 	return s
 }
 
-func TestKeySetAndDiscoveryMayBeCached(t *testing.T) {
+func TestKeySetMayBeCached(t *testing.T) {
 	r := newPublic(t)
 	r.mount(web.Config{CORSOrigins: []string{"https://app.example.com"}})
-	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks.json", "/.well-known/jwks-pqc.json", "/.well-known/openid-configuration"} {
+	for _, path := range []string{"/api/v1/auth/jwks", "/.well-known/jwks.json", "/.well-known/jwks-pqc.json"} {
 		first := r.want(http.StatusOK, r.call(http.MethodGet, path, "", ""))
 		etag := first.header.Get("Etag")
 		if !strings.HasPrefix(etag, `"`) || first.header.Get("Cache-Control") != "public, max-age=300" {
@@ -183,23 +183,6 @@ func TestKeySetAndDiscoveryMayBeCached(t *testing.T) {
 		preflight := r.want(http.StatusNoContent, r.do(req))
 		if preflight.header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s: preflight %v", path, preflight.header)
-		}
-	}
-}
-
-func TestDiscoveryIsTrue(t *testing.T) {
-	for _, slash := range []string{"", "/"} { // an issuer may end in one; the server's addresses have no empty segment
-		got := newPublic(t, func(c *Config) { c.Issuer += slash }).call(http.MethodGet, "/.well-known/openid-configuration", "", "").body
-		want := map[string]any{
-			"issuer":                                testIssuer() + slash,
-			"jwks_uri":                              testIssuer() + "/api/v1/auth/jwks",
-			"token_endpoint":                        testIssuer() + "/api/v1/auth/login",
-			"response_types_supported":              []any{"token"},
-			"subject_types_supported":               []any{"public"},
-			"id_token_signing_alg_values_supported": []any{"RS256"},
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Error(diff)
 		}
 	}
 }

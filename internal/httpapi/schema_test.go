@@ -80,7 +80,7 @@ func TestAnonymousRoutesDeclareNoSecurity(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"/api/v1/auth/login": "[]", "/api/v1/auth/jwks": "[]", "/.well-known/openid-configuration": "[]",
+		"/api/v1/auth/login": "[]", "/api/v1/auth/jwks": "[]",
 		"/api/v1/auth/users": `[{"bearer":[]},{"service_bearer":[]}]`, "/api/v1/auth/me": `[{"bearer":[]}]`,
 		"/api/v1/auth/service-tokens/exchange": `[{"service_bearer":[]}]`,
 	} {

@@ -3,8 +3,12 @@ package oidc
 import (
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -14,11 +18,13 @@ const prefix = "/oauth2"
 // maxForm is the longest body of a form, in bytes.
 const maxForm = 16 << 10
 
-// Config has the services of a Provider. Issuer is required.
+// Config has the services of a Provider. Issuer and the services are required.
 type Config struct {
 	Issuer string           // as in the claim iss; addresses are built from it
 	Log    *slog.Logger     // nil: discard
 	Now    func() time.Time // nil: time.Now
+
+	Keys *keyring.Ring
 }
 
 // Provider has the endpoints of the OpenID provider. It is safe for concurrent use.
@@ -26,6 +32,11 @@ type Provider struct {
 	issuer string
 	log    *slog.Logger
 	now    func() time.Time
+
+	keys *keyring.Ring
+
+	routes    []web.Route
+	published atomic.Pointer[published]
 }
 
 // New returns a Provider.
@@ -36,14 +47,18 @@ func New(cfg Config) *Provider {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Provider{issuer: cfg.Issuer, log: cfg.Log, now: cfg.Now}
+	p := &Provider{issuer: cfg.Issuer, log: cfg.Log, now: cfg.Now, keys: cfg.Keys}
+	p.routes = slices.Concat(p.discoveryRoutes())
+	return p
 }
 
 // Group returns the routes for the router.
 func (p *Provider) Group() web.Group {
-	g := web.Group{Prefix: prefix, Refuse: p.refuse}
-	return g
+	return web.Group{Prefix: prefix, Routes: p.routes, Refuse: p.refuse}
 }
+
+// address is that of a path of this server.
+func (p *Provider) address(path string) string { return strings.TrimRight(p.issuer, "/") + path }
 
 // form is a POST of a form that anyone may send; what authenticates it is in it, or in
 // the header Authorization.

@@ -38,7 +38,7 @@ func (s *Server) handler() (http.Handler, error) {
 	}
 	group := api.Group()
 	group.Routes = append(group.Routes, s.ownRoutes(m)...)
-	provider := oidc.New(oidc.Config{Issuer: c.Auth.Issuer, Log: s.cfg.Log, Now: s.cfg.Now})
+	provider := oidc.New(oidc.Config{Issuer: c.Auth.Issuer, Log: s.cfg.Log, Now: s.cfg.Now, Keys: s.services.Keys})
 	routing := web.Config{
 		Issuer: c.Auth.Issuer, Groups: []web.Group{group, provider.Group()}, CORSOrigins: c.Server.CORSOrigins,
 		Proxies: s.gate.proxies, Admit: s.gate.admit, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
