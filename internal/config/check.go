@@ -109,6 +109,10 @@ func (l *loader) suspect() {
 		l.warn("auth.refresh_token_expire_days", at["auth.refresh_token_expire_days"],
 			"is longer than auth.session_max_days: every session ends with the latter")
 	}
+	if c.Auth.BrowserIdleHours > 24*c.Auth.BrowserMaxDays {
+		l.warn("auth.browser_idle_hours", at["auth.browser_idle_hours"],
+			"is longer than auth.browser_max_days: every session in a browser ends with the latter")
+	}
 	if c.Auth.MasterKey != "" && c.Keys.AtRest == "" && strings.HasPrefix(string(c.Database.URL), "sqlite") {
 		l.warn("auth.master_key", at["auth.master_key"], "does not seal the signing keys with SQLite unless keys.at_rest is sealed: they stay files in auth.data_dir")
 	}
@@ -120,7 +124,7 @@ func (l *loader) suspect() {
 	case !loopback(c.Server.Host) && !c.Explicit("auth.issuer"):
 		l.warn("auth.issuer", at["auth.issuer"], "names this machine only, while server.host ("+at["server.host"]+") accepts remote clients: they cannot fetch the key set")
 	case issuer.Scheme == "http" && !loopback(issuer.Hostname()):
-		l.warn("auth.issuer", at["auth.issuer"], "is plain http: an attacker on the network can replace the key set")
+		l.warn("auth.issuer", at["auth.issuer"], "is plain http: an attacker on the network can replace the key set, and browsers cannot sign in, since their cookies need https")
 	}
 	if c.Auth.RegistrationEnabled && !loopback(c.Server.Host) && !c.Explicit("groups.visibility") {
 		l.warn("groups.visibility", at["groups.visibility"], "shows the names and members of all groups of "+c.Auth.RegistrationOrg+

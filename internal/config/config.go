@@ -35,6 +35,8 @@ type Auth struct {
 	RefreshTokenExpireDays   int // slides at every refresh
 	SessionMaxDays           int // the absolute end of a session
 	SessionsPerUser          int // the least recently used ends
+	BrowserIdleHours         int // after the last use of a session in a browser
+	BrowserMaxDays           int // after its sign-in
 	RotationsPerFamily       int // at once, and one more a second; 0: no limit
 	RefreshReuseGraceSeconds int // 0: a used refresh token ends its session
 	PrivilegedMaxAgeMinutes  int // since the sign-in; 0: at any time
@@ -145,6 +147,8 @@ func defaults() Config {
 			RefreshTokenExpireDays:   7,
 			SessionMaxDays:           90,
 			SessionsPerUser:          50,
+			BrowserIdleHours:         24,
+			BrowserMaxDays:           14,
 			RotationsPerFamily:       1000,
 			PrivilegedMaxAgeMinutes:  15,
 			Audience:                 "pico-bot",

@@ -50,6 +50,8 @@ func TestEveryFaultNamesItsKeyAndPlace(t *testing.T) {
 		{name: "lifetime zero", yaml: "auth: {access_token_expire_minutes: 0}", want: "auth.access_token_expire_minutes (a.yaml:1) must be a whole number from 1 to 525600"},
 		{name: "lifetime negative", yaml: "auth: {refresh_token_expire_days: -1}", want: "auth.refresh_token_expire_days (a.yaml:1) must be a whole number from 1 to 3650"},
 		{name: "lifetime overflows", yaml: "auth: {session_max_days: 99999999999999999999}", want: "auth.session_max_days (a.yaml:1) must be a whole number from 1 to 3650"},
+		{name: "no idle time", yaml: "auth: {browser_idle_hours: 0}", want: "auth.browser_idle_hours (a.yaml:1) must be a whole number from 1 to 8760"},
+		{name: "no absolute end", yaml: "auth: {browser_max_days: 0}", want: "auth.browser_max_days (a.yaml:1) must be a whole number from 1 to 3650"},
 		{name: "boolean", yaml: "database: {echo: maybe}", want: "database.echo (a.yaml:1) must be true or false"},
 		{name: "empty boolean", yaml: "auth: {registration_enabled: }", want: "auth.registration_enabled (a.yaml:1) must be true or false"},
 		{name: "empty variable", env: []string{"AUTH_ADMIN_PASSWORD="}, want: "auth.admin_password (environment AUTH_ADMIN_PASSWORD) must be 1 to 72 bytes of text"},

@@ -49,6 +49,10 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 			want: []string{"auth.refresh_token_expire_days (default) is longer than auth.session_max_days: every session ends with the latter"},
 		},
 		{
+			name: "idle longer than the session", yaml: "auth: {browser_max_days: 1, browser_idle_hours: 25}",
+			want: []string{"auth.browser_idle_hours (a.yaml:1) is longer than auth.browser_max_days: every session in a browser ends with the latter"},
+		},
+		{
 			name: "local issuer for others", env: []string{"SERVER_HOST=0.0.0.0", "GROUPS_VISIBILITY=organization"},
 			want: []string{"auth.issuer (default) names this machine only, while server.host (environment SERVER_HOST) accepts remote clients: they cannot fetch the key set"},
 		},
@@ -60,7 +64,7 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 		{name: "no registration", yaml: "server: {host: 0.0.0.0}\nauth: {issuer: 'https://auth.example.com', registration_enabled: false}"},
 		{
 			name: "plain http", yaml: "auth: {issuer: 'http://auth.example.com'}",
-			want: []string{"auth.issuer (a.yaml:1) is plain http: an attacker on the network can replace the key set"},
+			want: []string{"auth.issuer (a.yaml:1) is plain http: an attacker on the network can replace the key set, and browsers cannot sign in, since their cookies need https"},
 		},
 		{
 			name: "all the world is a proxy", yaml: "server: {trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]}",

@@ -77,9 +77,15 @@ type Session struct {
 	CreatedAt  time.Time
 	LastUsedAt time.Time // at most a minute too early
 	ExpiresAt  time.Time // unless it is used again
+	EndsAt     time.Time // however often it is used
 	Address    string    // of the client that signed in; empty: unknown
 	UserAgent  string    // as that client called itself
-	Methods    []string  // as in the claim amr
+	Stay       bool      // in a browser: "stay signed in"
+
+	// How the user was authenticated last.
+	AuthTime time.Time
+	Methods  []string // as in the claim amr
+	ACR      string
 }
 
 // Organization is a tenant: each user, group and service token belongs to one.

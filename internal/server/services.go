@@ -85,6 +85,7 @@ func StoreConfig(cfg config.Config, log *slog.Logger) store.Config {
 		Echo:      cfg.Database.Echo,
 
 		PrivilegedMaxAge: minutes(cfg.Auth.PrivilegedMaxAgeMinutes),
+		Browser:          store.BrowserTimes{Idle: time.Duration(cfg.Auth.BrowserIdleHours) * time.Hour, Max: days(cfg.Auth.BrowserMaxDays)},
 		Adopt: adopt.New(adopt.Config{
 			SessionMax:        days(cfg.Auth.SessionMaxDays),
 			IsDefaultPassword: password.IsDefault,

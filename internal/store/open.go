@@ -32,7 +32,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo(), outbox: outbox{tell: cfg.Committed}, privilegedMaxAge: cfg.PrivilegedMaxAge}
+	s := &Store{
+		target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo(), outbox: outbox{tell: cfg.Committed},
+		privilegedMaxAge: cfg.PrivilegedMaxAge, browserTimes: cfg.Browser,
+	}
 	if target.Engine == engine.Postgres {
 		err = s.openPostgres(ctx, cfg)
 	} else {

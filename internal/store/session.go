@@ -23,23 +23,9 @@ const lastUsedEvery = time.Minute
 // finds by it what it calls a session.
 func (s *Store) StartSession(ctx context.Context, act Act, proof identity.Proof, first NewFamily) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		n, err := t.exec("UPDATE users SET last_login_at = $1 WHERE id = $2 AND credentials_version = $3",
-			t.stamp(), proof.UserID(), proof.CredentialsVersion())
+		u, err := t.signIn(proof)
 		if err != nil {
 			return err
-		}
-		if n != 1 {
-			return identity.ErrInvalidCredentials
-		}
-		if err := t.renewHash(proof); err != nil {
-			return err
-		}
-		u, err := t.user(proof.UserID(), "")
-		if err != nil {
-			return err
-		}
-		if !identity.CanSignIn(u) {
-			return identity.ErrInvalidCredentials
 		}
 		act.By = act.By.AsUser(u.ID)
 		if g, err = t.startSession(act, u, proof, first); err != nil {
@@ -52,6 +38,26 @@ func (s *Store) StartSession(ctx context.Context, act Act, proof identity.Proof,
 		return Subject{}, err
 	}
 	return g, nil
+}
+
+// signIn reads the user of proof, if they may sign in and their credentials are still
+// those that were proved.
+func (t *tx) signIn(proof identity.Proof) (u identity.User, err error) {
+	n, err := t.exec("UPDATE users SET last_login_at = $1 WHERE id = $2 AND credentials_version = $3",
+		t.stamp(), proof.UserID(), proof.CredentialsVersion())
+	if err == nil && n != 1 {
+		err = identity.ErrInvalidCredentials
+	}
+	if err == nil {
+		err = t.renewHash(proof)
+	}
+	if err == nil {
+		u, err = t.user(proof.UserID(), "")
+	}
+	if err == nil && !identity.CanSignIn(u) {
+		err = identity.ErrInvalidCredentials
+	}
+	return u, err
 }
 
 // renewHash replaces the password hash that the proof renews. The version of the

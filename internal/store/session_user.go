@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -11,15 +12,33 @@ import (
 // sessionColumns are those of a session, alias s, as listed. A session of the JSON
 // login has the id of its family; a browser has none.
 const sessionColumns = `s.id, COALESCE((SELECT f.client_id FROM refresh_families f WHERE f.id = s.id), ''), s.created_at, s.last_used_at,
-	s.idle_expires_at, s.expires_at, s.address, s.user_agent, s.amr`
+	s.idle_expires_at, s.expires_at, s.address, s.user_agent, s.amr, s.acr, s.auth_time, s.stay`
+
+// sessionDest is where sessionColumns are scanned to.
+func sessionDest(s *identity.Session) []any {
+	return []any{
+		&s.ID, &s.ClientID, timeColumn{&s.CreatedAt}, timeColumn{&s.LastUsedAt}, timeColumn{&s.ExpiresAt}, timeColumn{&s.EndsAt},
+		&s.Address, &s.UserAgent, (*fieldsColumn)(&s.Methods), &s.ACR, timeColumn{&s.AuthTime}, &s.Stay,
+	}
+}
 
 func scanSession(r scanner) (s identity.Session, err error) {
-	var end time.Time
-	var amr string
-	err = r.Scan(&s.ID, &s.ClientID, timeColumn{&s.CreatedAt}, timeColumn{&s.LastUsedAt}, timeColumn{&s.ExpiresAt}, timeColumn{&end},
-		&s.Address, &s.UserAgent, &amr)
-	s.ExpiresAt, s.Methods = earlier(s.ExpiresAt, end), strings.Fields(amr)
+	err = r.Scan(sessionDest(&s)...)
+	s.ExpiresAt = earlier(s.ExpiresAt, s.EndsAt)
 	return s, err
+}
+
+// fieldsColumn scans text that is separated by spaces.
+type fieldsColumn []string
+
+// Scan implements sql.Scanner.
+func (c *fieldsColumn) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("stored list has type %T", src)
+	}
+	*c = strings.Fields(text)
+	return nil
 }
 
 // Sessions lists the sessions of the user that have neither ended nor expired, to the

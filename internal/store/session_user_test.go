@@ -41,7 +41,8 @@ func TestASessionIsListedAsItIs(t *testing.T) {
 		w.ok(err)
 		want := []identity.Session{{
 			ID: "s", ClientID: identity.FirstPartyClient, CreatedAt: started, LastUsedAt: started.Add(time.Hour), ExpiresAt: started.Add(time.Hour + week),
-			Address: "192.0.2.7", UserAgent: "curl/8", Methods: []string{"pwd"},
+			EndsAt: started.Add(month), Address: "192.0.2.7", UserAgent: "curl/8",
+			AuthTime: started, Methods: []string{"pwd"}, ACR: identity.ACROneFactor,
 		}}
 		if diff := cmp.Diff(want, page.Items); diff != "" {
 			w.t.Errorf("(-want +got):\n%s", diff)

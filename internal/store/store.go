@@ -28,6 +28,8 @@ type Config struct {
 	// may do privileged acts. 0: at any time.
 	PrivilegedMaxAge time.Duration
 
+	Browser BrowserTimes // how long sessions in browsers last
+
 	// Committed receives each audit event that a method wrote, after the commit and
 	// in the order of the commits; on PostgreSQL, in the order in which the server
 	// acknowledged them, and without the events of an unacknowledged commit. A method
@@ -48,6 +50,7 @@ type Store struct {
 	wrap   func(runner) runner // logs statements if Config.Echo is set
 
 	privilegedMaxAge time.Duration
+	browserTimes     BrowserTimes
 
 	adopted *Adoption // by this Open; nil: nothing
 

@@ -33,6 +33,7 @@ type tx struct {
 	locks bool // rows can be locked: PostgreSQL, and not a snapshot
 
 	privilegedMaxAge time.Duration // of Config
+	browserTimes     BrowserTimes  // of Config
 
 	// failed is the first error of a statement. PostgreSQL refuses all later
 	// statements; SQLite may have rolled back by itself, and later ones would be
@@ -46,7 +47,7 @@ type tx struct {
 func (s *Store) newTx(ctx context.Context, run runner) *tx {
 	return &tx{
 		ctx: ctx, run: run, locks: s.target.Engine == engine.Postgres,
-		now: s.now().UTC().Truncate(time.Microsecond), privilegedMaxAge: s.privilegedMaxAge,
+		now: s.now().UTC().Truncate(time.Microsecond), privilegedMaxAge: s.privilegedMaxAge, browserTimes: s.browserTimes,
 	}
 }
 

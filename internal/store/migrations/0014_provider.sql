@@ -110,6 +110,11 @@ ALTER TABLE sessions ADD COLUMN stay INTEGER NOT NULL DEFAULT 0;
 
 CREATE UNIQUE INDEX sessions_by_cookie ON sessions (cookie_hash) WHERE cookie_hash IS NOT NULL;
 
+-- A job ends the sessions of browsers that expired, since their clients must be told.
+CREATE INDEX sessions_expiring ON sessions (idle_expires_at) WHERE cookie_hash IS NOT NULL AND ended_at IS NULL;
+
+CREATE INDEX sessions_ended ON sessions (ended_at) WHERE cookie_hash IS NOT NULL AND ended_at IS NOT NULL;
+
 -- How the user was authenticated at the moment of the code; empty: as the session says.
 -- audience empty: that of the issuer.
 ALTER TABLE refresh_families ADD COLUMN audience TEXT NOT NULL DEFAULT '';

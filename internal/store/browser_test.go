@@ -1,0 +1,147 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+const day = 24 * time.Hour
+
+// browse signs the user in at a browser that has the cookie.
+func (w *world) browse(u identity.User, cookie string, stay bool) store.BrowserSession {
+	w.t.Helper()
+	b, err := w.s.StartBrowserSession(w.t.Context(), store.Act{Action: "login"}, w.proof(w.user(u.ID)),
+		store.BrowserSignIn{CookieHash: cookie, Stay: stay})
+	w.ok(err)
+	return b
+}
+
+// of gives the client a family in the session, named like its first token.
+func (w *world) of(u identity.User, sessionID, client, scope, name string) {
+	w.t.Helper()
+	w.ok(w.s.StartFamily(w.t.Context(), u, sessionID, store.NewFamily{
+		ID: name, ClientID: client, Scope: scope, ExpiresAt: w.clock.Now().Add(3 * month), First: w.next(name),
+	}))
+}
+
+func (w *world) refresh(client, use, next string) error {
+	_, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, store.PresentedRefresh{ClientID: client, Hashes: []string{use}}, w.next(next))
+	return err
+}
+
+// stepwise is refresh without the single statement of PostgreSQL.
+func (w *world) stepwise(client, use, next string) error {
+	_, err := w.s.RotateInSteps(w.t.Context(), identity.Actor{}, store.PresentedRefresh{ClientID: client, Hashes: []string{use}}, w.next(next))
+	return err
+}
+
+func TestARefreshIsAUseOfTheBrowserSession(t *testing.T) {
+	for name, refresh := range map[string]func(*world, string, string, string) error{"rotate": (*world).refresh, "in steps": (*world).stepwise} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(w *world) {
+				u := w.add("u", identity.Viewer, "default")
+				plain, stays, offline := w.browse(u, "plain", false), w.browse(u, "stays", true), w.browse(u, "offline", false)
+				w.of(u, plain.Session.ID, "app", "openid", "p0")
+				w.of(u, stays.Session.ID, "app", "openid", "s0")
+				w.of(u, offline.Session.ID, "app", "openid offline_access", "o0")
+				w.clock.Advance(20 * time.Hour)
+				now := w.clock.Now()
+				for _, token := range []string{"p", "s", "o"} {
+					w.ok(refresh(w, "app", token+"0", token+"1"))
+				}
+				list, err := w.s.Sessions(w.t.Context(), by(u), u.ID, store.ListFilter{})
+				w.ok(err)
+				for _, s := range list.Items {
+					used, ends := now, now.Add(day)
+					switch s.ID {
+					case stays.Session.ID:
+						ends = now.Add(week)
+					case offline.Session.ID:
+						used, ends = now.Add(-20*time.Hour), now.Add(4*time.Hour)
+					}
+					if !s.LastUsedAt.Equal(used) || !s.ExpiresAt.Equal(ends) {
+						w.t.Errorf("%s: used at %s, ends at %s, now is %s", s.ID, s.LastUsedAt, s.ExpiresAt, now)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestNoRefreshOutlivesTheBrowserSessionButOfflineAccess(t *testing.T) {
+	for name, refresh := range map[string]func(*world, string, string, string) error{"rotate": (*world).refresh, "in steps": (*world).stepwise} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(w *world) {
+				u := w.add("u", identity.Viewer, "default")
+				b := w.browse(u, "c", false)
+				w.of(u, b.Session.ID, "app", "openid", "p0")
+				w.of(u, b.Session.ID, "app", "offline_access", "o0")
+				w.clock.Advance(day)
+				w.refused(refresh(w, "app", "p0", "p1"), fault.Unauthenticated, "invalid_token")
+				w.ok(refresh(w, "app", "o0", "o1"))
+			})
+		})
+	}
+}
+
+// The absolute end of the session bounds its idle end.
+func TestARefreshDoesNotMoveTheAbsoluteEnd(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		b := w.browse(u, "c", false)
+		w.of(u, b.Session.ID, "app", "openid", "0")
+		end := w.clock.Now().Add(14 * day)
+		for i := range 20 {
+			w.clock.Advance(day - time.Second)
+			if err := w.refresh("app", itoa(i), itoa(i+1)); err != nil {
+				break
+			}
+		}
+		if now := w.clock.Now(); now.Before(end) || now.After(end.Add(day)) {
+			w.t.Errorf("the last refresh was at %s, the session ended at %s", now, end)
+		}
+	})
+}
+
+func TestTheUseOfABrowserSessionIsWrittenOnceAMinute(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		w.browse(u, "c", false)
+		began := w.clock.Now()
+		for range 5 {
+			w.clock.Advance(25 * time.Second)
+			b, err := w.s.BrowserSession(w.t.Context(), "c")
+			w.ok(err)
+			want := began
+			if since := w.clock.Now().Sub(began); since >= 75*time.Second {
+				want = began.Add(75 * time.Second)
+			}
+			if !b.Session.LastUsedAt.Equal(want) || !b.Session.ExpiresAt.Equal(want.Add(day)) {
+				w.t.Errorf("after %s: last used %s", w.clock.Now().Sub(began), b.Session.LastUsedAt)
+			}
+		}
+	})
+}
+
+// Two sign-ins with the same cookie at once continue one session; only the last
+// cookie opens it.
+func TestConcurrentSignInsOfOneBrowserLeaveOneCookieASession(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u := w.user(w.add("u", identity.Viewer, "default").ID)
+		w.browse(u, "c", false)
+		for _, err := range race(8, func(i int) error {
+			_, err := w.s.StartBrowserSession(w.t.Context(), store.Act{Action: "login"}, w.proof(u),
+				store.BrowserSignIn{CookieHash: "c" + itoa(i), PresentedHash: "c"})
+			return err
+		}) {
+			w.ok(err)
+		}
+		if n := len(query("SELECT id FROM sessions")); n != 8 { // the first one continued, the others presented a former cookie
+			w.t.Errorf("%d sessions", n)
+		}
+	})
+}
