@@ -38,6 +38,9 @@ const (
 	ActionTakeServiceToken   Action = "service_token.take"     // another user owns it
 	ActionExchange           Action = "service_token.exchange" // in the log only
 
+	ActionCreateClient       Action = "client.create"
+	ActionAuthenticateClient Action = "client.authenticate" // refusals only
+
 	ActionThrottle    Action = "throttle.limit"        // a limit of attempts began
 	ActionManyGuesses Action = "throttle.many_guesses" // 100 failed guesses of one account
 

@@ -25,11 +25,12 @@ var (
 	// ErrRegistrationOff refuses a registration while it is switched off.
 	ErrRegistrationOff = fault.New(fault.Forbidden, "registration_disabled", "registration is switched off")
 
-	// ErrNoUser, ErrNoGroup, ErrNoSession, ErrNoServiceToken and ErrNoOrganization
-	// refuse an unknown id, address, name or secret.
+	// ErrNoUser, ErrNoGroup, ErrNoSession, ErrNoServiceToken, ErrNoClient and
+	// ErrNoOrganization refuse an unknown id, address, name or secret.
 	ErrNoUser         = fault.New(fault.NotFound, "not_found", "there is no such user")
 	ErrNoGroup        = fault.New(fault.NotFound, "not_found", "there is no such group")
 	ErrNoSession      = fault.New(fault.NotFound, "not_found", "there is no such session")
 	ErrNoServiceToken = fault.New(fault.NotFound, "not_found", "there is no such service token")
+	ErrNoClient       = fault.New(fault.NotFound, "not_found", "there is no such client")
 	ErrNoOrganization = fault.New(fault.NotFound, "not_found", "there is no such organization")
 )

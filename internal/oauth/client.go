@@ -39,6 +39,7 @@ type Client struct {
 	ID        string    `json:"client_id"`
 	OrgID     string    `json:"org_id,omitempty"` // empty: users of all organizations may sign in
 	Suspended bool      `json:"-"`
+	Declared  bool      `json:"-"` // by the configuration
 	CreatedAt time.Time `json:"-"`
 	CreatedBy string    `json:"-"` // id of the user; empty: the command line or the configuration
 	NotBefore time.Time `json:"-"` // tokens issued before are refused; zero: none

@@ -20,6 +20,7 @@ var layers = [][]string{
 	{"internal/directory"},
 	{"internal/session"},
 	{"internal/login", "internal/token"},
+	{"internal/client"},
 	{"internal/keyring", "internal/password", "internal/throttle", "internal/audit", "internal/job"},
 	{"internal/keyring/legacy"},
 	{"internal/keyring/vault", "internal/keyring/lifecycle"},

@@ -65,7 +65,7 @@ func Tables() []Table {
 			"id", "at", "action", "outcome", "actor_kind", "actor_id", "on_behalf_of", "target_id", "org_id", "address", "request_id", "detail", "seq", "link",
 		}},
 		{Name: "clients", Columns: []string{
-			"id", "org_id", "status", "metadata", "declared", "created_by", "created_at", "updated_at", "not_before",
+			"id", "org_id", "status", "metadata", "logo", "declared", "created_by", "created_at", "updated_at", "not_before",
 		}},
 		{Name: "client_secrets", Columns: []string{"id", "client_id", "secret_hash", "created_at"}},
 		{Name: "client_assertions", Columns: []string{"client_id", "jti_hash", "expires_at"}},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/client"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
@@ -46,6 +47,7 @@ type Rig struct {
 	Tokens    *token.Issuer
 	Sessions  *session.Sessions
 	Directory *directory.Directory
+	Clients   *client.Clients
 }
 
 // Config is what a test may change before anything is built. Services that are
@@ -123,6 +125,7 @@ func (r *Rig) flows(cfg Config, log *slog.Logger) {
 	cfg.Tokens.Store, cfg.Tokens.Keys, cfg.Tokens.Audit, cfg.Tokens.Now = r.Store, r.Keys, r.Audit, cfg.Now
 	r.Tokens = token.New(cfg.Tokens)
 	r.Sessions = session.New(session.Config{Store: r.Store, Tokens: r.Tokens, Audit: r.Audit, Now: cfg.Now})
+	r.Clients = client.New(client.Config{Store: r.Store, Audit: r.Audit, Issuer: cfg.Tokens.Issuer, Audience: cfg.Tokens.Audience, Now: cfg.Now})
 	cfg.Directory.Store, cfg.Directory.Passwords, cfg.Directory.Audit, cfg.Directory.Now = r.Store, r.Passwords, r.Audit, cfg.Now
 	cfg.Directory.Login, cfg.Directory.Sessions, cfg.Directory.Log = r.Login, r.Sessions, log
 	r.Directory = directory.New(cfg.Directory)

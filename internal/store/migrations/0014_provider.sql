@@ -6,14 +6,15 @@
 -- PostgreSQL reads the table once for it, about a second for a million rows, and requests
 -- wait.
 
--- metadata is oauth.Client as JSON. org_id empty: users of all organizations may sign
--- in. declared is 1 for a client of the configuration. Tokens issued before not_before
--- are refused.
+-- metadata is oauth.Client as JSON, without the logo, which is large and shown on pages
+-- only. org_id empty: users of all organizations may sign in. declared is 1 for a client
+-- of the configuration. Tokens issued before not_before are refused.
 CREATE TABLE clients (
   id         TEXT NOT NULL PRIMARY KEY,
   org_id     TEXT NOT NULL DEFAULT '',
   status     TEXT NOT NULL DEFAULT 'active',
   metadata   TEXT NOT NULL,
+  logo       TEXT NOT NULL DEFAULT '',
   declared   INTEGER NOT NULL DEFAULT 0,
   created_by TEXT NOT NULL DEFAULT '',
   created_at TEXT NOT NULL,

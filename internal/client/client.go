@@ -1,0 +1,110 @@
+// Package client keeps registered clients of the OpenID provider: it creates and
+// authenticates them.
+//
+// It owns the credentials of clients. It does not decide which redirect URI or which
+// field is valid (oauth) nor who may change a client (identity, inside the transaction
+// of the store), and issues nothing (token). oidc calls it to authenticate clients, and
+// httpapi, cmd and server to manage them.
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// Config is what New needs. Store and Audit are required.
+type Config struct {
+	Store *store.Store
+	Audit *audit.Log
+
+	Issuer   string // of the server: an audience of client assertions
+	Audience string // auth.audience, which no client_id may equal
+
+	Now func() time.Time // nil: time.Now
+}
+
+// Clients keeps registered clients. It is safe for concurrent use.
+type Clients struct {
+	store    *store.Store
+	audit    *audit.Log
+	issuer   string
+	audience string
+	now      func() time.Time
+}
+
+// New returns Clients.
+func New(cfg Config) *Clients {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Clients{store: cfg.Store, audit: cfg.Audit, issuer: cfg.Issuer, audience: cfg.Audience, now: cfg.Now}
+}
+
+// Get returns the client, one that is suspended too; identity.ErrNoClient when there is
+// none. It reads the database, so that a suspension on another replica is seen at once.
+func (c *Clients) Get(ctx context.Context, id string) (oauth.Client, error) {
+	if !identity.ValidID(id) {
+		return oauth.Client{}, identity.ErrNoClient
+	}
+	found, err := c.store.Client(ctx, id)
+	if err != nil {
+		return oauth.Client{}, fmt.Errorf("read client: %w", err)
+	}
+	return found, nil
+}
+
+// Create registers a client with these settings and the defaults of its kind, and
+// returns it with its secret, which is not shown again; empty: it has none.
+func (c *Clients) Create(ctx context.Context, by identity.Actor, s oauth.Settings) (created oauth.Client, secret string, err error) {
+	n, problems := oauth.NewClient(s)
+	if err := invalid(problems); err != nil {
+		return oauth.Client{}, "", err
+	}
+	n.ID = store.NewID()
+	hash := ""
+	if n.AuthMethod == oauth.AuthSecretBasic || n.AuthMethod == oauth.AuthSecretPost {
+		secret = newSecret()
+		hash = hashOf(secret)
+	}
+	act := store.Act{Action: identity.ActionCreateClient, By: by, Detail: n.Name}
+	created, err = c.store.InsertClient(ctx, act, n, hash)
+	if err := c.ended(ctx, act, "", err); err != nil {
+		return oauth.Client{}, "", err
+	}
+	return created, secret, nil
+}
+
+// newSecret returns 256 random bits. That many need no slow hash.
+func newSecret() string {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // never fails: it ends the process instead
+	return base64.RawURLEncoding.EncodeToString(secret[:])
+}
+
+// invalid is the refusal of settings with problems; nil: there are none.
+func invalid(problems []oauth.Problem) error {
+	verdicts := make([]error, len(problems))
+	for i, p := range problems {
+		verdicts[i] = fault.BadField(p.Field, p.Message)
+	}
+	return fault.Gather(verdicts...)
+}
+
+// ended adds the action to the error, and records a refusal of the actor. The store has
+// recorded a success.
+func (c *Clients) ended(ctx context.Context, act store.Act, targetID string, err error) error {
+	if err == nil {
+		return nil
+	}
+	c.audit.Refused(ctx, act, targetID, err)
+	return fmt.Errorf("%s: %w", act.Action, err)
+}
