@@ -67,6 +67,9 @@ type User struct {
 	Profile   Profile
 	UpdatedAt time.Time // of the last change of the profile; zero: none
 
+	EmailVerified bool   // an administrator says that the user receives mail at the address
+	Metadata      string // a JSON object with the fields admin and user; empty: none, or not read
+
 	CredentialsVersion int64 // counts the changes of the user's credentials
 }
 

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -20,6 +21,24 @@ func hidden(what string) error {
 // a freshly read user.
 func CanSignIn(u User) bool {
 	return u.ID != "" && u.Status == Active && u.OrgStatus == Active
+}
+
+// ClientPolicy is which users a client signs in. The zero ClientPolicy signs in none.
+type ClientPolicy struct {
+	Active bool     // the client is not suspended
+	OrgID  string   // users of this organization only; empty: of all
+	Roles  []string // none: all
+	Groups []string // ids; members of one of them only; none: all users
+}
+
+// CanUseClient is the one decision whether a user may have or use a token of a client
+// now. Every grant calls it with a freshly read user, their groups, and the client's
+// policy.
+func CanUseClient(u User, groups []string, p ClientPolicy) bool {
+	return CanSignIn(u) && p.Active &&
+		(p.OrgID == "" || p.OrgID == u.OrgID) &&
+		(len(p.Roles) == 0 || slices.Contains(p.Roles, string(u.Role))) &&
+		(len(p.Groups) == 0 || slices.ContainsFunc(groups, func(id string) bool { return slices.Contains(p.Groups, id) }))
 }
 
 // CanUseServiceToken is the same decision for a service token.

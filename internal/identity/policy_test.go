@@ -390,3 +390,35 @@ func TestSessionsAreManagedByTheirUserAndAsUsersAre(t *testing.T) {
 		t.Errorf("a service token with the id of a user: %v", err)
 	}
 }
+
+// A client signs in the users of its organization, roles and groups that may sign in at
+// all, and none while it is suspended or unknown.
+func TestWhoMayUseAClient(t *testing.T) {
+	user := identity.User{ID: "u", Role: identity.Operator, OrgID: "acme", Status: identity.Active, OrgStatus: identity.Active}
+	suspended, elsewhere := user, user
+	suspended.Status, elsewhere.OrgStatus = identity.Suspended, identity.Suspended
+	groups := []string{"g1", "g2"}
+	for name, c := range map[string]struct {
+		user   identity.User
+		policy identity.ClientPolicy
+		want   bool
+	}{
+		"the zero policy":                  {user, identity.ClientPolicy{}, false},
+		"suspended client":                 {user, identity.ClientPolicy{OrgID: "acme"}, false},
+		"any user":                         {user, identity.ClientPolicy{Active: true}, true},
+		"no user":                          {identity.User{}, identity.ClientPolicy{Active: true}, false},
+		"suspended user":                   {suspended, identity.ClientPolicy{Active: true}, false},
+		"user of a suspended organization": {elsewhere, identity.ClientPolicy{Active: true}, false},
+		"own organization":                 {user, identity.ClientPolicy{Active: true, OrgID: "acme"}, true},
+		"other organization":               {user, identity.ClientPolicy{Active: true, OrgID: "default"}, false},
+		"one of the roles":                 {user, identity.ClientPolicy{Active: true, Roles: []string{"viewer", "operator"}}, true},
+		"none of the roles":                {user, identity.ClientPolicy{Active: true, Roles: []string{"superadmin"}}, false},
+		"member of one group":              {user, identity.ClientPolicy{Active: true, Groups: []string{"g9", "g2"}}, true},
+		"member of no group":               {user, identity.ClientPolicy{Active: true, Groups: []string{"g9"}}, false},
+		"the group and not the role":       {user, identity.ClientPolicy{Active: true, Groups: []string{"g1"}, Roles: []string{"viewer"}}, false},
+	} {
+		if got := identity.CanUseClient(c.user, groups, c.policy); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

@@ -24,7 +24,7 @@ func (w *world) browse(u identity.User, cookie string, stay bool) store.BrowserS
 func (w *world) of(u identity.User, sessionID, client, scope, name string) {
 	w.t.Helper()
 	w.ok(w.s.StartFamily(w.t.Context(), u, sessionID, store.NewFamily{
-		ID: name, ClientID: client, Scope: scope, ExpiresAt: w.clock.Now().Add(3 * month), First: w.next(name),
+		ID: name, ClientID: client, Granted: store.Granted{Scope: scope}, ExpiresAt: w.clock.Now().Add(3 * month), First: w.next(name),
 	}))
 }
 

@@ -46,7 +46,7 @@ func (s *scene) id(name string) string {
 func (s *scene) family(u identity.User, session, name, client, scope string) {
 	s.w.t.Helper()
 	s.w.ok(s.w.s.StartFamily(s.w.t.Context(), u, s.id(session), store.NewFamily{
-		ID: s.id(name), ClientID: s.id(client), Scope: scope, ExpiresAt: s.w.clock.Now().Add(month), First: s.w.next(s.id(name)),
+		ID: s.id(name), ClientID: s.id(client), Granted: store.Granted{Scope: scope}, ExpiresAt: s.w.clock.Now().Add(month), First: s.w.next(s.id(name)),
 	}))
 }
 
@@ -190,7 +190,7 @@ func TestALogoutLeavesFamiliesOfOfflineAccessAlone(t *testing.T) {
 		scopes := []string{"offline_access", "openid offline_access", "Offline_Access", "offline-access openid", "offline_access_x"}
 		for i, scope := range scopes {
 			w.ok(w.s.StartFamily(w.t.Context(), u, "family-t", store.NewFamily{
-				ID: itoa(i), ClientID: "app", Scope: scope, ExpiresAt: w.clock.Now().Add(month), First: w.next(itoa(i)),
+				ID: itoa(i), ClientID: "app", Granted: store.Granted{Scope: scope}, ExpiresAt: w.clock.Now().Add(month), First: w.next(itoa(i)),
 			}))
 		}
 		w.ok(w.s.EndSession(w.t.Context(), act(u), "family-t"))

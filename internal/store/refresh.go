@@ -41,7 +41,7 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, p Presente
 			return Rotation{}, err
 		}
 	}
-	if s.writer == nil && p.SharedHash == next.SharedHash {
+	if s.writer == nil && p.Admit == nil && p.SharedHash == next.SharedHash {
 		// No row, a statement that lost to another transaction and one that was
 		// never sent have changed nothing: the transaction below finds the reason,
 		// or tries again.
@@ -111,10 +111,13 @@ func (t *tx) rotate(by identity.Actor, p PresentedRefresh, next NewRefresh) (g R
 	if err != nil {
 		return Rotation{}, err
 	}
-	if fresh {
-		g.Subject, err = t.succeed(userID, familyID, p, next)
-	} else {
+	switch {
+	case !fresh:
 		g, err = t.notMarked(by, p)
+	case p.Admit != nil:
+		g.Subject, err = t.succeedOfClient(userID, familyID, p, next)
+	default:
+		g.Subject, err = t.succeed(userID, familyID, p, next)
 	}
 	if err != nil {
 		return Rotation{}, err

@@ -75,7 +75,7 @@ func (t *tx) notMarked(by identity.Actor, p PresentedRefresh) (Rotation, error) 
 		return Rotation{}, identity.ErrInvalidToken // expired, or its family ended
 	}
 	if p.Grace > 0 && r.successorID != "" && t.now.Before(r.usedAt.Add(min(p.Grace, MaxReuseGrace))) {
-		if again, unused, err := t.repeat(r); err != nil || unused {
+		if again, unused, err := t.repeat(p, r); err != nil || unused {
 			return again, err
 		}
 	}
@@ -86,7 +86,7 @@ func (t *tx) notMarked(by identity.Actor, p PresentedRefresh) (Rotation, error) 
 // the successor was used, too.
 //
 // Nothing is written: still only one token of the family is unused.
-func (t *tx) repeat(r storedRefresh) (again Rotation, unused bool, err error) {
+func (t *tx) repeat(p PresentedRefresh, r storedRefresh) (again Rotation, unused bool, err error) {
 	s := &Successor{ID: r.successorID, Sealed: r.successor}
 	again = Rotation{Subject: Subject{FamilyID: r.familyID, SessionID: r.sessionID}, Repeated: s}
 	var jti sql.NullString
@@ -96,6 +96,13 @@ func (t *tx) repeat(r storedRefresh) (again Rotation, unused bool, err error) {
 		WHERE t.id = $1 AND t.family_id = $2 AND t.used_at IS NULL AND t.expires_at > $3`, r.successorID, r.familyID, t.stamp())
 	if err != nil || !unused {
 		return Rotation{}, false, err
+	}
+	if p.Admit != nil {
+		held, err := t.heldByClient(r.userID, r.familyID, p)
+		if err != nil {
+			return Rotation{}, false, err
+		}
+		again.Subject = held.Subject
 	}
 	if !identity.CanSignIn(again.User) {
 		return Rotation{}, false, identity.ErrInvalidToken

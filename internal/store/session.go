@@ -105,9 +105,11 @@ func (t *tx) startFamily(by identity.Actor, u identity.User, sessionID string, f
 	if f.ID == "" {
 		f.ID = NewID()
 	}
-	_, err := t.exec(`INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id, client_id, scope, shared_hash)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		f.ID, u.ID, t.stamp(), FormatTime(f.ExpiresAt), sessionID, f.ClientID, f.Scope, sharedHash(f.First))
+	_, err := t.exec(`INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id, client_id, scope, shared_hash,
+			audience, claims, auth_time, amr, acr)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		f.ID, u.ID, t.stamp(), FormatTime(f.ExpiresAt), sessionID, f.ClientID, f.Scope, sharedHash(f.First),
+		f.Audience, f.Claims, FormatOptional(f.AuthTime), strings.Join(f.AMR, " "), f.ACR)
 	if err != nil {
 		return Subject{}, err
 	}

@@ -38,7 +38,7 @@ func TestTheLastUseIsWrittenOnceAMinute(t *testing.T) {
 		u := w.add("u", identity.Viewer, "default")
 		w.login(u, "t0")
 		w.ok(w.s.StartFamily(w.t.Context(), u, "family-t0", store.NewFamily{
-			ID: "offline", ClientID: identity.FirstPartyClient, Scope: "offline_access", ExpiresAt: w.clock.Now().Add(month), First: w.next("o0"),
+			ID: "offline", ClientID: identity.FirstPartyClient, Granted: store.Granted{Scope: "offline_access"}, ExpiresAt: w.clock.Now().Add(month), First: w.next("o0"),
 		}))
 		started := w.clock.Now()
 		const format = "2006-01-02T15:04:05.000000Z"

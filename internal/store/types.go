@@ -77,6 +77,10 @@ type PresentedRefresh struct {
 	// Permit may refuse to mark the token, which then is as if it had not been
 	// presented. Asking needs a read. nil: it is permitted.
 	Permit func(userID, familyID string) error
+
+	// Admit decides about a token of a registered client, in the transaction; an error
+	// leaves the token unused. nil: a token of the first-party client.
+	Admit func(of Subject) error
 }
 
 // Rotation is the result of a rotation.
@@ -100,10 +104,10 @@ type NewRefresh struct {
 // NewFamily is a refresh token family to be stored: what one client holds of a
 // session.
 type NewFamily struct {
-	ID        string // empty: a new one
-	ClientID  string
-	Scope     string    // separated by spaces; optional
-	ExpiresAt time.Time // the latest expiry of its refresh tokens
+	ID       string // empty: a new one
+	ClientID string
+	Granted
+	ExpiresAt time.Time // the latest expiry of its refresh tokens; zero: with the session
 	First     NewRefresh
 
 	// Limit is how many sessions the user may have with the one that starts with this
@@ -115,6 +119,17 @@ type NewFamily struct {
 // idleEnd is when the family ends unless it is used.
 func (f NewFamily) idleEnd() time.Time { return earlier(f.First.ExpiresAt, f.ExpiresAt) }
 
+// Granted is what a user allowed a client, and how they were authenticated at that
+// moment: what is issued for the family never says more.
+type Granted struct {
+	Scope    string    // separated by spaces; optional
+	Audience string    // the resources asked for (RFC 8707), separated by spaces; empty: none was
+	Claims   string    // the parameter claims (OpenID Connect Core 5.5), JSON; optional
+	AuthTime time.Time // zero: as the session says
+	AMR      []string
+	ACR      string
+}
+
 // Subject is the user, or the service token, that an access token is signed for, as
 // read in the transaction that allowed it. Of the user it has at least what claims and
 // identity.CanSignIn need.
@@ -124,6 +139,7 @@ type Subject struct {
 	Groups    []string              // ids, sorted, never nil
 	SessionID string
 	FamilyID  string
+	Granted   *Granted // of a registered client; nil: the first-party client
 }
 
 // AdoptedKey is what is known of the key that an adopted Python installation

@@ -11,7 +11,7 @@ import (
 const (
 	userColumns = `u.id, u.email, u.email_key, u.display_name, u.password_hash, u.role, u.org_id, o.status,
 		u.status, u.default_password, u.created_at, u.last_login_at, u.credentials_version,
-		u.profile, u.updated_at, u.password_form`
+		u.profile, u.updated_at, u.password_form, u.email_verified`
 	userTables = "users u JOIN organizations o ON o.id = u.org_id"
 )
 
@@ -26,6 +26,7 @@ func userDest(u *identity.User) []any {
 		profileColumn{&u.Profile},
 		timeColumn{&u.UpdatedAt},
 		(*string)(&u.PasswordForm),
+		&u.EmailVerified,
 	}
 }
 

@@ -51,7 +51,7 @@ func (i *Issuer) Mint(ctx context.Context, g Grant, commit Commit) (Pair, error)
 	d := i.draft(g, "")
 	var first *store.NewFamily
 	if g.Refresh {
-		first = &store.NewFamily{ClientID: g.ClientID, Scope: g.Scope, ExpiresAt: g.End, First: d.next}
+		first = &store.NewFamily{ClientID: g.ClientID, Granted: store.Granted{Scope: g.Scope}, ExpiresAt: g.End, First: d.next}
 	}
 	subject, err := commit(ctx, first)
 	if err != nil {

@@ -1,0 +1,135 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// startGrant stores what a registered client holds from now on of a session of the
+// user. It is identity.ErrInvalidToken when the session has ended, or when the user may
+// not have a token of the client.
+//
+// Every grant type with a user ends here, so none can leave the question out.
+func (t *tx) startGrant(by identity.Actor, userID, sessionID string, f NewFamily) (Subject, error) {
+	policy, err := t.clientPolicy(f.ClientID, t.forShare("c"))
+	if err != nil {
+		return Subject{}, err
+	}
+	u, groups, err := t.userForClient(userID, policy, t.forShare("u"))
+	if err != nil {
+		return Subject{}, err
+	}
+	var end time.Time
+	valid, err := t.get([]any{timeColumn{&end}}, `SELECT s.expires_at FROM sessions s
+		WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.idle_expires_at > $3 AND s.expires_at > $3`+t.forShare("s"),
+		sessionID, userID, t.stamp())
+	if err != nil {
+		return Subject{}, err
+	}
+	if !valid {
+		return Subject{}, identity.ErrInvalidToken
+	}
+	if f.ExpiresAt.IsZero() {
+		f.ExpiresAt = end
+	}
+	g, err := t.startFamily(by, u, sessionID, f)
+	g.Groups, g.Granted = groups, &f.Granted
+	return g, err
+}
+
+// clientPolicy reads which users the client signs in; lock is the result of forShare or
+// unlocked. An unknown client signs in none.
+func (t *tx) clientPolicy(clientID, lock string) (p identity.ClientPolicy, err error) {
+	var metadata string
+	found, err := t.get([]any{&p.OrgID, &p.Active, &metadata},
+		"SELECT c.org_id, c.status = 'active', c.metadata FROM clients c WHERE c.id = $1"+lock, clientID)
+	if err != nil || !found {
+		return identity.ClientPolicy{}, err
+	}
+	var rules struct {
+		Groups []string `json:"allowed_groups"`
+		Roles  []string `json:"allowed_roles"`
+	}
+	if err := json.Unmarshal([]byte(metadata), &rules); err != nil {
+		return identity.ClientPolicy{}, fmt.Errorf("read the metadata of client %s: %w", clientID, err)
+	}
+	p.Groups, p.Roles = rules.Groups, rules.Roles
+	return p, nil
+}
+
+// userForClient reads a user with everything that claims are made of, and their groups.
+// It is identity.ErrInvalidToken when they may not have a token of the client.
+func (t *tx) userForClient(userID string, policy identity.ClientPolicy, lock string) (u identity.User, groups []string, err error) {
+	found, err := t.get(append(userDest(&u), &u.Metadata), "SELECT "+userColumns+", u.metadata FROM "+userTables+" WHERE u.id = $1"+lock, userID)
+	if err == nil && found {
+		groups, err = t.groupIDs(userID)
+	}
+	if err == nil && !identity.CanUseClient(u, groups, policy) {
+		err = identity.ErrInvalidToken
+	}
+	return u, groups, err
+}
+
+// heldSubject is what a registered client holds of a user.
+type heldSubject struct {
+	Subject
+	end     time.Time // of the family
+	offline bool
+
+	// Of the session, unless the family is of offline_access.
+	lastUsed, idleEnd, sessionEnd time.Time
+}
+
+// heldByClient reads the family of a refresh token and its user. It is
+// identity.ErrInvalidToken unless the family is the client's, it and its session are
+// alive, and the user may have a token of the client now; and what p.Admit returns.
+func (t *tx) heldByClient(userID, familyID string, p PresentedRefresh) (h heldSubject, err error) {
+	g := &Granted{}
+	h.FamilyID, h.Granted = familyID, g
+	var amr string
+	valid, err := t.get([]any{
+		&g.Scope, &g.Audience, &g.Claims, timeColumn{&g.AuthTime}, &amr, &g.ACR, timeColumn{&h.end}, &h.SessionID, &h.offline,
+		timeColumn{&h.lastUsed}, timeColumn{&h.idleEnd}, timeColumn{&h.sessionEnd},
+	}, `SELECT f.scope, f.audience, f.claims, COALESCE(f.auth_time, s.auth_time), f.amr, f.acr, f.expires_at, COALESCE(f.session_id, ''), `+offlineFamily+`,
+			s.last_used_at, s.idle_expires_at, s.expires_at
+		FROM refresh_families f LEFT JOIN sessions s ON s.id = f.session_id
+		WHERE f.id = $1 AND f.user_id = $2 AND f.client_id = $3 AND f.ended_at IS NULL AND f.expires_at > $4
+			AND (`+offlineFamily+` OR s.ended_at IS NULL AND s.idle_expires_at > $4 AND s.expires_at > $4)`,
+		familyID, userID, p.ClientID, t.stamp())
+	if err != nil {
+		return h, err
+	}
+	if !valid {
+		return h, identity.ErrInvalidToken
+	}
+	g.AMR = strings.Fields(amr)
+	policy, err := t.clientPolicy(p.ClientID, unlocked("c"))
+	if err != nil {
+		return h, err
+	}
+	if h.User, h.Groups, err = t.userForClient(userID, policy, unlocked("u")); err != nil {
+		return h, err
+	}
+	return h, p.Admit(h.Subject)
+}
+
+// succeedOfClient is succeed for a token of a registered client. A refresh of a family
+// without offline_access is a use of its session, which then stays for as long as it
+// did after its last use.
+func (t *tx) succeedOfClient(userID, familyID string, p PresentedRefresh, next NewRefresh) (Subject, error) {
+	h, err := t.heldByClient(userID, familyID, p)
+	if err != nil {
+		return Subject{}, err
+	}
+	if err := t.insertRefresh(userID, familyID, h.end, next); err != nil {
+		return Subject{}, err
+	}
+	if !h.offline && t.now.Sub(h.lastUsed) >= lastUsedEvery {
+		err = t.used(h.SessionID, earlier(t.now.Add(h.idleEnd.Sub(h.lastUsed)), h.sessionEnd))
+	}
+	return h.Subject, err
+}
