@@ -22,6 +22,7 @@ type Config struct {
 	FastAPI    FastAPI
 	Server     Server
 	Throttle   Throttle
+	Pages      Pages
 	Audit      Audit
 	Log        Log
 
@@ -119,6 +120,15 @@ type Throttle struct {
 	Enabled bool
 }
 
+// Pages is the section pages: the look of the pages that users see.
+type Pages struct {
+	Name       string
+	Logo       string // path; empty: ours
+	Accent     string // #rrggbb; empty: ours
+	StyleSheet string // path; empty: none
+	Links      []string
+}
+
 // Audit is the section audit.
 type Audit struct {
 	RetentionDays int    // zero: events are kept
@@ -169,6 +179,7 @@ func defaults() Config {
 		FastAPI:    FastAPI{Title: "Pico Auth API"},
 		Server:     Server{Host: "127.0.0.1", Port: 8100, ConnectionsPerAddress: 256, IdleTimeout: 2 * time.Minute},
 		Throttle:   Throttle{Enabled: true},
+		Pages:      Pages{Name: "Pico Auth"},
 		Audit:      Audit{RetentionDays: 365},
 	}
 }

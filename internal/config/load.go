@@ -96,6 +96,8 @@ func (l *loader) warn(key, where, what string) {
 func (l *loader) expandHome() {
 	c := &l.config
 	l.expand("auth.data_dir", &c.Auth.DataDir)
+	l.expand("pages.logo", &c.Pages.Logo)
+	l.expand("pages.style_sheet", &c.Pages.StyleSheet)
 	l.expand("server.tls_cert", &c.Server.TLSCert)
 	l.expand("server.tls_key", &c.Server.TLSKey)
 	l.expand("audit.stream", &c.Audit.Stream)

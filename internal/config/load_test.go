@@ -128,7 +128,8 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 		"SERVER_CORS_ORIGINS": "https://app.example.com", "SERVER_TLS_CERT": "", "SERVER_TLS_KEY": "",
 		"SERVER_METRICS_LISTEN": ":9100", "SERVER_CONNECTIONS_PER_ADDRESS": "0", "SERVER_IDLE_TIMEOUT": "75s", "AUTH_FORMER_MASTER_KEY": masterStd,
 		"KEYS_PUBLISH_AHEAD": "1h30m", "KEYS_ROTATE_EVERY": "90d", "KEYS_RSA_BITS": "3072", "KEYS_AT_REST": "sealed", "KEYS_ALGORITHMS": "ES256, ML-DSA-65",
-		"THROTTLE_ENABLED":     "false",
+		"THROTTLE_ENABLED": "false", "PAGES_NAME": "Northwind", "PAGES_LOGO": "/logo.svg", "PAGES_ACCENT": "#0b7a4b",
+		"PAGES_STYLE_SHEET": "/extra.css", "PAGES_LINKS": "Privacy https://example.com/privacy, Terms of service https://example.com/terms",
 		"AUDIT_RETENTION_DAYS": "30", "AUDIT_STREAM": "stdout", "LOG_ADDRESSES": "yes",
 		"AUTH_SESSIONS_PER_USER": "7", "AUTH_BROWSER_IDLE_HOURS": "8", "AUTH_BROWSER_MAX_DAYS": "7", "AUTH_ROTATIONS_PER_FAMILY": "0", "AUTH_REFRESH_REUSE_GRACE_SECONDS": "10",
 	}

@@ -66,6 +66,27 @@ func origin(s string) bool {
 	return u.Scheme+"://"+u.Host == s && strings.ToLower(s) == s && u.Port() != standard
 }
 
+// hexColor accepts #rrggbb.
+func hexColor(s string) bool {
+	_, err := strconv.ParseUint(strings.TrimPrefix(s, "#"), 16, 32)
+	return err == nil && len(s) == 7 && s[0] == '#'
+}
+
+// NamedLink returns the parts of an entry of pages.links.
+func NamedLink(s string) (text, address string) {
+	i := strings.LastIndexByte(s, ' ')
+	if i < 0 {
+		return "", s
+	}
+	return strings.TrimSpace(s[:i]), s[i+1:]
+}
+
+func namedLink(s string) bool {
+	text, address := NamedLink(s)
+	u, err := url.Parse(address)
+	return err == nil && line(text) && webScheme(u) && goodAuthority(u) && !strings.ContainsFunc(address, notInURL)
+}
+
 func webScheme(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
 
 // goodAuthority requires a host and, after a colon, a valid port.

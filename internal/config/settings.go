@@ -21,7 +21,7 @@ type setting struct {
 
 // settings returns all settings, in the order of the reference.
 func settings() []setting {
-	return slices.Concat(authKeys(), signingKeys(), groupKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys(), throttleKeys(), auditKeys(), logKeys())
+	return slices.Concat(authKeys(), signingKeys(), groupKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys(), throttleKeys(), pagesKeys(), auditKeys(), logKeys())
 }
 
 func authKeys() []setting {
@@ -178,6 +178,24 @@ func throttleKeys() []setting {
 	return []setting{
 		toggle("throttle.enabled", func(c *Config) *bool { return &c.Throttle.Enabled },
 			"Limit failed logins by account and by network, and registrations and unknown tokens by network; docs/operations.md has the numbers. `false` lifts these limits, for tests and for installations where something in front of the server limits attempts. Concurrent password hashes stay limited."),
+	}
+}
+
+func pagesKeys() []setting {
+	return []setting{
+		text("pages.name", func(c *Config) *string { return &c.Pages.Name },
+			"1 to 255 characters of text", line,
+			"Name of the service on the pages that users see."),
+		text("pages.logo", func(c *Config) *string { return &c.Pages.Logo }, "a path", anything,
+			"Logo of the pages: a file that ends in `.svg`, `.png` or `.webp`, at most 256 KiB. It is shown 30 pixels high and is the icon of the browser's tab. It is read at the start."),
+		text("pages.accent", func(c *Config) *string { return &c.Pages.Accent },
+			"a color as #rrggbb, such as #0b7a4b", orEmpty(hexColor),
+			"Color of buttons and links. Where text in it would be hard to read, in light or dark, the pages use a darker or lighter variant. In a YAML file it needs quotes."),
+		text("pages.style_sheet", func(c *Config) *string { return &c.Pages.StyleSheet }, "a path", anything,
+			"CSS file of at most 256 KiB that follows the style sheet of the pages. The content security policy loads nothing from other hosts. It is read at the start."),
+		list("pages.links", func(c *Config) *[]string { return &c.Pages.Links },
+			"a list whose entries are each a text and an http or https URL, such as Privacy https://example.com/privacy", namedLink,
+			"Links at the bottom of every page, each a text, a space and a URL."),
 	}
 }
 

@@ -88,7 +88,6 @@ var rules = map[string]rule{
 	"GET /openapi.json":                                    {web.Anonymous, web.NoCredential},
 	"GET /docs":                                            {web.Anonymous, web.NoCredential},
 	"GET /docs/{file}":                                     {web.Anonymous, web.NoCredential},
-	"GET /{$}":                                             {web.Anonymous, web.NoCredential},
 }
 
 type rule struct {

@@ -58,8 +58,7 @@ func TestAPIPageWorksInABrowserOffline(t *testing.T) {
 	const me = "#operations-account-me "
 	complaints := console(ctx)
 	err := chromedp.Do(ctx,
-		chromedp.Navigate(s.URL+*base+"/"),
-		chromedp.Click(chromedp.CSS(`a[href="`+*base+`/docs"]`)),
+		chromedp.Navigate(s.URL+*base+"/docs"),
 		chromedp.WaitVisible(chromedp.CSS(me)),
 		chromedp.Click(chromedp.CSS(".auth-wrapper .authorize")),
 		chromedp.WaitVisible(chromedp.CSS("#auth-bearer-value")),

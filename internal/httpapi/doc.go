@@ -1,5 +1,5 @@
 // Package httpapi is the JSON API under /api/v1, the key set and discovery,
-// /openapi.json, the API page at /docs and the page at /.
+// /openapi.json and the API page at /docs.
 //
 // It owns the wire format: the routes and who may call them (routes.go, one
 // table), what a body may look like (body.go, strictjson.go), what a refusal looks

@@ -1,13 +1,8 @@
 package httpapi
 
 import (
-	"bytes"
-	"compress/gzip"
 	"embed"
-	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/pico-auth/pico-auth/internal/web"
@@ -24,33 +19,15 @@ var swagger embed.FS
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// docsFile is a file under /docs/. Each form of it is made at the first request and
-// kept: unpacking or hashing it for each request would let any client use all
-// cores.
-type docsFile struct {
-	stored func() web.Document
-	plain  func() web.Document // of a file that is stored compressed; nil otherwise
-}
-
-func docsFiles() map[string]docsFile {
+// docsFiles are the files under /docs/.
+func docsFiles() map[string]web.Compressible {
 	const script, style, text = "text/javascript; charset=utf-8", "text/css; charset=utf-8", "text/plain; charset=utf-8"
-	return map[string]docsFile{
-		"swagger-ui-bundle.js": compressedFile("swagger-ui-bundle.js.gz", script),
-		"swagger-ui.css":       compressedFile("swagger-ui.css.gz", style),
-		"init.js":              {stored: embedded("init.js", script)},
-		"LICENSE":              {stored: embedded("LICENSE", text)},
-		"NOTICE":               {stored: embedded("NOTICE", text)},
-	}
-}
-
-func embedded(name, media string) func() web.Document {
-	return sync.OnceValue(func() web.Document { return web.NewDocument(media, mustRead(name)) })
-}
-
-func compressedFile(name, media string) docsFile {
-	return docsFile{
-		stored: embedded(name, media),
-		plain:  sync.OnceValue(func() web.Document { return web.NewDocument(media, decompress(mustRead(name))) }),
+	return map[string]web.Compressible{
+		"swagger-ui-bundle.js": web.CompressedAlready(script, mustRead("swagger-ui-bundle.js.gz")),
+		"swagger-ui.css":       web.CompressedAlready(style, mustRead("swagger-ui.css.gz")),
+		"init.js":              web.NewCompressible(script, mustRead("init.js")),
+		"LICENSE":              web.NewCompressible(text, mustRead("LICENSE")),
+		"NOTICE":               web.NewCompressible(text, mustRead("NOTICE")),
 	}
 }
 
@@ -70,52 +47,15 @@ func (a *API) serveDocs() http.HandlerFunc {
 	}
 }
 
-// serveDocsFile serves a file of the API page, the large ones as they are
-// stored: compressed, unless the client does not accept that.
+// serveDocsFile serves a file of the API page.
 func (a *API) serveDocsFile() http.HandlerFunc {
-	files := docsFiles()
+	files := sync.OnceValue(docsFiles)
 	return func(w http.ResponseWriter, r *http.Request) {
-		file, found := files[r.PathValue("file")]
+		file, found := files()[r.PathValue("file")]
 		if !found {
 			a.refuseWith(w, r, web.ErrNotFound)
 			return
 		}
-		form := file.stored
-		if file.plain != nil {
-			w.Header().Add("Vary", "Accept-Encoding")
-			if acceptsGzip(r.Header) {
-				w.Header().Set("Content-Encoding", "gzip")
-			} else {
-				form = file.plain
-			}
-		}
-		form().Serve(w, r, revalidate)
+		file.Serve(w, r, revalidate)
 	}
-}
-
-// acceptsGzip parses Accept-Encoding as far as browsers and tools use it.
-func acceptsGzip(h http.Header) bool {
-	for coding := range strings.SplitSeq(strings.Join(h["Accept-Encoding"], ","), ",") {
-		name, weight, _ := strings.Cut(coding, ";")
-		name = strings.TrimSpace(name)
-		if name != "gzip" && name != "*" {
-			continue
-		}
-		_, q, weighted := strings.Cut(strings.TrimSpace(weight), "q=")
-		value, err := strconv.ParseFloat(q, 64)
-		return !weighted || (err == nil && value > 0)
-	}
-	return false
-}
-
-func decompress(data []byte) []byte {
-	reader, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		panic(err) // embedded
-	}
-	plain, err := io.ReadAll(reader)
-	if err != nil {
-		panic(err)
-	}
-	return plain
 }

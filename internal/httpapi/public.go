@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"html/template"
 	"net/http"
 	"reflect"
@@ -52,7 +50,6 @@ func (a *API) publicRoutes() []route {
 		{Route: at(http.MethodGet, "/openapi.json", "openapi", web.Anonymous, web.NoCredential), plain: a.serveOpenAPI},
 		{Route: at(http.MethodGet, "/docs", "docs", web.Anonymous, web.NoCredential), plain: a.serveDocs()},
 		{Route: at(http.MethodGet, "/docs/{file}", "docs_file", web.Anonymous, web.NoCredential), plain: a.serveDocsFile()},
-		{Route: at(http.MethodGet, "/{$}", "home", web.Anonymous, web.NoCredential), plain: a.serveHome()},
 	}
 }
 
@@ -113,32 +110,6 @@ type Key struct {
 	Public    string `json:"pub,omitempty" doc:"Of an AKP key."`
 }
 
-const homeStyle = `body{font:1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1rem;color:#1c2430;background:#fff}` +
-	`h1{font-size:1.5rem;margin:0}a{color:#0b5cad}small{color:#5b6675}ul{padding-left:1.2rem}`
-
-const homePage = `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Title}}</title>
-<link rel="icon" href="data:,">
-<style>` + homeStyle + `</style>
-</head>
-<body>
-<h1>{{.Title}}</h1>
-<p><small>pico-auth {{.Version}}, the issuer {{.Issuer}}</small></p>
-<p>This is an authentication server: it keeps users, roles and groups, and signs the tokens that other services trust.</p>
-<ul>
-<li><a href="{{.Base}}/docs">The API, to read and to try</a></li>
-<li><a href="{{.Base}}/openapi.json">The same as OpenAPI 3.1</a></li>
-<li><a href="{{.Base}}/api/v1/auth/jwks">The public keys</a></li>
-<li><a href="{{.Base}}/.well-known/openid-configuration">Discovery</a></li>
-</ul>
-</body>
-</html>
-`
-
 // page returns a function that renders an HTML page at the first request.
 func page(text string, data any) func() web.Document {
 	return sync.OnceValue(func() web.Document {
@@ -148,16 +119,4 @@ func page(text string, data any) func() web.Document {
 		}
 		return web.NewDocument("text/html; charset=utf-8", out.Bytes())
 	})
-}
-
-// serveHome serves the page at /. Its style is inline, allowed by hash.
-func (a *API) serveHome() http.HandlerFunc {
-	home := page(homePage, struct{ Title, Version, Issuer, Base string }{a.title, a.version, a.issuer, a.base})
-	digest := sha256.Sum256([]byte(homeStyle))
-	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) +
-		"'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", policy)
-		home().Serve(w, r, revalidate)
-	}
 }

@@ -14,7 +14,7 @@ var layers = [][]string{
 	{"bench/load", "bench/report"},
 	{"cmd/pico-auth"},
 	{"internal/server"},
-	{"internal/httpapi", "internal/oidc"},
+	{"internal/httpapi", "internal/oidc", "internal/hosted"},
 	{"internal/testrig"},
 	{"internal/web"},
 	{"internal/directory"},
@@ -37,7 +37,7 @@ var layers = [][]string{
 // only names the packages that may import a package; a folder includes the folders
 // below it. A map key that ends in a slash is a prefix.
 var only = map[string][]string{
-	"net/http":                           {"internal/localkeys", "internal/web", "internal/httpapi", "internal/oidc", "picoauth", "internal/server", "cmd", "bench/limit"},
+	"net/http":                           {"internal/localkeys", "internal/web", "internal/httpapi", "internal/oidc", "internal/hosted", "picoauth", "internal/server", "cmd", "bench/limit"},
 	"net/http/":                          {"internal/web", "internal/httpapi", "picoauth", "internal/server", "cmd"},
 	"database/sql":                       {"internal/store", "bench/site"},
 	"database/sql/":                      {"internal/store"},
@@ -60,7 +60,8 @@ var only = map[string][]string{
 	module + "/internal/server":          {"cmd"},
 	module + "/internal/httpapi":         {"internal/server"},
 	module + "/internal/oidc":            {"internal/server"},
-	module + "/internal/web":             {"internal/httpapi", "internal/oidc", "internal/server"},
+	module + "/internal/hosted":          {"internal/server"},
+	module + "/internal/web":             {"internal/httpapi", "internal/oidc", "internal/hosted", "internal/server"},
 	module + "/internal/store/storetest": {"internal/testrig"},
 	module + "/internal/store/adopt":     {"internal/store/transfer", "internal/store/storetest", "internal/server"},
 	module + "/internal/store/transfer":  {"cmd"},
@@ -77,6 +78,7 @@ var only = map[string][]string{
 var never = map[string][]string{
 	"internal/httpapi":      {module + "/internal/store"},
 	"internal/oidc":         {module + "/internal/store"},
+	"internal/hosted":       {module + "/internal/store"},
 	"internal/web":          {module + "/internal/store", module + "/internal/token", module + "/internal/login", module + "/internal/directory", module + "/picoauth"},
 	"internal/jose":         {module + "/", "os", "net", "net/"},
 	"internal/fault":        {module + "/"},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/hosted"
 	"github.com/pico-auth/pico-auth/internal/httpapi"
 	"github.com/pico-auth/pico-auth/internal/localkeys"
 	"github.com/pico-auth/pico-auth/internal/oidc"
@@ -36,11 +37,19 @@ func (s *Server) handler() (http.Handler, error) {
 	if c.Server.MetricsListen != "" {
 		s.metrics = s.newHTTP(s.scrape, m.alone())
 	}
+	theme, err := readTheme(c.Pages)
+	if err != nil {
+		return nil, err
+	}
 	group := api.Group()
+	group.Prefix = "/api" // elsewhere a browser gets a page
 	group.Routes = append(group.Routes, s.ownRoutes(m)...)
 	provider := oidc.New(oidc.Config{Issuer: c.Auth.Issuer, Log: s.cfg.Log, Now: s.cfg.Now, Keys: s.services.Keys})
+	pages := hosted.New(hosted.Config{
+		Issuer: c.Auth.Issuer, Version: s.apiVersion(), Theme: theme, Refuse: group.Refuse, Ready: s.health.isReady, Log: s.cfg.Log, Now: s.cfg.Now,
+	})
 	routing := web.Config{
-		Issuer: c.Auth.Issuer, Groups: []web.Group{group, provider.Group()}, CORSOrigins: c.Server.CORSOrigins,
+		Issuer: c.Auth.Issuer, Groups: []web.Group{group, provider.Group(), pages.Group()}, CORSOrigins: c.Server.CORSOrigins,
 		Proxies: s.gate.proxies, Admit: s.gate.admit, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
 	}
 	if s.published != nil {

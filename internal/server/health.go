@@ -46,6 +46,9 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	writeText(w, http.StatusOK, "ready")
 }
 
+// isReady is ready for the page at /.
+func (h *health) isReady(ctx context.Context) bool { return !h.draining.Load() && h.look(ctx) == "" }
+
 // look returns what makes the server unready. One request at a time looks.
 func (h *health) look(ctx context.Context) string {
 	h.mu.Lock()
