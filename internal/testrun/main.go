@@ -42,6 +42,10 @@ var withoutRace = map[string]string{
 	"internal/torture":  "kills another process, which is built without it",
 }
 
+// longest are the packages that start first: their tests wait for processes, so a
+// run that begins them last ends with idle cores.
+var longest = []string{"internal/server", "internal/httpapi", "internal/torture"}
+
 // settings are what the tests read to know how much is asked of them: see
 // CONTRIBUTING.md.
 var (
@@ -123,7 +127,16 @@ func (r *run) list() (all packages, err error) {
 	for line := range strings.Lines(string(out)) {
 		all = append(all, strings.Fields(line))
 	}
+	slices.SortStableFunc(all, func(a, b []string) int { return rank(a[0]) - rank(b[0]) })
 	return all, nil
+}
+
+// rank is the place of a package in the order of starts.
+func rank(path string) int {
+	if i := slices.Index(longest, strings.TrimPrefix(path, module+"/")); i >= 0 {
+		return i
+	}
+	return len(longest)
 }
 
 // program builds pico-auth for all packages that run it as a process.
