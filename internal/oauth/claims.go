@@ -1,0 +1,83 @@
+package oauth
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// ClaimsRequest is the parameter claims, OpenID Connect Core 5.5. A claim without
+// options is requested as voluntary.
+type ClaimsRequest struct {
+	UserInfo map[string]ClaimOptions `json:"userinfo,omitempty"`
+	IDToken  map[string]ClaimOptions `json:"id_token,omitempty"`
+}
+
+// ClaimOptions are the options of one requested claim, OpenID Connect Core 5.5.1.
+type ClaimOptions struct {
+	Essential bool              `json:"essential,omitempty"`
+	Value     json.RawMessage   `json:"value,omitempty"`
+	Values    []json.RawMessage `json:"values,omitempty"`
+}
+
+// ParseClaims parses the parameter claims. Unknown fields are ignored.
+func ParseClaims(text string) (*ClaimsRequest, error) {
+	var c ClaimsRequest
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	if text[0] != '{' || d.Decode(&c) != nil || d.More() {
+		return nil, Refuse(InvalidRequest, "claims must be a JSON object as in OpenID Connect Core 5.5")
+	}
+	if _, err := d.Token(); err == nil {
+		return nil, Refuse(InvalidRequest, "claims must be one JSON object")
+	}
+	return &c, nil
+}
+
+// Encode returns the parameter as it is stored; empty: there is none.
+func (c *ClaimsRequest) Encode() string {
+	if c == nil {
+		return ""
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // its raw messages were parsed
+	}
+	return string(text)
+}
+
+// Texts are the texts that the claim may have; nil: any. Values of other types match no
+// text, so a request for them alone leaves an empty list.
+func (o ClaimOptions) Texts() []string {
+	all := o.Values
+	if len(o.Value) > 0 && string(o.Value) != "null" {
+		all = append([]json.RawMessage{o.Value}, all...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	texts := []string{}
+	for _, value := range all {
+		var text string
+		if json.Unmarshal(value, &text) == nil && string(value) != "null" {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// Subjects are the users that the ID token may be about, by the requested value of the
+// claim sub; nil: any (OpenID Connect Core 5.5.1).
+func (r AuthorizationRequest) Subjects() []string {
+	if r.Claims == nil {
+		return nil
+	}
+	return r.Claims.IDToken["sub"].Texts()
+}
+
+// EssentialACR returns the authentication context classes of which the ID token must
+// have one (OpenID Connect Core 5.5.1.1); nil: none is essential.
+func (r AuthorizationRequest) EssentialACR() []string {
+	if r.Claims == nil || !r.Claims.IDToken["acr"].Essential {
+		return nil
+	}
+	return r.Claims.IDToken["acr"].Texts()
+}
