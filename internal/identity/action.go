@@ -13,6 +13,10 @@ const (
 	ActionEndSessions    Action = "session.end_all"
 	ActionRefresh        Action = "token.refresh" // in the log only
 	ActionReuse          Action = "token.reuse"
+	ActionAuthorize      Action = "authorization.code" // a client gets a code for the user
+	ActionCodeReuse      Action = "authorization.code_reuse"
+	ActionConsent        Action = "consent.give"
+	ActionWithdraw       Action = "consent.withdraw"
 	ActionRegister       Action = "user.register"
 	ActionCreateUser     Action = "user.create"
 	ActionFirstAdmin     Action = "user.create_first_admin"

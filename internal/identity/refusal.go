@@ -25,6 +25,9 @@ var (
 	// ErrRegistrationOff refuses a registration while it is switched off.
 	ErrRegistrationOff = fault.New(fault.Forbidden, "registration_disabled", "registration is switched off")
 
+	// ErrNoConsent refuses to withdraw what a user did not allow.
+	ErrNoConsent = fault.New(fault.NotFound, "not_found", "you have not allowed this application anything")
+
 	// ErrNoUser, ErrNoGroup, ErrNoSession, ErrNoServiceToken, ErrNoClient and
 	// ErrNoOrganization refuse an unknown id, address, name or secret.
 	ErrNoUser         = fault.New(fault.NotFound, "not_found", "there is no such user")

@@ -48,6 +48,7 @@ type Throttle struct {
 	tokens        *networks // unknown tokens
 	registrations *networks
 	profiles      *networks // changes of the own profile, by user
+	authorization *networks // authorization requests
 
 	refused [counters]atomic.Uint64
 }
@@ -67,6 +68,7 @@ func New(cfg Config) *Throttle {
 		tokens:        newNetworks(rate{60, time.Minute}, rate{1000, time.Hour}),
 		registrations: newNetworks(rate{100, time.Minute}, rate{1000, 24 * time.Hour}),
 		profiles:      newNetworks(rate{600, time.Minute}, rate{2000, 24 * time.Hour}),
+		authorization: newNetworks(rate{600, time.Minute}),
 	}
 }
 
@@ -80,11 +82,12 @@ const (
 	tokensOfNetwork
 	registrationsOfNetwork
 	profileChangesOfUser
+	authorizationsOfNetwork
 	counters // how many there are
 )
 
 // names are for clients, metrics and the audit log.
-var names = [counters]string{"account-network", "account", "network", "tokens", "registrations", "profile"}
+var names = [counters]string{"account-network", "account", "network", "tokens", "registrations", "profile", "authorizations"}
 
 // Stats returns how many attempts each counter has refused.
 func (t *Throttle) Stats() map[string]uint64 {
@@ -126,6 +129,11 @@ func (t *Throttle) ProfileChange(ctx context.Context, by identity.Actor) error {
 	return t.take(ctx, by, profileChangesOfUser, by.ID, 1)
 }
 
+// AuthorizationRequest counts a request that waits for a user, or refuses it.
+func (t *Throttle) AuthorizationRequest(ctx context.Context, by identity.Actor) error {
+	return t.take(ctx, by, authorizationsOfNetwork, networkOf(by), factorOf(by))
+}
+
 // take counts an act of the network or user of that name; factor is how many times as
 // high its limits are.
 func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter, name string, factor int) error {
@@ -138,6 +146,8 @@ func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter, name 
 		all = t.registrations
 	case profileChangesOfUser:
 		all = t.profiles
+	case authorizationsOfNetwork:
+		all = t.authorization
 	}
 	t.mu.Lock()
 	now := t.now()

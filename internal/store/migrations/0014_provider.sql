@@ -48,8 +48,8 @@ CREATE INDEX client_assertions_by_expiry ON client_assertions (expires_at);
 
 -- One sign-in at a client in progress, and its code. request is the JSON of
 -- oauth.AuthorizationRequest, decided that of what was decided so far. browser_hash is
--- SHA-256 of the cookie of the browser that it belongs to. family_id is what was issued
--- for the code.
+-- SHA-256 of the cookie of the browser that it belongs to; NULL: of the first one that
+-- asks for it. family_id is what was issued for the code. Without code_hash it is open.
 CREATE TABLE authorization_requests (
   id              TEXT NOT NULL PRIMARY KEY,
   client_id       TEXT NOT NULL,
@@ -68,7 +68,11 @@ CREATE TABLE authorization_requests (
 
 CREATE UNIQUE INDEX authorization_requests_by_code ON authorization_requests (code_hash) WHERE code_hash IS NOT NULL;
 
-CREATE INDEX authorization_requests_by_network ON authorization_requests (network, created_at);
+CREATE INDEX authorization_requests_by_browser ON authorization_requests (browser_hash) WHERE browser_hash IS NOT NULL;
+
+CREATE INDEX authorization_requests_by_network ON authorization_requests (network, created_at) WHERE code_hash IS NULL;
+
+CREATE INDEX authorization_requests_open ON authorization_requests (expires_at) WHERE code_hash IS NULL;
 
 CREATE INDEX authorization_requests_by_expiry ON authorization_requests (expires_at);
 

@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
+
+// ErrNoCode refuses a code that is unknown, was used, or has expired.
+var ErrNoCode = errors.New("the code is unknown, was used, or has expired")
+
+// ErrCodeReuse is in the chain of the refusal of a code that was used before; what was
+// issued for it has ended.
+var ErrCodeReuse = errors.New("a code was used again; what was issued for it has ended")
+
+// NewCode is a code to be stored.
+type NewCode struct {
+	Hash      string
+	ExpiresAt time.Time
+
+	// Ready decides in the transaction whether the code may be issued.
+	Ready func(Authorization) error
+}
+
+// issued is what a code keeps of the moment when it was issued.
+type issued struct {
+	Decisions
+
+	AuthTime time.Time `json:"auth_time"`
+	Methods  []string  `json:"amr"`
+	ACR      string    `json:"acr"`
+}
+
+// IssueCode gives an open request of the browser its code, once.
+func (s *Store) IssueCode(ctx context.Context, act Act, ref AuthorizationRef, code NewCode) (a Authorization, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		if a, err = t.authorization(ref, t.forUpdate); err != nil {
+			return err
+		}
+		return t.issueCode(act, a, code, func(of string) error {
+			n, err := t.exec(`UPDATE authorization_requests SET code_hash = $2, code_expires_at = $3, expires_at = $4, decided = $5, session_id = $6
+				WHERE `+openRequest+" AND id = $7", t.stamp(), code.Hash, FormatTime(code.ExpiresAt), FormatTime(t.now.Add(codesStay)),
+				of, a.SessionID, a.ID)
+			if err == nil && n != 1 {
+				err = ErrNoAuthorization
+			}
+			return err
+		})
+	})
+	return a, err
+}
+
+// IssueCodeAtOnce stores a request for which nothing is missing together with its code.
+func (s *Store) IssueCodeAtOnce(ctx context.Context, act Act, n NewAuthorization, sessionID string, code NewCode) (a Authorization, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		a = Authorization{ID: n.ID, Request: n.Request, CreatedAt: t.now}
+		if err := t.completeAuthorization(&a, sessionID); err != nil {
+			return err
+		}
+		return t.issueCode(act, a, code, func(of string) error {
+			_, err := t.exec(`INSERT INTO authorization_requests
+				(id, client_id, request, decided, network, session_id, created_at, expires_at, code_hash, code_expires_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, n.ID, n.Request.ClientID, n.Request.Encode(), of, n.Network, a.SessionID,
+				t.stamp(), FormatTime(t.now.Add(codesStay)), code.Hash, FormatTime(code.ExpiresAt))
+			return err
+		})
+	})
+	return a, err
+}
+
+// issueCode asks whether the code may be issued, and stores it with put.
+func (t *tx) issueCode(act Act, a Authorization, code NewCode, put func(issued string) error) error {
+	if err := code.Ready(a); err != nil {
+		return err
+	}
+	if a.SessionID == "" {
+		return ErrNoAuthorization
+	}
+	a.Decided.SessionID = a.SessionID
+	of, err := json.Marshal(issued{Decisions: a.Decided, AuthTime: a.AuthTime, Methods: a.Methods, ACR: a.ACR})
+	if err != nil {
+		return err
+	}
+	if err := put(string(of)); err != nil {
+		return err
+	}
+	act.By, act.Detail = act.By.AsUser(a.User.ID), "session "+a.SessionID+", scope "+a.Request.Scope
+	return t.done(act, a.Client.ID, a.User.OrgID)
+}
+
+// Code is a code with what was decided when it was issued.
+type Code struct {
+	Authorization        // without the user; the session is that of the code
+	Used          bool   // it was used before
+	FamilyID      string // of what was issued for it; empty: nothing
+	Expires       time.Time
+}
+
+// Code returns the code of the hash, used and expired ones too; ErrNoCode when there is
+// none.
+func (s *Store) Code(ctx context.Context, hash string) (c Code, err error) {
+	err = s.lookup(ctx, func(t *tx) error {
+		c, err = t.code(hash)
+		return err
+	})
+	return c, err
+}
+
+func (t *tx) code(hash string) (c Code, err error) {
+	var request, decided string
+	found, err := t.get([]any{&c.ID, &request, &decided, timeColumn{&c.CreatedAt}, &c.Used, &c.FamilyID, timeColumn{&c.Expires}},
+		`SELECT a.id, a.request, a.decided, a.created_at, a.code_used_at IS NOT NULL, COALESCE(a.family_id, ''), a.code_expires_at
+		FROM authorization_requests a WHERE a.code_hash = $1`, hash)
+	if err == nil && !found {
+		err = ErrNoCode
+	}
+	if err != nil {
+		return Code{}, err
+	}
+	var of issued
+	if err := decodeAuthorization(request, "", &c.Authorization); err != nil {
+		return Code{}, err
+	}
+	if err := json.Unmarshal([]byte(decided), &of); err != nil {
+		return Code{}, err
+	}
+	c.Decided, c.SessionID, c.AuthTime, c.Methods, c.ACR = of.Decisions, of.SessionID, of.AuthTime, of.Methods, of.ACR
+	return c, nil
+}
+
+// CodeUse is the use of a code by its client.
+type CodeUse struct {
+	Hash string
+	// May decides in the transaction whether the user may have a token of the client.
+	May func(Authorization) error
+}
+
+// UseCode marks the code used and starts the family, all or nothing; nil: none is
+// started. Of any number of calls with one code exactly one succeeds. The session and
+// the user must still be valid. A code that was used before is refused with ErrCodeReuse
+// in the chain, and what was issued for it ends, which is committed in spite of the error.
+func (s *Store) UseCode(ctx context.Context, by identity.Actor, use CodeUse, first *NewFamily) (g Subject, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		c, err := t.code(use.Hash)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec("UPDATE authorization_requests SET code_used_at = $1 WHERE id = $2 AND code_used_at IS NULL AND code_expires_at > $1",
+			t.stamp(), c.ID)
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return t.notUsable(by, use.Hash)
+		}
+		g, err = t.useCode(by, use, c, first)
+		return err
+	})
+	if err != nil {
+		return Subject{}, err
+	}
+	return g, nil
+}
+
+// useCode starts what the code is exchanged for. The lock keeps the consent until the
+// commit.
+func (t *tx) useCode(by identity.Actor, use CodeUse, c Code, first *NewFamily) (g Subject, err error) {
+	if err := t.lock("users", "u", "u.id = (SELECT s.user_id FROM sessions s WHERE s.id = $1)", c.SessionID); err != nil {
+		return Subject{}, err
+	}
+	a := Authorization{ID: c.ID, Request: c.Request, Decided: c.Decided, CreatedAt: c.CreatedAt}
+	if err := t.completeAuthorization(&a, c.SessionID); err != nil {
+		return Subject{}, err
+	}
+	if a.SessionID == "" {
+		return Subject{}, ErrNoCode // the session has ended
+	}
+	if err := use.May(a); err != nil {
+		return Subject{}, err
+	}
+	if first == nil {
+		return Subject{User: a.User, Groups: a.Groups, SessionID: a.SessionID}, nil
+	}
+	if g, err = t.startGrant(by.AsUser(a.User.ID), a.User.ID, a.SessionID, *first); err != nil {
+		return Subject{}, err
+	}
+	_, err = t.exec("UPDATE authorization_requests SET family_id = $1 WHERE id = $2", g.FamilyID, c.ID)
+	return g, err
+}
+
+// notUsable decides about a code that could not be marked used: it was used before, or
+// has expired.
+func (t *tx) notUsable(by identity.Actor, hash string) error {
+	c, err := t.code(hash)
+	if err != nil {
+		return err
+	}
+	if !c.Used || c.FamilyID == "" {
+		return ErrNoCode
+	}
+	var user, org string
+	if _, err := t.get([]any{&user, &org}, `SELECT u.id, u.org_id FROM refresh_families f JOIN users u ON u.id = f.user_id
+		WHERE f.id = $1`, c.FamilyID); err != nil {
+		return err
+	}
+	ended, err := t.end(EndCodeReuse, subjects{userID: user, familyID: c.FamilyID})
+	if err != nil {
+		return err
+	}
+	if !ended {
+		return ErrNoCode
+	}
+	act := Act{Action: identity.ActionCodeReuse, By: by, Detail: "family " + c.FamilyID}
+	if err := t.audit(act.Event(OutcomeRefused, user, org)); err != nil {
+		return err
+	}
+	return kept{ErrCodeReuse}
+}
