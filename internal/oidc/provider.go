@@ -8,7 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/authorize"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -24,7 +26,10 @@ type Config struct {
 	Log    *slog.Logger     // nil: discard
 	Now    func() time.Time // nil: time.Now
 
-	Keys *keyring.Ring
+	Keys     *keyring.Ring
+	Requests *authorize.Requests
+	Sessions *session.Sessions
+	Pages    Pages
 }
 
 // Provider has the endpoints of the OpenID provider. It is safe for concurrent use.
@@ -33,7 +38,13 @@ type Provider struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	keys *keyring.Ring
+	keys     *keyring.Ring
+	requests *authorize.Requests
+	sessions *session.Sessions
+	pages    Pages
+
+	cookies    web.Cookies
+	hasCookies bool // the issuer can have some
 
 	routes    []web.Route
 	published atomic.Pointer[published]
@@ -47,8 +58,12 @@ func New(cfg Config) *Provider {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	p := &Provider{issuer: cfg.Issuer, log: cfg.Log, now: cfg.Now, keys: cfg.Keys}
-	p.routes = slices.Concat(p.discoveryRoutes())
+	p := &Provider{issuer: cfg.Issuer, log: cfg.Log, now: cfg.Now, keys: cfg.Keys, requests: cfg.Requests, sessions: cfg.Sessions, pages: cfg.Pages}
+	p.cookies, p.hasCookies = web.NewCookies(cfg.Issuer)
+	if p.pages.Error == nil {
+		p.pages.Error = p.refuse
+	}
+	p.routes = slices.Concat(p.discoveryRoutes(), p.authorizeRoutes())
 	return p
 }
 

@@ -32,7 +32,7 @@ func newRig(t testing.TB, path string) *rig {
 	t.Cleanup(r.server.Close)
 	r.issuer = r.server.URL + path
 	r.Rig = testrig.Open(t, func(c *testrig.Config) { c.Tokens.Issuer = r.issuer })
-	provider := oidc.New(oidc.Config{Issuer: r.issuer, Keys: r.Keys})
+	provider := oidc.New(oidc.Config{Issuer: r.issuer, Keys: r.Keys, Requests: r.Authorize, Sessions: r.Sessions})
 	mounted, err := web.New(web.Config{
 		Issuer: r.issuer, Now: r.Clock.Now,
 		Groups: []web.Group{{Refuse: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusNotFound) }}, provider.Group()},

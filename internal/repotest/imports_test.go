@@ -18,7 +18,7 @@ var layers = [][]string{
 	{"internal/testrig"},
 	{"internal/web"},
 	{"internal/directory"},
-	{"internal/session"},
+	{"internal/session", "internal/authorize"},
 	{"internal/login", "internal/token"},
 	{"internal/client"},
 	{"internal/keyring", "internal/password", "internal/throttle", "internal/audit", "internal/job"},

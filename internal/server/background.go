@@ -55,6 +55,9 @@ func (s *Server) purge(ctx context.Context) (more bool, err error) {
 	if err != nil || more {
 		return more, err
 	}
+	if more, err := s.services.Authorize.Purge(ctx, purgeBatch); err != nil || more {
+		return more, err
+	}
 	removed, err := s.services.Store.PurgeThrottle(ctx, purgeBatch)
 	return removed == purgeBatch, err
 }

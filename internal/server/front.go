@@ -44,7 +44,10 @@ func (s *Server) handler() (http.Handler, error) {
 	group := api.Group()
 	group.Prefix = "/api" // elsewhere a browser gets a page
 	group.Routes = append(group.Routes, s.ownRoutes(m)...)
-	provider := oidc.New(oidc.Config{Issuer: c.Auth.Issuer, Log: s.cfg.Log, Now: s.cfg.Now, Keys: s.services.Keys})
+	provider := oidc.New(oidc.Config{
+		Issuer: c.Auth.Issuer, Log: s.cfg.Log, Now: s.cfg.Now, Keys: s.services.Keys,
+		Requests: s.services.Authorize, Sessions: s.services.Sessions,
+	})
 	pages := hosted.New(hosted.Config{
 		Issuer: c.Auth.Issuer, Version: s.apiVersion(), Theme: theme, Refuse: group.Refuse, Ready: s.health.isReady, Log: s.cfg.Log, Now: s.cfg.Now,
 	})

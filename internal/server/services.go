@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/authorize"
 	"github.com/pico-auth/pico-auth/internal/client"
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/directory"
@@ -40,6 +41,7 @@ type Services struct {
 	Login     *login.Login
 	Tokens    *token.Issuer
 	Sessions  *session.Sessions
+	Authorize *authorize.Requests
 	Directory *directory.Directory
 	Clients   *client.Clients
 }
@@ -149,7 +151,8 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	})
 	return &Services{
 		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
-		Clients: client.New(client.Config{Store: st, Audit: events, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience}),
+		Clients:   client.New(client.Config{Store: st, Audit: events, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience}),
+		Authorize: authorize.New(authorize.Config{Store: st, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer}),
 		Directory: directory.New(directory.Config{
 			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Throttle: limits, Log: log,
 			RegistrationDefault: cfg.Auth.RegistrationEnabled,

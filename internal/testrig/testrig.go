@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/authorize"
 	"github.com/pico-auth/pico-auth/internal/client"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -46,6 +47,7 @@ type Rig struct {
 	Login     *login.Login
 	Tokens    *token.Issuer
 	Sessions  *session.Sessions
+	Authorize *authorize.Requests
 	Directory *directory.Directory
 	Clients   *client.Clients
 }
@@ -126,6 +128,7 @@ func (r *Rig) flows(cfg Config, log *slog.Logger) {
 	r.Tokens = token.New(cfg.Tokens)
 	r.Sessions = session.New(session.Config{Store: r.Store, Tokens: r.Tokens, Audit: r.Audit, Now: cfg.Now})
 	r.Clients = client.New(client.Config{Store: r.Store, Audit: r.Audit, Issuer: cfg.Tokens.Issuer, Audience: cfg.Tokens.Audience, Now: cfg.Now})
+	r.Authorize = authorize.New(authorize.Config{Store: r.Store, Audit: r.Audit, Throttle: r.Throttle, Issuer: cfg.Tokens.Issuer, Now: cfg.Now})
 	cfg.Directory.Store, cfg.Directory.Passwords, cfg.Directory.Audit, cfg.Directory.Now = r.Store, r.Passwords, r.Audit, cfg.Now
 	cfg.Directory.Login, cfg.Directory.Sessions, cfg.Directory.Log = r.Login, r.Sessions, log
 	r.Directory = directory.New(cfg.Directory)

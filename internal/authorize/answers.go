@@ -1,0 +1,98 @@
+package authorize
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// errNotAsked refuses an answer to a question that is not asked.
+var errNotAsked = fault.New(fault.Conflict, "not_asked", "this step of the sign-in is done; go on")
+
+// SignedIn records that the user of the browser has just signed in for the request, with
+// the session of that id. The browser gets another secret, which all its requests
+// belong to.
+func (q *Requests) SignedIn(ctx context.Context, id string, b Browser, sessionID string) (Secret, error) {
+	secret := newSecret()
+	ref := b.ref(id)
+	ref.SessionID = sessionID
+	err := q.store.DecideAuthorization(ctx, ref, secret.hash(), func(a *store.Authorization) error {
+		if a.SessionID == "" {
+			return ErrNotFound
+		}
+		a.Decided = store.Decisions{SessionID: a.SessionID, SignedIn: true}
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("record sign-in: %w", err)
+	}
+	return secret, nil
+}
+
+// Choose records that the user continues with the account that is signed in.
+func (q *Requests) Choose(ctx context.Context, id string, b Browser) error {
+	err := q.store.DecideAuthorization(ctx, b.ref(id), "", func(a *store.Authorization) error {
+		if step, refusal := missing(*a); refusal != nil || step != ChooseAccount && step != ContinueAs {
+			return errNotAsked
+		}
+		a.Decided = ofSession(*a)
+		a.Decided.Chosen = true
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record the chosen account: %w", err)
+	}
+	return nil
+}
+
+// Another records that the user wants to sign in with another account.
+func (q *Requests) Another(ctx context.Context, id string, b Browser) error {
+	err := q.store.DecideAuthorization(ctx, b.ref(id), "", func(a *store.Authorization) error {
+		a.Decided = store.Decisions{SessionID: a.SessionID, Another: true}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record the wish for another account: %w", err)
+	}
+	return nil
+}
+
+// Consent records that the user allows the client all that the request asks for.
+func (q *Requests) Consent(ctx context.Context, by identity.Actor, id string, b Browser) error {
+	act := store.Act{Action: identity.ActionConsent, By: by}
+	err := q.store.Consent(ctx, act, b.ref(id), func(a *store.Authorization) error {
+		if step, refusal := missing(*a); refusal != nil || step != Consent {
+			return errNotAsked
+		}
+		a.Decided = ofSession(*a)
+		a.Decided.Consented = a.Request.Scope
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record consent: %w", err)
+	}
+	return nil
+}
+
+// ofSession are the decisions that were made in the present session.
+func ofSession(a store.Authorization) store.Decisions {
+	if a.Decided.SessionID != a.SessionID {
+		return store.Decisions{SessionID: a.SessionID}
+	}
+	return a.Decided
+}
+
+// Deny ends the request: the user does not allow it, or cancels. The client is told.
+func (q *Requests) Deny(ctx context.Context, by identity.Actor, id string, b Browser) (Next, error) {
+	a, err := q.store.DeleteAuthorization(ctx, b.ref(id))
+	if err != nil {
+		return Next{}, fmt.Errorf("deny authorization request: %w", err)
+	}
+	refusal := oauth.Refuse(oauth.AccessDenied, "the user denied the request")
+	q.refuse(ctx, by, a, refusal)
+	return q.refused(a.Request.Destination, refusal), nil
+}
