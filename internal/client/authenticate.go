@@ -15,8 +15,8 @@ import (
 )
 
 // Authenticate returns the active client whose credentials these are, without its logo.
-// Every refusal is an *oauth.Error; other errors are accidents. A client uses exactly the method that it is
-// registered with.
+// Every refusal is an *oauth.Error; other errors are accidents. A client uses exactly
+// the method that it is registered with.
 func (c *Clients) Authenticate(ctx context.Context, by identity.Actor, creds oauth.ClientCredentials) (oauth.Client, error) {
 	found, err := c.authenticate(ctx, creds)
 	refusal, refused := errors.AsType[*oauth.Error](err)
@@ -33,10 +33,14 @@ func (c *Clients) Authenticate(ctx context.Context, by identity.Actor, creds oau
 
 // authenticate returns the client with a refusal too, if it is known.
 func (c *Clients) authenticate(ctx context.Context, creds oauth.ClientCredentials) (oauth.Client, error) {
-	if !identity.ValidID(creds.ClientID) {
+	id, err := named(creds)
+	if err != nil {
+		return oauth.Client{}, err
+	}
+	if !identity.ValidID(id) {
 		return oauth.Client{}, errUnknown
 	}
-	found, hashes, err := c.store.ClientSecrets(ctx, creds.ClientID)
+	found, hashes, err := c.store.ClientSecrets(ctx, id)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
 		return oauth.Client{}, errUnknown
@@ -55,8 +59,10 @@ func (c *Clients) authenticate(ctx context.Context, creds oauth.ClientCredential
 			return found, errUnknown
 		}
 		return found, nil
+	case oauth.AuthPrivateKeyJWT:
+		return found, c.verifyAssertion(ctx, found, string(creds.Secret))
 	default:
-		return found, oauth.Refuse(oauth.InvalidClient, "the authentication method is not supported")
+		return found, errUnknown
 	}
 }
 

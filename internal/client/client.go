@@ -17,6 +17,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
@@ -26,19 +27,25 @@ type Config struct {
 	Store *store.Store
 	Audit *audit.Log
 
-	Issuer   string // of the server: an audience of client assertions
-	Audience string // auth.audience, which no client_id may equal
+	Issuer     string           // of the server: the audience of client assertions
+	Audience   string           // auth.audience: no client_id may equal it, and only superadmins give it to a client
+	Algorithms []jose.Algorithm // that the server signs with, or can; nil: all
+
+	// AccessLifetime is the longest that tokens of a client are valid. 0: 15 minutes.
+	AccessLifetime time.Duration
 
 	Now func() time.Time // nil: time.Now
 }
 
 // Clients keeps registered clients. It is safe for concurrent use.
 type Clients struct {
-	store    *store.Store
-	audit    *audit.Log
-	issuer   string
-	audience string
-	now      func() time.Time
+	store      *store.Store
+	audit      *audit.Log
+	issuer     string
+	audience   string
+	algorithms []jose.Algorithm
+	lifetime   time.Duration
+	now        func() time.Time
 }
 
 // New returns Clients.
@@ -46,7 +53,15 @@ func New(cfg Config) *Clients {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Clients{store: cfg.Store, audit: cfg.Audit, issuer: cfg.Issuer, audience: cfg.Audience, now: cfg.Now}
+	if cfg.Algorithms == nil {
+		cfg.Algorithms = jose.Algorithms()
+	}
+	if cfg.AccessLifetime == 0 {
+		cfg.AccessLifetime = 15 * time.Minute
+	}
+	return &Clients{
+		store: cfg.Store, audit: cfg.Audit, issuer: cfg.Issuer, audience: cfg.Audience, algorithms: cfg.Algorithms, lifetime: cfg.AccessLifetime, now: cfg.Now,
+	}
 }
 
 // Get returns the client, one that is suspended too; identity.ErrNoClient when there is
@@ -60,27 +75,6 @@ func (c *Clients) Get(ctx context.Context, id string) (oauth.Client, error) {
 		return oauth.Client{}, fmt.Errorf("read client: %w", err)
 	}
 	return found, nil
-}
-
-// Create registers a client with these settings and the defaults of its kind, and
-// returns it with its secret, which is not shown again; empty: it has none.
-func (c *Clients) Create(ctx context.Context, by identity.Actor, s oauth.Settings) (created oauth.Client, secret string, err error) {
-	n, problems := oauth.NewClient(s)
-	if err := invalid(problems); err != nil {
-		return oauth.Client{}, "", err
-	}
-	n.ID = store.NewID()
-	hash := ""
-	if n.AuthMethod == oauth.AuthSecretBasic || n.AuthMethod == oauth.AuthSecretPost {
-		secret = newSecret()
-		hash = hashOf(secret)
-	}
-	act := store.Act{Action: identity.ActionCreateClient, By: by, Detail: n.Name}
-	created, err = c.store.InsertClient(ctx, act, n, hash)
-	if err := c.ended(ctx, act, "", err); err != nil {
-		return oauth.Client{}, "", err
-	}
-	return created, secret, nil
 }
 
 // newSecret returns 256 random bits. That many need no slow hash.

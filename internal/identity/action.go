@@ -43,6 +43,11 @@ const (
 	ActionExchange           Action = "service_token.exchange" // in the log only
 
 	ActionCreateClient       Action = "client.create"
+	ActionUpdateClient       Action = "client.update"
+	ActionDeleteClient       Action = "client.delete"
+	ActionAddClientSecret    Action = "client.add_secret"
+	ActionRemoveClientSecret Action = "client.remove_secret"
+	ActionRevokeClientTokens Action = "client.revoke_tokens"
 	ActionAuthenticateClient Action = "client.authenticate" // refusals only
 
 	ActionThrottle    Action = "throttle.limit"        // a limit of attempts began

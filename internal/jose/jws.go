@@ -98,6 +98,23 @@ func (m *Memory) Verify(token string, key func(Header) (*PublicKey, error)) (pay
 	return payload, h, err
 }
 
+// VerifyAssertion is Verify for a token that a client made to authenticate itself (RFC
+// 7523). Its typ is missing, TypeJWT or client-authentication+jwt.
+func VerifyAssertion(token string, key func(Header) (*PublicKey, error)) (payload []byte, err error) {
+	parts, err := split(token)
+	if err != nil {
+		return nil, err
+	}
+	h, err := parseHeader(parts.header)
+	if err != nil {
+		return nil, err
+	}
+	if h.Type != "" && h.Type != TypeJWT && h.Type != "client-authentication+jwt" {
+		return nil, fmt.Errorf("%w: typ is not of a client assertion", ErrMalformed)
+	}
+	return parts.open(h, key, nil)
+}
+
 // open checks the signature of a token whose header is h and decodes its
 // payload.
 func (c compact) open(h Header, key func(Header) (*PublicKey, error), m *Memory) ([]byte, error) {

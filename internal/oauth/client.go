@@ -98,3 +98,8 @@ func (c Client) Allows(grantType string) bool { return slices.Contains(c.GrantTy
 // NeedsPKCE reports whether an authorization request of the client needs a code
 // challenge (RFC 9700 section 2.1.1).
 func (c Client) NeedsPKCE() bool { return c.RequirePKCE || c.Public() }
+
+// HasSecret reports whether the client authenticates with a secret.
+func (c Client) HasSecret() bool {
+	return c.AuthMethod == AuthSecretBasic || c.AuthMethod == AuthSecretPost
+}

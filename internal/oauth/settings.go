@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
+	"strings"
 )
 
 // Settings are fields of a client by their JSON names, as an administrator gives them.
@@ -70,41 +72,40 @@ func (c Client) With(s Settings) (Client, []Problem) {
 	return c, append(problems, c.problems()...)
 }
 
-// set sets the fields, each by itself, so that all problems are found.
+// set sets the fields, each by itself, so that all problems are found. Lists and tables
+// are replaced as a whole.
 func (c *Client) set(s Settings) (problems []Problem) {
+	fields := c.fields()
 	for _, name := range slices.Sorted(maps.Keys(s)) {
-		if name == "claims" {
-			c.Claims = nil // JSON would add to a map
+		field, known := fields[name]
+		if !known {
+			problems = append(problems, wrong(name, "is not a field of a client"))
+			continue
 		}
-		encoded, err := json.Marshal(map[string]any{name: s[name]})
-		if err == nil {
+		value := reflect.New(field.Type()) // the old one may be shared
+		encoded, err := json.Marshal(s[name])
+		if err == nil && string(encoded) != "null" {
 			decoder := json.NewDecoder(bytes.NewReader(encoded))
 			decoder.DisallowUnknownFields()
-			err = decoder.Decode(c)
+			err = decoder.Decode(value.Interface())
 		}
 		if err != nil {
-			problems = append(problems, wrong(name, "is not a field of a client, or has a value of another type"))
+			problems = append(problems, wrong(name, "has a value of another type"))
+			continue
 		}
+		field.Set(value.Elem())
 	}
 	return problems
 }
 
-// problems returns what is wrong with the client.
-func (c Client) problems() (problems []Problem) {
-	switch c.Kind {
-	case KindSPA, KindWeb, KindNative, KindMachine:
-	default:
-		problems = append(problems, wrong("kind", "must be one of spa, web, native, machine"))
-	}
-	for field, uris := range map[string][]string{"redirect_uris": c.RedirectURIs, "post_logout_redirect_uris": c.PostLogoutRedirectURIs} {
-		for _, uri := range uris {
-			if err := ValidateRedirectURI(c.Kind, uri); err != nil {
-				problems = append(problems, wrong(field, err.Error()))
-			}
+// fields are the settable fields by their JSON names.
+func (c *Client) fields() map[string]reflect.Value {
+	v := reflect.ValueOf(c).Elem()
+	fields := make(map[string]reflect.Value, v.NumField())
+	for i := range v.NumField() {
+		if name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ","); name != "-" {
+			fields[name] = v.Field(i)
 		}
 	}
-	if len(c.RedirectURIs) == 0 && c.Allows(GrantCode) {
-		problems = append(problems, wrong("redirect_uris", "must have a URI for the grant type authorization_code"))
-	}
-	return problems
+	return fields
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
@@ -112,6 +113,18 @@ func KeysConfig(cfg config.Config, st *store.Store, log *slog.Logger) (keyring.C
 	return keys, err
 }
 
+// clientAlgorithms are those that clients may ask for. RS256, the default of ID tokens,
+// is always one of them.
+func clientAlgorithms(cfg config.Config) []jose.Algorithm {
+	algorithms := []jose.Algorithm{jose.RS256}
+	for _, name := range append([]string{cfg.Auth.Algorithm}, cfg.Keys.Algorithms...) {
+		if a := jose.Algorithm(name); !slices.Contains(algorithms, a) {
+			algorithms = append(algorithms, a)
+		}
+	}
+	return algorithms
+}
+
 func accessLife(cfg config.Config) time.Duration {
 	return minutes(cfg.Auth.AccessTokenExpireMinutes)
 }
@@ -151,8 +164,11 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	})
 	return &Services{
 		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
-		Clients:   client.New(client.Config{Store: st, Audit: events, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience}),
 		Authorize: authorize.New(authorize.Config{Store: st, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer}),
+		Clients: client.New(client.Config{
+			Store: st, Audit: events, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience,
+			Algorithms: clientAlgorithms(cfg), AccessLifetime: accessLife(cfg),
+		}),
 		Directory: directory.New(directory.Config{
 			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Throttle: limits, Log: log,
 			RegistrationDefault: cfg.Auth.RegistrationEnabled,

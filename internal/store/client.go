@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 )
@@ -15,8 +14,6 @@ const (
 	clientColumns = `c.id, c.org_id, c.status, COALESCE(o.status, ''), c.metadata, c.declared, c.created_by, c.created_at, c.not_before`
 	clientTables  = "clients c LEFT JOIN organizations o ON o.id = c.org_id"
 )
-
-var errClientExists = fault.New(fault.Conflict, "client_exists", "a client of this id exists")
 
 // scanClient scans clientColumns, and then more.
 func scanClient(r scanner, more ...any) (c oauth.Client, err error) {
@@ -94,62 +91,84 @@ func (s *Store) ClientSecrets(ctx context.Context, id string) (c oauth.Client, h
 	return c, hashes, nil
 }
 
-// InsertClient stores a client with the hash of its first secret; empty: none. An id in
-// use is a Conflict "client_exists". CreatedBy is the user who acts, and the
-// organization must exist; empty: users of all organizations.
-func (s *Store) InsertClient(ctx context.Context, act Act, c oauth.Client, secretHash string) (stored oauth.Client, err error) {
-	err = s.write(ctx, func(t *tx) error {
-		stored, err = t.insertClient(act, c, secretHash)
+// ClientFilter narrows a list of clients.
+type ClientFilter struct {
+	OrgID  string // empty: of all that the actor administers
+	Limit  int    // 0 or more than MaxPage: MaxPage
+	Cursor string // Page.Next of the previous page; empty: from the start
+}
+
+// Clients lists the clients of f.OrgID, empty: those that the actor administers.
+func (s *Store) Clients(ctx context.Context, by identity.Actor, f ClientFilter) (p Page[oauth.Client], err error) {
+	err = s.snapshot(ctx, func(t *tx) error {
+		l := list[oauth.Client]{
+			columns: clientColumns + ", c.logo", from: clientTables, counted: "clients c", alias: "c", scan: withLogo,
+			key: func(c oauth.Client) (time.Time, string) { return c.CreatedAt, c.ID },
+		}
+		of, err := t.listed(by, f.OrgID, "client")
+		if err != nil {
+			return err
+		}
+		l.within("c.org_id", of)
+		p, err = l.page(t, ListFilter{Limit: f.Limit, Cursor: f.Cursor})
 		return err
 	})
-	return stored, err
+	return p, err
 }
 
-func (t *tx) insertClient(act Act, c oauth.Client, secretHash string) (oauth.Client, error) {
-	actor, err := t.principal(act.By, t.forShare)
-	if err != nil {
-		return oauth.Client{}, err
-	}
-	if err := identity.MayManageClients(actor, c.OrgID); err != nil {
-		return oauth.Client{}, err
-	}
-	if c.OrgID != "" {
-		if _, err := t.organization(c.OrgID, t.forShare("o")); err != nil {
-			return oauth.Client{}, err
+// DeclaredClients returns the clients that the configuration declared, by their ids.
+func (s *Store) DeclaredClients(ctx context.Context) (declared map[string]oauth.Client, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		found, err := collect(t, withLogo, "SELECT "+clientColumns+", c.logo FROM "+clientTables+" WHERE c.declared = 1")
+		declared = make(map[string]oauth.Client, len(found))
+		for _, c := range found {
+			declared[c.ID] = c
 		}
-	}
-	if act.By.Kind == identity.ActorUser {
-		c.CreatedBy = act.By.ID
-	}
-	c.CreatedAt = t.now
-	metadata, err := storedClient(c)
-	if err != nil {
-		return oauth.Client{}, err
-	}
-	n, err := t.exec(`INSERT INTO clients (id, org_id, status, metadata, logo, declared, created_by, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT (id) DO NOTHING`,
-		c.ID, c.OrgID, string(identity.Active), metadata, c.LogoURI, oneIf(c.Declared), c.CreatedBy, t.stamp())
-	if err == nil && n == 0 {
-		err = errClientExists
-	}
-	if err == nil && secretHash != "" {
-		err = t.insertClientSecret(c.ID, secretHash, t.now)
-	}
-	if err != nil {
-		return oauth.Client{}, err
-	}
-	return c, t.done(act, c.ID, c.OrgID)
+		return err
+	})
+	return declared, err
 }
 
-func (t *tx) insertClientSecret(clientID, hash string, at time.Time) error {
-	_, err := t.exec("INSERT INTO client_secrets (id, client_id, secret_hash, created_at) VALUES ($1, $2, $3, $4)",
-		NewID(), clientID, hash, FormatTime(at))
-	return err
+// ClientSecret is a secret of a client, without the secret.
+type ClientSecret struct {
+	ID        string
+	CreatedAt time.Time
 }
 
-// storedClient is the column metadata.
-func storedClient(c oauth.Client) (string, error) {
-	c.LogoURI = ""
-	metadata, err := json.Marshal(c)
-	return string(metadata), err
+// ClientDetail is what an administrator sees of a client.
+type ClientDetail struct {
+	oauth.Client
+	Secrets []ClientSecret // oldest first
+}
+
+// ClientDetail returns a client that the actor may see.
+func (s *Store) ClientDetail(ctx context.Context, by identity.Actor, id string) (d ClientDetail, err error) {
+	err = s.snapshot(ctx, func(t *tx) error {
+		actor, err := t.principal(by, unlocked)
+		if err != nil {
+			return err
+		}
+		if err := identity.MayAdminister(actor, actor.OrgID, "client"); err != nil {
+			return err
+		}
+		if d.Client, err = t.client(id, ""); err != nil {
+			return err
+		}
+		if err := identity.MaySeeClients(actor, d.OrgID); err != nil {
+			return err
+		}
+		d.Secrets, err = t.clientSecrets(id)
+		return err
+	})
+	if err != nil {
+		return ClientDetail{}, err
+	}
+	return d, nil
+}
+
+func (t *tx) clientSecrets(clientID string) ([]ClientSecret, error) {
+	return collect(t, func(r scanner) (s ClientSecret, err error) {
+		err = r.Scan(&s.ID, timeColumn{&s.CreatedAt})
+		return s, err
+	}, "SELECT id, created_at FROM client_secrets WHERE client_id = $1 ORDER BY created_at, id", clientID)
 }

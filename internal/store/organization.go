@@ -162,6 +162,10 @@ func (t *tx) setOrganizationStatus(actor identity.Principal, o identity.Organiza
 	if o.Status == identity.Active {
 		return nil
 	}
+	// Its clients are suspended with it; what they hold is not revived later.
+	if _, err := t.exec("UPDATE clients SET not_before = $1 WHERE org_id = $2", t.stamp(), o.ID); err != nil {
+		return err
+	}
 	if err := t.lock("users", "u", "u.org_id = $1", o.ID); err != nil {
 		return err
 	}
@@ -216,17 +220,18 @@ func (s *Store) DeleteOrganization(ctx context.Context, act Act, id string) erro
 
 // empty refuses an organization that holds something, and says what.
 func (t *tx) empty(id string) error {
-	var users, groups, tokens int
-	_, err := t.get([]any{&users, &groups, &tokens}, `SELECT (SELECT COUNT(*) FROM users WHERE org_id = $1),
-		(SELECT COUNT(*) FROM groups WHERE org_id = $1), (SELECT COUNT(*) FROM service_tokens WHERE org_id = $1 AND revoked_at IS NULL)`, id)
-	if err != nil || users+groups+tokens == 0 {
+	var users, groups, tokens, clients int
+	_, err := t.get([]any{&users, &groups, &tokens, &clients}, `SELECT (SELECT COUNT(*) FROM users WHERE org_id = $1),
+		(SELECT COUNT(*) FROM groups WHERE org_id = $1), (SELECT COUNT(*) FROM service_tokens WHERE org_id = $1 AND revoked_at IS NULL),
+		(SELECT COUNT(*) FROM clients WHERE org_id = $1)`, id)
+	if err != nil || users+groups+tokens+clients == 0 {
 		return err
 	}
 	var held []string
 	for _, h := range []struct {
 		n    int
 		what string
-	}{{users, "user"}, {groups, "group"}, {tokens, "service token"}} {
+	}{{users, "user"}, {groups, "group"}, {tokens, "service token"}, {clients, "client"}} {
 		switch {
 		case h.n == 1:
 			held = append(held, "1 "+h.what)

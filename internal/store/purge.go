@@ -52,6 +52,9 @@ func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch i
 		if err := t.purgeSessions(batch); err != nil {
 			return err
 		}
+		if err := t.purgeAssertions(batch); err != nil {
+			return err
+		}
 		if to == "" {
 			to = idsBefore(t.now.Add(-auditWindow))
 		}
