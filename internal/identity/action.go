@@ -41,6 +41,7 @@ const (
 	ActionRevokeServiceToken Action = "service_token.revoke"
 	ActionTakeServiceToken   Action = "service_token.take"     // another user owns it
 	ActionExchange           Action = "service_token.exchange" // in the log only
+	ActionClientToken        Action = "client.token"           // a client got a token for itself; in the log only
 
 	ActionCreateClient       Action = "client.create"
 	ActionUpdateClient       Action = "client.update"

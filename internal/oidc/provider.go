@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/authorize"
+	"github.com/pico-auth/pico-auth/internal/client"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/session"
+	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -27,8 +29,10 @@ type Config struct {
 	Now    func() time.Time // nil: time.Now
 
 	Keys     *keyring.Ring
+	Clients  *client.Clients
 	Requests *authorize.Requests
 	Sessions *session.Sessions
+	Tokens   *token.Issuer
 	Pages    Pages
 }
 
@@ -39,8 +43,10 @@ type Provider struct {
 	now    func() time.Time
 
 	keys     *keyring.Ring
+	clients  *client.Clients
 	requests *authorize.Requests
 	sessions *session.Sessions
+	tokens   *token.Issuer
 	pages    Pages
 
 	cookies    web.Cookies
@@ -58,12 +64,15 @@ func New(cfg Config) *Provider {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	p := &Provider{issuer: cfg.Issuer, log: cfg.Log, now: cfg.Now, keys: cfg.Keys, requests: cfg.Requests, sessions: cfg.Sessions, pages: cfg.Pages}
+	p := &Provider{
+		issuer: cfg.Issuer, log: cfg.Log, now: cfg.Now,
+		keys: cfg.Keys, clients: cfg.Clients, requests: cfg.Requests, sessions: cfg.Sessions, tokens: cfg.Tokens, pages: cfg.Pages,
+	}
 	p.cookies, p.hasCookies = web.NewCookies(cfg.Issuer)
 	if p.pages.Error == nil {
 		p.pages.Error = p.refuse
 	}
-	p.routes = slices.Concat(p.discoveryRoutes(), p.authorizeRoutes())
+	p.routes = slices.Concat(p.discoveryRoutes(), p.authorizeRoutes(), p.tokenRoutes())
 	return p
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/oidc"
 	"github.com/pico-auth/pico-auth/internal/testrig"
 	"github.com/pico-auth/pico-auth/internal/web"
@@ -31,17 +32,32 @@ func newRig(t testing.TB, path string) *rig {
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { router.ServeHTTP(w, req) }))
 	t.Cleanup(r.server.Close)
 	r.issuer = r.server.URL + path
-	r.Rig = testrig.Open(t, func(c *testrig.Config) { c.Tokens.Issuer = r.issuer })
-	provider := oidc.New(oidc.Config{Issuer: r.issuer, Keys: r.Keys, Requests: r.Authorize, Sessions: r.Sessions})
+	r.Rig = testrig.Open(t, func(c *testrig.Config) {
+		c.Tokens.Issuer, c.Keys.Algorithms = r.issuer, []jose.Algorithm{jose.RS256}
+	})
+	provider := oidc.New(oidc.Config{
+		Issuer: r.issuer, Now: r.Clock.Now, Keys: r.Keys, Clients: r.Clients, Requests: r.Authorize, Sessions: r.Sessions, Tokens: r.Tokens,
+	})
 	mounted, err := web.New(web.Config{
 		Issuer: r.issuer, Now: r.Clock.Now,
-		Groups: []web.Group{{Refuse: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusNotFound) }}, provider.Group()},
+		Groups: []web.Group{{Routes: []web.Route{keySet(r)}, Refuse: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusNotFound) }}, provider.Group()},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	router = mounted
 	return r
+}
+
+// keySet is a route of the JSON API that discovery names.
+func keySet(r *rig) web.Route {
+	return web.Route{
+		Method: http.MethodGet, Pattern: "/api/v1/auth/jwks", Access: web.Anonymous, Credential: web.NoCredential,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			body, _ := r.Keys.JWKS()
+			_, _ = w.Write(body)
+		}),
+	}
 }
 
 // response is the response to a request.

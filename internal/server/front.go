@@ -46,7 +46,7 @@ func (s *Server) handler() (http.Handler, error) {
 	group.Routes = append(group.Routes, s.ownRoutes(m)...)
 	provider := oidc.New(oidc.Config{
 		Issuer: c.Auth.Issuer, Log: s.cfg.Log, Now: s.cfg.Now, Keys: s.services.Keys,
-		Requests: s.services.Authorize, Sessions: s.services.Sessions,
+		Clients: s.services.Clients, Requests: s.services.Authorize, Sessions: s.services.Sessions, Tokens: s.services.Tokens,
 	})
 	pages := hosted.New(hosted.Config{
 		Issuer: c.Auth.Issuer, Version: s.apiVersion(), Theme: theme, Refuse: group.Refuse, Ready: s.health.isReady, Log: s.cfg.Log, Now: s.cfg.Now,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -26,12 +27,21 @@ type Grant struct {
 	Refresh         bool          // whether there is a refresh token
 	End             time.Time     // latest expiry of refresh tokens
 
-	// Of an access token that names its client.
+	// Of tokens that name their client.
 	AuthTime time.Time // zero: not named
 	AMR      []string
 	ACR      string
-	Nonce    string
+	Nonce    string // of the ID token
+
+	client  *oauth.Client // registered; nil: the first-party client or a service token
+	granted *Granted      // of the user to the client; nil: there is no user
+	limit   int           // of the families of offline_access of a user; 0: none
 }
+
+// stored reports whether the grant has a family. That of a client without refresh
+// tokens has one too, whose secret no client gets: by it the access token is revoked,
+// and the client is told about a logout.
+func (g Grant) stored() bool { return g.Refresh || g.granted != nil }
 
 // FirstParty is the grant of the JSON login.
 func FirstParty() Grant { return Grant{ClientID: identity.FirstPartyClient, Refresh: true} }
@@ -44,14 +54,17 @@ type Commit func(ctx context.Context, first *store.NewFamily) (store.Subject, er
 // Mint runs the transaction of a grant and returns its tokens. They are signed
 // after the commit, so that signing never holds a write lock.
 func (i *Issuer) Mint(ctx context.Context, g Grant, commit Commit) (Pair, error) {
-	if err := i.keys.Ready(ctx); err != nil {
+	g = i.complete(g)
+	if err := i.ready(ctx, g); err != nil {
 		return Pair{}, err
 	}
-	g = i.complete(g)
 	d := i.draft(g, "")
 	var first *store.NewFamily
-	if g.Refresh {
-		first = &store.NewFamily{ClientID: g.ClientID, Granted: store.Granted{Scope: g.Scope}, ExpiresAt: g.End, First: d.next}
+	if g.stored() {
+		first = &store.NewFamily{ClientID: g.ClientID, Granted: store.Granted{Scope: g.Scope}, ExpiresAt: g.End, First: d.next, Limit: g.limit}
+	}
+	if g.granted != nil {
+		first.Granted = *g.granted
 	}
 	subject, err := commit(ctx, first)
 	if err != nil {
@@ -59,6 +72,21 @@ func (i *Issuer) Mint(ctx context.Context, g Grant, commit Commit) (Pair, error)
 	}
 	i.counts.issued.Add(1)
 	return i.sign(g, d, subject)
+}
+
+// ready returns an error when the tokens of the grant could not be signed.
+func (i *Issuer) ready(ctx context.Context, g Grant) error {
+	if err := i.keys.Ready(ctx); err != nil || g.client == nil {
+		return err
+	}
+	if _, err := i.keys.Signer(accessAlgorithm(g)); err != nil {
+		return err
+	}
+	if !g.identifies() {
+		return nil
+	}
+	_, err := i.keys.Signer(idAlgorithm(*g.client))
+	return err
 }
 
 // complete applies the defaults of the Issuer.
@@ -86,27 +114,42 @@ func (i *Issuer) draft(g Grant, presented string) draft {
 		issuedAt: now,
 		next:     store.NewRefresh{ID: store.NewIDAt(now), AccessJTI: uuid.NewString(), AccessExpiresAt: now.Add(g.AccessLifetime).Truncate(time.Second)},
 	}
-	if g.Refresh {
-		d.refresh = newRefreshToken(sharedPart(presented))
-		d.next.Hash, d.next.SharedHash, d.next.ExpiresAt = hashOf(d.refresh), hashOfShared(d.refresh), now.Add(g.RefreshLifetime)
+	if g.stored() {
+		secret := newRefreshToken(sharedPart(presented))
+		d.next.Hash, d.next.SharedHash, d.next.ExpiresAt = hashOf(secret), hashOfShared(secret), d.next.AccessExpiresAt
+		if g.Refresh {
+			d.refresh, d.next.ExpiresAt = secret, now.Add(g.RefreshLifetime)
+		}
 	}
 	return d
 }
 
-// sign signs the access token of a committed grant, and remembers its refresh
-// token. A failure leaves a committed refresh token that no client has; the user signs
-// in again.
+// sign signs the tokens of a committed grant, and remembers the refresh token. A
+// failure leaves a committed refresh token that no client has; the user signs in again.
 func (i *Issuer) sign(g Grant, d draft, of store.Subject) (Pair, error) {
 	i.recent.add(d.next.Hash)
 	body, err := json.Marshal(i.claims(g, d, of))
+	if err == nil && g.client != nil {
+		body, err = withMore(body, i.moreClaims(g, of))
+	}
 	if err != nil {
 		return Pair{}, fmt.Errorf("encode claims: %w", err)
 	}
-	access, err := i.keys.SignType(cmp.Or(g.Typ, jose.TypeJWT), body)
+	signer, err := i.keys.Signer(accessAlgorithm(g))
 	if err != nil {
 		return Pair{}, fmt.Errorf("sign access token: %w", err)
 	}
-	return Pair{AccessToken: access, RefreshToken: d.refresh, ExpiresIn: g.AccessLifetime}, nil
+	p := Pair{RefreshToken: d.refresh, ExpiresIn: g.AccessLifetime, Scope: g.Scope}
+	if p.AccessToken, err = signer.Sign(cmp.Or(g.Typ, jose.TypeJWT), body); err != nil {
+		return Pair{}, fmt.Errorf("sign access token: %w", err)
+	}
+	if g.identifies() {
+		p.IDToken, err = i.idToken(g, d, of, p.AccessToken)
+	}
+	if err != nil {
+		return Pair{}, fmt.Errorf("sign ID token: %w", err)
+	}
+	return p, nil
 }
 
 func (i *Issuer) claims(g Grant, d draft, of store.Subject) claims {
@@ -121,9 +164,11 @@ func (i *Issuer) claims(g Grant, d draft, of store.Subject) claims {
 		c.profile = &profile{Email: of.User.Email, Role: string(of.User.Role), OrgID: of.User.OrgID, Groups: of.Groups}
 	case of.Service.ID != "": // a service token has neither an address nor groups, and services expect the claims
 		c.profile = &profile{Role: string(of.Service.Role), OrgID: of.Service.OrgID, Groups: []string{}}
+	case g.client != nil:
+		c.profile = &profile{Role: cmp.Or(g.client.Role, string(identity.Viewer)), OrgID: g.client.OrgID, Groups: []string{}}
 	}
 	if g.Typ == jose.TypeAccessToken {
-		c.rfc9068 = &rfc9068{ClientID: g.ClientID, Scope: g.Scope, ACR: g.ACR, AMR: g.AMR, Nonce: g.Nonce}
+		c.rfc9068 = &rfc9068{ClientID: g.ClientID, Scope: g.Scope, ACR: g.ACR, AMR: g.AMR}
 		if !g.AuthTime.IsZero() {
 			c.AuthTime = g.AuthTime.Unix()
 		}
@@ -160,5 +205,4 @@ type rfc9068 struct {
 	AuthTime int64    `json:"auth_time,omitempty"`
 	ACR      string   `json:"acr,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
-	Nonce    string   `json:"nonce,omitempty"`
 }

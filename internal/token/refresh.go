@@ -16,31 +16,41 @@ import (
 // parties that presented it stole it. Within the reuse grace it yields the same
 // successor again, while that is unused.
 func (i *Issuer) Rotate(ctx context.Context, by identity.Actor, presented string) (Pair, error) {
-	if err := i.keys.Ready(ctx); err != nil {
+	g := FirstParty()
+	return i.rotate(ctx, by, presented, i.reuseGrace, &g, nil)
+}
+
+// rotate is the refresh of one client. admit decides in the transaction about a
+// registered client, and may change the grant; nil: the first-party client.
+func (i *Issuer) rotate(
+	ctx context.Context, by identity.Actor, presented string, grace time.Duration, g *Grant, admit func(store.Subject) error,
+) (Pair, error) {
+	*g = i.complete(*g)
+	if err := i.ready(ctx, *g); err != nil {
 		return Pair{}, err // before the token is marked used
 	}
-	g := i.complete(FirstParty())
 	p, err := i.Locate(g.ClientID, presented)
 	if err != nil {
 		return Pair{}, i.refusal(ctx, by, err)
 	}
-	d := i.draft(g, presented)
-	if p.Grace = i.reuseGrace; p.Grace > 0 {
+	d := i.draft(*g, presented)
+	if p.Grace = grace; p.Grace > 0 {
 		if err := d.sealFor(presented); err != nil {
 			return Pair{}, err
 		}
 	}
-	p.Permit = i.rotations.permit(i.now())
+	p.Permit, p.Admit = i.rotations.permit(i.now()), admit
 	done, err := i.store.RotateRefresh(ctx, by, p, d.next)
 	if err != nil {
 		return Pair{}, fmt.Errorf("rotate refresh token: %w", i.refusal(ctx, by, err))
 	}
+	*g = i.complete(*g)
 	if done.Repeated != nil {
-		return i.signAgain(g, presented, done)
+		return i.signAgain(*g, presented, done)
 	}
 	i.counts.rotated.Add(1)
 	i.rotations.took(done.User.ID, done.FamilyID, i.now())
-	return i.sign(g, d, done.Subject)
+	return i.sign(*g, d, done.Subject)
 }
 
 // signAgain returns the pair that a used token was exchanged for once more.

@@ -52,7 +52,8 @@ type Config struct {
 	RotationsPerFamily int
 
 	// FamiliesPerUser is for how many families the rotations of a user suffice,
-	// however many sessions they start; 0: no limit.
+	// however many sessions they start, and how many families of offline_access a user
+	// has; 0: no limit.
 	FamiliesPerUser int
 }
 
@@ -69,6 +70,7 @@ type Issuer struct {
 	now             func() time.Time
 	reuseGrace      time.Duration
 	rotations       *rotations // nil: no limit
+	familiesPerUser int        // 0: no limit
 	recent          recent
 	counts          counts
 	uses            uses
@@ -86,6 +88,7 @@ func New(cfg Config) *Issuer {
 		refreshLifetime: orDefault(cfg.RefreshLifetime, DefaultRefreshLifetime),
 		reuseGrace:      min(cfg.ReuseGrace, store.MaxReuseGrace),
 		rotations:       newRotations(cfg.RotationsPerFamily, cfg.FamiliesPerUser),
+		familiesPerUser: cfg.FamiliesPerUser,
 		now:             cfg.Now,
 	}
 }
@@ -97,17 +100,19 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// Pair is the result of a login or a refresh. Printing redacts it.
+// Pair is the result of a login, a refresh or a grant. Printing redacts it.
 type Pair struct {
 	AccessToken  string
-	RefreshToken string
+	RefreshToken string        // empty: none
+	IDToken      string        // of the scope openid of a registered client; empty: none
 	ExpiresIn    time.Duration // of the access token, from now
+	Scope        string        // of the access token, separated by spaces
 }
 
-// Format hides both tokens from fmt, whatever the verb.
+// Format hides the tokens from fmt, whatever the verb.
 func (Pair) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
-// LogValue hides both tokens from slog.
+// LogValue hides the tokens from slog.
 func (Pair) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // Limited returns err, the refusal of a token; when the token is unknown, and there

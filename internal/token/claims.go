@@ -1,0 +1,105 @@
+package token
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
+)
+
+// userClaim is a claim about a user.
+type userClaim struct {
+	name, scope string
+	value       func(u *identity.User, groups []string) any // "": the user has none
+}
+
+// userClaims are the claims about a user that clients get, OpenID Connect Core 5.1 and
+// 5.4, and ours. They are the only ones: a claim that is not here is never written.
+var userClaims = []userClaim{
+	{"name", "profile", func(u *identity.User, _ []string) any { return u.DisplayName }},
+	{"given_name", "profile", func(u *identity.User, _ []string) any { return u.Profile.GivenName }},
+	{"family_name", "profile", func(u *identity.User, _ []string) any { return u.Profile.FamilyName }},
+	{"middle_name", "profile", func(u *identity.User, _ []string) any { return u.Profile.MiddleName }},
+	{"nickname", "profile", func(u *identity.User, _ []string) any { return u.Profile.Nickname }},
+	{"profile", "profile", func(u *identity.User, _ []string) any { return u.Profile.Page }},
+	{"picture", "profile", func(u *identity.User, _ []string) any { return u.Profile.Picture }},
+	{"website", "profile", func(u *identity.User, _ []string) any { return u.Profile.Website }},
+	{"gender", "profile", func(u *identity.User, _ []string) any { return u.Profile.Gender }},
+	{"birthdate", "profile", func(u *identity.User, _ []string) any { return u.Profile.Birthdate }},
+	{"zoneinfo", "profile", func(u *identity.User, _ []string) any { return u.Profile.Zoneinfo }},
+	{"locale", "profile", func(u *identity.User, _ []string) any { return u.Profile.Locale }},
+	{"updated_at", "profile", updatedAt},
+	{"email", "email", func(u *identity.User, _ []string) any { return u.Email }},
+	{"email_verified", "email", func(u *identity.User, _ []string) any { return u.EmailVerified }},
+	{"groups", "groups", func(_ *identity.User, groups []string) any { return groups }},
+	{"role", "roles", func(u *identity.User, _ []string) any { return u.Role }},
+	{"org_id", "org", func(u *identity.User, _ []string) any { return u.OrgID }},
+}
+
+// updatedAt is in seconds since 1970; a profile that was never changed has none.
+func updatedAt(u *identity.User, _ []string) any {
+	if u.UpdatedAt.IsZero() {
+		return ""
+	}
+	return u.UpdatedAt.Unix()
+}
+
+// aboutUser returns the claims about a user that the scope covers, those of requested
+// that the client could ask for by scope, too (OpenID Connect Core 5.5), and its custom
+// ones.
+func aboutUser(u identity.User, groups []string, c oauth.Client, scope string, requested []string) map[string]any {
+	about := map[string]any{}
+	scopes := strings.Fields(scope)
+	for _, claim := range userClaims {
+		if slices.Contains(scopes, claim.scope) || slices.Contains(requested, claim.name) && slices.Contains(c.Scopes, claim.scope) {
+			if value := claim.value(&u, groups); value != "" {
+				about[claim.name] = value
+			}
+		}
+	}
+	customClaims(about, c, u.Metadata)
+	return about
+}
+
+// customClaims adds the claims that the client is registered with, of a user with this
+// metadata. What the metadata lacks is left out, and no claim that means something to
+// others is replaced.
+func customClaims(about map[string]any, c oauth.Client, metadata string) {
+	for name, source := range c.Claims {
+		value := source.Value
+		if source.Path != "" {
+			value = at(json.RawMessage(metadata), source.Path)
+		}
+		if len(value) > 0 && !ReservedClaim(name) {
+			about[name] = value
+		}
+	}
+}
+
+// at returns the value at a dotted path into a JSON object; nil: there is none.
+func at(value json.RawMessage, path string) json.RawMessage {
+	for step := range strings.SplitSeq(path, ".") {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(value, &object) != nil {
+			return nil
+		}
+		value = object[step]
+	}
+	return value
+}
+
+// ReservedClaim reports whether the name of a claim means something to those who read
+// our tokens, so that no custom claim may have it.
+func ReservedClaim(name string) bool {
+	return slices.Contains(reserved, name) || slices.ContainsFunc(userClaims, func(c userClaim) bool { return c.name == name })
+}
+
+// reserved are the claims of RFC 7519, RFC 9068, OpenID Connect Core 2 and 5.6 and the
+// logout specifications, and those by which other specifications decide.
+var reserved = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "azp", "nonce", "auth_time", "acr", "amr", "at_hash", "c_hash", "s_hash",
+	"client_id", "scope", "events", "toe", "txn", "act", "may_act", "cnf", "sub_jwk", "sub_id", "preferred_username", "roles",
+	"entitlements", "authorization_details", "active", "token_type", "username", "typ", "_claim_names", "_claim_sources",
+}
