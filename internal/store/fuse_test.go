@@ -101,7 +101,7 @@ func everyVerb(w *world) []step {
 		return err
 	}
 	suspended, active := identity.Suspended, identity.Active
-	return []step{
+	return slices.Concat([]step{
 		{"InsertFirstAdmin", func() error { _, err := s.InsertFirstAdmin(ctx, root); return err }},
 		{"InsertUser", func() error { return s.InsertUser(ctx, store.Act{Action: "register"}, u) }},
 		{"CreateUser", func() error { return s.CreateUser(ctx, as, other) }},
@@ -246,7 +246,7 @@ func everyVerb(w *world) []step {
 		{"UpdateOrganization", func() error { _, err := s.UpdateOrganization(ctx, as, "new-org", &name, &suspended); return err }},
 		{"UpdateOrganization, again", func() error { _, err := s.UpdateOrganization(ctx, as, "new-org", nil, &active); return err }},
 		{"DeleteOrganization", func() error { return s.DeleteOrganization(ctx, as, "empty") }},
-	}
+	}, authorizeVerbs(w))
 }
 
 // counted is a chain without keys: its head is the number of its events.
