@@ -19,6 +19,7 @@ const auth = "/api/v1/auth"
 type body = map[string]any
 
 func TestReplicas(t *testing.T) {
+	t.Parallel()
 	path := program(t)
 	t.Run("behave as one server", func(t *testing.T) { testOneServer(t, path) })
 	t.Run("initialize an empty database once", func(t *testing.T) { testEmptyDatabase(t, path) })
