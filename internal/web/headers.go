@@ -40,9 +40,14 @@ func (c cors) setHeaders(h http.Header, r *http.Request) {
 	}
 	h.Add("Vary", "Origin")
 	if origin := r.Header.Get("Origin"); origin != "" && slices.Contains(c.origins, origin) {
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "RateLimit, RateLimit-Policy, Retry-After, Www-Authenticate, X-Request-Id")
+		AllowOrigin(h, origin)
 	}
+}
+
+// AllowOrigin lets scripts of the origin read the response, without cookies.
+func AllowOrigin(h http.Header, origin string) {
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "RateLimit, RateLimit-Policy, Retry-After, Www-Authenticate, X-Request-Id")
 }
 
 func setPublic(h http.Header) {

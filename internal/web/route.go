@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,17 +17,18 @@ const (
 	undeclared    Access = iota
 	Anonymous            // anyone
 	User                 // a user who can sign in
-	UserProfile          // as User, and the access token that requested the last password change
+	UserProfile          // as Account, and the access token that requested the last password change
 	OrgAdmin             // a user or a service token of the role org_admin or stronger
 	Superadmin           // a user or a service token of the role superadmin
 	UserOrService        // a user who can sign in, or a service token
 	UserOrRefresh        // a user who can sign in, or a refresh token in the body
 	Service              // a service token
+	Account              // a user who can sign in, or a client that they allowed to manage their account
 )
 
 // String names the rule.
 func (a Access) String() string {
-	names := []string{"undeclared", "anonymous", "user", "user's own profile", "org_admin", "superadmin", "user or service token", "user or refresh token", "service token"}
+	names := []string{"undeclared", "anonymous", "user", "user's own profile", "org_admin", "superadmin", "user or service token", "user or refresh token", "service token", "user, or client with the scope account"}
 	if int(a) >= len(names) {
 		return names[undeclared]
 	}
@@ -59,6 +61,7 @@ type Route struct {
 	Credential Credential
 	MaxBody    int64 // longest request body, in bytes; 0: a body is not read
 	Public     bool  // scripts of every origin may read the response
+	OfClients  bool  // scripts of clients call it: the handler lets those of the client at hand read the response, see AllowOrigin
 	RootOnly   bool  // not under the path of the issuer: for tools of this machine, not for clients behind a proxy
 	KnownHosts bool  // only for the host of the issuer, localhost and loopback addresses; see Config.KnownHostsOnly
 	Always     bool  // for every host and beyond every limit: for supervisors
@@ -80,6 +83,11 @@ type Group struct {
 	// Refuse writes the response for an error of Authorize and for an *Error of the
 	// router.
 	Refuse func(http.ResponseWriter, *http.Request, error)
+
+	// OfClient reports whether scripts of the origin are those of some client, for
+	// preflights of routes that have OfClients: a preflight does not say which client
+	// sends it. Nil: none are.
+	OfClient func(ctx context.Context, origin string) bool
 }
 
 // mounted is a route of a group.
@@ -126,6 +134,9 @@ func (rt *Router) guard(m mounted) http.Handler {
 		if m.Public {
 			setPublic(w.Header())
 		}
+		if m.OfClients {
+			w.Header().Set("Vary", "Origin")
+		}
 		if m.Credential == Cookie && rt.crossOrigin.Check(r) != nil {
 			m.group.Refuse(w, r, errCrossOrigin)
 			return
@@ -168,6 +179,9 @@ func (rt *Router) fallback(w http.ResponseWriter, r *http.Request) {
 		if m.Public {
 			setPublic(w.Header())
 		}
+		if m.OfClients {
+			allowClient(w.Header(), r, m.group)
+		}
 	}
 	if isPreflight(r) && w.Header().Get("Access-Control-Allow-Origin") != "" {
 		writePreflight(w.Header(), methods)
@@ -176,6 +190,14 @@ func (rt *Router) fallback(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	routes[0].group.Refuse(w, r, errMethodNotAllowed)
+}
+
+// allowClient allows a preflight from an origin of some client.
+func allowClient(h http.Header, r *http.Request, g *Group) {
+	h.Set("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); isPreflight(r) && g.OfClient != nil && g.OfClient(r.Context(), origin) {
+		AllowOrigin(h, origin)
+	}
 }
 
 // routesAt returns the routes of the request's path, one for each method.

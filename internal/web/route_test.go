@@ -17,7 +17,7 @@ func TestRouteThatDoesNotDeclareItsRulesIsNotServed(t *testing.T) {
 		credential Credential
 	}{
 		"no access rule":               {0, Bearer},
-		"an unknown access rule":       {Service + 1, Bearer},
+		"an unknown access rule":       {Account + 1, Bearer},
 		"no credential":                {Anonymous, 0},
 		"a user by no credential":      {User, NoCredential},
 		"a cookie or a token":          {User, Cookie | Bearer},
