@@ -46,6 +46,7 @@ type Clients struct {
 	algorithms []jose.Algorithm
 	lifetime   time.Duration
 	now        func() time.Time
+	origins    origins
 }
 
 // New returns Clients.

@@ -70,7 +70,7 @@ func (d *Directory) UpdateOwn(ctx context.Context, by identity.Actor, profile ma
 	}
 	act := store.Act{Action: identity.ActionUpdateUser, By: by}
 	user, err := d.store.UpdateOwn(ctx, act, profile)
-	if err := d.ended(ctx, act, by.ID, err); err != nil {
+	if err := d.ended(ctx, act, by.UserID(), err); err != nil {
 		return identity.User{}, err
 	}
 	return user, nil

@@ -41,6 +41,26 @@ func (a Actor) AsUser(id string) Actor {
 	return a
 }
 
+// UserID is the id of the user who acts, through a client or not; empty: the actor is
+// no user.
+func (a Actor) UserID() string {
+	switch a.Kind {
+	case ActorUser:
+		return a.ID
+	case ActorClient:
+		return a.OnBehalfOf
+	default:
+		return ""
+	}
+}
+
+// AsClient returns the actor of the same request after it was authenticated as the
+// client of the id, on behalf of the user; empty: of itself.
+func (a Actor) AsClient(id, userID string) Actor {
+	a.Kind, a.ID, a.OnBehalfOf = ActorClient, id, userID
+	return a
+}
+
 // Principal is what policy knows of an actor, as the database holds it now.
 // The zero Principal has no permission.
 type Principal struct {
@@ -49,7 +69,25 @@ type Principal struct {
 	Role   Role
 	OrgID  string
 	Active bool // may use what it presented: CanSignIn, CanUseServiceToken
-	Recent bool // of a user: signed in recently enough for privileged acts, see SignedIn
+	Recent bool // signed in recently enough for privileged acts, see SignedIn; a client of itself always is
+}
+
+// is reports whether the actor is that user, through a client or not.
+func (p Principal) is(user Principal) bool {
+	return (p.Kind == ActorUser || p.Kind == ActorClient) && p.ID == user.ID
+}
+
+// Through returns what policy knows of a user who acts through a client: of the
+// weaker one of their roles, and no more than any client may.
+func (p Principal) Through(client Principal) Principal {
+	switch {
+	case p.Role.AtLeast(client.Role):
+		p.Role = client.Role
+	case !client.Role.AtLeast(p.Role):
+		p.Role = "" // one of them is unknown
+	}
+	p.Kind, p.Active = ActorClient, p.Active && client.Active
+	return p
 }
 
 // System is the principal of ActorSystem. Its organization is the default of new

@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -29,5 +30,50 @@ func TestAsUserKeepsTheAddressOfTheRequest(t *testing.T) {
 	want := identity.Actor{Kind: identity.ActorUser, ID: "ada", Address: "192.0.2.7", RequestID: "req-1"}
 	if got := request.AsUser("ada"); got != want || request.Kind != "" {
 		t.Errorf("%+v of %+v", got, request)
+	}
+}
+
+func TestAUserThroughAClientHasTheWeakerRole(t *testing.T) {
+	for _, c := range []struct{ user, client, want identity.Role }{
+		{"org_admin", "viewer", "viewer"},
+		{"viewer", "superadmin", "viewer"},
+		{"operator", "operator", "operator"},
+		{"superadmin", "", ""},
+		{"", "superadmin", ""},
+		{"root", "viewer", ""},
+	} {
+		p := identity.Principal{Kind: identity.ActorUser, ID: "u", Role: c.user, Active: true}.
+			Through(identity.Principal{Kind: identity.ActorClient, ID: "c", Role: c.client, Active: true})
+		if p.Role != c.want || p.Kind != identity.ActorClient || p.ID != "u" || !p.Active {
+			t.Errorf("%s through %s: %+v", c.user, c.client, p)
+		}
+	}
+	if (identity.Principal{Active: true}).Through(identity.Principal{}).Active {
+		t.Error("a suspended client acts")
+	}
+}
+
+// A client needs a recent sign-in of its user where the user needs one, and never
+// reaches a superadmin.
+func TestAClientDoesNotDoWhatItsUserMayNotDoNow(t *testing.T) {
+	admin := identity.Principal{Kind: identity.ActorClient, ID: "a", Role: identity.Superadmin, OrgID: "x", Active: true}
+	viewer := identity.Principal{Kind: identity.ActorUser, ID: "v", Role: identity.Viewer, OrgID: "x", Active: true}
+	if err := identity.MayResetPassword(admin, viewer); !errors.Is(err, identity.ErrReauthenticate) {
+		t.Errorf("without a recent sign-in: %v", err)
+	}
+	admin.Recent = true
+	if err := identity.MayResetPassword(admin, viewer); err != nil {
+		t.Error(err)
+	}
+	self := viewer
+	self.ID = "a"
+	if err := identity.MayResetPassword(admin, self); !errors.Is(err, identity.ErrOwnPassword) {
+		t.Errorf("the own password: %v", err)
+	}
+	if err := identity.MayManage(admin, identity.Principal{ID: "s", Role: identity.Superadmin, OrgID: "x"}); !errors.Is(err, identity.ErrForbidden) {
+		t.Errorf("a superadmin: %v", err)
+	}
+	if err := identity.MayManageSessions(identity.Principal{Kind: identity.ActorClient, ID: "v", Role: identity.Viewer, Active: true}, viewer); err != nil {
+		t.Errorf("the own sessions: %v", err)
 	}
 }

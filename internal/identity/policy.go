@@ -92,7 +92,7 @@ func MayResetPassword(actor, target Principal) error {
 	if err := MayManage(actor, target); err != nil {
 		return err
 	}
-	if actor.Kind == ActorUser && actor.ID == target.ID {
+	if actor.is(target) {
 		return ErrOwnPassword
 	}
 	return actor.recent()
@@ -112,7 +112,7 @@ func MayManage(actor, target Principal) error {
 // MayManageSessions decides whether actor may list and end the sessions of target:
 // all users those of their own, administrators those of users that they manage.
 func MayManageSessions(actor, target Principal) error {
-	if actor.Kind == ActorUser && actor.Active && actor.ID == target.ID {
+	if actor.Active && actor.is(target) {
 		return nil
 	}
 	return MayManage(actor, target)
@@ -179,10 +179,10 @@ func MayChangeKeys(actor Principal) error {
 	return actor.recent()
 }
 
-// recent refuses a privileged act of a user who did not sign in recently. Service
-// tokens, clients and the system do not sign in.
+// recent refuses a privileged act of a user who did not sign in recently, through a
+// client or not. Service tokens and the system do not sign in.
 func (p Principal) recent() error {
-	if p.Kind == ActorUser && !p.Recent {
+	if (p.Kind == ActorUser || p.Kind == ActorClient) && !p.Recent {
 		return ErrReauthenticate
 	}
 	return nil

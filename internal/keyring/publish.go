@@ -15,6 +15,7 @@ import (
 // Published is the published keys at one time. It is immutable.
 type Published struct {
 	infos     []KeyInfo // in the order of the key set
+	public    map[string]*jose.PublicKey
 	main, all keySet
 }
 
@@ -25,7 +26,7 @@ type keySet struct {
 
 // publish makes the key sets: the main one, and the one with every key.
 func (k *keeper) publish(s *keys) (*Published, error) {
-	p := &Published{}
+	p := &Published{public: map[string]*jose.PublicKey{}}
 	main, all := []jose.JWK{}, []jose.JWK{}
 	for _, row := range lifecycle.Order(s.KeySet) {
 		if row.Status == store.KeyRemoved {
@@ -33,6 +34,7 @@ func (k *keeper) publish(s *keys) (*Published, error) {
 		}
 		key := s.known[row.KID]
 		p.infos, all = append(p.infos, k.info(key)), append(all, key.JWK())
+		p.public[row.KID] = key.PublicKey
 		if !lifecycle.PQCOnly(row) {
 			main = append(main, key.JWK())
 		}
@@ -74,6 +76,9 @@ func (p *Published) Algorithms() (all []jose.Algorithm) {
 	}
 	return all
 }
+
+// Key returns the published key of that ID, nil: there is none.
+func (p *Published) Key(kid string) *jose.PublicKey { return p.public[kid] }
 
 // JWKS returns the main key set and its strong ETag. It has keys of type AKP only if the
 // tokens of the API are, were or will be signed with one. The bytes are shared: callers

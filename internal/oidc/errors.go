@@ -35,8 +35,13 @@ func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	no := refusalOf(err)
 	web.Refused(r.Context(), string(no.Code))
 	p.logFailure(r.Context(), no, err)
-	if no.Code == oauth.InvalidClient && r.Header.Get("Authorization") != "" {
+	switch {
+	case no.Code == oauth.InvalidClient && r.Header.Get("Authorization") != "":
 		no.challenge = `Basic realm="` + p.issuer + `", charset="UTF-8"` // RFC 6749 section 5.2
+	case errors.Is(err, errNoToken):
+		no.challenge = "Bearer" // RFC 6750 section 3.1: without an error code
+	case no.Code == oauth.InvalidToken, no.Code == oauth.InsufficientScope:
+		no.challenge = `Bearer error="` + string(no.Code) + `", error_description="` + no.Description + `"`
 	}
 	no.write(w)
 }

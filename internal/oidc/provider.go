@@ -72,13 +72,13 @@ func New(cfg Config) *Provider {
 	if p.pages.Error == nil {
 		p.pages.Error = p.refuse
 	}
-	p.routes = slices.Concat(p.discoveryRoutes(), p.authorizeRoutes(), p.tokenRoutes())
+	p.routes = slices.Concat(p.discoveryRoutes(), p.authorizeRoutes(), p.tokenRoutes(), p.resourceRoutes())
 	return p
 }
 
 // Group returns the routes for the router.
 func (p *Provider) Group() web.Group {
-	return web.Group{Prefix: prefix, Routes: p.routes, Refuse: p.refuse}
+	return web.Group{Prefix: prefix, Routes: p.routes, Refuse: p.refuse, OfClient: p.knowsOrigin}
 }
 
 // address is that of a path of this server.

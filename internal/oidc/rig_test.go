@@ -1,19 +1,36 @@
 package oidc_test
 
 import (
+	"context"
+	"crypto/rand"
 	"encoding/json"
 	"io"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/oidc"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/testrig"
+	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+var remote = identity.Actor{Address: "192.0.2.7", Network: "192.0.2.0/24", RequestID: "request-1"}
+
+const password = "correct horse battery"
 
 // rig is a provider over real services and a real database, behind the router, on a
 // listener of its own.
@@ -117,6 +134,93 @@ func (r *rig) get(path string) response {
 func (r *rig) post(path string, form url.Values) response {
 	r.t.Helper()
 	return r.do(r.request(http.MethodPost, path, form))
+}
+
+func (r *rig) ok(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func text(n int64) string { return strconv.FormatInt(n, 10) }
+
+// member creates a user with a profile.
+func (r *rig) member(role identity.Role, org string) identity.User {
+	r.t.Helper()
+	n := directory.NewUser{Email: "ada." + rand.Text() + "@example.com", Password: password, DisplayName: "Ada Lovelace", Role: string(role), OrgID: org}
+	u, err := r.Directory.CreateUser(r.t.Context(), system, n)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	u, err = r.Directory.Update(r.t.Context(), system, u.ID, directory.UserChange{Profile: map[string]string{"given_name": "Ada", "locale": "en-GB"}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return u
+}
+
+// session starts a session of the user.
+func (r *rig) session(u identity.User) (actor identity.Actor, access string) {
+	r.t.Helper()
+	proof, err := r.Login.Password(r.t.Context(), remote, u.Email, password)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	pair, err := r.Sessions.Start(r.t.Context(), remote, proof)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	a, err := r.Tokens.Verify(r.t.Context(), pair.AccessToken)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	actor = remote.AsUser(u.ID)
+	actor.SessionID = a.SessionID
+	return actor, pair.AccessToken
+}
+
+// application is register, without a record.
+func (r *rig) application(settings oauth.Settings) (oauth.Client, string) {
+	r.t.Helper()
+	c := r.register(settings)
+	return c.Client, c.secret
+}
+
+// tokens are what the client gets when the user of the session allows it the scope.
+func (r *rig) tokens(c oauth.Client, actor identity.Actor, scope, audience string) token.Pair {
+	r.t.Helper()
+	g := token.Grant{
+		ClientID: c.ID, Scope: scope, Audience: audience, Typ: jose.TypeAccessToken, Refresh: true,
+		AccessLifetime: 10 * time.Minute, RefreshLifetime: time.Hour,
+	}
+	d := store.Device{UserCode: oauth.NewUserCode([8]uint32(random(8))), ClientID: c.ID, Scope: scope, ExpiresAt: r.Clock.Now().Add(time.Minute)}
+	pair, err := r.Tokens.Mint(r.t.Context(), g, func(ctx context.Context, first *store.NewFamily) (store.Subject, error) {
+		if _, err := r.Store.InsertDevice(ctx, d, d.UserCode); err != nil {
+			return store.Subject{}, err
+		}
+		if err := r.Store.DecideDevice(ctx, store.Act{Action: "device.decide", By: actor}, d.UserCode, true); err != nil {
+			return store.Subject{}, err
+		}
+		return r.Store.RedeemDevice(ctx, actor, d.UserCode, *first)
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return pair
+}
+
+func random(n int) (all []uint32) {
+	for range n {
+		all = append(all, mathrand.Uint32())
+	}
+	return all
+}
+
+// basic authenticates the client of a request.
+func basic(req *http.Request, c oauth.Client, secret string) *http.Request {
+	req.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(secret))
+	return req
 }
 
 // want fails the test unless the response has the status and, if it is not empty, the

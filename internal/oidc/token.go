@@ -13,7 +13,9 @@ import (
 )
 
 func (p *Provider) tokenRoutes() []web.Route {
-	return []web.Route{form("/token", "token", web.ClientSecret, p.serveToken)}
+	route := form("/token", "token", web.ClientSecret, p.serveToken)
+	route.OfClients = true
+	return []web.Route{route}
 }
 
 // tokenRequest is a request to the token endpoint of an authenticated client that may

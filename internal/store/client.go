@@ -56,6 +56,18 @@ func (t *tx) client(id, lock string) (oauth.Client, error) {
 	return found[0], nil
 }
 
+// clientAlone reads the client without its logo, of which a request has no use.
+func (t *tx) clientAlone(id, lock string) (oauth.Client, error) {
+	found, err := collect(t, func(r scanner) (oauth.Client, error) { return scanClient(r) }, "SELECT "+clientColumns+" FROM "+clientTables+" WHERE c.id = $1"+lock, id)
+	if err == nil && len(found) == 0 {
+		return oauth.Client{}, identity.ErrNoClient
+	}
+	if err != nil {
+		return oauth.Client{}, err
+	}
+	return found[0], nil
+}
+
 // Client returns the client, one that is suspended too; its organization's suspension
 // counts as its own. identity.ErrNoClient when there is none.
 func (s *Store) Client(ctx context.Context, id string) (c oauth.Client, err error) {

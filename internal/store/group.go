@@ -106,7 +106,7 @@ func (s *Store) Group(
 		}
 		if hidden {
 			var one int
-			member, err := t.get([]any{&one}, "SELECT 1 FROM group_members WHERE group_id = $1 AND user_id = $2", g.ID, by.ID)
+			member, err := t.get([]any{&one}, "SELECT 1 FROM group_members WHERE group_id = $1 AND user_id = $2", g.ID, by.UserID())
 			if err != nil {
 				return err
 			}
@@ -139,7 +139,7 @@ func (s *Store) Groups(ctx context.Context, by identity.Actor, f ListFilter) (p 
 			}
 			if f.Members && identity.SeesOwnGroupsOnly(actor) {
 				l.from += " JOIN group_members m ON m.group_id = g.id"
-				l.only("m.user_id", by.ID)
+				l.only("m.user_id", by.UserID())
 			}
 			return identity.MaySee(actor, of.org, "group")
 		})

@@ -30,8 +30,8 @@ func (t *tx) principal(by identity.Actor, lock func(alias string) string) (p ide
 		var st identity.ServiceToken
 		st, err = t.service("s.id = $1", lock("s"), by.ID)
 		p = st.Principal(t.now)
-	case identity.ActorClient: // no client has a row yet
-		return identity.Principal{}, identity.ErrForbidden
+	case identity.ActorClient:
+		p, err = t.clientPrincipal(by, lock)
 	default:
 		return identity.Principal{}, identity.ErrForbidden
 	}
@@ -39,6 +39,20 @@ func (t *tx) principal(by identity.Actor, lock func(alias string) string) (p ide
 		err = identity.ErrForbidden
 	}
 	return p, err
+}
+
+// clientPrincipal reads a client as an actor: of itself, or on behalf of a user.
+func (t *tx) clientPrincipal(by identity.Actor, lock func(alias string) string) (p identity.Principal, err error) {
+	c, err := t.clientAlone(by.ID, lock("c"))
+	if err != nil {
+		return p, err
+	}
+	client := identity.Principal{Kind: identity.ActorClient, ID: c.ID, Role: identity.Role(c.Role), OrgID: c.OrgID, Active: !c.Suspended, Recent: true}
+	if by.OnBehalfOf == "" {
+		return client, nil
+	}
+	user, err := t.signedIn(by.AsUser(by.OnBehalfOf), lock("u"))
+	return user.Through(client), err
 }
 
 // signedIn reads a user as an actor, with the time of the authentication of the
@@ -76,7 +90,7 @@ func (t *tx) manage(by identity.Actor, targetID string) (identity.User, error) {
 func (t *tx) target(
 	by identity.Actor, targetID string, rule func(actor, target identity.Principal) error,
 ) (identity.User, error) {
-	lock, self := t.forShare, by.Kind == identity.ActorUser && by.ID == targetID
+	lock, self := t.forShare, targetID != "" && by.UserID() == targetID
 	if self {
 		lock = t.forUpdate // two transactions that upgrade a shared lock on one row deadlock
 	}

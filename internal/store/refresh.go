@@ -224,8 +224,10 @@ func (t *tx) giveShared(familyID, hash string) error {
 
 // subjectColumns are what a refresh reads of userTables: each further column costs
 // every refresh.
-const subjectColumns = `u.id, u.email, u.role, u.org_id, o.status, u.status,
-	(SELECT COALESCE(string_agg(m.group_id, '
+const subjectColumns = `u.id, u.email, u.role, u.org_id, o.status, u.status, ` + groupsOfUser
+
+// groupsOfUser is scanned by groupsColumn.
+const groupsOfUser = `(SELECT COALESCE(string_agg(m.group_id, '
 '), '') FROM group_members m WHERE m.user_id = u.id)`
 
 // dest is where subjectColumns are scanned to.

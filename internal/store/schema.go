@@ -38,7 +38,7 @@ func Tables() []Table {
 		{Name: "group_members", Columns: []string{"group_id", "user_id", "joined_at"}},
 		{Name: "sessions", Columns: []string{
 			"id", "user_id", "created_at", "auth_time", "amr", "acr", "last_used_at", "address", "user_agent",
-			"idle_expires_at", "expires_at", "ended_at", "end_reason", "spared_jti", "cookie_hash", "stay",
+			"idle_expires_at", "expires_at", "ended_at", "end_reason", "spared_jti", "cookie_hash", "stay", "wrong_device_codes",
 		}},
 		{Name: "refresh_families", Columns: []string{
 			"id", "user_id", "created_at", "expires_at", "ended_at", "end_reason", "session_id", "client_id", "scope",
@@ -76,7 +76,7 @@ func Tables() []Table {
 		{Name: "consents", Columns: []string{"user_id", "client_id", "scope", "granted_at"}},
 		{Name: "device_codes", Columns: []string{
 			"device_hash", "user_code", "client_id", "scope", "resource", "address", "network", "status", "user_id", "session_id",
-			"created_at", "expires_at", "polled_at", "interval_s",
+			"created_at", "expires_at", "polled_at",
 		}},
 		{Name: "logout_deliveries", Columns: []string{
 			"id", "client_id", "session_id", "user_id", "created_at", "attempts", "next_at", "problem",

@@ -28,8 +28,8 @@ func (t *tx) inherit(by identity.Actor, st *identity.ServiceToken) error {
 // that ends at the latest, zero: never.
 func (t *tx) ownership(by identity.Actor) (ownerID string, end time.Time, err error) {
 	switch by.Kind {
-	case identity.ActorUser:
-		return by.ID, time.Time{}, nil
+	case identity.ActorUser, identity.ActorClient:
+		return by.UserID(), time.Time{}, nil
 	case identity.ActorServiceToken:
 		st, err := t.service("s.id = $1", "", by.ID)
 		return st.OwnerID, st.ExpiresAt, err

@@ -54,10 +54,10 @@ func (s *Store) UpdateOwn(ctx context.Context, act Act, profile map[string]strin
 // self reads the user that the actor is, for update. One that may not sign in any
 // more is identity.ErrInvalidToken.
 func (t *tx) self(by identity.Actor) (identity.User, error) {
-	if by.Kind != identity.ActorUser {
+	if by.UserID() == "" {
 		return identity.User{}, identity.ErrForbidden
 	}
-	u, err := t.user(by.ID, t.forUpdate("u"))
+	u, err := t.user(by.UserID(), t.forUpdate("u"))
 	if fault.KindOf(err) == fault.NotFound || err == nil && !identity.CanSignIn(u) {
 		err = identity.ErrInvalidToken
 	}

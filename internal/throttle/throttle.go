@@ -126,7 +126,7 @@ func (t *Throttle) UnknownToken(ctx context.Context, by identity.Actor) error {
 // ProfileChange counts a change that a user makes of the own profile, or refuses it.
 // Each is an event in the audit log, and anyone who registers can make them.
 func (t *Throttle) ProfileChange(ctx context.Context, by identity.Actor) error {
-	return t.take(ctx, by, profileChangesOfUser, by.ID, 1)
+	return t.take(ctx, by, profileChangesOfUser, by.UserID(), 1)
 }
 
 // AuthorizationRequest counts a request that waits for a user, or refuses it.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/throttle"
@@ -72,6 +73,7 @@ type Issuer struct {
 	rotations       *rotations // nil: no limit
 	familiesPerUser int        // 0: no limit
 	recent          recent
+	known           jose.Memory // access tokens are presented many times
 	counts          counts
 	uses            uses
 }

@@ -87,7 +87,7 @@ CREATE TABLE consents (
 
 CREATE INDEX consents_by_client ON consents (client_id);
 
--- RFC 8628. session_id and user_id are of the user who confirmed it.
+-- RFC 8628. session_id and user_id are of the user who decided.
 CREATE TABLE device_codes (
   device_hash TEXT NOT NULL PRIMARY KEY,
   user_code   TEXT NOT NULL,
@@ -101,13 +101,17 @@ CREATE TABLE device_codes (
   session_id  TEXT,
   created_at  TEXT NOT NULL,
   expires_at  TEXT NOT NULL,
-  polled_at   TEXT,
-  interval_s  INTEGER NOT NULL DEFAULT 5
+  polled_at   TEXT
 );
 
 CREATE UNIQUE INDEX device_codes_by_user_code ON device_codes (user_code);
 
 CREATE INDEX device_codes_by_expiry ON device_codes (expires_at);
+
+CREATE INDEX device_codes_by_network ON device_codes (network, expires_at);
+
+-- How many wrong user codes the session has entered.
+ALTER TABLE sessions ADD COLUMN wrong_device_codes INTEGER NOT NULL DEFAULT 0;
 
 -- SHA-256 of the cookie; NULL: not of a browser. stay is 1 for "stay signed in".
 ALTER TABLE sessions ADD COLUMN cookie_hash TEXT;

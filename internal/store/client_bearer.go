@@ -1,0 +1,52 @@
+package store
+
+import (
+	"context"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
+)
+
+// ClientToken names an access token that a client holds of a user.
+type ClientToken struct {
+	ClientID  string
+	UserID    string
+	SessionID string // the claim sid
+	ID        string // the claim jti
+}
+
+// ClientBearer is the user and the client of an access token, as they are now.
+type ClientBearer struct {
+	User   identity.User // with its metadata
+	Groups []string      // ids, sorted, never nil
+	Client oauth.Client  // without its logo
+	Claims string        // the parameter claims of the authorization request; optional
+	Ended  bool          // what the token came from ended, and the token with it
+}
+
+// ClientBearer returns the user and the client of an access token; NotFound when one of
+// them does not exist any more. The caller checks identity.CanUseClient.
+func (s *Store) ClientBearer(ctx context.Context, c ClientToken) (b ClientBearer, err error) {
+	err = s.lookup(ctx, func(t *tx) error {
+		if b.Client, err = t.clientAlone(c.ClientID, ""); err != nil {
+			return err
+		}
+		var ofFamily, ofSession bool
+		var family, session EndReason
+		found, err := t.get(append(userDest(&b.User), &b.User.Metadata, (*groupsColumn)(&b.Groups),
+			&ofFamily, (*string)(&family), &b.Claims, &ofSession, (*string)(&session)),
+			"SELECT "+userColumns+", u.metadata, "+groupsOfUser+`, f.id IS NOT NULL, COALESCE(f.end_reason, ''), COALESCE(f.claims, ''),
+				s.id IS NOT NULL, COALESCE(s.end_reason, '')
+			FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id
+			LEFT JOIN refresh_families f ON f.session_id = $2 AND f.user_id = u.id AND f.client_id = $3
+				AND EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = f.id AND t.access_jti = $4)
+			WHERE u.id = $1`, c.UserID, c.SessionID, c.ClientID, c.ID)
+		if err == nil && !found {
+			err = identity.ErrNoUser
+		}
+		// A family of offline_access outlives its session. A token without a family ends with the session.
+		b.Ended = family.RefusedHere() || !ofFamily && (!ofSession || session.RefusedHere())
+		return err
+	})
+	return b, err
+}
