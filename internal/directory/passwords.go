@@ -8,6 +8,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/login"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
@@ -16,27 +17,46 @@ import (
 // returns the tokens with which their session continues. All their other sessions
 // end. A wrong old password is Forbidden, invalid_credentials.
 func (d *Directory) ChangePassword(ctx context.Context, by identity.Actor, oldPassword, newPassword string) (token.Pair, error) {
-	if by.Kind != identity.ActorUser {
-		return token.Pair{}, identity.ErrForbidden
-	}
-	user, err := d.store.UserByID(ctx, by.ID)
-	if err != nil {
-		return token.Pair{}, fmt.Errorf("read user: %w", err)
-	}
-	if err := d.checkPassword(ctx, "new_password", newPassword, user.Email, user.OrgID); err != nil {
-		return token.Pair{}, err
-	}
 	act := store.Act{Action: identity.ActionChangePassword, By: by}
-	proof, err := d.confirm(ctx, act, oldPassword)
+	proof, hash, err := d.newPassword(ctx, act, oldPassword, newPassword)
 	if err != nil {
 		return token.Pair{}, err
-	}
-	hash, err := d.passwords.Hash(ctx, by.Network, newPassword)
-	if err != nil {
-		return token.Pair{}, fmt.Errorf("hash password: %w", err)
 	}
 	pair, err := d.sessions.ChangePassword(ctx, act, proof, hash)
-	return pair, d.ended(ctx, act, user.ID, err)
+	return pair, d.ended(ctx, act, by.ID, err)
+}
+
+// ChangePasswordInBrowser is ChangePassword for an actor in a browser, whose session
+// continues with the cookie returned.
+func (d *Directory) ChangePasswordInBrowser(ctx context.Context, by identity.Actor, oldPassword, newPassword string) (session.Cookie, error) {
+	act := store.Act{Action: identity.ActionChangePassword, By: by}
+	proof, hash, err := d.newPassword(ctx, act, oldPassword, newPassword)
+	if err != nil {
+		return "", err
+	}
+	cookie, err := d.sessions.ChangePasswordInBrowser(ctx, act, proof, hash)
+	return cookie, d.ended(ctx, act, by.ID, err)
+}
+
+// newPassword proves the actor by the old password, and returns the hash of the new one.
+func (d *Directory) newPassword(ctx context.Context, act store.Act, oldPassword, newPassword string) (proof identity.Proof, hash identity.PasswordHash, err error) {
+	if act.By.Kind != identity.ActorUser {
+		return proof, "", identity.ErrForbidden
+	}
+	user, err := d.store.UserByID(ctx, act.By.ID)
+	if err != nil {
+		return proof, "", fmt.Errorf("read user: %w", err)
+	}
+	if err := d.checkPassword(ctx, "new_password", newPassword, user.Email, user.OrgID); err != nil {
+		return proof, "", err
+	}
+	if proof, err = d.confirm(ctx, act, oldPassword); err != nil {
+		return proof, "", err
+	}
+	if hash, err = d.passwords.Hash(ctx, act.By.Network, newPassword); err != nil {
+		return proof, "", fmt.Errorf("hash password: %w", err)
+	}
+	return proof, hash, nil
 }
 
 // Reauthenticate proves the actor by their password again, for acts that need a

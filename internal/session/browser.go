@@ -97,6 +97,16 @@ func (s *Sessions) Browser(ctx context.Context, presented Cookie) (b Browser, fo
 	return b, true, nil
 }
 
+// ChangePasswordInBrowser replaces the password of the user of proof, who is the actor. All
+// their sessions end except the actor's, which only the new cookie opens.
+func (s *Sessions) ChangePasswordInBrowser(ctx context.Context, act store.Act, proof identity.Proof, hash identity.PasswordHash) (Cookie, error) {
+	cookie := newCookie()
+	if err := s.store.ChangePasswordInBrowser(ctx, act, proof, hash, cookie.hash()); err != nil {
+		return "", err
+	}
+	return cookie, nil
+}
+
 // EndBrowser ends the session of the cookie. It is no error if it has ended or is
 // unknown.
 func (s *Sessions) EndBrowser(ctx context.Context, by identity.Actor, presented Cookie) error {

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -253,6 +254,39 @@ func TestSigningOutEndsTheBrowserSession(t *testing.T) {
 		events, err := r.Store.Events(t.Context(), 1)
 		if err != nil || events[0].Action != identity.ActionLogout || events[0].Detail != "session "+b.Session.ID || events[0].ActorID != u.ID {
 			t.Errorf("audited %+v, %v", events, err)
+		}
+	})
+}
+
+func TestAPasswordChangeInABrowserLeavesItsSessionOnly(t *testing.T) {
+	testrig.Each(t, func(t *testing.T, r *testrig.Rig) {
+		u, proof := user(t, r, "ada@pico.example")
+		cookie, b := start(t, r, proof, "", false)
+		other, _ := start(t, r, proved(t, r, "ada@pico.example"), "", false)
+		pair, err := r.Sessions.Start(t.Context(), web, proved(t, r, "ada@pico.example"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := web.AsUser(u.ID)
+		by.SessionID = b.Session.ID
+		next, err := r.Directory.ChangePasswordInBrowser(t.Context(), by, secret, "another long secret")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if opens(t, r, cookie) || opens(t, r, other) || !opens(t, r, next) {
+			t.Error("only the new cookie opens the session")
+		}
+		if _, err := r.Tokens.Rotate(t.Context(), web, string(pair.RefreshToken)); err == nil {
+			t.Error("the session of the JSON login continues")
+		}
+		if _, err := r.Login.Password(t.Context(), web, "ada@pico.example", "another long secret"); err != nil {
+			t.Error(err)
+		}
+		if err := r.Sessions.EndBrowser(t.Context(), web, next); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Directory.ChangePasswordInBrowser(t.Context(), by, "another long secret", "a third long secret"); !errors.Is(err, identity.ErrInvalidToken) {
+			t.Errorf("in an ended session: %v", err)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -142,26 +143,8 @@ func (s *Store) ReplaceDefaultPassword(ctx context.Context, act Act, userID stri
 // If the access token names no valid session, a new one starts.
 func (s *Store) ChangePassword(ctx context.Context, act Act, proof identity.Proof, hash identity.PasswordHash, next NewFamily) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		if act.By.Kind != identity.ActorUser {
-			return identity.ErrInvalidToken
-		}
-		u, err := t.user(act.By.ID, t.forUpdate("u"))
-		switch {
-		case err != nil && fault.KindOf(err) != fault.NotFound:
-			return err
-		case !identity.CanSignIn(u):
-			return identity.ErrInvalidToken
-		case u.ID != proof.UserID() || u.CredentialsVersion != proof.CredentialsVersion():
-			return errPasswordChanged
-		}
-		session, end, err := t.ownSession(u.ID, act.By.SessionID)
+		u, session, end, err := t.changePassword(act, proof, hash)
 		if err != nil {
-			return err
-		}
-		if _, err := t.exec("UPDATE users SET password_hash = $1, password_form = 'nfc', default_password = 0 WHERE id = $2", string(hash), u.ID); err != nil {
-			return err
-		}
-		if _, err := t.end(EndPasswordChange, subjects{userID: u.ID, sessionID: session}); err != nil {
 			return err
 		}
 		_, err = t.exec("UPDATE sessions SET spared_jti = $1 WHERE id = $2 AND user_id = $3", act.By.TokenID, act.By.SessionID, u.ID)
@@ -183,4 +166,48 @@ func (s *Store) ChangePassword(ctx context.Context, act Act, proof identity.Proo
 		return Subject{}, err
 	}
 	return g, nil
+}
+
+// ChangePasswordInBrowser is ChangePassword for an actor in a browser: their session
+// continues, and only the new cookie opens it.
+func (s *Store) ChangePasswordInBrowser(ctx context.Context, act Act, proof identity.Proof, hash identity.PasswordHash, cookieHash string) error {
+	return s.write(ctx, func(t *tx) error {
+		u, session, _, err := t.changePassword(act, proof, hash)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec("UPDATE sessions SET cookie_hash = $1 WHERE id = $2 AND cookie_hash IS NOT NULL", cookieHash, session)
+		if err == nil && n == 0 {
+			err = identity.ErrInvalidToken // the session has ended
+		}
+		if err != nil {
+			return err
+		}
+		return t.done(act, u.ID, u.OrgID)
+	})
+}
+
+// changePassword replaces the password of the actor, and ends what was issued before but
+// their session; session is empty when that has ended.
+func (t *tx) changePassword(act Act, proof identity.Proof, hash identity.PasswordHash) (u identity.User, session string, end time.Time, err error) {
+	if act.By.Kind != identity.ActorUser {
+		return u, "", end, identity.ErrInvalidToken
+	}
+	u, err = t.user(act.By.ID, t.forUpdate("u"))
+	switch {
+	case err != nil && fault.KindOf(err) != fault.NotFound:
+		return u, "", end, err
+	case !identity.CanSignIn(u):
+		return u, "", end, identity.ErrInvalidToken
+	case u.ID != proof.UserID() || u.CredentialsVersion != proof.CredentialsVersion():
+		return u, "", end, errPasswordChanged
+	}
+	if session, end, err = t.ownSession(u.ID, act.By.SessionID); err != nil {
+		return u, "", end, err
+	}
+	if _, err := t.exec("UPDATE users SET password_hash = $1, password_form = 'nfc', default_password = 0 WHERE id = $2", string(hash), u.ID); err != nil {
+		return u, "", end, err
+	}
+	_, err = t.end(EndPasswordChange, subjects{userID: u.ID, sessionID: session})
+	return u, session, end, err
 }
