@@ -32,6 +32,7 @@ type Question struct {
 	Request oauth.AuthorizationRequest
 	Client  oauth.Client
 	User    identity.User // who is signed in; zero: none
+	Another bool          // the user wants to sign in as another user
 	New     []string      // of the scopes of the request, those that the user has not allowed yet
 }
 
@@ -48,7 +49,8 @@ func (q *Requests) Question(ctx context.Context, id string, b Browser) (Question
 	}
 	return Question{
 		ID: id, Step: step, Request: a.Request, Client: a.Client, User: a.User,
-		New: oauth.MissingScopes(a.Request.Scope, a.Granted),
+		Another: a.Decided.Another && a.Decided.SessionID == a.SessionID,
+		New:     oauth.MissingScopes(a.Request.Scope, a.Granted),
 	}, nil
 }
 

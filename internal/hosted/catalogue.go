@@ -139,11 +139,3 @@ func (l *locale) count(key string, n int) string {
 	}
 	return l.text(key+".other", n)
 }
-
-// maybe returns the text of a key that names one thing or none.
-func (l *locale) maybe(key, name string) string {
-	if name == "" {
-		return l.text(key)
-	}
-	return l.text(key, name)
-}

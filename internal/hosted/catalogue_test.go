@@ -44,7 +44,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 	for _, s := range ownSources(t) {
 		all.WriteString(s)
 	}
-	made := []string{"scope.", "field.", "fault.", "ago.", "error.", "device.", "account.", "not_found."}
+	made := []string{"scope.", "field.", "fault.", "ago.", "error.", "device.", "not_found."}
 	for _, key := range slices.Sorted(maps.Keys(loadCatalogue().languages[0].texts)) {
 		if strings.HasSuffix(key, ".title") || slices.ContainsFunc(made, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
 			continue
@@ -60,7 +60,7 @@ func TestEveryTextThatIsUsedExists(t *testing.T) {
 	asked := regexp.MustCompile(`(?:\.T|\.text|\.maybe) \(?"([a-z_.]+)"|(?:\.text|\.maybe|\.T)\("([a-z_.]+)"`)
 	for name, source := range ownSources(t) {
 		for _, m := range asked.FindAllStringSubmatch(source, -1) {
-			if key := m[1] + m[2]; texts[key] == "" {
+			if key := m[1] + m[2]; !strings.HasSuffix(key, ".") && texts[key] == "" {
 				t.Errorf("%s asks for %s", name, key)
 			}
 		}

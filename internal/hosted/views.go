@@ -118,6 +118,17 @@ type continueView struct {
 
 func (v continueView) title(l *locale) string { return l.text("continue.title", v.Client.Name) }
 
+// notAllowedView is for a user who may not use the client; another one may.
+type notAllowedView struct {
+	form
+	Client clientView
+	User   userView
+}
+
+func (v notAllowedView) title(l *locale) string {
+	return l.text("error.not_allowed.title", v.Client.Name)
+}
+
 type deviceView struct {
 	form
 	User *userView
@@ -136,17 +147,16 @@ func (v deviceConfirmView) title(l *locale) string {
 	return l.text("device.confirm.title", v.Client.Name)
 }
 
-// messageView is a page that only says something: Key.title and Key.text.
+// messageView is a page that only says something.
 type messageView struct {
-	Key     string
-	Name    string // in the texts; empty: none
-	Good    bool
-	Details []detail
-	Button  string // text; empty: no link
-	URL     string // of the link
+	Title, Text string
+	Good        bool
+	Details     []detail
+	Button      string // text; empty: no link
+	URL         string // of the link
 }
 
-func (v messageView) title(l *locale) string { return l.maybe(v.Key+".title", v.Name) }
+func (v messageView) title(*locale) string { return v.Title }
 
 // detail is a row of what a developer needs to know.
 type detail struct{ Label, Value string }

@@ -44,12 +44,15 @@ func (s *Server) handler() (http.Handler, error) {
 	group := api.Group()
 	group.Prefix = "/api" // elsewhere a browser gets a page
 	group.Routes = append(group.Routes, s.ownRoutes(m)...)
+	pages := hosted.New(hosted.Config{
+		Issuer: c.Auth.Issuer, Version: s.apiVersion(), Theme: theme, PasswordMinLength: c.Auth.PasswordMinLength,
+		Login: s.services.Login, Sessions: s.services.Sessions, Directory: s.services.Directory, Requests: s.services.Authorize,
+		Refuse: group.Refuse, Ready: s.health.isReady, Log: s.cfg.Log, Now: s.cfg.Now,
+	})
 	provider := oidc.New(oidc.Config{
 		Issuer: c.Auth.Issuer, Log: s.cfg.Log, Now: s.cfg.Now, Keys: s.services.Keys,
 		Clients: s.services.Clients, Requests: s.services.Authorize, Sessions: s.services.Sessions, Tokens: s.services.Tokens,
-	})
-	pages := hosted.New(hosted.Config{
-		Issuer: c.Auth.Issuer, Version: s.apiVersion(), Theme: theme, Refuse: group.Refuse, Ready: s.health.isReady, Log: s.cfg.Log, Now: s.cfg.Now,
+		Pages: oidc.Pages{Error: pages.Error, FormPost: pages.FormPost},
 	})
 	routing := web.Config{
 		Issuer: c.Auth.Issuer, Groups: []web.Group{group, provider.Group(), pages.Group()}, CORSOrigins: c.Server.CORSOrigins,

@@ -1,0 +1,170 @@
+package hosted
+
+import (
+	"html/template"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/authorize"
+	"github.com/pico-auth/pico-auth/internal/oauth"
+)
+
+// asked is the authorization request that a page is about, and its browser.
+type asked struct {
+	visitor
+	authorize.Question
+}
+
+// locales is the parameter ui_locales of the request.
+func (a asked) locales() string { return strings.Join(a.Request.UILocales, " ") }
+
+// policy lets the form of a page lead to the client: the redirects after it may.
+func (a asked) policy() policy { return policy{formTo: sourceOf(a.Request.RedirectURI)} }
+
+// ask reads the authorization request of a page. Without an id the page is about none.
+func (p *Pages) ask(r *http.Request, id string) (asked, error) {
+	v, err := p.visitor(r)
+	if err != nil || id == "" {
+		return asked{visitor: v}, err
+	}
+	q, err := p.requests.Question(r.Context(), id, v.presents())
+	return asked{visitor: v, Question: q}, err
+}
+
+// goOn sends the browser back to the question what is missing.
+func (p *Pages) goOn(w http.ResponseWriter, id string) {
+	p.seeOther(w, "/oauth2/authorize/"+url.PathEscape(id))
+}
+
+// respond sends a response to the client.
+func (p *Pages) respond(w http.ResponseWriter, r *http.Request, response oauth.AuthorizationResponse) {
+	if response.ResponseMode == oauth.ModeFormPost {
+		p.FormPost(w, r, response)
+		return
+	}
+	w.Header().Set("Location", response.Location())
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// FormPost shows the page that posts a response to the client, OAuth 2.0 Form Post
+// Response Mode.
+func (p *Pages) FormPost(w http.ResponseWriter, r *http.Request, response oauth.AuthorizationResponse) {
+	view := formPostView{Action: response.RedirectURI, Client: hostOf(response.RedirectURI)}
+	for _, name := range slices.Sorted(maps.Keys(response.Params)) {
+		view.Values = append(view.Values, hidden{name, response.Params.Get(name)})
+	}
+	p.render(w, r, page{name: "form_post", view: view, policy: policy{formTo: sourceOf(response.RedirectURI), onlyFor: true}})
+}
+
+func (p *Pages) showConsent(w http.ResponseWriter, r *http.Request) {
+	a, err := p.ask(r, r.URL.Query().Get("request"))
+	if err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	l := p.language(r, a.locales())
+	f := form{Action: p.base + "/consent", Hidden: []hidden{{"request", a.ID}}}
+	pg := page{locales: a.locales(), policy: a.policy()}
+	client := shownClient(a.Client, a.Request.RedirectURI)
+	switch a.Step {
+	case authorize.Consent:
+		pg.name, pg.view = "consent", consentView{form: f, Client: client, User: *a.user(), Scopes: l.scopes(a.Request.Scopes())}
+	case authorize.ChooseAccount, authorize.ContinueAs:
+		pg.name, pg.view = "continue", continueView{form: f, Client: client, User: *a.user(), Caution: a.Step == authorize.ContinueAs}
+	case authorize.NotAllowed:
+		pg.name, pg.view, pg.status = "not_allowed", notAllowedView{form: f, Client: client, User: *a.user()}, http.StatusForbidden
+	default:
+		p.goOn(w, a.ID)
+		return
+	}
+	p.render(w, r, pg)
+}
+
+// consent records what the user decided on one of the pages of showConsent.
+func (p *Pages) consent(w http.ResponseWriter, r *http.Request) {
+	values, err := readForm(w, r)
+	if err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	a, err := p.ask(r, values.Get("request"))
+	if err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	ctx, by, id := r.Context(), a.actor(r.Context()), a.ID
+	switch values.Get("action") {
+	case "allow":
+		err = p.requests.Consent(ctx, by, id, a.presents())
+	case "continue":
+		err = p.requests.Choose(ctx, id, a.presents())
+	case "other":
+		err = p.requests.Another(ctx, id, a.presents())
+	case "deny":
+		p.deny(w, r, a)
+		return
+	}
+	if err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	p.goOn(w, id)
+}
+
+// deny ends the request.
+func (p *Pages) deny(w http.ResponseWriter, r *http.Request, a asked) {
+	next, err := p.requests.Deny(r.Context(), a.actor(r.Context()), a.ID, a.presents())
+	if err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	p.respond(w, r, *next.Response)
+}
+
+// shownClient is the client as users see it. Its logo is an image in a data URI: client
+// has made sure.
+func shownClient(c oauth.Client, redirectURI string) clientView {
+	v := clientView{Name: c.Name, Host: hostOf(redirectURI), Policy: c.PolicyURI, Terms: c.TOSURI}
+	if strings.HasPrefix(c.LogoURI, "data:image/png;base64,") || strings.HasPrefix(c.LogoURI, "data:image/webp;base64,") {
+		v.Logo = template.URL(c.LogoURI)
+	}
+	return v
+}
+
+// scopes are the texts of scopes. That of openid says the least, so it is shown alone only.
+func (l *locale) scopes(scopes []string) (texts []string) {
+	for _, scope := range scopes {
+		if scope != oauth.ScopeOpenID || len(scopes) == 1 {
+			texts = append(texts, l.textOr("scope."+scope, l.text("scope.other", scope)))
+		}
+	}
+	return texts
+}
+
+// hostOf is the host of a redirect URI; empty: it leads to an app of this device.
+func hostOf(redirectURI string) string {
+	u, err := url.Parse(redirectURI)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return ""
+	}
+	return u.Host
+}
+
+// sourceOf is the expression of a content security policy for a redirect URI: its
+// origin or its private-use scheme. There is none for an IPv6 address (CSP Level 3,
+// section 2.3.1), which only loopback has here; the scheme stands for it.
+func sourceOf(redirectURI string) string {
+	u, err := url.Parse(redirectURI)
+	switch {
+	case err != nil || u.Scheme == "":
+		return ""
+	case u.Scheme != "https" && u.Scheme != "http", net.ParseIP(u.Hostname()).To4() == nil && strings.Contains(u.Host, "["):
+		return u.Scheme + ":"
+	default:
+		return u.Scheme + "://" + u.Host
+	}
+}

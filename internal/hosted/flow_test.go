@@ -1,0 +1,261 @@
+package hosted_test
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
+	"github.com/pico-auth/pico-auth/internal/web"
+)
+
+func TestAUserSignsInAtAClient(t *testing.T) {
+	for _, path := range []string{"", "/auth"} {
+		r := newRig(t, path)
+		r.user("ada@example.com")
+		c := r.client(nil)
+		b := r.browser()
+		b.open(path+authorization(c)).shows(200, path+"/sign-in", "to continue to Northwind Notes")
+		if csp := b.header.Get("Content-Security-Policy"); !strings.HasSuffix(csp, "form-action 'self' https://app.example") {
+			t.Error(csp)
+		}
+		b.signIn("ada@example.com").shows(200, path+"/consent", "Allow Northwind Notes to access your account?", "Ada Lovelace", "See your email address", "app.example")
+		got := b.submit("/consent", "action", "allow").returned()
+		if got.Get("code") == "" || got.Get("state") != "of the client" || got.Get("iss") != r.issuer {
+			t.Errorf("%v", got)
+		}
+		if again := b.open(path + authorization(c)).returned(); again.Get("code") == "" {
+			t.Errorf("with a session and a consent: %v", again)
+		}
+	}
+}
+
+func TestAWrongPasswordIsSaidOnThePage(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c))
+	for _, email := range []string{"ada@example.com", "unknown@example.com"} {
+		b.submit("/sign-in", "email", email, "password", "wrong", "stay", "yes").shows(403, "/sign-in", `role="alert"`, "The email address or the password is wrong", `value="`+email+`"`, " checked")
+		if strings.Contains(b.body, "wrong\"") || len(b.header["Set-Cookie"]) != 0 {
+			t.Error("the page repeats the password, or a session started")
+		}
+	}
+	b.signIn("ada@example.com").shows(200, "/consent")
+}
+
+func TestStayingSignedInIsWanted(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	age := regexp.MustCompile(`Max-Age=(\d+)`)
+	for stay, want := range map[string]bool{"": false, "yes": true} {
+		b := r.browser()
+		b.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		b.open("/sign-in").submit("/sign-in", "email", "ada@example.com", "password", password, "stay", stay)
+		if got := age.MatchString(strings.Join(b.header["Set-Cookie"], "\n")); got != want || b.at.Path != "/account" {
+			t.Errorf("stay %q: at %s with %v", stay, b.at, b.header["Set-Cookie"])
+		}
+	}
+}
+
+func TestDenyingReturnsToTheClient(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c))
+	if got := b.submit("/sign-in", "action", "cancel").returned(); got.Get("error") != "access_denied" || got.Get("state") == "" {
+		t.Errorf("cancelled: %v", got)
+	}
+	b.open(authorization(c)).signIn("ada@example.com")
+	if got := b.submit("/consent", "action", "deny").returned(); got.Get("error") != "access_denied" {
+		t.Errorf("denied: %v", got)
+	}
+}
+
+func TestRegistrationLeadsBackToTheClient(t *testing.T) {
+	r := newRig(t, "")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c))
+	link := regexp.MustCompile(`href="(/register[^"]*)"`).FindStringSubmatch(b.body)
+	if link == nil {
+		t.Fatal(b.body)
+	}
+	b.open(link[1]).shows(200, "/register", "to continue to Northwind Notes")
+	b.submit("/register", "email", "new@example.com", "password", "short", "display_name", "New").
+		shows(422, "/register", "A password must be at least 8 characters long.", `value="New"`, `aria-invalid="true" aria-describedby="password-fault"`)
+	b.submit("/register", "email", "new@example.com", "password", password, "display_name", "New").shows(200, "/consent")
+	other := r.browser()
+	other.open("/register").submit("/register", "email", "new@example.com", "password", password, "display_name", "").
+		shows(409, "/register", "This address already has an account")
+	if err := setRegistration(r, false); err != nil {
+		t.Fatal(err)
+	}
+	other.open("/register").shows(403, "/register", "Registration is closed")
+	if other.open("/sign-in"); strings.Contains(other.body, "/register") {
+		t.Error("a closed registration is offered")
+	}
+}
+
+func setRegistration(r *rig, open bool) error {
+	_, err := r.Directory.SetRegistration(r.t.Context(), identity.Actor{Kind: identity.ActorSystem}, open)
+	return err
+}
+
+func TestSigningInAgainAsksForThePasswordOnly(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	r.user("eve@example.com")
+	c := r.client(oauth.Settings{"consent": false})
+	b := r.browser()
+	b.open(authorization(c)).signIn("ada@example.com").returned()
+	b.open(authorization(c, "prompt", "login")).shows(200, "/sign-in", "Confirm that it is you", "ada@example.com")
+	b.submit("/sign-in", "password", "wrong").shows(403, "/sign-in", "Confirm that it is you")
+	b.submit("/sign-in", "password", password).returned()
+	b.open(authorization(c, "prompt", "login")).submit("/sign-in", "action", "other").shows(200, "/sign-in")
+	if strings.Contains(b.body, "ada@example.com") {
+		t.Error("another account is asked for with the address of this one")
+	}
+	b.signIn("eve@example.com").returned()
+}
+
+func TestChoosingAnAccount(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(oauth.Settings{"consent": false})
+	b := r.browser()
+	b.open(authorization(c)).signIn("ada@example.com").returned()
+	b.open(authorization(c, "prompt", "select_account")).shows(200, "/consent", "Continue as Ada Lovelace")
+	b.submit("/consent", "action", "continue").returned()
+	b.open(authorization(c, "prompt", "select_account")).submit("/consent", "action", "other").shows(200, "/sign-in", `name="email"`)
+}
+
+func TestAUserWhoMayNotUseTheClientIsTold(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(oauth.Settings{"allowed_roles": []string{"superadmin"}})
+	b := r.browser()
+	b.open(authorization(c)).signIn("ada@example.com").shows(403, "/consent", "You have no access to Northwind Notes")
+	if got := b.submit("/consent", "action", "deny").returned(); got.Get("error") != "access_denied" {
+		t.Errorf("%v", got)
+	}
+}
+
+// A request belongs to the browser that it started in: another one sees nothing of it, and
+// gets no code whatever it posts.
+func TestAnotherBrowserSeesNothingOfARequest(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	r.user("eve@example.com")
+	c := r.client(nil)
+	own, other := r.browser(), r.browser()
+	own.open(authorization(c)).shows(200, "/sign-in")
+	request := own.at.Query().Get("request")
+	own.signIn("ada@example.com").shows(200, "/consent")
+	other.open("/sign-in").signIn("eve@example.com").shows(200, "/account")
+	for _, page := range []string{"/sign-in", "/register", "/consent"} {
+		other.open(page+"?request="+request).shows(400, page, "This sign-in has expired")
+		for _, action := range []string{"allow", "continue", "other", "deny", "cancel", ""} {
+			other.send(http.MethodPost, page, url.Values{"request": {request}, "action": {action}, "email": {"eve@example.com"}, "password": {password}}, nil)
+			if other.status != 400 || strings.Contains(other.body, "Northwind") {
+				t.Errorf("POST %s %s: %d\n%s", page, action, other.status, other.body)
+			}
+		}
+	}
+	own.submit("/consent", "action", "allow").returned()
+}
+
+func TestPagesSpeakTheLanguageOfTheRequest(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c, "ui_locales", "es-ES")).shows(200, "/sign-in", `<html lang="es">`, "para continuar en Northwind Notes")
+	b.submit("/sign-in", "email", "ada@example.com", "password", "wrong").shows(403, "/sign-in", "no son correctos")
+	b.signIn("ada@example.com").shows(200, "/consent", "Ver su correo electrónico")
+}
+
+// The client is not proved, so it gets nothing; the user learns what to do, the developer
+// and the operator which parameter was wrong.
+func TestAnUnprovedRequestEndsOnAPage(t *testing.T) {
+	r := newRig(t, "")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c, "redirect_uri", "https://evil.example/")).
+		shows(400, "/oauth2/authorize", "This sign-in cannot continue", "redirect_uri is not one of the redirect_uris of the client", "invalid_request")
+	b.open(authorization(c, "client_id", "unknown")).shows(400, "/oauth2/authorize", "client_id is not the id of a client")
+}
+
+func TestFormPostIsAPageOfItsOwn(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(oauth.Settings{"consent": false})
+	b := r.browser()
+	b.open(authorization(c, "response_mode", "form_post", "state", `"><b>`)).signIn("ada@example.com")
+	if b.status != 200 || !strings.Contains(b.body, `<form method="post" action="`+callback+`">`) || !strings.Contains(b.body, `name="code"`) || strings.Contains(b.body, "<b>") {
+		t.Fatalf("%d %s", b.status, b.body)
+	}
+	if csp := b.header.Get("Content-Security-Policy"); !strings.HasSuffix(csp, "form-action https://app.example") {
+		t.Error(csp)
+	}
+}
+
+func TestEveryFormIsRefusedFromAnotherSite(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	b := r.browser()
+	b.open("/sign-in").signIn("ada@example.com").shows(200, "/account")
+	sent := 0
+	for _, route := range r.routes {
+		if route.Method != http.MethodPost {
+			continue
+		}
+		sent++
+		for _, header := range []map[string]string{{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "", "Origin": "https://evil.example"}} {
+			b.send(http.MethodPost, strings.NewReplacer("{", "", "}", "").Replace(route.Pattern), url.Values{"email": {"ada@example.com"}, "password": {password}}, header)
+			if b.status != http.StatusForbidden || !strings.Contains(b.body, "sent from another site") {
+				t.Errorf("POST %s with %v: %d", route.Pattern, header, b.status)
+			}
+		}
+	}
+	if sent < 9 {
+		t.Errorf("%d forms", sent)
+	}
+	b.open("/account").shows(200, "/account")
+}
+
+// The rules are declared here once more, so that a changed route shows.
+func TestRoutesAndTheirRules(t *testing.T) {
+	for _, route := range newRig(t, "").routes {
+		user := strings.HasPrefix(route.Pattern, "/account") && route.Pattern != "/account/sign-out"
+		static := route.Pattern == "/{$}" || route.Pattern == "/assets/{file}"
+		if (route.Access == web.User) != user || route.Access != web.User && route.Access != web.Anonymous || (route.Credential == web.Cookie) == static {
+			t.Errorf("%s %s: %v, %v", route.Method, route.Pattern, route.Access, route.Credential)
+		}
+	}
+}
+
+func TestTheAccountNeedsASession(t *testing.T) {
+	r := newRig(t, "")
+	u := r.user("ada@example.com")
+	b := r.browser()
+	for _, route := range r.routes {
+		if route.Access != web.User {
+			continue
+		}
+		b.send(route.Method, strings.NewReplacer("{", "", "}", "").Replace(route.Pattern), url.Values{"display_name": {"Eve"}}, nil)
+		b.shows(200, "/sign-in", "to your account")
+	}
+	b.signIn("ada@example.com").shows(200, "/account", "Ada Lovelace")
+	r.Clock.Advance(15 * 24 * time.Hour)
+	b.open("/account").shows(200, "/sign-in")
+	if u, err := r.Store.UserByID(t.Context(), u.ID); err != nil || u.DisplayName != "Ada Lovelace" {
+		t.Errorf("%+v, %v", u, err)
+	}
+}

@@ -1,0 +1,63 @@
+package hosted
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/pico-auth/pico-auth/internal/oauth"
+	"github.com/pico-auth/pico-auth/internal/web"
+)
+
+func (p *Pages) signedOut(w http.ResponseWriter, r *http.Request) {
+	p.SignedOut(w, r, nil, "", nil)
+}
+
+// signOut ends the session of the browser.
+func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
+	v, err := p.visitor(r)
+	if err == nil {
+		err = p.sessions.EndBrowser(r.Context(), v.actor(r.Context()), v.cookie)
+	}
+	if err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	p.cookies.Clear(w, web.SessionCookie)
+	p.seeOther(w, "/signed-out")
+}
+
+// ConfirmSignOut asks the user whether they want to sign out. The form posts the values,
+// and action with sign-out or stay, to the path. client is the one that asks; nil: unknown.
+func (p *Pages) ConfirmSignOut(w http.ResponseWriter, r *http.Request, client *oauth.Client, path string, values url.Values) {
+	view := signOutView{form: form{Action: p.base + path}}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		view.Hidden = append(view.Hidden, hidden{name, values.Get(name)})
+	}
+	if client != nil {
+		shown := shownClient(*client, "")
+		view.Client = &shown
+	}
+	p.render(w, r, page{name: "sign_out", view: view, locales: values.Get("ui_locales")})
+}
+
+// SignedOut says that the session of the browser has ended. client and address are where
+// the user came from; nil and empty: unknown. frames are the front-channel logout URIs of
+// clients, which the page loads (OpenID Connect Front-Channel Logout 1.0, section 2).
+func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, client *oauth.Client, address string, frames []string) {
+	view := signedOutView{URL: address, Frames: frames}
+	if client != nil {
+		shown := shownClient(*client, "")
+		view.Client = &shown
+	} else {
+		view.URL = ""
+	}
+	var origins []string
+	for _, frame := range frames {
+		if source := sourceOf(frame); !slices.Contains(origins, source) {
+			origins = append(origins, source)
+		}
+	}
+	p.render(w, r, page{name: "signed_out", view: view, policy: policy{frames: origins}})
+}
