@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/client"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/login"
@@ -38,6 +39,7 @@ type Config struct {
 	Login     *login.Login
 	Sessions  *session.Sessions
 	Tokens    *token.Issuer
+	Clients   *client.Clients
 	Audit     *audit.Log
 	Keys      *keyring.Ring
 	Guard     *picoauth.Guard // over the key set of Keys
@@ -50,6 +52,7 @@ type API struct {
 	login       *login.Login
 	sessions    *session.Sessions
 	tokens      *token.Issuer
+	clients     *client.Clients
 	audit       *audit.Log
 	exports     chan struct{}        // one element for each export
 	revoked     func() *revokedLists // made at the first request
@@ -81,7 +84,7 @@ func New(cfg Config) *API {
 	}
 	configureHuma()
 	a := &API{
-		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, audit: cfg.Audit, exports: make(chan struct{}, maxExports), keys: cfg.Keys, guard: cfg.Guard,
+		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, clients: cfg.Clients, audit: cfg.Audit, exports: make(chan struct{}, maxExports), keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, base: web.BasePath(cfg.Issuer), title: cfg.Title, version: cfg.Version, log: cfg.Log,
 		passwordMin: cmp.Or(cfg.PasswordMinLength, 8), privileged: cfg.PrivilegedMaxAge,
 	}

@@ -53,6 +53,7 @@ func (a *API) humaConfig() huma.Config {
 		{Name: tagOrganizations, Description: "Organizations. A suspended one accepts none of its users and service tokens."},
 		{Name: tagGroups, Description: "Groups of an organization. A user's access token has the ids of their groups."},
 		{Name: tagServiceTokens, Description: "Credentials of programs, and what verifying services need."},
+		{Name: tagClients, Description: "Clients of the OpenID provider: the applications that users sign in to."},
 		{Name: tagAudit, Description: "Which actor did what to which target, and what was refused."},
 		{Name: tagKeys, Description: "What verifies access tokens; public."},
 	}

@@ -43,9 +43,9 @@ func (a *API) organizationRoutes() []route {
 		{
 			Route: at(http.MethodDelete, "/api/v1/organizations/{id}", "delete_organization", web.Superadmin, web.Bearer),
 			Tag:   tagOrganizations, Summary: "Delete an empty organization",
-			Description: "Refused while it has users, groups or service tokens.",
+			Description: "Refused while it has users, groups, service tokens or clients.",
 			typed:       endpoint(a, a.deleteOrganization),
-			refusals:    map[int]string{409: "`organization_not_empty`: it has users, groups or service tokens; `default_organization`, `registration_organization`: it is needed"},
+			refusals:    map[int]string{409: "`organization_not_empty`: it has users, groups, service tokens or clients; `default_organization`, `registration_organization`: it is needed"},
 		},
 	}
 }
