@@ -128,25 +128,6 @@ func (t *tx) usedBrowser(s *identity.Session) error {
 	return err
 }
 
-// usedElsewhere is usedBrowser by a client that refreshed its tokens.
-func (t *tx) usedElsewhere(sessionID string, stay bool) error {
-	idle, staying := t.browserIdle()
-	if stay {
-		idle = staying
-	}
-	_, err := t.exec(`UPDATE sessions SET last_used_at = $1, idle_expires_at = CASE WHEN expires_at < $2 THEN expires_at ELSE $2 END
-		WHERE id = $3`, t.stamp(), idle, sessionID)
-	return err
-}
-
-// browserIdle returns, as stored, when a session in a browser that is used now ends
-// unless it is used again, without and with "stay signed in".
-func (t *tx) browserIdle() (idle, stay string) {
-	short, _ := t.browserTimes.ends(t.now, false)
-	long, _ := t.browserTimes.ends(t.now, true)
-	return FormatTime(short), FormatTime(long)
-}
-
 // EndBrowserSession ends the session of a cookie, as a logout does. One that has ended
 // or is unknown is left unchanged, without an error.
 func (s *Store) EndBrowserSession(ctx context.Context, act Act, cookieHash string) error {

@@ -81,7 +81,8 @@ type heldSubject struct {
 	offline bool
 
 	// Of the session, unless the family is of offline_access.
-	lastUsed, idleEnd, sessionEnd time.Time
+	lastUsed, sessionEnd time.Time
+	stay                 bool // "stay signed in"
 }
 
 // heldByClient reads the family of a refresh token and its user. It is
@@ -93,9 +94,9 @@ func (t *tx) heldByClient(userID, familyID string, p PresentedRefresh) (h heldSu
 	var amr string
 	valid, err := t.get([]any{
 		&g.Scope, &g.Audience, &g.Claims, timeColumn{&g.AuthTime}, &amr, &g.ACR, timeColumn{&h.end}, &h.SessionID, &h.offline,
-		timeColumn{&h.lastUsed}, timeColumn{&h.idleEnd}, timeColumn{&h.sessionEnd},
+		timeColumn{&h.lastUsed}, timeColumn{&h.sessionEnd}, &h.stay,
 	}, `SELECT f.scope, f.audience, f.claims, COALESCE(f.auth_time, s.auth_time), f.amr, f.acr, f.expires_at, COALESCE(f.session_id, ''), `+offlineFamily+`,
-			s.last_used_at, s.idle_expires_at, s.expires_at
+			s.last_used_at, s.expires_at, COALESCE(s.stay, 0) = 1
 		FROM refresh_families f LEFT JOIN sessions s ON s.id = f.session_id
 		WHERE f.id = $1 AND f.user_id = $2 AND f.client_id = $3 AND f.ended_at IS NULL AND f.expires_at > $4
 			AND (`+offlineFamily+` OR s.ended_at IS NULL AND s.idle_expires_at > $4 AND s.expires_at > $4)`,
@@ -118,8 +119,7 @@ func (t *tx) heldByClient(userID, familyID string, p PresentedRefresh) (h heldSu
 }
 
 // succeedOfClient is succeed for a token of a registered client. A refresh of a family
-// without offline_access is a use of its session, which then stays for as long as it
-// did after its last use.
+// without offline_access is a use of its session.
 func (t *tx) succeedOfClient(userID, familyID string, p PresentedRefresh, next NewRefresh) (Subject, error) {
 	h, err := t.heldByClient(userID, familyID, p)
 	if err != nil {
@@ -129,7 +129,8 @@ func (t *tx) succeedOfClient(userID, familyID string, p PresentedRefresh, next N
 		return Subject{}, err
 	}
 	if !h.offline && t.now.Sub(h.lastUsed) >= lastUsedEvery {
-		err = t.used(h.SessionID, earlier(t.now.Add(h.idleEnd.Sub(h.lastUsed)), h.sessionEnd))
+		idle, _ := t.browserTimes.ends(t.now, h.stay)
+		err = t.used(h.SessionID, earlier(idle, h.sessionEnd))
 	}
 	return h.Subject, err
 }

@@ -168,8 +168,6 @@ func hashPair(hashes []string) (first, second string, err error) {
 const (
 	sessionUsed    = 1 // its last use
 	sessionMissing = 2 // the session, which the family does not have
-	browserUsed    = 3 // the last use of a session in a browser
-	browserStays   = 4 // the same, with "stay signed in"
 )
 
 // succeed stores the successor of a token that was just marked used, if its
@@ -181,11 +179,9 @@ func (t *tx) succeed(userID, familyID string, p PresentedRefresh, next NewRefres
 	var session int64
 	valid, err := t.get(append(g.dest(), timeColumn{&end}, &g.SessionID, countColumn{&session}),
 		"SELECT "+subjectColumns+`, f.expires_at, COALESCE(f.session_id, f.id),
-		CASE WHEN f.session_id IS NULL THEN 2 WHEN s.last_used_at > $5 OR `+offlineFamily+` THEN 0
-			WHEN s.cookie_hash IS NULL THEN 1 ELSE 3 + s.stay END FROM `+userTables+`
+		CASE WHEN f.session_id IS NULL THEN 2 WHEN s.last_used_at <= $5 AND NOT `+offlineFamily+" THEN 1 ELSE 0 END FROM "+userTables+`
 		JOIN refresh_families f ON f.user_id = u.id LEFT JOIN sessions s ON s.id = f.session_id
-		WHERE f.id = $1 AND u.id = $2 AND f.client_id = $3 AND f.ended_at IS NULL AND f.expires_at > $4
-			AND (s.cookie_hash IS NULL OR s.idle_expires_at > $4 OR `+offlineFamily+")",
+		WHERE f.id = $1 AND u.id = $2 AND f.client_id = $3 AND f.ended_at IS NULL AND f.expires_at > $4`,
 		familyID, userID, p.ClientID, t.stamp(), FormatTime(t.now.Add(-lastUsedEvery)))
 	if err != nil {
 		return Subject{}, err
@@ -206,8 +202,6 @@ func (t *tx) succeed(userID, familyID string, p PresentedRefresh, next NewRefres
 		err = t.giveSession(familyID, earlier(next.ExpiresAt, end))
 	case sessionUsed:
 		err = t.used(g.SessionID, earlier(next.ExpiresAt, end))
-	case browserUsed, browserStays:
-		err = t.usedElsewhere(g.SessionID, session == browserStays)
 	}
 	return g, err
 }

@@ -23,15 +23,12 @@ const rotateInOne = `WITH marked AS (
 			AND f.id = t.family_id AND f.user_id = t.user_id AND f.client_id = $9 AND f.ended_at IS NULL AND f.expires_at > $1
 			AND f.session_id IS NOT NULL
 			AND u.id = t.user_id AND u.status = 'active' AND o.id = u.org_id AND o.status = 'active'
-			AND ($9 = '` + identity.FirstPartyClient + `' OR ` + offlineFamily + ` OR NOT EXISTS (
-				SELECT 1 FROM sessions b WHERE b.id = f.session_id AND b.cookie_hash IS NOT NULL AND b.idle_expires_at <= $1))
 		RETURNING t.user_id, t.family_id, f.session_id, f.expires_at AS family_end, ` + offlineFamily + ` AS offline
 	), successor AS (
 		INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at, access_jti, access_expires_at, shared)
 		SELECT $4, user_id, family_id, $5, LEAST($6, family_end), $1, $7, $8, $11::INTEGER FROM marked
 	), used AS (
-		UPDATE sessions SET last_used_at = $1, idle_expires_at = CASE WHEN cookie_hash IS NULL THEN LEAST($6, family_end)
-			WHEN stay = 1 THEN LEAST($15, expires_at) ELSE LEAST($14, expires_at) END
+		UPDATE sessions SET last_used_at = $1, idle_expires_at = LEAST($6, family_end)
 		FROM marked WHERE id = session_id AND last_used_at <= $10 AND NOT offline
 	)
 	SELECT ` + subjectColumns + `, s.family_id, s.session_id
@@ -55,16 +52,11 @@ func (s *Store) rotatePostgres(ctx context.Context, p PresentedRefresh, next New
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	t := s.newTx(work, s.wrap(conn))
-	var idle, stay string // when a session in a browser ends; the JSON login has none
-	if p.ClientID != identity.FirstPartyClient {
-		idle, stay = t.browserIdle()
-	}
 	done, err = t.get(append(g.dest(), &g.FamilyID, &g.SessionID), rotateInOne, t.stamp(), first, second,
 		next.ID, next.Hash, FormatTime(next.ExpiresAt),
 		sql.NullString{String: next.AccessJTI, Valid: next.AccessJTI != ""}, FormatOptional(next.AccessExpiresAt),
 		p.ClientID, FormatTime(t.now.Add(-lastUsedEvery)), oneIf(next.SharedHash != ""),
-		sql.NullString{String: next.ID, Valid: next.Sealed != ""}, sql.NullString{String: next.Sealed, Valid: next.Sealed != ""},
-		idle, stay)
+		sql.NullString{String: next.ID, Valid: next.Sealed != ""}, sql.NullString{String: next.Sealed, Valid: next.Sealed != ""})
 	if err != nil || !done {
 		return Rotation{}, false, err
 	}
