@@ -1,6 +1,7 @@
 package oidc_test
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
@@ -13,6 +14,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/session"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -192,5 +194,338 @@ func TestAUserSignsInAndIsSentBackWithACode(t *testing.T) {
 	b.signIn(r.user("ada@pico.example"), id)
 	if to := b.goes("/oauth2/authorize/" + id); to.Query().Get("code") == "" || to.Query().Get("state") != "s 1" {
 		t.Errorf("the browser goes to %s", to)
+	}
+}
+
+// asks starts a request that waits for its user to sign in, and returns its id.
+func (b *browser) asks(c oauth.Client, more ...string) string {
+	b.t.Helper()
+	page := b.goes(authorization(c, more...))
+	id := page.Query().Get("request")
+	if page.Path != "/sign-in" || id == "" {
+		b.t.Fatalf("the browser goes to %s", page)
+	}
+	return id
+}
+
+// A request belongs to one browser: another one, with any user signed in, never gets
+// its code.
+func TestOneRequestInTwoBrowsersGivesNoCodeToTheSecond(t *testing.T) {
+	r := newRig(t, "")
+	c, first, second := r.client(oauth.KindWeb, nil), r.browser(), r.browser()
+	ada, bob := r.user("ada@pico.example"), r.user("bob@pico.example")
+	id := first.asks(c)
+	second.signIn(bob, "")
+	second.asks(c, "prompt", "login") // it has a secret too
+	for name, step := range map[string]func() (int, *url.URL){
+		"continue": func() (int, *url.URL) { return second.visit(http.MethodGet, "/oauth2/authorize/"+id, nil) },
+	} {
+		if status, to := step(); status != http.StatusNotFound && status != http.StatusBadRequest || to.String() != "" {
+			t.Errorf("%s in the second browser: status %d, to %s", name, status, to)
+		}
+	}
+	if _, err := r.Authorize.Question(t.Context(), id, second.presents()); !errors.Is(err, authorize.ErrNotFound) {
+		t.Errorf("the page in the second browser: %v", err)
+	}
+	if _, err := r.Authorize.SignedIn(t.Context(), id, second.presents(), second.presents().SessionID); !errors.Is(err, authorize.ErrNotFound) {
+		t.Errorf("the sign-in in the second browser: %v", err)
+	}
+	first.signIn(ada, id)
+	if status, to := second.visit(http.MethodGet, "/oauth2/authorize/"+id, nil); status == http.StatusSeeOther {
+		t.Errorf("the second browser goes to %s", to)
+	}
+	if to := first.goes("/oauth2/authorize/" + id); to.Query().Get("code") == "" {
+		t.Errorf("the first browser goes to %s", to)
+	}
+}
+
+func TestTheSecretOfABrowserChangesAtSignIn(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, nil), r.browser()
+	id := b.asks(c)
+	before := b.presents()
+	b.signIn(r.user("ada@pico.example"), id)
+	before.SessionID = b.presents().SessionID
+	if _, err := r.Authorize.Continue(t.Context(), identity.Actor{}, id, before); !errors.Is(err, authorize.ErrNotFound) {
+		t.Errorf("the secret from before the sign-in: %v", err)
+	}
+}
+
+func TestACodeIsIssuedOnce(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, nil), r.browser()
+	id := b.asks(c)
+	b.signIn(r.user("ada@pico.example"), id)
+	b.goes("/oauth2/authorize/" + id)
+	if status, to := b.visit(http.MethodGet, "/oauth2/authorize/"+id, nil); status == http.StatusSeeOther {
+		t.Errorf("a second time the browser goes to %s", to)
+	}
+}
+
+// OpenID Connect Core 3.1.2.1: POST. It comes from another site, without cookies, and so it
+// belongs to the first browser that goes on with it.
+func TestCoreSection3_1_2_1ARequestByPost(t *testing.T) {
+	r := newRig(t, "")
+	c, b, other := r.client(oauth.KindWeb, nil), r.browser(), r.browser()
+	b.signIn(r.user("ada@pico.example"), "")
+	_, query, _ := strings.Cut(authorization(c), "?")
+	form, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := b.request(http.MethodPost, "/oauth2/authorize", form)
+	req.Header.Set("Origin", "https://app.example")
+	req.Header.Set("Sec-Fetch-Site", "cross-site")
+	a := r.do(req) // without cookies
+	to := a.header.Get("Location")
+	if a.status != http.StatusSeeOther || !strings.HasPrefix(to, r.issuer+"/oauth2/authorize/") || a.header.Get("Set-Cookie") != "" {
+		t.Fatalf("%d to %s", a.status, to)
+	}
+	if end := b.goes(to); !strings.HasPrefix(end.String(), callback) || end.Query().Get("code") == "" {
+		t.Errorf("the browser goes to %s", end)
+	}
+	if status, _ := other.visit(http.MethodGet, to, nil); status == http.StatusSeeOther {
+		t.Error("another browser goes on with the request")
+	}
+	form.Set("scope", "unknown")
+	if a := r.post("/oauth2/authorize", form); !strings.Contains(a.header.Get("Location"), "error=invalid_scope") {
+		t.Errorf("an invalid request: %d to %s", a.status, a.header.Get("Location"))
+	}
+	form.Set("redirect_uri", "https://evil.example/")
+	r.want(http.StatusBadRequest, "invalid_request", r.post("/oauth2/authorize", form))
+}
+
+func TestErrorsGoToTheClientOnlyWhenItIsProved(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, nil), r.browser()
+	for name, more := range map[string][]string{
+		"client":       {"client_id", "unknown"},
+		"redirect URI": {"redirect_uri", "https://evil.example/"},
+		"no URI":       {"redirect_uri", ""},
+	} {
+		if status, to := b.visit(http.MethodGet, authorization(c, append(more, "scope", "openid groups")...), nil); status < 400 || to.String() != "" {
+			t.Errorf("%s: %d to %s", name, status, to)
+		}
+	}
+	to := b.goes(authorization(c, "code_challenge_method", "plain"))
+	if q := to.Query(); !strings.HasPrefix(to.String(), callback+"?") || q.Get("error") != "invalid_request" || q.Get("state") != "s 1" || q.Get("iss") != r.issuer {
+		t.Errorf("the error goes to %s", to)
+	}
+	to = b.goes(authorization(c, "request", "x", "response_mode", "fragment"))
+	if q, _ := url.ParseQuery(to.Fragment); q.Get("error") != "request_not_supported" {
+		t.Errorf("the error goes to %s", to)
+	}
+	if _, err := r.Clients.Update(t.Context(), identity.Actor{Kind: identity.ActorSystem}, c.ID, oauth.Settings{"status": "suspended"}); err != nil {
+		t.Fatal(err)
+	}
+	if status, to := b.visit(http.MethodGet, authorization(c), nil); status < 400 || to.String() != "" {
+		t.Errorf("a suspended client: %d to %s", status, to)
+	}
+}
+
+func TestARequestIsAtMost16KiB(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, nil), r.browser()
+	state := strings.Repeat("s", 10<<10)
+	b.signIn(r.user("ada@pico.example"), "")
+	if to := b.goes(authorization(c, "state", state, "nonce", strings.Repeat("n", 1<<10))); to.Query().Get("state") != state {
+		t.Errorf("the browser goes to %.100s", to)
+	}
+	if status, _ := b.visit(http.MethodGet, authorization(c, "state", state+state[:7<<10]), nil); status != http.StatusBadRequest {
+		t.Errorf("17 KiB: status %d", status)
+	}
+}
+
+func TestAUserCanDeny(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, oauth.Settings{"consent": true}), r.browser()
+	b.signIn(r.user("ada@pico.example"), "")
+	page := b.goes(authorization(c))
+	id := page.Query().Get("request")
+	if page.Path != "/consent" {
+		t.Fatalf("the browser goes to %s", page)
+	}
+	next, err := r.Authorize.Deny(t.Context(), identity.Actor{}, id, b.presents())
+	if err != nil || next.Response.Params.Get("error") != "access_denied" {
+		t.Fatalf("%+v, %v", next, err)
+	}
+	if status, _ := b.visit(http.MethodGet, "/oauth2/authorize/"+id, nil); status == http.StatusSeeOther {
+		t.Error("the request goes on")
+	}
+}
+
+func TestConsentIsAskedForOnce(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, oauth.Settings{"consent": true}), r.browser()
+	b.signIn(r.user("ada@pico.example"), "")
+	id := b.goes(authorization(c)).Query().Get("request")
+	q, err := r.Authorize.Question(t.Context(), id, b.presents())
+	if err != nil || q.Step != authorize.Consent || q.Client.ID != c.ID || len(q.New) != 1 || q.User.Email != "ada@pico.example" {
+		t.Fatalf("%+v, %v", q, err)
+	}
+	if err := r.Authorize.Consent(t.Context(), identity.Actor{}, id, b.presents()); err != nil {
+		t.Fatal(err)
+	}
+	if to := b.goes("/oauth2/authorize/" + id); to.Query().Get("code") == "" {
+		t.Errorf("after consent the browser goes to %s", to)
+	}
+	if to := b.goes(authorization(c)); to.Query().Get("code") == "" {
+		t.Errorf("the next time the browser goes to %s", to)
+	}
+	if to := b.goes(authorization(c, "scope", "openid email")); to.Path != "/consent" {
+		t.Errorf("for more the browser goes to %s", to)
+	}
+	if to := b.goes(authorization(c, "scope", "openid email", "prompt", "none")); to.Query().Get("error") != "consent_required" {
+		t.Errorf("with prompt=none the browser goes to %s", to)
+	}
+}
+
+// Nothing waits for a user who cannot be asked, and nothing is stored of what is not
+// valid.
+func TestInvalidAndSilentRequestsStoreNothing(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, nil), r.browser()
+	for name, more := range map[string][]string{
+		"prompt=none":      {"prompt", "none"},
+		"an invalid scope": {"scope", "x"},
+		"no challenge":     {"code_challenge", ""},
+		"another address":  {"redirect_uri", "https://evil.example/"},
+	} {
+		b.visit(http.MethodGet, authorization(c, more...), nil)
+		if n := r.stored(); n != 0 {
+			t.Errorf("%s: %d requests are stored", name, n)
+		}
+	}
+	b.asks(c)
+	if n := r.stored(); n != 1 {
+		t.Errorf("%d requests are stored, want 1", n)
+	}
+}
+
+// stored is the number of stored authorization requests.
+func (r *rig) stored() int {
+	r.t.Helper()
+	rows := storetest.Rows(r.t, r.url, "SELECT id FROM authorization_requests")
+	return len(rows)
+}
+
+func TestRequestsOfANetworkAreLimited(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, nil), r.browser()
+	for i := range 600 {
+		if status, to := b.visit(http.MethodGet, authorization(c), nil); status != http.StatusSeeOther {
+			t.Fatalf("request %d: %d to %s", i, status, to)
+		}
+	}
+	if n := r.stored(); n != authorize.MaxOfNetwork {
+		t.Errorf("%d requests of one network are stored, want %d", n, authorize.MaxOfNetwork)
+	}
+	if status, _ := b.visit(http.MethodGet, authorization(c), nil); status != http.StatusTooManyRequests {
+		t.Errorf("beyond the limit: status %d", status)
+	}
+	if to := b.goes(authorization(c, "prompt", "none")); to.Query().Get("error") != "login_required" {
+		t.Errorf("what stores nothing goes to %s", to)
+	}
+	b.signIn(r.user("ada@pico.example"), "")
+	if to := b.goes(authorization(c)); to.Query().Get("code") == "" {
+		t.Errorf("a user who is signed in goes to %s", to)
+	}
+}
+
+// RFC 6749 section 4.1.3 and RFC 9700 section 2.1.1: a code is bound to its client,
+// redirect URI and challenge.
+func TestACodeIsBoundToItsRequest(t *testing.T) {
+	r := newRig(t, "")
+	c, other, old := r.client(oauth.KindWeb, nil), r.client(oauth.KindWeb, nil), r.client(oauth.KindWeb, oauth.Settings{"require_pkce": false})
+	b := r.browser()
+	b.signIn(r.user("ada@pico.example"), "")
+	code := b.goes(authorization(c)).Query().Get("code")
+	unprotected := b.goes(authorization(old, "code_challenge", "", "code_challenge_method", "")).Query().Get("code")
+	valid := authorize.Exchange{Code: code, Client: c, RedirectURI: callback, Verifier: verifier}
+	for name, change := range map[string]func(*authorize.Exchange){
+		"another client":       func(e *authorize.Exchange) { e.Client = other },
+		"another redirect URI": func(e *authorize.Exchange) { e.RedirectURI = callback + "/" },
+		"no redirect URI":      func(e *authorize.Exchange) { e.RedirectURI = "" },
+		"another verifier":     func(e *authorize.Exchange) { e.Verifier = challenge },
+		"no verifier":          func(e *authorize.Exchange) { e.Verifier = "" },
+		"another code":         func(e *authorize.Exchange) { e.Code = challenge },
+		"no code":              func(e *authorize.Exchange) { e.Code = "" },
+		"a verifier without an earlier challenge": func(e *authorize.Exchange) { e.Code, e.Client = unprotected, old },
+	} {
+		e := valid
+		change(&e)
+		_, err := r.Authorize.Redeem(t.Context(), identity.Actor{}, e)
+		if no, ok := errors.AsType[*oauth.Error](err); !ok || no.Code != oauth.InvalidGrant {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	redeemed, err := r.Authorize.Redeem(t.Context(), identity.Actor{}, valid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := redeemed.Commit(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := redeemed.Commit(t.Context(), nil); !isInvalidGrant(err) {
+		t.Errorf("a second commit: %v", err)
+	}
+	if _, err := r.Authorize.Redeem(t.Context(), identity.Actor{}, valid); !isInvalidGrant(err) {
+		t.Errorf("a second use: %v", err)
+	}
+}
+
+func isInvalidGrant(err error) bool {
+	e, ok := errors.AsType[*oauth.Error](err)
+	return ok && e.Code == oauth.InvalidGrant
+}
+
+// A client without the scope openid may leave its only redirect URI out, and then may do
+// so at the token endpoint (RFC 6749 section 4.1.3).
+func TestRFC6749Section4_1_3AnImpliedRedirectURI(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, oauth.Settings{"scopes": []string{"api"}}), r.browser()
+	b.signIn(r.user("ada@pico.example"), "")
+	for _, uri := range []string{"", callback} {
+		code := b.goes(authorization(c, "redirect_uri", "", "scope", "api")).Query().Get("code")
+		e := authorize.Exchange{Code: code, Client: c, RedirectURI: uri, Verifier: verifier}
+		if _, err := r.Authorize.Redeem(t.Context(), identity.Actor{}, e); err != nil {
+			t.Errorf("with %q: %v", uri, err)
+		}
+	}
+}
+
+// Groups and roles are checked again when the code is exchanged.
+func TestAUserWhoMayNoLongerUseTheClientGetsNoTokens(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, oauth.Settings{"allowed_roles": []string{"viewer"}}), r.browser()
+	u := r.user("ada@pico.example")
+	b.signIn(u, "")
+	e := authorize.Exchange{Code: b.goes(authorization(c)).Query().Get("code"), Client: c, RedirectURI: callback, Verifier: verifier}
+	redeemed, err := r.Authorize.Redeem(t.Context(), identity.Actor{}, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Clients.Update(t.Context(), identity.Actor{Kind: identity.ActorSystem}, c.ID, oauth.Settings{"allowed_roles": []string{"operator"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := redeemed.Commit(t.Context(), nil); !isInvalidGrant(err) {
+		t.Errorf("the code is accepted: %v", err)
+	}
+	if page := b.goes(authorization(c)); page.Path != "/consent" {
+		t.Errorf("the browser goes to %s", page)
+	}
+}
+
+func TestResponseModes(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, nil), r.browser()
+	b.signIn(r.user("ada@pico.example"), "")
+	to := b.goes(authorization(c, "response_mode", "fragment"))
+	if q, _ := url.ParseQuery(to.Fragment); q.Get("code") == "" || q.Get("iss") != r.issuer || to.RawQuery != "" {
+		t.Errorf("by fragment the browser goes to %s", to)
+	}
+	status, to := b.visit(http.MethodGet, authorization(c, "response_mode", "form_post"), nil)
+	if p := r.posted; status != http.StatusOK || to.String() != "" || p.RedirectURI != callback || p.Params.Get("code") == "" || p.Params.Get("state") != "s 1" {
+		t.Errorf("by form: %d to %s with %+v", status, to, p)
 	}
 }

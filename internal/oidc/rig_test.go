@@ -39,6 +39,8 @@ type rig struct {
 	t      testing.TB
 	server *httptest.Server
 	issuer string
+	url    string                      // of the database
+	posted oauth.AuthorizationResponse // the last one by form_post
 }
 
 // newRig serves an issuer with the path, which may be empty.
@@ -49,11 +51,13 @@ func newRig(t testing.TB, path string) *rig {
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { router.ServeHTTP(w, req) }))
 	t.Cleanup(r.server.Close)
 	r.issuer = r.server.URL + path
-	r.Rig = testrig.Open(t, func(c *testrig.Config) {
+	r.url = storetest.MigratedSQLite(t)
+	r.Rig = testrig.New(t, r.url, func(c *testrig.Config) {
 		c.Tokens.Issuer, c.Keys.Algorithms = r.issuer, []jose.Algorithm{jose.RS256}
 	})
 	provider := oidc.New(oidc.Config{
 		Issuer: r.issuer, Now: r.Clock.Now, Keys: r.Keys, Clients: r.Clients, Requests: r.Authorize, Sessions: r.Sessions, Tokens: r.Tokens,
+		Pages: oidc.Pages{FormPost: func(_ http.ResponseWriter, _ *http.Request, a oauth.AuthorizationResponse) { r.posted = a }},
 	})
 	mounted, err := web.New(web.Config{
 		Issuer: r.issuer, Now: r.Clock.Now,
