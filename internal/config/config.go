@@ -21,6 +21,7 @@ type Config struct {
 	AuthClient AuthClient
 	FastAPI    FastAPI
 	Server     Server
+	Outbound   Outbound
 	Throttle   Throttle
 	Pages      Pages
 	Audit      Audit
@@ -113,6 +114,11 @@ type Server struct {
 	TLSCert       string   // empty: plain HTTP
 	TLSKey        string
 	MetricsListen string // empty: /metrics is on the API's listener, if that is for this machine only
+}
+
+// Outbound is the section outbound: requests that this server makes.
+type Outbound struct {
+	Allow []string // hosts and networks whose addresses are not public
 }
 
 // Throttle is the section throttle: limits of failed attempts.

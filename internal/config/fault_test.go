@@ -52,6 +52,8 @@ func TestEveryFaultNamesItsKeyAndPlace(t *testing.T) {
 		{name: "lifetime overflows", yaml: "auth: {session_max_days: 99999999999999999999}", want: "auth.session_max_days (a.yaml:1) must be a whole number from 1 to 3650"},
 		{name: "no idle time", yaml: "auth: {browser_idle_hours: 0}", want: "auth.browser_idle_hours (a.yaml:1) must be a whole number from 1 to 8760"},
 		{name: "no absolute end", yaml: "auth: {browser_max_days: 0}", want: "auth.browser_max_days (a.yaml:1) must be a whole number from 1 to 3650"},
+		{name: "URL as a host", yaml: "outbound: {allow: ['https://app']}", want: "outbound.allow (a.yaml:1) must be a list of host names, addresses and networks, such as app, 10.1.2.3 or 10.0.0.0/8"},
+		{name: "half a network", yaml: "outbound: {allow: [10.0.0.0/33]}", want: "outbound.allow (a.yaml:1) must be a list of host names, addresses and networks, such as app, 10.1.2.3 or 10.0.0.0/8"},
 		{name: "boolean", yaml: "database: {echo: maybe}", want: "database.echo (a.yaml:1) must be true or false"},
 		{name: "empty boolean", yaml: "auth: {registration_enabled: }", want: "auth.registration_enabled (a.yaml:1) must be true or false"},
 		{name: "empty variable", env: []string{"AUTH_ADMIN_PASSWORD="}, want: "auth.admin_password (environment AUTH_ADMIN_PASSWORD) must be 1 to 72 bytes of text"},

@@ -130,6 +130,7 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 		"KEYS_PUBLISH_AHEAD": "1h30m", "KEYS_ROTATE_EVERY": "90d", "KEYS_RSA_BITS": "3072", "KEYS_AT_REST": "sealed", "KEYS_ALGORITHMS": "ES256, ML-DSA-65",
 		"THROTTLE_ENABLED": "false", "PAGES_NAME": "Northwind", "PAGES_LOGO": "/logo.svg", "PAGES_ACCENT": "#0b7a4b",
 		"PAGES_STYLE_SHEET": "/extra.css", "PAGES_LINKS": "Privacy https://example.com/privacy, Terms of service https://example.com/terms",
+		"OUTBOUND_ALLOW":       "app, 10.0.0.0/8, ::1",
 		"AUDIT_RETENTION_DAYS": "30", "AUDIT_STREAM": "stdout", "LOG_ADDRESSES": "yes",
 		"AUTH_SESSIONS_PER_USER": "7", "AUTH_BROWSER_IDLE_HOURS": "8", "AUTH_BROWSER_MAX_DAYS": "7", "AUTH_ROTATIONS_PER_FAMILY": "0", "AUTH_REFRESH_REUSE_GRACE_SECONDS": "10",
 	}

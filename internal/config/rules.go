@@ -133,6 +133,8 @@ func digits(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
 }
 
+func hostOrNetwork(s string) bool { return addressOrPrefix(s) || hostName(s) }
+
 func addressOrPrefix(s string) bool {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return a.Zone() == ""

@@ -21,7 +21,7 @@ type setting struct {
 
 // settings returns all settings, in the order of the reference.
 func settings() []setting {
-	return slices.Concat(authKeys(), signingKeys(), groupKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys(), throttleKeys(), pagesKeys(), auditKeys(), logKeys())
+	return slices.Concat(authKeys(), signingKeys(), groupKeys(), databaseKeys(), clientKeys(), fastapiKeys(), serverKeys(), outboundKeys(), throttleKeys(), pagesKeys(), auditKeys(), logKeys())
 }
 
 func authKeys() []setting {
@@ -171,6 +171,14 @@ func serverKeys() []setting {
 		text("server.metrics_listen", func(c *Config) *string { return &c.Server.MetricsListen },
 			"an address with port, such as 127.0.0.1:9100", orEmpty(hostPort),
 			"A separate listener for `/metrics`, which serves nothing else and every client that reaches it. Without it `/metrics` is on the API's listener, for clients on this machine only, where `server.host` is loopback and `server.trusted_proxies` is empty; elsewhere there is none."),
+	}
+}
+
+func outboundKeys() []setting {
+	return []setting{
+		list("outbound.allow", func(c *Config) *[]string { return &c.Outbound.Allow },
+			"a list of host names, addresses and networks, such as app, 10.1.2.3 or 10.0.0.0/8", hostOrNetwork,
+			"What this server may connect to although its address is not public, such as the applications of a cluster that are told of logouts. Requests go to https only, follow no redirects, and end after 5 seconds; the certificate must be one that this machine trusts (`SSL_CERT_FILE` names other roots). While `auth.issuer` is http on loopback, loopback is allowed, with http too."),
 	}
 }
 

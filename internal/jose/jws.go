@@ -18,6 +18,10 @@ const (
 	TypeAccessToken = "at+jwt" // RFC 9068
 )
 
+// TypeLogoutToken is the type of a token that tells a client of a logout (OpenID Connect
+// Back-Channel Logout 2.4). Verify refuses it: it is not a credential.
+const TypeLogoutToken = "logout+jwt"
+
 // Header is what a token's header may say.
 type Header struct {
 	Algorithm Algorithm // an alias resolved
@@ -28,8 +32,8 @@ type Header struct {
 // Signer makes compact tokens with one key. It is immutable, so any number of
 // callers may sign concurrently without waiting for each other.
 type Signer struct {
-	key         *PrivateKey
-	jwt, access string // the encoded headers and their dot, the same for every token of a type
+	key                 *PrivateKey
+	jwt, access, logout string // the encoded headers and their dot, the same for every token of a type
 }
 
 // NewSigner returns a Signer whose tokens name kid.
@@ -45,7 +49,7 @@ func NewSigner(key *PrivateKey, kid string) *Signer {
 		}
 		return encode(header) + "."
 	}
-	return &Signer{key, prefix(TypeJWT), prefix(TypeAccessToken)}
+	return &Signer{key, prefix(TypeJWT), prefix(TypeAccessToken), prefix(TypeLogoutToken)}
 }
 
 // Sign returns the compact token of payload, of type JWT. The payload is usually
@@ -54,6 +58,9 @@ func (s *Signer) Sign(payload []byte) (string, error) { return s.sign(s.jwt, pay
 
 // SignAccessToken is Sign for a token of type at+jwt.
 func (s *Signer) SignAccessToken(payload []byte) (string, error) { return s.sign(s.access, payload) }
+
+// SignLogoutToken is Sign for a token of type logout+jwt.
+func (s *Signer) SignLogoutToken(payload []byte) (string, error) { return s.sign(s.logout, payload) }
 
 func (s *Signer) sign(prefix string, payload []byte) (string, error) {
 	size := len(prefix) + base64.RawURLEncoding.EncodedLen(len(payload))

@@ -58,13 +58,16 @@ type Signer struct {
 	signer *jose.Signer
 }
 
-// Sign returns the compact token of claims, which is a JSON object, of the type,
-// jose.TypeJWT or jose.TypeAccessToken.
+// Sign returns the compact token of claims, which is a JSON object, of the type:
+// jose.TypeJWT, jose.TypeAccessToken or jose.TypeLogoutToken.
 func (s Signer) Sign(typ string, claims []byte) (token string, err error) {
 	begin := time.Now()
-	if typ == jose.TypeAccessToken {
+	switch typ {
+	case jose.TypeAccessToken:
 		token, err = s.signer.SignAccessToken(claims)
-	} else {
+	case jose.TypeLogoutToken:
+		token, err = s.signer.SignLogoutToken(claims)
+	default:
 		token, err = s.signer.Sign(claims)
 	}
 	s.ring.nanoseconds.Add(uint64(time.Since(begin))) //nolint:gosec // monotonic, never negative

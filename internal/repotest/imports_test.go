@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"internal/session", "internal/authorize"},
 	{"internal/login", "internal/token"},
 	{"internal/client"},
-	{"internal/keyring", "internal/password", "internal/throttle", "internal/audit", "internal/job"},
+	{"internal/keyring", "internal/password", "internal/throttle", "internal/audit", "internal/job", "internal/outbound"},
 	{"internal/keyring/legacy"},
 	{"internal/keyring/vault", "internal/keyring/lifecycle"},
 	{"internal/store/storetest", "internal/store/transfer"},
@@ -37,7 +37,7 @@ var layers = [][]string{
 // only names the packages that may import a package; a folder includes the folders
 // below it. A map key that ends in a slash is a prefix.
 var only = map[string][]string{
-	"net/http":                           {"internal/localkeys", "internal/web", "internal/httpapi", "internal/oidc", "internal/hosted", "picoauth", "internal/server", "cmd", "bench/limit"},
+	"net/http":                           {"internal/localkeys", "internal/outbound", "internal/web", "internal/httpapi", "internal/oidc", "internal/hosted", "picoauth", "internal/server", "cmd", "bench/limit"},
 	"net/http/":                          {"internal/web", "internal/httpapi", "picoauth", "internal/server", "cmd"},
 	"database/sql":                       {"internal/store", "bench/site"},
 	"database/sql/":                      {"internal/store"},
@@ -53,6 +53,7 @@ var only = map[string][]string{
 	"github.com/mileusna/":               {"internal/session"},
 	"golang.org/x/crypto/bcrypt":         {"internal/password", "bench/limit", "bench/site"},
 	"github.com/prometheus/":             {"internal/server"},
+	"code.dny.dev/":                      {"internal/outbound"},
 	"testing":                            {"internal/store/storetest", "internal/testrig", "picoauth/picoauthtest"},
 	module + "/internal/config":          {"internal/server", "cmd"},
 	module + "/picoauth":                 {"internal/httpapi", "internal/server", "cmd", "picoauth/picoauthtest"},

@@ -189,8 +189,12 @@ func (t *tx) endSessions(event EndReason, of subjects) (int64, error) {
 	default:
 		return 0, nil
 	}
-	return t.exec("UPDATE sessions SET ended_at = $1, end_reason = $2, spared_jti = NULL WHERE "+whose+
-		" AND ("+event.endable()+" OR spared_jti IS NOT NULL)", args...)
+	ended, err := collect(t, scanText, "UPDATE sessions SET ended_at = $1, end_reason = $2, spared_jti = NULL WHERE "+whose+
+		" AND ("+event.endable()+" OR spared_jti IS NOT NULL) RETURNING COALESCE(cookie_hash, '')", args...)
+	if err == nil && slices.ContainsFunc(ended, func(cookie string) bool { return cookie != "" }) {
+		err = t.queueLogouts(whose, args)
+	}
+	return int64(len(ended)), err
 }
 
 func (t *tx) endFamilies(event EndReason, of subjects) (int64, error) {

@@ -215,3 +215,6 @@ func (s *Store) RevokedJTIs(ctx context.Context) ([]string, error) {
 	err := s.Revocations(ctx, time.Time{}, func(r Revocation) { jtis = append(jtis, r.JTI) })
 	return jtis, err
 }
+
+// EndsSessions reports whether the event ends sessions.
+func (r EndReason) EndsSessions() bool { return endings[r].sessions != none }

@@ -164,6 +164,12 @@ func (t *tx) purgeFamily(id string) error {
 func (t *tx) purgeSessions(limit int) error {
 	_, err := t.exec(`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < $1
 		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = s.id) ORDER BY s.expires_at LIMIT $2)`,
-		FormatTime(t.now.Add(-auditWindow)), limit)
+		t.longAgo(), limit)
+	if err != nil {
+		return err
+	}
+	// Those of browsers have no family at first, and may end long before they expire.
+	_, err = t.exec(`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.ended_at < $1 AND s.cookie_hash IS NOT NULL
+		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = s.id) ORDER BY s.ended_at LIMIT $2)`, t.longAgo(), limit)
 	return err
 }

@@ -140,19 +140,21 @@ ALTER TABLE users ADD COLUMN email_verified INTEGER NOT NULL DEFAULT 0;
 -- A JSON object with the fields admin and user, of which custom claims are made.
 ALTER TABLE users ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
 
--- Back-channel logout: the tokens that are still to be delivered, and those that could
--- not be. next_at NULL: given up.
+-- Back-channel logout: which clients are still to be told that a session ended, and
+-- those that could not be told. next_at NULL: abandoned.
 CREATE TABLE logout_deliveries (
-  id         TEXT NOT NULL PRIMARY KEY,
-  client_id  TEXT NOT NULL,
   session_id TEXT NOT NULL,
+  client_id  TEXT NOT NULL,
   user_id    TEXT NOT NULL,
   created_at TEXT NOT NULL,
   attempts   INTEGER NOT NULL DEFAULT 0,
   next_at    TEXT,
-  problem    TEXT NOT NULL DEFAULT ''
+  problem    TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (session_id, client_id)
 );
 
 CREATE INDEX logout_deliveries_due ON logout_deliveries (next_at) WHERE next_at IS NOT NULL;
 
-CREATE INDEX logout_deliveries_by_client ON logout_deliveries (client_id);
+CREATE INDEX logout_deliveries_by_client ON logout_deliveries (client_id, next_at);
+
+CREATE INDEX logout_deliveries_given_up ON logout_deliveries (created_at) WHERE next_at IS NULL;
