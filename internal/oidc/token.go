@@ -50,6 +50,7 @@ func grants() map[string]grant {
 		oauth.GrantCode:              (*Provider).grantCode,
 		oauth.GrantClientCredentials: (*Provider).grantClientCredentials,
 		oauth.GrantRefresh:           (*Provider).grantRefresh,
+		oauth.GrantDevice:            (*Provider).grantDevice,
 	}
 }
 

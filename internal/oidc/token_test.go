@@ -115,12 +115,12 @@ func TestRFC6749Section44ClientCredentials(t *testing.T) {
 	}
 }
 
-// RFC 6749 section 4.4: only confidential clients; and nothing about a user is in it.
+// RFC 6749 section 4.4: nothing about a user is in it. Public clients cannot be
+// registered for it.
 func TestRFC6749Section44Refusals(t *testing.T) {
 	r := newRig(t, "")
 	machine := r.machine(oauth.Settings{"scopes": []string{"read", "openid", "account", "offline_access"}})
 	web := r.register(nil)
-	public := r.register(oauth.Settings{"kind": "spa", "grant_types": []string{"authorization_code", "client_credentials"}})
 	wrong := machine
 	wrong.secret = web.secret
 	unknown := machine
@@ -133,7 +133,6 @@ func TestRFC6749Section44Refusals(t *testing.T) {
 		code   string
 	}{
 		"unregistered grant type":      {r.token(web, "grant_type", "client_credentials"), 400, "unauthorized_client"},
-		"public client":                {r.token(public, "grant_type", "client_credentials"), 400, "unauthorized_client"},
 		"a scope it lacks":             {r.token(machine, "grant_type", "client_credentials", "scope", "read admin"), 400, "invalid_scope"},
 		"openid":                       {r.token(machine, "grant_type", "client_credentials", "scope", "openid"), 400, "invalid_scope"},
 		"offline_access":               {r.token(machine, "grant_type", "client_credentials", "scope", "offline_access"), 400, "invalid_scope"},

@@ -164,7 +164,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	})
 	return &Services{
 		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
-		Authorize: authorize.New(authorize.Config{Store: st, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer}),
+		Authorize: authorize.New(authorize.Config{Store: st, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer, Hint: tokens.HintedUser}),
 		Clients: client.New(client.Config{
 			Store: st, Audit: events, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience,
 			Algorithms: clientAlgorithms(cfg), AccessLifetime: accessLife(cfg),

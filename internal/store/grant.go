@@ -23,8 +23,9 @@ func (t *tx) startGrant(by identity.Actor, userID, sessionID string, f NewFamily
 	if err != nil {
 		return Subject{}, err
 	}
-	var end time.Time
-	valid, err := t.get([]any{timeColumn{&end}}, `SELECT s.expires_at FROM sessions s
+	var end, authTime time.Time
+	var amr, acr string
+	valid, err := t.get([]any{timeColumn{&end}, timeColumn{&authTime}, &amr, &acr}, `SELECT s.expires_at, s.auth_time, s.amr, s.acr FROM sessions s
 		WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.idle_expires_at > $3 AND s.expires_at > $3`+t.forShare("s"),
 		sessionID, userID, t.stamp())
 	if err != nil {
@@ -35,6 +36,9 @@ func (t *tx) startGrant(by identity.Actor, userID, sessionID string, f NewFamily
 	}
 	if f.ExpiresAt.IsZero() {
 		f.ExpiresAt = end
+	}
+	if f.AuthTime.IsZero() { // there was no code
+		f.AuthTime, f.AMR, f.ACR = authTime, strings.Fields(amr), acr
 	}
 	g, err := t.startFamily(by, u, sessionID, f)
 	g.Groups, g.Granted = groups, &f.Granted

@@ -71,6 +71,9 @@ func (i *Issuer) Mint(ctx context.Context, g Grant, commit Commit) (Pair, error)
 		return Pair{}, err
 	}
 	i.counts.issued.Add(1)
+	if of := subject.Granted; of != nil {
+		g.AuthTime, g.AMR, g.ACR = of.AuthTime, of.AMR, of.ACR
+	}
 	return i.sign(g, d, subject)
 }
 

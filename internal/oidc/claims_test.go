@@ -1,0 +1,118 @@
+package oidc_test
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
+)
+
+// userinfo asks with the access token of a token response.
+func (r *rig) userinfo(tokens response) response {
+	r.t.Helper()
+	req := r.request(http.MethodGet, "/oauth2/userinfo", nil)
+	req.Header.Set("Authorization", "Bearer "+tokens.text("access_token"))
+	return r.want(200, "", r.do(req))
+}
+
+// OpenID Connect Core 5.4: each scope is a set of claims, in the ID token and at
+// userinfo alike, whose sub is the same.
+func TestOIDCCoreSection54ClaimsByScope(t *testing.T) {
+	r := newRig(t, "")
+	u := r.user("ada@pico.example")
+	by := identity.Actor{Kind: identity.ActorUser, ID: u.ID}
+	changes := map[string]string{"display_name": "Ada L", "given_name": "Ada", "locale": "en", "website": "https://ada.example"}
+	if _, err := r.Directory.UpdateOwn(t.Context(), by, changes); err != nil {
+		t.Fatal(err)
+	}
+	c, b := r.register(oauth.Settings{"scopes": oauth.Scopes()}), r.signedIn(u)
+	for scope, want := range map[string][]string{
+		"openid":                 nil,
+		"openid profile":         {"given_name", "locale", "name", "updated_at", "website"},
+		"openid email":           {"email", "email_verified"},
+		"openid groups":          {"groups"},
+		"openid roles":           {"role"},
+		"openid org":             {"org_id"},
+		"openid roles org email": {"email", "email_verified", "org_id", "role"},
+	} {
+		tokens := r.want(200, "", r.redeem(c, b.code(c, "scope", scope)))
+		_, id := r.claims(tokens.text("id_token"))
+		info := r.userinfo(tokens).body
+		if info["sub"] != u.ID || id["sub"] != u.ID {
+			t.Errorf("sub %v and %v", id["sub"], info["sub"])
+		}
+		for name, claims := range map[string]map[string]any{"ID token": id, "userinfo": info} {
+			var got []string
+			for claim := range claims {
+				if !slices.Contains([]string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid"}, claim) {
+					got = append(got, claim)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s of %q: %v, want %v", name, scope, got, want)
+			}
+		}
+		if updated, there := info["updated_at"]; there {
+			if _, number := updated.(float64); !number {
+				t.Errorf("updated_at is %T", updated)
+			}
+		}
+	}
+}
+
+// OpenID Connect Core 5.5: single claims are asked for by name, for the ID token and for
+// userinfo, and a refresh remembers it. A client gets none of a scope that it is not
+// registered for.
+func TestOIDCCoreSection55ClaimsParameter(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.register(nil), r.signedIn(r.user("ada@pico.example"))
+	asked := `{"userinfo":{"email":{"essential":true},"role":null},"id_token":{"email_verified":null,"groups":null,"unknown":null}}`
+	tokens := r.want(200, "", r.redeem(c, b.code(c, "scope", "openid", "claims", asked)))
+	for range 2 {
+		_, id := r.claims(tokens.text("id_token"))
+		info := r.userinfo(tokens).body
+		if id["email_verified"] != false || id["email"] != nil || id["groups"] != nil || id["unknown"] != nil {
+			t.Errorf("ID token: %v", id)
+		}
+		if info["email"] != "ada@pico.example" || info["email_verified"] != nil || info["role"] != nil {
+			t.Errorf("userinfo: %v", info)
+		}
+		tokens = r.want(200, "", r.token(c, "grant_type", "refresh_token", "refresh_token", tokens.text("refresh_token")))
+	}
+}
+
+// OpenID Connect Core 3.1.2.1: id_token_hint is an ID token of the client that this
+// server signed, expired or not, and the response is about its user.
+func TestOIDCCoreSection3121IDTokenHint(t *testing.T) {
+	r := newRig(t, "")
+	c, other := r.register(nil), r.register(nil)
+	ada, eve := r.user("ada@pico.example"), r.user("eve@pico.example")
+	b := r.signedIn(ada)
+	tokens := r.want(200, "", r.redeem(c, b.code(c)))
+	hint := func(b *browser, c registered, token string) string {
+		t.Helper()
+		to := b.goes(authorization(c.Client, "prompt", "none", "id_token_hint", token)).Query()
+		if to.Get("code") != "" {
+			return "code"
+		}
+		return to.Get("error")
+	}
+	r.Clock.Advance(time.Hour)
+	if got := hint(b, c, tokens.text("id_token")); got != "code" {
+		t.Errorf("the hint of an expired ID token: %s", got)
+	}
+	for name, got := range map[string]string{
+		"another user signed in": hint(r.signedIn(eve), c, tokens.text("id_token")),
+		"of another client":      hint(b, other, tokens.text("id_token")),
+		"an access token":        hint(b, c, tokens.text("access_token")),
+		"changed":                hint(b, c, tokens.text("id_token")+"x"),
+	} {
+		if got != "login_required" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
