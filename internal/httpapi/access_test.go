@@ -51,6 +51,8 @@ var rules = map[string]rule{
 	"POST /api/v1/auth/reauthenticate":                     {web.User, web.Bearer},
 	"GET /api/v1/auth/sessions":                            {web.User, web.Bearer},
 	"DELETE /api/v1/auth/sessions/{id}":                    {web.User, web.Bearer},
+	"GET /api/v1/auth/consents":                            {web.User, web.Bearer},
+	"DELETE /api/v1/auth/consents/{client_id}":             {web.User, web.Bearer},
 	"POST /api/v1/auth/logout-all":                         {web.User, web.Bearer},
 	"GET /api/v1/auth/users/{id}/sessions":                 {web.OrgAdmin, web.Bearer},
 	"DELETE /api/v1/auth/users/{id}/sessions":              {web.OrgAdmin, web.Bearer},

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
+	"github.com/pico-auth/pico-auth/internal/authorize"
 	"github.com/pico-auth/pico-auth/internal/client"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/keyring"
@@ -40,6 +41,7 @@ type Config struct {
 	Sessions  *session.Sessions
 	Tokens    *token.Issuer
 	Clients   *client.Clients
+	Requests  *authorize.Requests
 	Audit     *audit.Log
 	Keys      *keyring.Ring
 	Guard     *picoauth.Guard // over the key set of Keys
@@ -53,6 +55,7 @@ type API struct {
 	sessions    *session.Sessions
 	tokens      *token.Issuer
 	clients     *client.Clients
+	requests    *authorize.Requests
 	audit       *audit.Log
 	exports     chan struct{}        // one element for each export
 	revoked     func() *revokedLists // made at the first request
@@ -84,7 +87,7 @@ func New(cfg Config) *API {
 	}
 	configureHuma()
 	a := &API{
-		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, clients: cfg.Clients, audit: cfg.Audit, exports: make(chan struct{}, maxExports), keys: cfg.Keys, guard: cfg.Guard,
+		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, clients: cfg.Clients, requests: cfg.Requests, audit: cfg.Audit, exports: make(chan struct{}, maxExports), keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, base: web.BasePath(cfg.Issuer), title: cfg.Title, version: cfg.Version, log: cfg.Log,
 		passwordMin: cmp.Or(cfg.PasswordMinLength, 8), privileged: cfg.PrivilegedMaxAge,
 	}

@@ -85,7 +85,7 @@ func newRig(t testing.TB) *rig {
 	}
 	cfg := Config{
 		Issuer: testIssuer(), Version: "1.2.3", Log: slog.New(slog.NewTextHandler(r.log, nil)), Directory: built.Directory,
-		Login: built.Login, Sessions: built.Sessions, Tokens: built.Tokens, Clients: built.Clients, Audit: built.Audit, Keys: built.Keys, Guard: guard,
+		Login: built.Login, Sessions: built.Sessions, Tokens: built.Tokens, Clients: built.Clients, Requests: built.Authorize, Audit: built.Audit, Keys: built.Keys, Guard: guard,
 		PrivilegedMaxAge: testMaxAge,
 	}
 	r.API = New(cfg)

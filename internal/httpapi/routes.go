@@ -92,7 +92,7 @@ func (*adapter) ServeHTTP(http.ResponseWriter, *http.Request) {
 // table returns every route of the API.
 func (a *API) table() []route {
 	var table []route
-	for _, part := range [][]route{a.accountRoutes(), a.sessionRoutes(), a.userRoutes(), a.organizationRoutes(), a.groupRoutes(), a.serviceTokenRoutes(), a.clientRoutes(), a.auditRoutes(), a.publicRoutes()} {
+	for _, part := range [][]route{a.accountRoutes(), a.sessionRoutes(), a.consentRoutes(), a.userRoutes(), a.organizationRoutes(), a.groupRoutes(), a.serviceTokenRoutes(), a.clientRoutes(), a.auditRoutes(), a.publicRoutes()} {
 		table = append(table, part...)
 	}
 	for i := range table {

@@ -13,10 +13,10 @@ import (
 
 // Pages are what users see of the authorization endpoint; hosted has them.
 type Pages struct {
-	// Error shows an error that must not, or cannot, reach the client.
+	// Error shows an error that must not, or cannot, reach the client. nil: it is written
+	// as the other endpoints do.
 	Error func(http.ResponseWriter, *http.Request, error)
 	// FormPost posts the response to the client, OAuth 2.0 Form Post Response Mode.
-	// nil: there is no such response.
 	FormPost func(http.ResponseWriter, *http.Request, oauth.AuthorizationResponse)
 }
 
@@ -131,8 +131,6 @@ func (p *Provider) goOn(w http.ResponseWriter, r *http.Request, next authorize.N
 	switch {
 	case next.Response == nil:
 		seeOther(w, p.pageOf(next))
-	case next.Response.ResponseMode == oauth.ModeFormPost && p.pages.FormPost == nil:
-		p.pages.Error(w, r, oauth.Refuse(oauth.InvalidRequest, "response_mode form_post is not available"))
 	case next.Response.ResponseMode == oauth.ModeFormPost:
 		p.pages.FormPost(w, r, *next.Response)
 	default:

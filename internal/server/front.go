@@ -30,7 +30,7 @@ func (s *Server) handler() (http.Handler, error) {
 	api := httpapi.New(httpapi.Config{
 		Issuer: c.Auth.Issuer, Title: c.FastAPI.Title, Version: s.apiVersion(), Log: s.cfg.Log,
 		PasswordMinLength: c.Auth.PasswordMinLength, PrivilegedMaxAge: minutes(c.Auth.PrivilegedMaxAgeMinutes),
-		Directory: s.services.Directory, Login: s.services.Login, Sessions: s.services.Sessions, Tokens: s.services.Tokens, Clients: s.services.Clients,
+		Directory: s.services.Directory, Login: s.services.Login, Sessions: s.services.Sessions, Tokens: s.services.Tokens, Clients: s.services.Clients, Requests: s.services.Authorize,
 		Audit: s.services.Audit, Keys: s.services.Keys, Guard: guard,
 	})
 	m := newMetrics(s.cfg.Version)
