@@ -17,6 +17,7 @@ type serveCmd struct{}
 func (serveCmd) Help() string {
 	return `Every setting has a default: without a configuration file and variables the server listens on http://localhost:8100.
 The first SIGTERM or SIGINT lets requests in flight finish, the second one stops the server at once.
+SIGHUP reads the configuration again: the files of TLS and log.level take effect; other settings need a restart.
 
 Example:
 
@@ -31,6 +32,9 @@ func (serveCmd) Run(sh *shell) error {
 	}
 	log := server.NewLogger(sh.err, isTerminal(sh.err))
 	defer log.Close()
+	log.SetLevel(cfg.Log.Level)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from now on it does not end the process
 	for _, w := range warnings {
 		log.Warn("configuration: " + w)
 	}
@@ -47,8 +51,31 @@ func (serveCmd) Run(sh *shell) error {
 	case err != nil:
 		return misconfigured(err)
 	}
+	go sh.reload(ctx, hangups, s, log)
 	server.TuneScheduler() // after New has read the number of cores
 	return s.Run(ctx)
+}
+
+// reload reads the configuration again at each hangup, until ctx ends. A faulty one is
+// logged and changes nothing.
+func (sh *shell) reload(ctx context.Context, hangups <-chan os.Signal, s *server.Server, log *server.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		cfg, warnings, err := sh.config()
+		if err != nil {
+			log.Error("reloading the configuration failed; the previous one is used", "error", err)
+			continue
+		}
+		for _, w := range warnings {
+			log.Warn("configuration: " + w)
+		}
+		log.SetLevel(cfg.Log.Level)
+		s.Reload(cfg)
+	}
 }
 
 // untilSignal returns a context that SIGINT or SIGTERM cancels; a second signal

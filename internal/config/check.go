@@ -37,7 +37,7 @@ func (l *loader) checkClient() {
 	if !c.AuthClient.Enabled {
 		l.faultAt("auth_client.enabled", "must be true: without it every endpoint would be open to everyone")
 	}
-	if c.AuthClient.Issuer != c.Auth.Issuer && l.sound("auth.issuer", "auth_client.issuer", "server.port", "server.tls_cert") {
+	if c.AuthClient.Issuer != c.Auth.Issuer && l.sound("auth.issuer", "auth_client.issuer", "server.port", "server.tls", "server.tls_cert") {
 		l.faultAt("auth_client.issuer", "must be the same as auth.issuer ("+origins["auth.issuer"]+"), or be removed to follow it")
 	}
 	if c.AuthClient.Audience != c.Auth.Audience && l.sound("auth.audience", "auth_client.audience") {
@@ -75,6 +75,10 @@ func (l *loader) checkKeys() {
 
 func (l *loader) checkTLS() {
 	s := l.config.Server
+	if s.TLSMode != "" && (s.TLSCert != "" || s.TLSKey != "") {
+		l.faultAt("server.tls", "must be empty where server.tls_cert or server.tls_key is set")
+		return
+	}
 	switch {
 	case s.TLSCert == "" && s.TLSKey == "", !l.sound("server.tls_cert", "server.tls_key"):
 		return

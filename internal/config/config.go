@@ -111,10 +111,14 @@ type Server struct {
 	IdleTimeout           time.Duration // of a connection without a request
 
 	CORSOrigins   []string // exact origins
-	TLSCert       string   // empty: plain HTTP
+	TLSMode       string   // SelfSigned, or empty
+	TLSCert       string   // empty: plain HTTP, unless TLSMode is SelfSigned
 	TLSKey        string
 	MetricsListen string // empty: /metrics is on the API's listener, if that is for this machine only
 }
+
+// SelfSigned is the value of server.tls for a certificate that the server makes.
+const SelfSigned = "self-signed"
 
 // Outbound is the section outbound: requests that this server makes.
 type Outbound struct {
@@ -143,7 +147,8 @@ type Audit struct {
 
 // Log is the section log.
 type Log struct {
-	Addresses bool // e-mail addresses of refused logins are logged
+	Level     string // debug, info, warn or error
+	Addresses bool   // e-mail addresses of refused logins are logged
 }
 
 // Default is the configuration of a server with nothing configured. The data
@@ -187,6 +192,7 @@ func defaults() Config {
 		Throttle:   Throttle{Enabled: true},
 		Pages:      Pages{Name: "Pico Auth"},
 		Audit:      Audit{RetentionDays: 365},
+		Log:        Log{Level: "info"},
 	}
 }
 
@@ -235,7 +241,7 @@ func (c Config) Settings() []Setting {
 }
 
 // TLS reports whether the server speaks HTTPS itself.
-func (s Server) TLS() bool { return s.TLSCert != "" }
+func (s Server) TLS() bool { return s.TLSCert != "" || s.TLSMode == SelfSigned }
 
 func (s Server) scheme() string {
 	if s.TLS() {

@@ -72,10 +72,10 @@ func TestNothingConfiguredGivesTheDocumentedDefaults(t *testing.T) {
 		"database.url": "sqlite+aiosqlite:///auth.db", "database.echo": false,
 		"auth_client.enabled": true, "auth_client.issuer": "http://localhost:8100", "auth_client.audience": "pico-bot",
 		"fastapi.title": "Pico Auth API", "fastapi.version": "", "server.host": "127.0.0.1", "server.port": 8100,
-		"server.tls_cert": "", "server.tls_key": "", "server.metrics_listen": "",
+		"server.tls": "", "server.tls_cert": "", "server.tls_key": "", "server.metrics_listen": "",
 		"server.connections_per_address": 256, "server.idle_timeout": "2m",
 		"throttle.enabled":     true,
-		"audit.retention_days": 365, "audit.stream": "", "log.addresses": false,
+		"audit.retention_days": 365, "audit.stream": "", "log.addresses": false, "log.level": "info",
 	} {
 		if got[key] != value {
 			t.Errorf("%s = %v, want %v", key, got[key], value)
@@ -125,13 +125,13 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 		"AUTH_CLIENT_ENABLED": "true", "AUTH_CLIENT_ISSUER": "https://a.example/", "AUTH_CLIENT_AUDIENCE": "api",
 		"AUTH_CLIENT_ACCEPTED_ALGORITHMS": "RS256, ML-DSA-65", "FASTAPI_TITLE": "T", "FASTAPI_VERSION": "2",
 		"SERVER_HOST": "::1", "SERVER_PORT": "9000", "SERVER_TRUSTED_PROXIES": "10.0.0.0/8,::1",
-		"SERVER_CORS_ORIGINS": "https://app.example.com", "SERVER_TLS_CERT": "", "SERVER_TLS_KEY": "",
+		"SERVER_CORS_ORIGINS": "https://app.example.com", "SERVER_TLS": "self-signed", "SERVER_TLS_CERT": "", "SERVER_TLS_KEY": "",
 		"SERVER_METRICS_LISTEN": ":9100", "SERVER_CONNECTIONS_PER_ADDRESS": "0", "SERVER_IDLE_TIMEOUT": "75s", "AUTH_FORMER_MASTER_KEY": masterStd,
 		"KEYS_PUBLISH_AHEAD": "1h30m", "KEYS_ROTATE_EVERY": "90d", "KEYS_RSA_BITS": "3072", "KEYS_AT_REST": "sealed", "KEYS_ALGORITHMS": "ES256, ML-DSA-65",
 		"THROTTLE_ENABLED": "false", "PAGES_NAME": "Northwind", "PAGES_LOGO": "/logo.svg", "PAGES_ACCENT": "#0b7a4b",
 		"PAGES_STYLE_SHEET": "/extra.css", "PAGES_LINKS": "Privacy https://example.com/privacy, Terms of service https://example.com/terms",
 		"OUTBOUND_ALLOW":       "app, 10.0.0.0/8, ::1",
-		"AUDIT_RETENTION_DAYS": "30", "AUDIT_STREAM": "stdout", "LOG_ADDRESSES": "yes",
+		"AUDIT_RETENTION_DAYS": "30", "AUDIT_STREAM": "stdout", "LOG_ADDRESSES": "yes", "LOG_LEVEL": "warn",
 		"AUTH_SESSIONS_PER_USER": "7", "AUTH_BROWSER_IDLE_HOURS": "8", "AUTH_BROWSER_MAX_DAYS": "7", "AUTH_ROTATIONS_PER_FAMILY": "0", "AUTH_REFRESH_REUSE_GRACE_SECONDS": "10",
 	}
 	var env []string
@@ -195,6 +195,7 @@ func TestTheIssuerFollowsPortAndTLSAndClientFollowsIt(t *testing.T) {
 		{"auth: {issuer: ''}\nauth_client: {issuer: '', audience: ''}", "http://localhost:8100"},
 		{"auth: {issuer: }", "http://localhost:8100"},
 		{tlsYAML(t), "https://localhost:8100"},
+		{"server: {tls: self-signed}", "https://localhost:8100"},
 	} {
 		c := mustLoad(t, tc.yaml)
 		if c.Auth.Issuer != tc.want || c.AuthClient.Issuer != tc.want || c.AuthClient.Audience != "pico-bot" {

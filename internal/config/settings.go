@@ -49,7 +49,7 @@ func authKeys() []setting {
 			"Minutes after a sign-in, or after `POST /api/v1/auth/reauthenticate`, in which a user may create or promote a superadmin, reset the password or change the address of another user, and delete the own account without the password. A refresh is no sign-in. `0`: at any time, as the original, but the own account is deleted with the password only."),
 		text("auth.issuer", func(c *Config) *string { return &c.Auth.Issuer },
 			"an absolute http or https URL without user, query and fragment", orEmpty(issuerURL),
-			"The `iss` of every token and the base of the key set's address. When it has a path, everything is served under that path. Clients compare it byte by byte, so it is used exactly as written, with or without a slash at the end. By default it is `http://localhost:PORT`, with the port of `server.port`, and `https` when `server.tls_cert` is set."),
+			"The `iss` of every token and the base of the key set's address. When it has a path, everything is served under that path. Clients compare it byte by byte, so it is used exactly as written, with or without a slash at the end. By default it is `http://localhost:PORT`, with the port of `server.port`, and `https` when `server.tls` or `server.tls_cert` is set."),
 		text("auth.audience", func(c *Config) *string { return &c.Auth.Audience },
 			"1 to 255 characters of text", line,
 			"The `aud` of every token."),
@@ -164,8 +164,10 @@ func serverKeys() []setting {
 		list("server.cors_origins", func(c *Config) *[]string { return &c.Server.CORSOrigins },
 			"a list of origins as a browser sends them, such as https://app.example.com, without path, slash or default port", origin,
 			"Origins whose pages may call the API from a browser. Credentials are never allowed. The key set and discovery allow any origin."),
+		text("server.tls", func(c *Config) *string { return &c.Server.TLSMode }, "self-signed, or empty", orEmpty(among([]string{SelfSigned})),
+			"`self-signed`: the server speaks HTTPS with a certificate for `localhost`, `127.0.0.1` and `::1` that it makes, keeps in `auth.data_dir` and renews 30 days before its end. The start prints which file browsers and programs must trust. It is for development; with `server.tls_cert` it must be empty."),
 		text("server.tls_cert", func(c *Config) *string { return &c.Server.TLSCert }, "a path", anything,
-			"PEM file of the certificate chain. Set together with `server.tls_key`, the server speaks HTTPS. A renewed file is loaded without a restart. A leading `~` is the home folder."),
+			"PEM file of the certificate chain. Set together with `server.tls_key`, the server speaks HTTPS. A renewed file is loaded without a restart, and at once when the process receives SIGHUP. A leading `~` is the home folder."),
 		text("server.tls_key", func(c *Config) *string { return &c.Server.TLSKey }, "a path", anything,
 			"PEM file of the certificate's private key."),
 		text("server.metrics_listen", func(c *Config) *string { return &c.Server.MetricsListen },
@@ -217,8 +219,12 @@ func auditKeys() []setting {
 	}
 }
 
+var logLevels = []string{"debug", "info", "warn", "error"}
+
 func logKeys() []setting {
 	return []setting{
+		text("log.level", func(c *Config) *string { return &c.Log.Level }, oneOf(logLevels), among(logLevels),
+			"Least level of the records that are logged. Requests and audit events are `info`; the audit log in the database always has all events. SIGHUP makes the server read it again."),
 		toggle("log.addresses", func(c *Config) *bool { return &c.Log.Addresses },
 			"Log the e-mail address that was typed in a refused login. It may be a password in the wrong field, so by default only a digest is logged: `pico-auth audit digest EMAIL` computes that of an address."),
 	}

@@ -17,6 +17,7 @@ const flushEvery = 200 * time.Millisecond
 // of records, a sample is written.
 type Logger struct {
 	*slog.Logger
+	level  *slog.LevelVar
 	sample *sampler
 	out    *logBuffer
 	stop   chan struct{}
@@ -27,13 +28,15 @@ type Logger struct {
 // buffered records.
 func NewLogger(w io.Writer, terminal bool) *Logger {
 	buf := &logBuffer{under: w, w: bufio.NewWriterSize(w, 64<<10)}
-	var h slog.Handler = slog.NewJSONHandler(buf, nil)
+	level := new(slog.LevelVar)
+	var h slog.Handler = slog.NewJSONHandler(buf, &slog.HandlerOptions{Level: level})
 	if terminal {
-		h = slog.NewTextHandler(buf, nil)
+		h = slog.NewTextHandler(buf, &slog.HandlerOptions{Level: level})
 	}
 	sampled := newSampler(&flushingHandler{Handler: h, buf: buf}, time.Now)
 	l := &Logger{
 		Logger: slog.New(sampled),
+		level:  level,
 		sample: sampled,
 		out:    buf,
 		stop:   make(chan struct{}),
@@ -57,6 +60,15 @@ func (l *Logger) flushLoop() {
 			l.out.flush()
 			return
 		}
+	}
+}
+
+// SetLevel changes the least level of the records that are written, to one of
+// log.level. It is info at first.
+func (l *Logger) SetLevel(name string) {
+	var level slog.Level
+	if level.UnmarshalText([]byte(name)) == nil {
+		l.level.Set(level)
 	}
 }
 

@@ -68,6 +68,7 @@ type Server struct {
 	metrics  *http.Server // nil: /metrics is on the API's listener
 	gate     *gate        // of http
 	listener net.Listener // the gate, behind TLS if it is configured
+	tls      *certificate // nil: plain HTTP
 	scrape   *gate        // of metrics; nil with it
 	accepted []string     // algorithms of the server's own guard; nil: all
 
@@ -169,12 +170,6 @@ func (s *Server) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("server.trusted_proxies: %w", err)
 	}
-	var certs *certificate
-	if c.TLSCert != "" {
-		if certs, err = loadCertificate(c.TLSCert, c.TLSKey, s.cfg.Log, s.cfg.Now); err != nil {
-			return err
-		}
-	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port", err)
@@ -184,8 +179,11 @@ func (s *Server) listen(ctx context.Context) error {
 	}
 	s.gate = newGate(ln, gateLimits{total: maxConnections, perAddress: c.ConnectionsPerAddress, proxies: proxies, idle: c.IdleTimeout, log: s.cfg.Log})
 	s.listener = s.gate
-	if certs != nil {
-		s.listener = tls.NewListener(s.gate, certs.config(s.gate))
+	if s.tls, err = s.certificate(ctx); err != nil {
+		return err
+	}
+	if s.tls != nil {
+		s.listener = tls.NewListener(s.gate, s.tls.config(s.gate))
 	}
 	return nil
 }

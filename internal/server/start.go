@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -149,6 +150,9 @@ func (s *Server) announce(defaultPassword string) {
 	fmt.Fprintf(out, "  issuer        %s\n", c.Auth.Issuer)
 	fmt.Fprintf(out, "  keys          %s\n", s.keysLine())
 	fmt.Fprintf(out, "  database      %s\n", database)
+	if c.Server.TLSMode == config.SelfSigned {
+		fmt.Fprintf(out, "  certificate   %s, self-signed: trust it in browsers, and with curl --cacert, SSL_CERT_FILE or NODE_EXTRA_CA_CERTS\n", filepath.Join(c.Auth.DataDir, trustFile))
+	}
 	switch {
 	case c.Server.MetricsListen != "":
 		fmt.Fprintf(out, "  metrics       http://%s/metrics\n", s.scrape.Addr())
@@ -187,7 +191,7 @@ func (s *Server) keysLine() string {
 func (s *Server) baseURL() string {
 	c := s.cfg.Config.Server
 	scheme := "http"
-	if c.TLSCert != "" {
+	if c.TLS() {
 		scheme = "https"
 	}
 	host := c.Host

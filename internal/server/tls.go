@@ -1,13 +1,18 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 )
 
 // certificateCheck is the period in which the files of a certificate are checked.
@@ -16,22 +21,60 @@ const certificateCheck = 30 * time.Second
 // certificate serves a key pair from files and loads a renewed one without a
 // restart. A broken renewal is logged and the previous pair kept.
 type certificate struct {
-	certFile, keyFile string
-	log               *slog.Logger
-	now               func() time.Time
+	renew func(context.Context) error // of a self-signed certificate; nil: an operator renews it
+	log   *slog.Logger
+	now   func() time.Time
 
-	mu      sync.Mutex
-	pair    *tls.Certificate
-	loaded  [2]time.Time // modification times of the files
-	checked time.Time
+	mu                sync.Mutex
+	certFile, keyFile string
+	pair              *tls.Certificate
+	loaded            [2]time.Time // modification times of the files
+	checked           time.Time
 }
 
 func loadCertificate(certFile, keyFile string, log *slog.Logger, now func() time.Time) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, now: now}
-	if err := c.load(); err != nil {
-		return nil, fmt.Errorf("server.tls_cert and server.tls_key: %w", err)
+	c := &certificate{log: log, now: now}
+	if err := c.use(certFile, keyFile); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// certificate returns that of the configuration, nil when the server speaks plain HTTP.
+func (s *Server) certificate(ctx context.Context) (*certificate, error) {
+	c := s.cfg.Config.Server
+	switch {
+	case c.TLSMode == config.SelfSigned:
+		own := &selfSigned{folder: vault.NewFolder(s.cfg.Config.Auth.DataDir, s.cfg.Log), log: s.cfg.Log, now: s.cfg.Now}
+		if err := own.renew(ctx); err != nil {
+			return nil, fmt.Errorf("server.tls: %w", err)
+		}
+		file := own.folder.Join(selfSignedFile)
+		made, err := loadCertificate(file, file, s.cfg.Log, s.cfg.Now)
+		if err != nil {
+			return nil, err
+		}
+		made.renew = own.renew
+		return made, nil
+	case c.TLSCert != "":
+		return loadCertificate(c.TLSCert, c.TLSKey, s.cfg.Log, s.cfg.Now)
+	default:
+		return nil, nil
+	}
+}
+
+// use loads the pair now and watches its files from now on. After an error the previous
+// pair stays.
+func (c *certificate) use(certFile, keyFile string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	previous := [2]string{c.certFile, c.keyFile}
+	c.certFile, c.keyFile = certFile, keyFile
+	if err := c.load(); err != nil {
+		c.certFile, c.keyFile = previous[0], previous[1]
+		return fmt.Errorf("server.tls_cert and server.tls_key: %w", err)
+	}
+	return nil
 }
 
 func (c *certificate) load() error {
@@ -66,8 +109,12 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return c.pair, nil
 	}
 	c.checked = c.now()
-	written, err := c.written()
-	if err == nil && written != c.loaded {
+	var err error
+	if c.renew != nil {
+		err = c.renew(context.Background()) // for all clients, whatever this one does
+	}
+	written, statErr := c.written()
+	if err = errors.Join(err, statErr); err == nil && written != c.loaded {
 		if err = c.load(); err == nil {
 			c.log.Info("TLS certificate reloaded", "file", c.certFile)
 		}

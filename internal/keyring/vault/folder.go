@@ -204,6 +204,13 @@ func (f *Folder) ReadPrivate(name string) ([]byte, error) {
 	return data, nil
 }
 
+// ReadPublic reads a file that everyone may read. The error of a missing file is
+// fs.ErrNotExist.
+func (f *Folder) ReadPublic(name string) ([]byte, error) {
+	data, _, err := f.read(name)
+	return data, err
+}
+
 // read accepts a regular file only, by its own name: the creator of a symbolic link
 // could choose the key, and opening a pipe would block forever.
 func (f *Folder) read(name string) ([]byte, fs.FileInfo, error) {

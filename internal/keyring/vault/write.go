@@ -99,5 +99,8 @@ func tighten(path string, read fs.FileInfo) error {
 	return file.Chmod(publicMode)
 }
 
+// WritePublic writes a file that everyone may read.
+func (w *Writer) WritePublic(name string, data []byte) error { return w.write(name, data, publicMode) }
+
 // WritePrivate writes a file that other users cannot read.
 func (w *Writer) WritePrivate(name string, data Bytes) error { return w.write(name, data, privateMode) }

@@ -1,0 +1,134 @@
+package server_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/server"
+)
+
+func TestSelfSignedCertificateIsAllThatAClientMustTrust(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir, func(c *config.Config) {
+		c.Server.TLSMode = config.SelfSigned
+		c.Auth.Issuer = "https://localhost:8100"
+	})
+	_, rest, _ := strings.Cut(s.out.String(), "certificate   ")
+	file, _, _ := strings.Cut(rest, ", self-signed")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("the start does not say which file to trust: %v\n%s", err, s.out)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	for _, base := range []string{s.base, strings.Replace(s.base, "127.0.0.1", "localhost", 1)} {
+		resp, err := client.Get(strings.Replace(base, "http:", "https:", 1) + "/livez")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	if !strings.Contains(s.out.String(), "listening on  https://localhost:") {
+		t.Error(s.out)
+	}
+}
+
+// A hangup makes the running program read its configuration again, and never ends it.
+func TestHangupReloadsAndNeverEndsTheServer(t *testing.T) {
+	r := newReplica(t, program(t), "sqlite:///"+filepath.Join(t.TempDir(), "auth.db"))
+	dir := strings.TrimPrefix(r.env[0], "HOME=")
+	configure := func(yaml string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "application.yaml"), []byte(yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pair := func(serial int64) string {
+		sub := filepath.Join(dir, fmt.Sprint(serial))
+		if err := os.Mkdir(sub, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cert, key := server.WriteCertificate(t, sub, serial)
+		return fmt.Sprintf("server: {tls_cert: '%s', tls_key: '%s'}\n", cert, key)
+	}
+	hangUp := func(says string) {
+		t.Helper()
+		before := strings.Count(r.log.String(), says)
+		if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		for begin := time.Now(); strings.Count(r.log.String(), says) == before; time.Sleep(20 * time.Millisecond) {
+			if time.Since(begin) > 20*time.Second {
+				t.Fatalf("the log does not say %q:\n%s", says, r.log)
+			}
+		}
+	}
+	serial := func() int64 {
+		t.Helper()
+		c, err := tls.Dial("tcp", strings.TrimPrefix(r.base, "http://"), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		return c.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+	}
+	requests := func() int {
+		t.Helper()
+		resp, err := (&http.Client{Transport: insecure()}).Get("https" + strings.TrimPrefix(r.base, "http") + "/docs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		time.Sleep(300 * time.Millisecond) // the log is buffered for less
+		return strings.Count(r.log.String(), `"route":"GET /docs"`)
+	}
+
+	configure(pair(1))
+	r.start()
+	for range 400 {
+		if status, _ := tryHealth(t, "https"+strings.TrimPrefix(r.base, "http")); status == http.StatusOK {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if got := serial(); got != 1 {
+		t.Fatalf("serial %d at the start", got)
+	}
+	second := pair(2)
+	configure(second + "auth: {audience: another}\n")
+	hangUp(`"settings":["auth.audience","auth_client.audience"]`)
+	if got := serial(); got != 2 {
+		t.Errorf("serial %d after a change of the files", got)
+	}
+	logged := requests()
+	configure(second + "log: {level: warn}\nlog: {}\n")
+	hangUp("reloading the configuration failed")
+	if again := requests(); serial() != 2 || again != logged+1 {
+		t.Errorf("a faulty configuration changes something: serial %d, %d records of requests after %d", serial(), again, logged)
+	}
+	logged = requests()
+	configure(second + "log: {level: warn}\nauth: {audience: third}\n")
+	hangUp("changed settings take effect at the next start")
+	if again := requests(); again != logged {
+		t.Errorf("log.level is not taken over: %d records of requests after %d", again, logged)
+	}
+	for range 50 {
+		if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := serial(); got != 2 {
+		t.Errorf("serial %d after many hangups", got)
+	}
+	r.stop()
+}
