@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/server"
 )
 
 type configCmd struct {
@@ -28,7 +29,10 @@ Example:
 
 // Run checks the configuration.
 func (c configCheckCmd) Run(sh *shell) error {
-	_, warnings, err := sh.config()
+	cfg, warnings, err := sh.config()
+	if err == nil {
+		err = server.CheckClients(cfg)
+	}
 	var faults config.Faults
 	if err != nil && !errors.As(err, &faults) {
 		return err

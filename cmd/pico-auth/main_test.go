@@ -96,7 +96,7 @@ func soon(ts *testscript.TestScript, _ bool, args []string) {
 func ready(ts *testscript.TestScript, _ bool, args []string) {
 	scheme := append(args, "http")[0]
 	for range 1200 { // a minute: the race detector on a busy machine is slow
-		resp, err := client().Get(scheme + "://127.0.0.1:" + ts.Getenv("PORT") + "/readyz")
+		resp, err := httpClient().Get(scheme + "://127.0.0.1:" + ts.Getenv("PORT") + "/readyz")
 		if err == nil {
 			resp.Body.Close()
 			return
@@ -115,7 +115,7 @@ func request(ts *testscript.TestScript, _ bool, args []string) {
 	if token := ts.Getenv("TOKEN"); token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := client().Do(req)
+	resp, err := httpClient().Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
 	content, err := io.ReadAll(resp.Body)
@@ -173,7 +173,7 @@ func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-func client() *http.Client {
+func httpClient() *http.Client {
 	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
 	}}

@@ -26,6 +26,7 @@ type Config struct {
 	Pages      Pages
 	Audit      Audit
 	Log        Log
+	Clients    []Client // in the order of the file
 
 	origins map[string]string // by setting; one that is not in it has its default
 }

@@ -80,6 +80,10 @@ type yamlReader struct {
 
 func (y yamlReader) root(n *yaml.Node) {
 	for name, section := range y.pairs("", n) {
+		if name.Value == "clients" {
+			y.clients(name, section)
+			continue
+		}
 		y.section(name, section)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -40,8 +41,22 @@ func NewClient(s Settings) (Client, []Problem) {
 			}
 		}
 	}
-	return c, append(problems, c.problems()...)
+	return c, sorted(append(problems, c.problems()...))
 }
+
+// sorted puts the problems into one order, by their fields.
+func sorted(problems []Problem) []Problem {
+	slices.SortFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(problems)
+}
+
+// ValidClientID reports whether an operator may choose the id of a client: it has no
+// colon, and so never equals an issuer or another URI (RFC 9700 section 4.15).
+func ValidClientID(id string) bool { return clientID.MatchString(id) }
+
+var clientID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$`)
 
 // defaults is a client of the kind before any setting.
 func defaults(kind Kind) Client {
@@ -69,7 +84,7 @@ func (c Client) With(s Settings) (Client, []Problem) {
 	if len(problems) == 0 {
 		problems = c.set(s)
 	}
-	return c, append(problems, c.problems()...)
+	return c, sorted(append(problems, c.problems()...))
 }
 
 // set sets the fields, each by itself, so that all problems are found. Lists and tables

@@ -100,6 +100,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 func (s *Server) prepare(ctx context.Context) (err error) {
+	if err := CheckClients(s.cfg.Config); err != nil {
+		return err
+	}
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
@@ -119,6 +122,9 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.registrationOrg(ctx); err != nil {
+		return err
+	}
+	if err := s.services.DeclareClients(ctx, s.cfg.Config, s.cfg.Log); err != nil {
 		return err
 	}
 	if published != "" {

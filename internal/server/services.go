@@ -162,13 +162,12 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	sessions := session.New(session.Config{
 		Store: st, Tokens: tokens, Audit: events, Max: days(cfg.Auth.SessionMaxDays), Limit: cfg.Auth.SessionsPerUser,
 	})
+	clients := clientsConfig(cfg)
+	clients.Store, clients.Audit = st, events
 	return &Services{
 		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
 		Authorize: authorize.New(authorize.Config{Store: st, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer, Hint: tokens.HintedUser}),
-		Clients: client.New(client.Config{
-			Store: st, Audit: events, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience,
-			Algorithms: clientAlgorithms(cfg), AccessLifetime: accessLife(cfg),
-		}),
+		Clients:   client.New(clients),
 		Directory: directory.New(directory.Config{
 			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Throttle: limits, Log: log,
 			RegistrationDefault: cfg.Auth.RegistrationEnabled,

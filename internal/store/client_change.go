@@ -44,7 +44,7 @@ func (t *tx) insertClient(act Act, c oauth.Client, secretHash string, may Client
 	if c.OrgID == "" && actor.Role != identity.Superadmin {
 		c.OrgID = actor.OrgID
 	}
-	c.Role = cmp.Or(c.Role, string(actor.Role))
+	c.Role = defaultRole(c, actor)
 	if err := may(actor, c); err != nil {
 		return oauth.Client{}, err
 	}
@@ -75,6 +75,16 @@ func (t *tx) insertClient(act Act, c oauth.Client, secretHash string, may Client
 		return oauth.Client{}, err
 	}
 	return c, t.done(act, c.ID, c.OrgID)
+}
+
+// defaultRole is the role of the client: its own, else that of its creator, but for a
+// client of an organization at most that of the administrators there.
+func defaultRole(c oauth.Client, creator identity.Principal) string {
+	role := creator.Role
+	if c.OrgID != "" && role == identity.Superadmin {
+		role = identity.OrgAdmin
+	}
+	return cmp.Or(c.Role, string(role))
 }
 
 // storedClient is the column metadata.

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/oauth"
+)
+
+// snippet shows how the popular library of the client's kind uses it.
+func snippet(issuer string, c oauth.Client, secret string) string {
+	var text string
+	redirect := ""
+	if len(c.RedirectURIs) > 0 {
+		redirect = c.RedirectURIs[0]
+	}
+	scope := strings.Join(c.Scopes, " ")
+	switch c.Kind {
+	case oauth.KindSPA:
+		text = fmt.Sprintf(`
+// npm install oidc-client-ts
+import { UserManager } from 'oidc-client-ts'
+
+const users = new UserManager({
+  authority: %q,
+  client_id: %q,
+  redirect_uri: %q,
+  scope: %q,
+})
+await users.signinRedirect()          // on the page at redirect_uri: await users.signinCallback()
+`, issuer, c.ID, redirect, scope)
+	case oauth.KindWeb:
+		options := ""
+		if strings.HasPrefix(issuer, "http:") {
+			options = ", undefined, { execute: [oidc.allowInsecureRequests] }" // of a server in development
+		}
+		text = fmt.Sprintf(`
+// npm install openid-client
+import * as oidc from 'openid-client'
+
+const config = await oidc.discovery(new URL(%q), %q, %q%s)
+const verifier = oidc.randomPKCECodeVerifier()     // keep it in the session of the browser
+const url = oidc.buildAuthorizationUrl(config, {
+  redirect_uri: %q,
+  scope: %q,
+  code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+  code_challenge_method: 'S256',
+})
+// at redirect_uri: oidc.authorizationCodeGrant(config, currentUrl, { pkceCodeVerifier: verifier })
+`, issuer, c.ID, secret, options, redirect, scope)
+	case oauth.KindNative:
+		text = fmt.Sprintf(`
+// go get golang.org/x/oauth2
+config := oauth2.Config{
+	ClientID:    %q,
+	Endpoint:    oauth2.Endpoint{AuthURL: %q, TokenURL: %q, AuthStyle: oauth2.AuthStyleInParams},
+	RedirectURL: %q,
+	Scopes:      strings.Fields(%q),
+}
+verifier := oauth2.GenerateVerifier()
+url := config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)) // open it in the system's browser
+// at the redirect: config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
+`, c.ID, issuer+"/oauth2/authorize", issuer+"/oauth2/token", redirect, scope)
+	case oauth.KindMachine:
+		text = fmt.Sprintf("\ncurl -u '%s:%s' -d grant_type=client_credentials %s/oauth2/token\n", c.ID, secret, issuer)
+		if !c.HasSecret() {
+			text = ""
+		}
+	}
+	if keys := keySetOf(issuer, c); keys != "" {
+		text += "\nThe keys of its tokens are at " + keys + "; discovery names the other key set.\n"
+	}
+	return text
+}

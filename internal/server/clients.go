@@ -1,0 +1,65 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/pico-auth/pico-auth/internal/client"
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/fault"
+)
+
+// CheckClients returns what is wrong with the clients of the configuration: config.Faults
+// with all of it, or nil.
+func CheckClients(cfg config.Config) error {
+	return checkClients(cfg, client.New(clientsConfig(cfg)))
+}
+
+// clientsConfig is the part of the configuration that clients need, without services.
+func clientsConfig(cfg config.Config) client.Config {
+	return client.Config{
+		Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Algorithms: clientAlgorithms(cfg), AccessLifetime: accessLife(cfg),
+	}
+}
+
+func checkClients(cfg config.Config, clients *client.Clients) error {
+	wrong := clients.CheckDeclared(declared(cfg))
+	var faults config.Faults
+	for i, c := range cfg.Clients {
+		for _, f := range wrong[i] {
+			faults = append(faults, c.Fault(f.Name, f.Message))
+		}
+	}
+	if faults == nil {
+		return nil
+	}
+	return faults
+}
+
+func declared(cfg config.Config) []client.Declared {
+	all := make([]client.Declared, len(cfg.Clients))
+	for i, c := range cfg.Clients {
+		all[i] = client.Declared{Settings: c.Settings, Secret: string(c.Secret)}
+	}
+	return all
+}
+
+// DeclareClients makes the clients of the configuration what it says. Clients that it
+// does not declare any more stay, which is logged.
+func (r *Services) DeclareClients(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	if err := checkClients(cfg, r.Clients); err != nil {
+		return err
+	}
+	released, err := r.Clients.Declare(ctx, declared(cfg))
+	if bad, ok := errors.AsType[*fault.Error](err); ok && bad.Kind != fault.Unavailable && bad.Kind != fault.Internal {
+		return config.Faults{{Key: "clients", What: err.Error()}} // an organization or a group that does not exist
+	}
+	if err != nil {
+		return err
+	}
+	for _, id := range released {
+		log.WarnContext(ctx, "client not declared in the configuration any more; it stays until it is deleted", "client_id", id)
+	}
+	return nil
+}
