@@ -5,12 +5,14 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
@@ -36,9 +38,10 @@ func callerFrom(ctx context.Context) caller {
 }
 
 // errClientToken refuses the access tokens that clients and service tokens obtained
-// for other services: a service that receives one could administer this server with it.
+// for other services, and of those for this API the ones whose scope does not cover
+// the route: a client that a user signs in to could administer this server with it.
 var errClientToken = &picoauth.Refusal{
-	Status: http.StatusForbidden, Code: picoauth.CodeInsufficientScope, Detail: "the access token was issued for other services",
+	Status: http.StatusForbidden, Code: picoauth.CodeInsufficientScope, Detail: "the access token was issued for other purposes than this",
 }
 
 // errServiceToken says at an endpoint about the own account that a service token has
@@ -64,9 +67,11 @@ func (a *API) admit(r *http.Request, rule web.Access) (*http.Request, error) {
 func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 	switch rule {
 	case web.User:
-		return a.authenticate(r)
+		return a.authenticate(r, notClients)
+	case web.Account:
+		return a.authenticate(r, oauth.ScopeAccount)
 	case web.UserProfile:
-		return a.authenticateWith(r, a.tokens.ProfileBearer)
+		return a.authenticateWith(r, oauth.ScopeAccount, a.tokens.ProfileBearer)
 	case web.OrgAdmin:
 		return a.authenticateRole(r, identity.OrgAdmin)
 	case web.Superadmin:
@@ -80,7 +85,7 @@ func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 		}
 		return by, err
 	case web.UserOrRefresh:
-		by, err := a.authenticate(r)
+		by, err := a.authenticate(r, notClients)
 		if err != nil {
 			by = caller{actor: web.Actor(r.Context()), refused: err}
 		}
@@ -90,22 +95,23 @@ func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 	}
 }
 
+// notClients is the scope of a route that no client may call.
+const notClients = ""
+
 // authenticate takes the user's id from the access token, and the rest from the
-// database: role, organization and status may have changed since it was signed.
-func (a *API) authenticate(r *http.Request) (caller, error) {
-	return a.authenticateWith(r, a.tokens.Bearer)
+// database: role, organization and status may have changed since it was signed. scope
+// is what a client's token needs.
+func (a *API) authenticate(r *http.Request, scope string) (caller, error) {
+	return a.authenticateWith(r, scope, a.tokens.Bearer)
 }
 
-func (a *API) authenticateWith(r *http.Request, bearer func(context.Context, token.Presented) (identity.User, error)) (caller, error) {
+func (a *API) authenticateWith(r *http.Request, scope string, bearer func(context.Context, token.Presented) (identity.User, error)) (caller, error) {
 	claims, err := a.guard.Authenticate(r)
-	if err != nil {
-		if _, ok := serviceToken(r); ok {
-			err = errServiceToken
-		}
-		return caller{}, err
-	}
-	if claims.ClientID != "" {
-		return caller{}, errClientToken
+	switch {
+	case err != nil:
+		return a.authenticateClient(r, scope, err)
+	case claims.ClientID != "":
+		return a.authenticateClient(r, scope, errClientToken)
 	}
 	user, err := bearer(r.Context(), token.Presented{UserID: claims.Subject, SessionID: claims.SessionID, ID: claims.TokenID})
 	if err != nil {
@@ -116,12 +122,43 @@ func (a *API) authenticateWith(r *http.Request, bearer func(context.Context, tok
 	return by, nil
 }
 
+// authenticateClient decides about a request whose token is not one of the JSON login;
+// refused is why. Only a client's token for this server with the scope is accepted.
+func (a *API) authenticateClient(r *http.Request, scope string, refused error) (caller, error) {
+	presented, ok := bearerToken(r)
+	switch {
+	case !ok:
+		return caller{}, refused
+	case strings.HasPrefix(presented, serviceTokenPrefix):
+		return caller{}, errServiceToken
+	}
+	t, err := a.tokens.Verify(r.Context(), presented)
+	switch {
+	case err != nil && !isInvalidToken(err):
+		return caller{}, err
+	case err != nil || t.ClientID == "":
+		return caller{}, refused
+	case t.Audience != a.issuer || scope == notClients || !slices.Contains(strings.Fields(t.Scope), scope):
+		return caller{}, errClientToken
+	}
+	h, err := a.tokens.Holder(r.Context(), t)
+	if err != nil {
+		return caller{}, err
+	}
+	if h.Client.ID == "" || h.User.ID == "" && scope == oauth.ScopeAccount {
+		return caller{}, errClientToken
+	}
+	by := caller{actor: web.Actor(r.Context()).AsClient(h.Client.ID, h.User.ID), role: h.Role(), user: h.User}
+	by.actor.SessionID, by.actor.TokenID = t.SessionID, t.ID
+	return by, nil
+}
+
 // authenticateAny accepts an access token or a service token. Which of its objects a
 // service token may read and change is decided in the transaction, as for a user.
 func (a *API) authenticateAny(r *http.Request) (caller, error) {
-	secret, ok := serviceToken(r)
-	if !ok {
-		return a.authenticate(r)
+	secret, ok := bearerToken(r)
+	if !ok || !strings.HasPrefix(secret, serviceTokenPrefix) {
+		return a.authenticate(r, oauth.ScopeAdmin)
 	}
 	by := caller{actor: web.Actor(r.Context())}
 	t, err := a.tokens.ValidateServiceToken(r.Context(), by.actor, secret)
@@ -145,19 +182,18 @@ func (a *API) authenticateRole(r *http.Request, least identity.Role) (caller, er
 	return by, nil
 }
 
-// serviceToken returns the service token of the request, if it has one. Anything
-// else is left to the guard to refuse.
-func serviceToken(r *http.Request) (string, bool) {
+// bearerToken returns the access token or service token of the request, if it has one.
+// Anything else is left to the guard to refuse.
+func bearerToken(r *http.Request) (string, bool) {
 	values := r.Header["Authorization"]
 	if len(values) != 1 {
 		return "", false
 	}
 	scheme, secret, _ := strings.Cut(values[0], " ")
-	return secret, strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(secret, serviceTokenPrefix)
+	return secret, strings.EqualFold(scheme, "Bearer")
 }
 
-// isInvalidToken reports whether err says only that the service token is not
-// valid.
+// isInvalidToken reports whether err says only that a token is not valid.
 func isInvalidToken(err error) bool { return errors.Is(err, identity.ErrInvalidToken) }
 
 // checkPathValues refuses invalid ids and names as not found. values are the

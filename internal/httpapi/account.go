@@ -61,7 +61,7 @@ func (a *API) accountRoutes() []route {
 			typed:       endpoint(a, a.me),
 		},
 		{
-			Route: at(http.MethodPatch, "/api/v1/auth/me", "update_me", web.User, web.Bearer),
+			Route: at(http.MethodPatch, "/api/v1/auth/me", "update_me", web.Account, web.Bearer),
 			Tag:   tagAccount, Summary: "Change my profile",
 			Description: "Changes what is sent, and clears a field that is null.",
 			body:        jsonBody, typed: endpoint(a, a.updateMe),

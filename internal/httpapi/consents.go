@@ -11,13 +11,13 @@ import (
 func (a *API) consentRoutes() []route {
 	return []route{
 		{
-			Route: at(http.MethodGet, "/api/v1/auth/consents", "list_consents", web.User, web.Bearer),
+			Route: at(http.MethodGet, "/api/v1/auth/consents", "list_consents", web.Account, web.Bearer),
 			Tag:   tagAccount, Summary: "List what I allowed",
 			Description: "What the user has allowed clients of the OpenID provider. It outlives sessions.",
 			typed:       endpoint(a, a.listConsents),
 		},
 		{
-			Route: at(http.MethodDelete, "/api/v1/auth/consents/{client_id}", "withdraw_consent", web.User, web.Bearer),
+			Route: at(http.MethodDelete, "/api/v1/auth/consents/{client_id}", "withdraw_consent", web.Account, web.Bearer),
 			Tag:   tagAccount, Summary: "Withdraw what I allowed",
 			Description: "Ends all tokens that the client holds of the user. It asks again the next time.",
 			refusals:    map[int]string{404: "`not_found`: the user has not allowed the client anything"},

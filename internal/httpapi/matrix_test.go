@@ -33,6 +33,8 @@ const (
 	oldSignIn    = "old login"
 	demoted      = "demoted"
 	exchanged    = "exch."
+	forAccount   = "account"
+	forAdmin     = "admin"
 	deadService  = "service tokens no longer valid"
 	invalid      = "no longer valid, all roles"
 )
@@ -63,6 +65,17 @@ func columns() []callers {
 	list = append(list, callers{exchanged, "S", []func(*rig) string{func(r *rig) string {
 		return r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/auth/service-tokens/exchange", r.serviceToken(), "")).text("access_token")
 	}}})
+	for _, role := range []identity.Role{identity.Viewer, identity.Superadmin} {
+		list = append(list, callers{forAccount, letter(role), []func(*rig) string{func(r *rig) string { return r.through(identity.Superadmin, role, "openid account") }}})
+	}
+	for _, role := range []identity.Role{identity.Operator, identity.OrgAdmin, identity.Superadmin} {
+		list = append(list, callers{forAdmin, letter(role), []func(*rig) string{func(r *rig) string { return r.through(identity.Superadmin, role, "admin") }}})
+	}
+	list = append(list,
+		callers{forAdmin, "S of O", []func(*rig) string{func(r *rig) string { return r.through(identity.Operator, identity.Superadmin, "openid admin") }}},
+		callers{forAdmin, "own A", []func(*rig) string{func(r *rig) string {
+			return r.ofClient(r.application(identity.OrgAdmin), identity.User{}, "", "admin", r.issuer)
+		}}})
 	list = append(list, callers{demoted, "V", []func(*rig) string{func(r *rig) string {
 		user := r.user(identity.Superadmin, "default")
 		return r.gone(user, func(string) { r.setRole(user, identity.Viewer) })
@@ -306,9 +319,17 @@ func checkRule(t *testing.T, row row, list []callers, cells []string) {
 		access := row.route.Access
 		least := map[web.Access]string{web.OrgAdmin: "AS", web.Superadmin: "S"}[access]
 		bad := false
+		forUsers := access == web.User || access == web.UserOrRefresh || access == web.Service
+		account := access == web.Account || access == web.UserProfile
 		switch {
 		case access == web.Anonymous:
 			bad = refused
+		case column.group == forAccount && account:
+			bad = got == "401" || got == "403"
+		case column.group == forAccount, column.group == forAdmin && (forUsers || account):
+			bad = got != "403"
+		case column.group == forAdmin && least != "" && (column.name == "O" || column.name == "S of O"):
+			bad = got != "403" // the weaker one of both roles is operator
 		case access == web.Service && (column.group == ownUsers || column.group == otherUsers || column.group == demoted), column.group == exchanged:
 			bad = got != "403"
 		case column.group == noUser, column.group == deadService, column.group == invalid && (access != web.UserProfile || column.name != "pw"):

@@ -18,13 +18,16 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/pico-auth/pico-auth/internal/client"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/localkeys"
+	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/testrig"
+	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
@@ -58,6 +61,7 @@ type rig struct {
 	t      testing.TB
 	router *web.Router
 	store  *store.Store
+	apps   *client.Clients
 	log    *testrig.Buffer
 	ahead  *atomic.Int64 // of the clock of everything, in nanoseconds
 
@@ -74,7 +78,7 @@ func newRig(t testing.TB) *rig {
 		c.Passwords.ServiceName = "Pico Auth API"
 		c.Tokens.Issuer, c.Tokens.Audience = testIssuer(), testAudience
 	})
-	r.store = built.Store
+	r.store, r.apps = built.Store, built.Clients
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: testIssuer(), Audience: testAudience,
 		Client: localkeys.Client(func() []byte { body, _ := built.Keys.JWKS(); return body }, nil),
@@ -246,6 +250,42 @@ func (r *rig) as(role identity.Role, org string) string {
 	r.t.Helper()
 	access, _ := r.session(r.user(role, org))
 	return access
+}
+
+// through is an access token for this API that a client of the role holds of a new user.
+func (r *rig) through(clientRole, role identity.Role, scope string) string {
+	r.t.Helper()
+	u := r.user(role, "default")
+	access, _ := r.session(u)
+	a, err := r.tokens.Verify(r.t.Context(), access)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.ofClient(r.application(clientRole), u, a.SessionID, scope, r.issuer)
+}
+
+func (r *rig) application(role identity.Role) oauth.Client {
+	r.t.Helper()
+	c, _, err := r.apps.Create(context.Background(), system, oauth.Settings{
+		"kind": "web", "redirect_uris": []string{"https://app.example/callback"}, "scopes": []string{"openid", "account", "admin"}, "role": string(role),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
+// ofClient is an access token of the client; without a user, of client credentials.
+func (r *rig) ofClient(c oauth.Client, u identity.User, session, scope, audience string) string {
+	r.t.Helper()
+	g := token.Grant{ClientID: c.ID, Scope: scope, Audience: audience, Typ: jose.TypeAccessToken}
+	pair, err := r.tokens.Mint(context.Background(), g, func(context.Context, *store.NewFamily) (store.Subject, error) {
+		return store.Subject{User: u, SessionID: session}, nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return pair.AccessToken
 }
 
 // organization makes an empty organization.

@@ -13,20 +13,20 @@ import (
 func (a *API) sessionRoutes() []route {
 	return []route{
 		{
-			Route: at(http.MethodGet, "/api/v1/auth/sessions", "list_sessions", web.User, web.Bearer),
+			Route: at(http.MethodGet, "/api/v1/auth/sessions", "list_sessions", web.Account, web.Bearer),
 			Tag:   tagAccount, Summary: "List my sessions",
 			Description: "Those that have neither ended nor expired.",
 			query:       []string{"limit", "cursor"}, typed: endpoint(a, a.listSessions),
 		},
 		{
-			Route: at(http.MethodDelete, "/api/v1/auth/sessions/{id}", "end_session", web.User, web.Bearer),
+			Route: at(http.MethodDelete, "/api/v1/auth/sessions/{id}", "end_session", web.Account, web.Bearer),
 			Tag:   tagAccount, Summary: "Log out elsewhere",
 			Description: "Ends one of the user's own sessions. Its tokens are refused here at once, and listed as revoked for other services.",
 			refusals:    map[int]string{404: "`not_found`: it has ended, or is not one of the user's own"},
 			typed:       endpoint(a, a.endSession),
 		},
 		{
-			Route: at(http.MethodPost, "/api/v1/auth/logout-all", "logout_all", web.User, web.Bearer),
+			Route: at(http.MethodPost, "/api/v1/auth/logout-all", "logout_all", web.Account, web.Bearer),
 			Tag:   tagAccount, Summary: "Log out everywhere",
 			Description: "Ends all of the user's own sessions, this one too.",
 			typed:       endpoint(a, a.logOutAll),

@@ -172,8 +172,5 @@ func (p *Provider) describe(algorithms []jose.Algorithm) metadata {
 		m.BackchannelLogout, m.BackchannelLogoutSession = true, true
 		m.FrontchannelLogout, m.FrontchannelLogoutSession = true, true
 	}
-	if m.Token == "" { // the document of the Python original, until there is a provider
-		m.Token, m.ResponseTypes = p.address("/api/v1/auth/login"), []string{"token"}
-	}
 	return m
 }

@@ -63,7 +63,7 @@ func (s *Store) Consents(ctx context.Context, userID string) (all []Consent, err
 // holds of them. It is identity.ErrNoConsent when there is none.
 func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) error {
 	return s.write(ctx, func(t *tx) error {
-		u, err := t.user(act.By.ID, t.forUpdate("u"))
+		u, err := t.user(act.By.UserID(), t.forUpdate("u"))
 		if err != nil {
 			return err
 		}

@@ -53,6 +53,22 @@ func (h Holder) OrgID() string {
 	}
 }
 
+// Role is what the holder may do in general: of a user through a client, the weaker one
+// of both roles.
+func (h Holder) Role() identity.Role {
+	client := identity.Principal{Role: identity.Role(h.Client.Role)}
+	switch {
+	case h.User.ID == "" && h.Service.ID != "":
+		return h.Service.Role
+	case h.User.ID == "":
+		return client.Role
+	case h.Client.ID == "":
+		return h.User.Role
+	default:
+		return h.User.Principal().Through(client).Role
+	}
+}
+
 // Verify returns what an access token says whose signature is ours and that has not
 // expired; otherwise it is identity.ErrInvalidToken. Tokens of other types, as ID tokens
 // and logout tokens, are no access tokens. Whether it was revoked is the question of Holder.
