@@ -18,7 +18,7 @@ func TestAClientsTokenOpensTheAPIByItsAudienceAndScopeOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := r.application(identity.Superadmin)
+	c := r.application(identity.Superadmin, "")
 	token := func(scope, audience string) string { return r.ofClient(c, u, a.SessionID, scope, audience) }
 	for name, bearer := range map[string]string{
 		"another audience":           token("openid account admin", "https://api.example"),
@@ -47,7 +47,7 @@ func TestAClientsTokenOpensTheAPIByItsAudienceAndScopeOnly(t *testing.T) {
 func TestAnIDTokenOpensNothing(t *testing.T) {
 	r := newRig(t)
 	u := r.user(identity.Superadmin, "default")
-	c := r.application(identity.Superadmin)
+	c := r.application(identity.Superadmin, "")
 	now := r.now().Unix()
 	for _, typ := range []string{jose.TypeJWT, jose.TypeAccessToken} {
 		for name, more := range map[string]any{"nonce": "n", "at_hash": "h", "c_hash": "h"} {
@@ -80,7 +80,7 @@ func TestAClientActsForItsUserWhileBothMay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := r.application(identity.Superadmin)
+	c := r.application(identity.Superadmin, "")
 	bearer := r.ofClient(c, u, a.SessionID, "account admin", testIssuer())
 	r.want(http.StatusOK, r.call(http.MethodPatch, "/api/v1/auth/me", bearer, `{"display_name":"By a client"}`))
 	r.want(http.StatusOK, r.call(http.MethodPost, "/api/v1/groups", bearer, `{"name":"made by a client"}`))

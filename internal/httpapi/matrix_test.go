@@ -74,7 +74,7 @@ func columns() []callers {
 	list = append(list,
 		callers{forAdmin, "S of O", []func(*rig) string{func(r *rig) string { return r.through(identity.Operator, identity.Superadmin, "openid admin") }}},
 		callers{forAdmin, "own A", []func(*rig) string{func(r *rig) string {
-			return r.ofClient(r.application(identity.OrgAdmin), identity.User{}, "", "admin", r.issuer)
+			return r.ofClient(r.application(identity.OrgAdmin, "default"), identity.User{}, "", "admin", r.issuer)
 		}}})
 	list = append(list, callers{demoted, "V", []func(*rig) string{func(r *rig) string {
 		user := r.user(identity.Superadmin, "default")

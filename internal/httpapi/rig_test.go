@@ -261,13 +261,14 @@ func (r *rig) through(clientRole, role identity.Role, scope string) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return r.ofClient(r.application(clientRole), u, a.SessionID, scope, r.issuer)
+	return r.ofClient(r.application(clientRole, ""), u, a.SessionID, scope, r.issuer)
 }
 
-func (r *rig) application(role identity.Role) oauth.Client {
+// application is a client of the organization; empty: of all.
+func (r *rig) application(role identity.Role, org string) oauth.Client {
 	r.t.Helper()
 	c, _, err := r.apps.Create(context.Background(), system, oauth.Settings{
-		"kind": "web", "redirect_uris": []string{"https://app.example/callback"}, "scopes": []string{"openid", "account", "admin"}, "role": string(role),
+		"kind": "web", "redirect_uris": []string{"https://app.example/callback"}, "scopes": []string{"openid", "account", "admin"}, "role": string(role), "org_id": org,
 	})
 	if err != nil {
 		r.t.Fatal(err)

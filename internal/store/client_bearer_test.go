@@ -78,6 +78,9 @@ func TestAClientActsWithTheRightsOfItsUserAtMostItsOwn(t *testing.T) {
 				t.Errorf("%s for %s: %+v", c.client, c.of.Email, p)
 			}
 		}
+		if p, err := w.s.Principal(t.Context(), identity.Actor{Kind: identity.ActorClient, ID: "weak"}); err != nil || p.Active {
+			t.Errorf("a client of no organization administers one: %+v, %v", p, err)
+		}
 		for _, of := range []string{"nobody", ""} {
 			if p, err := w.s.Principal(t.Context(), identity.Actor{Kind: identity.ActorClient, ID: "unknown", OnBehalfOf: of}); err == nil {
 				t.Errorf("an unknown client acts: %+v", p)

@@ -49,6 +49,9 @@ func (t *tx) clientPrincipal(by identity.Actor, lock func(alias string) string) 
 	}
 	client := identity.Principal{Kind: identity.ActorClient, ID: c.ID, Role: identity.Role(c.Role), OrgID: c.OrgID, Active: !c.Suspended, Recent: true}
 	if by.OnBehalfOf == "" {
+		if c.OrgID == "" { // what it creates would belong to no organization
+			client.OrgID, client.Active = identity.DefaultOrg, client.Active && client.Role == identity.Superadmin
+		}
 		return client, nil
 	}
 	user, err := t.signedIn(by.AsUser(by.OnBehalfOf), lock("u"))
