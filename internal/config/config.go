@@ -41,6 +41,7 @@ type Auth struct {
 	BrowserIdleHours         int // after the last use of a session in a browser
 	BrowserMaxDays           int // after its sign-in
 	RotationsPerFamily       int // at once, and one more a second; 0: no limit
+	AuthorizationRequests    int // that wait for their users
 	RefreshReuseGraceSeconds int // 0: a used refresh token ends its session
 	PrivilegedMaxAgeMinutes  int // since the sign-in; 0: at any time
 	Issuer                   string
@@ -172,6 +173,7 @@ func defaults() Config {
 			BrowserIdleHours:         24,
 			BrowserMaxDays:           14,
 			RotationsPerFamily:       1000,
+			AuthorizationRequests:    20_000,
 			PrivilegedMaxAgeMinutes:  15,
 			Audience:                 "pico-bot",
 			Algorithm:                "RS256",

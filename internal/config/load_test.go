@@ -65,7 +65,7 @@ func TestNothingConfiguredGivesTheDocumentedDefaults(t *testing.T) {
 		}
 	}
 	for key, value := range map[string]any{
-		"auth.access_token_expire_minutes": 15, "auth.refresh_token_expire_days": 7, "auth.session_max_days": 90, "auth.sessions_per_user": 50, "auth.browser_idle_hours": 24, "auth.browser_max_days": 14, "auth.rotations_per_family": 1000, "auth.refresh_reuse_grace_seconds": 0,
+		"auth.access_token_expire_minutes": 15, "auth.refresh_token_expire_days": 7, "auth.session_max_days": 90, "auth.sessions_per_user": 50, "auth.browser_idle_hours": 24, "auth.browser_max_days": 14, "auth.rotations_per_family": 1000, "auth.authorization_requests": 20000, "auth.refresh_reuse_grace_seconds": 0,
 		"auth.issuer": "http://localhost:8100", "auth.audience": "pico-bot", "auth.algorithm": "RS256",
 		"auth.auto_create_admin": true, "auth.admin_email": "admin@pico.local", "auth.admin_password": "[redacted]",
 		"auth.registration_enabled": true, "auth.registration_org": "default", "groups.visibility": "organization", "auth.password_min_length": 8, "auth.bcrypt_cost": 12,
@@ -132,7 +132,7 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 		"PAGES_STYLE_SHEET": "/extra.css", "PAGES_LINKS": "Privacy https://example.com/privacy, Terms of service https://example.com/terms",
 		"OUTBOUND_ALLOW":       "app, 10.0.0.0/8, ::1",
 		"AUDIT_RETENTION_DAYS": "30", "AUDIT_STREAM": "stdout", "LOG_ADDRESSES": "yes", "LOG_LEVEL": "warn",
-		"AUTH_SESSIONS_PER_USER": "7", "AUTH_BROWSER_IDLE_HOURS": "8", "AUTH_BROWSER_MAX_DAYS": "7", "AUTH_ROTATIONS_PER_FAMILY": "0", "AUTH_REFRESH_REUSE_GRACE_SECONDS": "10",
+		"AUTH_SESSIONS_PER_USER": "7", "AUTH_BROWSER_IDLE_HOURS": "8", "AUTH_BROWSER_MAX_DAYS": "7", "AUTH_ROTATIONS_PER_FAMILY": "0", "AUTH_AUTHORIZATION_REQUESTS": "300", "AUTH_REFRESH_REUSE_GRACE_SECONDS": "10",
 	}
 	var env []string
 	for name, v := range values {

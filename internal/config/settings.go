@@ -43,6 +43,8 @@ func authKeys() []setting {
 			"Days after the sign-in in which a session in a browser ends, however often it is used. If the user chose to stay signed in it is 90 days, or this if it is longer."),
 		number("auth.rotations_per_family", func(c *Config) *int { return &c.Auth.RotationsPerFamily }, 0, 1_000_000,
 			"How many refreshes a session may do at once; one more is added each second. Further ones are answered 429 and leave the refresh token valid. Each replica counts for itself. `0`: no limit."),
+		number("auth.authorization_requests", func(c *Config) *int { return &c.Auth.AuthorizationRequests }, 100, 1_000_000,
+			"How many sign-ins at clients may wait for their users, each for at most ten minutes. Further ones get a page with the status 429. Of one network at most 500 wait: a further one ends its oldest."),
 		number("auth.refresh_reuse_grace_seconds", func(c *Config) *int { return &c.Auth.RefreshReuseGraceSeconds }, 0, 60,
 			"For how many seconds after its use a refresh token yields the same successor again, while that is unused: for responses that got lost and for tabs that refresh at the same time. docs/api.md says when to set it. `0`: a used refresh token that is presented again ends its session, however soon."),
 		number("auth.privileged_max_age_minutes", func(c *Config) *int { return &c.Auth.PrivilegedMaxAgeMinutes }, 0, 525_600,

@@ -166,7 +166,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	clients.Store, clients.Audit = st, events
 	return &Services{
 		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
-		Authorize: authorize.New(authorize.Config{Store: st, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer, Hint: tokens.HintedUser}),
+		Authorize: authorize.New(authorize.Config{Store: st, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer, MaxOpen: cfg.Auth.AuthorizationRequests, Hint: tokens.HintedUser}),
 		Clients:   client.New(clients),
 		Directory: directory.New(directory.Config{
 			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Throttle: limits, Log: log,

@@ -316,6 +316,21 @@ func TestAConsentIsRememberedAndWithdrawn(t *testing.T) {
 	})
 }
 
+func TestTheConsentsOfAUserAreDeletedWithThem(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		w.client("app")
+		u := w.add("u", identity.Viewer, "default")
+		b := w.browse(u, "cookie", false)
+		w.insert(request("r", "app", "n", "b"))
+		ref := store.AuthorizationRef{ID: "r", BrowserHash: "b", SessionID: b.Session.ID}
+		w.ok(w.s.Consent(w.t.Context(), store.Act{Action: identity.ActionConsent}, ref, anyoneMay))
+		w.ok(w.s.DeleteUser(w.t.Context(), system("delete"), u.ID))
+		if left := query("SELECT client_id FROM consents"); len(left) != 0 {
+			w.t.Errorf("consents of %q are left", left)
+		}
+	})
+}
+
 func anyoneMay(*store.Authorization) error { return nil }
 
 func TestPurgeKeepsOpenRequestsAndRecentCodes(t *testing.T) {

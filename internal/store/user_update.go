@@ -195,6 +195,9 @@ func (t *tx) deleteUser(act Act, u identity.User) error {
 	if _, err := t.exec("DELETE FROM throttle WHERE account = $1", u.ID); err != nil {
 		return err
 	}
+	if _, err := t.exec("DELETE FROM consents WHERE user_id = $1", u.ID); err != nil {
+		return err
+	}
 	if _, err := t.end(EndDeletion, subjects{userID: u.ID}); err != nil {
 		return err
 	}
