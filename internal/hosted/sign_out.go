@@ -17,14 +17,19 @@ func (p *Pages) signedOut(w http.ResponseWriter, r *http.Request) {
 // signOut ends the session of the browser.
 func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
 	v, err := p.visitor(r)
+	var frames []string
 	if err == nil {
-		err = p.sessions.EndBrowser(r.Context(), v.actor(r.Context()), v.cookie)
+		frames, err = p.sessions.EndBrowser(r.Context(), v.actor(r.Context()), v.cookie)
 	}
 	if err != nil {
 		p.Error(w, r, err)
 		return
 	}
 	p.cookies.Clear(w, web.SessionCookie)
+	if len(frames) > 0 {
+		p.SignedOut(w, r, nil, "", frames)
+		return
+	}
 	p.seeOther(w, "/signed-out")
 }
 

@@ -18,6 +18,14 @@ type Pages struct {
 	Error func(http.ResponseWriter, *http.Request, error)
 	// FormPost posts the response to the client, OAuth 2.0 Form Post Response Mode.
 	FormPost func(http.ResponseWriter, *http.Request, oauth.AuthorizationResponse)
+
+	// ConfirmSignOut asks the user whether they want to sign out. The form posts the values,
+	// and action with sign-out or stay, to the path. client is the one that asks; nil:
+	// unknown. nil, as SignedOut: there is no logout.
+	ConfirmSignOut func(w http.ResponseWriter, r *http.Request, client *oauth.Client, path string, values url.Values)
+	// SignedOut says that the user is signed out, with a link to the address of the client,
+	// and loads the frames.
+	SignedOut func(w http.ResponseWriter, r *http.Request, client *oauth.Client, address string, frames []string)
 }
 
 // errInsecure refuses a browser where it would send its cookies in the clear.

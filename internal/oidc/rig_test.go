@@ -57,7 +57,10 @@ func newRig(t testing.TB, path string) *rig {
 	})
 	provider := oidc.New(oidc.Config{
 		Issuer: r.issuer, Now: r.Clock.Now, Keys: r.Keys, Clients: r.Clients, Requests: r.Authorize, Sessions: r.Sessions, Tokens: r.Tokens,
-		Pages: oidc.Pages{FormPost: func(_ http.ResponseWriter, _ *http.Request, a oauth.AuthorizationResponse) { r.posted = a }},
+		Pages: oidc.Pages{
+			FormPost:       func(_ http.ResponseWriter, _ *http.Request, a oauth.AuthorizationResponse) { r.posted = a },
+			ConfirmSignOut: confirmSignOut, SignedOut: signedOut,
+		},
 	})
 	mounted, err := web.New(web.Config{
 		Issuer: r.issuer, Now: r.Clock.Now,

@@ -21,6 +21,14 @@ const (
 	// keeps it until it stops; another one takes it after it has expired.
 	purgeLease = 25 * time.Minute
 
+	// logoutsEvery is how late clients are told that a session has ended.
+	logoutsEvery = time.Second
+
+	// expiryEvery is how late clients are told that a session has expired.
+	expiryEvery = time.Minute
+	expiryLease = 3 * time.Minute
+	expiryBatch = 100
+
 	networksEvery = 5 * time.Minute
 	networksLimit = 5_000
 
@@ -43,6 +51,8 @@ func (s *Server) newJobs() *job.Runner {
 		job.Job{Name: "audit_counts", Every: chainEvery, Later: true, Run: s.countRefusals},
 		job.Job{Name: "audit_chain", Every: chainEvery, Lease: chainLease, Run: s.services.Chain.Link},
 		job.Job{Name: "audit_purge", Every: purgeEvery, Lease: purgeLease, Run: s.purgeAudit},
+		job.Job{Name: "expired_sessions", Every: expiryEvery, Lease: expiryLease, Run: s.endExpired},
+		job.Job{Name: "logouts", Every: logoutsEvery, Run: s.services.Logouts.Step},
 		job.Job{Name: "service_token_uses", Every: usesEvery, Later: true, Run: s.writeUses},
 		job.Job{Name: "signing_keys", Every: s.services.Keys.Pace(), Later: true, Run: s.stepKeys},
 	)
@@ -58,8 +68,16 @@ func (s *Server) purge(ctx context.Context) (more bool, err error) {
 	if more, err := s.services.Authorize.Purge(ctx, purgeBatch); err != nil || more {
 		return more, err
 	}
+	if removed, err := s.services.Store.PurgeLogouts(ctx, purgeBatch); err != nil || removed == purgeBatch {
+		return true, err
+	}
 	removed, err := s.services.Store.PurgeThrottle(ctx, purgeBatch)
 	return removed == purgeBatch, err
+}
+
+// endExpired ends sessions in browsers that have expired, since their clients are told.
+func (s *Server) endExpired(ctx context.Context) (more bool, err error) {
+	return s.services.Store.EndExpired(ctx, expiryBatch)
 }
 
 // knowNetworks makes networks known to the hashing queue that signed users in before

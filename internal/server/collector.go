@@ -29,6 +29,7 @@ var (
 	refreshRepeated = desc("refresh_repeated_total", "Pairs of tokens issued again within the reuse grace.")
 	refreshLimited  = desc("refresh_limited_total", "Refreshes refused because their session, or its user, had too many.")
 	refreshRefused  = desc("refresh_refused_total", "Refresh tokens refused for other reasons.")
+	logouts         = desc("logout_deliveries_total", "Clients told that a session has ended, by outcome: delivered, failed (an attempt), dead (not repeated any more).", "outcome")
 	signatures      = desc("signatures_total", "Access tokens signed.")
 	signaturesBad   = desc("signatures_failed_total", "Access tokens that could not be signed.")
 	signingSeconds  = desc("signing_seconds_total", "Time used for signing.")
@@ -45,7 +46,7 @@ var (
 	jobFailures     = desc("job_failures_total", "Runs of the background job that failed.", "job")
 	allDescriptions = []*prometheus.Desc{
 		logins, throttled, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, refreshRepeated, refreshLimited, reuses, refreshRefused,
-		signatures, signaturesBad, signingSeconds, keysByStatus, keyAge, keyBehind, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
+		logouts, signatures, signaturesBad, signingSeconds, keysByStatus, keyAge, keyBehind, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
 		jobSuccess, jobFailures,
 	}
 )
@@ -91,6 +92,10 @@ func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
 	count(refreshLimited, float64(t.Limited))
 	count(reuses, float64(t.Reused))
 	count(refreshRefused, float64(t.Refused))
+	o := c.services.Logouts.Stats()
+	for outcome, n := range map[string]uint64{"delivered": o.Delivered, "failed": o.Failed, "dead": o.Dead} {
+		count(logouts, float64(n), outcome)
+	}
 	k := c.services.Keys.Stats()
 	count(signatures, float64(k.Signed))
 	count(signaturesBad, float64(k.Failed))

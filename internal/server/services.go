@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"runtime"
 	"slices"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/login"
+	"github.com/pico-auth/pico-auth/internal/outbound"
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/session"
@@ -42,6 +44,7 @@ type Services struct {
 	Login     *login.Login
 	Tokens    *token.Issuer
 	Sessions  *session.Sessions
+	Logouts   *session.Logouts
 	Authorize *authorize.Requests
 	Directory *directory.Directory
 	Clients   *client.Clients
@@ -160,13 +163,14 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		FamiliesPerUser:    cfg.Auth.SessionsPerUser,
 	})
 	sessions := session.New(session.Config{
-		Store: st, Tokens: tokens, Audit: events, Max: days(cfg.Auth.SessionMaxDays), Limit: cfg.Auth.SessionsPerUser,
+		Store: st, Tokens: tokens, Audit: events, Issuer: cfg.Auth.Issuer, Max: days(cfg.Auth.SessionMaxDays), Limit: cfg.Auth.SessionsPerUser,
 	})
 	clients := clientsConfig(cfg)
 	clients.Store, clients.Audit = st, events
 	return &Services{
 		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
 		Authorize: authorize.New(authorize.Config{Store: st, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer, MaxOpen: cfg.Auth.AuthorizationRequests, Hint: tokens.HintedUser}),
+		Logouts:   newLogouts(cfg, log, st, tokens),
 		Clients:   client.New(clients),
 		Directory: directory.New(directory.Config{
 			Store: st, Passwords: passwords, Audit: events, Login: logins, Sessions: sessions, Throttle: limits, Log: log,
@@ -178,10 +182,21 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	}
 }
 
-// Close ends the hashing threads, writes the audit events and the uses of service
+// newLogouts returns what tells clients that a session has ended. While the issuer is
+// http on loopback, so are its clients.
+func newLogouts(cfg config.Config, log *slog.Logger, st *store.Store, tokens *token.Issuer) *session.Logouts {
+	issuer, err := url.Parse(cfg.Auth.Issuer)
+	local := err == nil && issuer.Scheme == "http" && isLoopback(issuer.Hostname())
+	return session.NewLogouts(session.LogoutConfig{
+		Store: st, Tokens: tokens, Outbound: outbound.New(outbound.Config{Allow: cfg.Outbound.Allow, Loopback: local}), Log: log,
+	})
+}
+
+// Close ends the deliveries to clients and the hashing threads, writes the audit events and the uses of service
 // tokens, and closes the database, in that order, so that no write is pending when
 // the writer ends.
 func (r *Services) Close() error {
+	r.Logouts.Close()
 	r.Passwords.Close()
 	r.Audit.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)

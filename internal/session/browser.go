@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -108,14 +110,25 @@ func (s *Sessions) ChangePasswordInBrowser(ctx context.Context, act store.Act, p
 }
 
 // EndBrowser ends the session of the cookie. It is no error if it has ended or is
-// unknown.
-func (s *Sessions) EndBrowser(ctx context.Context, by identity.Actor, presented Cookie) error {
+// unknown. frames are the addresses that the page after it loads, so that clients notice
+// in the same browser (OpenID Connect Front-Channel Logout 1.0, section 2).
+func (s *Sessions) EndBrowser(ctx context.Context, by identity.Actor, presented Cookie) (frames []string, err error) {
 	if presented.hash() == "" {
-		return nil
+		return nil, nil
 	}
 	act := store.Act{Action: identity.ActionLogout, By: by}
-	if err := s.store.EndBrowserSession(ctx, act, presented.hash()); err != nil {
-		return fmt.Errorf("sign out: %w", err)
+	id, tell, err := s.store.EndBrowserSession(ctx, act, presented.hash())
+	if err != nil {
+		return nil, fmt.Errorf("sign out: %w", err)
 	}
-	return nil
+	for _, address := range tell {
+		u, err := url.Parse(address)
+		if err != nil {
+			continue // it was checked when it was stored
+		}
+		more := url.Values{"iss": {s.issuer}, "sid": {id}}.Encode()
+		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+more, "&")
+		frames = append(frames, u.String())
+	}
+	return frames, nil
 }

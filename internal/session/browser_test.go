@@ -240,7 +240,7 @@ func TestSigningOutEndsTheBrowserSession(t *testing.T) {
 		cookie, b := start(t, r, proof, "", false)
 		other, _ := start(t, r, proved(t, r, "ada@pico.example"), "", false)
 		for range 2 {
-			if err := r.Sessions.EndBrowser(t.Context(), web, cookie); err != nil {
+			if _, err := r.Sessions.EndBrowser(t.Context(), web, cookie); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -282,7 +282,7 @@ func TestAPasswordChangeInABrowserLeavesItsSessionOnly(t *testing.T) {
 		if _, err := r.Login.Password(t.Context(), web, "ada@pico.example", "another long secret"); err != nil {
 			t.Error(err)
 		}
-		if err := r.Sessions.EndBrowser(t.Context(), web, next); err != nil {
+		if _, err := r.Sessions.EndBrowser(t.Context(), web, next); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.Directory.ChangePasswordInBrowser(t.Context(), by, "another long secret", "a third long secret"); !errors.Is(err, identity.ErrInvalidToken) {

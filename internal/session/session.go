@@ -31,6 +31,7 @@ type Config struct {
 	Store  *store.Store
 	Tokens *token.Issuer
 	Audit  *audit.Log
+	Issuer string           // as in the claim iss; for front-channel logout
 	Max    time.Duration    // to the absolute end; 0: DefaultMax
 	Limit  int              // sessions of a user; the least recently used ends; 0: no limit
 	Now    func() time.Time // nil: time.Now
@@ -41,6 +42,7 @@ type Sessions struct {
 	store  *store.Store
 	tokens *token.Issuer
 	audit  *audit.Log
+	issuer string
 	max    time.Duration
 	limit  int
 	now    func() time.Time
@@ -54,7 +56,7 @@ func New(cfg Config) *Sessions {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Sessions{store: cfg.Store, tokens: cfg.Tokens, audit: cfg.Audit, max: cfg.Max, limit: cfg.Limit, now: cfg.Now}
+	return &Sessions{store: cfg.Store, tokens: cfg.Tokens, audit: cfg.Audit, issuer: cfg.Issuer, max: cfg.Max, limit: cfg.Limit, now: cfg.Now}
 }
 
 // Start turns a proof into a session of the JSON login, and returns its first

@@ -2,10 +2,14 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
 )
 
 // BrowserSession is a session in a browser, with its user as the cookie is read.
@@ -128,22 +132,47 @@ func (t *tx) usedBrowser(s *identity.Session) error {
 	return err
 }
 
-// EndBrowserSession ends the session of a cookie, as a logout does. One that has ended
-// or is unknown is left unchanged, without an error.
-func (s *Store) EndBrowserSession(ctx context.Context, act Act, cookieHash string) error {
-	return s.write(ctx, func(t *tx) error {
-		var user, id string
-		found, err := t.get([]any{&user, &id}, "SELECT user_id, id FROM sessions WHERE cookie_hash = $1", cookieHash)
+// EndBrowserSession ends the session of a cookie, as a logout does, and returns its id
+// and the front-channel logout URIs of its clients. One that has ended or is unknown is
+// left unchanged, without an error.
+func (s *Store) EndBrowserSession(ctx context.Context, act Act, cookieHash string) (id string, tell []string, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		id, tell = "", nil
+		var user, session string
+		found, err := t.get([]any{&user, &session}, "SELECT user_id, id FROM sessions WHERE cookie_hash = $1", cookieHash)
 		if err != nil || !found {
 			return err
 		}
-		ended, err := t.end(EndLogout, subjects{userID: user, sessionID: id})
+		ended, err := t.end(EndLogout, subjects{userID: user, sessionID: session})
 		if err != nil || !ended {
+			return err
+		}
+		id = session
+		if tell, err = t.frontchannel(id); err != nil {
 			return err
 		}
 		act.By, act.Detail = act.By.AsUser(user), "session "+id
 		return t.doneOwn(act)
 	})
+	return id, tell, err
+}
+
+// frontchannel returns the front-channel logout URIs of the clients that have, or had, a
+// family of the session.
+func (t *tx) frontchannel(sessionID string) (uris []string, err error) {
+	clients, err := collect(t, scanText, `SELECT DISTINCT c.metadata FROM refresh_families f JOIN clients c ON c.id = f.client_id
+		WHERE f.session_id = $1 AND c.status = 'active' AND c.metadata LIKE '%"frontchannel_logout_uri":%'`, sessionID)
+	for _, metadata := range clients {
+		var c oauth.Client
+		if err := json.Unmarshal([]byte(metadata), &c); err != nil {
+			return nil, fmt.Errorf("read the metadata of a client: %w", err)
+		}
+		if c.FrontchannelLogoutURI != "" {
+			uris = append(uris, c.FrontchannelLogoutURI)
+		}
+	}
+	slices.Sort(uris)
+	return uris, err
 }
 
 // BrowserTimes are how long sessions in browsers last.

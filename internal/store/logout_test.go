@@ -57,7 +57,8 @@ func TestEveryEndOfABrowserSessionQueuesItsLogouts(t *testing.T) {
 			want   []string
 		}{
 			store.EndLogout: {func(_ identity.User, name string) error {
-				return w.s.EndBrowserSession(w.t.Context(), store.Act{Action: "logout"}, name+"-1")
+				_, _, err := w.s.EndBrowserSession(w.t.Context(), store.Act{Action: "logout"}, name+"-1")
+				return err
 			}, first},
 			"logout elsewhere": {func(u identity.User, name string) error {
 				return w.s.EndUserSession(w.t.Context(), system("end"), u.ID, id(name+"-1"))
@@ -216,7 +217,8 @@ func (w *world) queue(clients ...string) {
 	for _, c := range clients {
 		w.of(u, b.Session.ID, c, "openid", c+b.Session.ID)
 	}
-	w.ok(w.s.EndBrowserSession(w.t.Context(), store.Act{Action: "logout"}, u.ID))
+	_, _, err := w.s.EndBrowserSession(w.t.Context(), store.Act{Action: "logout"}, u.ID)
+	w.ok(err)
 }
 
 func TestADeliveryIsTakenByOneReplica(t *testing.T) {
