@@ -125,13 +125,15 @@ type Next struct {
 // client or its redirect URI is not proved. Other faults of the request are a response
 // to the client. Neither they nor a request with prompt=none store anything that waits.
 func (q *Requests) Begin(ctx context.Context, by identity.Actor, params url.Values, b Browser) (Next, error) {
-	r, refused, err := q.validate(ctx, params)
+	r, c, refused, err := q.validate(ctx, params)
 	if err != nil || refused != nil {
 		return Next{Response: refused}, err
 	}
-	a, err := q.store.Authorizing(ctx, r, b.SessionID)
-	if err != nil {
-		return Next{}, fmt.Errorf("read what decides about an authorization request: %w", err)
+	a := store.Authorization{Request: r, Client: c}
+	if b.SessionID != "" {
+		if a, err = q.store.Authorizing(ctx, r, b.SessionID); err != nil {
+			return Next{}, fmt.Errorf("read what decides about an authorization request: %w", err)
+		}
 	}
 	step, refusal := missing(a)
 	switch {
@@ -162,7 +164,7 @@ func (q *Requests) Begin(ctx context.Context, by identity.Actor, params url.Valu
 // Post stores an authorization request that arrived without cookies. It belongs to the
 // browser that asks for it first, with Bind.
 func (q *Requests) Post(ctx context.Context, by identity.Actor, params url.Values) (Next, error) {
-	r, refused, err := q.validate(ctx, params)
+	r, _, refused, err := q.validate(ctx, params)
 	if err != nil || refused != nil {
 		return Next{Response: refused}, err
 	}
@@ -222,41 +224,53 @@ func (q *Requests) Continue(ctx context.Context, by identity.Actor, id string, b
 	return q.granted(a.Request.Destination, code), nil
 }
 
-// validate returns the valid request; or the response of an invalid one, when the client
-// and its redirect URI are proved.
-func (q *Requests) validate(ctx context.Context, params url.Values) (r oauth.AuthorizationRequest, refused *oauth.AuthorizationResponse, err error) {
+// validate returns the valid request with its client; or the response of an invalid one,
+// when the client and its redirect URI are proved.
+func (q *Requests) validate(
+	ctx context.Context, params url.Values,
+) (r oauth.AuthorizationRequest, c oauth.Client, refused *oauth.AuthorizationResponse, err error) {
 	id, err := oauth.ClientOf(params)
 	if err != nil {
-		return r, nil, err
+		return r, c, nil, err
 	}
-	c, err := q.store.Client(ctx, id)
+	c, err = q.store.Client(ctx, id)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		return r, nil, oauth.Refuse(oauth.InvalidClient, "client_id is not the id of a client")
+		return r, c, nil, oauth.Refuse(oauth.InvalidClient, "client_id is not the id of a client")
 	case err != nil:
-		return r, nil, fmt.Errorf("read client: %w", err)
+		return r, c, nil, fmt.Errorf("read client: %w", err)
 	case c.Suspended:
-		return r, nil, oauth.Refuse(oauth.InvalidClient, "the client is suspended")
+		return r, c, nil, oauth.Refuse(oauth.InvalidClient, "the client is suspended")
 	}
 	d, err := oauth.DestinationOf(params, c)
 	if err != nil {
-		return r, nil, err
+		return r, c, nil, err
 	}
 	r, err = oauth.ParseAuthorization(params, c, d, q.issuer)
+	if err == nil {
+		err = q.readHint(&r)
+	}
 	if err == nil && len(r.Encode()) > MaxRequest {
 		err = oauth.Refuse(oauth.InvalidRequest, "the request is larger than 16 KiB")
 	}
-	if err == nil && r.IDTokenHint != "" {
-		r.HintedUser, r.IDTokenHint = q.hint(r.IDTokenHint, c.ID), ""
-		if r.HintedUser == "" && r.Prompts(oauth.PromptNone) {
-			err = oauth.Refuse(oauth.LoginRequired, "id_token_hint is not an ID token of this client")
-		}
-	}
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
 		response := d.Refused(q.issuer, e)
-		return r, &response, nil
+		return r, c, &response, nil
 	}
-	return r, nil, err
+	return r, c, nil, err
+}
+
+// readHint replaces id_token_hint with the user that it is about. One that cannot be
+// verified, such as of a key that was revoked, is no hint.
+func (q *Requests) readHint(r *oauth.AuthorizationRequest) error {
+	if r.IDTokenHint == "" {
+		return nil
+	}
+	r.HintedUser, r.IDTokenHint = q.hint(r.IDTokenHint, r.ClientID), ""
+	if r.HintedUser == "" && r.Prompts(oauth.PromptNone) {
+		return oauth.Refuse(oauth.LoginRequired, "id_token_hint is not an ID token of this client")
+	}
+	return nil
 }
 
 func (q *Requests) fresh(by identity.Actor, r oauth.AuthorizationRequest) store.NewAuthorization {

@@ -169,10 +169,11 @@ func cutLoopback(uri string) (host, rest string, ok bool) {
 	return "", "", false
 }
 
-// Loopback reports whether the redirect URI leads to the user's own device by a loopback
-// address or a private-use scheme: any program there may receive the response, so a
-// user confirms each time (RFC 8252 section 8.6).
+// Loopback reports whether the redirect URI leads to the user's own device by http on a
+// loopback address or a private-use scheme: any program there may receive the response,
+// so a user confirms each time (RFC 8252 section 8.6). With https a certificate proves
+// the host, localhost too.
 func Loopback(redirectURI string) bool {
 	u, err := url.Parse(redirectURI)
-	return err != nil || u.Scheme != "https" && u.Scheme != "http" || isLoopback(u)
+	return err != nil || u.Scheme != "https"
 }

