@@ -22,7 +22,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
-// TestBenchMeasuresTheRealProgram runs two scenarios, as shortly as they can
+// TestBenchMeasuresTheRealProgram runs three scenarios, as shortly as they can
 // be, and judges no number.
 func TestBenchMeasuresTheRealProgram(t *testing.T) {
 	dir := t.TempDir()
@@ -35,12 +35,12 @@ func TestBenchMeasuresTheRealProgram(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	out, err := exec.Command(filepath.Join(dir, "bench"), "-quick", "-only", "read,refresh",
+	out, err := exec.Command(filepath.Join(dir, "bench"), "-quick", "-only", "read,refresh,provider",
 		"-binary", program, "-dir", dir, "-out", filepath.Join(dir, "result.json")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, path := range []string{"GET /me", "key set", "refresh, RS256", "refresh, ML-DSA-65"} {
+	for _, path := range []string{"GET /me", "key set", "refresh, RS256", "refresh, ML-DSA-65", "client credentials, ES256", "code flow", "CPU of an introspection"} {
 		if !strings.Contains(string(out), "\n"+path) {
 			t.Errorf("no row %q in\n%s", path, out)
 		}

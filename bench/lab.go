@@ -54,6 +54,8 @@ func scenarios() []scenario {
 		{"attack", (*lab).attack, false},
 		{"refresh", (*lab).refresh, true},
 		{"read", (*lab).read, true},
+		{"provider", (*lab).provider, true},
+		{"authorize", (*lab).authorizeFlood, false},
 		{"revoked", (*lab).revoked, false},
 		{"mixed", (*lab).mixed, false},
 		{"memory", (*lab).memory, false},

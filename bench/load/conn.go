@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -188,8 +189,16 @@ func Request(method, path, bearer, body string, headers ...string) []byte {
 		fmt.Fprintf(&b, "%s\r\n", h)
 	}
 	if method == "POST" {
-		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+		fmt.Fprintf(&b, "Content-Type: %s\r\nContent-Length: %d\r\n", typeOf(body), len(body))
 	}
 	b.WriteString("\r\n" + body)
 	return b.Bytes()
+}
+
+// typeOf tells the bodies of the JSON API from forms.
+func typeOf(body string) string {
+	if body == "" || strings.ContainsRune("{[\"", rune(body[0])) {
+		return "application/json"
+	}
+	return "application/x-www-form-urlencoded"
 }

@@ -30,12 +30,16 @@ func Email(n int) string { return fmt.Sprintf("p%d@bench.example", n) }
 // characters are the part that the tokens of its family share.
 func Refresh(n int) string { return fmt.Sprintf("bench%019d%043d", n, 0) }
 
+// Cookie opens the session of the seeded user n in a browser.
+func Cookie(n int) string { return fmt.Sprintf("cookie%037d", n) }
+
 // Seed says which users are in the database before the load begins.
 type Seed struct {
-	Users int // each with a live session
-	Known int // of them, evenly spread: those whose refresh token is Refresh(n); 0: all
-	Ended int // of them, the last ones: their sessions have ended, and their access tokens have not expired
-	Cost  int // of the hash of Password; 0: 12
+	Users int  // each with a live session
+	Known int  // of them, evenly spread: those whose refresh token is Refresh(n); 0: all
+	Ended int  // of them, the last ones: their sessions have ended, and their access tokens have not expired
+	Opens bool // the sessions of known refresh tokens are of browsers too: see Cookie
+	Cost  int  // of the hash of Password; 0: 12
 }
 
 // Sessions returns the numbers of those whose refresh token is known.
@@ -108,6 +112,7 @@ const (
 
 	known  = `UPDATE refresh_tokens SET token_hash = $1, shared = 1 WHERE id = $2`
 	shared = `UPDATE refresh_families SET shared_hash = $1 WHERE id = $2`
+	opened = `UPDATE sessions SET cookie_hash = $1 WHERE id = $2`
 )
 
 func digestOf(text string) string {
@@ -148,6 +153,12 @@ func (s *Site) insert(ctx context.Context, db *sql.DB, seed Seed, hash string) e
 		}
 		if _, err := tx.ExecContext(ctx, shared, digestOf(Refresh(n)[:24]), fmt.Sprintf("family-%d", n)); err != nil {
 			return fmt.Errorf("seed their families: %w", err)
+		}
+		if !seed.Opens {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, opened, digestOf(Cookie(n)), fmt.Sprintf("family-%d", n)); err != nil {
+			return fmt.Errorf("seed cookies: %w", err)
 		}
 	}
 	if seed.Ended == 0 {
