@@ -18,6 +18,7 @@ type userCmd struct {
 	Activate      userActivateCmd      `cmd:"" help:"Activate a suspended user."`
 	ResetPassword userResetPasswordCmd `cmd:"" help:"Set the password of a user; this ends the user's sessions."`
 	SetEmail      userSetEmailCmd      `cmd:"" help:"Change the e-mail address of a user; this ends the user's sessions."`
+	Update        userUpdateCmd        `cmd:"" help:"Say that the address of a user is verified, or set the metadata that clients get claims of."`
 	Delete        userDeleteCmd        `cmd:"" help:"Delete a user."`
 }
 
@@ -72,12 +73,13 @@ type userJSON struct {
 	Status      string  `json:"status"`
 	CreatedAt   string  `json:"created_at"`
 	LastLoginAt *string `json:"last_login_at"`
+	Verified    bool    `json:"email_verified"`
 }
 
 func asUserJSON(u identity.User) userJSON {
 	j := userJSON{
 		ID: u.ID, Email: u.Email, DisplayName: u.DisplayName, Role: string(u.Role),
-		OrgID: u.OrgID, Status: string(u.Status), CreatedAt: u.CreatedAt.UTC().Format(time.RFC3339Nano),
+		OrgID: u.OrgID, Status: string(u.Status), CreatedAt: u.CreatedAt.UTC().Format(time.RFC3339Nano), Verified: u.EmailVerified,
 	}
 	if !u.LastLoginAt.IsZero() {
 		at := u.LastLoginAt.UTC().Format(time.RFC3339Nano)

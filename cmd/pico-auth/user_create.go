@@ -12,6 +12,7 @@ type userCreateCmd struct {
 	Role        string `enum:"viewer,operator,org_admin,superadmin" default:"viewer" help:"One of ${enum}."`
 	Org         string `default:"default" help:"Organization; it is created if it does not exist."`
 	DisplayName string `help:"Name to show."`
+	Verified    bool   `name:"email-verified" help:"The user receives mail at the address; several clients refuse users without this."`
 	JSON        bool   `help:"Print JSON."`
 }
 
@@ -31,7 +32,7 @@ func (c userCreateCmd) Run(sh *shell) error {
 	}
 	return sh.with(func(ctx context.Context, services *server.Services) error {
 		user, err := services.Directory.CreateUser(ctx, operator(), directory.NewUser{
-			Email: c.Email, Password: password, DisplayName: c.DisplayName, Role: c.Role, OrgID: c.Org,
+			Email: c.Email, Password: password, DisplayName: c.DisplayName, Role: c.Role, OrgID: c.Org, EmailVerified: c.Verified,
 		})
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -52,7 +53,7 @@ func (c userShowCmd) Run(sh *shell) error {
 		}
 		if c.JSON {
 			return sh.json(standingJSON{
-				userJSON: asUserJSON(s.User), Groups: groupNames(s.Groups), Sessions: s.Sessions,
+				userJSON: asUserJSON(s.User), Metadata: json.RawMessage(s.Metadata), Groups: groupNames(s.Groups), Sessions: s.Sessions,
 				Refusals: refusals(s.User), FailedAttempts: guesses.All.Count, Failures: failures(refused),
 			})
 		}
@@ -63,11 +64,12 @@ func (c userShowCmd) Run(sh *shell) error {
 // standingJSON is what `user show --json` prints.
 type standingJSON struct {
 	userJSON
-	Groups         []string `json:"groups"`
-	Sessions       int      `json:"sessions"`
-	Refusals       []string `json:"refusals"`
-	FailedAttempts int64    `json:"failed_attempts"`
-	Failures       []string `json:"last_failures"`
+	Metadata       json.RawMessage `json:"metadata,omitempty"`
+	Groups         []string        `json:"groups"`
+	Sessions       int             `json:"sessions"`
+	Refusals       []string        `json:"refusals"`
+	FailedAttempts int64           `json:"failed_attempts"`
+	Failures       []string        `json:"last_failures"`
 }
 
 func standingRows(s store.Standing, guessed store.Failures, failures []string) [][]string {
@@ -78,6 +80,7 @@ func standingRows(s store.Standing, guessed store.Failures, failures []string) [
 	rows := [][]string{
 		{"id", s.ID},
 		{"e-mail", s.Email},
+		{"e-mail verified", strconv.FormatBool(s.EmailVerified)},
 		{"name", s.DisplayName},
 		{"role", string(s.Role)},
 		{"organization", s.OrgID + ", " + string(s.OrgStatus)},
@@ -88,6 +91,9 @@ func standingRows(s store.Standing, guessed store.Failures, failures []string) [
 	}
 	for _, name := range groupNames(s.Groups) {
 		rows = append(rows, []string{"group", name})
+	}
+	if s.Metadata != "" {
+		rows = append(rows, []string{"metadata", s.Metadata})
 	}
 	reasons := refusals(s.User)
 	if len(reasons) == 0 {

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -14,7 +15,11 @@ type UserChange struct {
 	Profile map[string]string // see identity.ChangeProfile
 	Email   *string
 	OrgID   *string
-	Tokens  identity.TokenDecision // about the service tokens of one who is moved
+
+	EmailVerified *bool                      // that the user receives mail at the address; another address is not verified
+	Metadata      map[string]json.RawMessage // see identity.ChangeMetadata
+
+	Tokens identity.TokenDecision // about the service tokens of one who is moved
 }
 
 // User returns a user that by may administer, with what stands in the way of a
@@ -33,8 +38,9 @@ func (d *Directory) User(ctx context.Context, by identity.Actor, userID string) 
 // Update changes a user on an administrator's behalf. Another address or
 // organization ends their sessions; only a superadmin moves users.
 func (d *Directory) Update(ctx context.Context, by identity.Actor, userID string, change UserChange) (identity.User, error) {
-	next := store.UserChange{Profile: change.Profile}
-	faults := []error{checkProfile(change.Profile), checkDecision(change.Tokens)}
+	next := store.UserChange{Profile: change.Profile, EmailVerified: change.EmailVerified, Metadata: change.Metadata}
+	_, badMetadata := identity.ChangeMetadata("", change.Metadata)
+	faults := []error{checkProfile(change.Profile), checkDecision(change.Tokens), badMetadata}
 	if change.Email != nil {
 		email, err := identity.ParseEmail(*change.Email)
 		next.Email = email
@@ -60,8 +66,9 @@ func (d *Directory) Update(ctx context.Context, by identity.Actor, userID string
 	return user, nil
 }
 
-// UpdateOwn changes the profile of the actor; too many changes are Throttled.
-func (d *Directory) UpdateOwn(ctx context.Context, by identity.Actor, profile map[string]string) (identity.User, error) {
+// UpdateOwn changes the profile of the actor, and of their metadata the part user; nil:
+// it stays. Too many changes are Throttled.
+func (d *Directory) UpdateOwn(ctx context.Context, by identity.Actor, profile map[string]string, metadata json.RawMessage) (identity.User, error) {
 	if err := checkProfile(profile); err != nil {
 		return identity.User{}, err
 	}
@@ -69,7 +76,7 @@ func (d *Directory) UpdateOwn(ctx context.Context, by identity.Actor, profile ma
 		return identity.User{}, err
 	}
 	act := store.Act{Action: identity.ActionUpdateUser, By: by}
-	user, err := d.store.UpdateOwn(ctx, act, profile)
+	user, err := d.store.UpdateOwn(ctx, act, profile, metadata)
 	if err := d.ended(ctx, act, by.UserID(), err); err != nil {
 		return identity.User{}, err
 	}

@@ -17,6 +17,8 @@ type NewUser struct {
 	DisplayName string // optional
 	Role        string // empty: viewer
 	OrgID       string // empty: the organization of the actor; a superadmin may name any, even a new one
+
+	EmailVerified bool // the user receives mail at the address
 }
 
 // CreateUser makes a user on an administrator's behalf.
@@ -82,7 +84,7 @@ func (d *Directory) newUser(ctx context.Context, by identity.Actor, n NewUser) (
 	return identity.User{
 		ID: store.NewID(), Email: email, EmailKey: identity.EmailKey(email), DisplayName: identity.TrimName(n.DisplayName),
 		PasswordHash: hash, PasswordForm: identity.FormNFC, Role: role, OrgID: n.OrgID, OrgStatus: identity.Active,
-		Status: identity.Active, CreatedAt: d.now().UTC().Truncate(time.Microsecond),
+		EmailVerified: n.EmailVerified, Status: identity.Active, CreatedAt: d.now().UTC().Truncate(time.Microsecond),
 	}, nil
 }
 

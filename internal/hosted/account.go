@@ -135,7 +135,7 @@ func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request) {
 			change[in.name] = values.Get(in.name)
 		}
 	}
-	if _, err := p.directory.UpdateOwn(r.Context(), v.actor(r.Context()), change); err != nil {
+	if _, err := p.directory.UpdateOwn(r.Context(), v.actor(r.Context()), change, nil); err != nil {
 		l := p.language(r, "")
 		view := accountView{User: *v.user(), Profile: form{Fields: profileFields(l, v.session.User, values)}}
 		p.blame(w, r, l, &view.Profile, err)

@@ -181,6 +181,9 @@ type Profile struct {
 	Zoneinfo   string     `json:"zoneinfo,omitempty" example:"Europe/London"`
 	Locale     string     `json:"locale,omitempty" example:"en-GB"`
 	UpdatedAt  *time.Time `json:"updated_at,omitempty" doc:"When the profile was last changed." example:"2026-11-22T10:20:00Z"`
+
+	EmailVerified bool   `json:"email_verified,omitempty" doc:"An administrator says that the user receives mail at the address. Not shown at /me." example:"true"`
+	Metadata      Object `json:"metadata,omitempty" doc:"The objects admin and user. Shown to administrators who read the user."`
 }
 
 // Message confirms an operation.

@@ -62,11 +62,59 @@ func (p ProfileChange) fields() map[string]string {
 	return sent
 }
 
+// Object is a JSON object in a PATCH: absent it stays, null removes it.
+type Object json.RawMessage
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *Object) UnmarshalJSON(data []byte) error {
+	*o = bytes.Clone(data)
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (o Object) MarshalJSON() ([]byte, error) { return json.RawMessage(o).MarshalJSON() }
+
+// Schema implements huma.SchemaProvider.
+func (Object) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Nullable: true}
+}
+
+// OwnMetadata changes the part of the metadata that is the user's.
+type OwnMetadata struct {
+	User Object `json:"user,omitempty" doc:"Replaced as a whole. Clients may get claims of it."`
+}
+
+// MetadataChange changes the metadata of a user.
+type MetadataChange struct {
+	Admin Object `json:"admin,omitempty" doc:"Replaced as a whole. Only administrators change it. Clients may get claims of it."`
+	OwnMetadata
+}
+
+// parts are those that were sent.
+func (m *MetadataChange) parts() map[string]json.RawMessage {
+	sent := map[string]json.RawMessage{}
+	if m != nil && m.Admin != nil {
+		sent[identity.MetadataAdmin] = json.RawMessage(m.Admin)
+	}
+	if m != nil && m.User != nil {
+		sent[identity.MetadataUser] = json.RawMessage(m.User)
+	}
+	return sent
+}
+
+// OwnUpdate changes the account of the caller.
+type OwnUpdate struct {
+	ProfileChange
+	Metadata *OwnMetadata `json:"metadata,omitempty" doc:"At most 8 KiB together with the part of administrators."`
+}
+
 // UserUpdate changes a user on an administrator's behalf.
 type UserUpdate struct {
 	ProfileChange
-	Email *string `json:"email,omitempty" minLength:"3" maxLength:"254" doc:"Ends the user's sessions." example:"ada@example.com"`
-	OrgID *string `json:"org_id,omitempty" maxLength:"36" doc:"Moves the user, which ends their sessions and memberships. For superadmins." example:"default"`
+	Email         *string         `json:"email,omitempty" minLength:"3" maxLength:"254" doc:"Ends the user's sessions." example:"ada@example.com"`
+	EmailVerified *bool           `json:"email_verified,omitempty" doc:"That the user receives mail at the address. Another address is not verified." example:"true"`
+	Metadata      *MetadataChange `json:"metadata,omitempty" doc:"At most 8 KiB."`
+	OrgID         *string         `json:"org_id,omitempty" maxLength:"36" doc:"Moves the user, which ends their sessions and memberships. For superadmins." example:"default"`
 	TokenDecision
 }
 
@@ -83,13 +131,15 @@ func profileOf(u identity.User) Profile {
 		CreatedAt: u.CreatedAt.UTC(), LastLoginAt: optionalTime(u.LastLoginAt),
 		GivenName: p.GivenName, FamilyName: p.FamilyName, MiddleName: p.MiddleName, Nickname: p.Nickname,
 		Page: p.Page, Picture: p.Picture, Website: p.Website, Gender: p.Gender, Birthdate: p.Birthdate,
-		Zoneinfo: p.Zoneinfo, Locale: p.Locale, UpdatedAt: optionalTime(u.UpdatedAt),
+		Zoneinfo: p.Zoneinfo, Locale: p.Locale, UpdatedAt: optionalTime(u.UpdatedAt), EmailVerified: u.EmailVerified,
 	}
 }
 
 func (a *API) getUser(ctx context.Context, by caller, in *UserID) (Profile, error) {
 	standing, err := a.directory.User(ctx, by.actor, in.ID)
-	return profileOf(standing.User), err
+	profile := profileOf(standing.User)
+	profile.Metadata = Object(standing.Metadata)
+	return profile, err
 }
 
 type updateUserInput struct {
@@ -100,12 +150,17 @@ type updateUserInput struct {
 func (a *API) updateUser(ctx context.Context, by caller, in *updateUserInput) (Profile, error) {
 	user, err := a.directory.Update(ctx, by.actor, in.ID, directory.UserChange{
 		Profile: in.Body.fields(), Email: in.Body.Email, OrgID: in.Body.OrgID, Tokens: in.Body.ServiceTokens,
+		EmailVerified: in.Body.EmailVerified, Metadata: in.Body.Metadata.parts(),
 	})
 	return profileOf(user), err
 }
 
-func (a *API) updateMe(ctx context.Context, by caller, in *struct{ Body ProfileChange }) (Profile, error) {
-	user, err := a.directory.UpdateOwn(ctx, by.actor, in.Body.fields())
+func (a *API) updateMe(ctx context.Context, by caller, in *struct{ Body OwnUpdate }) (Profile, error) {
+	var metadata json.RawMessage
+	if in.Body.Metadata != nil {
+		metadata = json.RawMessage(in.Body.Metadata.User)
+	}
+	user, err := a.directory.UpdateOwn(ctx, by.actor, in.Body.fields(), metadata)
 	return profileOf(user), err
 }
 

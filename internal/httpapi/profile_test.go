@@ -169,3 +169,26 @@ func TestUsersAreSearchedFilteredAndSorted(t *testing.T) {
 	}
 	list(admin, "q=zoe&org_id=default", http.StatusNotFound)
 }
+
+func TestMetadataAndVerifiedAddresses(t *testing.T) {
+	r := newRig(t)
+	root, user := r.as(identity.Superadmin, "default"), r.user(identity.Viewer, "default")
+	own, _ := r.session(user)
+	one := "/api/v1/auth/users/" + user.ID
+	a := r.want(http.StatusOK, r.call("PATCH", one, root, `{"email_verified":true,"metadata":{"admin":{"team":"engines"},"user":{"theme":"dark"}}}`))
+	if !strings.Contains(string(a.raw), `"email_verified":true`) {
+		t.Errorf("%s", a.raw)
+	}
+	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", own, `{"metadata":{"user":{"theme":"light"}}}`))
+	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", own, `{"nickname":"Ada","metadata":{}}`))
+	for _, body := range []string{`{"metadata":{"admin":{}}}`, `{"email_verified":true}`, `{"metadata":{"user":[]}}`, `{"metadata":{"other":{}}}`, `{"metadata":[]}`} {
+		r.want(http.StatusUnprocessableEntity, r.call("PATCH", "/api/v1/auth/me", own, body))
+	}
+	if a := r.want(http.StatusOK, r.call("GET", one, root, "")); !strings.Contains(string(a.raw), `"metadata":{"admin":{"team":"engines"},"user":{"theme":"light"}}`) {
+		t.Errorf("%s", a.raw)
+	}
+	r.want(http.StatusOK, r.call("PATCH", one, root, `{"metadata":{"admin":null,"user":null}}`))
+	if a := r.want(http.StatusOK, r.call("GET", one, root, "")); strings.Contains(string(a.raw), "metadata") {
+		t.Errorf("%s", a.raw)
+	}
+}

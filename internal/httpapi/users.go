@@ -124,6 +124,8 @@ type UserCreation struct {
 	Registration
 	Role  string `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Default: viewer." example:"operator"`
 	OrgID string `json:"org_id,omitempty" maxLength:"36" doc:"Default: the own organization." example:"default"`
+
+	EmailVerified bool `json:"email_verified,omitempty" doc:"That the user receives mail at the address. Default: false." example:"true"`
 }
 
 // RegistrationSwitch is the new state of the switch.
@@ -196,7 +198,7 @@ func (a *API) listUsers(ctx context.Context, by caller, in *UserFilter) (UserLis
 func (a *API) createUser(ctx context.Context, by caller, in *struct{ Body UserCreation }) (Account, error) {
 	user, err := a.directory.CreateUser(ctx, by.actor, directory.NewUser{
 		Email: in.Body.Email, Password: in.Body.Password, DisplayName: in.Body.DisplayName,
-		Role: in.Body.Role, OrgID: in.Body.OrgID,
+		Role: in.Body.Role, OrgID: in.Body.OrgID, EmailVerified: in.Body.EmailVerified,
 	})
 	return accountOf(user), err
 }

@@ -25,7 +25,7 @@ func TestOIDCCoreSection54ClaimsByScope(t *testing.T) {
 	u := r.user("ada@pico.example")
 	by := identity.Actor{Kind: identity.ActorUser, ID: u.ID}
 	changes := map[string]string{"display_name": "Ada L", "given_name": "Ada", "locale": "en", "website": "https://ada.example"}
-	if _, err := r.Directory.UpdateOwn(t.Context(), by, changes); err != nil {
+	if _, err := r.Directory.UpdateOwn(t.Context(), by, changes, nil); err != nil {
 		t.Fatal(err)
 	}
 	c, b := r.register(oauth.Settings{"scopes": oauth.Scopes()}), r.signedIn(u)

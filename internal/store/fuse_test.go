@@ -119,7 +119,10 @@ func everyVerb(w *world) []step {
 			_, err := s.UpdateUser(ctx, store.Act{Action: "act", By: system("").By}, "p", store.UserChange{Email: "p@example.org"})
 			return err
 		}},
-		{"UpdateOwn", func() error { _, err := s.UpdateOwn(ctx, self, map[string]string{"display_name": "U"}); return err }},
+		{"UpdateOwn", func() error {
+			_, err := s.UpdateOwn(ctx, self, map[string]string{"display_name": "U"}, nil)
+			return err
+		}},
 		{"CompleteUsers", func() error { _, err := s.CompleteUsers(ctx, "", 10); return err }},
 		{"HasSuperadmin", func() error { _, err := s.HasSuperadmin(ctx); return err }},
 		{"DefaultPasswordAdmin", func() error { _, _, err := s.DefaultPasswordAdmin(ctx); return err }},

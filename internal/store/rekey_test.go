@@ -229,7 +229,7 @@ func TestAUserThatThePreviousReleaseStoredIsCompletedAfterAChangeOfTheName(t *te
 	onEach(t, func(w *world) {
 		before{w}.exec(`INSERT INTO users (id, email, email_key, display_name, password_hash, role, org_id, status, created_at)
 			VALUES ('a', $1, $1, '', 'hash', 'viewer', 'default', 'active', $2)`, "\u03c3\u03b1\u03c2@b.gr", w.clock.Now().Format(stored))
-		_, err := w.s.UpdateOwn(w.t.Context(), act(identity.User{ID: "a"}), map[string]string{"display_name": "Eve"})
+		_, err := w.s.UpdateOwn(w.t.Context(), act(identity.User{ID: "a"}), map[string]string{"display_name": "Eve"}, nil)
 		w.ok(err)
 		_, err = w.s.CompleteUsers(w.t.Context(), "", 10)
 		w.ok(err)

@@ -210,6 +210,9 @@ func (s *Store) Standing(ctx context.Context, by identity.Actor, userID string) 
 		if err != nil {
 			return err
 		}
+		if err := t.readMetadata(&st.User); err != nil {
+			return err
+		}
 		st.Groups, err = collect(t, scanGroup, "SELECT "+groupColumns+` FROM groups g JOIN group_members m ON m.group_id = g.id
 			WHERE m.user_id = $1 ORDER BY g.created_at, g.id`, userID)
 		if err != nil {

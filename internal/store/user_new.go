@@ -114,11 +114,11 @@ func (t *tx) insertUser(u identity.User) (identity.User, error) {
 		u.Status = identity.Active
 	}
 	_, err := t.exec(`INSERT INTO users (id, email, email_key, display_name, password_hash, role, org_id, status,
-		default_password, created_at, last_login_at, password_form, name_key)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		default_password, created_at, last_login_at, password_form, name_key, email_verified)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		u.ID, u.Email, u.EmailKey, u.DisplayName, string(u.PasswordHash), string(u.Role), u.OrgID, string(u.Status),
 		oneIf(u.DefaultPassword), FormatTime(u.CreatedAt), FormatOptional(u.LastLoginAt),
-		string(cmp.Or(u.PasswordForm, identity.FormNFC)), identity.NameKey(u.DisplayName))
+		string(cmp.Or(u.PasswordForm, identity.FormNFC)), identity.NameKey(u.DisplayName), oneIf(u.EmailVerified))
 	if engine.Violates(err, "users.email_key") {
 		return u, errEmailTaken
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -15,6 +16,9 @@ type UserChange struct {
 	Profile map[string]string // see identity.ChangeProfile
 	Email   string            // as identity.ParseEmail returned it; empty: it stays
 	OrgID   string            // empty: it stays
+
+	EmailVerified *bool                      // nil: it stays, unless the address changes
+	Metadata      map[string]json.RawMessage // see identity.ChangeMetadata
 }
 
 // UpdateUser changes a user on an administrator's behalf. Another address and
@@ -40,13 +44,18 @@ func (s *Store) UpdateUser(ctx context.Context, act Act, userID string, change U
 	return u, err
 }
 
-// UpdateOwn changes the actor's own profile.
-func (s *Store) UpdateOwn(ctx context.Context, act Act, profile map[string]string) (u identity.User, err error) {
+// UpdateOwn changes the actor's own profile, and of the metadata the part of the user;
+// nil: it stays.
+func (s *Store) UpdateOwn(ctx context.Context, act Act, profile map[string]string, metadata json.RawMessage) (u identity.User, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		if u, err = t.self(act.By); err != nil {
 			return err
 		}
-		return t.updateUser(act, &u, UserChange{Profile: profile})
+		change := UserChange{Profile: profile}
+		if metadata != nil {
+			change.Metadata = map[string]json.RawMessage{identity.MetadataUser: metadata}
+		}
+		return t.updateUser(act, &u, change)
 	})
 	return u, err
 }
@@ -86,6 +95,19 @@ func (t *tx) updateUser(act Act, u *identity.User, change UserChange) error {
 		}
 		changed = append(changed, "email")
 	}
+	if change.EmailVerified != nil && *change.EmailVerified != u.EmailVerified {
+		u.EmailVerified = *change.EmailVerified
+		if _, err := t.exec("UPDATE users SET email_verified = $1 WHERE id = $2", oneIf(u.EmailVerified), u.ID); err != nil {
+			return err
+		}
+		changed = append(changed, "email_verified")
+	}
+	if len(change.Metadata) > 0 {
+		if err := t.changeMetadata(u, change.Metadata); err != nil {
+			return err
+		}
+		changed = append(changed, "metadata")
+	}
 	if change.OrgID != "" && change.OrgID != u.OrgID {
 		if err := t.move(act, u, change.OrgID); err != nil {
 			return err
@@ -100,12 +122,34 @@ func (t *tx) updateUser(act Act, u *identity.User, change UserChange) error {
 	return t.done(act, u.ID, u.OrgID)
 }
 
+func (t *tx) changeMetadata(u *identity.User, parts map[string]json.RawMessage) error {
+	if err := t.readMetadata(u); err != nil {
+		return err
+	}
+	var err error
+	if u.Metadata, err = identity.ChangeMetadata(u.Metadata, parts); err != nil {
+		return err
+	}
+	_, err = t.exec("UPDATE users SET metadata = $1 WHERE id = $2", u.Metadata, u.ID)
+	return err
+}
+
+// readMetadata reads what lists and most operations leave out.
+func (t *tx) readMetadata(u *identity.User) error {
+	_, err := t.get([]any{&u.Metadata}, "SELECT metadata FROM users WHERE id = $1", u.ID)
+	return err
+}
+
 // changeEmail gives the user another address. Another spelling of the same one ends
 // nothing.
 func (t *tx) changeEmail(u *identity.User, email string) error {
 	former := u.EmailKey
 	u.Email, u.EmailKey = email, identity.EmailKey(email)
-	_, err := t.exec("UPDATE users SET email = $1, email_key = $2 WHERE id = $3", u.Email, u.EmailKey, u.ID)
+	if u.EmailKey != former {
+		u.EmailVerified = false
+	}
+	_, err := t.exec("UPDATE users SET email = $1, email_key = $2, email_verified = $3 WHERE id = $4",
+		u.Email, u.EmailKey, oneIf(u.EmailVerified), u.ID)
 	if engine.Violates(err, "users.email_key") {
 		return errEmailTaken
 	}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +93,7 @@ func TestUsersChangeTheirOwnProfileOnly(t *testing.T) {
 	onEach(t, func(w *world) {
 		u := w.add("ada", identity.Viewer, "acme")
 		w.clock.Advance(time.Second)
-		got, err := w.s.UpdateOwn(w.t.Context(), act(u), map[string]string{"locale": "de-CH"})
+		got, err := w.s.UpdateOwn(w.t.Context(), act(u), map[string]string{"locale": "de-CH"}, nil)
 		w.ok(err)
 		if got.Profile.Locale != "de-CH" || !got.UpdatedAt.Equal(w.clock.Now()) {
 			w.t.Errorf("%+v", got)
@@ -100,11 +101,11 @@ func TestUsersChangeTheirOwnProfileOnly(t *testing.T) {
 		if diff := cmp.Diff(got, w.user(u.ID)); diff != "" {
 			w.t.Errorf("stored (-returned +read):\n%s", diff)
 		}
-		_, err = w.s.UpdateOwn(w.t.Context(), system("x"), map[string]string{"locale": "de"})
+		_, err = w.s.UpdateOwn(w.t.Context(), system("x"), map[string]string{"locale": "de"}, nil)
 		w.forbidden(err)
 		_, err = w.s.SetStatus(w.t.Context(), system("x"), u.ID, identity.Suspended)
 		w.ok(err)
-		_, err = w.s.UpdateOwn(w.t.Context(), act(u), map[string]string{"locale": "de"})
+		_, err = w.s.UpdateOwn(w.t.Context(), act(u), map[string]string{"locale": "de"}, nil)
 		w.refused(err, fault.Unauthenticated, "invalid_token")
 		w.refused(w.s.DeleteOwn(w.t.Context(), act(u), w.proof(u)), fault.Unauthenticated, "invalid_token")
 	})
@@ -143,5 +144,54 @@ func TestWithoutALimitOfTheSignInTheOwnAccountNeedsThePassword(t *testing.T) {
 		by := store.Act{Action: identity.ActionDeleteUser, By: inSession(u, g.SessionID)}
 		w.refused(w.s.DeleteOwn(w.t.Context(), by, identity.Proof{}), fault.Invalid, "validation_failed")
 		w.ok(w.s.DeleteOwn(w.t.Context(), by, w.proof(w.user(u.ID))))
+	})
+}
+
+func TestAnotherAddressIsNotVerified(t *testing.T) {
+	onEach(t, func(w *world) {
+		root, u := w.add("root", identity.Superadmin, "default"), w.add("ada", identity.Viewer, "acme")
+		verified := true
+		got, err := w.s.UpdateUser(w.t.Context(), act(root), u.ID, store.UserChange{EmailVerified: &verified})
+		w.ok(err)
+		if !got.EmailVerified || !w.user(u.ID).EmailVerified {
+			w.t.Error("the address is not verified")
+		}
+		_, err = w.s.UpdateUser(w.t.Context(), act(root), u.ID, store.UserChange{Email: "ADA@example.org"}) // the same one
+		w.ok(err)
+		if !w.user(u.ID).EmailVerified {
+			w.t.Error("another spelling of the address is not verified")
+		}
+		_, err = w.s.UpdateUser(w.t.Context(), act(root), u.ID, store.UserChange{Email: "eve@example.org"})
+		w.ok(err)
+		if w.user(u.ID).EmailVerified {
+			w.t.Error("another address is verified")
+		}
+		_, err = w.s.UpdateUser(w.t.Context(), act(root), u.ID, store.UserChange{Email: "ada@example.org", EmailVerified: &verified})
+		w.ok(err)
+		if !w.user(u.ID).EmailVerified {
+			w.t.Error("an address that was given as verified is not")
+		}
+	})
+}
+
+func TestUsersChangeTheirPartOfTheMetadataOnly(t *testing.T) {
+	onEach(t, func(w *world) {
+		root, u := w.add("root", identity.Superadmin, "default"), w.add("ada", identity.Viewer, "acme")
+		_, err := w.s.UpdateUser(w.t.Context(), act(root), u.ID, store.UserChange{Metadata: map[string]json.RawMessage{"admin": json.RawMessage(`{"a":1}`)}})
+		w.ok(err)
+		got, err := w.s.UpdateOwn(w.t.Context(), act(u), nil, json.RawMessage(`{"admin":{"a":2}}`))
+		w.ok(err)
+		const want = `{"admin":{"a":1},"user":{"admin":{"a":2}}}`
+		if got.Metadata != want {
+			w.t.Errorf("%s", got.Metadata)
+		}
+		if _, err := w.s.UpdateOwn(w.t.Context(), act(u), nil, json.RawMessage(`{"a":"`+strings.Repeat("x", 8<<10)+`"}`)); fault.KindOf(err) != fault.Invalid {
+			w.t.Errorf("too much: %v", err)
+		}
+		s, err := w.s.Standing(w.t.Context(), by(root), u.ID)
+		w.ok(err)
+		if s.Metadata != want {
+			w.t.Errorf("%s", s.Metadata)
+		}
 	})
 }
