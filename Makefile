@@ -23,7 +23,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: run build test test-all reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release clean help
+.PHONY: run build test test-all e2e reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release clean help
 
 run: build ## build and start the server on its embedded default
 	@exec $(BIN)/pico-auth serve
@@ -37,6 +37,16 @@ test: ## vet, and every test, on SQLite and PostgreSQL (PKG=./internal/token; FU
 test-all: ## the full set: every kill and round, the race detector everywhere, a browser, the release twice
 	@REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 $(MAKE) test FULL=1
 	@$(MAKE) examples reproduce
+
+# axe-core checks the pages for accessibility; it is under the MPL and not part of the repository.
+AXE = $(abspath $(BIN))/axe-core/package/axe.min.js
+
+$(AXE):
+	@mkdir -p $(BIN)/axe-core
+	@cd $(BIN)/axe-core && tar xzf "$$(npm pack --silent axe-core@4.11.0)"
+
+e2e: $(AXE) ## the pages in Chromium, with axe-core from npm; pictures of each in bin/screenshots
+	@REQUIRE_BROWSER=1 AXE=$(AXE) SCREENSHOTS=$(abspath $(BIN))/screenshots $(GO) test -count 1 -run 'Chromium|Axe|Screenshots' ./internal/hosted
 
 examples: ## build, vet and test the services of picoauth/examples, a module of its own
 	@cd picoauth/examples && $(GO) mod tidy -diff && $(GO) build -o /dev/null ./... && $(GO) vet ./... && $(GO) test ./...

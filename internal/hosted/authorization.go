@@ -46,7 +46,22 @@ func (p *Pages) respond(w http.ResponseWriter, r *http.Request, response oauth.A
 		p.FormPost(w, r, response)
 		return
 	}
-	w.Header().Set("Location", response.Location())
+	p.Return(w, r, response)
+}
+
+// Return sends the browser to the client with a response by query or fragment.
+//
+// Chromium applies the form-action of a page to every redirect that follows its form,
+// those of the client too, which often goes on to another origin (seen). So where a form
+// of ours has led here, a page of its own leads to the client. Not to a program of the
+// device: browsers open one only while the click of the user counts.
+func (p *Pages) Return(w http.ResponseWriter, r *http.Request, response oauth.AuthorizationResponse) {
+	address, host := response.Location(), hostOf(response.RedirectURI)
+	if r.Header.Get("Sec-Fetch-Site") == "same-origin" && host != "" {
+		p.render(w, r, page{name: "return", view: returnView{URL: address, Client: host}})
+		return
+	}
+	w.Header().Set("Location", address)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
@@ -57,7 +72,11 @@ func (p *Pages) FormPost(w http.ResponseWriter, r *http.Request, response oauth.
 	for _, name := range slices.Sorted(maps.Keys(response.Params)) {
 		view.Values = append(view.Values, hidden{name, response.Params.Get(name)})
 	}
-	p.render(w, r, page{name: "form_post", view: view, policy: policy{formTo: sourceOf(response.RedirectURI), onlyFor: true}})
+	to := "https:" // the client may redirect to another origin
+	if strings.HasPrefix(response.RedirectURI, "http:") {
+		to = "http: https:" // loopback
+	}
+	p.render(w, r, page{name: "form_post", view: view, policy: policy{formTo: to, onlyFor: true}})
 }
 
 func (p *Pages) showConsent(w http.ResponseWriter, r *http.Request) {

@@ -2,21 +2,23 @@ package hosted
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 )
 
-// browser returns the context of a headless Chromium. Without one the test is
+// chromium returns the context of a headless Chromium. Without one the test is
 // skipped, unless REQUIRE_BROWSER=1.
-func browser(t *testing.T, width int, dark bool) context.Context {
+func chromium(t *testing.T, width int, dark bool) context.Context {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
@@ -41,9 +43,109 @@ func browser(t *testing.T, width int, dark bool) context.Context {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, time.Minute)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// console collects the errors and warnings of the browser, violations of the content
+// security policy among them.
+func console(ctx context.Context) func() []string {
+	var mu sync.Mutex
+	var list []string
+	messages := chromedp.Console(ctx)
+	go func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if m.Type == "error" || m.Type == "warning" || m.Type == chromedp.ConsoleException {
+				mu.Lock()
+				list = append(list, string(m.Type)+": "+m.Text)
+				mu.Unlock()
+			}
+		}
+	}()
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return list
+	}
+}
+
+// sampleServer serves the samples under /sample/.
+func sampleServer(t *testing.T, all map[string]page) string {
+	t.Helper()
+	p := newPages(Theme{Links: []Link{{"Privacy", "https://example.com/privacy"}, {"Help", "https://example.com/help"}}})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /assets/{file}", p.serveAsset)
+	mux.HandleFunc("GET /sample/{name}", func(w http.ResponseWriter, r *http.Request) {
+		pg := all[r.PathValue("name")]
+		pg.status = 0 // the console is to stay empty
+		p.render(w, r, pg)
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s.URL + "/sample/"
+}
+
+// axeReport is what axe-core says about a page.
+type axeReport struct {
+	Passes     []struct{ ID string }
+	Violations []struct {
+		ID, Impact, Help string
+		Nodes            []struct{ HTML string }
+	}
+}
+
+const runAxe = `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r => JSON.stringify(r))`
+
+// TestPagesHaveNoFindingsOfAxe runs axe-core (the file AXE) on each page, at phone and
+// desktop width, light and dark. The console must stay empty.
+func TestPagesHaveNoFindingsOfAxe(t *testing.T) {
+	file := os.Getenv("AXE")
+	if file == "" {
+		t.Skip("AXE is not set; make e2e sets it")
+	}
+	axe, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := samples(time.Now())
+	delete(all, "form-post") // it leaves at once
+	base := sampleServer(t, all)
+	for _, dark := range []bool{false, true} {
+		for _, width := range []int{390, 1280} {
+			ctx := chromium(t, width, dark)
+			complaints := console(ctx)
+			for name := range all {
+				if err := chromedp.Do(ctx, chromedp.Navigate(base+name), chromedp.Evaluate[chromedp.Void](string(axe))); err != nil {
+					t.Fatal(name, err)
+				}
+				text, err := chromedp.Run(ctx, chromedp.Evaluate[string](runAxe, chromedp.EvalAwaitPromise))
+				if err != nil {
+					t.Fatal(name, err)
+				}
+				var report axeReport
+				if err := json.Unmarshal([]byte(text), &report); err != nil {
+					t.Fatal(err)
+				}
+				if len(report.Passes) < 10 {
+					t.Fatalf("%s: axe has checked only %v", name, report.Passes)
+				}
+				for _, v := range report.Violations {
+					t.Errorf("%s, %d pixels, dark %v: %s, %s: %s %v", name, width, dark, v.Impact, v.ID, v.Help, v.Nodes)
+				}
+				overflows, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth`))
+				if err != nil || overflows {
+					t.Errorf("%s, %d pixels: wider than the window, %v", name, width, err)
+				}
+			}
+			for _, complaint := range complaints() {
+				t.Error(complaint)
+			}
+		}
+	}
 }
 
 // TestScreenshotsOfEveryPage writes a picture of each page at phone and desktop
@@ -57,20 +159,15 @@ func TestScreenshotsOfEveryPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := samples(time.Now())
-	p := newPages(Theme{Links: []Link{{"Privacy", "https://example.com/privacy"}, {"Help", "https://example.com/help"}}})
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /assets/{file}", p.serveAsset)
-	mux.HandleFunc("GET /sample/{name}", func(w http.ResponseWriter, r *http.Request) { p.render(w, r, all[r.PathValue("name")]) })
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
+	base := sampleServer(t, all)
 	for scheme, dark := range map[string]bool{"light": false, "dark": true} {
 		for size, width := range map[string]int{"phone": 390, "desktop": 1280} {
-			ctx := browser(t, width, dark)
+			ctx := chromium(t, width, dark)
 			for name := range all {
 				if only := os.Getenv("ONLY"); only != "" && !strings.Contains(name, only) || name == "form-post" {
 					continue
 				}
-				picture, err := shoot(ctx, s.URL+"/sample/"+name, width)
+				picture, err := shoot(ctx, base+name, width)
 				if err != nil {
 					t.Fatal(name, err)
 				}

@@ -201,7 +201,7 @@ func TestFormPostIsAPageOfItsOwn(t *testing.T) {
 	if b.status != 200 || !strings.Contains(b.body, `<form method="post" action="`+callback+`">`) || !strings.Contains(b.body, `name="code"`) || strings.Contains(b.body, "<b>") {
 		t.Fatalf("%d %s", b.status, b.body)
 	}
-	if csp := b.header.Get("Content-Security-Policy"); !strings.HasSuffix(csp, "form-action https://app.example") {
+	if csp := b.header.Get("Content-Security-Policy"); !strings.HasSuffix(csp, "form-action https:") {
 		t.Error(csp)
 	}
 }

@@ -26,7 +26,7 @@ type page struct {
 
 // policy is what the content security policy of a page allows beyond its own server.
 type policy struct {
-	formTo  string   // origin or scheme that its form, or the redirect after it, leads to; empty: none
+	formTo  string   // origins or schemes that its form, or the redirects after it, lead to; empty: none
 	frames  []string // origins of its frames
 	onlyFor bool     // formTo instead of this server
 }

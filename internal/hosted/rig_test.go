@@ -1,6 +1,7 @@
 package hosted_test
 
 import (
+	"html"
 	"io"
 	"maps"
 	"net/http"
@@ -37,6 +38,7 @@ type rig struct {
 	server *httptest.Server
 	issuer string
 	routes []web.Route
+	ada    identity.User // of a test in a browser
 }
 
 // newRig serves an issuer with the path, which may be empty.
@@ -54,7 +56,7 @@ func newRig(t testing.TB, path string) *rig {
 	})
 	provider := oidc.New(oidc.Config{
 		Issuer: r.issuer, Keys: r.Keys, Requests: r.Authorize, Sessions: r.Sessions, Now: r.Clock.Now,
-		Pages: oidc.Pages{Error: pages.Error, FormPost: pages.FormPost},
+		Pages: oidc.Pages{Error: pages.Error, FormPost: pages.FormPost, Return: pages.Return},
 	})
 	r.routes = pages.Group().Routes
 	mounted, err := web.New(web.Config{Issuer: r.issuer, Now: r.Clock.Now, Groups: []web.Group{pages.Group(), provider.Group()}})
@@ -163,13 +165,19 @@ func (b *browser) send(method, address string, form url.Values, header map[strin
 			b.t.Fatal(err)
 		}
 	}
+	if m := refreshPattern.FindStringSubmatch(b.body); m != nil {
+		if b.at, err = url.Parse(html.UnescapeString(m[1])); err != nil {
+			b.t.Fatal(err)
+		}
+	}
 	return b
 }
 
 var (
-	formPattern   = regexp.MustCompile(`(?s)<form[^>]*action="([^"]*)"[^>]*>(.*?)</form>`)
-	hiddenPattern = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
-	againPattern  = regexp.MustCompile(`<input class="unseen" type="text" name="(email)" value="([^"]*)"`)
+	refreshPattern = regexp.MustCompile(`<meta http-equiv="refresh" content="0;url=([^"]*)">`)
+	formPattern    = regexp.MustCompile(`(?s)<form[^>]*action="([^"]*)"[^>]*>(.*?)</form>`)
+	hiddenPattern  = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+	againPattern   = regexp.MustCompile(`<input class="unseen" type="text" name="(email)" value="([^"]*)"`)
 )
 
 // submit submits the form of the page whose address ends with action, with its hidden

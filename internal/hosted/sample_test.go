@@ -38,7 +38,7 @@ func samples(now time.Time) map[string]page {
 		"signed-out":      {name: "signed_out", view: signedOutView{}},
 		"not-found":       {name: "message", status: http.StatusNotFound, view: messageView{Title: l.text("not_found.title"), Text: l.text("not_found.text"), Button: l.text("not_found.home"), URL: "/"}},
 		"error":           {name: "message", status: http.StatusBadRequest, view: messageView{Title: l.text("error.request.title"), Text: l.text("error.request.text"), Details: []detail{{l.text("error.code"), "invalid_request"}, {l.text("error.parameter"), "redirect_uri"}, {l.text("error.description"), "redirect_uri is not one of the client's redirect URIs"}, {l.text("error.client"), "0197c0de-0000-7000-8000-000000000001"}, {l.text("error.request_id"), "5ZT3Q2VKXW4PYJ7N6MHB"}}}},
-		"form-post":       {name: "form_post", policy: policy{formTo: "https://notes.example.com", onlyFor: true}, view: formPostView{Action: "https://notes.example.com/callback", Client: "notes.example.com", Values: []hidden{{"code", "c"}, {"state", `"><script>`}}}},
+		"form-post":       {name: "form_post", policy: policy{formTo: "https:", onlyFor: true}, view: formPostView{Action: "https://notes.example.com/callback", Client: "notes.example.com", Values: []hidden{{"code", "c"}, {"state", `"><script>`}}}},
 		"account": {name: "account", wide: true, view: accountView{
 			User:     user,
 			Profile:  form{Action: "/account/profile", Fields: []field{name, {Name: "given_name", Type: "text", Label: l.text("field.given_name"), Autocomplete: "given-name", Value: "Ada"}, {Name: "family_name", Type: "text", Label: l.text("field.family_name"), Autocomplete: "family-name", Value: "Lovelace"}}},

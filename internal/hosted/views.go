@@ -180,6 +180,14 @@ type homeView struct {
 	Command string
 }
 
+// returnView leads to the client at once.
+type returnView struct {
+	URL    string
+	Client string
+}
+
+func (returnView) title(l *locale) string { return l.text("form_post.title") }
+
 type formPostView struct {
 	Action string // redirect URI
 	Client string

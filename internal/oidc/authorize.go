@@ -18,6 +18,9 @@ type Pages struct {
 	Error func(http.ResponseWriter, *http.Request, error)
 	// FormPost posts the response to the client, OAuth 2.0 Form Post Response Mode.
 	FormPost func(http.ResponseWriter, *http.Request, oauth.AuthorizationResponse)
+	// Return sends the browser to the client with a response by query or fragment. nil:
+	// by a redirect.
+	Return func(http.ResponseWriter, *http.Request, oauth.AuthorizationResponse)
 
 	// ConfirmSignOut asks the user whether they want to sign out. The form posts the values,
 	// and action with sign-out or stay, to the path. client is the one that asks; nil:
@@ -141,6 +144,8 @@ func (p *Provider) goOn(w http.ResponseWriter, r *http.Request, next authorize.N
 		seeOther(w, p.pageOf(next))
 	case next.Response.ResponseMode == oauth.ModeFormPost:
 		p.pages.FormPost(w, r, *next.Response)
+	case p.pages.Return != nil:
+		p.pages.Return(w, r, *next.Response)
 	default:
 		seeOther(w, next.Response.Location())
 	}
