@@ -116,7 +116,7 @@ func modeOf(params url.Values) ResponseMode {
 	if all := params["response_mode"]; len(all) == 1 && slices.Contains(ResponseModes(), ResponseMode(all[0])) {
 		return ResponseMode(all[0])
 	}
-	for _, kind := range strings.Fields(params.Get("response_type")) {
+	for kind := range strings.FieldsSeq(params.Get("response_type")) {
 		if kind == "token" || kind == "id_token" {
 			return ModeFragment
 		}

@@ -34,7 +34,7 @@ func Scopes() []string {
 // the client would have to be given is refused.
 func (r *AuthorizationRequest) readScope(params url.Values, c Client) error {
 	var scopes []string
-	for _, scope := range strings.Fields(params.Get("scope")) {
+	for scope := range strings.FieldsSeq(params.Get("scope")) {
 		switch allowed := slices.Contains(c.Scopes, scope); {
 		case slices.Contains(scopes, scope):
 		case scope == ScopeOfflineAccess && !c.Allows(GrantRefresh):

@@ -119,10 +119,13 @@ func (t *tx) authorization(ref AuthorizationRef, lock func(string) string) (a Au
 	if err == nil {
 		err = decodeAuthorization(request, decided, &a)
 	}
+	if err == nil {
+		err = t.completeAuthorization(&a, ref.SessionID)
+	}
 	if err != nil {
 		return Authorization{}, err
 	}
-	return a, t.completeAuthorization(&a, ref.SessionID)
+	return a, nil
 }
 
 func decodeAuthorization(request, decided string, a *Authorization) error {
