@@ -326,5 +326,9 @@ func (q *Requests) refuse(ctx context.Context, by identity.Actor, a store.Author
 // others.
 func (q *Requests) Purge(ctx context.Context, batch int) (more bool, err error) {
 	n, err := q.store.PurgeAuthorizations(ctx, batch)
+	if err != nil || n == batch {
+		return n == batch, err
+	}
+	n, err = q.store.PurgeDevices(ctx, batch)
 	return n == batch, err
 }

@@ -17,7 +17,8 @@ const (
 	ActionCodeReuse      Action = "authorization.code_reuse"
 	ActionConsent        Action = "consent.give"
 	ActionWithdraw       Action = "consent.withdraw"
-	ActionRevokeToken    Action = "token.revoke" // by the client that holds it
+	ActionRevokeToken    Action = "token.revoke"  // by the client that holds it
+	ActionDevice         Action = "device.decide" // the user allows or denies it
 	ActionRegister       Action = "user.register"
 	ActionCreateUser     Action = "user.create"
 	ActionFirstAdmin     Action = "user.create_first_admin"

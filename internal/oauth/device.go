@@ -1,6 +1,9 @@
 package oauth
 
-import "strings"
+import (
+	"net/url"
+	"strings"
+)
 
 // UserCodeLetters are the letters of a user code: consonants, so that none spells a word
 // (RFC 8628 section 6.1).
@@ -45,4 +48,20 @@ func ParseUserCode(typed string) string {
 		return ""
 	}
 	return string(code)
+}
+
+// ParseDeviceAuthorization reads what a device asks for (RFC 8628 section 3.1): a scope
+// and the audiences of its tokens, by the rules of an authorization request.
+func ParseDeviceAuthorization(params url.Values, c Client, issuer string) (scope string, resources []string, err error) {
+	if !c.Allows(GrantDevice) {
+		return "", nil, Refuse(UnauthorizedClient, "the client is not registered for the device grant")
+	}
+	var r AuthorizationRequest
+	if err := r.readScope(params, c); err != nil {
+		return "", nil, err
+	}
+	if err := r.readResources(params, c, issuer); err != nil {
+		return "", nil, err
+	}
+	return r.Scope, r.Resources, nil
 }

@@ -30,6 +30,7 @@ func TestRFC7662Section22Response(t *testing.T) {
 	want := map[string]any{
 		"active": true, "scope": "openid email", "client_id": c.ID, "token_type": "Bearer", "iat": iat, "exp": iat + 600,
 		"sub": u.ID, "aud": "https://api.example", "iss": r.issuer,
+		"auth_time": iat, "acr": identity.ACROneFactor, // RFC 9470 section 6.2
 	}
 	delete(a.body, "jti")
 	if diff := cmp.Diff(want, a.body); diff != "" {

@@ -72,7 +72,7 @@ func New(cfg Config) *Provider {
 	if p.pages.Error == nil {
 		p.pages.Error = p.refuse
 	}
-	p.routes = slices.Concat(p.discoveryRoutes(), p.authorizeRoutes(), p.tokenRoutes(), p.resourceRoutes(), p.logoutRoutes())
+	p.routes = slices.Concat(p.discoveryRoutes(), p.authorizeRoutes(), p.tokenRoutes(), p.resourceRoutes(), p.deviceRoutes(), p.logoutRoutes())
 	return p
 }
 

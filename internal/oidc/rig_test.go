@@ -206,7 +206,7 @@ func (r *rig) tokens(c oauth.Client, actor identity.Actor, scope, audience strin
 		if _, err := r.Store.InsertDevice(ctx, d, d.UserCode); err != nil {
 			return store.Subject{}, err
 		}
-		if err := r.Store.DecideDevice(ctx, store.Act{Action: "device.decide", By: actor}, d.UserCode, true); err != nil {
+		if err := r.Store.DecideDevice(ctx, store.Act{Action: identity.ActionDevice, By: actor}, d.UserCode, true); err != nil {
 			return store.Subject{}, err
 		}
 		return r.Store.RedeemDevice(ctx, actor, d.UserCode, *first)

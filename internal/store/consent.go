@@ -30,15 +30,19 @@ func (s *Store) Consent(ctx context.Context, act Act, ref AuthorizationRef, deci
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(`INSERT INTO consents (user_id, client_id, scope, granted_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (user_id, client_id) DO UPDATE SET scope = $3, granted_at = $4`,
-			a.User.ID, a.Client.ID, oauth.JoinScopes(a.Granted, a.Request.Scope), t.stamp())
-		if err != nil {
+		if err := t.giveConsent(a.User.ID, a.Client.ID, oauth.JoinScopes(a.Granted, a.Request.Scope)); err != nil {
 			return err
 		}
 		act.By, act.Detail = act.By.AsUser(a.User.ID), "scope "+a.Request.Scope
 		return t.done(act, a.Client.ID, a.User.OrgID)
 	})
+}
+
+// giveConsent stores all that the user allows the client from now on.
+func (t *tx) giveConsent(userID, clientID, scope string) error {
+	_, err := t.exec(`INSERT INTO consents (user_id, client_id, scope, granted_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (user_id, client_id) DO UPDATE SET scope = $3, granted_at = $4`, userID, clientID, scope, t.stamp())
+	return err
 }
 
 // Consents returns what the user allowed clients, by their names.

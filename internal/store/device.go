@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
 )
 
 const (
@@ -42,7 +44,9 @@ var (
 	ErrNoUserCode       = fault.New(fault.NotFound, "not_found", "this code is not valid, or it has expired; start again on the device")
 	ErrWrongDeviceCodes = fault.New(fault.Forbidden, "too_many_codes", "too many wrong codes were entered; sign out and in again")
 
-	errUserCodeTaken  = fault.New(fault.Conflict, "user_code_taken", "the user code is in use")
+	// ErrMayNotUse refuses a user whom the client of a device does not sign in.
+	ErrMayNotUse = fault.New(fault.Forbidden, "may_not_use", "you may not use this application")
+
 	errTooManyDevices = fault.New(fault.Throttled, "rate_limited", "too many devices wait for a user")
 )
 
@@ -119,15 +123,16 @@ func (t *tx) deviceByUserCode(userID, sessionID, code string) (d Device, err err
 // the device or denies it. Each device is decided once.
 func (s *Store) DecideDevice(ctx context.Context, act Act, code string, allow bool) error {
 	return s.write(ctx, func(t *tx) error {
-		d, err := t.deviceByUserCode(act.By.UserID(), act.By.SessionID, code)
+		u, err := t.user(act.By.UserID(), t.forShare("u")) // before the session, as others lock them
 		if err != nil {
 			return err
 		}
+		d, err := t.deviceByUserCode(u.ID, act.By.SessionID, code)
 		status := deviceDenied
-		if allow {
+		if err == nil && allow {
 			status = deviceAllowed
+			err = t.allowDevice(u.ID, d)
 		}
-		u, err := t.userOfDevice(act.By.UserID(), d.ClientID)
 		if err != nil {
 			return err
 		}
@@ -139,19 +144,29 @@ func (s *Store) DecideDevice(ctx context.Context, act Act, code string, allow bo
 		if err != nil {
 			return err
 		}
-		act.Detail = status + ", session " + act.By.SessionID
+		act.Detail = status + " scope " + d.Scope
 		return t.done(act, d.ClientID, u.OrgID)
 	})
 }
 
-// userOfDevice reads the user, who must be one that the client signs in now.
-func (t *tx) userOfDevice(userID, clientID string) (identity.User, error) {
-	policy, err := t.clientPolicy(clientID, t.forShare("c"))
+// allowDevice checks that the client of the device signs the user in, and remembers
+// what the user has allowed it.
+func (t *tx) allowDevice(userID string, d Device) error {
+	policy, err := t.clientPolicy(d.ClientID, t.forShare("c"))
 	if err != nil {
-		return identity.User{}, err
+		return err
 	}
-	u, _, err := t.userForClient(userID, policy, t.forShare("u"))
-	return u, err
+	if _, _, err := t.userForClient(userID, policy, t.forShare("u")); err != nil {
+		if errors.Is(err, identity.ErrInvalidToken) {
+			err = ErrMayNotUse
+		}
+		return err
+	}
+	var granted string
+	if _, err := t.get([]any{&granted}, "SELECT scope FROM consents WHERE user_id = $1 AND client_id = $2", userID, d.ClientID); err != nil {
+		return err
+	}
+	return t.giveConsent(userID, d.ClientID, oauth.JoinScopes(granted, d.Scope))
 }
 
 // PollDevice returns the device of the client whose code has the hash, once its user has

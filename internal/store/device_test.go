@@ -48,7 +48,7 @@ func (w *world) signedIn(u identity.User, name string) identity.Actor {
 }
 
 func (w *world) decide(actor identity.Actor, code string, allow bool) error {
-	return w.s.DecideDevice(w.t.Context(), store.Act{Action: "device.decide", By: actor}, code, allow)
+	return w.s.DecideDevice(w.t.Context(), store.Act{Action: identity.ActionDevice, By: actor}, code, allow)
 }
 
 func (w *world) poll(client, code string) error {
@@ -187,7 +187,7 @@ func TestADeviceIsAllowedOnlyByUsersOfItsClient(t *testing.T) {
 		u := w.add("o", identity.Operator, "default")
 		operator := w.signedIn(u, "o")
 		w.device("AAAA", "tv")
-		w.is(identity.ErrInvalidToken, w.decide(viewer, "AAAA", true))
+		w.is(store.ErrMayNotUse, w.decide(viewer, "AAAA", true))
 		w.ok(w.decide(operator, "AAAA", true))
 		w.ok(w.s.EndUserSession(t.Context(), act(u), u.ID, operator.SessionID))
 		_, err := w.redeem("tv", "AAAA", "r0")
