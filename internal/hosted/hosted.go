@@ -104,6 +104,8 @@ func (p *Pages) Group() web.Group {
 		send("/register", web.Anonymous, p.register),
 		show("/consent", web.Anonymous, p.showConsent),
 		send("/consent", web.Anonymous, p.consent),
+		show("/device", web.Anonymous, p.showDevice),
+		send("/device", web.User, p.device),
 		show("/account", web.User, p.showAccount),
 		send("/account/profile", web.User, p.changeProfile),
 		send("/account/password", web.User, p.changePassword),
