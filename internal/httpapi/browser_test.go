@@ -101,6 +101,46 @@ func TestAPIPageWorksInABrowserOffline(t *testing.T) {
 	}
 }
 
+// TestLoginBoxOfTheAPIPageFillsInTheToken logs in on the page and calls an endpoint that
+// needs the token.
+func TestLoginBoxOfTheAPIPageFillsInTheToken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser takes seconds to start")
+	}
+	ctx := browser(t)
+	r := newRig(t)
+	s := r.server()
+	user := r.user(identity.Viewer, "default")
+
+	const me = "#operations-account-me "
+	complaints := console(ctx)
+	err := chromedp.Do(ctx,
+		chromedp.Navigate(s.URL+*base+"/docs"),
+		chromedp.WaitVisible(chromedp.CSS("#login")),
+		chromedp.SendKeys(chromedp.CSS("#login-email"), user.Email),
+		chromedp.SendKeys(chromedp.CSS("#login-password"), testPassword),
+		chromedp.Click(chromedp.CSS("#login button")),
+		chromedp.WaitVisible(chromedp.CSS(".auth-wrapper .authorize.locked")),
+		chromedp.Click(chromedp.CSS(me+".opblock-summary-control")),
+		chromedp.WaitVisible(chromedp.CSS(me+".execute")),
+		chromedp.Click(chromedp.CSS(me+".execute")),
+		chromedp.WaitVisible(chromedp.CSS(me+".live-responses-table .response-col_description pre")),
+	)
+	if name := os.Getenv("SCREENSHOT_LOGIN"); name != "" {
+		screenshot(ctx, t, name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(me+".live-responses-table")))
+	if err != nil || !strings.Contains(shown, user.ID) {
+		t.Errorf("the response of /me: %s, %v", shown, err)
+	}
+	for _, complaint := range complaints() {
+		t.Error(complaint)
+	}
+}
+
 // console collects the errors and warnings of the browser.
 func console(ctx context.Context) func() []string {
 	var mu sync.Mutex

@@ -25,6 +25,7 @@ func docsFiles() map[string]web.Compressible {
 	return map[string]web.Compressible{
 		"swagger-ui-bundle.js": web.CompressedAlready(script, mustRead("swagger-ui-bundle.js.gz")),
 		"swagger-ui.css":       web.CompressedAlready(style, mustRead("swagger-ui.css.gz")),
+		"page.css":             web.NewCompressible(style, mustRead("page.css")),
 		"init.js":              web.NewCompressible(script, mustRead("init.js")),
 		"LICENSE":              web.NewCompressible(text, mustRead("LICENSE")),
 		"NOTICE":               web.NewCompressible(text, mustRead("NOTICE")),
