@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/oauth"
@@ -83,15 +82,6 @@ func newSecret() string {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails: it ends the process instead
 	return base64.RawURLEncoding.EncodeToString(secret[:])
-}
-
-// invalid is the refusal of settings with problems; nil: there are none.
-func invalid(problems []oauth.Problem) error {
-	verdicts := make([]error, len(problems))
-	for i, p := range problems {
-		verdicts[i] = fault.BadField(p.Field, p.Message)
-	}
-	return fault.Gather(verdicts...)
 }
 
 // ended adds the action to the error, and records a refusal of the actor. The store has

@@ -49,7 +49,8 @@ func (c *Clients) checkDeclared(d Declared) (oauth.Client, error) {
 		})
 	}
 	n.Declared = true
-	return n, c.check(&n, problems)
+	err := c.check(&n, problems)
+	return n, err
 }
 
 // Declare makes the clients of the configuration what it says, and returns the ids of

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -15,9 +16,7 @@ const chosen = "a secret that an operator chose; it is long enough"
 // declaration is a client of the kind web unless the settings say otherwise.
 func declaration(id, secret string, more oauth.Settings) client.Declared {
 	s := oauth.Settings{"client_id": id, "kind": "web", "redirect_uris": []any{callback}}
-	for name, value := range more {
-		s[name] = value
-	}
+	maps.Copy(s, more)
 	return client.Declared{Settings: s, Secret: secret}
 }
 

@@ -112,7 +112,8 @@ func (c *Clients) Update(ctx context.Context, by identity.Actor, id string, s oa
 				return oauth.Client{}, errDeclared
 			}
 			after, problems := before.With(s)
-			return after, c.check(&after, problems)
+			err := c.check(&after, problems)
+			return after, err
 		}
 	}
 	act := store.Act{Action: identity.ActionUpdateClient, By: by, Detail: strings.Join(changed, ", ")}

@@ -3,6 +3,7 @@ package client_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -104,8 +105,16 @@ func TestUpdateChangesTheGivenFieldsOnly(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		for _, s := range []oauth.Settings{
-			{"kind": "spa"}, {"client_id": "x"}, {"org_id": "acme"}, {"unknown": 1}, {"Name": "x"}, {"name": ""}, {"name": 7}, {"redirect_uris": []string{}},
-			{"redirect_uris": []string{"https://app.example/#"}}, {"created_by": "x"},
+			{"kind": "spa"},
+			{"client_id": "x"},
+			{"org_id": "acme"},
+			{"unknown": 1},
+			{"Name": "x"},
+			{"name": ""},
+			{"name": 7},
+			{"redirect_uris": []string{}},
+			{"redirect_uris": []string{"https://app.example/#"}},
+			{"created_by": "x"},
 		} {
 			_, err := w.Clients.Update(t.Context(), system, c.ID, s)
 			t.Log(s)
@@ -143,7 +152,7 @@ func TestAllFaultsOfAClientAreNamedAtOnce(t *testing.T) {
 			t.Errorf("%s: %s", field.Name, field.Message)
 		}
 	}
-	for _, name := range strings.Fields(`name redirect_uris grant_types scopes audiences role allowed_roles allowed_groups id_token_signed_response_alg
+	for name := range strings.FieldsSeq(`name redirect_uris grant_types scopes audiences role allowed_roles allowed_groups id_token_signed_response_alg
 		access_token_lifetime refresh_token_lifetime refresh_reuse_grace_seconds allowed_origins claims logo_uri policy_uri frontchannel_logout_uri
 		backchannel_logout_uri jwks surprise client_id`) {
 		if !found[name] {
@@ -162,9 +171,7 @@ func TestWhoMayCreateWhichClient(t *testing.T) {
 		service := identity.Actor{Kind: identity.ActorServiceToken, ID: st.ID}
 		create := func(by identity.Actor, s oauth.Settings) (oauth.Client, error) {
 			settings := oauth.Settings{"kind": "web", "redirect_uris": []string{callback}}
-			for name, value := range s {
-				settings[name] = value
-			}
+			maps.Copy(settings, s)
 			c, _, err := w.Clients.Create(t.Context(), by, settings)
 			return c, err
 		}

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"testing"
 
@@ -49,9 +50,7 @@ func (w *world) user(name string, role identity.Role, org string) identity.Actor
 func (w *world) client(s oauth.Settings) (oauth.Client, string) {
 	w.t.Helper()
 	settings := oauth.Settings{"kind": "web", "redirect_uris": []string{callback}}
-	for name, value := range s {
-		settings[name] = value
-	}
+	maps.Copy(settings, s)
 	c, secret, err := w.Clients.Create(w.t.Context(), system, settings)
 	w.ok(err)
 	return c, secret

@@ -106,6 +106,29 @@ func TestMalformedClientCredentialsAreRefused(t *testing.T) {
 	}
 }
 
+// FuzzClientCredentials looks for a panic, and for credentials of more than one method.
+func FuzzClientCredentials(f *testing.F) {
+	f.Add("Basic YXBwOnM=", "client_id=app")
+	f.Add("", "client_id=app&client_secret=s&client_assertion=x")
+	f.Fuzz(func(t *testing.T, header, body string) {
+		values, err := url.ParseQuery(body)
+		if err != nil {
+			return
+		}
+		var authorization []string
+		if header != "" {
+			authorization = []string{header}
+		}
+		c, err := oauth.ParseClientCredentials(authorization, values)
+		if err != nil {
+			return
+		}
+		if (header != "") != (c.Method == oauth.AuthSecretBasic) || header != "" && values.Has("client_secret") || values.Has("client_assertion") && c.Method != oauth.AuthPrivateKeyJWT {
+			t.Errorf("%q and %q: %+v", header, body, c)
+		}
+	})
+}
+
 func wantCode(t *testing.T, code oauth.Code, err error) {
 	t.Helper()
 	if refusal, ok := errors.AsType[*oauth.Error](err); !ok || refusal.Code != code {

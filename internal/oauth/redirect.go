@@ -56,7 +56,7 @@ func parseURI(uri string) (*url.URL, error) {
 	case u.User != nil || strings.Contains(u.Host, "@"):
 		return nil, errors.New("must not contain a user")
 	case hasDotSegment(u.EscapedPath()):
-		return nil, errors.New("must not contain the path segments . and ..")
+		return nil, errors.New("must not have a path segment of one or two dots")
 	}
 	return u, nil
 }

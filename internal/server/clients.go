@@ -51,6 +51,11 @@ func (r *Services) DeclareClients(ctx context.Context, cfg config.Config, log *s
 	if err := checkClients(cfg, r.Clients); err != nil {
 		return err
 	}
+	if _, err := r.Clients.Get(ctx, cfg.Auth.Audience); err == nil {
+		return config.Faults{{ // RFC 9700 section 4.15
+			Key: "auth.audience", Where: cfg.Origins()["auth.audience"], What: "is the client_id of a client: delete that first, or set another audience",
+		}}
+	}
 	released, err := r.Clients.Declare(ctx, declared(cfg))
 	if bad, ok := errors.AsType[*fault.Error](err); ok && bad.Kind != fault.Unavailable && bad.Kind != fault.Internal {
 		return config.Faults{{Key: "clients", What: err.Error()}} // an organization or a group that does not exist
