@@ -22,7 +22,7 @@ type sessionListCmd struct {
 
 // Help is the end of `pico-auth session list --help`.
 func (sessionListCmd) Help() string {
-	return `Those that have neither ended nor expired.
+	return `Those that have neither ended nor expired. What a client holds with offline_access outlives sessions and is listed on its own.
 
 Examples:
 
@@ -44,15 +44,26 @@ func (c sessionListCmd) Run(sh *shell) error {
 		if c.JSON {
 			return sh.json(sessionsJSON(sessions))
 		}
-		rows := [][]string{{"ID", "STARTED", "LAST USED", "EXPIRES", "ADDRESS", "DEVICE"}}
+		rows := [][]string{{"ID", "STARTED", "LAST USED", "EXPIRES", "ADDRESS", "DEVICE", "CLIENT"}}
 		for _, s := range sessions {
 			rows = append(rows, []string{
 				s.ID, s.CreatedAt.Format(time.RFC3339), s.LastUsedAt.Format(time.RFC3339), s.ExpiresAt.Format(time.RFC3339),
-				dash(s.Address), dash(session.Device(s.UserAgent)),
+				dash(s.Address), dash(session.Device(s.UserAgent)), clientOf(s),
 			})
 		}
 		return sh.table(rows)
 	})
+}
+
+// clientOf is the client of a session as it is shown.
+func clientOf(s identity.Session) string {
+	switch s.ClientID {
+	case "":
+		return "browser"
+	case identity.FirstPartyClient:
+		return "JSON API"
+	}
+	return s.ClientID
 }
 
 // sessionsOf reads all pages of the list.

@@ -1,6 +1,7 @@
 package hosted
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -66,8 +67,18 @@ func (p *Pages) renderAccount(w http.ResponseWriter, r *http.Request, v visitor,
 		p.Error(w, r, err)
 		return
 	}
+	grants, err := p.requests.Consents(r.Context(), by.ID)
+	if err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	names := map[string]string{}
+	for _, g := range grants {
+		names[g.ClientID] = g.Client.Name
+		view.Apps = append(view.Apps, appView{ID: g.ClientID, Name: g.Client.Name, Since: g.GrantedAt, Scope: l.scopes(strings.Fields(g.Scope))})
+	}
 	for _, s := range slices.Backward(sessions.Items) {
-		view.Sessions = append(view.Sessions, shownSession(s, by.SessionID))
+		view.Sessions = append(view.Sessions, shownSession(s, by.SessionID, names))
 	}
 	slices.SortStableFunc(view.Sessions, func(a, b sessionView) int {
 		switch {
@@ -79,14 +90,6 @@ func (p *Pages) renderAccount(w http.ResponseWriter, r *http.Request, v visitor,
 			return b.Used.Compare(a.Used)
 		}
 	})
-	grants, err := p.requests.Consents(r.Context(), by.ID)
-	if err != nil {
-		p.Error(w, r, err)
-		return
-	}
-	for _, g := range grants {
-		view.Apps = append(view.Apps, appView{ID: g.ClientID, Name: g.Client.Name, Since: g.GrantedAt, Scope: l.scopes(strings.Fields(g.Scope))})
-	}
 	status := http.StatusOK
 	if view.Profile.Alert != "" || view.Password.Alert != "" || view.Alert != "" {
 		status = http.StatusUnprocessableEntity
@@ -94,8 +97,13 @@ func (p *Pages) renderAccount(w http.ResponseWriter, r *http.Request, v visitor,
 	p.render(w, r, page{name: "account", wide: true, view: view, status: status})
 }
 
-func shownSession(s identity.Session, current string) sessionView {
+// shownSession is a session as the page shows it. What a client holds without one has
+// the name of the client.
+func shownSession(s identity.Session, current string, clients map[string]string) sessionView {
 	device := session.Device(s.UserAgent)
+	if s.ClientID != "" && s.ClientID != identity.FirstPartyClient {
+		device = cmp.Or(clients[s.ClientID], s.ClientID)
+	}
 	return sessionView{ID: s.ID, Device: device, Mobile: strings.Contains(s.UserAgent, "Mobile"), Address: s.Address, Used: s.LastUsedAt, Current: s.ID == current}
 }
 

@@ -15,7 +15,7 @@ func (a *API) sessionRoutes() []route {
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/sessions", "list_sessions", web.Account, web.Bearer),
 			Tag:   tagAccount, Summary: "List my sessions",
-			Description: "Those that have neither ended nor expired.",
+			Description: "Those that have neither ended nor expired. What a client holds with offline_access outlives sessions and is listed on its own, with its `client_id`.",
 			query:       []string{"limit", "cursor"}, typed: endpoint(a, a.listSessions),
 		},
 		{
@@ -34,7 +34,7 @@ func (a *API) sessionRoutes() []route {
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/users/{id}/sessions", "list_user_sessions", web.OrgAdmin, web.Bearer),
 			Tag:   tagUsers, Summary: "List a user's sessions",
-			Description: "Those that have neither ended nor expired.",
+			Description: "Those that have neither ended nor expired. What a client holds with offline_access outlives sessions and is listed on its own, with its `client_id`.",
 			query:       []string{"limit", "cursor"}, typed: endpoint(a, a.listUserSessions),
 		},
 		{
@@ -60,7 +60,7 @@ type Session struct {
 	ExpiresAt  time.Time `json:"expires_at" doc:"Unless it is used again." example:"2026-11-29T10:45:30.5Z"`
 	Address    string    `json:"address" doc:"Of the client that logged in; empty: unknown." example:"192.0.2.7"`
 	Device     string    `json:"device" doc:"From the User-Agent, which the client chose; empty: unknown." example:"Firefox on Linux"`
-	ClientID   string    `json:"client_id" example:"urn:pico-auth:client:first-party"`
+	ClientID   string    `json:"client_id" doc:"Empty: a browser, in which the user is signed in at this server." example:"urn:pico-auth:client:first-party"`
 	AMR        []string  `json:"amr" nullable:"false" doc:"How the user was authenticated (RFC 8176)." example:"[\"pwd\"]"`
 	Current    bool      `json:"current" doc:"Whether the access token of this request is of this session." example:"true"`
 }

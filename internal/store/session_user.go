@@ -41,8 +41,23 @@ func (c *fieldsColumn) Scan(src any) error {
 	return nil
 }
 
-// Sessions lists the sessions of the user that have neither ended nor expired, to the
-// user or an administrator of them.
+// heldSessions are the sessions of the user $2, and their families of offline_access,
+// which outlive sessions and so are listed on their own, under the id of the family. Its
+// last use is the time of its newest token.
+const heldSessions = `(SELECT s.id, s.user_id, s.created_at, s.last_used_at, s.idle_expires_at, s.expires_at, s.address, s.user_agent,
+		s.amr, s.acr, s.auth_time, s.stay
+	FROM sessions s WHERE s.user_id = $2 AND s.ended_at IS NULL AND s.idle_expires_at > $1 AND s.expires_at > $1
+	UNION ALL SELECT f.id, f.user_id, f.created_at, t.created_at, t.expires_at, f.expires_at, COALESCE(s.address, ''), COALESCE(s.user_agent, ''),
+		f.amr, f.acr, COALESCE(f.auth_time, f.created_at), 0
+	FROM refresh_families f LEFT JOIN sessions s ON s.id = f.session_id
+		JOIN refresh_tokens t ON t.family_id = f.id AND t.used_at IS NULL AND t.expires_at > $1
+	WHERE f.user_id = $2 AND f.ended_at IS NULL AND f.expires_at > $1 AND ` + listedAlone + `) s`
+
+// listedAlone is the condition that a family, alias f, is listed on its own.
+const listedAlone = "f.client_id <> '" + identity.FirstPartyClient + "' AND " + offlineFamily
+
+// Sessions lists the sessions of the user that have neither ended nor expired, and what
+// clients hold of the user without a session, to the user or an administrator of them.
 func (s *Store) Sessions(ctx context.Context, by identity.Actor, userID string, f ListFilter) (p Page[identity.Session], err error) {
 	err = s.snapshot(ctx, func(t *tx) error {
 		u, err := t.target(by, userID, identity.MayManageSessions)
@@ -50,37 +65,49 @@ func (s *Store) Sessions(ctx context.Context, by identity.Actor, userID string, 
 			return err
 		}
 		l := list[identity.Session]{
-			columns: sessionColumns, from: "sessions s", alias: "s", scan: scanSession,
-			key:   func(s identity.Session) (time.Time, string) { return s.CreatedAt, s.ID },
-			where: []string{"s.ended_at IS NULL", "s.idle_expires_at > $1", "s.expires_at > $1"},
-			args:  []any{t.stamp()},
+			columns: sessionColumns, from: heldSessions, alias: "s", scan: scanSession,
+			key:  func(s identity.Session) (time.Time, string) { return s.CreatedAt, s.ID },
+			args: []any{t.stamp(), u.ID},
 		}
-		l.only("s.user_id", u.ID)
 		p, err = l.page(t, f)
 		return err
 	})
 	return p, err
 }
 
-// EndUserSession ends one session of the user, as a logout does; the actor is the
-// user or an administrator of them. One that has ended, or is another user's, is
-// NotFound.
+// EndUserSession ends one session of the user, as a logout does, or one of their
+// families of offline_access; the actor is the user or an administrator of them. One
+// that has ended, or is another user's, is NotFound.
 func (s *Store) EndUserSession(ctx context.Context, act Act, userID, sessionID string) error {
 	return s.write(ctx, func(t *tx) error {
 		u, err := t.target(act.By, userID, identity.MayManageSessions)
 		if err != nil {
 			return err
 		}
+		act.Detail = "session " + sessionID
 		ended, err := t.end(EndLogout, subjects{userID: u.ID, sessionID: sessionID})
+		if err == nil && !ended {
+			act.Detail = "family " + sessionID
+			ended, err = t.endAlone(u.ID, sessionID)
+		}
 		if err != nil {
 			return err
 		}
 		if !ended {
 			return identity.ErrNoSession
 		}
-		act.Detail = "session " + sessionID
 		return t.done(act, u.ID, u.OrgID)
 	})
+}
+
+// endAlone ends a family that is listed on its own.
+func (t *tx) endAlone(userID, familyID string) (ended bool, err error) {
+	var id string
+	listed, err := t.get([]any{&id}, "SELECT f.id FROM refresh_families f WHERE f.id = $1 AND f.user_id = $2 AND "+listedAlone, familyID, userID)
+	if err != nil || !listed {
+		return false, err
+	}
+	return t.end(EndTokenRevocation, subjects{userID: userID, familyID: familyID})
 }
 
 // EndUserSessions ends all sessions of the user, the actor's own too, and every

@@ -88,7 +88,7 @@ func TestAUserEndsOneOrAllOfTheOwnSessions(t *testing.T) {
 		if ev := w.lastEvent(); ev.Action != "session.end" || ev.TargetID != s.ada.ID || ev.OrgID != "scene" || ev.Detail != "session "+s.id("c") {
 			w.t.Errorf("audit event %+v", ev)
 		}
-		if got := w.sessions(s.ada); !slices.Equal(got, []string{s.id("a"), s.id("b")}) {
+		if got := w.sessions(s.ada); !slices.Equal(slices.Sorted(slices.Values(got)), []string{s.id("a"), s.id("b"), s.id("c2")}) {
 			w.t.Errorf("listed: %v", got)
 		}
 		for _, id := range []string{s.id("c"), s.id("v"), "unknown"} { // ended, another user's, none
@@ -201,6 +201,43 @@ func TestASessionSurvivesTheEndOfAllOnlyIfItStartedLater(t *testing.T) {
 		}
 		if survived == 0 || survived == 40 {
 			w.t.Errorf("%d of 40 sessions started later: they did not race", survived)
+		}
+	})
+}
+
+// They outlive sessions, so they are listed, and ended, on their own.
+func TestFamiliesOfOfflineAccessAreListedOnTheirOwn(t *testing.T) {
+	onEach(t, func(w *world) {
+		u, other := w.add("u", identity.Viewer, "default"), w.add("other", identity.Viewer, "default")
+		start := store.Act{Action: "login", By: identity.Actor{Address: "192.0.2.7", UserAgent: "curl/8"}}
+		b, err := w.s.StartBrowserSession(w.t.Context(), start, w.proof(w.user(u.ID)), store.BrowserSignIn{CookieHash: "c"})
+		w.ok(err)
+		foreign := w.browse(other, "d", false)
+		w.clock.Advance(time.Second)
+		w.of(u, b.Session.ID, "app", "openid", "plain")
+		w.of(u, b.Session.ID, "app", "openid offline_access", "kept")
+		w.of(other, foreign.Session.ID, "app", "offline_access", "foreign")
+		if diff := cmp.Diff([]string{b.Session.ID, "kept"}, w.sessions(u)); diff != "" {
+			w.t.Errorf("(-want +got):\n%s", diff)
+		}
+		w.ok(w.s.EndUserSession(w.t.Context(), act(u), u.ID, b.Session.ID))
+		w.clock.Advance(time.Minute)
+		w.ok(w.refresh("app", "kept", "kept1"))
+		page, err := w.s.Sessions(w.t.Context(), by(u), u.ID, store.ListFilter{})
+		w.ok(err)
+		if len(page.Items) != 1 || page.Items[0].ID != "kept" || page.Items[0].ClientID != "app" || page.Items[0].Address != "192.0.2.7" ||
+			!page.Items[0].LastUsedAt.Equal(w.clock.Now()) || !page.Items[0].ExpiresAt.Equal(w.clock.Now().Add(week)) {
+			w.t.Errorf("listed %+v", page.Items)
+		}
+		w.notFound(w.s.EndUserSession(w.t.Context(), act(u), u.ID, "foreign"))
+		w.notFound(w.s.EndUserSession(w.t.Context(), act(u), u.ID, "plain"))
+		w.ok(w.s.EndUserSession(w.t.Context(), act(u), u.ID, "kept"))
+		if left := w.sessions(u); len(left) != 0 {
+			w.t.Errorf("left %v", left)
+		}
+		w.notFound(w.s.EndUserSession(w.t.Context(), act(u), u.ID, "kept"))
+		if err := w.refresh("app", "kept1", "kept2"); err == nil {
+			w.t.Error("it is still refreshed")
 		}
 	})
 }
