@@ -48,8 +48,9 @@ $(AXE):
 e2e: $(AXE) ## the pages in Chromium, with axe-core from npm; pictures of each in bin/screenshots
 	@REQUIRE_BROWSER=1 AXE=$(AXE) SCREENSHOTS=$(abspath $(BIN))/screenshots $(GO) test -count 1 -run 'Chromium|Axe|Screenshots' ./internal/hosted
 
-examples: ## build, vet and test the services of picoauth/examples, a module of its own
+examples: build ## sign in through the applications of examples, build those of picoauth/examples (ONLY=Go: some)
 	@cd picoauth/examples && $(GO) mod tidy -diff && $(GO) build -o /dev/null ./... && $(GO) vet ./... && $(GO) test ./...
+	@cd examples && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) test -count 1 -timeout 20m -v -run '$(ONLY)' .
 
 torture: ## kill the program at random moments under load (KILLS=1000)
 	@TORTURE_KILLS=$(KILLS) $(GO) test -count 1 -timeout 2h -v -run Kill9 ./internal/torture

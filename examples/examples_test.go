@@ -1,0 +1,152 @@
+// Package examples holds complete applications that sign their users in through
+// pico-auth, each started by one command. Its tests start every one of them against a
+// real server and go through it as a browser does.
+package examples
+
+import (
+	"bytes"
+	"cmp"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestGoWeb(t *testing.T) {
+	signInAndOut(t, webApp{folder: "go-web", command: []string{compiled(t, "go-web")}})
+}
+
+func TestNodeWeb(t *testing.T) {
+	need(t, "node", "npm")
+	prepare(t, "node-web", "npm", "ci", "--no-audit", "--no-fund")
+	signInAndOut(t, webApp{folder: "node-web", command: []string{"npm", "start"}})
+}
+
+func TestPythonWeb(t *testing.T) {
+	need(t, "python3")
+	python := filepath.Join(t.TempDir(), "bin", "python")
+	prepare(t, "python-web", "python3", "-m", "venv", filepath.Dir(filepath.Dir(python)))
+	prepare(t, "python-web", python, "-m", "pip", "install", "-q", "-r", "requirements.txt")
+	signInAndOut(t, webApp{folder: "python-web", command: []string{python, "main.py"}})
+}
+
+func TestSpringWeb(t *testing.T) {
+	need(t, "mvn", "java")
+	prepare(t, "spring-web", "mvn", "-q", "-B", "package")
+	signInAndOut(t, webApp{folder: "spring-web", redirect: "/login/oauth2/code/pico", login: "/",
+		command: []string{"java", "-jar", "target/spring-web-1.jar"}})
+}
+
+func TestApache(t *testing.T) {
+	need(t, "apache2")
+	if modules, _ := filepath.Glob("/usr/lib/apache2/modules/mod_auth_openidc.so"); modules == nil {
+		t.Skip("mod_auth_openidc is not installed")
+	}
+	signInAndOut(t, webApp{folder: "apache", login: "/", logout: "/callback?logout=http%3A%2F%2Flocalhost%3APORT%2F", command: []string{"./run.sh"}})
+}
+
+// webApp is an application with pages; empty fields have the value of most examples.
+type webApp struct {
+	folder                  string
+	command                 []string
+	redirect, login, logout string
+}
+
+// signInAndOut goes through an application: sign in, sign in once more without the
+// password, sign out, and the next sign-in asks for the password again.
+func signInAndOut(t *testing.T, app webApp) {
+	t.Helper()
+	s, port := startServer(t), freePort(t)
+	base := "http://localhost:" + port
+	redirect, login, logout := cmp.Or(app.redirect, "/callback"), cmp.Or(app.login, "/login"), cmp.Or(app.logout, "/logout")
+	env := s.client(t, port, "--kind", "web", "--redirect-uri", base+redirect, "--post-logout-redirect-uri", base+"/")
+	start(t, env, app.folder, app.command...)
+	waitFor(t, base+"/")
+
+	b := newBrowser(t)
+	first := b.visit(base + login)
+	if !first.asksPassword() {
+		t.Fatalf("the sign-in ended at %s (%d):\n%s", first.url, first.status, first.text)
+	}
+	home := b.through(first, s.issuer)
+	if !strings.HasPrefix(home.url.String(), base) || !strings.Contains(home.text, "Hello") {
+		t.Fatalf("the sign-in ended at %s (%d):\n%s", home.url, home.status, home.text)
+	}
+
+	out := b.visit(base + strings.ReplaceAll(logout, "PORT", port))
+	if strings.HasPrefix(out.url.String(), base) && out.form != nil { // Spring asks first
+		out = b.submit(out, nil)
+	}
+	if out = b.through(out, s.issuer); !strings.HasPrefix(out.url.String(), base) {
+		t.Errorf("the sign-out ended at %s (%d):\n%s", out.url, out.status, out.text)
+	}
+	if again := b.visit(base + login); !again.asksPassword() {
+		t.Fatalf("after the sign-out %s (%d) does not ask for the password:\n%s", again.url, again.status, again.text)
+	}
+}
+
+func TestGoCLI(t *testing.T) {
+	s := startServer(t)
+	env := s.client(t, "", "--kind", "native", "--redirect-uri", "http://127.0.0.1/callback")
+	cli := start(t, env, ".", compiled(t, "go-cli"))
+	b := newBrowser(t)
+	b.through(b.visit(cli.printed(t, "Sign in at ")), s.issuer)
+	if got := cli.printed(t, "Hello "); got != userEmail {
+		t.Errorf("Hello %s", got)
+	}
+}
+
+func TestDevice(t *testing.T) {
+	need(t, "bash", "curl", "jq")
+	s := startServer(t)
+	env := s.client(t, "", "--kind", "native", "--grant-type", "urn:ietf:params:oauth:grant-type:device_code")
+	device := start(t, env, "device", "./device.sh")
+	address, code, _ := strings.Cut(device.printed(t, "Open "), " and enter the code ")
+	b := newBrowser(t)
+	p := b.visit(address)
+	for range 6 {
+		p = b.through(p, s.issuer)
+		if p.form == nil || !p.form.fields.Has("user_code") {
+			break
+		}
+		p = b.submit(p, url.Values{"user_code": {code}})
+	}
+	if got := device.printed(t, "Hello "); got != userEmail {
+		t.Errorf("Hello %s", got)
+	}
+}
+
+func TestMachineAndResourceServer(t *testing.T) {
+	need(t, "bash", "curl", "jq")
+	s, port := startServer(t), freePort(t)
+	const audience = "https://notes.example.com"
+	start(t, append(os.Environ(), "ISSUER="+s.issuer, "PORT="+port, "AUDIENCE="+audience), ".", compiled(t, "go-resource-server"))
+	notes := "http://localhost:" + port + "/notes"
+	waitFor(t, notes)
+	cmd := exec.CommandContext(t.Context(), "./machine.sh", notes)
+	cmd.Dir, cmd.Env = "machine", s.client(t, "", "--kind", "machine", "--audience", audience)
+	output, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(output, []byte("notes for ")) {
+		t.Fatalf("%v\n%s", err, output)
+	}
+}
+
+// compiled builds a command of this module.
+func compiled(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	prepare(t, ".", "go", "build", "-o", path, "./"+name)
+	return path
+}
+
+// prepare runs a command that must succeed before the example can start.
+func prepare(t *testing.T, folder string, command ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+	cmd.Dir = folder
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, output)
+	}
+}
