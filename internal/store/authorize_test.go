@@ -302,7 +302,7 @@ func TestAConsentIsRememberedAndWithdrawn(t *testing.T) {
 		w.of(u, b.Session.ID, "app", "openid", "t0")
 		w.of(u, b.Session.ID, "app", "openid offline_access", "o0")
 		w.of(u, b.Session.ID, "other", "openid", "x0")
-		w.ok(w.s.WithdrawConsent(w.t.Context(), act(u), "app"))
+		w.ok(w.s.WithdrawConsent(w.t.Context(), store.Act{Action: "test", By: identity.Actor{}.AsClient("other", u.ID)}, "app"))
 		for _, token := range []string{"t", "o"} {
 			if err := w.refresh("app", token+"0", token+"1"); !errors.Is(err, identity.ErrInvalidToken) {
 				w.t.Errorf("a token of the client is accepted: %v", err)

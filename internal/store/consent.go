@@ -63,8 +63,8 @@ func (s *Store) Consents(ctx context.Context, userID string) (all []Consent, err
 	return all, err
 }
 
-// WithdrawConsent forgets what the actor allowed the client, and ends what the client
-// holds of them. It is identity.ErrNoConsent when there is none.
+// WithdrawConsent forgets what the user that the actor is, or acts for, allowed the client,
+// and ends what the client holds of them. It is identity.ErrNoConsent when there is none.
 func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) error {
 	return s.write(ctx, func(t *tx) error {
 		u, err := t.user(act.By.UserID(), t.forUpdate("u"))
