@@ -73,7 +73,7 @@ func (b *browser) presents() authorize.Browser {
 	if !ok {
 		b.t.Fatal("the issuer has no cookies")
 	}
-	req := b.request(http.MethodGet, "/", nil)
+	req := b.request(http.MethodGet, web.BasePath(b.issuer)+"/", nil)
 	for _, c := range b.Jar.Cookies(req.URL) {
 		req.AddCookie(c)
 	}
@@ -98,7 +98,7 @@ func (b *browser) set(kind, value string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.Jar.SetCookies(b.request(http.MethodGet, "/", nil).URL, []*http.Cookie{parsed})
+	b.Jar.SetCookies(b.request(http.MethodGet, web.BasePath(b.issuer)+"/", nil).URL, []*http.Cookie{parsed})
 }
 
 type recorder struct{ h http.Header }
@@ -527,5 +527,61 @@ func TestResponseModes(t *testing.T) {
 	status, to := b.visit(http.MethodGet, authorization(c, "response_mode", "form_post"), nil)
 	if p := r.posted; status != http.StatusOK || to.String() != "" || p.RedirectURI != callback || p.Params.Get("code") == "" || p.Params.Get("state") != "s 1" {
 		t.Errorf("by form: %d to %s with %+v", status, to, p)
+	}
+}
+
+// The code goes to the browser whose session is the one that the decisions were made in.
+func TestNoCodeWithoutTheSessionThatSignedIn(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, oauth.Settings{"consent": true}), r.browser()
+	ada, bob := r.user("ada@pico.example"), r.user("bob@pico.example")
+	id := b.asks(c, "prompt", "login")
+	b.signIn(ada, id)
+	if err := r.Authorize.Consent(t.Context(), identity.Actor{}, id, b.presents()); err != nil {
+		t.Fatal(err)
+	}
+	session := b.presents().SessionID
+	b.signIn(bob, "") // in another tab
+	if to := b.goes("/oauth2/authorize/" + id); to.Path != "/sign-in" {
+		t.Errorf("with another session the browser goes to %s", to)
+	}
+	b.set(web.SessionCookie, "")
+	if to := b.goes("/oauth2/authorize/" + id); to.Path != "/sign-in" {
+		t.Errorf("without a session the browser goes to %s", to)
+	}
+	in := b.presents()
+	in.SessionID = session
+	if err := r.Sessions.EndOne(t.Context(), identity.Actor{Kind: identity.ActorSystem}, ada.ID, session); err != nil {
+		t.Fatal(err)
+	}
+	if next, err := r.Authorize.Continue(t.Context(), identity.Actor{}, id, in); err != nil || next.Step != authorize.SignIn {
+		t.Errorf("with an ended session: %+v, %v", next, err)
+	}
+}
+
+func TestTheEndpointIsBelowThePathOfTheIssuer(t *testing.T) {
+	r := newRig(t, "/auth")
+	c, b := r.client(oauth.KindWeb, nil), r.browser()
+	page := b.goes("/auth" + authorization(c))
+	id := page.Query().Get("request")
+	if page.Path != "/auth/sign-in" || id == "" {
+		t.Fatalf("the browser goes to %s", page)
+	}
+	b.signIn(r.user("ada@pico.example"), id)
+	if to := b.goes("/auth/oauth2/authorize/" + id); to.Query().Get("code") == "" || to.Query().Get("iss") != r.issuer {
+		t.Errorf("the browser goes to %s", to)
+	}
+}
+
+// OpenID Connect Core 3.1.2.1: an ID token of the client, expired or not, names the user.
+func TestCoreSection3_1_2_1AHintNamesTheUser(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, nil), r.browser()
+	b.signIn(r.user("ada@pico.example"), "")
+	if to := b.goes(authorization(c, "prompt", "none", "id_token_hint", "x.y.z")); to.Query().Get("error") != "login_required" {
+		t.Errorf("a hint that is none, with prompt=none, leads to %s", to)
+	}
+	if to := b.goes(authorization(c, "id_token_hint", "x.y.z")); to.Query().Get("code") == "" {
+		t.Errorf("a hint that is none leads to %s", to)
 	}
 }
