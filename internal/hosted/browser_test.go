@@ -136,9 +136,14 @@ func TestPagesHaveNoFindingsOfAxe(t *testing.T) {
 				for _, v := range report.Violations {
 					t.Errorf("%s, %d pixels, dark %v: %s, %s: %s %v", name, width, dark, v.Impact, v.ID, v.Help, v.Nodes)
 				}
-				overflows, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth`))
-				if err != nil || overflows {
-					t.Errorf("%s, %d pixels: wider than the window, %v", name, width, err)
+				for _, language := range []string{"en", "es"} {
+					if err := chromedp.Do(ctx, chromedp.Navigate(base+name+"?ui_locales="+language)); err != nil {
+						t.Fatal(name, err)
+					}
+					overflows, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth`))
+					if err != nil || overflows {
+						t.Errorf("%s, %s, %d pixels: wider than the window, %v", name, language, width, err)
+					}
 				}
 			}
 			for _, complaint := range complaints() {

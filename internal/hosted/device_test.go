@@ -1,6 +1,7 @@
 package hosted_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,9 +15,7 @@ import (
 func (r *rig) waiting(more oauth.Settings) string {
 	r.t.Helper()
 	settings := oauth.Settings{"name": "Kitchen display", "kind": "native", "grant_types": []string{oauth.GrantDevice}, "redirect_uris": []string{}}
-	for name, value := range more {
-		settings[name] = value
-	}
+	maps.Copy(settings, more)
 	codes, err := r.Authorize.StartDevice(r.t.Context(), identity.Actor{Address: "203.0.113.7"}, r.client(settings), "openid email", nil)
 	if err != nil {
 		r.t.Fatal(err)

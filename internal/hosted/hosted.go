@@ -125,9 +125,13 @@ func show(pattern string, access web.Access, handler http.HandlerFunc) web.Route
 func send(pattern string, access web.Access, handler http.HandlerFunc) web.Route {
 	return web.Route{
 		Method: http.MethodPost, Pattern: pattern, ID: "form " + pattern, Access: access, Credential: web.Cookie,
-		MaxBody: web.SmallBody, Handler: handler,
+		MaxBody: maxForm, Handler: handler,
 	}
 }
+
+// maxForm is the longest form in bytes: a profile with two addresses, each character of
+// which may be escaped.
+const maxForm = 16 << 10
 
 func (p *Pages) home(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, page{name: "home", wide: true, view: homeView{

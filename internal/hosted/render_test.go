@@ -1,6 +1,7 @@
 package hosted
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -39,9 +40,7 @@ func ownSources(t *testing.T) map[string]string {
 func rendered(t *testing.T, p *Pages, pg page, header http.Header) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	w := httptest.NewRecorder()
 	p.render(w, r, pg)
 	return w

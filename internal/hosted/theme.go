@@ -53,7 +53,7 @@ func parseColor(s string) (c color, ok bool) {
 		return c, false
 	}
 	n, err := strconv.ParseUint(s[1:], 16, 32)
-	return color{uint8(n >> 16), uint8(n >> 8), uint8(n)}, err == nil
+	return color{uint8(n >> 16 & 0xff), uint8(n >> 8 & 0xff), uint8(n & 0xff)}, err == nil
 }
 
 func (c color) String() string { return fmt.Sprintf("#%02x%02x%02x", c[0], c[1], c[2]) }
@@ -86,7 +86,7 @@ func (c color) mix(other color, part float64) (m color) {
 
 // toward moves c to other until its contrast to all backgrounds is at least least.
 func (c color) toward(other color, least float64, backgrounds ...color) color {
-	for step := 0; step < 20; step++ {
+	for step := range 20 {
 		m := c.mix(other, float64(step)/20)
 		enough := true
 		for _, b := range backgrounds {
