@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -18,9 +19,7 @@ import (
 func (r *rig) television(more oauth.Settings) registered {
 	r.t.Helper()
 	settings := oauth.Settings{"kind": "native", "grant_types": []string{oauth.GrantDevice, oauth.GrantRefresh}, "redirect_uris": []string{}}
-	for name, value := range more {
-		settings[name] = value
-	}
+	maps.Copy(settings, more)
 	return r.register(settings)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/oauth"
+	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -73,17 +74,6 @@ func (p *Provider) current() *published {
 	p.published.Store(d)
 	return d
 }
-
-// scopes are the scopes that mean something to this server, and claims those that an
-// ID token or userinfo may have (OpenID Connect Core 5.4).
-var (
-	scopes = []string{"openid", "profile", "email", "groups", "roles", "org", "offline_access", "account", "admin"}
-	claims = []string{
-		"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid",
-		"name", "given_name", "family_name", "middle_name", "nickname", "profile", "picture", "website", "gender",
-		"birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "groups", "role", "org_id",
-	}
-)
 
 // metadata is the document. Of what is optional, it has what works.
 type metadata struct {
@@ -160,7 +150,7 @@ func (p *Provider) describe(algorithms []jose.Algorithm) metadata {
 		m.GrantTypes = append(m.GrantTypes, oauth.GrantDevice)
 	}
 	if m.UserInfo != "" {
-		m.Scopes, m.Claims, m.ClaimTypes = scopes, claims, []string{"normal"}
+		m.Scopes, m.Claims, m.ClaimTypes = supportedScopes(), token.ClaimNames(), []string{"normal"}
 	}
 	if m.Introspection != "" {
 		m.IntrospectionAuthMethods, m.IntrospectionAuthAlgorithms = confidential, jose.Algorithms()
@@ -173,4 +163,9 @@ func (p *Provider) describe(algorithms []jose.Algorithm) metadata {
 		m.FrontchannelLogout, m.FrontchannelLogoutSession = true, true
 	}
 	return m
+}
+
+// supportedScopes are the scopes of this server but those whose claims no user has.
+func supportedScopes() []string {
+	return slices.DeleteFunc(oauth.Scopes(), func(scope string) bool { return scope == oauth.ScopeAddress || scope == oauth.ScopePhone })
 }

@@ -138,10 +138,10 @@ func accessOf(claims map[string]any) (a Access, ok bool) {
 // it now; identity.ErrInvalidToken when the token was revoked, when its client may not
 // use it any more, or when the user may not.
 func (i *Issuer) Holder(ctx context.Context, a Access) (h Holder, err error) {
-	switch {
-	case a.ClientID == "":
+	switch a.ClientID {
+	case "":
 		h.User, err = i.Bearer(ctx, Presented{UserID: a.Subject, SessionID: a.SessionID, ID: a.ID})
-	case a.ClientID == a.Subject:
+	case a.Subject:
 		h, err = i.clientItself(ctx, a)
 	default:
 		h, err = i.throughClient(ctx, a)

@@ -38,6 +38,15 @@ var userClaims = []userClaim{
 	{"org_id", "org", func(u *identity.User, _ []string) any { return u.OrgID }},
 }
 
+// ClaimNames are the claims that ID tokens and userinfo may have, besides custom ones.
+func ClaimNames() []string {
+	names := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "azp", "nonce", "at_hash", "sid"}
+	for _, claim := range userClaims {
+		names = append(names, claim.name)
+	}
+	return names
+}
+
 // updatedAt is in seconds since 1970; a profile that was never changed has none.
 func updatedAt(u *identity.User, _ []string) any {
 	if u.UpdatedAt.IsZero() {
