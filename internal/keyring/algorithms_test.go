@@ -206,3 +206,24 @@ func TestACommandDoesNotTurnAChangeOfTheAlgorithmBack(t *testing.T) {
 		}
 	})
 }
+
+// TestTheLateKeyIsMadeAfterTheStart, once, by whichever replica is first, and signs at
+// once. A start neither makes nor retires it.
+func TestTheLateKeyIsMadeAfterTheStart(t *testing.T) {
+	eachClocked(t, func(t *testing.T, _ *clockwork, cfg keyring.Config) {
+		cfg.Algorithms, cfg.Late = []jose.Algorithm{jose.ES256}, jose.ES256
+		ring, other := open(t, cfg), open(t, cfg)
+		if _, err := ring.Signer(jose.ES256); fault.KindOf(err) != fault.Unavailable || len(ring.Keys()) != 1 {
+			t.Fatalf("%v; %+v", err, ring.Keys())
+		}
+		must(t, ring.Complete(t.Context()))
+		kid := signs(t, ring, jose.ES256)
+		for _, r := range []*keyring.Ring{ring, other, open(t, cfg)} {
+			must(t, r.Complete(t.Context()))
+			must(t, r.Refresh(t.Context()))
+			if signs(t, r, jose.ES256) != kid || len(r.Keys()) != 2 || r.Active().Algorithm != jose.EdDSA {
+				t.Errorf("%+v", r.Keys())
+			}
+		}
+	})
+}

@@ -56,6 +56,7 @@ type Config struct {
 	Dir        string           // auth.data_dir, ~ expanded; required
 	Algorithm  jose.Algorithm   // auth.algorithm: of the key that signs the API's tokens; required
 	Algorithms []jose.Algorithm // keys.algorithms: further ones with a key each; Algorithm is optional in it
+	Late       jose.Algorithm   // one of Algorithms whose first key Complete makes, and not Open; empty: none
 	Store      *store.Store     // records the status of each key; required
 	Master     *seal.Master     // auth.master_key; nil: none
 	AtRest     AtRest           // keys.at_rest; empty: Sealed on PostgreSQL with a master key, else Files
@@ -98,7 +99,7 @@ func (c Config) withDefaults() Config {
 // policy is the part of the configuration that lifecycle needs.
 func (c Config) policy() lifecycle.Policy {
 	return lifecycle.Policy{
-		Default: c.Algorithm, Further: slices.Compact(slices.Sorted(slices.Values(c.Algorithms))),
+		Default: c.Algorithm, Further: slices.Compact(slices.Sorted(slices.Values(c.Algorithms))), Late: c.Late,
 		PublishAhead: c.PublishAhead, RotateEvery: c.RotateEvery, TokenLifetime: c.TokenLifetime, Leeway: c.Leeway,
 	}
 }

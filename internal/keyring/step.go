@@ -114,6 +114,34 @@ func (s *session) announce(c lifecycle.Change, after *keys) {
 	}
 }
 
+// Complete makes the first key of Config.Late, so that a start does not wait for it. It
+// costs nothing when there is one.
+func (r *Ring) Complete(ctx context.Context) error {
+	k := r.keeper
+	if len(k.policy.First(r.held.Load().keys.KeySet, k.now())) == 0 {
+		return nil
+	}
+	s, err := k.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	err = retried(func() error {
+		now, err := s.load(ctx)
+		if err != nil {
+			return err
+		}
+		if changes := k.policy.First(now.KeySet, k.now()); len(changes) > 0 {
+			_, err = s.apply(ctx, now, system, changes...)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.Refresh(ctx)
+}
+
 // Rest stops counting, so that another replica begins at once. Call it at shutdown.
 func (r *Ring) Rest(ctx context.Context) error {
 	r.stepping.Lock()

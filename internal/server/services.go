@@ -111,6 +111,11 @@ func KeysConfig(cfg config.Config, st *store.Store, log *slog.Logger) (keyring.C
 	for _, algorithm := range cfg.Keys.Algorithms {
 		keys.Algorithms = append(keys.Algorithms, jose.Algorithm(algorithm))
 	}
+	if keys.Algorithm != jose.RS256 && !slices.Contains(keys.Algorithms, jose.RS256) {
+		// ID tokens are signed with it unless the client asked for another one
+		// (OpenID Connect Core 15.1).
+		keys.Algorithms, keys.Late = append(keys.Algorithms, jose.RS256), jose.RS256
+	}
 	var err error
 	keys.Master, err = configuredMaster(cfg)
 	return keys, err

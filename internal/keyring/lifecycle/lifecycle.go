@@ -22,6 +22,7 @@ const (
 type Policy struct {
 	Default jose.Algorithm   // of the key that signs the tokens of the API
 	Further []jose.Algorithm // of the keys for clients; each has an active key as well
+	Late    jose.Algorithm   // one of Further whose first key a running server makes, see First; empty: none
 
 	PublishAhead  time.Duration // how long a key is published before it signs
 	RotateEvery   time.Duration // age at which an active key is replaced; zero: never
@@ -204,7 +205,7 @@ func (p Policy) Start(set store.KeySet, now time.Time) (changes []Change) {
 		changes = append(changes, p.Make(p.Default))
 	}
 	for _, algorithm := range p.Further {
-		if algorithm == p.Default || kept.First(store.KeyPending, string(algorithm)) != nil {
+		if algorithm == p.Default || kept.First(store.KeyPending, string(algorithm)) != nil || p.isLate(kept, algorithm) {
 			continue
 		}
 		active := kept.First(store.KeyActive, string(algorithm))
@@ -226,12 +227,29 @@ func (p Policy) Make(algorithm jose.Algorithm) Change {
 // Begin returns the first keys of a new installation: they are active at once.
 func (p Policy) Begin(now time.Time) (changes []Change) {
 	for _, algorithm := range append([]jose.Algorithm{p.Default}, p.Further...) {
-		if len(changes) == 0 || algorithm != p.Default {
+		if len(changes) == 0 || algorithm != p.Default && algorithm != p.Late {
 			made := p.Make(algorithm)
 			changes = append(changes, Change{Key: to(made.Key, store.KeyActive, now)})
 		}
 	}
 	return changes
+}
+
+// First returns the first key of the late algorithm, nil when it has one. It is active
+// at once: publishing it before protects clients that verify with this algorithm, and
+// there are none yet.
+func (p Policy) First(set store.KeySet, now time.Time) []Change {
+	if p.Late == "" || p.Late == p.Default || !p.isLate(set, p.Late) {
+		return nil
+	}
+	return []Change{{Key: to(p.Make(p.Late).Key, store.KeyActive, now), Action: identity.ActionKeyActivate}}
+}
+
+// isLate reports whether First makes the key of the algorithm: there is none.
+func (p Policy) isLate(set store.KeySet, algorithm jose.Algorithm) bool {
+	return algorithm == p.Late && !slices.ContainsFunc(set.Keys, func(k store.SigningKey) bool {
+		return k.Algorithm == string(algorithm) && k.Status != store.KeyRemoved
+	})
 }
 
 // Activate makes a pending key active instead of the active one of its algorithm and,
