@@ -182,8 +182,21 @@ type Profile struct {
 	Locale     string     `json:"locale,omitempty" example:"en-GB"`
 	UpdatedAt  *time.Time `json:"updated_at,omitempty" doc:"When the profile was last changed." example:"2026-11-22T10:20:00Z"`
 
+	Phone   string  `json:"phone_number,omitempty" example:"+44 20 7946 0018"`
+	Address Address `json:"address,omitzero"`
+
 	EmailVerified bool   `json:"email_verified,omitempty" doc:"An administrator says that the user receives mail at the address. Not shown at /me." example:"true"`
 	Metadata      Object `json:"metadata,omitempty" doc:"The objects admin and user. Shown to administrators who read the user."`
+}
+
+// Address is a postal address, OpenID Connect Core 5.1.1.
+type Address struct {
+	Formatted  string `json:"formatted,omitempty" example:"12 St James's Square, London"`
+	Street     string `json:"street_address,omitempty" example:"12 St James's Square"`
+	Locality   string `json:"locality,omitempty" example:"London"`
+	Region     string `json:"region,omitempty" example:"England"`
+	PostalCode string `json:"postal_code,omitempty" example:"SW1Y 4JH"`
+	Country    string `json:"country,omitempty" example:"GB"`
 }
 
 // Message confirms an operation.

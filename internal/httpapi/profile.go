@@ -45,6 +45,19 @@ type ProfileChange struct {
 	Birthdate   Change `json:"birthdate,omitzero" maxLength:"10" doc:"YYYY-MM-DD, 0000-MM-DD without the year, or YYYY." example:"1815-12-10"`
 	Zoneinfo    Change `json:"zoneinfo,omitzero" maxLength:"64" doc:"A name of the time zone database." example:"Europe/London"`
 	Locale      Change `json:"locale,omitzero" maxLength:"35" doc:"A language tag (BCP 47)." example:"en-GB"`
+
+	Phone   Change        `json:"phone_number,omitzero" maxLength:"40" doc:"With the country code." example:"+44 20 7946 0018"`
+	Address AddressChange `json:"address,omitzero" doc:"A postal address, OpenID Connect Core 5.1.1."`
+}
+
+// AddressChange changes parts of a user's postal address.
+type AddressChange struct {
+	Formatted  Change `json:"formatted,omitzero" maxLength:"500" doc:"The whole address, with line breaks." example:"12 St James's Square, London"`
+	Street     Change `json:"street_address,omitzero" maxLength:"500" example:"12 St James's Square"`
+	Locality   Change `json:"locality,omitzero" maxLength:"255" example:"London"`
+	Region     Change `json:"region,omitzero" maxLength:"255" example:"England"`
+	PostalCode Change `json:"postal_code,omitzero" maxLength:"255" example:"SW1Y 4JH"`
+	Country    Change `json:"country,omitzero" maxLength:"255" example:"GB"`
 }
 
 // fields are the fields that were sent.
@@ -53,7 +66,9 @@ func (p ProfileChange) fields() map[string]string {
 	for name, c := range map[string]Change{
 		"display_name": p.DisplayName, "given_name": p.GivenName, "family_name": p.FamilyName, "middle_name": p.MiddleName,
 		"nickname": p.Nickname, "profile": p.Page, "picture": p.Picture, "website": p.Website, "gender": p.Gender,
-		"birthdate": p.Birthdate, "zoneinfo": p.Zoneinfo, "locale": p.Locale,
+		"birthdate": p.Birthdate, "zoneinfo": p.Zoneinfo, "locale": p.Locale, "phone_number": p.Phone,
+		"address.formatted": p.Address.Formatted, "address.street_address": p.Address.Street, "address.locality": p.Address.Locality,
+		"address.region": p.Address.Region, "address.postal_code": p.Address.PostalCode, "address.country": p.Address.Country,
 	} {
 		if c.sent {
 			sent[name] = c.text
@@ -132,6 +147,7 @@ func profileOf(u identity.User) Profile {
 		GivenName: p.GivenName, FamilyName: p.FamilyName, MiddleName: p.MiddleName, Nickname: p.Nickname,
 		Page: p.Page, Picture: p.Picture, Website: p.Website, Gender: p.Gender, Birthdate: p.Birthdate,
 		Zoneinfo: p.Zoneinfo, Locale: p.Locale, UpdatedAt: optionalTime(u.UpdatedAt), EmailVerified: u.EmailVerified,
+		Phone: p.Phone, Address: Address(p.Address),
 	}
 }
 

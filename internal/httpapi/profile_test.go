@@ -3,6 +3,7 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -17,9 +18,13 @@ func TestAPatchChangesWhatIsSentAndNullClears(t *testing.T) {
 	user := r.user(identity.Viewer, "default")
 	access, _ := r.session(user)
 	a := r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", access,
-		`{"display_name":" Ada L ","given_name":"Ada","birthdate":"0000-12-10","zoneinfo":"Europe/London","locale":"en-GB","picture":"https://example.com/a.png"}`))
+		`{"display_name":" Ada L ","given_name":"Ada","birthdate":"0000-12-10","zoneinfo":"Europe/London","locale":"en-GB","picture":"https://example.com/a.png","phone_number":"+44 20 7946 0018","address":{"locality":"London","country":"GB"}}`))
+	if got := a.body["address"]; !reflect.DeepEqual(got, map[string]any{"locality": "London", "country": "GB"}) {
+		t.Errorf("address: %v", got)
+	}
 	for field, want := range map[string]string{
 		"display_name": "Ada L", "given_name": "Ada", "birthdate": "0000-12-10", "zoneinfo": "Europe/London", "locale": "en-GB", "picture": "https://example.com/a.png",
+		"phone_number": "+44 20 7946 0018",
 	} {
 		if a.text(field) != want {
 			t.Errorf("%s: %s", field, a.raw)
@@ -50,6 +55,7 @@ func TestAPatchNamesEachInvalidFieldAndChangesNothing(t *testing.T) {
 		`{"nickname":7}`:                                                                  {"body.nickname"},
 		`{"email":"ada@example.com"}`:                                                     {"body.email"},
 		`{"org_id":"other"}`:                                                              {"body.org_id"},
+		`{"phone_number":"12","address":{"country":"a\nb"}}`:                              {"body.phone_number", "body.address.country"},
 		`{"role":"superadmin"}`:                                                           {"body.role"},
 		`{"preferred_username":"root"}`:                                                   {"body.preferred_username"},
 		`{"email_verified":true}`:                                                         {"body.email_verified"},

@@ -28,6 +28,19 @@ type Profile struct {
 	Birthdate  string `json:"birthdate,omitempty"` // YYYY-MM-DD, 0000-MM-DD without the year, or YYYY
 	Zoneinfo   string `json:"zoneinfo,omitempty"`  // such as Europe/Berlin
 	Locale     string `json:"locale,omitempty"`    // such as de-CH, BCP 47
+
+	Phone   string  `json:"phone_number,omitempty"` // with the country code, such as +44 20 7946 0018
+	Address Address `json:"address,omitzero"`
+}
+
+// Address is a postal address, OpenID Connect Core 5.1.1. All fields are optional.
+type Address struct {
+	Formatted  string `json:"formatted,omitempty"` // the whole address, with line breaks
+	Street     string `json:"street_address,omitempty"`
+	Locality   string `json:"locality,omitempty"`
+	Region     string `json:"region,omitempty"`
+	PostalCode string `json:"postal_code,omitempty"`
+	Country    string `json:"country,omitempty"`
 }
 
 // Limits of the fields of a profile in characters, besides MaxName.
@@ -35,6 +48,8 @@ const (
 	maxURL      = 2048
 	maxZoneinfo = 64
 	maxLocale   = 35 // RFC 5646 4.4.1
+	maxPhone    = 40
+	maxAddress  = 500
 
 	// maxNameKey is how much of a name is searched and sorted by: an index of
 	// PostgreSQL takes 2,700 bytes.
@@ -48,6 +63,8 @@ type profileField struct {
 	ok   func(s string) bool // of text that validateText has accepted; nil: all of it
 	rule string              // continues "must be"
 	max  int                 // characters
+
+	lines bool // it may have line breaks
 }
 
 func profileFields() []profileField {
@@ -65,6 +82,13 @@ func profileFields() []profileField {
 		{name: "birthdate", of: func(u *User) *string { return &u.Profile.Birthdate }, max: MaxName, ok: isBirthdate, rule: "a date as YYYY-MM-DD, 0000-MM-DD or YYYY"},
 		{name: "zoneinfo", of: func(u *User) *string { return &u.Profile.Zoneinfo }, max: maxZoneinfo, ok: zonePattern.MatchString, rule: "a name of the time zone database, such as Europe/Berlin"},
 		{name: "locale", of: func(u *User) *string { return &u.Profile.Locale }, max: maxLocale, ok: localePattern.MatchString, rule: "a language tag, such as de-CH"},
+		{name: "phone_number", of: func(u *User) *string { return &u.Profile.Phone }, max: maxPhone, ok: phonePattern.MatchString, rule: "a phone number with its country code, such as +44 20 7946 0018"},
+		{name: "address.formatted", of: func(u *User) *string { return &u.Profile.Address.Formatted }, max: maxAddress, lines: true},
+		{name: "address.street_address", of: func(u *User) *string { return &u.Profile.Address.Street }, max: maxAddress, lines: true},
+		{name: "address.locality", of: func(u *User) *string { return &u.Profile.Address.Locality }, max: MaxName},
+		{name: "address.region", of: func(u *User) *string { return &u.Profile.Address.Region }, max: MaxName},
+		{name: "address.postal_code", of: func(u *User) *string { return &u.Profile.Address.PostalCode }, max: MaxName},
+		{name: "address.country", of: func(u *User) *string { return &u.Profile.Address.Country }, max: MaxName},
 	}
 }
 
@@ -74,6 +98,9 @@ var (
 	// webPattern accepts what a page may link to: javascript: and data: URLs would
 	// run in the page that shows the profile.
 	webPattern = regexp.MustCompile(`^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][^\x00-\x20"<>\\^{|}\x60\x7f-\x{10ffff}]*)?$`)
+
+	// phonePattern accepts RFC 3966 and the usual spellings of E.164 numbers.
+	phonePattern = regexp.MustCompile(`^\+[0-9][0-9 ()./-]{2,30}(;ext=[0-9]{1,6})?$`)
 
 	localePattern = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
 )
@@ -113,7 +140,11 @@ func ChangeProfile(u *User, changes map[string]string) (changed []string, err er
 }
 
 func (f profileField) check(value string) error {
-	if err := validateText(f.name, value, f.max); err != nil {
+	text := value
+	if f.lines {
+		text = strings.NewReplacer("\r\n", " ", "\n", " ").Replace(text)
+	}
+	if err := validateText(f.name, text, f.max); err != nil {
 		return err
 	}
 	if value != "" && f.ok != nil && !f.ok(value) {

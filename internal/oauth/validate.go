@@ -238,8 +238,11 @@ var reservedClaims = []string{
 	"client_id", "scope", "cnf", "act", "may_act", "events", "toe", "txn", "sub_id", "sub_jwk", "trust_chain", "authorization_details",
 	"name", "given_name", "family_name", "middle_name", "nickname", "profile", "picture", "website", "email", "email_verified", "gender",
 	"birthdate", "zoneinfo", "locale", "phone_number", "phone_number_verified", "address", "updated_at", "role", "roles", "org_id", "groups",
-	"token_use", "typ", "_claim_names", "_claim_sources",
+	"token_use", "token_type", "typ", "active", "username", "preferred_username", "entitlements", "_claim_names", "_claim_sources",
 }
+
+// ReservedClaim reports whether no custom claim may have the name.
+func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, name) }
 
 // claimPath is a path into the metadata of a user.
 var claimPath = regexp.MustCompile(`^(admin|user)(\.[A-Za-z0-9_-]{1,64}){1,8}$`)
@@ -247,7 +250,7 @@ var claimPath = regexp.MustCompile(`^(admin|user)(\.[A-Za-z0-9_-]{1,64}){1,8}$`)
 func (c Client) claimProblems() (problems []Problem) {
 	for name, source := range c.Claims {
 		switch {
-		case slices.Contains(reservedClaims, name):
+		case ReservedClaim(name):
 			problems = append(problems, wrong("claims", "must not set a claim that the server sets or reserves"))
 		case !scopePattern.MatchString(name) || len(name) > maxScope:
 			problems = append(problems, wrong("claims", "must have names of ASCII characters without spaces, quotes and backslashes"))

@@ -1,11 +1,14 @@
 package oidc_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 )
@@ -24,7 +27,8 @@ func TestOIDCCoreSection54ClaimsByScope(t *testing.T) {
 	r := newRig(t, "")
 	u := r.user("ada@pico.example")
 	by := identity.Actor{Kind: identity.ActorUser, ID: u.ID}
-	changes := map[string]string{"display_name": "Ada L", "given_name": "Ada", "locale": "en", "website": "https://ada.example"}
+	changes := map[string]string{"display_name": "Ada L", "given_name": "Ada", "locale": "en", "website": "https://ada.example",
+		"phone_number": "+44 20 7946 0018", "address.locality": "London", "address.formatted": "12 St James's Square\nLondon"}
 	if _, err := r.Directory.UpdateOwn(t.Context(), by, changes, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +37,8 @@ func TestOIDCCoreSection54ClaimsByScope(t *testing.T) {
 		"openid":                 nil,
 		"openid profile":         {"given_name", "locale", "name", "updated_at", "website"},
 		"openid email":           {"email", "email_verified"},
+		"openid address":         {"address"},
+		"openid phone":           {"phone_number", "phone_number_verified"},
 		"openid groups":          {"groups"},
 		"openid roles":           {"role"},
 		"openid org":             {"org_id"},
@@ -55,6 +61,9 @@ func TestOIDCCoreSection54ClaimsByScope(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("%s of %q: %v, want %v", name, scope, got, want)
 			}
+		}
+		if address, there := info["address"].(map[string]any); there && (address["locality"] != "London" || address["formatted"] != "12 St James's Square\nLondon") {
+			t.Errorf("address is %v", address)
 		}
 		if updated, there := info["updated_at"]; there {
 			if _, number := updated.(float64); !number {
@@ -114,5 +123,39 @@ func TestOIDCCoreSection3121IDTokenHint(t *testing.T) {
 		if got != "login_required" {
 			t.Errorf("%s: %s", name, got)
 		}
+	}
+}
+
+// A client's custom claims are constants or parts of the user's metadata, in its tokens
+// and at userinfo, and replace no claim that others decide by.
+func TestCustomClaims(t *testing.T) {
+	r := newRig(t, "")
+	u := r.user("ada@pico.example")
+	c := r.register(oauth.Settings{"scopes": []string{"openid"}, "claims": map[string]any{
+		"tier": map[string]any{"value": json.RawMessage(`{"level":3}`)}, "department": map[string]any{"path": "admin.job.department"},
+		"theme": map[string]any{"path": "user.theme"}, "missing": map[string]any{"path": "admin.nothing.there"},
+	}})
+	if _, err := r.Directory.Update(t.Context(), system, u.ID, directory.UserChange{Metadata: map[string]json.RawMessage{
+		"admin": json.RawMessage(`{"job":{"department":"R&D","id":12345678901234567890}}`), "user": json.RawMessage(`{"theme":["dark",1.0]}`),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	tokens := r.want(200, "", r.redeem(c, r.signedIn(u).code(c)))
+	for _, name := range []string{"id_token", "access_token"} {
+		_, claims := r.claims(tokens.text(name))
+		check(t, name, claims)
+	}
+	check(t, "userinfo", r.userinfo(tokens).body)
+}
+
+func check(t *testing.T, where string, claims map[string]any) {
+	t.Helper()
+	got, err := json.Marshal(map[string]any{"tier": claims["tier"], "department": claims["department"], "theme": claims["theme"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, there := claims["missing"]; there || !strings.Contains(string(got), `"tier":{"level":3}`) ||
+		claims["department"] != "R&D" || !strings.Contains(string(got), `["dark",1]`) {
+		t.Errorf("%s: %s", where, got)
 	}
 }

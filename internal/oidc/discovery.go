@@ -150,7 +150,7 @@ func (p *Provider) describe(algorithms []jose.Algorithm) metadata {
 		m.GrantTypes = append(m.GrantTypes, oauth.GrantDevice)
 	}
 	if m.UserInfo != "" {
-		m.Scopes, m.Claims, m.ClaimTypes = supportedScopes(), token.ClaimNames(), []string{"normal"}
+		m.Scopes, m.Claims, m.ClaimTypes = oauth.Scopes(), token.ClaimNames(), []string{"normal"}
 	}
 	if m.Introspection != "" {
 		m.IntrospectionAuthMethods, m.IntrospectionAuthAlgorithms = confidential, jose.Algorithms()
@@ -163,9 +163,4 @@ func (p *Provider) describe(algorithms []jose.Algorithm) metadata {
 		m.FrontchannelLogout, m.FrontchannelLogoutSession = true, true
 	}
 	return m
-}
-
-// supportedScopes are the scopes of this server but those whose claims no user has.
-func supportedScopes() []string {
-	return slices.DeleteFunc(oauth.Scopes(), func(scope string) bool { return scope == oauth.ScopeAddress || scope == oauth.ScopePhone })
 }

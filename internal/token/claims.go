@@ -33,6 +33,9 @@ var userClaims = []userClaim{
 	{"updated_at", "profile", updatedAt},
 	{"email", "email", func(u *identity.User, _ []string) any { return u.Email }},
 	{"email_verified", "email", func(u *identity.User, _ []string) any { return u.EmailVerified }},
+	{"phone_number", "phone", func(u *identity.User, _ []string) any { return u.Profile.Phone }},
+	{"phone_number_verified", "phone", func(u *identity.User, _ []string) any { return unverified(u.Profile.Phone) }},
+	{"address", "address", address},
 	{"groups", "groups", func(_ *identity.User, groups []string) any { return groups }},
 	{"role", "roles", func(u *identity.User, _ []string) any { return u.Role }},
 	{"org_id", "org", func(u *identity.User, _ []string) any { return u.OrgID }},
@@ -53,6 +56,22 @@ func updatedAt(u *identity.User, _ []string) any {
 		return ""
 	}
 	return u.UpdatedAt.Unix()
+}
+
+// unverified is the claim that a value is not verified; without the value there is none.
+func unverified(value string) any {
+	if value == "" {
+		return ""
+	}
+	return false
+}
+
+// address is a JSON object, Core 5.1.1.
+func address(u *identity.User, _ []string) any {
+	if u.Profile.Address == (identity.Address{}) {
+		return ""
+	}
+	return u.Profile.Address
 }
 
 // aboutUser returns the claims about a user that the scope covers, those of requested
@@ -81,7 +100,7 @@ func customClaims(about map[string]any, c oauth.Client, metadata string) {
 		if source.Path != "" {
 			value = at(json.RawMessage(metadata), source.Path)
 		}
-		if len(value) > 0 && !ReservedClaim(name) {
+		if len(value) > 0 && !oauth.ReservedClaim(name) {
 			about[name] = value
 		}
 	}
@@ -97,18 +116,4 @@ func at(value json.RawMessage, path string) json.RawMessage {
 		value = object[step]
 	}
 	return value
-}
-
-// ReservedClaim reports whether the name of a claim means something to those who read
-// our tokens, so that no custom claim may have it.
-func ReservedClaim(name string) bool {
-	return slices.Contains(reserved, name) || slices.ContainsFunc(userClaims, func(c userClaim) bool { return c.name == name })
-}
-
-// reserved are the claims of RFC 7519, RFC 9068, OpenID Connect Core 2 and 5.6 and the
-// logout specifications, and those by which other specifications decide.
-var reserved = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "azp", "nonce", "auth_time", "acr", "amr", "at_hash", "c_hash", "s_hash",
-	"client_id", "scope", "events", "toe", "txn", "act", "may_act", "cnf", "sub_jwk", "sub_id", "preferred_username", "roles",
-	"entitlements", "authorization_details", "active", "token_type", "username", "typ", "_claim_names", "_claim_sources",
 }
