@@ -88,7 +88,7 @@ const openRequest = "code_hash IS NULL AND expires_at > $1"
 // Authorizing returns what decides about a request of the client in a browser with the
 // session, before anything is stored.
 func (s *Store) Authorizing(ctx context.Context, r oauth.AuthorizationRequest, sessionID string) (a Authorization, err error) {
-	err = s.snapshot(ctx, func(t *tx) error {
+	err = s.lookup(ctx, func(t *tx) error { // what is issued is decided again in its transaction
 		a = Authorization{Request: r, CreatedAt: t.now}
 		return t.completeAuthorization(&a, sessionID)
 	})

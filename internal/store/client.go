@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -11,12 +10,22 @@ import (
 )
 
 const (
-	clientColumns = `c.id, c.org_id, c.status, COALESCE(o.status, ''), c.metadata, c.declared, c.created_by, c.created_at, c.not_before`
-	clientTables  = "clients c LEFT JOIN organizations o ON o.id = c.org_id"
+	clientColumns = `c.id, c.org_id, c.status, COALESCE(co.status, ''), c.metadata, c.declared, c.created_by, c.created_at, c.not_before`
+	clientTables  = "clients c LEFT JOIN organizations co ON co.id = c.org_id"
 )
 
 // scanClient scans clientColumns, and then more.
-func scanClient(r scanner, more ...any) (c oauth.Client, err error) {
+func scanClient(r scanner, more ...any) (oauth.Client, error) {
+	return scanDecoded(decodeClient, r, more...)
+}
+
+// scanKnownClient is scanClient for requests that many send, with a client that must not
+// be changed in place.
+func (t *tx) scanKnownClient(r scanner, more ...any) (oauth.Client, error) {
+	return scanDecoded(t.clients.decode, r, more...)
+}
+
+func scanDecoded(decode func(string) (oauth.Client, error), r scanner, more ...any) (c oauth.Client, err error) {
 	var metadata string
 	var status, orgStatus identity.Status
 	var declared int64
@@ -28,7 +37,7 @@ func scanClient(r scanner, more ...any) (c oauth.Client, err error) {
 	if err != nil {
 		return oauth.Client{}, err
 	}
-	if err := json.Unmarshal([]byte(metadata), &c); err != nil {
+	if c, err = decode(metadata); err != nil {
 		return oauth.Client{}, fmt.Errorf("client %s: stored metadata is malformed: %w", head.ID, err)
 	}
 	c.ID, c.OrgID, c.CreatedBy, c.CreatedAt, c.NotBefore = head.ID, head.OrgID, head.CreatedBy, head.CreatedAt, head.NotBefore
@@ -58,7 +67,7 @@ func (t *tx) client(id, lock string) (oauth.Client, error) {
 
 // clientAlone reads the client without its logo, of which a request has no use.
 func (t *tx) clientAlone(id, lock string) (oauth.Client, error) {
-	found, err := collect(t, func(r scanner) (oauth.Client, error) { return scanClient(r) }, "SELECT "+clientColumns+" FROM "+clientTables+" WHERE c.id = $1"+lock, id)
+	found, err := collect(t, func(r scanner) (oauth.Client, error) { return t.scanKnownClient(r) }, "SELECT "+clientColumns+" FROM "+clientTables+" WHERE c.id = $1"+lock, id)
 	if err == nil && len(found) == 0 {
 		return oauth.Client{}, identity.ErrNoClient
 	}
@@ -86,7 +95,7 @@ func (s *Store) ClientSecrets(ctx context.Context, id string) (c oauth.Client, h
 		found := false
 		err := t.each(func(r scanner) error {
 			var hash string
-			if c, err = scanClient(r, &hash); hash != "" {
+			if c, err = t.scanKnownClient(r, &hash); hash != "" {
 				hashes = append(hashes, hash)
 			}
 			found = true

@@ -28,16 +28,17 @@ type ClientBearer struct {
 // them does not exist any more. The caller checks identity.CanUseClient.
 func (s *Store) ClientBearer(ctx context.Context, c ClientToken) (b ClientBearer, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
-		if b.Client, err = t.clientAlone(c.ClientID, ""); err != nil {
-			return err
-		}
-		var ofFamily, ofSession bool
+		var ofFamily, ofSession, found bool
 		var family, session EndReason
-		found, err := t.get(append(userDest(&b.User), &b.User.Metadata, (*groupsColumn)(&b.Groups),
-			&ofFamily, (*string)(&family), &b.Claims, &ofSession, (*string)(&session)),
-			"SELECT "+userColumns+", u.metadata, "+groupsOfUser+`, f.id IS NOT NULL, COALESCE(f.end_reason, ''), COALESCE(f.claims, ''),
+		err := t.each(func(r scanner) (err error) {
+			found = true
+			b.Client, err = t.scanKnownClient(r, append(userDest(&b.User), &b.User.Metadata, (*groupsColumn)(&b.Groups),
+				&ofFamily, (*string)(&family), &b.Claims, &ofSession, (*string)(&session))...)
+			return err
+		}, "SELECT "+clientColumns+", "+userColumns+", u.metadata, "+groupsOfUser+`, f.id IS NOT NULL, COALESCE(f.end_reason, ''), COALESCE(f.claims, ''),
 				s.id IS NOT NULL, COALESCE(s.end_reason, '')
-			FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id
+			FROM `+userTables+` JOIN clients c ON c.id = $3 LEFT JOIN organizations co ON co.id = c.org_id
+			LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id
 			LEFT JOIN refresh_families f ON f.session_id = $2 AND f.user_id = u.id AND f.client_id = $3
 				AND EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = f.id AND t.access_jti = $4)
 			WHERE u.id = $1`, c.UserID, c.SessionID, c.ClientID, c.ID)

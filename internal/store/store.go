@@ -62,6 +62,7 @@ type Store struct {
 	outbox  outbox
 	totals  totals       // of lists of users
 	open    openRequests // authorization requests
+	clients clientMemo
 	ended   atomic.Int64 // the first time since the last OwnRevocations, as in noteEnded
 	purged  purged
 	damaged atomic.Pointer[string] // the error when damage was first detected

@@ -34,6 +34,7 @@ type tx struct {
 
 	privilegedMaxAge time.Duration // of Config
 	browserTimes     BrowserTimes  // of Config
+	clients          *clientMemo
 
 	// failed is the first error of a statement. PostgreSQL refuses all later
 	// statements; SQLite may have rolled back by itself, and later ones would be
@@ -48,6 +49,7 @@ func (s *Store) newTx(ctx context.Context, run runner) *tx {
 	return &tx{
 		ctx: ctx, run: run, locks: s.target.Engine == engine.Postgres,
 		now: s.now().UTC().Truncate(time.Microsecond), privilegedMaxAge: s.privilegedMaxAge, browserTimes: s.browserTimes,
+		clients: &s.clients,
 	}
 }
 
