@@ -90,13 +90,16 @@ func (c *catalogue) choose(uiLocales, acceptLanguage string) *locale {
 	return c.languages[i]
 }
 
-// tags lists the languages, as discovery's ui_locales_supported does.
-func (c *catalogue) tags() []string {
-	var all []string
-	for _, l := range c.languages {
-		all = append(all, l.Tag)
+// Locales lists the languages of the pages, as discovery's ui_locales_supported does.
+func Locales() (tags []string) {
+	entries, err := localeFiles.ReadDir("locales")
+	if err != nil {
+		panic(err) // embedded
 	}
-	return all
+	for _, e := range entries {
+		tags = append(tags, strings.TrimSuffix(e.Name(), ".json"))
+	}
+	return tags
 }
 
 // text returns the text of a key. A test makes sure that no page asks for another one.

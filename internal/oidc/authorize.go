@@ -13,6 +13,7 @@ import (
 
 // Pages are what users see of the authorization endpoint; hosted has them.
 type Pages struct {
+	Locales []string // the languages, for discovery
 	// Error shows an error that must not, or cannot, reach the client. nil: it is written
 	// as the other endpoints do.
 	Error func(http.ResponseWriter, *http.Request, error)

@@ -140,7 +140,7 @@ func (p *Provider) describe(algorithms []jose.Algorithm) metadata {
 		m.GrantTypes = append(m.GrantTypes, oauth.GrantCode)
 		m.ClaimsParameter, m.IssParameter = true, true
 		m.ACRValues, m.Prompts = []string{identity.ACROneFactor}, []string{"none", "login", "consent", "select_account", "create"}
-		m.Displays, m.Locales = []string{"page"}, []string{"en", "es"}
+		m.Displays, m.Locales = []string{"page"}, p.pages.Locales
 	}
 	if m.Token != "" {
 		m.GrantTypes = append(m.GrantTypes, oauth.GrantRefresh, oauth.GrantClientCredentials)

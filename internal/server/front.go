@@ -53,7 +53,7 @@ func (s *Server) handler() (http.Handler, error) {
 	provider := oidc.New(oidc.Config{
 		Issuer: c.Auth.Issuer, Log: s.cfg.Log, Now: s.cfg.Now, Keys: s.services.Keys,
 		Clients: s.services.Clients, Requests: s.services.Authorize, Sessions: s.services.Sessions, Tokens: s.services.Tokens,
-		Pages: oidc.Pages{Error: pages.Error, FormPost: pages.FormPost, Return: pages.Return, ConfirmSignOut: pages.ConfirmSignOut, SignedOut: pages.SignedOut},
+		Pages: oidc.Pages{Locales: hosted.Locales(), Error: pages.Error, FormPost: pages.FormPost, Return: pages.Return, ConfirmSignOut: pages.ConfirmSignOut, SignedOut: pages.SignedOut},
 	})
 	routing := web.Config{
 		Issuer: c.Auth.Issuer, Groups: []web.Group{group, provider.Group(), pages.Group()}, CORSOrigins: c.Server.CORSOrigins,
