@@ -138,6 +138,9 @@ func (q *Requests) Begin(ctx context.Context, by identity.Actor, params url.Valu
 	step, refusal := missing(a)
 	switch {
 	case refusal == nil && step == Nothing:
+		if err := q.throttle.AuthorizationRequest(ctx, by); err != nil { // a code is stored too
+			return Next{}, err
+		}
 		return q.issueAtOnce(ctx, by, r, b)
 	case refusal == nil && r.Prompts(oauth.PromptNone):
 		refusal = silent(step)

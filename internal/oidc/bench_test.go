@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/oauth"
@@ -13,7 +14,7 @@ import (
 )
 
 // serve requests a route without a connection.
-func (r *rig) serve(b *testing.B, status int, req *http.Request) *httptest.ResponseRecorder {
+func (r *rig) serve(b testing.TB, status int, req *http.Request) *httptest.ResponseRecorder {
 	b.Helper()
 	rec := httptest.NewRecorder()
 	r.server.Config.Handler.ServeHTTP(rec, req)
@@ -68,27 +69,49 @@ func BenchmarkClientCredentials(b *testing.B) {
 func BenchmarkCodeFlow(b *testing.B) {
 	r := newRig(b, "")
 	c := r.register(oauth.Settings{"id_token_signed_response_alg": "EdDSA"})
-	user := r.member(identity.Viewer, "default")
-	proof, err := r.Login.Password(b.Context(), remote, user.Email, password)
-	r.ok(err)
-	cookie, _, err := r.Sessions.StartBrowser(b.Context(), remote, proof, "", false)
-	r.ok(err)
-	query := url.Values{
-		"client_id": {c.ID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid profile email"}, "state": {"s"}, "nonce": {"n"},
-		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
-	}
-	cookies, _ := web.NewCookies(r.issuer)
-	signedIn := httptest.NewRecorder()
-	cookies.Set(signedIn, web.SessionCookie, string(cookie), 0)
+	request := r.requestsOf(r.member(identity.Viewer, "default"), c)
 	b.ReportAllocs()
 	for b.Loop() {
-		req := httptest.NewRequest(http.MethodGet, "/oauth2/authorize?"+query.Encode(), nil)
-		req.AddCookie(signedIn.Result().Cookies()[0])
-		to, err := url.Parse(r.serve(b, http.StatusSeeOther, req).Header().Get("Location"))
+		r.Clock.Advance(time.Second) // as many as a network may
+		to, err := url.Parse(r.serve(b, http.StatusSeeOther, request()).Header().Get("Location"))
 		r.ok(err)
 		r.serve(b, http.StatusOK, formRequest("/oauth2/token", c, url.Values{
 			"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {callback},
 			"code_verifier": {"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"},
 		}))
 	}
+}
+
+// requestsOf makes authorization requests for the client of a browser in which the user is
+// signed in.
+func (r *rig) requestsOf(u identity.User, c registered) func() *http.Request {
+	r.t.Helper()
+	proof, err := r.Login.Password(r.t.Context(), remote, u.Email, password)
+	r.ok(err)
+	cookie, _, err := r.Sessions.StartBrowser(r.t.Context(), remote, proof, "", false)
+	r.ok(err)
+	query := url.Values{
+		"client_id": {c.ID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid profile email"}, "state": {"s"}, "nonce": {"n"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+	}
+	cookies, _ := web.NewCookies(r.issuer)
+	set := httptest.NewRecorder()
+	cookies.Set(set, web.SessionCookie, string(cookie), 0)
+	return func() *http.Request {
+		req := httptest.NewRequest(http.MethodGet, "/oauth2/authorize?"+query.Encode(), nil)
+		req.AddCookie(set.Result().Cookies()[0])
+		return req
+	}
+}
+
+// A code is stored as a request that waits is, also for a user who is signed in.
+func TestCodesOfANetworkAreLimited(t *testing.T) {
+	r := newRig(t, "")
+	request := r.requestsOf(r.member(identity.Viewer, "default"), r.register(nil))
+	for range 600 {
+		r.serve(t, http.StatusSeeOther, request())
+	}
+	r.serve(t, http.StatusTooManyRequests, request())
+	r.Clock.Advance(2 * time.Minute)
+	r.serve(t, http.StatusSeeOther, request())
 }
