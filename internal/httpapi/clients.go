@@ -196,7 +196,8 @@ func settingsOf(body any) (oauth.Settings, error) {
 		return nil, err
 	}
 	var s oauth.Settings
-	return s, json.Unmarshal(encoded, &s)
+	err = json.Unmarshal(encoded, &s)
+	return s, err
 }
 
 func clientOf(c oauth.Client) (out Client, err error) {

@@ -48,7 +48,7 @@ const (
 	ActionCreateClient       Action = "client.create"
 	ActionUpdateClient       Action = "client.update"
 	ActionDeleteClient       Action = "client.delete"
-	ActionAddClientSecret    Action = "client.add_secret"
+	ActionAddClientSecret    Action = "client.add_secret" //nolint:gosec // no secret
 	ActionRemoveClientSecret Action = "client.remove_secret"
 	ActionRevokeClientTokens Action = "client.revoke_tokens"
 	ActionAuthenticateClient Action = "client.authenticate" // refusals only

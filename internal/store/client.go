@@ -30,10 +30,11 @@ func scanDecoded(decode func(string) (oauth.Client, error), r scanner, more ...a
 	var status, orgStatus identity.Status
 	var declared int64
 	var head oauth.Client
-	err = r.Scan(append([]any{
+	dest := []any{
 		&head.ID, &head.OrgID, (*string)(&status), (*string)(&orgStatus), &metadata, countColumn{&declared}, &head.CreatedBy,
 		timeColumn{&head.CreatedAt}, timeColumn{&head.NotBefore},
-	}, more...)...)
+	}
+	err = r.Scan(append(dest, more...)...)
 	if err != nil {
 		return oauth.Client{}, err
 	}
