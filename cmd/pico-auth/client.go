@@ -94,6 +94,15 @@ type clientJSON struct {
 	NotBefore *string            `json:"not_before"`
 	Secret    string             `json:"client_secret,omitempty"`
 	Secrets   []clientSecretJSON `json:"secrets,omitempty"`
+	Logouts   *clientLogoutsJSON `json:"logouts,omitempty"`
+}
+
+// clientLogoutsJSON is what could not yet be delivered to the client of sessions that
+// have ended.
+type clientLogoutsJSON struct {
+	Waiting int    `json:"waiting"`
+	Dead    int    `json:"dead"`
+	Problem string `json:"problem"`
 }
 
 type clientSecretJSON struct {
@@ -142,6 +151,9 @@ func (c clientShowCmd) Run(sh *shell) error {
 		for _, s := range d.Secrets {
 			out.Secrets = append(out.Secrets, asClientSecretJSON(s, ""))
 		}
+		if out.Logouts, err = logoutsOf(ctx, services, c.ID); err != nil {
+			return err
+		}
 		if c.JSON {
 			return sh.json(out)
 		}
@@ -156,6 +168,15 @@ func (c clientShowCmd) Run(sh *shell) error {
 	})
 }
 
+// logoutsOf is what could not yet be delivered to the client; nil: nothing.
+func logoutsOf(ctx context.Context, services *server.Services, clientID string) (*clientLogoutsJSON, error) {
+	l, err := services.Store.Logouts(ctx, clientID)
+	if err != nil || l.Waiting+l.GivenUp == 0 {
+		return nil, err
+	}
+	return &clientLogoutsJSON{Waiting: l.Waiting, Dead: l.GivenUp, Problem: l.Problem}, nil
+}
+
 // clientRows are the fields of a client, one a row, those that it is known by first.
 func clientRows(c clientJSON) (rows [][]string, err error) {
 	encoded, err := json.Marshal(c) //nolint:gosec // the secret of a new client is shown once; here it is empty
@@ -167,6 +188,10 @@ func clientRows(c clientJSON) (rows [][]string, err error) {
 		return nil, err
 	}
 	delete(fields, "secrets")
+	delete(fields, "logouts")
+	if l := c.Logouts; l != nil {
+		rows = append(rows, []string{"logouts", fmt.Sprintf("%d to be delivered, %d dead in the last week; last problem: %s", l.Waiting, l.Dead, dash(l.Problem))})
+	}
 	for _, s := range c.Secrets {
 		rows = append(rows, []string{"secret", s.ID + " of " + s.CreatedAt})
 	}

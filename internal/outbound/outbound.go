@@ -122,7 +122,7 @@ func (c *Client) PostForm(ctx context.Context, address string, form url.Values) 
 	if err != nil {
 		return 0, readable(err)
 	}
-	defer res.Body.Close()                                        //nolint:errcheck // nothing was written
+	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxBody)) // so that the connection can be used again
 	return res.StatusCode, nil
 }

@@ -138,7 +138,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 func TestTheFormArrives(t *testing.T) {
 	var got, media string
-	r := receive(t, false, func(w http.ResponseWriter, req *http.Request) {
+	r := receive(t, false, func(_ http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		got, media = string(body), req.Header.Get("Content-Type")
 	})

@@ -171,8 +171,8 @@ func (l *Logouts) report(ctx context.Context, c oauth.Client, err error) {
 func (l *Logouts) deliver(ctx context.Context, c oauth.Client, d store.LogoutDelivery) error {
 	status, err := l.post(ctx, c, d)
 	switch {
-	case ctx.Err() != nil: // the server stops
-		return nil
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // the server stops: the delivery is repeated
 	case err == nil && status >= 200 && status < 300:
 		l.delivered.Add(1)
 		return l.store.LogoutDelivered(ctx, d)

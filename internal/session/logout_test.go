@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -95,9 +96,7 @@ func told(t *testing.T, r *testrig.Rig, uri string, more oauth.Settings) oauth.C
 		"name": "App", "kind": "web", "redirect_uris": []string{"https://app.example/cb"}, "backchannel_logout_uri": uri,
 		"grant_types": []string{oauth.GrantCode, oauth.GrantRefresh, oauth.GrantDevice},
 	}
-	for name, value := range more {
-		s[name] = value
-	}
+	maps.Copy(s, more)
 	c, _, err := r.Clients.Create(t.Context(), system, s)
 	if err != nil {
 		t.Fatal(err)
