@@ -79,7 +79,8 @@ func signInAndOut(t *testing.T, app webApp) {
 	if strings.HasPrefix(out.url.String(), base) && out.form != nil { // Spring asks first
 		out = b.submit(out, nil)
 	}
-	if out = b.through(out, s.issuer); !strings.HasPrefix(out.url.String(), base) {
+	// Where every page needs a user, the application sends the browser to sign in again.
+	if !out.asksPassword() && !strings.HasPrefix(out.url.String(), base) {
 		t.Errorf("the sign-out ended at %s (%d):\n%s", out.url, out.status, out.text)
 	}
 	if again := b.visit(base + login); !again.asksPassword() {
