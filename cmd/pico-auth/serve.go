@@ -17,7 +17,7 @@ type serveCmd struct{}
 func (serveCmd) Help() string {
 	return `Every setting has a default: without a configuration file and variables the server listens on http://localhost:8100.
 The first SIGTERM or SIGINT lets requests in flight finish, the second one stops the server at once.
-SIGHUP reads the configuration again: the files of TLS and log.level take effect; other settings need a restart.
+SIGHUP reads the configuration again: clients, the files of TLS and log.level take effect; other settings need a restart.
 
 Example:
 
@@ -74,7 +74,7 @@ func (sh *shell) reload(ctx context.Context, hangups <-chan os.Signal, s *server
 			log.Warn("configuration: " + w)
 		}
 		log.SetLevel(cfg.Log.Level)
-		s.Reload(cfg)
+		s.Reload(ctx, cfg)
 	}
 }
 

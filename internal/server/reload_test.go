@@ -122,6 +122,31 @@ func TestHangupReloadsAndNeverEndsTheServer(t *testing.T) {
 	if again := requests(); again != logged {
 		t.Errorf("log.level is not taken over: %d records of requests after %d", again, logged)
 	}
+	declares := func(id string) bool {
+		t.Helper()
+		noRedirect := &http.Client{Transport: insecure(), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		resp, err := noRedirect.Get("https" + strings.TrimPrefix(r.base, "http") + "/oauth2/authorize?client_id=" + id +
+			"&redirect_uri=https://app.example/callback&response_type=code&scope=openid")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusSeeOther
+	}
+	if declares("notes") {
+		t.Fatal("a client that is not declared is known")
+	}
+	const notes = "  - {client_id: notes, kind: spa, name: Notes, redirect_uris: [https://app.example/callback]}\n"
+	configure(second + "clients:\n" + notes)
+	hangUp("configuration reloaded")
+	if !declares("notes") {
+		t.Errorf("the client that the configuration declares now is not known:\n%s", r.log)
+	}
+	configure(second + "clients:\n" + notes + "  - {client_id: wiki, kind: spa, name: Wiki, redirect_uris: ['javascript:alert(1)']}\n")
+	hangUp("reloading clients failed")
+	if !declares("notes") || declares("wiki") {
+		t.Error("a faulty client changes the others")
+	}
 	for range 50 {
 		if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
