@@ -24,6 +24,24 @@ func TestNodeWeb(t *testing.T) {
 	signInAndOut(t, webApp{folder: "node-web", command: []string{"npm", "start"}})
 }
 
+// What client create prints authenticates as the client: the refresh token is refused,
+// not the client.
+func TestNodeSnippet(t *testing.T) {
+	need(t, "node", "npm")
+	prepare(t, "node-web", "npm", "ci", "--no-audit", "--no-fund")
+	s := startServer(t)
+	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
+		printed := string(s.run(t, "", "client", "create", "--kind", "web", "--redirect-uri", "http://localhost/callback", "--auth-method", method))
+		_, snippet, _ := strings.Cut(printed, "import ")
+		script := "import " + snippet + "\nawait oidc.refreshTokenGrant(config, 'x').catch((e) => console.log(e.error))\n"
+		cmd := exec.CommandContext(t.Context(), "node", "--input-type=module", "-")
+		cmd.Dir, cmd.Stdin = "node-web", strings.NewReader(script)
+		if output, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(output)) != "invalid_grant" {
+			t.Errorf("%s: %v\n%s", method, err, output)
+		}
+	}
+}
+
 func TestPythonWeb(t *testing.T) {
 	need(t, "python3")
 	python := filepath.Join(t.TempDir(), "bin", "python")

@@ -32,13 +32,13 @@ await users.signinRedirect()          // on the page at redirect_uri: await user
 	case oauth.KindWeb:
 		options := ""
 		if strings.HasPrefix(issuer, "http:") {
-			options = ", undefined, { execute: [oidc.allowInsecureRequests] }" // of a server in development
+			options = ", { execute: [oidc.allowInsecureRequests] }" // of a server in development
 		}
 		text = fmt.Sprintf(`
 // npm install openid-client
 import * as oidc from 'openid-client'
 
-const config = await oidc.discovery(new URL(%q), %q, %q%s)
+const config = await oidc.discovery(new URL(%q), %q, undefined, %s%s)
 const verifier = oidc.randomPKCECodeVerifier()     // keep it in the session of the browser
 const url = oidc.buildAuthorizationUrl(config, {
   redirect_uri: %q,
@@ -47,7 +47,7 @@ const url = oidc.buildAuthorizationUrl(config, {
   code_challenge_method: 'S256',
 })
 // at redirect_uri: oidc.authorizationCodeGrant(config, currentUrl, { pkceCodeVerifier: verifier })
-`, issuer, c.ID, secret, options, redirect, scope)
+`, issuer, c.ID, proofOf(c, secret), options, redirect, scope)
 	case oauth.KindNative:
 		text = fmt.Sprintf(`
 // go get golang.org/x/oauth2
@@ -71,4 +71,17 @@ url := config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)) // open i
 		text += "\nThe keys of its tokens are at " + keys + "; discovery names the other key set.\n"
 	}
 	return text
+}
+
+// proofOf is how openid-client authenticates as the client. Its own default is
+// client_secret_post.
+func proofOf(c oauth.Client, secret string) string {
+	switch c.AuthMethod {
+	case oauth.AuthSecretPost:
+		return fmt.Sprintf("oidc.ClientSecretPost(%q)", secret)
+	case oauth.AuthPrivateKeyJWT:
+		return "oidc.PrivateKeyJwt(privateKey)"
+	default:
+		return fmt.Sprintf("oidc.ClientSecretBasic(%q)", secret)
+	}
 }
