@@ -212,9 +212,9 @@ func (s *Store) PollDevice(ctx context.Context, clientID, hash string, interval 
 // ErrNoDevice.
 func (s *Store) RedeemDevice(ctx context.Context, by identity.Actor, hash string, f NewFamily) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		var userID, sessionID string
-		redeemed, err := t.get([]any{&userID, &sessionID}, `DELETE FROM device_codes
-			WHERE device_hash = $1 AND client_id = $2 AND status = '`+deviceAllowed+`' AND expires_at > $3 RETURNING user_id, session_id`,
+		var userID, sessionID, scope string
+		redeemed, err := t.get([]any{&userID, &sessionID, &scope}, `DELETE FROM device_codes
+			WHERE device_hash = $1 AND client_id = $2 AND status = '`+deviceAllowed+`' AND expires_at > $3 RETURNING user_id, session_id, scope`,
 			hash, f.ClientID, t.stamp())
 		if err == nil && !redeemed {
 			err = ErrNoDevice
@@ -222,7 +222,14 @@ func (s *Store) RedeemDevice(ctx context.Context, by identity.Actor, hash string
 		if err != nil {
 			return err
 		}
-		g, err = t.startGrant(by, userID, sessionID, f)
+		if g, err = t.startGrant(by, userID, sessionID, f); err != nil {
+			return err
+		}
+		var granted string // from now on a withdrawal ends the family
+		_, err = t.get([]any{&granted}, "SELECT scope FROM consents WHERE user_id = $1 AND client_id = $2", userID, f.ClientID)
+		if err == nil && len(oauth.MissingScopes(scope, granted)) > 0 {
+			err = ErrNoDevice
+		}
 		return err
 	})
 	if err != nil {

@@ -219,3 +219,18 @@ func TestDevicesThatWaitAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// What a user has withdrawn is not granted later, by a device that they had allowed.
+func TestAWithdrawnConsentIsNotRedeemed(t *testing.T) {
+	onEach(t, func(w *world) {
+		w.registered("tv", nil)
+		u := w.add("u", identity.Viewer, "default")
+		actor := w.signedIn(u, "s")
+		w.device("BBBBBBBB", "tv")
+		w.ok(w.decide(actor, "BBBBBBBB", true))
+		w.ok(w.s.WithdrawConsent(t.Context(), store.Act{Action: identity.ActionWithdraw, By: actor}, "tv"))
+		_, err := w.redeem("tv", "BBBBBBBB", "x")
+		w.is(store.ErrNoDevice, err)
+		w.is(identity.ErrInvalidToken, w.refresh("tv", "x", "y"))
+	})
+}

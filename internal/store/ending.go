@@ -189,8 +189,12 @@ func (t *tx) endSessions(event EndReason, of subjects) (int64, error) {
 	default:
 		return 0, nil
 	}
+	cookie := "COALESCE(cookie_hash, '')"
+	if t.past {
+		cookie = "''"
+	}
 	ended, err := collect(t, scanText, "UPDATE sessions SET ended_at = $1, end_reason = $2, spared_jti = NULL WHERE "+whose+
-		" AND ("+event.endable()+" OR spared_jti IS NOT NULL) RETURNING COALESCE(cookie_hash, '')", args...)
+		" AND ("+event.endable()+" OR spared_jti IS NOT NULL) RETURNING "+cookie, args...)
 	if err == nil && slices.ContainsFunc(ended, func(cookie string) bool { return cookie != "" }) {
 		err = t.queueLogouts(whose, args)
 	}

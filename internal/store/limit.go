@@ -39,7 +39,7 @@ func (t *tx) limitOffline(by identity.Actor, u identity.User, f NewFamily) error
 	}
 	excess, err := collect(t, scanText, `SELECT f.id FROM refresh_families f
 		WHERE f.user_id = $1 AND f.ended_at IS NULL AND f.expires_at > $2 AND `+offlineFamily+`
-		ORDER BY (SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.family_id = f.id) DESC, f.id DESC LIMIT $3 OFFSET $4`,
+		ORDER BY COALESCE((SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.family_id = f.id), '') DESC, f.id DESC LIMIT $3 OFFSET $4`,
 		u.ID, t.stamp(), endedAtOnce, f.Limit-1)
 	if err != nil {
 		return err

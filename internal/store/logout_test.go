@@ -299,3 +299,60 @@ func TestTheOutcomeOfADeliveryIsRecorded(t *testing.T) {
 		}
 	})
 }
+
+// A client without refresh tokens, or one whose tokens have expired, is told too: purges
+// leave one family of it to each session in a browser, as long as that.
+func TestAClientWhoseTokensExpiredLongAgoIsTold(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		w.listener("told", "https://told.example/logout")
+		u := w.add("u", identity.Viewer, "default")
+		session := w.browse(u, "cookie", true).Session.ID
+		for _, name := range []string{"a", "b", "c"} {
+			w.of(u, session, "told", "openid", name)
+		}
+		w.of(u, session, "told too", "openid offline_access", "d")
+		w.of(u, session, "none", "openid", "e")
+		w.listener("told too", "https://too.example/logout")
+		for range 10 {
+			w.clock.Advance(day)
+			_, err := w.s.BrowserSession(w.t.Context(), "cookie")
+			w.ok(err)
+			w.purgeAll()
+		}
+		if left := query("SELECT client_id FROM refresh_families ORDER BY client_id"); !slices.Equal(left, []string{"none", "told", "told too"}) {
+			t.Errorf("families after ten days: %v", left)
+		}
+		_, _, err := w.s.EndBrowserSession(w.t.Context(), store.Act{Action: "logout"}, "cookie")
+		w.ok(err)
+		if told := query("SELECT client_id FROM logout_deliveries ORDER BY client_id"); !slices.Equal(told, []string{"told", "told too"}) {
+			t.Errorf("told: %v", told)
+		}
+		w.clock.Advance(day + time.Minute)
+		w.purgeAll()
+		if left := query("SELECT id FROM refresh_families UNION ALL SELECT id FROM sessions"); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// An idle family of offline_access that a purge left counts as the least recently used
+// one: it takes no place of one that is in use.
+func TestAFamilyWithoutTokensIsTheLeastRecentlyUsed(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		session := w.browse(u, "cookie", true).Session.ID
+		w.of(u, session, "app", "openid offline_access", "idle")
+		for range 9 {
+			w.clock.Advance(day)
+			_, err := w.s.BrowserSession(w.t.Context(), "cookie")
+			w.ok(err)
+			w.purgeAll()
+		}
+		w.of(u, session, "app", "openid offline_access", "used")
+		w.clock.Advance(time.Minute)
+		w.ok(w.s.StartFamily(w.t.Context(), u, session, store.NewFamily{
+			ID: "new", ClientID: "app", Granted: store.Granted{Scope: "offline_access"}, ExpiresAt: w.clock.Now().Add(month), First: w.next("new"), Limit: 2,
+		}))
+		w.ok(w.refresh("app", "used", "again"))
+	})
+}

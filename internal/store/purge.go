@@ -146,11 +146,17 @@ func (t *tx) purgeTokens(which string, args ...any) (int, error) {
 
 // purgeFamily deletes a family that has no token left, and then its session if
 // that has no other family. The session of a JSON login, which has the id of its
-// first family, cannot be used any more; another one may.
+// first family, cannot be used any more; another one may. The last family that a client
+// has of a session in a browser stays as long as the session: by it the client is told
+// about the end.
 func (t *tx) purgeFamily(id string) error {
 	var session string
 	deleted, err := t.get([]any{&session}, `DELETE FROM refresh_families WHERE id = $1
-		AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = refresh_families.id) RETURNING COALESCE(session_id, '')`, id)
+		AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = refresh_families.id)
+		AND (NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = refresh_families.session_id AND s.cookie_hash IS NOT NULL AND s.ended_at IS NULL)
+			OR EXISTS (SELECT 1 FROM refresh_families o WHERE o.session_id = refresh_families.session_id
+				AND o.client_id = refresh_families.client_id AND o.id <> refresh_families.id))
+		RETURNING COALESCE(session_id, '')`, id)
 	if err != nil || !deleted || session == "" {
 		return err
 	}
@@ -160,9 +166,16 @@ func (t *tx) purgeFamily(id string) error {
 }
 
 // purgeSessions deletes expired sessions without a family: those whose last
-// family was purged before the session ended.
+// family was purged before the session ended. Before, it deletes the families that
+// purgeFamily left to sessions that have ended since.
 func (t *tx) purgeSessions(limit int) error {
-	_, err := t.exec(`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < $1
+	_, err := t.exec(`DELETE FROM refresh_families WHERE id IN (SELECT f.id FROM sessions s JOIN refresh_families f ON f.session_id = s.id
+		WHERE s.ended_at < $1 AND s.cookie_hash IS NOT NULL AND s.ended_at IS NOT NULL
+		AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = f.id) ORDER BY s.ended_at LIMIT $2)`, t.longAgo(), limit)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < $1
 		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = s.id) ORDER BY s.expires_at LIMIT $2)`,
 		t.longAgo(), limit)
 	if err != nil {

@@ -296,6 +296,7 @@ func (s *Store) resolve(ctx context.Context, db *sql.DB, act Act, userID, email 
 		}
 	}
 	t := s.newTx(ctx, s.wrap(tx))
+	t.past = true
 	var org string
 	found, err := t.get([]any{&org}, "SELECT u.org_id FROM users u WHERE u.id = $1"+t.forUpdate("u"), userID)
 	if err == nil && !found {

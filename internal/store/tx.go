@@ -36,6 +36,8 @@ type tx struct {
 	browserTimes     BrowserTimes  // of Config
 	clients          *clientMemo
 
+	past bool // the schema may be that of previousVersion, without sessions in browsers
+
 	// failed is the first error of a statement. PostgreSQL refuses all later
 	// statements; SQLite may have rolled back by itself, and later ones would be
 	// committed alone. So no later ones are sent.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -322,7 +323,11 @@ func TestDamageIsUnavailableAndPermanent(t *testing.T) {
 	if err := seed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	overwrite(t, path, 60*4096) // the catalogue and the roots of the tables stay
+	roots, err := strconv.Atoi(storetest.Rows(t, fileURL(path), "SELECT MAX(rootpage) FROM sqlite_schema")[0][0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, path, roots*4096) // the catalogue and the roots of the tables stay
 	s := storetest.OpenURL(t, fileURL(path))
 	kind := fault.Internal
 	for i := range 400 {
