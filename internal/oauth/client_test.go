@@ -17,3 +17,18 @@ func TestPublicClientsAlwaysNeedPKCE(t *testing.T) {
 		t.Error("a confidential client without require_pkce needs a code challenge")
 	}
 }
+
+// A decoder that does not tell case apart must not read another role or subject.
+func TestNoCustomClaimIsReadAsOneOfTheServer(t *testing.T) {
+	for _, name := range []string{"role", "Role", "ROLE", "Sub", "Email_Verified", "sCOPE"} {
+		_, problems := oauth.NewClient(oauth.Settings{
+			"redirect_uris": []string{"https://app.example/"}, "claims": map[string]any{name: map[string]any{"value": 1}},
+		})
+		if !oauth.ReservedClaim(name) || len(problems) != 1 {
+			t.Errorf("%s may be set", name)
+		}
+	}
+	if oauth.ReservedClaim("department") {
+		t.Error("department is reserved")
+	}
+}

@@ -120,15 +120,8 @@ func checkPrivateUse(kind Kind, u *url.URL) error {
 // RedirectURI returns whether the client registered the redirect URI. It is compared as
 // text (RFC 9700 section 4.1.3), except that a native client receives the response on
 // any port of a loopback address (RFC 8252 section 7.3).
-func (c Client) RedirectURI(given string) bool { return c.registered(c.RedirectURIs, given) }
-
-// PostLogoutRedirectURI is RedirectURI for the return after a logout.
-func (c Client) PostLogoutRedirectURI(given string) bool {
-	return c.registered(c.PostLogoutRedirectURIs, given)
-}
-
-func (c Client) registered(uris []string, given string) bool {
-	for _, uri := range uris {
+func (c Client) RedirectURI(given string) bool {
+	for _, uri := range c.RedirectURIs {
 		if uri == given {
 			return true
 		}

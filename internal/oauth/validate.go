@@ -241,8 +241,9 @@ var reservedClaims = []string{
 	"token_use", "token_type", "typ", "active", "username", "preferred_username", "entitlements", "_claim_names", "_claim_sources",
 }
 
-// ReservedClaim reports whether no custom claim may have the name.
-func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, name) }
+// ReservedClaim reports whether no custom claim may have the name. Case does not count:
+// some decoders, that of Go among them, read Role as role.
+func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, strings.ToLower(name)) }
 
 // claimPath is a path into the metadata of a user.
 var claimPath = regexp.MustCompile(`^(admin|user)(\.[A-Za-z0-9_-]{1,64}){1,8}$`)
