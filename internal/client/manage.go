@@ -59,7 +59,7 @@ func (c *Clients) may(actor identity.Principal, of oauth.Client) error {
 	return identity.MayManageClients(actor, identity.ClientRights{
 		OrgID: of.OrgID, Role: identity.Role(cmp.Or(of.Role, string(identity.Viewer))),
 		Privileged: of.FirstParty || slices.Contains(of.Scopes, oauth.ScopeAccount) || slices.Contains(of.Scopes, oauth.ScopeAdmin) ||
-			slices.Contains(of.Audiences, c.audience),
+			slices.Contains(of.Audiences, c.audience) || len(of.Audiences) == 0 && c.issuer == c.audience,
 	})
 }
 

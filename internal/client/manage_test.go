@@ -297,3 +297,17 @@ func TestAClientSurvivesItsStorage(t *testing.T) {
 		}
 	})
 }
+
+// Where auth.audience is the issuer, a client without audiences receives tokens for it.
+func TestOnlySuperadminsGiveTheAudienceOfTheServerByDefault(t *testing.T) {
+	each(t, func(w *world) {
+		boss := w.user("boss", identity.OrgAdmin, "acme")
+		clients := client.New(client.Config{Store: w.Store, Audit: w.Audit, Issuer: testrig.Issuer, Audience: testrig.Issuer, Now: w.Clock.Now})
+		settings := oauth.Settings{"kind": "web", "redirect_uris": []string{callback}}
+		_, _, err := clients.Create(t.Context(), boss, settings)
+		w.wants(fault.Forbidden, "forbidden", err)
+		settings["audiences"] = []string{"https://api.example"}
+		_, _, err = clients.Create(t.Context(), boss, settings)
+		w.ok(err)
+	})
+}
