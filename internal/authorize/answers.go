@@ -69,7 +69,7 @@ func (q *Requests) Consent(ctx context.Context, by identity.Actor, id string, b 
 			return errNotAsked
 		}
 		a.Decided = ofSession(*a)
-		a.Decided.Consented = a.Request.Scope
+		a.Decided.Consented = a.Request.Allowance(a.Client)
 		return nil
 	})
 	if err != nil {

@@ -33,7 +33,6 @@ type Question struct {
 	Client  oauth.Client
 	User    identity.User // who is signed in; zero: none
 	Another bool          // the user wants to sign in as another user
-	New     []string      // of the scopes of the request, those that the user has not allowed yet
 }
 
 // Question returns what is missing for a request of the browser, for a page. It changes
@@ -50,7 +49,6 @@ func (q *Requests) Question(ctx context.Context, id string, b Browser) (Question
 	return Question{
 		ID: id, Step: step, Request: a.Request, Client: a.Client, User: a.User,
 		Another: a.Decided.Another && a.Decided.SessionID == a.SessionID,
-		New:     oauth.MissingScopes(a.Request.Scope, a.Granted),
 	}, nil
 }
 
@@ -130,13 +128,14 @@ func MayUse(c oauth.Client, u identity.User, groups []string) bool {
 // for. It is remembered, and asked for again only for more.
 func needsConsent(a store.Authorization, d store.Decisions) bool {
 	r, c := a.Request, a.Client
-	if len(oauth.MissingScopes(r.Scope, d.Consented)) == 0 {
+	wanted := r.Allowance(c)
+	if len(oauth.MissingScopes(wanted, d.Consented)) == 0 {
 		return false
 	}
 	if r.Prompts(oauth.PromptConsent) {
 		return true
 	}
-	return asksUser(c, r) && (neverWithout(r.Scopes()) || len(oauth.MissingScopes(r.Scope, a.Granted)) > 0)
+	return asksUser(c, r) && (neverWithout(r.Scopes()) || len(oauth.MissingScopes(wanted, a.Granted)) > 0)
 }
 
 // asksUser reports whether what the request asks for needs a consent of the user.

@@ -107,11 +107,20 @@ func TestWhatIsMissing(t *testing.T) {
 		"an allowed role":          {changes{func(a *store.Authorization) { a.Client.AllowedRoles = []string{"operator"} }}, NotAllowed},
 		"the organization":         {changes{func(a *store.Authorization) { a.Client.OrgID = "other" }}, NotAllowed},
 
-		"consent":                     {changes{scope("openid email api:read")}, Consent},
-		"consent, given now":          {changes{scope("openid email api:read"), decided(store.Decisions{Consented: "openid email api:read"})}, Nothing},
-		"consent, given elsewhere":    {changes{scope("openid api:read"), decided(store.Decisions{SessionID: "x", Consented: "openid api:read"})}, Consent},
-		"consent, not asked for":      {changes{scope("openid api:read"), func(a *store.Authorization) { a.Client.Consent = false }}, Nothing},
-		"consent, first party":        {changes{scope("openid api:read"), firstParty}, Nothing},
+		"consent":                  {changes{scope("openid email api:read")}, Consent},
+		"consent, given now":       {changes{scope("openid email api:read"), decided(store.Decisions{Consented: "openid email api:read"})}, Nothing},
+		"consent, given elsewhere": {changes{scope("openid api:read"), decided(store.Decisions{SessionID: "x", Consented: "openid api:read"})}, Consent},
+		"consent, not asked for":   {changes{scope("openid api:read"), func(a *store.Authorization) { a.Client.Consent = false }}, Nothing},
+		"consent, first party":     {changes{scope("openid api:read"), firstParty}, Nothing},
+		"consent to a claim": {
+			changes{claims(`{"userinfo": {"phone_number": null}}`), func(a *store.Authorization) { a.Client.Scopes = []string{"openid", "phone"} }}, Consent,
+		},
+		"consent to a claim, given": {
+			changes{claims(`{"id_token": {"email": null}, "userinfo": {"phone_number": null}}`), func(a *store.Authorization) {
+				a.Client.Scopes, a.Granted = []string{"openid", "email", "phone"}, "openid email phone"
+			}}, Nothing,
+		},
+		"a claim without its scope":   {changes{claims(`{"userinfo": {"phone_number": null, "other": null, "sub": null}}`)}, Nothing},
 		"prompt=consent":              {changes{prompt("consent")}, Consent},
 		"prompt=consent, first party": {changes{prompt("consent"), firstParty}, Consent},
 	} {

@@ -84,7 +84,7 @@ func mayRedeem(a store.Authorization) error {
 	switch {
 	case !MayUse(a.Client, a.User, a.Groups):
 		return errInvalidCode(errors.New("the user may not use the client"))
-	case asksUser(a.Client, a.Request) && len(oauth.MissingScopes(a.Request.Scope, a.Granted)) > 0:
+	case asksUser(a.Client, a.Request) && len(oauth.MissingScopes(a.Request.Allowance(a.Client), a.Granted)) > 0:
 		return errInvalidCode(errors.New("the consent was withdrawn"))
 	default:
 		return nil

@@ -91,7 +91,7 @@ func (p *Pages) showConsent(w http.ResponseWriter, r *http.Request) {
 	client := shownClient(a.Client, a.Request.RedirectURI)
 	switch a.Step {
 	case authorize.Consent:
-		pg.name, pg.view = "consent", consentView{form: f, Client: client, User: *a.user(), Scopes: l.scopes(a.Request.Scopes())}
+		pg.name, pg.view = "consent", consentView{form: f, Client: client, User: *a.user(), Scopes: l.scopes(strings.Fields(a.Request.Allowance(a.Client)))}
 	case authorize.ChooseAccount, authorize.ContinueAs:
 		pg.name, pg.view = "continue", continueView{form: f, Client: client, User: *a.user(), Caution: a.Step == authorize.ContinueAs}
 	case authorize.NotAllowed:

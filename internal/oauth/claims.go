@@ -3,6 +3,8 @@ package oauth
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
+	"strings"
 )
 
 // ClaimsRequest is the parameter claims, OpenID Connect Core 5.5. A claim without
@@ -42,6 +44,43 @@ func (c *ClaimsRequest) Encode() string {
 		panic(err) // its raw messages were parsed
 	}
 	return string(text)
+}
+
+// scopeOfClaim has the claims about a user, and for which scope a client gets each of
+// them: OpenID Connect Core 5.4, and our own.
+var scopeOfClaim = map[string]string{
+	"name": ScopeProfile, "given_name": ScopeProfile, "family_name": ScopeProfile, "middle_name": ScopeProfile, "nickname": ScopeProfile,
+	"profile": ScopeProfile, "picture": ScopeProfile, "website": ScopeProfile, "gender": ScopeProfile, "birthdate": ScopeProfile,
+	"zoneinfo": ScopeProfile, "locale": ScopeProfile, "updated_at": ScopeProfile,
+	"email": ScopeEmail, "email_verified": ScopeEmail,
+	"phone_number": ScopePhone, "phone_number_verified": ScopePhone,
+	"address": ScopeAddress,
+	"groups":  ScopeGroups,
+	"role":    ScopeRoles,
+	"org_id":  ScopeOrg,
+}
+
+// ScopeOfClaim is the scope for which a client gets a claim about a user; empty: the
+// claim is not about a user.
+func ScopeOfClaim(name string) string { return scopeOfClaim[name] }
+
+// Allowance is what the user allows the client with the request: its scope, and the
+// scopes of the claims that it asks for by name. A claim that the client has no scope for
+// is left out, and needs none.
+func (r AuthorizationRequest) Allowance(c Client) string {
+	if r.Claims == nil {
+		return r.Scope
+	}
+	var more []string
+	for _, claims := range []map[string]ClaimOptions{r.Claims.UserInfo, r.Claims.IDToken} {
+		for name := range claims {
+			if scope := ScopeOfClaim(name); scope != "" && slices.Contains(c.Scopes, scope) && !slices.Contains(more, scope) {
+				more = append(more, scope)
+			}
+		}
+	}
+	slices.Sort(more)
+	return JoinScopes(r.Scope, strings.Join(more, " "))
 }
 
 // Texts are the texts that the claim may have; nil: any. Values of other types match no

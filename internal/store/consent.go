@@ -30,10 +30,11 @@ func (s *Store) Consent(ctx context.Context, act Act, ref AuthorizationRef, deci
 		if err != nil {
 			return err
 		}
-		if err := t.giveConsent(a.User.ID, a.Client.ID, oauth.JoinScopes(a.Granted, a.Request.Scope)); err != nil {
+		allowed := a.Request.Allowance(a.Client)
+		if err := t.giveConsent(a.User.ID, a.Client.ID, oauth.JoinScopes(a.Granted, allowed)); err != nil {
 			return err
 		}
-		act.By, act.Detail = act.By.AsUser(a.User.ID), "scope "+a.Request.Scope
+		act.By, act.Detail = act.By.AsUser(a.User.ID), "scope "+allowed
 		return t.done(act, a.Client.ID, a.User.OrgID)
 	})
 }

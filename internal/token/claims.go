@@ -11,34 +11,34 @@ import (
 
 // userClaim is a claim about a user.
 type userClaim struct {
-	name, scope string
-	value       func(u *identity.User, groups []string) any // "": the user has none
+	name  string
+	value func(u *identity.User, groups []string) any // "": the user has none
 }
 
 // userClaims are the claims about a user that clients get, OpenID Connect Core 5.1 and
 // 5.4, and ours. They are the only ones: a claim that is not here is never written.
 var userClaims = []userClaim{
-	{"name", "profile", func(u *identity.User, _ []string) any { return u.DisplayName }},
-	{"given_name", "profile", func(u *identity.User, _ []string) any { return u.Profile.GivenName }},
-	{"family_name", "profile", func(u *identity.User, _ []string) any { return u.Profile.FamilyName }},
-	{"middle_name", "profile", func(u *identity.User, _ []string) any { return u.Profile.MiddleName }},
-	{"nickname", "profile", func(u *identity.User, _ []string) any { return u.Profile.Nickname }},
-	{"profile", "profile", func(u *identity.User, _ []string) any { return u.Profile.Page }},
-	{"picture", "profile", func(u *identity.User, _ []string) any { return u.Profile.Picture }},
-	{"website", "profile", func(u *identity.User, _ []string) any { return u.Profile.Website }},
-	{"gender", "profile", func(u *identity.User, _ []string) any { return u.Profile.Gender }},
-	{"birthdate", "profile", func(u *identity.User, _ []string) any { return u.Profile.Birthdate }},
-	{"zoneinfo", "profile", func(u *identity.User, _ []string) any { return u.Profile.Zoneinfo }},
-	{"locale", "profile", func(u *identity.User, _ []string) any { return u.Profile.Locale }},
-	{"updated_at", "profile", updatedAt},
-	{"email", "email", func(u *identity.User, _ []string) any { return u.Email }},
-	{"email_verified", "email", func(u *identity.User, _ []string) any { return u.EmailVerified }},
-	{"phone_number", "phone", func(u *identity.User, _ []string) any { return u.Profile.Phone }},
-	{"phone_number_verified", "phone", func(u *identity.User, _ []string) any { return unverified(u.Profile.Phone) }},
-	{"address", "address", address},
-	{"groups", "groups", func(_ *identity.User, groups []string) any { return groups }},
-	{"role", "roles", func(u *identity.User, _ []string) any { return u.Role }},
-	{"org_id", "org", func(u *identity.User, _ []string) any { return u.OrgID }},
+	{"name", func(u *identity.User, _ []string) any { return u.DisplayName }},
+	{"given_name", func(u *identity.User, _ []string) any { return u.Profile.GivenName }},
+	{"family_name", func(u *identity.User, _ []string) any { return u.Profile.FamilyName }},
+	{"middle_name", func(u *identity.User, _ []string) any { return u.Profile.MiddleName }},
+	{"nickname", func(u *identity.User, _ []string) any { return u.Profile.Nickname }},
+	{"profile", func(u *identity.User, _ []string) any { return u.Profile.Page }},
+	{"picture", func(u *identity.User, _ []string) any { return u.Profile.Picture }},
+	{"website", func(u *identity.User, _ []string) any { return u.Profile.Website }},
+	{"gender", func(u *identity.User, _ []string) any { return u.Profile.Gender }},
+	{"birthdate", func(u *identity.User, _ []string) any { return u.Profile.Birthdate }},
+	{"zoneinfo", func(u *identity.User, _ []string) any { return u.Profile.Zoneinfo }},
+	{"locale", func(u *identity.User, _ []string) any { return u.Profile.Locale }},
+	{"updated_at", updatedAt},
+	{"email", func(u *identity.User, _ []string) any { return u.Email }},
+	{"email_verified", func(u *identity.User, _ []string) any { return u.EmailVerified }},
+	{"phone_number", func(u *identity.User, _ []string) any { return u.Profile.Phone }},
+	{"phone_number_verified", func(u *identity.User, _ []string) any { return unverified(u.Profile.Phone) }},
+	{"address", address},
+	{"groups", func(_ *identity.User, groups []string) any { return groups }},
+	{"role", func(u *identity.User, _ []string) any { return u.Role }},
+	{"org_id", func(u *identity.User, _ []string) any { return u.OrgID }},
 }
 
 // ClaimNames are the claims that ID tokens and userinfo may have, besides custom ones.
@@ -81,7 +81,8 @@ func aboutUser(u identity.User, groups []string, c oauth.Client, scope string, r
 	about := map[string]any{}
 	scopes := strings.Fields(scope)
 	for _, claim := range userClaims {
-		if slices.Contains(scopes, claim.scope) || slices.Contains(requested, claim.name) && slices.Contains(c.Scopes, claim.scope) {
+		of := oauth.ScopeOfClaim(claim.name)
+		if slices.Contains(scopes, of) || slices.Contains(requested, claim.name) && slices.Contains(c.Scopes, of) {
 			if value := claim.value(&u, groups); value != "" {
 				about[claim.name] = value
 			}
