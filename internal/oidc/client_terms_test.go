@@ -71,7 +71,7 @@ func TestLifetimesOfAClient(t *testing.T) {
 	lives(other, long, 900, 900)
 	for range 2 {
 		lives(short, tokens, 120, 90)
-		r.Clock.Advance(599 * time.Second) // each refresh begins it anew
+		r.Clock.Advance(599 * time.Second) // each refresh starts it again
 		tokens = r.want(200, "", refresh(short, tokens))
 	}
 	r.Clock.Advance(601 * time.Second)
