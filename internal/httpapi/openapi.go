@@ -128,6 +128,7 @@ func (a *API) described() *huma.OpenAPI {
 			describe(doc, rt)
 		}
 	}
+	describeProvider(doc)
 	a.refineSchemas(doc)
 	return doc
 }
