@@ -217,7 +217,8 @@ func (t *tx) endFamilies(event EndReason, of subjects) (int64, error) {
 		whose += " AND f.client_id = $4"
 		args = append(args, of.clientID)
 		if user == "" {
-			whose, args = "f.client_id = $3", []any{args[0], args[1], of.clientID}
+			// The second condition is that of the index.
+			whose, args = "f.client_id = $3 AND f.client_id <> '"+identity.FirstPartyClient+"'", []any{args[0], args[1], of.clientID}
 		}
 	case all:
 	default:

@@ -101,3 +101,31 @@ func TestALoginBeyondTheLimitReadsLiveSessionsOnly(t *testing.T) {
 		t.Errorf("only %d statements were checked", checked)
 	}
 }
+
+// A suspension of a client holds the writer, and refresh families are as many as
+// sessions: it must not read those of others.
+func TestTheEndOfAClientReadsItsFamiliesOnly(t *testing.T) {
+	log := &statements{seen: map[string]bool{}}
+	s := storetest.OpenURL(t, storetest.SQLite(t), echoTo(log))
+	w := &world{t: t, s: s, clock: storetest.NewClock()}
+	w.registered("app", nil)
+	clear(log.seen)
+	w.ok(s.RevokeClientTokens(t.Context(), system("revoke"), "app", everyActor))
+	checked := 0
+	for statement := range log.seen {
+		if !strings.Contains(statement, "UPDATE refresh_families") {
+			continue
+		}
+		plan, err := s.Explain(t.Context(), statement)
+		if err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+		checked++
+		if lines := strings.Join(plan, "\n  "); strings.Contains(lines, "SCAN") || !strings.Contains(lines, "refresh_families_by_client") {
+			t.Errorf("%s\n  %s", statement, lines)
+		}
+	}
+	if checked != 1 {
+		t.Errorf("%d statements were checked", checked)
+	}
+}

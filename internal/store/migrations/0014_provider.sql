@@ -2,9 +2,9 @@
 -- device codes, and what a logout tells clients.
 --
 -- Processes of the previous release know none of it: the new columns are nullable or
--- have constant defaults, so no table is rewritten. The index on sessions is empty;
--- PostgreSQL reads the table once for it, about a second for a million rows, and requests
--- wait.
+-- have constant defaults, so no table is rewritten. The indexes on sessions and refresh
+-- families are empty; PostgreSQL reads the tables once for each, about a second for a
+-- million rows, and requests wait.
 
 -- metadata is oauth.Client as JSON, without the logo, which is large and shown on pages
 -- only. org_id empty: users of all organizations may sign in. declared is 1 for a client
@@ -133,6 +133,9 @@ ALTER TABLE refresh_families ADD COLUMN acr TEXT NOT NULL DEFAULT '';
 
 -- The claims parameter of the authorization request (OpenID Connect Core 5.5), JSON.
 ALTER TABLE refresh_families ADD COLUMN claims TEXT NOT NULL DEFAULT '';
+
+-- What clients hold, without the many families of the JSON login.
+CREATE INDEX refresh_families_by_client ON refresh_families (client_id) WHERE client_id <> 'urn:pico-auth:client:first-party';
 
 -- 1: an administrator says that the user receives mail at the address.
 ALTER TABLE users ADD COLUMN email_verified INTEGER NOT NULL DEFAULT 0;
