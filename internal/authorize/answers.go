@@ -10,8 +10,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// errNotAsked refuses an answer to a question that is not asked.
-var errNotAsked = fault.New(fault.Conflict, "not_asked", "this step of the sign-in is done; go on")
+// ErrNotAsked refuses an answer to a question that is not asked, such as one that was given
+// already.
+var ErrNotAsked = fault.New(fault.Conflict, "not_asked", "this step of the sign-in is done; go on")
 
 // SignedIn records that the user of the browser has just signed in for the request, with
 // the session of that id. The browser gets another secret, which all its requests
@@ -37,7 +38,7 @@ func (q *Requests) SignedIn(ctx context.Context, id string, b Browser, sessionID
 func (q *Requests) Choose(ctx context.Context, id string, b Browser) error {
 	err := q.store.DecideAuthorization(ctx, b.ref(id), "", func(a *store.Authorization) error {
 		if step, refusal := missing(*a); refusal != nil || step != ChooseAccount && step != ContinueAs {
-			return errNotAsked
+			return ErrNotAsked
 		}
 		a.Decided = ofSession(*a)
 		a.Decided.Chosen = true
@@ -66,7 +67,7 @@ func (q *Requests) Consent(ctx context.Context, by identity.Actor, id string, b 
 	act := store.Act{Action: identity.ActionConsent, By: by}
 	err := q.store.Consent(ctx, act, b.ref(id), func(a *store.Authorization) error {
 		if step, refusal := missing(*a); refusal != nil || step != Consent {
-			return errNotAsked
+			return ErrNotAsked
 		}
 		a.Decided = ofSession(*a)
 		a.Decided.Consented = a.Request.Allowance(a.Client)

@@ -33,6 +33,7 @@ type Question struct {
 	Client  oauth.Client
 	User    identity.User // who is signed in; zero: none
 	Another bool          // the user wants to sign in as another user
+	New     []string      // scopes that the user has not allowed the client before
 }
 
 // Question returns what is missing for a request of the browser, for a page. It changes
@@ -49,6 +50,7 @@ func (q *Requests) Question(ctx context.Context, id string, b Browser) (Question
 	return Question{
 		ID: id, Step: step, Request: a.Request, Client: a.Client, User: a.User,
 		Another: a.Decided.Another && a.Decided.SessionID == a.SessionID,
+		New:     oauth.MissingScopes(a.Request.Allowance(a.Client), a.Granted),
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package hosted
 
 import (
+	"errors"
 	"html/template"
 	"maps"
 	"net"
@@ -24,6 +25,16 @@ func (a asked) locales() string { return strings.Join(a.Request.UILocales, " ") 
 
 // policy lets the form of a page lead to the client: the redirects after it may.
 func (a asked) policy() policy { return policy{formTo: sourceOf(a.Request.RedirectURI)} }
+
+// asks are the scopes that the user is asked to allow, and those that they allowed the
+// client before. Where nothing is new they are asked for all again.
+func (a asked) asks() (asks, has []string) {
+	all := strings.Fields(a.Request.Allowance(a.Client))
+	if len(a.New) == 0 {
+		return all, nil
+	}
+	return a.New, slices.DeleteFunc(all, func(scope string) bool { return scope == oauth.ScopeOpenID || slices.Contains(a.New, scope) })
+}
 
 // ask reads the authorization request of a page. Without an id the page is about none.
 func (p *Pages) ask(r *http.Request, id string) (asked, error) {
@@ -91,7 +102,8 @@ func (p *Pages) showConsent(w http.ResponseWriter, r *http.Request) {
 	client := shownClient(a.Client, a.Request.RedirectURI)
 	switch a.Step {
 	case authorize.Consent:
-		pg.name, pg.view = "consent", consentView{form: f, Client: client, User: *a.user(), Scopes: l.scopes(strings.Fields(a.Request.Allowance(a.Client)))}
+		asks, has := a.asks()
+		pg.name, pg.view = "consent", consentView{form: f, Client: client, User: *a.user(), Scopes: l.scopes(asks), Has: l.scopes(has)}
 	case authorize.ChooseAccount, authorize.ContinueAs:
 		pg.name, pg.view = "continue", continueView{form: f, Client: client, User: *a.user(), Caution: a.Step == authorize.ContinueAs}
 	case authorize.NotAllowed:
@@ -127,7 +139,7 @@ func (p *Pages) consent(w http.ResponseWriter, r *http.Request) {
 		p.deny(w, r, a)
 		return
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, authorize.ErrNotAsked) { // such as the second click on a button: the first one was recorded
 		p.Error(w, r, err)
 		return
 	}

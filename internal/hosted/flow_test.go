@@ -136,6 +136,38 @@ func TestChoosingAnAccount(t *testing.T) {
 	b.open(authorization(c, "prompt", "select_account")).submit("/consent", "action", "other").shows(200, "/sign-in", `name="email"`)
 }
 
+// The second click on a button sends its form again, and the browser shows the response to
+// that.
+func TestASecondClickOnAButtonGoesOn(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c)).signIn("ada@example.com").shows(200, "/consent")
+	page := *b
+	b.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	b.submit("/consent", "action", "allow")
+	b.body, b.CheckRedirect = page.body, page.CheckRedirect
+	if got := b.submit("/consent", "action", "allow").returned(); got.Get("code") == "" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestConsentIsAskedForWhatIsNew(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c, "scope", "openid email")).signIn("ada@example.com").submit("/consent", "action", "allow").returned()
+	b.open(authorization(c)).shows(200, "/consent", "will also be able to", "You allowed it before")
+	asked, before, _ := strings.Cut(b.body, "</ul>")
+	if !strings.Contains(asked, "See your name") || strings.Contains(asked, "See your email") || !strings.Contains(before, "See your email") {
+		t.Error(b.body)
+	}
+	b.submit("/consent", "action", "allow").returned()
+	b.open(authorization(c, "prompt", "consent")).shows(200, "/consent", "will be able to", "See your email", "See your name")
+}
+
 func TestAUserWhoMayNotUseTheClientIsTold(t *testing.T) {
 	r := newRig(t, "")
 	r.user("ada@example.com")

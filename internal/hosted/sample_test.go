@@ -3,6 +3,7 @@ package hosted
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,9 @@ func samples(now time.Time) map[string]page {
 	faulty.Fault = l.text("fault.new_password")
 	name := field{Name: "display_name", Type: "text", Label: l.text("field.display_name"), Autocomplete: "name", Value: user.Name}
 	scopes := []string{l.text("scope.profile"), l.text("scope.email"), l.text("scope.offline_access"), l.text("scope.other", "invoices.read")}
+	long := clientView{Name: strings.Repeat("Donaudampfschifffahrt", 8), Host: strings.Repeat("notes", 12) + "." + strings.Repeat("north", 12) + ".example:8443", Policy: app.Policy, Terms: app.Terms}
+	longUser := userView{Name: strings.Repeat("Wolfeschlegelstein", 8), Email: strings.Repeat("ada", 20) + "@" + strings.Repeat("mail.", 30) + "example.com"}
+	longScopes := []string{l.text("scope.other", strings.Repeat("https://api.example/", 10))}
 	code := field{Name: "user_code", Type: "text", Label: l.text("field.user_code"), Hint: l.text("field.user_code.hint"), Autocomplete: "off", Required: true, Focus: true, Value: "BCDF-GHJK"}
 	return map[string]page{
 		"home":            {name: "home", wide: true, view: homeView{Version: "1.4.0", Issuer: "https://auth.example.com", Healthy: true, Account: true, Command: "pico-auth client create --kind web --redirect-uri http://localhost:3000/callback"}},
@@ -29,6 +33,14 @@ func samples(now time.Time) map[string]page {
 		"register":        {name: "register", view: registerView{form: form{Action: "/register", Fields: []field{name, email, faulty}, Alert: l.text("fault.check")}, Client: &app, SignIn: "/sign-in"}},
 		"register-closed": {name: "register", view: registerView{Closed: true, SignIn: "/sign-in"}},
 		"consent":         {name: "consent", policy: policy{formTo: "https://notes.example.com"}, view: consentView{form: form{Action: "/consent"}, Client: app, User: user, Scopes: scopes}},
+		"consent-more":    {name: "consent", view: consentView{form: form{Action: "/consent"}, Client: app, User: user, Scopes: scopes[2:], Has: scopes[:2]}},
+		"long-consent":    {name: "consent", view: consentView{form: form{Action: "/consent"}, Client: long, User: longUser, Scopes: longScopes, Has: longScopes}},
+		"long-continue":   {name: "continue", view: continueView{form: form{Action: "/consent"}, Client: long, User: longUser, Caution: true}},
+		"long-device":     {name: "device_confirm", view: deviceConfirmView{form: form{Action: "/device"}, Client: long, User: longUser, Code: "BCDF-GHJK", Address: "2001:db8:1111:2222:3333:4444:5555:6666", Scopes: longScopes}},
+		"long-sign-in":    {name: "sign_in", view: signInView{form: form{Action: "/sign-in", Fields: []field{password}}, Client: &long, User: &longUser, Cancel: true}},
+		"long-allowed":    {name: "not_allowed", view: notAllowedView{form: form{Action: "/consent"}, Client: long, User: longUser}},
+		"long-sign-out":   {name: "sign_out", view: signOutView{form: form{Action: "/oauth2/logout"}, Client: &long}},
+		"long-signed-out": {name: "signed_out", view: signedOutView{Client: &long, URL: "https://notes.example.com/"}},
 		"continue":        {name: "continue", view: continueView{form: form{Action: "/consent"}, Client: clientView{Name: "Field Recorder"}, User: user, Caution: true}},
 		"not-allowed":     {name: "not_allowed", status: http.StatusForbidden, view: notAllowedView{form: form{Action: "/consent"}, Client: app, User: user}},
 		"device":          {name: "device", view: deviceView{form: form{Action: "/device", Fields: []field{code}}, User: &user}},

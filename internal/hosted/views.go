@@ -103,7 +103,8 @@ type consentView struct {
 	form
 	Client clientView
 	User   userView
-	Scopes []string // texts
+	Scopes []string // texts, of what is asked for
+	Has    []string // texts, of what was allowed before
 }
 
 func (v consentView) title(l *locale) string { return l.text("consent.title", v.Client.Name) }
