@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/oauth"
@@ -30,5 +31,21 @@ func TestNoCustomClaimIsReadAsOneOfTheServer(t *testing.T) {
 	}
 	if oauth.ReservedClaim("department") {
 		t.Error("department is reserved")
+	}
+}
+
+// In YAML a field without a value is null.
+func TestNullIsTheDefaultOfAField(t *testing.T) {
+	s := oauth.Settings{"kind": "web", "redirect_uris": []string{"https://app.example/"}}
+	want, _ := oauth.NewClient(s)
+	for _, field := range []string{"require_pkce", "consent", "grant_types", "scopes", "token_endpoint_auth_method", "refresh_reuse_grace_seconds", "policy_uri"} {
+		s[field] = nil
+	}
+	if got, problems := oauth.NewClient(s); problems != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v instead of %+v, %v", got, want, problems)
+	}
+	weaker, _ := want.With(oauth.Settings{"require_pkce": false, "consent": false, "policy_uri": "https://app.example/p"})
+	if got, problems := weaker.With(oauth.Settings{"require_pkce": nil, "consent": nil, "policy_uri": nil}); problems != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("changed: %+v instead of %+v, %v", got, want, problems)
 	}
 }

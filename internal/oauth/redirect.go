@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // maxURI limits the URIs of a client, in bytes.
@@ -85,8 +86,9 @@ func isLoopback(u *url.URL) bool {
 
 // checkHost checks the host and port of an http or https URI.
 func checkHost(u *url.URL) error {
-	host := u.Hostname()
-	if host == "" || strings.ContainsAny(host, "%[]'()!$&,;=~_+") {
+	host := u.Hostname() // decoded, so it may have characters that the URI has not
+	ascii := !strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII })
+	if host == "" || !ascii || strings.ContainsAny(host, "%[]'()!$&,;=~_+") {
 		return errors.New("must name a host")
 	}
 	if strings.Contains(host, ":") != strings.HasPrefix(u.Host, "[") {

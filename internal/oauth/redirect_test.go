@@ -51,7 +51,7 @@ func TestRedirectURIsThatCouldLeadElsewhereAreRefused(t *testing.T) {
 		" https://app.example/", "https://app.example/\n", "https://app.example/\x00", "https://app.example/\u00fc", "https://b\u00fccher.example/",
 		"https://app.example/%", "https://app.example/%zz", "https://app.example/cb?x=%g1", "https://app%2eexample/", "https://app.example:/", "https://app.example:0/",
 		"https://app.example:65536/", "https://app.example:08/", "https://app.example:80:80/", "https://a_b.example/", "https://[::1/", "https://::1/",
-		"https://[fe80::1%25eth0]/cb",
+		"https://[fe80::1%25eth0]/cb", "https://%E3%81%82.example/", "https://evil%EF%BC%8F.example/",
 		"HTTPS://app.example/cb", "http://app.example/cb", "http://127.0.0.2/cb", "http://localhost.evil.example/cb", "http://127.0.0.1.evil.example/",
 		"http://localhost@evil.example/", "http://2130706433/cb", "http://0.0.0.0/cb", "ftp://app.example/cb", "ws://app.example/cb",
 		"javascript:alert(1)", "javascript://app.example/%0aalert(1)", "data:text/html,x", "file:///etc/passwd", "blob:https://app.example/x",

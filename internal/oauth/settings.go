@@ -88,9 +88,10 @@ func (c Client) With(s Settings) (Client, []Problem) {
 }
 
 // set sets the fields, each by itself, so that all problems are found. Lists and tables
-// are replaced as a whole.
+// are replaced as a whole. null is the default, never something that is weaker.
 func (c *Client) set(s Settings) (problems []Problem) {
-	fields := c.fields()
+	initial := defaults(c.Kind)
+	fields, unset := c.fields(), initial.fields()
 	for _, name := range slices.Sorted(maps.Keys(s)) {
 		field, known := fields[name]
 		if !known {
@@ -99,7 +100,9 @@ func (c *Client) set(s Settings) (problems []Problem) {
 		}
 		value := reflect.New(field.Type()) // the old one may be shared
 		encoded, err := json.Marshal(s[name])
-		if err == nil && string(encoded) != "null" {
+		if string(encoded) == "null" {
+			value.Elem().Set(unset[name])
+		} else if err == nil {
 			decoder := json.NewDecoder(bytes.NewReader(encoded))
 			decoder.DisallowUnknownFields()
 			err = decoder.Decode(value.Interface())
