@@ -36,6 +36,12 @@ var profileInputs = []struct{ name, kind, autocomplete string }{
 	{"picture", "url", "photo"},
 	{"zoneinfo", "text", "off"},
 	{"locale", "text", "language"},
+	{"phone_number", "tel", "tel"},
+	{"address.street_address", "lines", "street-address"},
+	{"address.postal_code", "text", "postal-code"},
+	{"address.locality", "text", "address-level2"},
+	{"address.region", "text", "address-level1"},
+	{"address.country", "text", "country-name"},
 }
 
 const firstInputs = 4
@@ -112,6 +118,8 @@ func profileFields(l *locale, u identity.User, typed url.Values) (fields []field
 	stored := map[string]string{
 		"display_name": u.DisplayName, "nickname": u.Profile.Nickname, "given_name": u.Profile.GivenName, "family_name": u.Profile.FamilyName,
 		"website": u.Profile.Website, "picture": u.Profile.Picture, "zoneinfo": u.Profile.Zoneinfo, "locale": u.Profile.Locale,
+		"phone_number": u.Profile.Phone, "address.street_address": u.Profile.Address.Street, "address.postal_code": u.Profile.Address.PostalCode,
+		"address.locality": u.Profile.Address.Locality, "address.region": u.Profile.Address.Region, "address.country": u.Profile.Address.Country,
 	}
 	for _, in := range profileInputs {
 		f := field{Name: in.name, Type: in.kind, Label: l.text("field." + in.name), Hint: l.textOr("field."+in.name+".hint", ""), Value: stored[in.name], Autocomplete: in.autocomplete}
@@ -140,7 +148,7 @@ func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request) {
 	change := map[string]string{}
 	for _, in := range profileInputs {
 		if values.Has(in.name) {
-			change[in.name] = values.Get(in.name)
+			change[in.name] = strings.ReplaceAll(values.Get(in.name), "\r\n", "\n") // as browsers send the lines of a text
 		}
 	}
 	if _, err := p.directory.UpdateOwn(r.Context(), v.actor(r.Context()), change, nil); err != nil {

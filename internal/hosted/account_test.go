@@ -29,6 +29,21 @@ func TestTheProfileIsEditedOnThePage(t *testing.T) {
 	}
 }
 
+// What a client may get with the scopes phone and address, the user sees and edits.
+func TestPhoneNumberAndAddressAreEditedOnThePage(t *testing.T) {
+	r := newRig(t, "")
+	u := r.user("ada@example.com")
+	b := r.signedIn("ada@example.com")
+	b.submit("/account/profile", "phone_number", "+44 20 7946 0018", "address.street_address", "12 St James's Square\r\nBack door", "address.postal_code", "SW1Y 4JH",
+		"address.locality", "London", "address.region", "Greater London", "address.country", "United Kingdom").
+		shows(200, "/account", "Your profile is saved.", "Back door</textarea>", `value="SW1Y 4JH"`, `value="United Kingdom"`)
+	want := identity.Address{Street: "12 St James's Square\nBack door", PostalCode: "SW1Y 4JH", Locality: "London", Region: "Greater London", Country: "United Kingdom"}
+	if stored, err := r.Store.UserByID(t.Context(), u.ID); err != nil || stored.Profile.Phone != "+44 20 7946 0018" || stored.Profile.Address != want {
+		t.Errorf("%+v, %v", stored.Profile, err)
+	}
+	b.submit("/account/profile", "phone_number", "020 7946 0018").shows(422, "/account/profile", "Phone number must be", "<details open>")
+}
+
 func TestThePasswordIsChangedOnThePage(t *testing.T) {
 	r := newRig(t, "")
 	r.user("ada@example.com")

@@ -190,3 +190,46 @@ func shoot(ctx context.Context, address string, width int) ([]byte, error) {
 	}
 	return chromedp.Run(ctx, chromedp.FullScreenshot(100))
 }
+
+// OpenID Connect Front-Channel Logout 1.0, section 2: the browser loads the addresses of the
+// clients, on other origins, and the policy of the page is in no one's way.
+func TestChromiumLoadsTheFramesOfClientsWhenAUserHasSignedOut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser takes seconds to start")
+	}
+	var mu sync.Mutex
+	got := map[string]int{}
+	count := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[r.Host+r.URL.RequestURI()+" "+r.Header.Get("Sec-Fetch-Dest")]++
+		w.Header().Set("Content-Type", "text/html")
+	})
+	wiki, chat := httptest.NewServer(count), httptest.NewServer(count)
+	defer wiki.Close()
+	defer chat.Close()
+	localhost := strings.Replace(chat.URL, "127.0.0.1", "localhost", 1)
+	p := newPages(Theme{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /assets/{file}", p.serveAsset)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		p.SignedOut(w, r, nil, "", []string{wiki.URL + "/front?iss=a&sid=b", localhost + "/front"})
+	})
+	s := httptest.NewServer(mux)
+	defer s.Close()
+	ctx := chromium(t, 390, false)
+	complaints := console(ctx)
+	if err := chromedp.Do(ctx, chromedp.Navigate(s.URL), chromedp.Sleep(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, want := range []string{strings.TrimPrefix(wiki.URL, "http://") + "/front?iss=a&sid=b iframe", strings.TrimPrefix(localhost, "http://") + "/front iframe"} {
+		if got[want] != 1 {
+			t.Errorf("%s: %v", want, got)
+		}
+	}
+	for _, complaint := range complaints() {
+		t.Error(complaint)
+	}
+}

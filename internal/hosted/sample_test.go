@@ -54,7 +54,7 @@ func samples(now time.Time) map[string]page {
 		"account": {name: "account", wide: true, view: accountView{
 			User:     user,
 			Profile:  form{Action: "/account/profile", Fields: []field{name, {Name: "given_name", Type: "text", Label: l.text("field.given_name"), Autocomplete: "given-name", Value: "Ada"}, {Name: "family_name", Type: "text", Label: l.text("field.family_name"), Autocomplete: "family-name", Value: "Lovelace"}}},
-			More:     []field{{Name: "zoneinfo", Type: "text", Label: l.text("field.zoneinfo"), Hint: l.text("field.zoneinfo.hint")}, {Name: "website", Type: "url", Label: l.text("field.website"), Autocomplete: "url"}},
+			More:     []field{{Name: "zoneinfo", Type: "text", Label: l.text("field.zoneinfo"), Hint: l.text("field.zoneinfo.hint")}, {Name: "website", Type: "url", Label: l.text("field.website"), Autocomplete: "url"}, {Name: "address.street_address", Type: "lines", Label: l.text("field.address.street_address"), Value: "12 St James's Square\nBack door", Fault: l.text("fault.field")}},
 			Password: form{Action: "/account/password", Fields: []field{{Name: "old_password", Type: "password", Label: l.text("field.old_password"), Autocomplete: "current-password", Required: true}, fresh}},
 			Sessions: []sessionView{{ID: "1", Device: "Firefox on Linux", Address: "203.0.113.7", Used: now, Current: true}, {ID: "2", Device: "Safari on iPhone", Mobile: true, Address: "2001:db8::1", Used: now.Add(-3 * time.Hour)}, {ID: "3", Used: now.Add(-50 * time.Hour)}},
 			Apps:     []appView{{ID: "a", Name: "Northwind Notes", Since: now.Add(-400 * time.Hour), Scope: scopes[:2]}},

@@ -48,7 +48,7 @@ func initial(name string) string {
 
 // field is one input of a form, with what is wrong with it.
 type field struct {
-	Name, Type, Value string
+	Name, Type, Value string // the type is that of an input, or lines
 	Label             string // text
 	Hint, Fault       string // texts; empty: none
 	Autocomplete      string
