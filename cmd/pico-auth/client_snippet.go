@@ -49,7 +49,13 @@ const url = oidc.buildAuthorizationUrl(config, {
 // at redirect_uri: oidc.authorizationCodeGrant(config, currentUrl, { pkceCodeVerifier: verifier })
 `, issuer, c.ID, proofOf(c, secret), options, redirect, scope)
 	case oauth.KindNative:
-		text = fmt.Sprintf(`
+		if c.Allows(oauth.GrantDevice) {
+			text = deviceSnippet(issuer, c.ID, scope)
+		}
+		if redirect == "" {
+			break
+		}
+		text += fmt.Sprintf(`
 // go get golang.org/x/oauth2
 config := oauth2.Config{
 	ClientID:    %q,
@@ -71,6 +77,20 @@ url := config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)) // open i
 		text += "\nThe keys of its tokens are at " + keys + "; discovery names the other key set.\n"
 	}
 	return text
+}
+
+// deviceSnippet is for a device without a browser, RFC 8628.
+func deviceSnippet(issuer, id, scope string) string {
+	return fmt.Sprintf(`
+// go get golang.org/x/oauth2
+config := oauth2.Config{
+	ClientID: %q,
+	Endpoint: oauth2.Endpoint{DeviceAuthURL: %q, TokenURL: %q, AuthStyle: oauth2.AuthStyleInParams},
+	Scopes:   strings.Fields(%q),
+}
+device, err := config.DeviceAuth(ctx) // show device.UserCode and device.VerificationURI
+// until the user has decided: config.DeviceAccessToken(ctx, device)
+`, id, issuer+"/oauth2/device", issuer+"/oauth2/token", scope)
 }
 
 // proofOf is how openid-client authenticates as the client. Its own default is

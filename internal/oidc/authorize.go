@@ -137,6 +137,9 @@ func (p *Provider) goOn(w http.ResponseWriter, r *http.Request, next authorize.N
 		p.pages.Error(w, r, err)
 		return
 	}
+	if next.Response != nil {
+		web.Refused(r.Context(), next.Response.Params.Get("error")) // otherwise only the client would know
+	}
 	if next.Secret != "" {
 		p.cookies.Set(w, web.RequestCookie, string(next.Secret), authorize.Lifetime)
 	}

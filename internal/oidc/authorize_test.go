@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -293,6 +294,25 @@ func TestCoreSection3_1_2_1ARequestByPost(t *testing.T) {
 	}
 	form.Set("redirect_uri", "https://evil.example/")
 	r.want(http.StatusBadRequest, "invalid_request", r.post("/oauth2/authorize", form))
+}
+
+// The browser takes the error to the client at once: without the record the operator of
+// the server would not see that a sign-in failed.
+func TestErrorsThatGoToTheClientAreInTheRecordOfTheRequest(t *testing.T) {
+	r := newRig(t, "")
+	c, b := r.client(oauth.KindWeb, nil), r.browser()
+	b.goes(authorization(c, "code_challenge", "", "code_challenge_method", ""))
+	b.goes(authorization(c, "prompt", "none", "response_mode", "fragment"))
+	b.goes(authorization(c))
+	var got []string
+	for line := range strings.Lines(r.log.String()) {
+		if _, code, refused := strings.Cut(line, ` error=`); refused {
+			got = append(got, strings.TrimSpace(code))
+		}
+	}
+	if want := []string{"invalid_request", "login_required"}; !slices.Equal(got, want) {
+		t.Errorf("the records have the errors %v, want %v", got, want)
+	}
 }
 
 func TestErrorsGoToTheClientOnlyWhenItIsProved(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"io"
+	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -41,6 +42,7 @@ type rig struct {
 	issuer string
 	url    string                      // of the database
 	posted oauth.AuthorizationResponse // the last one by form_post
+	log    testrig.Buffer              // of the requests
 }
 
 // newRig serves an issuer with the path, which may be empty.
@@ -63,7 +65,7 @@ func newRig(t testing.TB, path string) *rig {
 		},
 	})
 	mounted, err := web.New(web.Config{
-		Issuer: r.issuer, Now: r.Clock.Now,
+		Issuer: r.issuer, Now: r.Clock.Now, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 		Groups: []web.Group{{Routes: []web.Route{keySet(r)}, Refuse: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusNotFound) }}, provider.Group()},
 	})
 	if err != nil {
