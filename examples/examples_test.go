@@ -53,8 +53,10 @@ func TestPythonWeb(t *testing.T) {
 func TestSpringWeb(t *testing.T) {
 	need(t, "mvn", "java")
 	prepare(t, "spring-web", "mvn", "-q", "-B", "package")
-	signInAndOut(t, webApp{folder: "spring-web", redirect: "/login/oauth2/code/pico", login: "/",
-		command: []string{"java", "-jar", "target/spring-web-1.jar"}})
+	signInAndOut(t, webApp{
+		folder: "spring-web", redirect: "/login/oauth2/code/pico", login: "/",
+		command: []string{"java", "-jar", "target/spring-web-1.jar"},
+	})
 }
 
 func TestApache(t *testing.T) {

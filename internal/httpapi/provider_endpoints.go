@@ -44,7 +44,10 @@ func authorizationEndpoints() []providerEndpoint {
 		{name: "max_age", doc: "The user must have been authenticated so many seconds ago at most."},
 		{name: "login_hint", doc: "Fills in the address."},
 		{name: "id_token_hint", doc: "An ID token of the client for the user, expired or not."},
-		{name: "acr_values"}, {name: "ui_locales", doc: "Languages of the pages."}, {name: "claims_locales"}, {name: "display"},
+		{name: "acr_values"},
+		{name: "ui_locales", doc: "Languages of the pages."},
+		{name: "claims_locales"},
+		{name: "display"},
 		{name: "claims", doc: "Single claims by name (OpenID Connect Core 5.5), JSON."},
 		{name: "resource", doc: "An audience registered for the client (RFC 8707)."},
 	}
@@ -151,7 +154,8 @@ func logoutEndpoints() []providerEndpoint {
 		{name: "client_id"},
 		{name: "post_logout_redirect_uri", doc: "One of those registered."},
 		{name: "state", doc: "Is in the response, unchanged."},
-		{name: "logout_hint", doc: "Ignored."}, {name: "ui_locales", doc: "Languages of the pages."},
+		{name: "logout_hint", doc: "Ignored."},
+		{name: "ui_locales", doc: "Languages of the pages."},
 	}
 	refusals := map[int]string{
 		http.StatusBadRequest:          "`invalid_request`: the request is malformed. A browser gets a page",

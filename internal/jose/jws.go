@@ -20,7 +20,7 @@ const (
 
 // TypeLogoutToken is the type of a token that tells a client of a logout (OpenID Connect
 // Back-Channel Logout 2.4). Verify refuses it: it is not a credential.
-const TypeLogoutToken = "logout+jwt"
+const TypeLogoutToken = "logout+jwt" //nolint:gosec // no secret
 
 // Header is what a token's header may say.
 type Header struct {

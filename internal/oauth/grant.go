@@ -16,7 +16,7 @@ func NarrowScope(c Client, granted, asked string) (string, error) {
 			return "", Refuse(InvalidScope, "scope has a value that was not granted")
 		}
 	}
-	for _, scope := range strings.Fields(granted) {
+	for scope := range strings.FieldsSeq(granted) {
 		if slices.Contains(c.Scopes, scope) && (len(wanted) == 0 || slices.Contains(wanted, scope)) {
 			scopes = append(scopes, scope)
 		}

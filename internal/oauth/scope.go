@@ -54,7 +54,7 @@ func (r *AuthorizationRequest) readScope(params url.Values, c Client) error {
 // MissingScopes returns the scopes of wanted that are not in granted.
 func MissingScopes(wanted, granted string) (missing []string) {
 	has := strings.Fields(granted)
-	for _, scope := range strings.Fields(wanted) {
+	for scope := range strings.FieldsSeq(wanted) {
 		if !slices.Contains(has, scope) {
 			missing = append(missing, scope)
 		}

@@ -27,8 +27,10 @@ func TestOIDCCoreSection54ClaimsByScope(t *testing.T) {
 	r := newRig(t, "")
 	u := r.user("ada@pico.example")
 	by := identity.Actor{Kind: identity.ActorUser, ID: u.ID}
-	changes := map[string]string{"display_name": "Ada L", "given_name": "Ada", "locale": "en", "website": "https://ada.example",
-		"phone_number": "+44 20 7946 0018", "address.locality": "London", "address.formatted": "12 St James's Square\nLondon"}
+	changes := map[string]string{
+		"display_name": "Ada L", "given_name": "Ada", "locale": "en", "website": "https://ada.example",
+		"phone_number": "+44 20 7946 0018", "address.locality": "London", "address.formatted": "12 St James's Square\nLondon",
+	}
 	if _, err := r.Directory.UpdateOwn(t.Context(), by, changes, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -104,10 +104,11 @@ func (p *Provider) endedBy(r *http.Request, params url.Values, b session.Browser
 		return nil, false, nil
 	}
 	found, err := p.clients.Get(r.Context(), id)
-	if fault.KindOf(err) == fault.NotFound && err != nil {
+	switch {
+	case err == nil:
+	case fault.KindOf(err) == fault.NotFound:
 		return nil, false, nil
-	}
-	if err != nil {
+	default:
 		return nil, false, err
 	}
 	uri := params.Get("post_logout_redirect_uri")

@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -38,9 +39,7 @@ type leaving struct {
 func (r *rig) leaving(u identity.User, more oauth.Settings) leaving {
 	r.t.Helper()
 	s := oauth.Settings{"name": "App", "post_logout_redirect_uris": []string{outURI, outURI + "?a=b"}}
-	for name, value := range more {
-		s[name] = value
-	}
+	maps.Copy(s, more)
 	l := leaving{browser: r.signedIn(u), client: r.register(s)}
 	code := l.goes(authorization(l.client.Client)).Query().Get("code")
 	a := r.want(200, "", r.token(l.client, "grant_type", "authorization_code", "code", code, "redirect_uri", callback, "code_verifier", verifier))

@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,9 +25,7 @@ type registered struct {
 func (r *rig) register(settings oauth.Settings) registered {
 	r.t.Helper()
 	all := oauth.Settings{"kind": "web", "redirect_uris": []string{callback}, "consent": false, "first_party": true}
-	for name, value := range settings {
-		all[name] = value
-	}
+	maps.Copy(all, settings)
 	c, secret, err := r.Clients.Create(r.t.Context(), system, all)
 	if err != nil {
 		r.t.Fatal(err)
@@ -38,9 +37,7 @@ func (r *rig) register(settings oauth.Settings) registered {
 func (r *rig) machine(settings oauth.Settings) registered {
 	r.t.Helper()
 	all := oauth.Settings{"kind": "machine", "redirect_uris": []string{}}
-	for name, value := range settings {
-		all[name] = value
-	}
+	maps.Copy(all, settings)
 	return r.register(all)
 }
 

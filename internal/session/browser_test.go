@@ -276,7 +276,7 @@ func TestAPasswordChangeInABrowserLeavesItsSessionOnly(t *testing.T) {
 		if opens(t, r, cookie) || opens(t, r, other) || !opens(t, r, next) {
 			t.Error("only the new cookie opens the session")
 		}
-		if _, err := r.Tokens.Rotate(t.Context(), web, string(pair.RefreshToken)); err == nil {
+		if _, err := r.Tokens.Rotate(t.Context(), web, pair.RefreshToken); err == nil {
 			t.Error("the session of the JSON login continues")
 		}
 		if _, err := r.Login.Password(t.Context(), web, "ada@pico.example", "another long secret"); err != nil {

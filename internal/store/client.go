@@ -31,8 +31,11 @@ func scanDecoded(decode func(string) (oauth.Client, error), r scanner, more ...a
 	var declared int64
 	var head oauth.Client
 	dest := []any{
-		&head.ID, &head.OrgID, (*string)(&status), (*string)(&orgStatus), &metadata, countColumn{&declared}, &head.CreatedBy,
-		timeColumn{&head.CreatedAt}, timeColumn{&head.NotBefore},
+		&head.ID, &head.OrgID, (*string)(&status), (*string)(&orgStatus), &metadata,
+		countColumn{&declared},
+		&head.CreatedBy,
+		timeColumn{&head.CreatedAt},
+		timeColumn{&head.NotBefore},
 	}
 	err = r.Scan(append(dest, more...)...)
 	if err != nil {

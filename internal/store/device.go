@@ -30,17 +30,18 @@ const (
 	deviceDenied  = "denied"
 )
 
+// Why a device gets no tokens (RFC 8628 section 3.5).
 var (
-	// ErrDevicePending, ErrDeviceTooSoon, ErrDeviceExpired, ErrDeviceDenied and
-	// ErrNoDevice are why a device gets no tokens (RFC 8628 section 3.5).
 	ErrDevicePending = fault.New(fault.Conflict, "authorization_pending", "the user has not decided yet")
 	ErrDeviceTooSoon = fault.New(fault.Conflict, "slow_down", "the device asks too often")
 	ErrDeviceExpired = fault.New(fault.Gone, "expired_token", "the device code has expired")
 	ErrDeviceDenied  = fault.New(fault.Conflict, "access_denied", "the user denied the request")
 	ErrNoDevice      = fault.New(fault.NotFound, "not_found", "the device code is unknown or was used")
+)
 
-	// ErrNoUserCode refuses a user code, and ErrWrongDeviceCodes any one after too many
-	// wrong ones.
+// ErrNoUserCode refuses a user code, and ErrWrongDeviceCodes any one after too many
+// wrong ones.
+var (
 	ErrNoUserCode       = fault.New(fault.NotFound, "not_found", "this code is not valid, or it has expired; start again on the device")
 	ErrWrongDeviceCodes = fault.New(fault.Forbidden, "too_many_codes", "too many wrong codes were entered; sign out and in again")
 

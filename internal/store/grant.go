@@ -97,8 +97,14 @@ func (t *tx) heldByClient(userID, familyID string, p PresentedRefresh) (h heldSu
 	h.FamilyID, h.Granted = familyID, g
 	var amr string
 	valid, err := t.get([]any{
-		&g.Scope, &g.Audience, &g.Claims, timeColumn{&g.AuthTime}, &amr, &g.ACR, timeColumn{&h.end}, &h.SessionID, &h.offline,
-		timeColumn{&h.lastUsed}, timeColumn{&h.sessionEnd}, &h.stay,
+		&g.Scope, &g.Audience, &g.Claims,
+		timeColumn{&g.AuthTime},
+		&amr, &g.ACR,
+		timeColumn{&h.end},
+		&h.SessionID, &h.offline,
+		timeColumn{&h.lastUsed},
+		timeColumn{&h.sessionEnd},
+		&h.stay,
 	}, `SELECT f.scope, f.audience, f.claims, COALESCE(f.auth_time, s.auth_time), f.amr, f.acr, f.expires_at, COALESCE(f.session_id, ''), `+offlineFamily+`,
 			s.last_used_at, s.expires_at, COALESCE(s.stay, 0) = 1
 		FROM refresh_families f LEFT JOIN sessions s ON s.id = f.session_id

@@ -17,8 +17,14 @@ const sessionColumns = `s.id, COALESCE((SELECT f.client_id FROM refresh_families
 // sessionDest is where sessionColumns are scanned to.
 func sessionDest(s *identity.Session) []any {
 	return []any{
-		&s.ID, &s.ClientID, timeColumn{&s.CreatedAt}, timeColumn{&s.LastUsedAt}, timeColumn{&s.ExpiresAt}, timeColumn{&s.EndsAt},
-		&s.Address, &s.UserAgent, (*fieldsColumn)(&s.Methods), &s.ACR, timeColumn{&s.AuthTime}, &s.Stay,
+		&s.ID, &s.ClientID,
+		timeColumn{&s.CreatedAt},
+		timeColumn{&s.LastUsedAt},
+		timeColumn{&s.ExpiresAt},
+		timeColumn{&s.EndsAt},
+		&s.Address, &s.UserAgent, (*fieldsColumn)(&s.Methods), &s.ACR,
+		timeColumn{&s.AuthTime},
+		&s.Stay,
 	}
 }
 

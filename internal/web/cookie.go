@@ -69,7 +69,7 @@ func (c Cookies) Set(w http.ResponseWriter, kind, value string, lifetime time.Du
 func (c Cookies) Clear(w http.ResponseWriter, kind string) { http.SetCookie(w, c.cookie(kind, "", -1)) }
 
 func (c Cookies) cookie(kind, value string, maxAge int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure follows the issuer: one on loopback has no TLS
 		Name: c.name(kind), Value: value, Path: c.path, MaxAge: maxAge,
 		Secure: c.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
