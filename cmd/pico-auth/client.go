@@ -220,7 +220,7 @@ func clientRows(c clientJSON) (rows [][]string, err error) {
 // client are signed with one. Discovery names the other set.
 func keySetOf(issuer string, c oauth.Client) string {
 	if strings.HasPrefix(c.IDTokenAlg, "ML-DSA") || strings.HasPrefix(c.AccessTokenAlg, "ML-DSA") {
-		return issuer + "/.well-known/jwks-pqc.json"
+		return strings.TrimRight(issuer, "/") + "/.well-known/jwks-pqc.json"
 	}
 	return ""
 }

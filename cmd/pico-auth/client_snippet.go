@@ -9,6 +9,7 @@ import (
 
 // snippet shows how the popular library of the client's kind uses it.
 func snippet(issuer string, c oauth.Client, secret string) string {
+	base := strings.TrimRight(issuer, "/")
 	var text string
 	redirect := ""
 	if len(c.RedirectURIs) > 0 {
@@ -66,9 +67,9 @@ config := oauth2.Config{
 verifier := oauth2.GenerateVerifier()
 url := config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)) // open it in the system's browser
 // at the redirect: config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
-`, c.ID, issuer+"/oauth2/authorize", issuer+"/oauth2/token", redirect, scope)
+`, c.ID, base+"/oauth2/authorize", base+"/oauth2/token", redirect, scope)
 	case oauth.KindMachine:
-		text = fmt.Sprintf("\ncurl -u '%s:%s' -d grant_type=client_credentials %s/oauth2/token\n", c.ID, secret, issuer)
+		text = fmt.Sprintf("\ncurl -u '%s:%s' -d grant_type=client_credentials %s/oauth2/token\n", c.ID, secret, base)
 		if !c.HasSecret() {
 			text = ""
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -106,7 +107,7 @@ func (c *Clients) checkAssertion(clientID string, claims map[string]any) (jti st
 	return jti, expires.Add(assertionLeeway), err
 }
 
-func (c *Clients) tokenEndpoint() string { return c.issuer + "/oauth2/token" }
+func (c *Clients) tokenEndpoint() string { return strings.TrimRight(c.issuer, "/") + "/oauth2/token" }
 
 // maxDate is the last time of a claim that is read as one: a time beyond it cannot be
 // stored.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pico-auth/pico-auth/internal/client"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/oauth"
@@ -147,4 +148,18 @@ func TestKeysOfAClientArePublicAndUsable(t *testing.T) {
 	w.wants(fault.Invalid, "validation_failed", err)
 	_, _, err = w.Clients.Create(t.Context(), system, oauth.Settings{"kind": "machine", "jwks": keySet(key)})
 	w.wants(fault.Invalid, "validation_failed", err)
+}
+
+// Discovery names the token endpoint with one slash, whether the issuer ends with one.
+func TestTheTokenEndpointOfAnIssuerWithASlash(t *testing.T) {
+	w := &world{testrig.Open(t), t}
+	key := generate(t, jose.ES256)
+	c, _ := w.client(oauth.Settings{"token_endpoint_auth_method": "private_key_jwt", "jwks": keySet(key.Public().JWK("k1"))})
+	clients := client.New(client.Config{Store: w.Store, Audit: w.Audit, Issuer: "https://id.example/", Now: w.Clock.Now})
+	for aud, want := range map[string]bool{"https://id.example/": true, "https://id.example/oauth2/token": true, "https://id.example//oauth2/token": false} {
+		_, err := clients.Authenticate(t.Context(), remote, w.assertion(jose.NewSigner(key, "k1"), c.ID, map[string]any{"aud": aud}))
+		if (err == nil) != want {
+			t.Errorf("%s: %v", aud, err)
+		}
+	}
 }
