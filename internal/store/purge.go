@@ -10,10 +10,20 @@ import (
 // investigated.
 const auditWindow = 24 * time.Hour
 
-// purged is how far purgeUsed has come.
+// purged is how far purges have come.
 type purged struct {
-	mu sync.Mutex
-	to string // the last id; empty: not started
+	mu       sync.Mutex
+	to       string    // the last id of purgeUsed; empty: not started
+	sessions time.Time // of the last purgeSessions that left nothing; zero: none did
+}
+
+// sessionsFrom is where the next purgeSessions begins: a day before the end of the last
+// one, since tokens stay as long as their access tokens are valid.
+func (p *purged) sessionsFrom() string {
+	if p.sessions.IsZero() {
+		return ""
+	}
+	return FormatTime(p.sessions.Add(-2 * auditWindow))
 }
 
 // defaultPurge limits how long a purge holds the writer to about 10 ms.
@@ -41,17 +51,19 @@ func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch i
 	s.purged.mu.Lock()
 	defer s.purged.mu.Unlock()
 	var to string
+	var sessions time.Time
 	err = s.write(ctx, func(t *tx) error {
-		to = s.purged.to
+		to, sessions = s.purged.to, s.purged.sessions
 		if n, err = t.purgeEnded(accessLifetime, batch); err != nil {
 			return err
 		}
 		if more = n >= batch; more {
 			return nil
 		}
-		if err := t.purgeSessions(batch); err != nil {
+		if more, err = t.purgeSessions(s.purged.sessionsFrom(), batch); err != nil || more {
 			return err
 		}
+		sessions = t.now
 		if err := t.purgeAssertions(batch); err != nil {
 			return err
 		}
@@ -66,7 +78,7 @@ func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch i
 	if err != nil {
 		return 0, false, err
 	}
-	s.purged.to = to
+	s.purged.to, s.purged.sessions = to, sessions
 	return n, more, nil
 }
 
@@ -165,24 +177,27 @@ func (t *tx) purgeFamily(id string) error {
 	return err
 }
 
-// purgeSessions deletes expired sessions without a family: those whose last
-// family was purged before the session ended. Before, it deletes the families that
-// purgeFamily left to sessions that have ended since.
-func (t *tx) purgeSessions(limit int) error {
-	_, err := t.exec(`DELETE FROM refresh_families WHERE id IN (SELECT f.id FROM sessions s JOIN refresh_families f ON f.session_id = s.id
-		WHERE s.ended_at < $1 AND s.cookie_hash IS NOT NULL AND s.ended_at IS NOT NULL
-		AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = f.id) ORDER BY s.ended_at LIMIT $2)`, t.longAgo(), limit)
-	if err != nil {
-		return err
+// purgeSessions deletes sessions without a family that expired or, in a browser, ended a
+// day ago. Before, it deletes the families that purgeFamily left to sessions that have
+// ended since. more reports that there may be others.
+//
+// It looks at what ended since from alone: a session that has a family then is deleted
+// with that, which may be months later, and must not be read by each purge until then.
+func (t *tx) purgeSessions(from string, limit int) (more bool, err error) {
+	for _, statement := range []string{
+		`DELETE FROM refresh_families WHERE id IN (SELECT f.id FROM sessions s JOIN refresh_families f ON f.session_id = s.id
+			WHERE s.ended_at < $1 AND s.ended_at >= $2 AND s.ended_at IS NOT NULL AND s.cookie_hash IS NOT NULL
+			AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = f.id) ORDER BY s.ended_at LIMIT $3)`,
+		`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < $1 AND s.expires_at >= $2
+			AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = s.id) ORDER BY s.expires_at LIMIT $3)`,
+		// Those of browsers have no family at first, and may end long before they expire.
+		`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.ended_at < $1 AND s.ended_at >= $2 AND s.ended_at IS NOT NULL
+			AND s.cookie_hash IS NOT NULL AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = s.id) ORDER BY s.ended_at LIMIT $3)`,
+	} {
+		n, err := t.exec(statement, t.longAgo(), from, limit)
+		if err != nil || n >= int64(limit) {
+			return true, err
+		}
 	}
-	_, err = t.exec(`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < $1
-		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = s.id) ORDER BY s.expires_at LIMIT $2)`,
-		t.longAgo(), limit)
-	if err != nil {
-		return err
-	}
-	// Those of browsers have no family at first, and may end long before they expire.
-	_, err = t.exec(`DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.ended_at < $1 AND s.cookie_hash IS NOT NULL
-		AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = s.id) ORDER BY s.ended_at LIMIT $2)`, t.longAgo(), limit)
-	return err
+	return false, nil
 }

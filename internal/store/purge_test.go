@@ -92,3 +92,37 @@ func TestPurgeUsesSmallBatchesAndKeepsTheAuditLog(t *testing.T) {
 		}
 	})
 }
+
+// A family of offline_access keeps the row of its session for months after that has
+// ended. Purges do not read all of these again and again, and miss none.
+func TestAnEndedBrowserSessionGoesWithItsLastFamily(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u := w.add("u", identity.Viewer, "default")
+		for _, name := range []string{"offline", "plain", "none"} {
+			session := w.browse(u, name, false).Session.ID
+			switch name {
+			case "offline":
+				w.of(u, session, "app", "openid offline_access", "o0")
+			case "plain":
+				w.of(u, session, "app", "openid", "p0")
+			}
+		}
+		w.purgeAll()
+		w.clock.Advance(25 * time.Hour)
+		_, err := w.s.EndExpired(w.t.Context(), 100)
+		w.ok(err)
+		for range 4 {
+			w.clock.Advance(25 * time.Hour)
+			w.purgeAll()
+		}
+		if left := query("SELECT id FROM sessions"); len(left) != 1 {
+			t.Errorf("%d sessions are left, want that of offline_access", len(left))
+		}
+		w.ok(w.refresh("app", "o0", "o1"))
+		w.clock.Advance(30 * 24 * time.Hour)
+		w.purgeAll()
+		if left := query("SELECT id FROM refresh_families UNION ALL SELECT id FROM sessions"); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
