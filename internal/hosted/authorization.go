@@ -12,6 +12,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/authorize"
 	"github.com/pico-auth/pico-auth/internal/oauth"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // asked is the authorization request that a page is about, and its browser.
@@ -107,6 +108,7 @@ func (p *Pages) showConsent(w http.ResponseWriter, r *http.Request) {
 	case authorize.ChooseAccount, authorize.ContinueAs:
 		pg.name, pg.view = "continue", continueView{form: f, Client: client, User: *a.user(), Caution: a.Step == authorize.ContinueAs}
 	case authorize.NotAllowed:
+		web.Refused(r.Context(), string(oauth.AccessDenied))
 		pg.name, pg.view, pg.status = "not_allowed", notAllowedView{form: f, Client: client, User: *a.user()}, http.StatusForbidden
 	default:
 		p.goOn(w, a.ID)

@@ -174,6 +174,9 @@ func TestAUserWhoMayNotUseTheClientIsTold(t *testing.T) {
 	c := r.client(oauth.Settings{"allowed_roles": []string{"superadmin"}})
 	b := r.browser()
 	b.open(authorization(c)).signIn("ada@example.com").shows(403, "/consent", "You have no access to Northwind Notes")
+	if log := r.log.String(); !strings.Contains(log, " error=access_denied") {
+		t.Errorf("the record of the request does not say so: %s", log)
+	}
 	if got := b.submit("/consent", "action", "deny").returned(); got.Get("error") != "access_denied" {
 		t.Errorf("%v", got)
 	}

@@ -3,6 +3,7 @@ package hosted_test
 import (
 	"html"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
@@ -38,7 +39,8 @@ type rig struct {
 	server *httptest.Server
 	issuer string
 	routes []web.Route
-	ada    identity.User // of a test in a browser
+	ada    identity.User  // of a test in a browser
+	log    testrig.Buffer // of the requests
 }
 
 // newRig serves an issuer with the path, which may be empty.
@@ -59,7 +61,7 @@ func newRig(t testing.TB, path string) *rig {
 		Pages: oidc.Pages{Error: pages.Error, FormPost: pages.FormPost, Return: pages.Return},
 	})
 	r.routes = pages.Group().Routes
-	mounted, err := web.New(web.Config{Issuer: r.issuer, Now: r.Clock.Now, Groups: []web.Group{pages.Group(), provider.Group()}})
+	mounted, err := web.New(web.Config{Issuer: r.issuer, Now: r.Clock.Now, Log: slog.New(slog.NewTextHandler(&r.log, nil)), Groups: []web.Group{pages.Group(), provider.Group()}})
 	if err != nil {
 		t.Fatal(err)
 	}
