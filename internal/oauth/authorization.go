@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -113,7 +114,11 @@ func DestinationOf(params url.Values, c Client) (Destination, error) {
 // modeOf is the response mode of the request; of an invalid one, that of its response
 // type, so that the error reaches the client.
 func modeOf(params url.Values) ResponseMode {
-	if all := params["response_mode"]; len(all) == 1 && slices.Contains(ResponseModes(), ResponseMode(all[0])) {
+	all := params["response_mode"]
+	if len(all) == 0 {
+		all = []string{modeInObject(params.Get("request"))}
+	}
+	if len(all) == 1 && slices.Contains(ResponseModes(), ResponseMode(all[0])) {
 		return ResponseMode(all[0])
 	}
 	for kind := range strings.FieldsSeq(params.Get("response_type")) {
@@ -122,6 +127,24 @@ func modeOf(params url.Values) ResponseMode {
 		}
 	}
 	return ModeQuery
+}
+
+// modeInObject is the response mode in a request object. Such a request is refused, and
+// its client expects the refusal in this mode (OpenID Connect Core 6.1). The signature is
+// not checked: a mode in the query is not signed either.
+func modeInObject(object string) string {
+	parts := strings.Split(object, ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	var inside struct {
+		ResponseMode string `json:"response_mode"`
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(payload, &inside) != nil {
+		return ""
+	}
+	return inside.ResponseMode
 }
 
 // ParseAuthorization validates the parameters of an authorization request of the client

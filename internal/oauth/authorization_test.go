@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/url"
@@ -193,6 +194,28 @@ func TestMultipleResponseTypesSection2_1ResponseModes(t *testing.T) {
 	d, err := oauth.DestinationOf(params("response_type", "id_token token"), webClient())
 	if err != nil || d.ResponseMode != oauth.ModeFragment {
 		t.Errorf("the error of an implicit response type goes by %s, %v", d.ResponseMode, err)
+	}
+}
+
+// OpenID Connect Core 6.1: the refusal of a request object goes where the object asks for it.
+func TestOpenIDConnectCore6_1ResponseModeOfARefusedRequestObject(t *testing.T) {
+	object := func(payload string) string {
+		return "eyJhbGciOiJub25lIn0." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + "."
+	}
+	for given, want := range map[string]oauth.ResponseMode{
+		object(`{"response_mode":"form_post"}`): oauth.ModeFormPost, object(`{"response_mode":"web_message"}`): oauth.ModeQuery,
+		object(`{"response_mode":1}`): oauth.ModeQuery, object(`{}`): oauth.ModeQuery, "a.b": oauth.ModeQuery, "a.&.c": oauth.ModeQuery,
+	} {
+		d, err := oauth.DestinationOf(params("request", given), webClient())
+		if err != nil || d.ResponseMode != want {
+			t.Errorf("%s: %s, %v", given, d.ResponseMode, err)
+		}
+		_, err = parse(t, webClient(), params("request", given))
+		refused(t, err, oauth.RequestNotSupported)
+	}
+	d, err := oauth.DestinationOf(params("response_mode", "fragment", "request", object(`{"response_mode":"form_post"}`)), webClient())
+	if err != nil || d.ResponseMode != oauth.ModeFragment {
+		t.Errorf("beside response_mode: %s, %v", d.ResponseMode, err)
 	}
 }
 
