@@ -73,7 +73,8 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) (introspec
 
 // introspector authenticates the caller and returns of which tokens it may learn. A
 // client learns of those that were issued to it or for one of its audiences, and a
-// service token of those of its organization.
+// service token of those of its organization. An admin of an organization may name any
+// audience, so a client of an organization learns of its users and clients only.
 func (p *Provider) introspector(w http.ResponseWriter, r *http.Request, params url.Values) (func(token.Access, token.Holder) bool, error) {
 	if secret, ok := serviceToken(r); ok {
 		t, err := p.tokens.ValidateServiceToken(r.Context(), web.Actor(r.Context()), secret)
@@ -88,8 +89,8 @@ func (p *Provider) introspector(w http.ResponseWriter, r *http.Request, params u
 	if err == nil && c.Public() {
 		err = oauth.Refuse(oauth.InvalidClient, "introspection needs a confidential client")
 	}
-	return func(a token.Access, _ token.Holder) bool {
-		return a.ClientID == c.ID || slices.Contains(c.Audiences, a.Audience)
+	return func(a token.Access, h token.Holder) bool {
+		return a.ClientID == c.ID || slices.Contains(c.Audiences, a.Audience) && (c.OrgID == "" || c.OrgID == h.OrgID())
 	}, err
 }
 

@@ -115,3 +115,17 @@ func TestServiceTokensIntrospectTokensOfTheirOrganization(t *testing.T) {
 	r.want(http.StatusUnauthorized, "invalid_token", ask("pico_svc_"+own[:64], access))
 	r.want(http.StatusUnauthorized, "invalid_client", ask(own, access)) // a user's token is no service token
 }
+
+// An admin of an organization may name any audience for a client of it.
+func TestAClientOfAnOrganizationLearnsOnlyOfItsUsers(t *testing.T) {
+	r := newRig(t, "")
+	audience := oauth.Settings{"kind": "machine", "audiences": []string{"https://api.example"}, "org_id": "other"}
+	c, _ := r.application(nil)
+	outsider, _ := r.session(r.member(identity.Viewer, "default"))
+	member, _ := r.session(r.member(identity.Viewer, "other"))
+	api, secret := r.application(audience)
+	inactive(t, "another organization", r.introspect(api, secret, r.tokens(c, outsider, "openid", "https://api.example").AccessToken))
+	if a := r.introspect(api, secret, r.tokens(c, member, "openid", "https://api.example").AccessToken); a.body["active"] != true {
+		t.Errorf("own organization: %s", a.raw)
+	}
+}
