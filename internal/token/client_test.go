@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"strings"
 	"sync"
@@ -44,9 +45,7 @@ func (p *portal) client(t testing.TB, more oauth.Settings) oauth.Client {
 		"kind": "spa", "redirect_uris": []string{callback}, "first_party": true, "id_token_signed_response_alg": "EdDSA",
 		"scopes": []string{"openid", "profile", "email", "groups", "roles", "org", "offline_access", "account"},
 	}
-	for name, value := range more {
-		s[name] = value
-	}
+	maps.Copy(s, more)
 	c, _, err := p.Clients.Create(t.Context(), system, s)
 	p.must(t, err)
 	return c
