@@ -9,6 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pico-auth/pico-auth/picoauth/picoauthtest"
 )
 
 // The provider's endpoints write their responses themselves, and /openapi.json describes
@@ -83,6 +87,30 @@ func TestTheDescribedProviderIsTheServedOne(t *testing.T) {
 			if there && method == "post" && (op.RequestBody == nil || op.RequestBody.Content["application/x-www-form-urlencoded"] == nil) {
 				t.Errorf("post %s takes a form", path)
 			}
+		}
+	}
+}
+
+// The discovery document of picoauthtest is the server's, as far as it goes: what a test
+// reads there is what the service will read here.
+func TestTheIssuerOfTestsDescribesItselfAsTheServer(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	issuer := picoauthtest.NewIssuer(t)
+	const path = "/.well-known/openid-configuration"
+	_, text, _ := get(t, issuer.URL()+path, nil)
+	var of map[string]any
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(text, issuer.URL(), "http://localhost:8100")), &of); err != nil {
+		t.Fatal(err)
+	}
+	served := s.must("GET", path, "", nil)
+	for name, value := range of {
+		if diff := cmp.Diff(served[name], value); diff != "" {
+			t.Errorf("%s (-server +picoauthtest):\n%s", name, diff)
+		}
+	}
+	for _, name := range []string{"issuer", "jwks_uri", "authorization_endpoint", "token_endpoint", "response_types_supported", "subject_types_supported"} {
+		if of[name] == nil { // required by OpenID Connect Discovery 3
+			t.Errorf("%s is missing", name)
 		}
 	}
 }

@@ -268,6 +268,8 @@ func (i *Issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(i.keySet()) // the client may have disconnected
 }
 
+// serveDiscovery has what OpenID Connect Discovery 3 requires, as the server has it. The
+// endpoints that sign users in are named, since libraries need them, and not served.
 func (i *Issuer) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -279,8 +281,10 @@ func (i *Issuer) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{ // as above
 		"issuer":                                i.server.URL,
 		"jwks_uri":                              i.server.URL + "/api/v1/auth/jwks",
-		"token_endpoint":                        i.server.URL + "/api/v1/auth/login",
-		"response_types_supported":              []string{"token"},
+		"authorization_endpoint":                i.server.URL + "/oauth2/authorize",
+		"token_endpoint":                        i.server.URL + "/oauth2/token",
+		"userinfo_endpoint":                     i.server.URL + "/oauth2/userinfo",
+		"response_types_supported":              []string{"code"},
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{string(i.algorithm)},
 	})
