@@ -129,8 +129,8 @@ type ClientChange struct {
 	ClientSettings
 }
 
-// Client is a client.
-type Client struct {
+// RegisteredClient is a client. Generated programs have a type Client of their own.
+type RegisteredClient struct {
 	ClientID  string          `json:"client_id" example:"01981b61-52ab-7c9e-8d1f-3b8f5f6a7c88"`
 	Kind      string          `json:"kind" enum:"spa,web,native,machine" example:"web"`
 	OrgID     *string         `json:"org_id" doc:"null: users of all organizations may sign in." example:"default"`
@@ -144,13 +144,13 @@ type Client struct {
 
 // CreatedClient is a new client with its secret.
 type CreatedClient struct {
-	Client
+	RegisteredClient
 	Secret string `json:"client_secret,omitempty" doc:"Shown only once. Clients without a secret have none." example:"q7m0..."`
 }
 
 // ClientDetail is a client with the ids of its secrets.
 type ClientDetail struct {
-	Client
+	RegisteredClient
 	Secrets []ClientSecret `json:"secrets" nullable:"false"`
 }
 
@@ -173,9 +173,9 @@ type ClientSecretCreation struct {
 
 // ClientList is a list of clients, oldest first.
 type ClientList struct {
-	Clients []Client `json:"clients" nullable:"false"`
-	Total   int      `json:"total" doc:"Number of clients on all pages." example:"1"`
-	Next    string   `json:"next_cursor,omitempty" doc:"When there are more."`
+	Clients []RegisteredClient `json:"clients" nullable:"false"`
+	Total   int                `json:"total" doc:"Number of clients on all pages." example:"1"`
+	Next    string             `json:"next_cursor,omitempty" doc:"When there are more."`
 }
 
 // ClientFilter narrows the list of clients.
@@ -200,7 +200,7 @@ func settingsOf(body any) (oauth.Settings, error) {
 	return s, err
 }
 
-func clientOf(c oauth.Client) (out Client, err error) {
+func clientOf(c oauth.Client) (out RegisteredClient, err error) {
 	encoded, err := json.Marshal(c)
 	if err != nil {
 		return out, err
@@ -228,13 +228,13 @@ func (a *API) createClient(ctx context.Context, by caller, in *struct{ Body Clie
 		return out, err
 	}
 	out.Secret = secret
-	out.Client, err = clientOf(c)
+	out.RegisteredClient, err = clientOf(c)
 	return out, err
 }
 
 func (a *API) listClients(ctx context.Context, by caller, in *ClientFilter) (ClientList, error) {
 	page, err := a.clients.List(ctx, by.actor, client.Filter{OrgID: in.OrgID, Limit: in.Limit, Cursor: in.Cursor})
-	list := ClientList{Clients: make([]Client, 0, len(page.Items)), Total: page.Total, Next: page.Next}
+	list := ClientList{Clients: make([]RegisteredClient, 0, len(page.Items)), Total: page.Total, Next: page.Next}
 	if err != nil {
 		return list, err
 	}
@@ -257,7 +257,7 @@ func (a *API) getClient(ctx context.Context, by caller, in *ClientID) (out Clien
 	for _, s := range d.Secrets {
 		out.Secrets = append(out.Secrets, ClientSecret{ID: s.ID, CreatedAt: s.CreatedAt.UTC()})
 	}
-	out.Client, err = clientOf(d.Client)
+	out.RegisteredClient, err = clientOf(d.Client)
 	return out, err
 }
 
@@ -266,7 +266,7 @@ type updateClientInput struct {
 	Body ClientChange
 }
 
-func (a *API) updateClient(ctx context.Context, by caller, in *updateClientInput) (out Client, err error) {
+func (a *API) updateClient(ctx context.Context, by caller, in *updateClientInput) (out RegisteredClient, err error) {
 	settings, err := settingsOf(in.Body)
 	if err != nil {
 		return out, err

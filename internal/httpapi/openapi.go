@@ -188,6 +188,13 @@ func allowNull(doc *huma.OpenAPI, rt *route) {
 		if slices.Contains(request.Required, name) || member.Nullable {
 			continue
 		}
+		switch {
+		case member.Ref != "":
+			request.Properties[name] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: member.Ref}, {Type: "null"}}, Description: member.Description}
+			continue
+		case member.Type == "":
+			continue // of any type, null too
+		}
 		member.Nullable = true
 		if len(member.Enum) > 0 {
 			member.Enum = append(member.Enum, nil)

@@ -186,7 +186,7 @@ func describeEndpoint(doc *huma.OpenAPI, e providerEndpoint) {
 
 // takes adds the parameters to the operation: as a form, or as a query.
 func (e *providerEndpoint) takes(op *huma.Operation) {
-	form := &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{}, AdditionalProperties: true}
+	form := &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{}}
 	for _, p := range e.params {
 		schema := &huma.Schema{Type: huma.TypeString, Enum: p.values}
 		if e.method == http.MethodGet {
