@@ -106,7 +106,7 @@ func (v signIn) code() string {
 	page := v.read(browser.Get(v.s.base + "/oauth2/authorize?" + url.Values{
 		"response_type": {"code"}, "client_id": {v.id}, "redirect_uri": {v.callback}, "scope": {"openid profile"}, "state": {"s"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
-	}.Encode())) //nolint:bodyclose // read closes it
+	}.Encode()))
 	action := regexp.MustCompile(`action="([^"]+)"`).FindStringSubmatch(page)
 	if action == nil {
 		v.t.Fatalf("no form: %s", page)
@@ -115,7 +115,7 @@ func (v signIn) code() string {
 	for _, hidden := range regexp.MustCompile(`type="hidden" name="([^"]+)" value="([^"]*)"`).FindAllStringSubmatch(page, -1) {
 		values.Set(hidden[1], html.UnescapeString(hidden[2]))
 	}
-	page = v.read(browser.PostForm(v.s.base+html.UnescapeString(action[1]), values)) //nolint:bodyclose // as above
+	page = v.read(browser.PostForm(v.s.base+html.UnescapeString(action[1]), values))
 	code := regexp.MustCompile(`[?&;]code=([A-Za-z0-9_-]+)`).FindStringSubmatch(page)
 	if code == nil {
 		v.t.Fatalf("no code: %s", page)
