@@ -110,7 +110,7 @@ func tokenEndpoints() []providerEndpoint {
 	}
 	introspect := providerEndpoint{
 		method: http.MethodPost, path: "/oauth2/introspect", id: "introspect", summary: "Ask whether an access token is valid now",
-		description: "RFC 7662, for confidential clients and service tokens. A client learns of tokens that were issued to it or for one of its audiences, a service token of those of its organization.",
+		description: "RFC 7662, for confidential clients and service tokens. A client learns of tokens that were issued to it or for one of its audiences, if it is of an organization only of those of that; a service token of those of its organization.",
 		params:      credentials(parameter{name: "token", required: true, doc: "An access token."}, parameter{name: "token_type_hint", doc: "Not needed."}),
 		response:    reflect.TypeFor[Introspection](),
 		refusals:    byClient("`invalid_request`"),
