@@ -190,8 +190,10 @@ func allowNull(doc *huma.OpenAPI, rt *route) {
 		}
 		switch {
 		case member.Ref != "":
-			request.Properties[name] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: member.Ref}, {Type: "null"}}, Description: member.Description}
-			continue
+			own := *doc.Components.Schemas.SchemaFromRef(member.Ref) // a reference has no type beside it, and huma takes all for null
+			own.Description = cmp.Or(member.Description, own.Description)
+			member = &own
+			request.Properties[name] = member
 		case member.Type == "":
 			continue // of any type, null too
 		}

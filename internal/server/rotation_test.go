@@ -126,7 +126,18 @@ func (w *rotating) set() store.KeySet {
 	return set
 }
 
-func (w *rotating) active() store.SigningKey { return *w.set().First(store.KeyActive, "") }
+// active is the key that signs the tokens of the API. RS256 has an active key for ID
+// tokens besides.
+func (w *rotating) active() store.SigningKey {
+	w.t.Helper()
+	for _, key := range w.set().Keys {
+		if key.Status == store.KeyActive && key.API {
+			return key
+		}
+	}
+	w.t.Fatal("no key signs")
+	return store.SigningKey{}
+}
 
 // rotate waits until the new key signs.
 func (w *rotating) rotate(algorithm string, restart bool) {
