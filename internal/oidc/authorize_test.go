@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/authorize"
 	"github.com/pico-auth/pico-auth/internal/directory"
@@ -447,8 +448,12 @@ func TestRequestsOfANetworkAreLimited(t *testing.T) {
 		t.Errorf("what stores nothing goes to %s", to)
 	}
 	b.signIn(r.user("ada@pico.example"), "")
+	if status, _ := b.visit(http.MethodGet, authorization(c), nil); status != http.StatusTooManyRequests {
+		t.Errorf("a code is stored, too: status %d", status)
+	}
+	r.Clock.Advance(2 * time.Minute)
 	if to := b.goes(authorization(c)); to.Query().Get("code") == "" {
-		t.Errorf("a user who is signed in goes to %s", to)
+		t.Errorf("two minutes later a user who is signed in goes to %s", to)
 	}
 }
 
