@@ -109,18 +109,28 @@ func (a *API) Group() web.Group {
 
 // handle gives each route its handler.
 func (a *API) handle() {
-	taken := &adapter{}
-	api := huma.NewAPI(a.humaConfig(), taken)
 	for i := range a.routes {
 		rt := &a.routes[i]
-		if rt.plain != nil {
-			rt.Handler = a.checked(rt, rt.plain)
-			continue
+		next := rt.plain
+		if next == nil {
+			next = a.registered(rt)
 		}
+		rt.Handler = a.checked(rt, next)
+	}
+}
+
+// registered returns huma's handler of a typed route. It is made at the first request:
+// the schemas of all routes cost a start several milliseconds. Those that huma refuses,
+// which no configuration can cause, are found by the test of the OpenAPI document.
+func (a *API) registered(rt *route) http.HandlerFunc {
+	handler := sync.OnceValue(func() http.HandlerFunc {
+		taken := &adapter{}
+		api := huma.NewAPI(a.humaConfig(), taken)
 		rt.typed(api, rt)
 		allowNull(api.OpenAPI(), rt)
-		rt.Handler = a.checked(rt, taken.handler)
-	}
+		return taken.handler
+	})
+	return func(w http.ResponseWriter, r *http.Request) { handler()(w, r) }
 }
 
 // checked wraps a handler with the checks that are the same for all: of the ids in
