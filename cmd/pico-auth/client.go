@@ -45,16 +45,11 @@ func (clientListCmd) Help() string {
 // Run lists clients, oldest first.
 func (c clientListCmd) Run(sh *shell) error {
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
-		var all []oauth.Client
-		for f := (client.Filter{OrgID: c.Org}); ; {
-			page, err := services.Clients.List(ctx, operator(), f)
-			if err != nil {
-				return err
-			}
-			all = append(all, page.Items...)
-			if f.Cursor = page.Next; f.Cursor == "" {
-				break
-			}
+		all, err := pages(func(cursor string) (client.Page, error) {
+			return services.Clients.List(ctx, operator(), client.Filter{OrgID: c.Org, Cursor: cursor})
+		})
+		if err != nil {
+			return err
 		}
 		if c.JSON {
 			list := make([]clientJSON, len(all))

@@ -17,8 +17,8 @@ type groupArg struct {
 
 // find returns the group's ID. A name takes precedence over an ID.
 func (a groupArg) find(ctx context.Context, services *server.Services) (string, error) {
-	groups, err := pages(directory.Filter{OrgID: a.Org}, func(f directory.Filter) (directory.Page[identity.Group], error) {
-		return services.Directory.Groups(ctx, operator(), f)
+	groups, err := pages(func(cursor string) (directory.Page[identity.Group], error) {
+		return services.Directory.Groups(ctx, operator(), directory.Filter{OrgID: a.Org, Cursor: cursor})
 	})
 	if err != nil {
 		return "", err

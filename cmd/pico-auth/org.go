@@ -49,8 +49,8 @@ func (orgListCmd) Help() string {
 // Run lists organizations, oldest first.
 func (c orgListCmd) Run(sh *shell) error {
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
-		orgs, err := pages(directory.Filter{}, func(f directory.Filter) (directory.Page[identity.Organization], error) {
-			return services.Directory.Organizations(ctx, operator(), f)
+		orgs, err := pages(func(cursor string) (directory.Page[identity.Organization], error) {
+			return services.Directory.Organizations(ctx, operator(), directory.Filter{Cursor: cursor})
 		})
 		if err != nil {
 			return err

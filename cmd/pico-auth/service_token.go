@@ -71,16 +71,11 @@ func (serviceTokenListCmd) Help() string {
 // Run lists the service tokens that are not revoked, oldest first.
 func (c serviceTokenListCmd) Run(sh *shell) error {
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
-		var all []identity.ServiceToken
-		for f := (token.Filter{OrgID: c.Org}); ; {
-			page, err := services.Tokens.ServiceTokens(ctx, operator(), f)
-			if err != nil {
-				return err
-			}
-			all = append(all, page.Items...)
-			if f.Cursor = page.Next; f.Cursor == "" {
-				break
-			}
+		all, err := pages(func(cursor string) (token.ServiceTokenPage, error) {
+			return services.Tokens.ServiceTokens(ctx, operator(), token.Filter{OrgID: c.Org, Cursor: cursor})
+		})
+		if err != nil {
+			return err
 		}
 		if c.JSON {
 			return sh.json(serviceTokensJSON(all))

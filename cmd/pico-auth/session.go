@@ -68,18 +68,9 @@ func clientOf(s identity.Session) string {
 
 // sessionsOf reads all pages of the list.
 func sessionsOf(ctx context.Context, services *server.Services, userID string) ([]identity.Session, error) {
-	var all []identity.Session
-	for f := (session.Filter{}); ; {
-		page, err := services.Sessions.List(ctx, operator(), userID, f)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page.Items...)
-		if page.Next == "" {
-			return all, nil
-		}
-		f.Cursor = page.Next
-	}
+	return pages(func(cursor string) (session.Page, error) {
+		return services.Sessions.List(ctx, operator(), userID, session.Filter{Cursor: cursor})
+	})
 }
 
 // sessionsJSON has the field names of the API.

@@ -26,10 +26,9 @@ func (userListCmd) Help() string {
 // Run lists users, oldest first.
 func (c userListCmd) Run(sh *shell) error {
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
-		users, err := pages(directory.Filter{OrgID: c.Org, Email: c.Email, Query: c.Query},
-			func(f directory.Filter) (directory.Page[identity.User], error) {
-				return services.Directory.Users(ctx, operator(), f)
-			})
+		users, err := pages(func(cursor string) (directory.Page[identity.User], error) {
+			return services.Directory.Users(ctx, operator(), directory.Filter{OrgID: c.Org, Email: c.Email, Query: c.Query, Cursor: cursor})
+		})
 		if err != nil {
 			return err
 		}
@@ -52,18 +51,17 @@ func usersJSON(users []identity.User) any {
 	return map[string]any{"users": all, "total": len(all)}
 }
 
-// pages reads all pages of a list.
-func pages[T any](f directory.Filter, page func(directory.Filter) (directory.Page[T], error)) ([]T, error) {
+// pages reads all pages of a list; cursor is empty for the first.
+func pages[T any](page func(cursor string) (directory.Page[T], error)) ([]T, error) {
 	var all []T
-	for {
-		p, err := page(f)
+	for cursor := ""; ; {
+		p, err := page(cursor)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, p.Items...)
-		if p.Next == "" {
+		if cursor = p.Next; cursor == "" {
 			return all, nil
 		}
-		f.Cursor = p.Next
 	}
 }

@@ -117,18 +117,26 @@ func (p *Pages) showConsent(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, pg)
 }
 
+// answered reads the form of a page, and what is asked of the request that it answers. If
+// it is not ok, the browser has an error page.
+func (p *Pages) answered(w http.ResponseWriter, r *http.Request) (values url.Values, a asked, ok bool) {
+	values, err := readForm(w, r)
+	if err == nil {
+		a, err = p.ask(r, values.Get("request"))
+	}
+	if err != nil {
+		p.Error(w, r, err)
+	}
+	return values, a, err == nil
+}
+
 // consent records what the user decided on one of the pages of showConsent.
 func (p *Pages) consent(w http.ResponseWriter, r *http.Request) {
-	values, err := readForm(w, r)
-	if err != nil {
-		p.Error(w, r, err)
+	values, a, ok := p.answered(w, r)
+	if !ok {
 		return
 	}
-	a, err := p.ask(r, values.Get("request"))
-	if err != nil {
-		p.Error(w, r, err)
-		return
-	}
+	var err error
 	ctx, by, id := r.Context(), a.actor(r.Context()), a.ID
 	switch values.Get("action") {
 	case "allow":

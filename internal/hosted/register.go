@@ -62,21 +62,16 @@ func (p *Pages) newPasswordField(l *locale, name, label string) field {
 
 // register creates the user and signs them in.
 func (p *Pages) register(w http.ResponseWriter, r *http.Request) {
-	values, err := readForm(w, r)
-	if err != nil {
-		p.Error(w, r, err)
+	values, a, ok := p.answered(w, r)
+	if !ok {
 		return
 	}
 	t := targetOf(values)
-	a, err := p.ask(r, t.request)
-	if err != nil {
-		p.Error(w, r, err)
-		return
-	}
 	by, password := web.Actor(r.Context()), values.Get("password")
 	tried := attempt{email: values.Get("email"), name: values.Get("display_name")}
 	var proof identity.Proof
-	if _, err = p.directory.Register(r.Context(), by, tried.email, password, tried.name); err == nil {
+	_, err := p.directory.Register(r.Context(), by, tried.email, password, tried.name)
+	if err == nil {
 		proof, err = p.login.Password(r.Context(), by, tried.email, password)
 	}
 	if err == nil {

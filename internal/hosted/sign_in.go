@@ -135,17 +135,11 @@ func (p *Pages) registration(r *http.Request, t target) string {
 }
 
 func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
-	values, err := readForm(w, r)
-	if err != nil {
-		p.Error(w, r, err)
+	values, a, ok := p.answered(w, r)
+	if !ok {
 		return
 	}
 	t := targetOf(values)
-	a, err := p.ask(r, t.request)
-	if err != nil {
-		p.Error(w, r, err)
-		return
-	}
 	switch action := values.Get("action"); {
 	case action == "cancel" && t.request != "":
 		p.deny(w, r, a)

@@ -100,8 +100,7 @@ func (s *Store) LogoutDelivered(ctx context.Context, d LogoutDelivery) error {
 	})
 }
 
-// LogoutFailed records why a delivery failed, and when it is due again; zero: it is
-// given up.
+// LogoutFailed records why a delivery failed, and when it is due again; zero: never.
 func (s *Store) LogoutFailed(ctx context.Context, d LogoutDelivery, problem string, next time.Time) error {
 	return s.write(ctx, func(t *tx) error {
 		_, err := t.exec("UPDATE logout_deliveries SET problem = $1, next_at = $2 WHERE session_id = $3 AND client_id = $4 AND attempts = $5",
