@@ -121,9 +121,7 @@ func meetsACR(r oauth.AuthorizationRequest, acr string) bool {
 // MayUse is whether the user may use the client: at a code, its exchange and each
 // refresh.
 func MayUse(c oauth.Client, u identity.User, groups []string) bool {
-	return identity.CanUseClient(u, groups, identity.ClientPolicy{
-		Active: !c.Suspended, OrgID: c.OrgID, Roles: c.AllowedRoles, Groups: c.AllowedGroups,
-	})
+	return identity.CanUseClient(u, groups, store.ClientPolicy(c))
 }
 
 // needsConsent reports whether the user is asked to allow the client what the request asks

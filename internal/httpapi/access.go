@@ -50,9 +50,6 @@ var errServiceToken = &picoauth.Refusal{
 	Status: http.StatusUnauthorized, Code: picoauth.CodeInvalidToken, Detail: "a service token has no account; this needs the access token of a user",
 }
 
-// serviceTokenPrefix distinguishes a service token from an access token.
-const serviceTokenPrefix = "pico_svc_"
-
 // admit is the Authorize of the API's routes: the request it returns carries
 // the caller.
 func (a *API) admit(r *http.Request, rule web.Access) (*http.Request, error) {
@@ -129,7 +126,7 @@ func (a *API) authenticateClient(r *http.Request, scope string, refused error) (
 	switch {
 	case !ok:
 		return caller{}, refused
-	case strings.HasPrefix(presented, serviceTokenPrefix):
+	case strings.HasPrefix(presented, token.ServiceTokenPrefix):
 		return caller{}, errServiceToken
 	}
 	t, err := a.tokens.Verify(r.Context(), presented)
@@ -157,7 +154,7 @@ func (a *API) authenticateClient(r *http.Request, scope string, refused error) (
 // service token may read and change is decided in the transaction, as for a user.
 func (a *API) authenticateAny(r *http.Request) (caller, error) {
 	secret, ok := bearerToken(r)
-	if !ok || !strings.HasPrefix(secret, serviceTokenPrefix) {
+	if !ok || !strings.HasPrefix(secret, token.ServiceTokenPrefix) {
 		return a.authenticate(r, oauth.ScopeAdmin)
 	}
 	by := caller{actor: web.Actor(r.Context())}

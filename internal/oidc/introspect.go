@@ -101,5 +101,5 @@ func serviceToken(r *http.Request) (string, bool) {
 		return "", false
 	}
 	scheme, secret, _ := strings.Cut(values[0], " ")
-	return secret, strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(secret, "pico_svc_")
+	return secret, strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(secret, token.ServiceTokenPrefix)
 }

@@ -1,12 +1,12 @@
 package store
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
 )
 
 // startGrant stores what a registered client holds from now on of a session of the
@@ -45,24 +45,19 @@ func (t *tx) startGrant(by identity.Actor, userID, sessionID string, f NewFamily
 	return g, err
 }
 
-// clientPolicy reads which users the client signs in; lock is the result of forShare or
+// ClientPolicy is which users the client signs in.
+func ClientPolicy(c oauth.Client) identity.ClientPolicy {
+	return identity.ClientPolicy{Active: !c.Suspended, OrgID: c.OrgID, Roles: c.AllowedRoles, Groups: c.AllowedGroups}
+}
+
+// clientPolicy reads the policy of the client; lock is the result of forShare or
 // unlocked. An unknown client signs in none.
-func (t *tx) clientPolicy(clientID, lock string) (p identity.ClientPolicy, err error) {
-	var metadata string
-	found, err := t.get([]any{&p.OrgID, &p.Active, &metadata},
-		"SELECT c.org_id, c.status = 'active', c.metadata FROM clients c WHERE c.id = $1"+lock, clientID)
-	if err != nil || !found {
-		return identity.ClientPolicy{}, err
+func (t *tx) clientPolicy(clientID, lock string) (identity.ClientPolicy, error) {
+	c, err := t.clientAlone(clientID, lock)
+	if fault.KindOf(err) == fault.NotFound {
+		return identity.ClientPolicy{}, nil
 	}
-	var rules struct {
-		Groups []string `json:"allowed_groups"`
-		Roles  []string `json:"allowed_roles"`
-	}
-	if err := json.Unmarshal([]byte(metadata), &rules); err != nil {
-		return identity.ClientPolicy{}, fmt.Errorf("read the metadata of client %s: %w", clientID, err)
-	}
-	p.Groups, p.Roles = rules.Groups, rules.Roles
-	return p, nil
+	return ClientPolicy(c), err
 }
 
 // userForClient reads a user with everything that claims are made of, and their groups.

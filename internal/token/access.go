@@ -161,7 +161,7 @@ func (i *Issuer) throughClient(ctx context.Context, a Access) (Holder, error) {
 	if err != nil {
 		return Holder{}, err
 	}
-	if b.Ended || !issuedBy(b.Client, a) || !identity.CanUseClient(b.User, b.Groups, policyOf(b.Client)) {
+	if b.Ended || !issuedBy(b.Client, a) || !identity.CanUseClient(b.User, b.Groups, store.ClientPolicy(b.Client)) {
 		return Holder{}, identity.ErrInvalidToken
 	}
 	return Holder{User: b.User, Groups: b.Groups, Claims: b.Claims, Client: b.Client}, nil
@@ -191,10 +191,6 @@ func (i *Issuer) clientItself(ctx context.Context, a Access) (Holder, error) {
 // revoked is refused, whether it was issued before or after that.
 func issuedBy(c oauth.Client, a Access) bool {
 	return !c.Suspended && !a.IssuedAt.Before(c.NotBefore)
-}
-
-func policyOf(c oauth.Client) identity.ClientPolicy {
-	return identity.ClientPolicy{Active: !c.Suspended, OrgID: c.OrgID, Roles: c.AllowedRoles, Groups: c.AllowedGroups}
 }
 
 // RevokeOf ends the family of a token that the client presents to be revoked (RFC 7009).

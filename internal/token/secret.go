@@ -16,7 +16,8 @@ import (
 // original's 32 and 73.
 const maxSecretBytes = 512
 
-const serviceTokenPrefix = "pico_svc_"
+// ServiceTokenPrefix distinguishes a service token from an access token.
+const ServiceTokenPrefix = "pico_svc_"
 
 // A refresh token is a part that all tokens of its family share, and 256 random bits
 // of its own. That many need no slow hash. The shared part tells who presents it as
@@ -58,7 +59,7 @@ func hashOfShared(refresh string) string {
 func newServiceToken() string {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:])
-	return serviceTokenPrefix + hex.EncodeToString(secret[:])
+	return ServiceTokenPrefix + hex.EncodeToString(secret[:])
 }
 
 // hashOf is the form in which the store has an opaque token.
@@ -102,7 +103,7 @@ func (i *Issuer) Locate(clientID, presented string) (store.PresentedRefresh, err
 
 // serviceHashes is hashes for a service token.
 func (i *Issuer) serviceHashes(presented string) ([]string, error) {
-	if !strings.HasPrefix(presented, serviceTokenPrefix) {
+	if !strings.HasPrefix(presented, ServiceTokenPrefix) {
 		return nil, store.InvalidToken(store.ErrUnknownToken)
 	}
 	return i.hashes(presented)
