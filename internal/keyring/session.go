@@ -75,7 +75,7 @@ func (s *session) make(now *keys, row store.SigningKey) (store.SigningKey, error
 	if err != nil {
 		return row, err
 	}
-	if s.writer != nil && row.Status == store.KeyActive {
+	if s.writer != nil && row.Status == store.KeyActive && len(now.Keys) == 0 {
 		err = s.writer.SaveFirst(&row, key)
 	} else {
 		err = s.home.Save(&row, key)

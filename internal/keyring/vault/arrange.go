@@ -44,8 +44,10 @@ func (w *Writer) Save(row *store.SigningKey, key *jose.PrivateKey) error {
 	return w.WritePrivate(files.own(row.KID), secret)
 }
 
-// SaveFirst writes the pair of the first key of its algorithm under the known
-// names. If those exist it writes the private half into a file of its own.
+// SaveFirst writes the pair of an installation's first key under the known names, where
+// the next start finds it after a crash. If those exist it writes the private half into
+// a file of its own. Any later key gets the known names from Arrange, once its row is
+// recorded: a crash before that would leave an unknown key there, which keeps them.
 func (w *Writer) SaveFirst(row *store.SigningKey, key *jose.PrivateKey) error {
 	files, err := FilesOf(key.Algorithm())
 	if err != nil {
