@@ -153,7 +153,7 @@ func serverKeys() []setting {
 	return []setting{
 		text("server.host", func(c *Config) *string { return &c.Server.Host },
 			"an IP address or a host name, without port", hostName,
-			"Address to listen on. `0.0.0.0` is every IPv4 interface, `::` every interface. Beyond loopback the start is refused while an active superadmin has the default password."),
+			"Address to listen on. `0.0.0.0` is every interface, IPv4 only; `::` is every interface, IPv4 and IPv6. Beyond loopback the start is refused while an active superadmin has the default password."),
 		number("server.port", func(c *Config) *int { return &c.Server.Port }, 1, 65_535,
 			"Port to listen on."),
 		list("server.trusted_proxies", func(c *Config) *[]string { return &c.Server.TrustedProxies },
@@ -162,7 +162,7 @@ func serverKeys() []setting {
 		number("server.connections_per_address", func(c *Config) *int { return &c.Server.ConnectionsPerAddress }, 0, 4_096,
 			"Connections that one client address may have; a public /56 network of IPv6 counts as one address. `0`: as many as there are. Trusted proxies have no limit. A private or loopback address that forwards `X-Forwarded-For` without being named in `server.trusted_proxies` may have ten times as many. Connections beyond the limit are answered `/livez` and `/readyz`, and 429 for everything else. All clients together may have 4096."),
 		period("server.idle_timeout", func(c *Config) *time.Duration { return &c.Server.IdleTimeout }, time.Second, time.Hour, false,
-			"Time after which a connection without a request is closed. Keep it longer than that of load balancers, so that they close first. Where connections are scarce, those that were idle for five seconds are closed."),
+			"Time after which a connection without a request is closed. Keep it longer than that of load balancers (60 s in many), so that they close first: a request that crosses a close is answered 502 by them. Where connections are scarce, those that were idle for five seconds are closed. The other limits are fixed: the header of a request must arrive within 5 s, the whole request within 15 s, and its response is sent within 30 s."),
 		list("server.cors_origins", func(c *Config) *[]string { return &c.Server.CORSOrigins },
 			"a list of origins as a browser sends them, such as https://app.example.com, without path, slash or default port", origin,
 			"Origins whose pages may call the API from a browser. Credentials are never allowed. The key set and discovery allow any origin."),
@@ -174,7 +174,7 @@ func serverKeys() []setting {
 			"PEM file of the certificate's private key."),
 		text("server.metrics_listen", func(c *Config) *string { return &c.Server.MetricsListen },
 			"an address with port, such as 127.0.0.1:9100", orEmpty(hostPort),
-			"A separate listener for `/metrics`, which serves nothing else and every client that reaches it. Without it `/metrics` is on the API's listener, for clients on this machine only, where `server.host` is loopback and `server.trusted_proxies` is empty; elsewhere there is none."),
+			"A separate listener for `/metrics`, which serves nothing else and every client that reaches it. As in `server.host`, `0.0.0.0` is IPv4 only, and `::` or no address is both. Without it `/metrics` is on the API's listener, for clients on this machine only, where `server.host` is loopback and `server.trusted_proxies` is empty; elsewhere there is none."),
 	}
 }
 

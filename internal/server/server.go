@@ -2,18 +2,14 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"runtime"
-	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/audit"
@@ -169,47 +165,6 @@ func (s *Server) newHTTP(g *gate, h http.Handler) *http.Server {
 		DisableGeneralOptionsHandler: true, // it would bypass the handler
 	}
 }
-
-func (s *Server) listen(ctx context.Context) error {
-	c := s.cfg.Config.Server
-	proxies, err := web.ParseProxies(c.TrustedProxies)
-	if err != nil {
-		return fmt.Errorf("server.trusted_proxies: %w", err)
-	}
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port", err)
-	}
-	if err != nil {
-		return fmt.Errorf("server.host and server.port: %w", err)
-	}
-	s.gate = newGate(ln, gateLimits{total: maxConnections, perAddress: c.ConnectionsPerAddress, proxies: proxies, idle: c.IdleTimeout, log: s.cfg.Log})
-	s.listener = s.gate
-	if s.tls, err = s.certificate(ctx); err != nil {
-		return err
-	}
-	if s.tls != nil {
-		s.listener = tls.NewListener(s.gate, s.tls.config(s.gate))
-	}
-	return nil
-}
-
-// listenMetrics does nothing when /metrics has no listener of its own.
-func (s *Server) listenMetrics(ctx context.Context) error {
-	address := s.cfg.Config.Server.MetricsListen
-	if address == "" {
-		return nil
-	}
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("server.metrics_listen: %w", err)
-	}
-	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, idle: s.cfg.Config.Server.IdleTimeout, log: s.cfg.Log})
-	return nil
-}
-
-// Addr is the address the API listens on.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Run serves until ctx ends, then drains: it becomes unready, accepts no new
 // connection, lets requests in flight finish for drainTimeout, and closes

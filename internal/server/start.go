@@ -17,6 +17,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // firstAdmin creates the first administrator if there is none, and refuses to
@@ -145,8 +146,8 @@ func (s *Server) announce(defaultPassword string) {
 	}
 	out := s.cfg.Out
 	fmt.Fprintf(out, "pico-auth %s\n", s.cfg.Version)
-	fmt.Fprintf(out, "  listening on  %s\n", base)
-	fmt.Fprintf(out, "  API page      %s/docs\n", base)
+	fmt.Fprintf(out, "  listening on  %s%s\n", base, interfaces(c.Server.Host))
+	fmt.Fprintf(out, "  API page      %s%s/docs\n", base, web.BasePath(c.Auth.Issuer))
 	fmt.Fprintf(out, "  issuer        %s\n", c.Auth.Issuer)
 	fmt.Fprintf(out, "  keys          %s\n", s.keysLine())
 	fmt.Fprintf(out, "  database      %s\n", database)
@@ -155,7 +156,8 @@ func (s *Server) announce(defaultPassword string) {
 	}
 	switch {
 	case c.Server.MetricsListen != "":
-		fmt.Fprintf(out, "  metrics       http://%s/metrics\n", s.scrape.Addr())
+		host, _, _ := net.SplitHostPort(c.Server.MetricsListen) // the listener exists
+		fmt.Fprintf(out, "  metrics       http://%s/metrics%s\n", s.scrape.Addr(), interfaces(host))
 	case !metricsOnAPI(c.Server):
 		fmt.Fprintf(out, "  metrics       off; server.metrics_listen turns them on\n")
 	}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"syscall"
+
+	"github.com/pico-auth/pico-auth/internal/web"
+)
+
+// listen opens the listener of the API.
+func (s *Server) listen(ctx context.Context) error {
+	c := s.cfg.Config.Server
+	proxies, err := web.ParseProxies(c.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("server.trusted_proxies: %w", err)
+	}
+	ln, err := listenTCP(ctx, net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port", err)
+	}
+	if err != nil {
+		return fmt.Errorf("server.host and server.port: %w", err)
+	}
+	s.gate = newGate(ln, gateLimits{total: maxConnections, perAddress: c.ConnectionsPerAddress, proxies: proxies, idle: c.IdleTimeout, log: s.cfg.Log})
+	s.listener = s.gate
+	if s.tls, err = s.certificate(ctx); err != nil {
+		return err
+	}
+	if s.tls != nil {
+		s.listener = tls.NewListener(s.gate, s.tls.config(s.gate))
+	}
+	return nil
+}
+
+// listenMetrics does nothing when /metrics has no listener of its own.
+func (s *Server) listenMetrics(ctx context.Context) error {
+	address := s.cfg.Config.Server.MetricsListen
+	if address == "" {
+		return nil
+	}
+	ln, err := listenTCP(ctx, address)
+	if err != nil {
+		return fmt.Errorf("server.metrics_listen: %w", err)
+	}
+	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, idle: s.cfg.Config.Server.IdleTimeout, log: s.cfg.Log})
+	return nil
+}
+
+// listenTCP listens on the interfaces that the address names. net.Listen takes 0.0.0.0
+// for every interface of IPv6 as well, which a firewall for IPv4 does not cover.
+func listenTCP(ctx context.Context, address string) (net.Listener, error) {
+	network := "tcp"
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if a, err := netip.ParseAddr(host); err == nil && a.Unmap().Is4() {
+		network = "tcp4"
+	}
+	return (&net.ListenConfig{}).Listen(ctx, network, address)
+}
+
+// interfaces says which interfaces a server on the host accepts connections of, if
+// they are more than one.
+func interfaces(host string) string {
+	a, err := netip.ParseAddr(host)
+	switch {
+	case host == "", err == nil && a == netip.IPv6Unspecified():
+		return " (every interface, IPv4 and IPv6)"
+	case err == nil && a.Unmap() == netip.IPv4Unspecified():
+		return " (every interface, IPv4 only)"
+	}
+	return ""
+}
+
+// Addr is the address the API listens on.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }

@@ -1,0 +1,82 @@
+package server_test
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+)
+
+// Go's own listener takes 0.0.0.0 for every interface of IPv6 as well.
+func TestListenersAcceptTheAddressFamiliesThatTheyName(t *testing.T) {
+	if ln, err := net.Listen("tcp6", "[::1]:0"); err != nil {
+		t.Skip("NOT TESTED: this machine has no IPv6")
+	} else {
+		_ = ln.Close()
+	}
+	for _, c := range []struct {
+		host, metrics string
+		v4, v6        bool
+		says          string
+	}{
+		{"0.0.0.0", "0.0.0.0:0", true, false, " (every interface, IPv4 only)"},
+		{"::ffff:0.0.0.0", "[::ffff:0.0.0.0]:0", true, false, " (every interface, IPv4 only)"},
+		{"::", "[::]:0", true, true, " (every interface, IPv4 and IPv6)"},
+		{"127.0.0.1", "127.0.0.1:0", true, false, ""},
+		{"::1", "[::1]:0", false, true, ""},
+	} {
+		s := start(t, t.TempDir(), func(cfg *config.Config) {
+			cfg.Auth.AdminPassword = "a-good-passphrase"
+			cfg.Server.Host, cfg.Server.MetricsListen = c.host, c.metrics
+		})
+		for _, base := range []string{s.base, metricsBase(t, s.out.String())} {
+			u, err := url.Parse(base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for address, want := range map[string]bool{"127.0.0.1": c.v4, "::1": c.v6} {
+				conn, err := net.Dial("tcp", net.JoinHostPort(address, u.Port()))
+				if err == nil {
+					_ = conn.Close()
+				}
+				if (err == nil) != want {
+					t.Errorf("%s (%s): %s is served: %v", c.host, base, address, err == nil)
+				}
+			}
+		}
+		if said := strings.Count(s.out.String(), c.says+"\n"); c.says != "" && said != 2 {
+			t.Errorf("%s: the start does not say where both listen:\n%s", c.host, s.out)
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// metricsBase is the address of the metrics that the start prints.
+func metricsBase(t *testing.T, out string) string {
+	t.Helper()
+	found := regexp.MustCompile(`metrics +(http://(\S+))/metrics`).FindStringSubmatch(out)
+	if found == nil {
+		t.Fatalf("no metrics:\n%s", out)
+	}
+	if _, err := netip.ParseAddrPort(found[2]); err != nil {
+		t.Fatal(err)
+	}
+	return found[1]
+}
+
+func TestStartNamesTheAPIPageUnderThePathOfTheIssuer(t *testing.T) {
+	s := start(t, t.TempDir(), func(c *config.Config) { c.Auth.Issuer = "https://example.com/auth" })
+	found := regexp.MustCompile(`API page +(http\S+/auth/docs)\n`).FindStringSubmatch(s.out.String())
+	if found == nil {
+		t.Fatal(s.out)
+	}
+	if status, _, _ := get(t, strings.Replace(found[1], "//localhost", "//127.0.0.1", 1), nil); status != 200 {
+		t.Errorf("%s: %d", found[1], status)
+	}
+}
