@@ -165,7 +165,7 @@ func serverKeys() []setting {
 			"Time after which a connection without a request is closed. Keep it longer than that of load balancers (60 s in many), so that they close first: a request that crosses a close is answered 502 by them. Where connections are scarce, those that were idle for five seconds are closed. The other limits are fixed: the header of a request must arrive within 5 s, the whole request within 15 s, and its response is sent within 30 s."),
 		list("server.cors_origins", func(c *Config) *[]string { return &c.Server.CORSOrigins },
 			"a list of origins as a browser sends them, such as https://app.example.com, without path, slash or default port", origin,
-			"Origins whose pages may call the API from a browser. Credentials are never allowed. The key set and discovery allow any origin."),
+			"Origins whose pages may call the API from a browser. Credentials are never allowed. The key set and discovery allow any origin, and the endpoints of the provider those of its clients. Each other origin is logged once. docs/api.md explains CORS."),
 		text("server.tls", func(c *Config) *string { return &c.Server.TLSMode }, "self-signed, or empty", orEmpty(among([]string{SelfSigned})),
 			"`self-signed`: the server speaks HTTPS with a certificate for `localhost`, `127.0.0.1` and `::1` that it makes, keeps in `auth.data_dir` and renews 30 days before its end. The start prints which file browsers and programs must trust. It is for development; with `server.tls_cert` it must be empty."),
 		text("server.tls_cert", func(c *Config) *string { return &c.Server.TLSCert }, "a path", anything,

@@ -2,6 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,6 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // browser returns the context of a headless Chromium. Without one the test is
@@ -162,6 +166,42 @@ func console(ctx context.Context) func() []string {
 		mu.Lock()
 		defer mu.Unlock()
 		return list
+	}
+}
+
+// Libraries for tracing and error reports add headers to every request of a page.
+func TestScriptOfAListedOriginCallsTheAPIWithTracingHeaders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser takes seconds to start")
+	}
+	ctx := browser(t)
+	r := newRig(t)
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<!doctype html><title>page</title>")
+	}))
+	t.Cleanup(page.Close)
+	r.mount(web.Config{CORSOrigins: []string{page.URL}})
+	s := r.server()
+	access := r.as(identity.Viewer, "default")
+
+	script := `fetch(` + toJSON(t, s.URL+*base+"/api/v1/auth/me") + `, {headers: {
+		"Authorization": "Bearer ` + access + `", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=b",
+		"baggage": "k=v", "sentry-trace": "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1", "x-requested-with": "XMLHttpRequest", "x-datadog-trace-id": "1"}})
+		.then(r => r.status + " " + (r.headers.get("x-request-id") ? "id" : "none"), e => String(e))`
+	if err := chromedp.Do(ctx, chromedp.Navigate(page.URL)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := chromedp.Run(ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+	if err != nil || got != "200 id" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := chromedp.Do(ctx, chromedp.Navigate(strings.Replace(page.URL, "127.0.0.1", "localhost", 1))); err != nil {
+		t.Fatal(err)
+	}
+	got, err = chromedp.Run(ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+	if err != nil || !strings.Contains(got, "Failed to fetch") {
+		t.Errorf("another origin: %q, %v", got, err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // Values of headers that are the same for every response, as values of http.Header:
@@ -62,9 +64,44 @@ func isPreflight(r *http.Request) bool {
 
 // writePreflight responds to a preflight for a path with the methods. The caller
 // has checked the origin with setHeaders or setPublic.
-func writePreflight(h http.Header, methods []string) {
+func writePreflight(h http.Header, r *http.Request, methods []string) {
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
 	h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-None-Match")
+	h.Set("Access-Control-Allow-Headers", allowedHeaders(r.Header["Access-Control-Request-Headers"]))
 	h.Set("Access-Control-Max-Age", "600")
+}
+
+const (
+	// usualHeaders are those that the API reads.
+	usualHeaders = "Authorization, Content-Type, If-None-Match"
+
+	// Bounds of what a preflight may ask for beyond them.
+	maxAskedBytes   = 1024
+	maxAskedHeaders = 32
+)
+
+// allowedHeaders adds the headers that a preflight asks for. Libraries for tracing and
+// error reports add some to every request (traceparent, baggage, sentry-trace), and a
+// script of an allowed origin may as well send one that nothing reads.
+func allowedHeaders(asked []string) string {
+	list := strings.Join(asked, ",")
+	names := strings.Split(list, ",")
+	if list == "" || len(list) > maxAskedBytes || len(names) > maxAskedHeaders {
+		return usualHeaders
+	}
+	allowed := usualHeaders
+	for _, name := range names {
+		name = strings.TrimSpace(name)
+		if !httpguts.ValidHeaderFieldName(name) {
+			return usualHeaders
+		}
+		if !containsFold(usualHeaders, name) {
+			allowed += ", " + name
+		}
+	}
+	return allowed
+}
+
+func containsFold(list, name string) bool {
+	return slices.ContainsFunc(strings.Split(list, ", "), func(s string) bool { return strings.EqualFold(s, name) })
 }

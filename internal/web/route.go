@@ -184,10 +184,11 @@ func (rt *Router) fallback(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if isPreflight(r) && w.Header().Get("Access-Control-Allow-Origin") != "" {
-		writePreflight(w.Header(), methods)
+		writePreflight(w.Header(), r, methods)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	rt.noteOrigin(w.Header(), r, routes[0])
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	routes[0].group.Refuse(w, r, errMethodNotAllowed)
 }

@@ -51,11 +51,14 @@ type Router struct {
 	cors        cors
 	proxies     Proxies
 	refusals    refusals
+	unlisted    unlisted
 	issuerHost  string
 	log         *slog.Logger
 	observe     func(route string, status int, took time.Duration)
 	now         func() time.Time
 	intake      intake
+
+	issuerOrigin string
 
 	knownHostsOnly func(context.Context) bool // nil: never
 	admitted       func(*http.Request) error  // nil: all are
@@ -75,10 +78,10 @@ func New(cfg Config) (*Router, error) {
 		mux: http.NewServeMux(), routes: map[string]mounted{}, groups: slices.Clone(cfg.Groups),
 		base: BasePath(cfg.Issuer), firsts: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection(),
 		cors: cors{origins: cfg.CORSOrigins}, proxies: cfg.Proxies,
-		issuerHost: hostOf(issuer.Host), knownHostsOnly: cfg.KnownHostsOnly, admitted: cfg.Admit,
+		issuerHost: hostOf(issuer.Host), issuerOrigin: issuer.Scheme + "://" + issuer.Host, knownHostsOnly: cfg.KnownHostsOnly, admitted: cfg.Admit,
 		log: cfg.Log, observe: cfg.Observe, now: cfg.Now, intake: intake{networks: map[string]int64{}},
 	}
-	if err := rt.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
+	if err := rt.crossOrigin.AddTrustedOrigin(rt.issuerOrigin); err != nil {
 		return nil, fmt.Errorf("%s is not an issuer: %w", cfg.Issuer, err)
 	}
 	if rt.log == nil {
@@ -137,6 +140,9 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		hurry(w)
 	}
 	rt.dispatch(rec, r)
+	if m, found := rt.routes[r.Pattern]; found {
+		rt.noteOrigin(rec.Header(), r, m)
+	}
 }
 
 // dispatch passes the request to its route. It may change r, which is a copy.
