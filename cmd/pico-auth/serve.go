@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/server"
 )
 
@@ -30,7 +31,7 @@ func (serveCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	log := server.NewLogger(sh.err, isTerminal(sh.err))
+	log := server.NewLogger(sh.err, cfg.Log.Format == "text" || cfg.Log.Format == config.LogAuto && isTerminal(sh.err))
 	defer log.Close()
 	log.SetLevel(cfg.Log.Level)
 	hangups := make(chan os.Signal, 1)

@@ -20,6 +20,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/trace"
 )
 
 // maxPending limits the refusals that wait for the table. Each waits for one
@@ -202,7 +203,7 @@ func Writer(log *slog.Logger) func(store.Event) {
 	if log == nil {
 		return nil
 	}
-	return func(ev store.Event) { write(context.Background(), log, ev) }
+	return func(ev store.Event) { write(trace.With(context.Background(), ev.Trace), log, ev) }
 }
 
 // write writes one record into the log; its message is the action, so that the

@@ -150,8 +150,12 @@ type Audit struct {
 // Log is the section log.
 type Log struct {
 	Level     string // debug, info, warn or error
+	Format    string // text, json or LogAuto
 	Addresses bool   // e-mail addresses of refused logins are logged
 }
+
+// LogAuto is the value of log.format for text on a terminal and JSON elsewhere.
+const LogAuto = "auto"
 
 // Default is the configuration of a server with nothing configured. The data
 // folder still begins with ~, which Load expands.
@@ -195,7 +199,7 @@ func defaults() Config {
 		Throttle:   Throttle{Enabled: true},
 		Pages:      Pages{Name: "Pico Auth"},
 		Audit:      Audit{RetentionDays: 365},
-		Log:        Log{Level: "info"},
+		Log:        Log{Level: "info", Format: LogAuto},
 	}
 }
 

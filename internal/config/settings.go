@@ -221,12 +221,17 @@ func auditKeys() []setting {
 	}
 }
 
-var logLevels = []string{"debug", "info", "warn", "error"}
+var (
+	logLevels  = []string{"debug", "info", "warn", "error"}
+	logFormats = []string{"text", "json", LogAuto}
+)
 
 func logKeys() []setting {
 	return []setting{
 		text("log.level", func(c *Config) *string { return &c.Log.Level }, oneOf(logLevels), among(logLevels),
-			"Least level of the records that are logged. Requests and audit events are `info`; the audit log in the database always has all events. SIGHUP makes the server read it again."),
+			"Least level of the records that are logged. Requests and audit events are `info`; the audit log in the database always has all events. Successful requests to `/livez`, `/readyz` and `/metrics` are not logged. SIGHUP makes the server read it again."),
+		text("log.format", func(c *Config) *string { return &c.Log.Format }, oneOf(logFormats), among(logFormats),
+			"How the log is written to standard error: as `text`, as `json`, one object a line, or `auto`: as text on a terminal, as JSON elsewhere."),
 		toggle("log.addresses", func(c *Config) *bool { return &c.Log.Addresses },
 			"Log the e-mail address that was typed in a refused login. It may be a password in the wrong field, so by default only a digest is logged: `pico-auth audit digest EMAIL` computes that of an address."),
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"code.dny.dev/ssrf"
+
+	"github.com/pico-auth/pico-auth/internal/trace"
 )
 
 // Limits of a request.
@@ -102,8 +104,8 @@ func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, e
 	return dialer.DialContext(ctx, network, address)
 }
 
-// PostForm posts a form and returns the status of the response. A redirect is not
-// followed: its status is returned. The error names neither the form nor the URL.
+// PostForm posts a form and returns the status of the response. It names the trace of
+// ctx. A redirect is not followed: its status is returned. The error names neither the form nor the URL.
 func (c *Client) PostForm(ctx context.Context, address string, form url.Values) (status int, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -118,6 +120,12 @@ func (c *Client) PostForm(ctx context.Context, address string, form url.Values) 
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("User-Agent", "pico-auth")
+	if of := trace.From(ctx); of.Parent != "" {
+		req.Header.Set("Traceparent", of.Parent)
+		if of.State != "" {
+			req.Header.Set("Tracestate", of.State)
+		}
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return 0, readable(err)

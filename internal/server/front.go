@@ -33,7 +33,7 @@ func (s *Server) handler() (http.Handler, error) {
 		Directory: s.services.Directory, Login: s.services.Login, Sessions: s.services.Sessions, Tokens: s.services.Tokens, Clients: s.services.Clients, Requests: s.services.Authorize,
 		Audit: s.services.Audit, Keys: s.services.Keys, Guard: guard,
 	})
-	m := newMetrics(s.cfg.Version)
+	m := newMetrics(s.cfg.Version, s.cfg.Log)
 	m.watch(s.services, s.jobs)
 	if c.Server.MetricsListen != "" {
 		s.metrics = s.newHTTP(s.scrape, m.alone())
@@ -75,7 +75,7 @@ func (s *Server) ownRoutes(m *metrics) []web.Route {
 	own := func(path string, handler http.Handler) web.Route {
 		return web.Route{
 			Method: http.MethodGet, Pattern: path, ID: path[1:], Access: web.Anonymous, Credential: web.NoCredential,
-			RootOnly: true, Handler: handler,
+			RootOnly: true, Quiet: true, Handler: handler,
 		}
 	}
 	live, ready := own("/livez", http.HandlerFunc(s.health.live)), own("/readyz", http.HandlerFunc(s.health.ready))

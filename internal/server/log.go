@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/trace"
 )
 
 // flushEvery bounds how long a record may wait in the buffer.
@@ -24,13 +26,12 @@ type Logger struct {
 	done   chan struct{}
 }
 
-// NewLogger logs to w, as text on a terminal, else as JSON. Close writes the
-// buffered records.
-func NewLogger(w io.Writer, terminal bool) *Logger {
+// NewLogger logs to w, as text or as JSON. Close writes the buffered records.
+func NewLogger(w io.Writer, text bool) *Logger {
 	buf := &logBuffer{under: w, w: bufio.NewWriterSize(w, 64<<10)}
 	level := new(slog.LevelVar)
 	var h slog.Handler = slog.NewJSONHandler(buf, &slog.HandlerOptions{Level: level})
-	if terminal {
+	if text {
 		h = slog.NewTextHandler(buf, &slog.HandlerOptions{Level: level})
 	}
 	sampled := newSampler(&flushingHandler{Handler: h, buf: buf}, time.Now)
@@ -139,4 +140,22 @@ func (h *flushingHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (h *flushingHandler) WithGroup(name string) slog.Handler {
 	return &flushingHandler{Handler: h.Handler.WithGroup(name), buf: h.buf}
+}
+
+// tracedHandler adds the trace of its request to each record.
+type tracedHandler struct{ slog.Handler }
+
+func (h tracedHandler) Handle(ctx context.Context, r slog.Record) error {
+	if id := trace.From(ctx).ID(); id != "" {
+		r.AddAttrs(slog.String("trace_id", id))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h tracedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return tracedHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h tracedHandler) WithGroup(name string) slog.Handler {
+	return tracedHandler{h.Handler.WithGroup(name)}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,11 +21,13 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	log      *slog.Logger
 }
 
 // newMetrics returns the metrics without those of the services; see watch.
-func newMetrics(version string) *metrics {
+func newMetrics(version string, log *slog.Logger) *metrics {
 	m := &metrics{
+		log:      log,
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pico_auth_http_requests_total", Help: "Requests served, by route and status.",
@@ -58,7 +61,10 @@ func (m *metrics) observe(route string, status int, took time.Duration) {
 const maxScrapes = 4
 
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: maxScrapes,
+		ErrorLog:            slog.NewLogLogger(m.log.Handler(), slog.LevelError),
+	})
 }
 
 // alone serves /metrics on a listener of its own, and nothing else.

@@ -79,6 +79,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	cfg.Log = slog.New(tracedHandler{cfg.Log.Handler()})
 	if cfg.Out == nil {
 		cfg.Out = io.Discard
 	}

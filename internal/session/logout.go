@@ -15,6 +15,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/outbound"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/token"
+	"github.com/pico-auth/pico-auth/internal/trace"
 )
 
 const (
@@ -169,6 +170,7 @@ func (l *Logouts) report(ctx context.Context, c oauth.Client, err error) {
 
 // deliver makes one attempt, with a token of its own, and records its outcome.
 func (l *Logouts) deliver(ctx context.Context, c oauth.Client, d store.LogoutDelivery) error {
+	ctx = trace.With(ctx, d.Trace)
 	status, err := l.post(ctx, c, d)
 	switch {
 	case ctx.Err() != nil:

@@ -26,6 +26,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/testrig"
+	"github.com/pico-auth/pico-auth/internal/trace"
 )
 
 // receiver is a client's back-channel logout endpoint, over real HTTP.
@@ -34,9 +35,10 @@ type receiver struct {
 
 	mu     sync.Mutex
 	tokens []string
-	answer func() int // the status; nil: 200
-	now    int        // requests in progress
-	most   int        // at once
+	header http.Header // of the last one
+	answer func() int  // the status; nil: 200
+	now    int         // requests in progress
+	most   int         // at once
 }
 
 func receive(t *testing.T, answer func() int) *receiver {
@@ -51,6 +53,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	if req.Method == http.MethodPost && req.URL.RawQuery == "" {
 		r.tokens = append(r.tokens, req.PostFormValue("logout_token"))
+		r.header = req.Header
 	}
 	r.now++
 	r.most = max(r.most, r.now)
@@ -69,6 +72,13 @@ func (r *receiver) got() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.tokens)
+}
+
+// sent is a header of the last request.
+func (r *receiver) sent(name string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.header.Get(name)
 }
 
 func (r *receiver) atOnce() int {
@@ -327,6 +337,32 @@ func TestASlowClientDelaysOnlyItself(t *testing.T) {
 		}
 		if n := slow.atOnce(); n != 4 {
 			t.Errorf("%d requests to the slow host at once", n)
+		}
+	}, withRS256)
+}
+
+// Trace Context 3: the trace of a request goes on to the requests that it causes.
+func TestALogoutIsDeliveredInTheTraceOfTheRequest(t *testing.T) {
+	testrig.Each(t, func(t *testing.T, r *testrig.Rig) {
+		to := receive(t, nil)
+		c := told(t, r, to.URL, nil)
+		_, proof := user(t, r, "ada@pico.example")
+		cookie, b := start(t, r, proof, "", false)
+		use(t, r, b, c)
+		const parent, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "rojo=00f067aa0ba902b7"
+		ctx := trace.With(t.Context(), trace.Context{Parent: parent, State: state})
+		if _, err := r.Sessions.EndBrowser(ctx, web, cookie); err != nil {
+			t.Fatal(err)
+		}
+		l := logouts(t, r)
+		step(t, l, func() bool { return l.Stats().Delivered == 1 })
+		if got, gotState := to.sent("Traceparent"), to.sent("Tracestate"); got != parent || gotState != state {
+			t.Errorf("traceparent %q, tracestate %q", got, gotState)
+		}
+		signOut(t, r, c)
+		step(t, l, func() bool { return l.Stats().Delivered == 2 })
+		if got := to.sent("Traceparent"); got != "" {
+			t.Errorf("a request without a trace: %q", got)
 		}
 	}, withRS256)
 }

@@ -60,7 +60,7 @@ func (t *tx) done(act Act, targetID, orgID string) error {
 // audit writes a row of the audit log. Config.Committed receives it after the
 // commit.
 func (t *tx) audit(ev Event) error {
-	ev.ID, ev.At = NewID(), t.now
+	ev.ID, ev.At, ev.Trace = NewID(), t.now, t.trace
 	t.events = append(t.events, ev)
 	return t.insertEvent(ev)
 }

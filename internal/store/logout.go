@@ -2,7 +2,11 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/trace"
 )
 
 // A session in a browser that ends has rows in logout_deliveries, one for each client
@@ -16,12 +20,13 @@ const givenUpStay = 7 * 24 * time.Hour
 // their clients. whose and args are those of the statement that ended them. The text in
 // the metadata is a first choice only: who delivers reads the client again.
 func (t *tx) queueLogouts(whose string, args []any) error {
-	_, err := t.exec(`INSERT INTO logout_deliveries (session_id, client_id, user_id, created_at, next_at)
-		SELECT DISTINCT s.id, f.client_id, s.user_id, s.ended_at, s.ended_at
+	n := len(args)
+	_, err := t.exec(fmt.Sprintf(`INSERT INTO logout_deliveries (session_id, client_id, user_id, created_at, next_at, traceparent, tracestate)
+		SELECT DISTINCT s.id, f.client_id, s.user_id, s.ended_at, s.ended_at, CAST($%d AS TEXT), CAST($%d AS TEXT)
 		FROM sessions s JOIN refresh_families f ON f.session_id = s.id JOIN clients c ON c.id = f.client_id
 		WHERE s.id IN (SELECT id FROM sessions WHERE ended_at = $1 AND end_reason = $2 AND `+whose+` AND cookie_hash IS NOT NULL)
-			AND c.metadata LIKE '%"backchannel_logout_uri":%'
-		ON CONFLICT (session_id, client_id) DO NOTHING`, args...)
+			AND c.metadata LIKE '%%"backchannel_logout_uri":%%'
+		ON CONFLICT (session_id, client_id) DO NOTHING`, n+1, n+2), append(slices.Clone(args), t.trace.Parent, t.trace.State)...)
 	return err
 }
 
@@ -53,7 +58,8 @@ func (s *Store) EndExpired(ctx context.Context, batch int) (more bool, err error
 // LogoutDelivery is a client that is to be told that a session has ended.
 type LogoutDelivery struct {
 	SessionID, ClientID, UserID string
-	Attempts                    int // with the one that it was taken for
+	Attempts                    int           // with the one that it was taken for
+	Trace                       trace.Context // of the request that ended the session
 }
 
 // DueLogouts counts the deliveries that are due, by client, with those that wait the
@@ -75,10 +81,10 @@ func (s *Store) DueLogouts(ctx context.Context) (due []ClientLogouts, err error)
 func (s *Store) TakeLogout(ctx context.Context, clientID string, lease time.Duration) (d LogoutDelivery, found bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		d.ClientID = clientID
-		found, err = t.get([]any{&d.SessionID, &d.UserID, &d.Attempts}, `UPDATE logout_deliveries SET next_at = $1, attempts = attempts + 1
+		found, err = t.get([]any{&d.SessionID, &d.UserID, &d.Attempts, &d.Trace.Parent, &d.Trace.State}, `UPDATE logout_deliveries SET next_at = $1, attempts = attempts + 1
 			WHERE client_id = $2 AND next_at <= $3 AND session_id = (SELECT l.session_id FROM logout_deliveries l
 				WHERE l.client_id = $2 AND l.next_at <= $3 ORDER BY l.next_at LIMIT 1`+t.skipLocked("l")+`)
-			RETURNING session_id, user_id, attempts`, FormatTime(t.now.Add(lease)), clientID, t.stamp())
+			RETURNING session_id, user_id, attempts, traceparent, tracestate`, FormatTime(t.now.Add(lease)), clientID, t.stamp())
 		return err
 	})
 	return d, found && err == nil, err

@@ -79,7 +79,7 @@ func Tables() []Table {
 			"created_at", "expires_at", "polled_at",
 		}},
 		{Name: "logout_deliveries", Columns: []string{
-			"session_id", "client_id", "user_id", "created_at", "attempts", "next_at", "problem",
+			"session_id", "client_id", "user_id", "created_at", "attempts", "next_at", "problem", "traceparent", "tracestate",
 		}},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/store/engine"
+	"github.com/pico-auth/pico-auth/internal/trace"
 )
 
 // Config says which database to open, and how.
@@ -105,6 +106,13 @@ func (s *Store) Adopted() *Adoption { return s.adopted }
 func (s *Store) write(ctx context.Context, op func(*tx) error) error {
 	defer s.outbox.deliver()
 	defer s.count.since(&s.count.writeNanos, time.Now())
+	if of := trace.From(ctx); of.Parent != "" { // the context of the transaction may be the writer's
+		untraced := op
+		op = func(t *tx) error {
+			t.trace = of
+			return untraced(t)
+		}
+	}
 	var err error
 	if s.writer != nil {
 		err = s.writer.do(ctx, op)

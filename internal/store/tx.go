@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/pico-auth/pico-auth/internal/store/engine"
+	"github.com/pico-auth/pico-auth/internal/trace"
 )
 
 // runner runs statements: a transaction, a pool, or a connection with prepared
@@ -35,6 +36,8 @@ type tx struct {
 	privilegedMaxAge time.Duration // of Config
 	browserTimes     BrowserTimes  // of Config
 	clients          *clientMemo
+
+	trace trace.Context // of the request
 
 	past bool // the schema may be that of previousVersion, without sessions in browsers
 

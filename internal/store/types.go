@@ -5,6 +5,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/trace"
 )
 
 // Act is an operation as the audit log records it. The method that takes it checks
@@ -37,6 +38,8 @@ type Event struct {
 	Address    string
 	RequestID  string
 	Detail     string
+
+	Trace trace.Context // of the request; for the log, not stored
 }
 
 // ListFilter narrows and pages a list.

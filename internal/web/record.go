@@ -6,15 +6,29 @@ import (
 	"time"
 )
 
-// done writes the log record of the request. The path is not in it, only the
+// done observes the request and writes its log record. The path is not in it, only the
 // route: clients put secrets into paths and queries.
 func (rt *Router) done(w *recorder, r *http.Request, took time.Duration) {
 	status := w.status
 	if status == 0 {
 		status = http.StatusOK
 	}
-	facts := FactsOf(r.Context())
 	rt.observe(route(r), status, took)
+	if !rt.routes[r.Pattern].quiet(status) {
+		rt.logRequest(w, r, status, took)
+	}
+	if w.aborted {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// quiet reports whether a response of the status has no log record.
+func (m mounted) quiet(status int) bool {
+	return m.Route != nil && m.Quiet && status < http.StatusBadRequest
+}
+
+func (rt *Router) logRequest(w *recorder, r *http.Request, status int, took time.Duration) {
+	facts := FactsOf(r.Context())
 	rt.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 		slog.String("request_id", facts.RequestID),
 		slog.String("method", method(r)),
@@ -25,9 +39,6 @@ func (rt *Router) done(w *recorder, r *http.Request, took time.Duration) {
 		slog.String("client", facts.Address),
 		refusal(w.refusal),
 	)
-	if w.aborted {
-		panic(http.ErrAbortHandler)
-	}
 }
 
 // refusal is the error code as an attribute; the empty one is left out of the record.

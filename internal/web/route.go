@@ -65,6 +65,7 @@ type Route struct {
 	RootOnly   bool  // not under the path of the issuer: for tools of this machine, not for clients behind a proxy
 	KnownHosts bool  // only for the host of the issuer, localhost and loopback addresses; see Config.KnownHostsOnly
 	Always     bool  // for every host and beyond every limit: for supervisors
+	Quiet      bool  // only failures are logged: programs call it every few seconds
 	Handler    http.Handler
 }
 

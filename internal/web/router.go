@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/trace"
 )
 
 // requestIDLimit is the length of the longest request ID that is accepted from a proxy.
@@ -128,7 +130,11 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Request-Id", facts.RequestID)
 	rec := &recorder{ResponseWriter: w, refusals: &rt.refusals}
 	facts.refusal = &rec.refusal
-	r = r.WithContext(WithFacts(r.Context(), facts))
+	ctx := r.Context()
+	if parents := r.Header["Traceparent"]; parents != nil {
+		ctx = trace.With(ctx, trace.Parse(parents, r.Header["Tracestate"]))
+	}
+	r = r.WithContext(WithFacts(ctx, facts))
 	rec.request = r
 	defer func() {
 		if p := recover(); p != nil {

@@ -153,6 +153,8 @@ CREATE TABLE logout_deliveries (
   attempts   INTEGER NOT NULL DEFAULT 0,
   next_at    TEXT,
   problem    TEXT NOT NULL DEFAULT '',
+  traceparent TEXT NOT NULL DEFAULT '',
+  tracestate  TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (session_id, client_id)
 );
 
