@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
 // check compares settings that depend on one another. It skips those that are
@@ -19,6 +20,7 @@ func (l *loader) check() {
 	l.checkTLS()
 	l.checkClient()
 	l.checkKeys()
+	l.checkDatabase()
 	if len(l.faults) == 0 {
 		l.suspect()
 	}
@@ -70,6 +72,16 @@ func (l *loader) checkKeys() {
 	}
 	if a.FormerMasterKey != "" && a.FormerMasterKey == a.MasterKey {
 		l.faultAt("auth.former_master_key", "must differ from auth.master_key")
+	}
+}
+
+// checkDatabase parses the URL as the store does.
+func (l *loader) checkDatabase() {
+	if !l.sound("database.url") {
+		return
+	}
+	if _, err := engine.Parse(string(l.config.Database.URL)); err != nil {
+		l.faultAt("database.url", strings.TrimPrefix(err.Error(), "database.url "))
 	}
 }
 

@@ -28,8 +28,21 @@ type Config struct {
 	Log        Log
 	Clients    []Client // in the order of the file
 
-	origins map[string]string // by setting; one that is not in it has its default
+	origins  map[string]string // by setting; one that is not in it has its default
+	replaced []Replaced
 }
+
+// Replaced is a setting that the environment gives another value than the file, or the
+// default.
+type Replaced struct {
+	Key string
+	By  string // the environment variable
+	Of  string // where the other value is: the file and line, or "default"
+}
+
+// Replaced returns what the environment changed of the settings that clients and data
+// depend on: database.url, auth.data_dir, auth.issuer, auth.audience and auth.algorithm.
+func (c Config) Replaced() []Replaced { return c.replaced }
 
 // Auth is the section auth: tokens, the first administrator, passwords.
 type Auth struct {

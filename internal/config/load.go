@@ -1,9 +1,11 @@
 package config
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -42,7 +44,10 @@ func Load(o Options) (Config, []string, error) {
 	l := &loader{config: defaults(), env: environment(o.Environ)}
 	l.config.origins = make(map[string]string)
 	l.readFile(o.File)
+	file := l.config
+	file.origins = maps.Clone(file.origins)
 	l.readEnvironment()
+	l.compare(file)
 	l.expandHome()
 	l.readMasterKey("auth.master_key", &l.config.Auth.MasterKey)
 	l.readMasterKey("auth.former_master_key", &l.config.Auth.FormerMasterKey)
@@ -52,6 +57,44 @@ func Load(o Options) (Config, []string, error) {
 		return Config{}, l.warnings, l.faults
 	}
 	return l.config, l.warnings, nil
+}
+
+// compare notes what the environment changed that makes an installation what it is to
+// its clients, and lets auth_client follow auth. file is the configuration without
+// the environment.
+func (l *loader) compare(file Config) {
+	c, former, current := &l.config, file, l.config
+	former.follow()
+	current.follow()
+	for name, field := range installation {
+		if *field(&former) != *field(&current) {
+			c.replaced = append(c.replaced, Replaced{Key: name, By: c.origins[name], Of: file.Origins()[name]})
+		}
+	}
+	slices.SortFunc(c.replaced, func(a, b Replaced) int { return strings.Compare(a.Key, b.Key) })
+	usual := Default()
+	l.followAuth("auth_client.issuer", "auth.issuer", &c.AuthClient.Issuer, current.Auth.Issuer, usual.Auth.Issuer, former.Auth.Issuer)
+	l.followAuth("auth_client.audience", "auth.audience", &c.AuthClient.Audience, current.Auth.Audience, usual.Auth.Audience, former.Auth.Audience)
+}
+
+// installation has the settings whose change makes another installation of it.
+var installation = map[string]func(*Config) *string{
+	"auth.issuer":    func(c *Config) *string { return &c.Auth.Issuer },
+	"auth.audience":  func(c *Config) *string { return &c.Auth.Audience },
+	"auth.algorithm": func(c *Config) *string { return &c.Auth.Algorithm },
+	"auth.data_dir":  func(c *Config) *string { return &c.Auth.DataDir },
+	"database.url":   func(c *Config) *string { return (*string)(&c.Database.URL) },
+}
+
+// followAuth empties a setting of auth_client that has one of the left values, which
+// stand in the files of the original, where auth has another value, so that it follows.
+func (l *loader) followAuth(name, of string, setting *string, auth string, left ...string) {
+	if *setting == "" || *setting == auth || !slices.Contains(left, *setting) {
+		return
+	}
+	origins := l.config.Origins()
+	l.warn(name, origins[name], "differs from "+of+" ("+origins[of]+") and follows it: remove it")
+	*setting = ""
 }
 
 // environment makes a map of NAME=value pairs; the last of one name counts.

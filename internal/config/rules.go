@@ -143,13 +143,6 @@ func addressOrPrefix(s string) bool {
 	return err == nil
 }
 
-// databaseURL checks the engine only; the store parses the rest.
-func databaseURL(s string) bool {
-	scheme, _, ok := strings.Cut(s, "://")
-	engine, _, _ := strings.Cut(scheme, "+")
-	return ok && slices.Contains([]string{"sqlite", "postgres", "postgresql"}, engine)
-}
-
 // masterKey accepts the key itself or the path of its file, which is read later.
 func masterKey(s string) bool {
 	path, inFile := strings.CutPrefix(s, filePrefix)
@@ -159,8 +152,6 @@ func masterKey(s string) bool {
 	_, err := seal.Parse(s)
 	return err == nil
 }
-
-func hide(string) string { return redacted }
 
 // hideSet hides a secret and shows whether one is set.
 func hideSet(s string) string {

@@ -63,6 +63,21 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 		{name: "decided", yaml: "server: {host: 0.0.0.0}\nauth: {issuer: 'https://auth.example.com'}\ngroups: {visibility: members}"},
 		{name: "no registration", yaml: "server: {host: 0.0.0.0}\nauth: {issuer: 'https://auth.example.com', registration_enabled: false}"},
 		{
+			name: "issuer of the documented file", yaml: "auth: {issuer: 'http://localhost:8100'}\nauth_client: {issuer: 'http://localhost:8100'}", env: []string{"AUTH_ISSUER=https://auth.example.com"},
+			want: []string{"auth_client.issuer (a.yaml:2) differs from auth.issuer (environment AUTH_ISSUER) and follows it: remove it"},
+		},
+		{
+			name: "issuer from a variable in the documented file", yaml: "auth: {issuer: '${ENV:MINE}'}\nauth_client: {issuer: 'http://localhost:8100'}", env: []string{"MINE=https://auth.example.com"},
+			want: []string{"auth_client.issuer (a.yaml:2) differs from auth.issuer (a.yaml:1) and follows it: remove it"},
+		},
+		{
+			name: "both of a file that says something else", yaml: "auth: {issuer: 'https://old.example', audience: old}\nauth_client: {issuer: 'https://old.example', audience: old}", env: []string{"AUTH_ISSUER=https://new.example", "AUTH_AUDIENCE=new"},
+			want: []string{
+				"auth_client.issuer (a.yaml:2) differs from auth.issuer (environment AUTH_ISSUER) and follows it: remove it",
+				"auth_client.audience (a.yaml:2) differs from auth.audience (environment AUTH_AUDIENCE) and follows it: remove it",
+			},
+		},
+		{
 			name: "plain http", yaml: "auth: {issuer: 'http://auth.example.com'}",
 			want: []string{"auth.issuer (a.yaml:1) is plain http: an attacker on the network can replace the key set, and browsers cannot sign in, since their cookies need https"},
 		},
@@ -149,7 +164,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		if c.AuthClient.Issuer != c.Auth.Issuer || c.AuthClient.Audience != c.Auth.Audience || !c.AuthClient.Enabled ||
-			c.Server.Port < 1 || c.Server.Port > 65535 || c.Auth.BcryptCost < 10 || c.Auth.BcryptCost > 15 || c.Auth.AdminPassword == "" {
+			c.Server.Port < 1 || c.Server.Port > 65535 || c.Auth.BcryptCost < 10 || c.Auth.BcryptCost > 15 || c.Database.URL == "" {
 			t.Errorf("accepted %+v", c)
 		}
 	})

@@ -35,7 +35,7 @@ func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (b
 	if badEmail != nil {
 		badEmail = fault.BadField("auth.admin_email", "auth.admin_email must be a valid e-mail address of at most 254 bytes")
 	}
-	if err := fault.Gather(badEmail, d.checkAdmin(email, pass)); err != nil {
+	if err := fault.Gather(badEmail, CheckAdmin(d.passwords, email, pass)); err != nil {
 		return false, err
 	}
 	hash, err := d.passwords.Hash(ctx, "", pass)
@@ -62,7 +62,7 @@ func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (b
 // replaceDefault gives the marked superadmin of that e-mail address the configured
 // password.
 func (d *Directory) replaceDefault(ctx context.Context, email, pass string) error {
-	if pass == password.Default || !identity.Storable(email) {
+	if pass == "" || pass == password.Default || !identity.Storable(email) {
 		return nil
 	}
 	user, err := d.store.UserByEmail(ctx, identity.EmailKey(email))
@@ -75,7 +75,7 @@ func (d *Directory) replaceDefault(ctx context.Context, email, pass string) erro
 	if user.Role != identity.Superadmin || !user.DefaultPassword {
 		return nil
 	}
-	if err := d.checkAdmin(user.Email, pass); err != nil {
+	if err := CheckAdmin(d.passwords, user.Email, pass); err != nil {
 		return err
 	}
 	hash, err := d.passwords.Hash(ctx, "", pass)
@@ -90,11 +90,13 @@ func (d *Directory) replaceDefault(ctx context.Context, email, pass string) erro
 	return d.ended(ctx, act, user.ID, err)
 }
 
-func (d *Directory) checkAdmin(email, pass string) error {
+// CheckAdmin applies the policy to the password of the first superadmin. The published
+// default password is exempt.
+func CheckAdmin(passwords *password.Hasher, email, pass string) error {
 	if pass == password.Default {
 		return nil
 	}
-	err := d.passwords.Check("auth.admin_password", pass, email, identity.DefaultOrg)
+	err := passwords.Check("auth.admin_password", pass, email, identity.DefaultOrg)
 	if bad, ok := errors.AsType[*fault.Error](err); ok {
 		return fault.BadField("auth.admin_password", "auth.admin_password: "+bad.Message)
 	}

@@ -38,24 +38,31 @@ const (
 	completePause = 20 * time.Millisecond
 )
 
-// newJobs returns the background work of the server.
+// newJobs returns what does the background work of the server.
 func (s *Server) newJobs() *job.Runner {
-	return job.New(
-		job.Config{
-			TakeLease: s.services.Store.TakeLease, GiveLease: s.services.Store.GiveLease,
-			Log: s.cfg.Log, Now: s.cfg.Now,
-		},
-		job.Job{Name: "purge", Every: purgeEvery, Lease: purgeLease, Run: s.purge},
-		job.Job{Name: "known_networks", Every: networksEvery, Run: s.knowNetworks},
-		job.Job{Name: "users", Every: completeEvery, Lease: completeLease, Run: s.completeUsers},
-		job.Job{Name: "audit_counts", Every: chainEvery, Later: true, Run: s.countRefusals},
-		job.Job{Name: "audit_chain", Every: chainEvery, Lease: chainLease, Run: s.services.Chain.Link},
-		job.Job{Name: "audit_purge", Every: purgeEvery, Lease: purgeLease, Run: s.purgeAudit},
-		job.Job{Name: "expired_sessions", Every: expiryEvery, Lease: expiryLease, Run: s.endExpired},
-		job.Job{Name: "logouts", Every: logoutsEvery, Run: s.services.Logouts.Step},
-		job.Job{Name: "service_token_uses", Every: usesEvery, Later: true, Run: s.writeUses},
-		job.Job{Name: "signing_keys", Every: s.services.Keys.Pace(), Later: true, Run: s.stepKeys},
-	)
+	return job.New(job.Config{
+		TakeLease: s.services.Store.TakeLease, GiveLease: s.services.Store.GiveLease,
+		Log: s.cfg.Log, Now: s.cfg.Now,
+	}, s.work()...)
+}
+
+func (s *Server) work() []job.Job {
+	jobs := []job.Job{
+		{Name: "purge", Every: purgeEvery, Lease: purgeLease, Run: s.purge},
+		{Name: "known_networks", Every: networksEvery, Run: s.knowNetworks},
+		{Name: "users", Every: completeEvery, Lease: completeLease, Run: s.completeUsers},
+		{Name: "audit_counts", Every: chainEvery, Later: true, Run: s.countRefusals},
+		{Name: "audit_chain", Every: chainEvery, Lease: chainLease, Run: s.services.Chain.Link},
+		{Name: "audit_purge", Every: purgeEvery, Lease: purgeLease, Run: s.purgeAudit},
+		{Name: "expired_sessions", Every: expiryEvery, Lease: expiryLease, Run: s.endExpired},
+		{Name: "logouts", Every: logoutsEvery, Run: s.services.Logouts.Step},
+		{Name: "service_token_uses", Every: usesEvery, Later: true, Run: s.writeUses},
+		{Name: "signing_keys", Every: s.services.Keys.Pace(), Later: true, Run: s.stepKeys},
+	}
+	if publicIssuer(s.cfg.Config.Auth.Issuer) {
+		jobs = append(jobs, job.Job{Name: "default_password", Every: time.Hour, Run: s.warnOfDefaultPassword})
+	}
+	return jobs
 }
 
 // purge deletes a batch of rows that are not needed any more. The batch is small, so

@@ -372,8 +372,10 @@ func TestStartPrintsAddressesAndPaths(t *testing.T) {
 
 func TestDefaultPasswordIsNotExposedToANetwork(t *testing.T) {
 	dir := t.TempDir()
+	var proxies []string
 	newServer := func(host, password string) error {
 		cfg := testConfig(dir)
+		cfg.Server.TrustedProxies = proxies
 		cfg.Server.Host = host
 		cfg.Auth.AdminPassword = config.Secret(password)
 		s, err := server.New(t.Context(), server.Config{Config: cfg})
@@ -390,6 +392,11 @@ func TestDefaultPasswordIsNotExposedToANetwork(t *testing.T) {
 	if err := newServer("127.0.0.1", "admin"); err != nil {
 		t.Errorf("on loopback: %v", err)
 	}
+	proxies = []string{"127.0.0.1"}
+	if err := newServer("127.0.0.1", "admin"); err == nil || !strings.Contains(err.Error(), "server.trusted_proxies") || !strings.Contains(err.Error(), "auth.admin_password") {
+		t.Errorf("behind a proxy: %v, want an error that names both settings", err)
+	}
+	proxies = nil
 	if err := newServer("0.0.0.0", "admin"); err == nil {
 		t.Error("an administrator with the default password is exposed to the network")
 	}
@@ -398,6 +405,46 @@ func TestDefaultPasswordIsNotExposedToANetwork(t *testing.T) {
 	}
 	if err := newServer("0.0.0.0", "admin"); err != nil {
 		t.Errorf("after the password change: %v", err)
+	}
+}
+
+func TestBehindAProxyNoFirstAdminWithTheDefaultPasswordIsMade(t *testing.T) {
+	cfg := testConfig(t.TempDir())
+	cfg.Server.TrustedProxies = []string{"10.0.0.0/8"}
+	s, err := server.New(t.Context(), server.Config{Config: cfg})
+	if err == nil {
+		t.Fatal("the server started", s.Close())
+	}
+	want := "refusing to serve the proxies of server.trusted_proxies while admin@pico.local has the default password: " +
+		"set auth.admin_password (AUTH_ADMIN_PASSWORD), or run `pico-auth user reset-password admin@pico.local`"
+	if err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+// A proxy on this machine reaches the server although nothing of the configuration but
+// the issuer says so.
+func TestAPublicIssuerWarnsOfTheDefaultPasswordEveryHour(t *testing.T) {
+	warning := "default password in use although auth.issuer is public"
+	dir := t.TempDir()
+	public := func(c *config.Config) { c.Auth.Issuer = "https://auth.example.com" }
+	s := start(t, dir, public)
+	for until := time.Now().Add(time.Minute); !strings.Contains(s.log.String(), warning); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("the log of the start does not contain %q:\n%s", warning, s.log)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(dir)
+	public(&cfg)
+	if every := server.Period(t, cfg, "default_password"); every != time.Hour {
+		t.Errorf("the warning comes every %v", every)
+	}
+	cfg = testConfig(dir)
+	if every := server.Period(t, cfg, "default_password"); every != 0 {
+		t.Errorf("a server for this machine warns every %v", every)
 	}
 }
 

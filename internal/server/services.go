@@ -154,7 +154,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	})
 	limits := throttle.New(throttle.Config{Store: st, Log: log, Off: !cfg.Throttle.Enabled})
 	logins := login.New(login.Config{
-		Store: st, Passwords: passwords, Audit: events, Throttle: limits, Exposed: !isLoopback(cfg.Server.Host),
+		Store: st, Passwords: passwords, Audit: events, Throttle: limits, Exposed: exposed(cfg.Server),
 	})
 	tokens := token.New(token.Config{
 		Store: st, Keys: keys, Audit: events, Throttle: limits,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -25,15 +27,14 @@ import (
 // administrator with the default password, or an empty string.
 func (s *Server) firstAdmin(ctx context.Context) (string, error) {
 	c := s.cfg.Config
-	loopback := isLoopback(c.Server.Host)
+	exists, err := s.services.Store.HasSuperadmin(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := CheckFirstAdmin(c, s.services.Passwords, exists); err != nil {
+		return "", err
+	}
 	if c.Auth.AutoCreateAdmin {
-		exists, err := s.services.Store.HasSuperadmin(ctx)
-		if err != nil {
-			return "", err
-		}
-		if !exists && !loopback && string(c.Auth.AdminPassword) == password.Default {
-			return "", refuseDefaultPassword(c.Server.Host, c.Auth.AdminEmail)
-		}
 		if _, err := s.services.Directory.EnsureAdmin(ctx, c.Auth.AdminEmail, string(c.Auth.AdminPassword)); err != nil {
 			return "", fmt.Errorf("create the first administrator from auth.admin_email and auth.admin_password: %w", err)
 		}
@@ -42,10 +43,44 @@ func (s *Server) firstAdmin(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if found && !loopback {
-		return "", refuseDefaultPassword(c.Server.Host, email)
+	if found && exposed(c.Server) {
+		return "", refuseDefaultPassword(c.Server, email)
 	}
 	return email, nil
+}
+
+// CheckFirstAdmin returns why a start must not create the first superadmin, nil where it
+// creates none because one exists or auth.auto_create_admin is false.
+func CheckFirstAdmin(c config.Config, passwords *password.Hasher, exists bool) error {
+	switch {
+	case exists || !c.Auth.AutoCreateAdmin:
+		return nil
+	case c.Auth.AdminPassword == "":
+		return fault.New(fault.Invalid, "no_admin_password",
+			"auth.admin_password is empty, and there is no superadmin yet: set it (AUTH_ADMIN_PASSWORD), or set auth.auto_create_admin to false")
+	case exposed(c.Server) && string(c.Auth.AdminPassword) == password.Default:
+		return refuseDefaultPassword(c.Server, c.Auth.AdminEmail)
+	default:
+		return directory.CheckAdmin(passwords, c.Auth.AdminEmail, string(c.Auth.AdminPassword))
+	}
+}
+
+// warnOfDefaultPassword logs that the issuer says of the server that others reach it,
+// while a superadmin has the default password. What forwards to it is on this machine
+// then, and need not be named in server.trusted_proxies.
+func (s *Server) warnOfDefaultPassword(ctx context.Context) (more bool, err error) {
+	email, found, err := s.services.Store.DefaultPasswordAdmin(ctx)
+	if found {
+		s.cfg.Log.WarnContext(ctx, "default password in use although auth.issuer is public: change it now with `pico-auth user reset-password`",
+			"email", email, "issuer", s.cfg.Config.Auth.Issuer)
+	}
+	return false, err
+}
+
+// publicIssuer reports whether the issuer names more than this machine.
+func publicIssuer(issuer string) bool {
+	u, err := url.Parse(issuer)
+	return err == nil && !isLoopback(u.Hostname())
 }
 
 // recheckDefaultPassword is how long a look at the default password is good for.
@@ -97,10 +132,18 @@ func (s *Server) registrationOrg(ctx context.Context) error {
 	return nil
 }
 
-func refuseDefaultPassword(host, email string) error {
+// exposed reports whether others than this machine reach the server: it listens beyond
+// loopback, or for proxies.
+func exposed(c config.Server) bool { return !isLoopback(c.Host) || len(c.TrustedProxies) > 0 }
+
+func refuseDefaultPassword(c config.Server, email string) error {
+	what := "listen on " + c.Host
+	if isLoopback(c.Host) {
+		what = "serve the proxies of server.trusted_proxies"
+	}
 	return fault.New(fault.Invalid, "default_password", fmt.Sprintf(
-		"refusing to listen on %s while %s has the default password: set auth.admin_password (AUTH_ADMIN_PASSWORD), or run `pico-auth user reset-password %s`",
-		host, email, email))
+		"refusing to %s while %s has the default password: set auth.admin_password (AUTH_ADMIN_PASSWORD), or run `pico-auth user reset-password %s`",
+		what, email, email))
 }
 
 // isLoopback reports whether a server on host is reachable from this machine
@@ -164,7 +207,9 @@ func (s *Server) announce(defaultPassword string) {
 	if defaultPassword != "" {
 		fmt.Fprintf(out, "  WARNING       %s has the default password %q: change it before others can reach this server\n",
 			defaultPassword, password.Default)
-		s.cfg.Log.Warn("default password in use", "email", defaultPassword)
+		if !publicIssuer(c.Auth.Issuer) { // else a job says more
+			s.cfg.Log.Warn("default password in use", "email", defaultPassword)
+		}
 	}
 }
 

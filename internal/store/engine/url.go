@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -129,12 +130,35 @@ func parsePostgres(rest string) (Target, error) {
 		params.Del(name)
 	}
 	u.RawQuery = params.Encode()
+	if err := readableFiles(params); err != nil {
+		return Target{}, err
+	}
 	cfg, err := pgx.ParseConfig(u.String())
-	if err != nil {
+	switch {
+	case err != nil && strings.Contains(err.Error(), "invalid port"):
+		return Target{}, badURL("has an invalid port; use a number from 1 to 65535")
+	case err != nil:
 		return Target{}, badURL("is not a valid PostgreSQL URL") // the cause may quote the URL
 	}
 	setTimeouts(cfg)
 	return Target{Engine: Postgres, Server: cfg, pool: pool}, nil
+}
+
+// readableFiles refuses files of TLS that cannot be read. pgx would, too, but without
+// naming the parameter.
+func readableFiles(params url.Values) error {
+	for _, name := range []string{"sslrootcert", "sslcert", "sslkey"} {
+		path := params.Get(name)
+		if path == "" || name == "sslrootcert" && path == "system" {
+			continue
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return badURL("names a file in " + name + " that cannot be read: " + reason(err))
+		}
+		_ = f.Close()
+	}
+	return nil
 }
 
 // setTimeouts limits the time of a statement, unless the URL does. A statement of
