@@ -20,3 +20,6 @@ func Quick(commits string) []string {
 
 // ErrMissing means that PostgreSQL is not installed.
 var ErrMissing = errors.New("no PostgreSQL: set TEST_DATABASE_URL, or install the package postgresql")
+
+// ErrNoPooler means that PgBouncer is not installed.
+var ErrNoPooler = errors.New("no PgBouncer: install the package pgbouncer")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	_ "embed" // the schema
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -143,12 +144,24 @@ func (s *Store) stepwise(version int64, script string) *goose.Migration {
 	return goose.NewGoMigration(version, &goose.GoFunc{RunDB: func(ctx context.Context, db *sql.DB) error {
 		script := strings.ReplaceAll(script, "ADD COLUMN ", "ADD COLUMN IF NOT EXISTS ") // SQLite has no such form
 		for statement := range strings.SplitSeq(script, ";\n") {
-			if _, err := db.ExecContext(ctx, statement); err != nil {
+			if err := inOne(ctx, db, statement); err != nil {
 				return err
 			}
 		}
 		return nil
 	}}, nil)
+}
+
+// inOne runs the statement in a transaction, whose bounds are set behind a pooler, too.
+func inOne(ctx context.Context, db *sql.DB, statement string) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, statement); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
 }
 
 // CreateSchema makes the tables as the first migration does, and the

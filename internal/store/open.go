@@ -146,21 +146,14 @@ func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) err
 }
 
 // migratePostgres excludes other replicas from the first query to the last
-// commit: a partial migration looks like another program's database. The
-// lock ends with the session, which ends with the caller's pool.
+// commit: a partial migration looks like another program's database.
 func (s *Store) migratePostgres(ctx context.Context, cfg Config, own *sql.DB) error {
 	ctx, cancel := context.WithTimeout(ctx, migrationWait)
 	defer cancel()
-	session, err := own.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer session.Close() //nolint:errcheck // back to the pool, which is closed next
-	if _, err := session.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLock); err != nil {
-		return err
-	}
-	if version, err := schemaVersion(ctx, session); err != nil || version == SchemaVersion {
-		return err // another replica was faster
-	}
-	return s.migrate(ctx, cfg, own)
+	return s.exclusively(ctx, own, migrationLock, func(ctx context.Context) error {
+		if version, err := schemaVersion(ctx, own); err != nil || version == SchemaVersion {
+			return err // another replica was faster
+		}
+		return s.migrate(ctx, cfg, own)
+	})
 }

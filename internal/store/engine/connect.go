@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
 
@@ -22,6 +21,9 @@ const (
 	// behind a load balancer gets its share.
 	connectionLife = time.Hour
 	connectionIdle = 5 * time.Minute
+	// A pooler in session mode gives no other client the server's side of an idle
+	// connection.
+	pooledIdle = 30 * time.Second
 )
 
 // OpenFile returns a pool on a SQLite file, connecting at first use. The pragmas,
@@ -39,7 +41,11 @@ func OpenFile(path string, pragmas ...string) (*sql.DB, error) {
 
 // OpenServer returns a pool on the PostgreSQL server, connecting at first use.
 func (t Target) OpenServer() *sql.DB {
-	db := stdlib.OpenDB(*t.Server)
+	var db *sql.DB
+	db = sql.OpenDB(t.newConnector(t.Server, func() {
+		db.SetMaxOpenConns(t.pooled)
+		db.SetConnMaxIdleTime(pooledIdle)
+	}))
 	db.SetMaxOpenConns(t.pool)
 	db.SetMaxIdleConns(t.pool) // opening a connection costs far more than keeping it
 	db.SetConnMaxLifetime(connectionLife)
@@ -49,4 +55,6 @@ func (t Target) OpenServer() *sql.DB {
 
 // OpenUnbounded is OpenServer without statement timeouts: a migration of a large
 // table may take long.
-func (t Target) OpenUnbounded() *sql.DB { return stdlib.OpenDB(*unbounded(t.Server)) }
+func (t Target) OpenUnbounded() *sql.DB {
+	return sql.OpenDB(t.newConnector(unbounded(t.Server), func() {}))
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,7 +26,13 @@ type Target struct {
 	Path   string          // SQLite: absolute path of the file
 	Server *pgx.ConnConfig // PostgreSQL: how to connect
 	pool   int             // PostgreSQL: maximum connections
+	pooled int             // PostgreSQL: the same through a connection pooler
+	pooler *atomic.Bool    // PostgreSQL: a connection pooler was found
 }
+
+// Pooled reports whether the connections go through a connection pooler such as
+// PgBouncer. It is known after the first connection.
+func (t Target) Pooled() bool { return t.pooler != nil && t.pooler.Load() }
 
 // File is the target of a SQLite file.
 func File(path string) Target { return Target{Engine: SQLite, Path: path} }
@@ -33,6 +40,10 @@ func File(path string) Target { return Target{Engine: SQLite, Path: path} }
 // defaultPool keeps a database server of eight cores busy. Ten replicas need
 // ?pool_max_conns=9 to stay within PostgreSQL's default of 100 connections.
 const defaultPool = 16
+
+// defaultPooled lets three replicas share the 20 connections that PgBouncer opens to
+// the server: in session mode each of ours takes one.
+const defaultPooled = 6
 
 // Parse parses the forms of database.url, including those of SQLAlchemy. Its errors
 // contain no part of the URL except the scheme and the names of parameters, since
@@ -119,11 +130,12 @@ func parsePostgres(rest string) (Target, error) {
 		params.Del("ssl")
 		params.Set("sslmode", mode)
 	}
-	pool := defaultPool
+	pool, pooled := defaultPool, defaultPooled
 	if params.Has("pool_max_conns") {
 		if pool, err = strconv.Atoi(params.Get("pool_max_conns")); err != nil || pool < 2 || pool > 1000 {
 			return Target{}, badURL("has an invalid pool_max_conns; use a number from 2 to 1000")
 		}
+		pooled = pool
 		params.Del("pool_max_conns")
 	}
 	for _, name := range postgresIgnored {
@@ -141,7 +153,7 @@ func parsePostgres(rest string) (Target, error) {
 		return Target{}, badURL("is not a valid PostgreSQL URL") // the cause may quote the URL
 	}
 	setTimeouts(cfg)
-	return Target{Engine: Postgres, Server: cfg, pool: pool}, nil
+	return Target{Engine: Postgres, Server: cfg, pool: pool, pooled: pooled, pooler: new(atomic.Bool)}, nil
 }
 
 // readableFiles refuses files of TLS that cannot be read. pgx would, too, but without
@@ -183,7 +195,7 @@ func setTimeouts(cfg *pgx.ConnConfig) {
 // unbounded is cfg without the limits on a statement.
 func unbounded(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	c := cfg.Copy()
-	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+	for _, name := range bounds {
 		c.RuntimeParams[name] = "0"
 	}
 	return c
