@@ -70,7 +70,7 @@ type API struct {
 	log         *slog.Logger
 
 	routes    []route
-	openAPI   func() web.Document // rendered at the first request
+	openAPI   func() web.Compressible // rendered at the first request
 	published atomic.Pointer[published]
 }
 
@@ -92,7 +92,7 @@ func New(cfg Config) *API {
 		passwordMin: cmp.Or(cfg.PasswordMinLength, 8), privileged: cfg.PrivilegedMaxAge,
 	}
 	a.revoked = sync.OnceValue(func() *revokedLists { return newRevokedLists(cfg.Tokens.Revocations()) })
-	a.openAPI = sync.OnceValue(func() web.Document { return render(a.described()) })
+	a.openAPI = sync.OnceValue(func() web.Compressible { return render(a.described()) })
 	a.routes = a.table()
 	a.handle()
 	return a

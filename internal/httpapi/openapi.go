@@ -313,10 +313,10 @@ func (a *API) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
 	a.openAPI().Serve(w, r, revalidate)
 }
 
-func render(doc *huma.OpenAPI) web.Document {
+func render(doc *huma.OpenAPI) web.Compressible {
 	body, err := json.Marshal(doc)
 	if err != nil {
 		panic(err) // the golden file's test renders it
 	}
-	return web.NewDocument("application/json", append(body, '\n'))
+	return web.NewCompressible("application/json", append(body, '\n'))
 }

@@ -71,8 +71,8 @@ func (a *API) serveAllKeys(w http.ResponseWriter, r *http.Request) {
 // published holds the documents for one state of the keys.
 type published struct {
 	state   *keyring.Published
-	keySet  web.Document
-	allKeys web.Document
+	keySet  web.Compressible
+	allKeys web.Compressible
 }
 
 // current makes new documents when the keys have changed.
@@ -84,7 +84,7 @@ func (a *API) current() *published {
 	main, _ := state.JWKS()
 	all, _ := state.AllJWKS()
 	p := &published{
-		state: state, keySet: web.NewDocument("application/json", main), allKeys: web.NewDocument("application/json", all),
+		state: state, keySet: web.NewCompressible("application/json", main), allKeys: web.NewCompressible("application/json", all),
 	}
 	a.published.Store(p)
 	return p
@@ -111,12 +111,12 @@ type Key struct {
 }
 
 // page returns a function that renders an HTML page at the first request.
-func page(text string, data any) func() web.Document {
-	return sync.OnceValue(func() web.Document {
+func page(text string, data any) func() web.Compressible {
+	return sync.OnceValue(func() web.Compressible {
 		var out bytes.Buffer
 		if err := template.Must(template.New("").Parse(text)).Execute(&out, data); err != nil {
 			panic(err) // our own pages, into memory
 		}
-		return web.NewDocument("text/html; charset=utf-8", out.Bytes())
+		return web.NewCompressible("text/html; charset=utf-8", out.Bytes())
 	})
 }

@@ -57,7 +57,7 @@ func (p *Provider) cachePublic() []string {
 // published is the document for one state of the keys.
 type published struct {
 	state    *keyring.Published
-	metadata web.Document
+	metadata web.Compressible
 }
 
 // current makes a new document when the keys have changed.
@@ -70,7 +70,7 @@ func (p *Provider) current() *published {
 	if err != nil {
 		panic(err) // strings
 	}
-	d := &published{state, web.NewDocument("application/json", append(body, '\n'))}
+	d := &published{state, web.NewCompressible("application/json", append(body, '\n'))}
 	p.published.Store(d)
 	return d
 }

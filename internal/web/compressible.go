@@ -12,13 +12,21 @@ import (
 
 // Compressible is a Document that is also kept compressed, for clients that accept
 // that. Each form of it is made at the first request: compressing it for each would
-// let any client use all cores.
+// let any client use all cores. It is for what everyone may read: the size of a
+// compressed response tells what a secret in it has in common with the rest of it
+// (BREACH).
 type Compressible struct {
-	plain, gzip func() Document
+	plain, gzip func() Document // gzip is nil where compressing saves no packet
 }
+
+// onePacket is the size in bytes up to which a body and its header fit into a packet.
+const onePacket = 1024
 
 // NewCompressible returns the document of the media type.
 func NewCompressible(media string, body []byte) Compressible {
+	if len(body) <= onePacket {
+		return Compressible{plain: sync.OnceValue(func() Document { return NewDocument(media, body) })}
+	}
 	return Compressible{
 		plain: sync.OnceValue(func() Document { return NewDocument(media, body) }),
 		gzip:  sync.OnceValue(func() Document { return NewDocument(media, compress(body)) }),
@@ -35,6 +43,10 @@ func CompressedAlready(media string, compressed []byte) Compressible {
 
 // Serve responds to a GET or HEAD as Document.Serve does.
 func (c Compressible) Serve(w http.ResponseWriter, r *http.Request, cacheControl []string) {
+	if c.gzip == nil {
+		c.plain().Serve(w, r, cacheControl)
+		return
+	}
 	w.Header().Add("Vary", "Accept-Encoding")
 	if acceptsGzip(r.Header) {
 		w.Header().Set("Content-Encoding", "gzip")
