@@ -131,7 +131,7 @@ func (q *Requests) Begin(ctx context.Context, by identity.Actor, params url.Valu
 	}
 	a := store.Authorization{Request: r, Client: c}
 	if b.SessionID != "" {
-		if a, err = q.store.Authorizing(ctx, r, b.SessionID); err != nil {
+		if a, err = q.store.Authorizing(ctx, r, c, b.SessionID); err != nil {
 			return Next{}, fmt.Errorf("read what decides about an authorization request: %w", err)
 		}
 	}

@@ -79,6 +79,8 @@ type Authorization struct {
 	User      identity.User
 	Groups    []string // ids, sorted
 	Granted   string   // scopes that the user allowed the client before
+
+	sessionEnd time.Time
 }
 
 // openRequest is the condition on requests without a response that have not expired; $1
@@ -87,10 +89,10 @@ const openRequest = "code_hash IS NULL AND expires_at > $1"
 
 // Authorizing returns what decides about a request of the client in a browser with the
 // session, before anything is stored.
-func (s *Store) Authorizing(ctx context.Context, r oauth.AuthorizationRequest, sessionID string) (a Authorization, err error) {
+func (s *Store) Authorizing(ctx context.Context, r oauth.AuthorizationRequest, c oauth.Client, sessionID string) (a Authorization, err error) {
 	err = s.lookup(ctx, func(t *tx) error { // what is issued is decided again in its transaction
-		a = Authorization{Request: r, CreatedAt: t.now}
-		return t.completeAuthorization(&a, sessionID)
+		a = Authorization{Request: r, Client: c, CreatedAt: t.now}
+		return t.inSession(&a, sessionID, unlocked)
 	})
 	return a, err
 }
@@ -98,7 +100,10 @@ func (s *Store) Authorizing(ctx context.Context, r oauth.AuthorizationRequest, s
 // Authorization returns an open request of the browser with all that decides about it.
 func (s *Store) Authorization(ctx context.Context, ref AuthorizationRef) (a Authorization, err error) {
 	err = s.snapshot(ctx, func(t *tx) error {
-		a, err = t.authorization(ref, unlocked)
+		if a, err = t.authorization(ref, unlocked); err != nil {
+			return err
+		}
+		_, err = t.get([]any{&a.Client.LogoURI}, "SELECT logo FROM clients WHERE id = $1", a.Client.ID)
 		return err
 	})
 	return a, err
@@ -120,7 +125,7 @@ func (t *tx) authorization(ref AuthorizationRef, lock func(string) string) (a Au
 		err = decodeAuthorization(request, decided, &a)
 	}
 	if err == nil {
-		err = t.completeAuthorization(&a, ref.SessionID)
+		err = t.completeAuthorization(&a, ref.SessionID, unlocked)
 	}
 	if err != nil {
 		return Authorization{}, err
@@ -141,25 +146,33 @@ func decodeAuthorization(request, decided string, a *Authorization) error {
 	return nil
 }
 
-// completeAuthorization reads the client, and the session with its user if it is still
-// valid.
-func (t *tx) completeAuthorization(a *Authorization, sessionID string) (err error) {
-	if a.Client, err = t.client(a.Request.ClientID, ""); err != nil || sessionID == "" {
+// completeAuthorization reads the client without its logo, and the session with its user if it is still
+// valid; lock is forShare or unlocked.
+func (t *tx) completeAuthorization(a *Authorization, sessionID string, lock func(string) string) (err error) {
+	if a.Client, err = t.clientAlone(a.Request.ClientID, lock("c")); err != nil || sessionID == "" {
 		return err
 	}
+	return t.inSession(a, sessionID, lock)
+}
+
+// inSession reads the session, if it is still valid, and its user, who may sign in.
+func (t *tx) inSession(a *Authorization, sessionID string, lock func(string) string) error {
+	var s Authorization
 	var methods string
-	found, err := t.get(append(userDest(&a.User), &a.SessionID, timeColumn{&a.AuthTime}, &methods, &a.ACR, &a.Granted),
-		"SELECT "+userColumns+", s.id, s.auth_time, s.amr, s.acr, COALESCE(c.scope, '') FROM "+userTables+`
+	found, err := t.get(append(userDest(&s.User), &s.User.Metadata, &s.SessionID, timeColumn{&s.AuthTime}, &methods, &s.ACR, timeColumn{&s.sessionEnd}, &s.Granted),
+		"SELECT "+userColumns+", u.metadata, s.id, s.auth_time, s.amr, s.acr, s.expires_at, COALESCE(c.scope, '') FROM "+userTables+`
 		JOIN sessions s ON s.user_id = u.id LEFT JOIN consents c ON c.user_id = u.id AND c.client_id = $3
-		WHERE s.id = $1 AND s.cookie_hash IS NOT NULL AND s.ended_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2`,
+		WHERE s.id = $1 AND s.ended_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2`+lock("u, s"),
 		sessionID, t.stamp(), a.Client.ID)
-	if err != nil || !found || !identity.CanSignIn(a.User) {
-		a.User, a.SessionID, a.AuthTime, a.ACR, a.Granted = identity.User{}, "", time.Time{}, "", ""
+	if err != nil || !found || !identity.CanSignIn(s.User) {
 		return err
 	}
-	a.Methods = strings.Fields(methods)
-	a.Groups, err = t.groupIDs(a.User.ID)
-	return err
+	if s.Groups, err = t.groupIDs(s.User.ID); err != nil {
+		return err
+	}
+	a.SessionID, a.AuthTime, a.Methods, a.ACR, a.sessionEnd = s.SessionID, s.AuthTime, strings.Fields(methods), s.ACR, s.sessionEnd
+	a.User, a.Groups, a.Granted = s.User, s.Groups, s.Granted
+	return nil
 }
 
 // InsertAuthorization stores a request and reports whether the browser keeps the secret

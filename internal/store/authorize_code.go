@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"time"
@@ -57,7 +58,7 @@ func (s *Store) IssueCode(ctx context.Context, act Act, ref AuthorizationRef, co
 func (s *Store) IssueCodeAtOnce(ctx context.Context, act Act, n NewAuthorization, sessionID string, code NewCode) (a Authorization, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		a = Authorization{ID: n.ID, Request: n.Request, CreatedAt: t.now}
-		if err := t.completeAuthorization(&a, sessionID); err != nil {
+		if err := t.completeAuthorization(&a, sessionID, t.forShare); err != nil {
 			return err
 		}
 		return t.issueCode(act, a, code, func(of string) error {
@@ -103,17 +104,21 @@ type Code struct {
 // none.
 func (s *Store) Code(ctx context.Context, hash string) (c Code, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
-		c, err = t.code(hash)
+		c, err = t.code(selectCode, hash)
 		return err
 	})
 	return c, err
 }
 
-func (t *tx) code(hash string) (c Code, err error) {
+const (
+	codeColumns = "id, request, decided, created_at, code_used_at IS NOT NULL, COALESCE(family_id, ''), code_expires_at"
+	selectCode  = "SELECT " + codeColumns + " FROM authorization_requests WHERE code_hash = $1"
+)
+
+// code runs a statement that returns codeColumns. It is ErrNoCode without a row.
+func (t *tx) code(statement string, args ...any) (c Code, err error) {
 	var request, decided string
-	found, err := t.get([]any{&c.ID, &request, &decided, timeColumn{&c.CreatedAt}, &c.Used, &c.FamilyID, timeColumn{&c.Expires}},
-		`SELECT a.id, a.request, a.decided, a.created_at, a.code_used_at IS NOT NULL, COALESCE(a.family_id, ''), a.code_expires_at
-		FROM authorization_requests a WHERE a.code_hash = $1`, hash)
+	found, err := t.get([]any{&c.ID, &request, &decided, timeColumn{&c.CreatedAt}, &c.Used, &c.FamilyID, timeColumn{&c.Expires}}, statement, args...)
 	if err == nil && !found {
 		err = ErrNoCode
 	}
@@ -143,20 +148,22 @@ type CodeUse struct {
 // the user must still be valid. A code that was used before is refused with ErrCodeReuse
 // in the chain, and what was issued for it ends, which is committed in spite of the error.
 func (s *Store) UseCode(ctx context.Context, by identity.Actor, use CodeUse, first *NewFamily) (g Subject, err error) {
+	if first != nil && first.ID == "" {
+		first.ID = NewID()
+	}
 	err = s.write(ctx, func(t *tx) error {
-		c, err := t.code(use.Hash)
-		if err != nil {
-			return err
+		var family sql.NullString
+		if first != nil {
+			family = sql.NullString{String: first.ID, Valid: true}
 		}
-		n, err := t.exec("UPDATE authorization_requests SET code_used_at = $1 WHERE id = $2 AND code_used_at IS NULL AND code_expires_at > $1",
-			t.stamp(), c.ID)
-		if err != nil {
-			return err
-		}
-		if n != 1 {
+		c, err := t.code(`UPDATE authorization_requests SET code_used_at = $2, family_id = $3
+			WHERE code_hash = $1 AND code_used_at IS NULL AND code_expires_at > $2 RETURNING `+codeColumns, use.Hash, t.stamp(), family)
+		if errors.Is(err, ErrNoCode) {
 			return t.notUsable(by, use.Hash)
 		}
-		g, err = t.useCode(by, use, c, first)
+		if err == nil {
+			g, err = t.useCode(by, use, c, first)
+		}
 		return err
 	})
 	if err != nil {
@@ -167,12 +174,12 @@ func (s *Store) UseCode(ctx context.Context, by identity.Actor, use CodeUse, fir
 
 // useCode starts what the code is exchanged for. The lock keeps the consent until the
 // commit.
-func (t *tx) useCode(by identity.Actor, use CodeUse, c Code, first *NewFamily) (g Subject, err error) {
+func (t *tx) useCode(by identity.Actor, use CodeUse, c Code, first *NewFamily) (Subject, error) {
 	if err := t.lock("users", "u", "u.id = (SELECT s.user_id FROM sessions s WHERE s.id = $1)", c.SessionID); err != nil {
 		return Subject{}, err
 	}
 	a := Authorization{ID: c.ID, Request: c.Request, Decided: c.Decided, CreatedAt: c.CreatedAt}
-	if err := t.completeAuthorization(&a, c.SessionID); err != nil {
+	if err := t.completeAuthorization(&a, c.SessionID, t.forShare); err != nil {
 		return Subject{}, err
 	}
 	if a.SessionID == "" {
@@ -184,17 +191,13 @@ func (t *tx) useCode(by identity.Actor, use CodeUse, c Code, first *NewFamily) (
 	if first == nil {
 		return Subject{User: a.User, Groups: a.Groups, SessionID: a.SessionID}, nil
 	}
-	if g, err = t.startGrant(by.AsUser(a.User.ID), a.User.ID, a.SessionID, *first); err != nil {
-		return Subject{}, err
-	}
-	_, err = t.exec("UPDATE authorization_requests SET family_id = $1 WHERE id = $2", g.FamilyID, c.ID)
-	return g, err
+	return t.startGrant(by.AsUser(a.User.ID), a, *first)
 }
 
 // notUsable decides about a code that could not be marked used: it was used before, or
 // has expired.
 func (t *tx) notUsable(by identity.Actor, hash string) error {
-	c, err := t.code(hash)
+	c, err := t.code(selectCode, hash)
 	if err != nil {
 		return err
 	}

@@ -82,10 +82,20 @@ func (t *tx) clientAlone(id, lock string) (oauth.Client, error) {
 }
 
 // Client returns the client, one that is suspended too; its organization's suspension
-// counts as its own. identity.ErrNoClient when there is none.
+// counts as its own. identity.ErrNoClient when there is none. It must not be changed in
+// place.
 func (s *Store) Client(ctx context.Context, id string) (c oauth.Client, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
-		c, err = t.client(id, "")
+		var logo string
+		found, err := collect(t, func(r scanner) (oauth.Client, error) { return t.scanKnownClient(r, &logo) },
+			"SELECT "+clientColumns+", c.logo FROM "+clientTables+" WHERE c.id = $1", id)
+		if err == nil && len(found) == 0 {
+			err = identity.ErrNoClient
+		}
+		if err == nil {
+			c = found[0]
+			c.LogoURI = logo
+		}
 		return err
 	})
 	return c, err

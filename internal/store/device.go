@@ -213,9 +213,9 @@ func (s *Store) PollDevice(ctx context.Context, clientID, hash string, interval 
 // ErrNoDevice.
 func (s *Store) RedeemDevice(ctx context.Context, by identity.Actor, hash string, f NewFamily) (g Subject, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		var userID, sessionID, scope string
-		redeemed, err := t.get([]any{&userID, &sessionID, &scope}, `DELETE FROM device_codes
-			WHERE device_hash = $1 AND client_id = $2 AND status = '`+deviceAllowed+`' AND expires_at > $3 RETURNING user_id, session_id, scope`,
+		var sessionID, scope string
+		redeemed, err := t.get([]any{&sessionID, &scope}, `DELETE FROM device_codes
+			WHERE device_hash = $1 AND client_id = $2 AND status = '`+deviceAllowed+`' AND expires_at > $3 RETURNING session_id, scope`,
 			hash, f.ClientID, t.stamp())
 		if err == nil && !redeemed {
 			err = ErrNoDevice
@@ -223,13 +223,13 @@ func (s *Store) RedeemDevice(ctx context.Context, by identity.Actor, hash string
 		if err != nil {
 			return err
 		}
-		if g, err = t.startGrant(by, userID, sessionID, f); err != nil {
+		var a Authorization
+		a.Request.ClientID = f.ClientID
+		if err := t.completeAuthorization(&a, sessionID, t.forShare); err != nil {
 			return err
 		}
-		var granted string // from now on a withdrawal ends the family
-		_, err = t.get([]any{&granted}, "SELECT scope FROM consents WHERE user_id = $1 AND client_id = $2", userID, f.ClientID)
-		if err == nil && len(oauth.MissingScopes(scope, granted)) > 0 {
-			err = ErrNoDevice
+		if g, err = t.startGrant(by, a, f); err == nil && len(oauth.MissingScopes(scope, a.Granted)) > 0 {
+			err = ErrNoDevice // from now on a withdrawal ends the family
 		}
 		return err
 	})

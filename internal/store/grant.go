@@ -9,39 +9,24 @@ import (
 	"github.com/pico-auth/pico-auth/internal/oauth"
 )
 
-// startGrant stores what a registered client holds from now on of a session of the
-// user. It is identity.ErrInvalidToken when the session has ended, or when the user may
-// not have a token of the client.
+// startGrant stores what a registered client holds from now on of the session in a,
+// which completeAuthorization read in this transaction with forShare. It is
+// identity.ErrInvalidToken when the session has ended, or when the user may not have a
+// token of the client.
 //
 // Every grant type with a user ends here, so none can leave the question out.
-func (t *tx) startGrant(by identity.Actor, userID, sessionID string, f NewFamily) (Subject, error) {
-	policy, err := t.clientPolicy(f.ClientID, t.forShare("c"))
-	if err != nil {
-		return Subject{}, err
-	}
-	u, groups, err := t.userForClient(userID, policy, t.forShare("u"))
-	if err != nil {
-		return Subject{}, err
-	}
-	var end, authTime time.Time
-	var amr, acr string
-	valid, err := t.get([]any{timeColumn{&end}, timeColumn{&authTime}, &amr, &acr}, `SELECT s.expires_at, s.auth_time, s.amr, s.acr FROM sessions s
-		WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.idle_expires_at > $3 AND s.expires_at > $3`+t.forShare("s"),
-		sessionID, userID, t.stamp())
-	if err != nil {
-		return Subject{}, err
-	}
-	if !valid {
+func (t *tx) startGrant(by identity.Actor, a Authorization, f NewFamily) (Subject, error) {
+	if a.SessionID == "" || !identity.CanUseClient(a.User, a.Groups, ClientPolicy(a.Client)) {
 		return Subject{}, identity.ErrInvalidToken
 	}
 	if f.ExpiresAt.IsZero() {
-		f.ExpiresAt = end
+		f.ExpiresAt = a.sessionEnd
 	}
 	if f.AuthTime.IsZero() { // there was no code
-		f.AuthTime, f.AMR, f.ACR = authTime, strings.Fields(amr), acr
+		f.AuthTime, f.AMR, f.ACR = a.AuthTime, a.Methods, a.ACR
 	}
-	g, err := t.startFamily(by, u, sessionID, f)
-	g.Groups, g.Granted = groups, &f.Granted
+	g, err := t.startFamily(by, a.User, a.SessionID, f)
+	g.Groups, g.Granted = a.Groups, &f.Granted
 	return g, err
 }
 

@@ -89,7 +89,11 @@ func (t *tx) startSession(act Act, u identity.User, proof identity.Proof, first 
 	if err != nil {
 		return Subject{}, err
 	}
-	return t.startFamily(act.By, u, first.ID, first)
+	g, err := t.startFamily(act.By, u, first.ID, first)
+	if err == nil {
+		g.Groups, err = t.groupIDs(u.ID)
+	}
+	return g, err
 }
 
 // sharedHash is what a family stores of its first token.
@@ -97,7 +101,8 @@ func sharedHash(first NewRefresh) sql.NullString {
 	return sql.NullString{String: first.SharedHash, Valid: first.SharedHash != ""}
 }
 
-// startFamily stores a family of the session, and its first refresh token.
+// startFamily stores a family of the session, and its first refresh token. The result
+// has no groups.
 func (t *tx) startFamily(by identity.Actor, u identity.User, sessionID string, f NewFamily) (Subject, error) {
 	if err := t.limitOffline(by, u, f); err != nil {
 		return Subject{}, err
@@ -113,11 +118,8 @@ func (t *tx) startFamily(by identity.Actor, u identity.User, sessionID string, f
 	if err != nil {
 		return Subject{}, err
 	}
-	if err := t.insertRefresh(u.ID, f.ID, f.ExpiresAt, f.First); err != nil {
-		return Subject{}, err
-	}
-	groups, err := t.groupIDs(u.ID)
-	return Subject{User: u, Groups: groups, SessionID: sessionID, FamilyID: f.ID}, err
+	err = t.insertRefresh(u.ID, f.ID, f.ExpiresAt, f.First)
+	return Subject{User: u, SessionID: sessionID, FamilyID: f.ID}, err
 }
 
 // EndSession ends the actor's own session. One that has ended or is another
