@@ -110,6 +110,7 @@ func (sh *shell) plan(p transfer.Plan) error {
 		"original": "the database of the Python server would be adopted",
 		"newer":    "the database belongs to a newer version of pico-auth",
 		"foreign":  "the database belongs to another program",
+		"refused":  "the database is not usable as it is",
 	}[p.State]
 	if !known {
 		what = "the database cannot be read"

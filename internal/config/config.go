@@ -92,10 +92,17 @@ type Groups struct {
 	Visibility string // VisibleToOrganization or VisibleToMembers
 }
 
+// The values of database.pooler.
+const (
+	PoolerAuto        = "auto"
+	PoolerTransaction = "transaction"
+)
+
 // Database is the section database.
 type Database struct {
-	URL  Secret // may hold a password
-	Echo bool   // log statements, never their parameters
+	URL    Secret // may hold a password
+	Pooler string // PoolerAuto or PoolerTransaction
+	Echo   bool   // log statements, never their parameters
 }
 
 // Redacted is the URL without its secrets.
@@ -205,7 +212,7 @@ func defaults() Config {
 		},
 		Keys:       Keys{PublishAhead: time.Hour, RSABits: 2048},
 		Groups:     Groups{Visibility: VisibleToOrganization},
-		Database:   Database{URL: "sqlite+aiosqlite:///auth.db"},
+		Database:   Database{URL: "sqlite+aiosqlite:///auth.db", Pooler: PoolerAuto},
 		AuthClient: AuthClient{Enabled: true},
 		FastAPI:    FastAPI{Title: "Pico Auth API"},
 		Server:     Server{Host: "127.0.0.1", Port: 8100, ConnectionsPerAddress: 256, IdleTimeout: 2 * time.Minute},

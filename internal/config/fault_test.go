@@ -99,6 +99,7 @@ func TestEveryFaultNamesItsKeyAndPlace(t *testing.T) {
 		{name: "client issuer differs from the variable", yaml: "auth_client: {issuer: 'https://b.example'}", env: []string{"AUTH_ISSUER=https://a.example"}, want: "auth_client.issuer (a.yaml:1) must be the same as auth.issuer (environment AUTH_ISSUER), or be removed to follow it"},
 		{name: "client audience differs", yaml: "auth_client: {audience: other}", want: "auth_client.audience (a.yaml:1) must be the same as auth.audience (default), or be removed to follow it"},
 		{name: "registration organization", yaml: "auth: {registration_org: 'two words'}", want: "auth.registration_org (a.yaml:1) must be the ID of an organization, at most 36 characters without white space"},
+		{name: "pooler", yaml: "database: {pooler: statement}", want: "database.pooler (a.yaml:1) must be one of auto, transaction"},
 		{name: "visibility", yaml: "groups: {visibility: all}", want: "groups.visibility (a.yaml:1) must be one of organization, members"},
 		{name: "accepted unknown", yaml: "auth_client: {accepted_algorithms: [RS256, HS256]}", want: "auth_client.accepted_algorithms (a.yaml:1) must be a list whose entries are each one of RS256, PS256, ES256, ES384, EdDSA, ML-DSA-44, ML-DSA-65, ML-DSA-87"},
 		{name: "accepted without ours", yaml: "auth: {algorithm: ML-DSA-65}\nauth_client: {accepted_algorithms: [RS256]}", want: "auth_client.accepted_algorithms (a.yaml:2) must contain ML-DSA-65, which auth.algorithm (a.yaml:1) signs with"},

@@ -69,7 +69,7 @@ func TestNothingConfiguredGivesTheDocumentedDefaults(t *testing.T) {
 		"auth.issuer": "http://localhost:8100", "auth.audience": "pico-bot", "auth.algorithm": "RS256",
 		"auth.auto_create_admin": true, "auth.admin_email": "admin@pico.local", "auth.admin_password": "[redacted]",
 		"auth.registration_enabled": true, "auth.registration_org": "default", "groups.visibility": "organization", "auth.password_min_length": 8, "auth.bcrypt_cost": 12,
-		"database.url": "sqlite+aiosqlite:///auth.db", "database.echo": false,
+		"database.url": "sqlite+aiosqlite:///auth.db", "database.pooler": "auto", "database.echo": false,
 		"auth_client.enabled": true, "auth_client.issuer": "http://localhost:8100", "auth_client.audience": "pico-bot",
 		"fastapi.title": "Pico Auth API", "fastapi.version": "", "server.host": "127.0.0.1", "server.port": 8100,
 		"server.tls": "", "server.tls_cert": "", "server.tls_key": "", "server.metrics_listen": "",

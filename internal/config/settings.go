@@ -113,10 +113,14 @@ func groupKeys() []setting {
 }
 
 func databaseKeys() []setting {
+	poolers := []string{PoolerAuto, PoolerTransaction}
 	return []setting{
 		secret("database.url", func(c *Config) *Secret { return &c.Database.URL },
 			"an SQLite or PostgreSQL URL, such as sqlite+aiosqlite:///auth.db or postgresql://user:password@host/name", anything, redactURL,
 			"The database. SQLAlchemy's forms are understood: three slashes are a path relative to the working folder, four an absolute one."),
+		text("database.pooler", func(c *Config) *string { return &c.Database.Pooler },
+			oneOf(poolers), among(poolers),
+			"Whether a connection pooler is before PostgreSQL. With `auto` PgBouncer and others that share sessions are recognized at the first connection; `transaction` is for one that is not. Then statements have no name, limits of time belong to each transaction, and a process opens 6 connections unless `pool_max_conns` is in `database.url`."),
 		toggle("database.echo", func(c *Config) *bool { return &c.Database.Echo },
 			"Log the text of every SQL statement, never its parameters."),
 	}

@@ -88,6 +88,7 @@ func openServices(
 func StoreConfig(cfg config.Config, log *slog.Logger) store.Config {
 	return store.Config{
 		URL:       string(cfg.Database.URL),
+		Pooler:    cfg.Database.Pooler == config.PoolerTransaction,
 		Log:       log,
 		Committed: audit.Writer(log),
 		Echo:      cfg.Database.Echo,

@@ -31,6 +31,10 @@ func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error { return s.r
 
 func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(query, args...) }
 
+func (t *tx) Get(dest []any, query string, args ...any) (bool, error) {
+	return t.get(dest, query, args...)
+}
+
 func (t *tx) Audit(ev Event) error { return t.audit(ev) }
 
 // RotateInSteps is RotateRefresh without the single statement.

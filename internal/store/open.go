@@ -28,7 +28,7 @@ const (
 // Errors are faults with messages for the operator.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
-	target, err := engine.Parse(cfg.URL)
+	target, err := cfg.Target()
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +132,10 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 }
 
 func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) error {
+	ours, read := CheckedTables()
+	if faults, err := s.target.Unsuitable(ctx, db, ours, read); err != nil || len(faults) > 0 {
+		return errors.Join(err, engine.NotSuitable(faults))
+	}
 	version, err := schemaVersion(ctx, db)
 	if err != nil {
 		return err
@@ -153,6 +157,10 @@ func (s *Store) migratePostgres(ctx context.Context, cfg Config, own *sql.DB) er
 	return s.exclusively(ctx, own, migrationLock, func(ctx context.Context) error {
 		if version, err := schemaVersion(ctx, own); err != nil || version == SchemaVersion {
 			return err // another replica was faster
+		}
+		ours, read := CheckedTables()
+		if faults, err := s.target.Unmigratable(ctx, own, append(ours, read...)); err != nil || len(faults) > 0 {
+			return errors.Join(err, engine.NotSuitable(faults))
 		}
 		return s.migrate(ctx, cfg, own)
 	})

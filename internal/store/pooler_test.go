@@ -3,6 +3,8 @@
 package store_test
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -66,4 +68,97 @@ func TestWritesShareThePoolersSessions(t *testing.T) {
 		}
 		all.Wait()
 	})
+}
+
+func TestNothingStaysOnThePoolersSessions(t *testing.T) {
+	direct := storetest.Postgres(t)
+	url := storetest.Pooler(t, direct, "pool_mode = transaction", "default_pool_size = 2")
+	s := storetest.OpenURL(t, url)
+	for i := range 8 {
+		id := numbered("u", i)
+		if err := s.CreateUser(t.Context(), system("seed"), identity.User{ID: id, EmailKey: id, Role: identity.Viewer}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Both of the sessions, as another client gets them.
+	another := url + "&default_query_exec_mode=exec"
+	for range 2 {
+		got := storetest.Rows(t, another, `SELECT (SELECT COUNT(*) FROM pg_prepared_statements),
+			current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')`)
+		if want := []string{"0", "0", "0", "0"}; !slices.Equal(got[0], want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		defer storetest.Hold(t, another, "BEGIN; SELECT 1")() // takes the session
+	}
+	if locks := storetest.Rows(t, direct, "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"); locks[0][0] != "0" {
+		t.Errorf("%s locks", locks[0][0])
+	}
+}
+
+func TestThePoolersBoundsAreThoseOfTheURL(t *testing.T) {
+	url := storetest.Pooler(t, storetest.Postgres(t), "pool_mode = transaction") + "&statement_timeout=1234"
+	s := storetest.OpenURL(t, url)
+	if err := s.Write(t.Context(), func(tx *store.Tx) error {
+		var timeout string
+		_, err := tx.Get([]any{&timeout}, "SELECT current_setting('statement_timeout')")
+		if timeout != "1234ms" {
+			t.Errorf("statement_timeout is %q", timeout)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAParameterThatThePoolerDoesNotPassOnIsRefusedByName(t *testing.T) {
+	direct := storetest.EmptyPostgres(t)
+	storetest.Exec(t, direct, "CREATE SCHEMA auth")
+	for name, c := range map[string]struct{ setting, want string }{
+		"refused": {"pool_mode = transaction", "refuses the parameter search_path of database.url"},
+		"ignored": {"ignore_startup_parameters = search_path,statement_timeout,lock_timeout,idle_in_transaction_session_timeout", "the connection pooler ignores search_path of database.url"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := store.Open(t.Context(), store.Config{URL: storetest.Pooler(t, direct, c.setting) + "&search_path=auth"})
+			if err == nil || !strings.Contains(err.Error(), "the connection pooler") || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "ALTER ROLE") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestAPoolerWithoutItsServerIsNamed(t *testing.T) {
+	url := strings.Replace(storetest.Pooler(t, storetest.Postgres(t)), "/pico_test_", "/no_such_", 1)
+	_, err := store.Open(t.Context(), store.Config{URL: url})
+	if err == nil || !strings.Contains(err.Error(), "the connection pooler at") || !strings.Contains(err.Error(), "no_such_") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAPoolerThatIsOnlyNamedInTheSettingsWorks(t *testing.T) {
+	s := storetest.OpenURL(t, storetest.EmptyPostgres(t), func(cfg *store.Config) { cfg.Pooler = true })
+	if err := s.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A direct connection keeps its prepared statements, and its limits without a
+// statement of their own.
+func TestDirectConnectionsAreNotTreatedAsPooled(t *testing.T) {
+	url := storetest.Postgres(t)
+	s := storetest.OpenURL(t, url)
+	if err := s.Write(t.Context(), func(tx *store.Tx) error {
+		var prepared int
+		var timeout string
+		for range 2 {
+			if _, err := tx.Get([]any{&prepared, &timeout}, "SELECT COUNT(*), current_setting('statement_timeout') FROM pg_prepared_statements"); err != nil {
+				return err
+			}
+		}
+		if prepared == 0 || timeout != "10s" {
+			t.Errorf("%d prepared statements, statement_timeout is %s", prepared, timeout)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
 }

@@ -224,7 +224,7 @@ func ResolveEmail(ctx context.Context, cfg Config, act Act, userID, email string
 	if act.By.Kind != identity.ActorSystem {
 		return identity.ErrForbidden
 	}
-	target, err := engine.Parse(cfg.URL)
+	target, err := cfg.Target()
 	if err != nil {
 		return err
 	}

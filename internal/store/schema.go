@@ -94,6 +94,10 @@ func TableNames() []string {
 	return names
 }
 
+// CheckedTables are the tables that the role of a PostgreSQL database needs all rights
+// on, and those that it only reads.
+func CheckedTables() (ours, read []string) { return TableNames(), []string{versionTable} }
+
 // Schema is what the catalogue of a database shows.
 type Schema struct {
 	Version int64    // the newest migration that was applied; 0: none

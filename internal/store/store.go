@@ -21,6 +21,10 @@ type Config struct {
 	// PostgreSQL also takes pool_max_conns=N: maximum connections, default 16.
 	URL string
 
+	// Pooler says that URL leads to a connection pooler that gives a session to several
+	// clients. PgBouncer and others are recognized without it.
+	Pooler bool
+
 	Now  func() time.Time // nil: time.Now
 	Log  *slog.Logger     // nil: nothing is logged
 	Echo bool             // log the text of each statement, never its parameters
@@ -68,6 +72,15 @@ type Store struct {
 	purged  purged
 	damaged atomic.Pointer[string] // the error when damage was first detected
 	failing atomic.Bool            // a write failed as all would, and Ping has not succeeded since
+}
+
+// Target is the parsed URL.
+func (cfg Config) Target() (engine.Target, error) {
+	target, err := engine.Parse(cfg.URL)
+	if err == nil && cfg.Pooler {
+		target.AssumePooler()
+	}
+	return target, err
 }
 
 // withDefaults sets the defaults.

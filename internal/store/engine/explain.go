@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -50,6 +51,12 @@ func (t Target) explainServer(err error) error {
 		return err
 	}
 	server := fmt.Sprintf("PostgreSQL at %s:%d ", t.Server.Host, t.Server.Port)
+	if t.Pooled() {
+		server = fmt.Sprintf("the connection pooler at %s:%d ", t.Server.Host, t.Server.Port)
+	}
+	if refusesParameters(err) {
+		return fault.Wrap(fault.Invalid, "database_pooler", server+"refuses the parameter "+t.refusedParameter(err)+" of database.url; remove it there, and set it on the server (ALTER ROLE ... SET ...)", err)
+	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
 		case "28P01", "28000":
@@ -63,8 +70,20 @@ func (t Target) explainServer(err error) error {
 	if c := ConditionOf(err); c == Lost || c == Temporary {
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op // pgx repeats it on lines of their own
+		} else if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+			return fault.Wrap(fault.Unavailable, "unavailable", server+"refuses connections", pg)
 		}
 		return fault.Wrap(fault.Unavailable, "unavailable", server+"does not answer", err)
 	}
 	return err
+}
+
+// refusedParameter is the parameter of the URL that a pooler refuses.
+func (t Target) refusedParameter(err error) string {
+	for name := range t.Server.RuntimeParams {
+		if strings.Contains(err.Error(), "unsupported startup parameter: "+name) {
+			return name
+		}
+	}
+	return "options"
 }

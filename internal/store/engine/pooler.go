@@ -84,7 +84,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 // refusesParameters reports that the other side is PgBouncer, which accepts only the
 // parameters that it knows. PostgreSQL refuses one in other words.
 func refusesParameters(err error) bool {
-	return strings.Contains(err.Error(), "unsupported startup parameter")
+	return err != nil && strings.Contains(err.Error(), "unsupported startup parameter")
 }
 
 // isShared reports whether a pooler is between this process and the server. The

@@ -34,6 +34,14 @@ type Target struct {
 // PgBouncer. It is known after the first connection.
 func (t Target) Pooled() bool { return t.pooler != nil && t.pooler.Load() }
 
+// AssumePooler makes all connections those through a connection pooler, as if it had
+// been found.
+func (t Target) AssumePooler() {
+	if t.pooler != nil {
+		t.pooler.Store(true)
+	}
+}
+
 // File is the target of a SQLite file.
 func File(path string) Target { return Target{Engine: SQLite, Path: path} }
 
@@ -141,7 +149,7 @@ func parsePostgres(rest string) (Target, error) {
 	for _, name := range postgresIgnored {
 		params.Del(name)
 	}
-	u.RawQuery = params.Encode()
+	u.RawQuery = strings.ReplaceAll(params.Encode(), "+", "%20") // a plus is no space for pgx
 	if err := readableFiles(params); err != nil {
 		return Target{}, err
 	}
@@ -179,6 +187,7 @@ func readableFiles(params url.Values) error {
 func setTimeouts(cfg *pgx.ConnConfig) {
 	for name, value := range map[string]string{
 		"application_name":                    "pico-auth",
+		"client_encoding":                     "UTF8", // whatever the role has
 		"statement_timeout":                   "10s",
 		"lock_timeout":                        "5s",
 		"idle_in_transaction_session_timeout": "30s",

@@ -62,6 +62,10 @@ func TestPostgresURLsAreParsed(t *testing.T) {
 			t.Errorf("%s: a migration has timeouts, or unbounded changed its argument", url)
 		}
 	}
+	spaced, err := Parse("postgresql://db/pico?options=-c%20search_path%3Da&application_name=a+b")
+	if err != nil || spaced.Server.RuntimeParams["options"] != "-c search_path=a" || spaced.Server.RuntimeParams["application_name"] != "a b" {
+		t.Errorf("spaces: %v %v", spaced.Server.RuntimeParams, err)
+	}
 	got, err := Parse("postgresql://db/pico?pool_max_conns=9&statement_timeout=3s")
 	if err != nil || got.pool != 9 || got.Server.RuntimeParams["statement_timeout"] != "3s" {
 		t.Errorf("timeouts of the URL: %+v %v", got, err)

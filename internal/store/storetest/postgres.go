@@ -72,10 +72,32 @@ func Postgres(t testing.TB) string {
 // which is dropped when the test ends.
 func EmptyPostgres(t testing.TB) string {
 	t.Helper()
+	return EmptyPostgresWith(t, "")
+}
+
+// EmptyPostgresWith is EmptyPostgres with options of CREATE DATABASE.
+func EmptyPostgresWith(t testing.TB, options string) string {
+	t.Helper()
 	shared.ensure(t)
-	name := shared.create(t, "")
+	name := shared.create(t, options)
 	t.Cleanup(func() { shared.drop(t, name) })
 	return shared.url(name)
+}
+
+// Role returns the name of a new role that may log in to the database of the URL and
+// has no rights there. It is dropped when the test ends.
+func Role(t testing.TB, database string) (name string) {
+	t.Helper()
+	name = fmt.Sprintf("pico_test_%d_role_%d", os.Getpid(), shared.last.Add(1))
+	Exec(t, database, "CREATE ROLE "+name+" LOGIN")
+	t.Cleanup(func() {
+		db := openRaw(t, database)
+		_, err := db.ExecContext(context.Background(), "DROP OWNED BY "+name+" CASCADE; DROP ROLE "+name)
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Errorf("drop the role: %v", err)
+		}
+	})
+	return name
 }
 
 func (s *server) ensure(t testing.TB) {

@@ -23,13 +23,14 @@ const (
 	stateOriginal = "original" // the Python server's: will be adopted
 	stateForeign  = "foreign"  // of another program: left unchanged
 	stateDamaged  = "damaged"  // a damaged file
+	stateRefused  = "refused"  // PostgreSQL: lacks a property that the program needs
 )
 
 // Plan is what store.Open would do with a database, and what it would refuse.
 type Plan struct {
 	Engine  string // "sqlite" or "postgres"
 	Path    string // of the file; empty on PostgreSQL
-	State   string // "empty", "current", "behind", "original", "newer", "foreign"; "damaged" if the file is damaged
+	State   string // "empty", "current", "behind", "original", "newer", "foreign", "refused"; "damaged" if the file is damaged
 	Version int64  // the newest migration that was applied; 0: none
 	Target  int64  // the newest migration that this program knows
 
@@ -52,7 +53,7 @@ func (p Plan) OK() bool { return len(p.Collisions) == 0 && len(p.Problems) == 0 
 // size. A process that has the same SQLite file open in a Store must not call it:
 // closing the file here would drop the Store's locks on it (fcntl(2)).
 func Check(ctx context.Context, cfg store.Config) (Plan, error) {
-	t, err := engine.Parse(cfg.URL)
+	t, err := cfg.Target()
 	if err != nil {
 		return Plan{}, err
 	}
@@ -61,7 +62,8 @@ func Check(ctx context.Context, cfg store.Config) (Plan, error) {
 	if t.Engine == engine.Postgres {
 		db := t.OpenUnbounded()
 		defer db.Close()
-		return plan, t.Explain(plan.fill(ctx, db, now))
+		err := plan.fillServer(ctx, t, db, now)
+		return plan, t.Explain(err)
 	}
 	db, closeFile, err := openUnchanged(t.Path)
 	if errors.Is(err, errNoDatabase) {
@@ -73,6 +75,24 @@ func Check(ctx context.Context, cfg store.Config) (Plan, error) {
 	}
 	err = errors.Join(plan.fill(ctx, db, now), closeFile())
 	return plan, t.Explain(err)
+}
+
+// fillServer is fill for a database on a server, which may lack what the program needs.
+func (p *Plan) fillServer(ctx context.Context, t engine.Target, db *sql.DB, now time.Time) (err error) {
+	ours, versions := store.CheckedTables()
+	if p.Problems, err = t.Unsuitable(ctx, db, ours, versions); err != nil {
+		return err
+	}
+	if len(p.Problems) > 0 {
+		p.State = stateRefused // what the catalogue shows depends on the rights
+		return nil
+	}
+	if err := p.fill(ctx, db, now); err != nil || p.Version == p.Target {
+		return err
+	}
+	faults, err := t.Unmigratable(ctx, db, append(ours, versions...))
+	p.Problems = append(p.Problems, faults...)
+	return err
 }
 
 // fill examines one snapshot of the database.

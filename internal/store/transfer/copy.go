@@ -40,6 +40,9 @@ func Copy(ctx context.Context, cfg store.Config, to string, progress CopyProgres
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Pooler {
+		dest.AssumePooler()
+	}
 	source, closeSource, err := openUnchanged(from.Path)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,114 @@
+package store_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/store/transfer"
+)
+
+// refusedBoth requires that a start and a check refuse the database with all texts.
+func refusedBoth(t *testing.T, address string, texts ...string) {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Config{URL: address})
+	if err == nil {
+		_ = s.Close()
+		t.Fatal("it was opened")
+	}
+	if fault.KindOf(err) == fault.Internal {
+		t.Errorf("no fault for the operator: %v", err)
+	}
+	plan, checked := transfer.Check(t.Context(), store.Config{URL: address})
+	if checked != nil || plan.OK() {
+		t.Errorf("check: %+v, %v", plan, checked)
+	}
+	for _, text := range texts {
+		if found := strings.Join(plan.Problems, "\n"); !strings.Contains(err.Error(), text) || !strings.Contains(found, text) {
+			t.Errorf("%q is not in both:\nstart: %v\ncheck: %s", text, err, found)
+		}
+	}
+}
+
+// as is the address with another user and other parameters.
+func as(t *testing.T, address, user string, params ...string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := u.Query()
+	if user != "" {
+		query.Set("user", user)
+		u.User = nil
+	}
+	for i := 0; i < len(params); i += 2 {
+		query.Set(params[i], params[i+1])
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+func TestASchemaThatDoesNotExistIsRefusedByName(t *testing.T) {
+	address := storetest.EmptyPostgres(t)
+	for path, missing := range map[string]string{
+		"nosuch": `"nosuch"`, "nosuch, public": `"nosuch"`, `"$user", "No ""Such", public`: `"No \"Such"`,
+	} {
+		refusedBoth(t, as(t, address, "", "search_path", path), "the schema "+missing+" of search_path does not exist")
+	}
+	refusedBoth(t, as(t, address, "", "search_path", `"$user"`), "names no schema")
+	storetest.Exec(t, address, `CREATE SCHEMA auth; CREATE SCHEMA "Auth"`)
+	for _, path := range []string{"auth", `"$user", AUTH, nosuch`, `"Auth",public`} {
+		storetest.OpenURL(t, as(t, address, "", "search_path", path))
+	}
+	if n := storetest.Rows(t, address, "SELECT COUNT(*) FROM pg_tables WHERE tablename = 'users' AND schemaname = 'public'"); n[0][0] != "0" {
+		t.Error("the tables were made in another schema")
+	}
+}
+
+func TestADatabaseThatIsNotUTF8IsRefusedByName(t *testing.T) {
+	refusedBoth(t, storetest.EmptyPostgresWith(t, "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"), "the encoding LATIN1; it must be UTF8")
+}
+
+func TestARoleWithAnotherEncodingOfItsOwnStoresUTF8(t *testing.T) {
+	address := storetest.EmptyPostgres(t)
+	role := storetest.Role(t, address)
+	storetest.Exec(t, address, "GRANT CREATE ON SCHEMA public TO "+role+"; ALTER ROLE "+role+" SET client_encoding = 'LATIN1'")
+	s := storetest.OpenURL(t, as(t, address, role))
+	if err := s.InsertEvent(t.Context(), store.Event{Action: "x", Outcome: store.OutcomeSuccess, Detail: "ä ω"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := storetest.Rows(t, address, "SELECT detail FROM audit_events"); got[0][0] != "ä ω" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestARoleWithoutRightsIsRefusedByName(t *testing.T) {
+	address := storetest.EmptyPostgres(t)
+	role := storetest.Role(t, address)
+	own := as(t, address, role)
+	refusedBoth(t, own, "the role \""+role+"\" may not create tables in the schema \"public\"", "GRANT CREATE ON SCHEMA public TO "+role)
+	storetest.Exec(t, address, "CREATE SCHEMA auth")
+	refusedBoth(t, as(t, address, role, "search_path", "auth"), "may not use the schema \"auth\" of search_path")
+
+	storetest.OpenURL(t, address) // migrated by the owner
+	refusedBoth(t, own, "lacks the rights SELECT, INSERT, UPDATE, DELETE on the tables ", "audit_events, ")
+	storetest.Exec(t, address, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "+role)
+	storetest.OpenURL(t, own) // needs no right to create
+	if plan, err := transfer.Check(t.Context(), store.Config{URL: own}); err != nil || !plan.OK() || plan.State != "current" {
+		t.Errorf("%+v, %v", plan, err)
+	}
+	storetest.Exec(t, address, "REVOKE UPDATE ON settings, users FROM "+role)
+	refusedBoth(t, own, "lacks the rights UPDATE on the tables settings, users in the schema \"public\"; run GRANT UPDATE ON")
+}
+
+func TestARoleThatDoesNotOwnTheTablesCannotMigrateThem(t *testing.T) {
+	address := storetest.EmptyPostgres(t)
+	storetest.Exec(t, address, versionOne(t)+goosePostgres)
+	role := storetest.Role(t, address)
+	storetest.Exec(t, address, "GRANT CREATE ON SCHEMA public TO "+role+"; GRANT ALL ON ALL TABLES IN SCHEMA public TO "+role)
+	refusedBoth(t, as(t, address, role), "does not own the tables ", "goose_db_version, group_members")
+}
