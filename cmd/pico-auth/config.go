@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
 type configCmd struct {
@@ -20,7 +24,8 @@ type configCheckCmd struct {
 
 // Help is the end of `pico-auth config check --help`.
 func (configCheckCmd) Help() string {
-	return `Nothing is opened or created. The exit code is 2 when there is a fault.
+	return `It looks at everything that a start looks at: the files of TLS, keys and pages, auth.data_dir, and the superadmins in the database,
+if it can be reached. Nothing is created or changed; migrate --check looks at the whole database. The exit code is 2 when there is a fault.
 
 Example:
 
@@ -31,7 +36,8 @@ Example:
 func (c configCheckCmd) Run(sh *shell) error {
 	cfg, warnings, err := sh.config()
 	if err == nil {
-		err = server.CheckClients(cfg)
+		more, bad := sh.checkAll(cfg)
+		warnings, err = append(warnings, more...), bad
 	}
 	var faults config.Faults
 	if err != nil && !errors.As(err, &faults) {
@@ -49,6 +55,26 @@ func (c configCheckCmd) Run(sh *shell) error {
 		return err
 	}
 	return sh.say("the configuration is valid\n")
+}
+
+// checkAll checks what the settings name. What cannot be looked at is a warning.
+func (sh *shell) checkAll(cfg config.Config) (warnings []string, err error) {
+	exist, published, failed := transfer.Superadmins(context.Background(), server.StoreConfig(cfg, nil), password.IsDefault)
+	if failed == nil {
+		return nil, server.CheckAll(cfg, server.Admins{Exist: exist, Published: published})
+	}
+	err = server.Check(cfg)
+	var faults config.Faults
+	errors.As(err, &faults)
+	found := config.Fault{What: sentence(failed)}
+	switch {
+	case slices.Contains(faults, found):
+		return nil, err
+	case errors.As(misconfigured(failed), new(usageError)):
+		return nil, append(faults, found)
+	default:
+		return []string{"the database was not looked at: " + found.What}, err
+	}
 }
 
 func sentences(faults config.Faults) []string {

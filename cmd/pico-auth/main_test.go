@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "ready": ready, "http": request, "field": field, "terminate": terminate,
-			"stall": stall, "closed": closed, "soon": soon,
+			"stall": stall, "closed": closed, "soon": soon, "refused": refused,
 		},
 	})
 }
@@ -76,6 +76,26 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if stderr := ts.ReadFile("stderr"); strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, ".go:") {
 		ts.Fatalf("stderr contains a stack trace")
+	}
+}
+
+// refused PATTERN demands that the check of the configuration and the start refuse it with
+// the same sentences, which match.
+func refused(ts *testscript.TestScript, neg bool, args []string) {
+	var said [2]string
+	for i, command := range [][]string{{"pico-auth", "config", "check"}, {"pico-auth", "serve"}} {
+		exits(ts, neg, append([]string{"2"}, command...))
+		for line := range strings.Lines(ts.ReadFile("stderr")) {
+			if strings.HasPrefix(line, "pico-auth: ") { // else a record of the log
+				said[i] += line
+			}
+		}
+	}
+	if said[0] != said[1] {
+		ts.Fatalf("config check: %s\nserve: %s", said[0], said[1])
+	}
+	if !regexp.MustCompile("(?m)" + args[0]).MatchString(said[0]) {
+		ts.Fatalf("%s does not match %s", said[0], args[0])
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // Fault is one thing that is wrong with the configuration.
 type Fault struct {
-	Key   string // dotted; empty: the file as a whole
+	Key   string // dotted; empty: the file as a whole, or What says it
 	Where string // file and line, or environment variable
 	What  string // the rest of the sentence; never holds the value
 }
@@ -15,6 +15,8 @@ type Fault struct {
 // String is the sentence.
 func (f Fault) String() string {
 	switch {
+	case f.Key == "" && f.Where == "":
+		return f.What
 	case f.Key == "":
 		return f.Where + " " + f.What
 	case f.Where == "":

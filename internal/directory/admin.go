@@ -59,10 +59,16 @@ func (d *Directory) createFirstAdmin(ctx context.Context, email, pass string) (b
 	return created, nil
 }
 
+// ReplacesDefault reports whether a start with that address and password of the first
+// superadmin replaces the default password of the user with the address marked.
+func ReplacesDefault(email, pass, marked string) bool {
+	return pass != "" && pass != password.Default && identity.Storable(email) && identity.EmailKey(email) == identity.EmailKey(marked)
+}
+
 // replaceDefault gives the marked superadmin of that e-mail address the configured
 // password.
 func (d *Directory) replaceDefault(ctx context.Context, email, pass string) error {
-	if pass == "" || pass == password.Default || !identity.Storable(email) {
+	if !ReplacesDefault(email, pass, email) {
 		return nil
 	}
 	user, err := d.store.UserByEmail(ctx, identity.EmailKey(email))

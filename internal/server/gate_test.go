@@ -166,6 +166,7 @@ func TestConnectionsOfOneAddressAreServedUpToTheLimit(t *testing.T) {
 					cfg.Server.ConnectionsPerAddress = 0
 				}
 				cfg.Server.TrustedProxies = c.proxies
+				cfg.Auth.AdminPassword = "a-good-passphrase"
 			})
 			a := attack(t, s.base, "127.0.0.1")
 			var served int

@@ -97,7 +97,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 func (s *Server) prepare(ctx context.Context) (err error) {
-	if err := CheckClients(s.cfg.Config); err != nil {
+	if err := Check(s.cfg.Config); err != nil {
 		return err
 	}
 	if err := s.listen(ctx); err != nil {

@@ -145,14 +145,18 @@ func rotations(cfg config.Config) int {
 	return cfg.Auth.RotationsPerFamily
 }
 
-func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring, events *audit.Log) *Services {
-	passwords := password.New(password.Config{
+func newPasswords(cfg config.Config) *password.Hasher {
+	return password.New(password.Config{
 		Cost:        cfg.Auth.BcryptCost,
 		MinLength:   cfg.Auth.PasswordMinLength,
 		Workers:     runtime.GOMAXPROCS(0), // unlike runtime.NumCPU it respects the CPU limit of a container
 		ServiceName: cfg.FastAPI.Title,
 		AllowCommon: !cfg.Auth.PasswordBlocklist,
 	})
+}
+
+func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring, events *audit.Log) *Services {
+	passwords := newPasswords(cfg)
 	limits := throttle.New(throttle.Config{Store: st, Log: log, Off: !cfg.Throttle.Enabled})
 	logins := login.New(login.Config{
 		Store: st, Passwords: passwords, Audit: events, Throttle: limits, Exposed: exposed(cfg.Server),

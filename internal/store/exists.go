@@ -24,3 +24,13 @@ func Exists(cfg Config) (bool, error) {
 	}
 	return true, nil
 }
+
+// CheckFile returns why Open would refuse the SQLite file of cfg.URL, as far as it can be
+// seen without opening it.
+func CheckFile(cfg Config) error {
+	t, err := engine.Parse(cfg.URL)
+	if err != nil || t.Engine != engine.SQLite {
+		return err
+	}
+	return engine.CheckFile(t.Path)
+}

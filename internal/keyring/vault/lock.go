@@ -77,9 +77,35 @@ func (w *Writer) Close() {
 	}
 }
 
+// Check returns why the folder is refused, without changing it. One that does not exist
+// is no fault.
+func (f *Folder) Check() error {
+	if _, err := f.examine(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// examine returns what is at the path of the folder.
+func (f *Folder) examine() (fs.FileInfo, error) {
+	info, err := os.Stat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case err != nil:
+		return nil, folderFault(f.path, "cannot be read", err)
+	case !info.IsDir():
+		return nil, fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s is not a folder", f.path))
+	case looser(info.Mode(), folderMode) && info.Mode()&fs.ModeSticky != 0:
+		return nil, fault.New(fault.Invalid, "data_dir",
+			fmt.Sprintf("auth.data_dir %s is a folder shared by all users; signing keys need one of their own", f.path))
+	}
+	return info, nil
+}
+
 // prepare creates the folder, or restricts its mode.
 func (f *Folder) prepare() error {
-	info, err := os.Stat(f.path)
+	info, err := f.examine()
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(f.path, folderMode); err != nil {
 			return folderFault(f.path, "cannot be created", err)
@@ -89,18 +115,8 @@ func (f *Folder) prepare() error {
 		}
 		return nil
 	}
-	if err != nil {
-		return folderFault(f.path, "cannot be read", err)
-	}
-	if !info.IsDir() {
-		return fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s is not a folder", f.path))
-	}
-	if !looser(info.Mode(), folderMode) {
-		return nil
-	}
-	if info.Mode()&fs.ModeSticky != 0 {
-		return fault.New(fault.Invalid, "data_dir",
-			fmt.Sprintf("auth.data_dir %s is a folder shared by all users; signing keys need one of their own", f.path))
+	if err != nil || !looser(info.Mode(), folderMode) {
+		return err
 	}
 	if err := os.Chmod(f.path, folderMode); err != nil {
 		f.log.Warn("the folder of the signing keys is open to other users and its mode cannot be changed", "folder", f.path, "error", err)

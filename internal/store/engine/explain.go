@@ -31,7 +31,7 @@ func explainFile(path string, err error) error {
 	}
 	switch lite.Code() & 0xff {
 	case sqlite3.SQLITE_NOTADB:
-		return BadFile(path, "is not a SQLite database", err)
+		return BadFile(path, "is not a SQLite database", lite)
 	case sqlite3.SQLITE_CORRUPT:
 		return BadFile(path, "is damaged; restore a backup, or examine it with `migrate --check`", err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:

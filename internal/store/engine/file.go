@@ -37,13 +37,8 @@ func SecureFile(path string, log *slog.Logger) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, BadFile(path, "cannot be examined", err)
 	}
-	switch {
-	case info.Mode()&fs.ModeSymlink != 0:
-		return nil, BadFile(path, "is a symbolic link; database.url must name the file itself", nil)
-	case info.IsDir():
-		return nil, BadFile(path, "is a folder", nil)
-	case !info.Mode().IsRegular():
-		return nil, BadFile(path, "is not a regular file", nil)
+	if err := regular(path, info); err != nil {
+		return nil, err
 	}
 	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
 		if err := tighten(name, log); err != nil {
@@ -53,6 +48,41 @@ func SecureFile(path string, log *slog.Logger) (fs.FileInfo, error) {
 	return info, nil
 }
 
+// CheckFile returns why SecureFile would refuse the path, as far as it can be seen
+// without changing anything.
+func CheckFile(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil {
+		return regular(path, info)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return BadFile(path, "cannot be examined", err)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return uncreated(path, err)
+	}
+	return nil
+}
+
+func regular(path string, info fs.FileInfo) error {
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return BadFile(path, "is a symbolic link; database.url must name the file itself", nil)
+	case info.IsDir():
+		return BadFile(path, "is a folder", nil)
+	case !info.Mode().IsRegular():
+		return BadFile(path, "is not a regular file", nil)
+	}
+	return nil
+}
+
+func uncreated(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return BadFile(path, "cannot be created: its folder does not exist", err)
+	}
+	return BadFile(path, "cannot be created", err)
+}
+
 // createFile makes an empty file, which is an empty database to SQLite. It
 // never follows a link and never changes a file that another process made.
 func createFile(path string) error {
@@ -60,10 +90,8 @@ func createFile(path string) error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		return BadFile(path, "cannot be created: its folder does not exist", err)
 	case err != nil:
-		return BadFile(path, "cannot be created", err)
+		return uncreated(path, err)
 	}
 	return errors.Join(f.Close(), SyncFolder(filepath.Dir(path)))
 }

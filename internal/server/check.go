@@ -1,0 +1,122 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/directory"
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
+	"github.com/pico-auth/pico-auth/internal/store"
+)
+
+// Check returns everything that a start with cfg refuses and that can be seen without
+// changing anything and without opening the database: config.Faults, or nil. New begins
+// with it, so that such a start leaves nothing behind.
+func Check(cfg config.Config) error {
+	database, folder := StoreConfig(cfg, nil), dataDir(cfg)
+	_, badTheme := readTheme(cfg.Pages)
+	badFolder := folder.Check()
+	found := []error{CheckClients(cfg), badTheme, checkStream(cfg.Audit.Stream), badFolder, store.CheckFile(database)}
+	if badFolder == nil {
+		_, err := Master(cfg, slog.New(slog.DiscardHandler))
+		found = append(found, err)
+	}
+	if exists, err := store.Exists(database); err == nil && !exists {
+		found = append(found, checkAdmins(cfg, Admins{}))
+	}
+	return gather(found...)
+}
+
+// Admins is what a start asks of the superadmins in the database.
+type Admins struct {
+	Exist     bool
+	Published []string // addresses of active ones with the default password
+}
+
+// CheckAll is Check, and what can be seen of the signing key and the superadmins. A start
+// finds that when it has opened the database.
+func CheckAll(cfg config.Config, admins Admins) error {
+	found := []error{Check(cfg), checkKeyFile(cfg)}
+	if exists, err := store.Exists(StoreConfig(cfg, nil)); err == nil && exists {
+		found = append(found, checkAdmins(cfg, admins))
+	}
+	return gather(found...)
+}
+
+// gather makes one list of faults.
+func gather(found ...error) error {
+	var all config.Faults
+	for _, err := range found {
+		if faults, ok := errors.AsType[config.Faults](err); ok {
+			all = append(all, faults...)
+		} else if bad, ok := errors.AsType[*fault.Error](err); ok && bad.Kind == fault.Invalid {
+			all = append(all, config.Fault{What: bad.Message})
+		} else if err != nil {
+			all = append(all, config.Fault{What: err.Error()})
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
+// checkAdmins returns why a start is refused because of the first superadmin that it
+// would create, or of those that exist.
+func checkAdmins(cfg config.Config, admins Admins) error {
+	passwords := newPasswords(cfg)
+	defer passwords.Close()
+	found := []error{CheckFirstAdmin(cfg, passwords, admins.Exist)}
+	for _, email := range admins.Published {
+		switch {
+		case directory.ReplacesDefault(cfg.Auth.AdminEmail, string(cfg.Auth.AdminPassword), email) && cfg.Auth.AutoCreateAdmin:
+			found = append(found, directory.CheckAdmin(passwords, email, string(cfg.Auth.AdminPassword)))
+		case exposed(cfg.Server):
+			found = append(found, refuseDefaultPassword(cfg.Server, email))
+		}
+	}
+	return gather(found...)
+}
+
+func dataDir(cfg config.Config) *vault.Folder {
+	return vault.NewFolder(cfg.Auth.DataDir, slog.New(slog.DiscardHandler))
+}
+
+// checkKeyFile examines the file of the active key of auth.algorithm where keys are files.
+func checkKeyFile(cfg config.Config) error {
+	files, err := vault.FilesOf(jose.Algorithm(cfg.Auth.Algorithm))
+	if err != nil || cfg.Keys.AtRest == "sealed" {
+		return err
+	}
+	folder := dataDir(cfg)
+	_, err = folder.ReadPrivate(files.Private)
+	if errors.Is(err, fs.ErrNotExist) || folder.Check() != nil {
+		return nil
+	}
+	return err
+}
+
+// checkStream returns why the file of the audit stream cannot be written.
+func checkStream(path string) error {
+	if path == "" || path == "stdout" {
+		return nil
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return fmt.Errorf("audit.stream: %s is a folder", path)
+	case errors.Is(err, fs.ErrNotExist):
+		_, err = os.Stat(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("audit.stream: %w", err)
+	}
+	return nil
+}
