@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 )
@@ -31,31 +32,42 @@ func (c healthCmd) Run(sh *shell) error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 	defer cancel()
 	url := cfg.Server.LocalURL() + "/readyz"
+	place := url
+	if cfg.Server.Listen != "" {
+		place = cfg.Server.Listen
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err
 	}
-	resp, err := localClient().Do(req)
+	resp, err := localClient(cfg.Server.Socket()).Do(req)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%s did not respond within %s", url, c.Timeout)
+		return fmt.Errorf("%s did not respond within %s", place, c.Timeout)
 	}
 	if err != nil {
-		return fmt.Errorf("%s does not respond: %w", url, rootCause(err))
+		return fmt.Errorf("%s does not respond: %w", place, rootCause(err))
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s responds with %s", url, resp.Status)
+		return fmt.Errorf("%s responds with %s", place, resp.Status)
 	}
 	return sh.say("ready\n")
 }
 
-// localClient connects to this machine only and uses no proxy. The certificate
-// is for the public name and nothing secret is sent, so it is not checked.
-func localClient() *http.Client {
+// localClient connects to this machine only, to the socket if there is one, and uses no
+// proxy. The certificate is for the public name and nothing secret is sent, so it is not
+// checked.
+func localClient(socket string) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
 			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				if socket != "" {
+					network, address = "unix", socket
+				}
+				return (&net.Dialer{}).DialContext(ctx, network, address)
+			},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

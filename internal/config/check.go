@@ -137,6 +137,8 @@ func (l *loader) suspect() {
 		return // cannot be: it was understood
 	}
 	switch {
+	case c.Server.Listen != "" && !c.Explicit("auth.issuer"):
+		l.warn("auth.issuer", at["auth.issuer"], "names this machine only, while server.listen ("+at["server.listen"]+") is for a proxy: set the address that clients use")
 	case !loopback(c.Server.Host) && !c.Explicit("auth.issuer"):
 		l.warn("auth.issuer", at["auth.issuer"], "names this machine only, while server.host ("+at["server.host"]+") accepts remote clients: they cannot fetch the key set")
 	case issuer.Scheme == "http" && !loopback(issuer.Hostname()):
@@ -145,6 +147,9 @@ func (l *loader) suspect() {
 	if c.Auth.RegistrationEnabled && !loopback(c.Server.Host) && !c.Explicit("groups.visibility") {
 		l.warn("groups.visibility", at["groups.visibility"], "shows the names and members of all groups of "+c.Auth.RegistrationOrg+
 			" to everyone who registers: set members, or organization if that is intended")
+	}
+	if c.Server.Listen != "" && c.Explicit("server.host") {
+		l.warn("server.host", at["server.host"], "has no effect beside server.listen ("+at["server.listen"]+")")
 	}
 	for _, proxy := range c.Server.TrustedProxies {
 		if prefix, err := netip.ParsePrefix(proxy); err == nil && prefix.Bits() == 0 {

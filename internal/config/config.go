@@ -1,11 +1,13 @@
 package config
 
 import (
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -127,6 +129,8 @@ type FastAPI struct {
 type Server struct {
 	Host           string
 	Port           int
+	Listen         string   // SocketPrefix and a path; empty: Host and Port
+	ListenMode     string   // of the socket, octal
 	TrustedProxies []string // addresses and CIDRs
 
 	ConnectionsPerAddress int           // zero: no limit
@@ -215,7 +219,7 @@ func defaults() Config {
 		Database:   Database{URL: "sqlite+aiosqlite:///auth.db", Pooler: PoolerAuto},
 		AuthClient: AuthClient{Enabled: true},
 		FastAPI:    FastAPI{Title: "Pico Auth API"},
-		Server:     Server{Host: "127.0.0.1", Port: 8100, ConnectionsPerAddress: 256, IdleTimeout: 2 * time.Minute},
+		Server:     Server{Host: "127.0.0.1", Port: 8100, ListenMode: "0660", ConnectionsPerAddress: 256, IdleTimeout: 2 * time.Minute},
 		Throttle:   Throttle{Enabled: true},
 		Pages:      Pages{Name: "Pico Auth"},
 		Audit:      Audit{RetentionDays: 365},
@@ -277,9 +281,26 @@ func (s Server) scheme() string {
 	return "http"
 }
 
+// SocketPrefix is in front of the path in server.listen.
+const SocketPrefix = "unix:"
+
+// Socket is the path of the socket that the server listens on; empty: it listens on
+// host and port.
+func (s Server) Socket() string { return strings.TrimPrefix(s.Listen, SocketPrefix) }
+
+// SocketMode is the mode of the socket.
+func (s Server) SocketMode() fs.FileMode {
+	mode, _ := strconv.ParseUint(s.ListenMode, 8, 9) // no error: it was understood
+	return fs.FileMode(mode)
+}
+
 // LocalURL is where a program on the same machine reaches the server: the
-// configured address, loopback when it listens on every interface.
+// configured address, loopback when it listens on every interface, any address when it
+// listens on a socket.
 func (s Server) LocalURL() string {
+	if s.Listen != "" {
+		return s.scheme() + "://localhost"
+	}
 	host := s.Host
 	if a, err := netip.ParseAddr(host); err == nil && a.IsUnspecified() {
 		host = "127.0.0.1"

@@ -109,6 +109,18 @@ func hostPort(s string) bool {
 	return err == nil && portNumber(port) && (host == "" || hostName(host))
 }
 
+// socketPath accepts fewer bytes than the 104 that a kernel takes: a socket is made
+// under a longer name.
+func socketPath(s string) bool {
+	path, found := strings.CutPrefix(s, SocketPrefix)
+	return found && strings.HasPrefix(path, "/") && !strings.HasSuffix(path, "/") && len(path) <= 80 && !strings.ContainsFunc(path, unicode.IsControl)
+}
+
+func octalMode(s string) bool {
+	_, err := strconv.ParseUint(s, 8, 9)
+	return err == nil && (len(s) == 3 || len(s) == 4)
+}
+
 // hostName accepts what a listener can be bound to. Empty is refused: Go takes
 // it for every interface, which an empty value must not select.
 func hostName(s string) bool {

@@ -110,6 +110,15 @@ func newProblem(status int, code, detail string) *problem {
 	return p
 }
 
+// ProblemDocument is the body of a refusal that no handler writes.
+func ProblemDocument(status int, code, detail string) []byte {
+	body, err := json.Marshal(newProblem(status, code, detail))
+	if err != nil {
+		panic(err) // strings
+	}
+	return append(body, '\n')
+}
+
 // challengeFor is the challenge for a presented token (RFC 6750, section
 // 3). The detail is one of our sentences, in ASCII without quotes.
 func challengeFor(code, detail string) string {

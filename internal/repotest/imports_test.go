@@ -55,6 +55,7 @@ var only = map[string][]string{
 	"golang.org/x/crypto/bcrypt":         {"internal/password", "bench/limit", "bench/site"},
 	"github.com/prometheus/":             {"internal/server"},
 	"code.dny.dev/":                      {"internal/outbound"},
+	"github.com/coreos/go-systemd/":      {"internal/server"},
 	"testing":                            {"internal/store/storetest", "internal/testrig", "picoauth/picoauthtest"},
 	module + "/internal/config":          {"internal/server", "cmd"},
 	module + "/picoauth":                 {"internal/httpapi", "internal/server", "cmd", "picoauth/picoauthtest"},

@@ -81,7 +81,7 @@ func (s *Server) ownRoutes(m *metrics) []web.Route {
 	live, ready := own("/livez", http.HandlerFunc(s.health.live)), own("/readyz", http.HandlerFunc(s.health.ready))
 	live.Always, ready.Always = true, true
 	routes := []web.Route{live, ready}
-	if metricsOnAPI(s.cfg.Config.Server) {
+	if metricsOnAPI(s.at) {
 		scrape := own("/metrics", local(m.handler()))
 		scrape.KnownHosts = true
 		routes = append(routes, scrape)
@@ -92,7 +92,7 @@ func (s *Server) ownRoutes(m *metrics) []web.Route {
 // metricsOnAPI reports whether the API's listener serves /metrics: only where no
 // request from another machine can reach it.
 func metricsOnAPI(c config.Server) bool {
-	return c.MetricsListen == "" && len(c.TrustedProxies) == 0 && isLoopback(c.Host)
+	return c.MetricsListen == "" && !exposed(c)
 }
 
 // keySet is the key set that is published now.

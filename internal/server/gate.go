@@ -110,6 +110,8 @@ type conn struct {
 	since   time.Time
 	full    bool // narrow because of the total, not of the address
 
+	isSocket  bool        // of the unix domain
+	handled   atomic.Bool // a handler has the request
 	isNarrow  atomic.Bool
 	spoke     atomic.Bool  // has sent something
 	isLong    atomic.Bool  // its request has a long header
@@ -161,7 +163,8 @@ func (g *gate) enter(under net.Conn) *conn {
 	defer g.mu.Unlock()
 	now := time.Now()
 	p := g.peerOf(under.RemoteAddr(), now)
-	c := &conn{Conn: under, gate: g, peer: p, since: now}
+	_, isSocket := under.RemoteAddr().(*net.UnixAddr)
+	c := &conn{Conn: under, gate: g, peer: p, since: now, isSocket: isSocket}
 	c.timer = time.AfterFunc(g.idle, c.expire)
 	most := g.most(now)
 	if g.wide >= most*3/4 {
@@ -186,7 +189,7 @@ func (g *gate) peerOf(remote net.Addr, now time.Time) *peer {
 		address = tcp.AddrPort().Addr().Unmap().WithZone("")
 	}
 	limit := g.perAddress
-	if g.proxies.Trusts(address) {
+	if _, isSocket := remote.(*net.UnixAddr); isSocket || g.proxies.Trusts(address) {
 		limit = 0
 	} else if address.Is6() && address.IsGlobalUnicast() && !address.IsPrivate() {
 		network, _ := address.Prefix(56) // no error: the address has as many bits
@@ -292,6 +295,14 @@ func (g *gate) forget(c *conn) {
 	}
 }
 
+// RemoteAddr implements net.Conn. A peer on a socket may have any name.
+func (c *conn) RemoteAddr() net.Addr {
+	if c.isSocket {
+		return &net.UnixAddr{Net: "unix", Name: web.SocketPeer}
+	}
+	return c.Conn.RemoteAddr()
+}
+
 // Close implements net.Conn.
 func (c *conn) Close() error {
 	c.gate.mu.Lock()
@@ -371,6 +382,7 @@ func (g *gate) changed(c net.Conn, state http.ConnState) {
 		under.idleSince.Store(0)
 		under.header.Store(-1)
 	case state == http.StateIdle:
+		under.handled.Store(false)
 		under.idleSince.Store(time.Now().UnixNano())
 		under.timer.Reset(under.gate.idle)
 		under.header.Store(0)
@@ -412,6 +424,9 @@ func (g *gate) offerHTTP2(c *conn) bool {
 func (g *gate) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _ := r.Context().Value(connKey{}).(*conn)
+		if c != nil {
+			c.handled.Store(true)
+		}
 		switch {
 		case c == nil:
 		case c.isNarrow.Load():

@@ -20,12 +20,9 @@ func (s *Server) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("server.trusted_proxies: %w", err)
 	}
-	ln, err := listenTCP(ctx, net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port", err)
-	}
+	ln, err := s.open(ctx)
 	if err != nil {
-		return fmt.Errorf("server.host and server.port: %w", err)
+		return err
 	}
 	s.gate = newGate(ln, gateLimits{total: maxConnections, perAddress: c.ConnectionsPerAddress, proxies: proxies, idle: c.IdleTimeout, log: s.cfg.Log})
 	s.listener = s.gate
@@ -36,6 +33,30 @@ func (s *Server) listen(ctx context.Context) error {
 		s.listener = tls.NewListener(s.gate, s.tls.config(s.gate))
 	}
 	return nil
+}
+
+// open returns the listener of a socket of systemd, of the unix domain, or of host and
+// port, and leaves in s.at the settings that describe it.
+func (s *Server) open(ctx context.Context) (ln net.Listener, err error) {
+	c := s.cfg.Config.Server
+	if ln, s.at, err = inherited(c); err != nil || ln != nil {
+		return ln, err
+	}
+	if path := c.Socket(); path != "" {
+		ln, err := listenSocket(ctx, path, c.SocketMode())
+		if err != nil {
+			return nil, fmt.Errorf("server.listen: %w", err)
+		}
+		return ln, nil
+	}
+	ln, err = listenTCP(ctx, net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("server.host and server.port: %w", err)
+	}
+	return ln, nil
 }
 
 // listenMetrics does nothing when /metrics has no listener of its own.

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/job"
@@ -61,12 +63,13 @@ type Server struct {
 	jobs     *job.Runner
 	health   *health
 	http     *http.Server
-	metrics  *http.Server // nil: /metrics is on the API's listener
-	gate     *gate        // of http
-	listener net.Listener // the gate, behind TLS if it is configured
-	tls      *certificate // nil: plain HTTP
-	scrape   *gate        // of metrics; nil with it
-	accepted []string     // algorithms of the server's own guard; nil: all
+	metrics  *http.Server  // nil: /metrics is on the API's listener
+	gate     *gate         // of http
+	listener net.Listener  // the gate, behind TLS if it is configured
+	at       config.Server // the settings, with the address of the listener
+	tls      *certificate  // nil: plain HTTP
+	scrape   *gate         // of metrics; nil with it
+	accepted []string      // algorithms of the server's own guard; nil: all
 
 	published *defaultPassword // nil: there was none at the start
 }
@@ -183,6 +186,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.metrics != nil {
 		go func() { failed <- s.metrics.Serve(s.scrape) }()
 	}
+	s.notify(daemon.SdNotifyReady)
 	var err error
 	var late <-chan time.Time
 	select {
@@ -210,6 +214,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) drain(ctx context.Context) {
 	s.health.draining.Store(true)
 	s.cfg.Log.Info("draining")
+	s.notify(daemon.SdNotifyStopping)
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {

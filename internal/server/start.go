@@ -27,6 +27,7 @@ import (
 // administrator with the default password, or an empty string.
 func (s *Server) firstAdmin(ctx context.Context) (string, error) {
 	c := s.cfg.Config
+	c.Server = s.at
 	exists, err := s.services.Store.HasSuperadmin(ctx)
 	if err != nil {
 		return "", err
@@ -133,12 +134,16 @@ func (s *Server) registrationOrg(ctx context.Context) error {
 }
 
 // exposed reports whether others than this machine reach the server: it listens beyond
-// loopback, or for proxies.
-func exposed(c config.Server) bool { return !isLoopback(c.Host) || len(c.TrustedProxies) > 0 }
+// loopback, or for proxies, as on a socket of the unix domain.
+func exposed(c config.Server) bool {
+	return !isLoopback(c.Host) || len(c.TrustedProxies) > 0 || c.Socket() != ""
+}
 
 func refuseDefaultPassword(c config.Server, email string) error {
 	what := "listen on " + c.Host
-	if isLoopback(c.Host) {
+	if c.Socket() != "" {
+		what = "listen on " + c.Listen
+	} else if isLoopback(c.Host) {
 		what = "serve the proxies of server.trusted_proxies"
 	}
 	return fault.New(fault.Invalid, "default_password", fmt.Sprintf(
@@ -189,8 +194,12 @@ func (s *Server) announce(defaultPassword string) {
 	}
 	out := s.cfg.Out
 	fmt.Fprintf(out, "pico-auth %s\n", s.cfg.Version)
-	fmt.Fprintf(out, "  listening on  %s%s\n", base, interfaces(c.Server.Host))
-	fmt.Fprintf(out, "  API page      %s%s/docs\n", base, web.BasePath(c.Auth.Issuer))
+	if s.at.Socket() != "" {
+		fmt.Fprintf(out, "  listening on  %s\n", s.at.Listen)
+	} else {
+		fmt.Fprintf(out, "  listening on  %s%s\n", base, interfaces(s.at.Host))
+		fmt.Fprintf(out, "  API page      %s%s/docs\n", base, web.BasePath(c.Auth.Issuer))
+	}
 	fmt.Fprintf(out, "  issuer        %s\n", c.Auth.Issuer)
 	fmt.Fprintf(out, "  keys          %s\n", s.keysLine())
 	fmt.Fprintf(out, "  database      %s\n", database)
@@ -201,7 +210,7 @@ func (s *Server) announce(defaultPassword string) {
 	case c.Server.MetricsListen != "":
 		host, _, _ := net.SplitHostPort(c.Server.MetricsListen) // the listener exists
 		fmt.Fprintf(out, "  metrics       http://%s/metrics%s\n", s.scrape.Addr(), interfaces(host))
-	case !metricsOnAPI(c.Server):
+	case !metricsOnAPI(s.at):
 		fmt.Fprintf(out, "  metrics       off; server.metrics_listen turns them on\n")
 	}
 	if defaultPassword != "" {
@@ -236,7 +245,7 @@ func (s *Server) keysLine() string {
 
 // baseURL is the URL of the server on this machine.
 func (s *Server) baseURL() string {
-	c := s.cfg.Config.Server
+	c := s.at
 	scheme := "http"
 	if c.TLS() {
 		scheme = "https"

@@ -31,6 +31,11 @@ func ParseProxies(list []string) (Proxies, error) {
 	return p, nil
 }
 
+// SocketPeer is the RemoteAddr of the requests that come through a socket of the unix
+// domain. Its mode decides who connects, and that is a proxy: peers there have no
+// address of their own, and are trusted like one of the list.
+const SocketPeer = "unix socket"
+
 // Trusts reports whether the address is of a trusted proxy.
 func (p Proxies) Trusts(a netip.Addr) bool {
 	for _, prefix := range p {
@@ -46,7 +51,7 @@ func (p Proxies) Trusts(a netip.Addr) bool {
 // client controls everything left of that.
 func (p Proxies) client(r *http.Request) netip.Addr {
 	peer := PeerAddress(r)
-	if len(p) == 0 || !p.Trusts(peer) {
+	if !p.trustsPeer(r, peer) {
 		return peer
 	}
 	client := peer
@@ -62,6 +67,11 @@ func (p Proxies) client(r *http.Request) netip.Addr {
 		}
 	}
 	return client
+}
+
+// trustsPeer reports whether the peer of the request is a trusted proxy.
+func (p Proxies) trustsPeer(r *http.Request, peer netip.Addr) bool {
+	return r.RemoteAddr == SocketPeer || p.Trusts(peer)
 }
 
 // unknownProxy reports whether the peer seems to be a proxy that the configuration

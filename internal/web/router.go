@@ -170,8 +170,7 @@ func (rt *Router) dispatch(w http.ResponseWriter, r *http.Request) {
 
 // requestID is the ID that a trusted proxy gave the request, else a new one.
 func (rt *Router) requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-Id"); id != "" && len(rt.proxies) > 0 &&
-		rt.proxies.Trusts(PeerAddress(r)) && plainID(id) {
+	if id := r.Header.Get("X-Request-Id"); id != "" && rt.proxies.trustsPeer(r, PeerAddress(r)) && plainID(id) {
 		return id
 	}
 	return rand.Text()

@@ -42,6 +42,9 @@ func TestClientAddressIsTakenFromTrustedProxiesOnly(t *testing.T) {
 		{"mapped IPv4 peer", []string{"127.0.0.1"}, "[::ffff:127.0.0.1]:1", []string{"203.0.113.1"}, "203.0.113.1"},
 		{"mapped proxy network", []string{"::ffff:10.0.0.0/104"}, "10.1.2.3:1", []string{"203.0.113.1"}, "203.0.113.1"},
 		{"unknown peer", []string{"127.0.0.1"}, "@", []string{"203.0.113.1"}, ""},
+		{"through a socket", nil, SocketPeer, []string{"1.2.3.4, 203.0.113.1"}, "203.0.113.1"},
+		{"through a socket, two proxies", []string{"10.0.0.0/8"}, SocketPeer, []string{"203.0.113.1, 10.1.2.3"}, "203.0.113.1"},
+		{"through a socket, no header", nil, SocketPeer, nil, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
