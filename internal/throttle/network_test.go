@@ -1,6 +1,7 @@
 package throttle_test
 
 import (
+	"context"
 	"strconv"
 	"testing"
 	"time"
@@ -157,5 +158,25 @@ func TestTheLimitOfANetworkIsToldOnceAnHour(t *testing.T) {
 	}
 	if got := w.told(identity.ActionThrottle); len(got) != 2 {
 		t.Errorf("told %+v", got)
+	}
+}
+
+// A refused authorization request costs a page: its answer waits, so that connections
+// bound how many a network gets.
+func TestTheAnswerToARefusedAuthorizationRequestWaits(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	var last error
+	began := time.Now()
+	for last == nil {
+		began = time.Now()
+		last = w.AuthorizationRequest(t.Context(), from(1))
+	}
+	if waited := time.Since(began); fault.KindOf(last) != fault.Throttled || waited < 250*time.Millisecond {
+		t.Errorf("%v after %s", last, waited)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.AuthorizationRequest(gone, from(1)); fault.KindOf(err) != fault.Throttled {
+		t.Errorf("%v after the request was cancelled", err)
 	}
 }

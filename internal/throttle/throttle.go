@@ -129,9 +129,20 @@ func (t *Throttle) ProfileChange(ctx context.Context, by identity.Actor) error {
 	return t.take(ctx, by, profileChangesOfUser, by.UserID(), 1)
 }
 
+// refusedAfter is how long a refused authorization request waits for its answer: each is
+// a page, and what a network can ask for is then bounded by its connections.
+const refusedAfter = 250 * time.Millisecond
+
 // AuthorizationRequest counts a request that waits for a user, or refuses it.
 func (t *Throttle) AuthorizationRequest(ctx context.Context, by identity.Actor) error {
-	return t.take(ctx, by, authorizationsOfNetwork, networkOf(by), factorOf(by))
+	err := t.take(ctx, by, authorizationsOfNetwork, networkOf(by), factorOf(by))
+	if err != nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(refusedAfter):
+		}
+	}
+	return err
 }
 
 // take counts an act of the network or user of that name; factor is how many times as
