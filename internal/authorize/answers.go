@@ -89,7 +89,7 @@ func ofSession(a store.Authorization) store.Decisions {
 
 // Deny ends the request: the user does not allow it, or cancels. The client is told.
 func (q *Requests) Deny(ctx context.Context, by identity.Actor, id string, b Browser) (Next, error) {
-	a, err := q.store.DeleteAuthorization(ctx, b.ref(id))
+	a, err := q.store.EndAuthorization(ctx, b.ref(id))
 	if err != nil {
 		return Next{}, fmt.Errorf("deny authorization request: %w", err)
 	}

@@ -208,7 +208,7 @@ func (q *Requests) Continue(ctx context.Context, by identity.Actor, id string, b
 	}
 	if refusal != nil {
 		q.refuse(ctx, by, a, refusal)
-		if _, err := q.store.DeleteAuthorization(ctx, b.ref(id)); err != nil {
+		if _, err := q.store.EndAuthorization(ctx, b.ref(id)); err != nil {
 			return Next{}, fmt.Errorf("end authorization request: %w", err)
 		}
 		return q.refused(a.Request.Destination, refusal), nil

@@ -296,6 +296,22 @@ func single(params url.Values, name string) (string, error) {
 
 func storable(text string) bool { return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 }
 
+// OfCode returns what the exchange of a code needs of its request, RFC 6749 section 4.1.3.
+func (r AuthorizationRequest) OfCode() AuthorizationRequest {
+	of := r.OfUsedCode()
+	of.Scope, of.Nonce, of.Resources, of.Claims = r.Scope, r.Nonce, r.Resources, r.Claims
+	return of
+}
+
+// OfUsedCode returns what proves a second use of a code: that it is presented as by its
+// client.
+func (r AuthorizationRequest) OfUsedCode() AuthorizationRequest {
+	return AuthorizationRequest{
+		Destination:   Destination{ClientID: r.ClientID, RedirectURI: r.RedirectURI, Implied: r.Implied},
+		CodeChallenge: r.CodeChallenge,
+	}
+}
+
 // Encode returns what is stored of the request.
 func (r AuthorizationRequest) Encode() string {
 	text, err := json.Marshal(r)

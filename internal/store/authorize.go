@@ -16,9 +16,18 @@ import (
 // AuthorizationLifetime is how long an authorization request waits for the user.
 const AuthorizationLifetime = 10 * time.Minute
 
-// codesStay is how long a code is kept after it was issued, so that a second use ends
-// what was issued from the first.
-const codesStay = time.Hour
+// How long requests stay after their end.
+const (
+	// endedStay is how long after its begin a request of the browser is known, so that a
+	// user who comes back to its page finds the way to the client. A larger one than
+	// maxEnded bytes is forgotten when it expires: a flood of them would fill the disk.
+	endedStay = time.Hour
+	maxEnded  = 2 << 10
+
+	// usedCodesStay is how long a used code is known, so that a second use ends what was
+	// issued from the first. Nothing was issued for one that was not used.
+	usedCodesStay = time.Hour
+)
 
 // The refusals of an authorization request.
 var (
@@ -30,6 +39,20 @@ var (
 	// ErrTooManyAuthorizations refuses a request while there are too many.
 	ErrTooManyAuthorizations = fault.New(fault.Throttled, "rate_limited", "too many sign-ins are in progress; try again later")
 )
+
+// EndedAuthorization is the ErrNoAuthorization of a request of this very browser: it has
+// its response, or has expired.
+type EndedAuthorization struct {
+	Client      oauth.Client
+	RedirectURI string
+	SignedIn    bool // its code was issued, in the session of the browser
+}
+
+// Error is the text of ErrNoAuthorization.
+func (*EndedAuthorization) Error() string { return ErrNoAuthorization.Error() }
+
+// Unwrap returns ErrNoAuthorization.
+func (*EndedAuthorization) Unwrap() error { return ErrNoAuthorization }
 
 // AuthorizationRef is an authorization request as a browser presents it.
 type AuthorizationRef struct {
@@ -114,10 +137,12 @@ func (t *tx) authorization(ref AuthorizationRef, lock func(string) string) (a Au
 	if ref.BrowserHash == "" {
 		return a, ErrNoAuthorization
 	}
-	var request, decided string
-	found, err := t.get([]any{&a.ID, &request, &decided, timeColumn{&a.CreatedAt}},
-		"SELECT a.id, a.request, a.decided, a.created_at FROM authorization_requests a WHERE "+openRequest+
-			" AND a.id = $2 AND a.browser_hash = $3"+lock("a"), t.stamp(), ref.ID, ref.BrowserHash)
+	var request, decided, session string
+	var expires time.Time
+	var answered bool
+	found, err := t.get([]any{&a.ID, &request, &decided, &session, timeColumn{&a.CreatedAt}, timeColumn{&expires}, &answered},
+		`SELECT a.id, a.request, a.decided, COALESCE(a.session_id, ''), a.created_at, a.expires_at, a.code_hash IS NOT NULL
+		FROM authorization_requests a WHERE a.id = $1 AND a.browser_hash = $2`+lock("a"), ref.ID, ref.BrowserHash)
 	if err == nil && !found {
 		err = ErrNoAuthorization
 	}
@@ -126,6 +151,11 @@ func (t *tx) authorization(ref AuthorizationRef, lock func(string) string) (a Au
 	}
 	if err == nil {
 		err = t.completeAuthorization(&a, ref.SessionID, unlocked)
+	}
+	if err == nil && (answered || !expires.After(t.now)) {
+		err = &EndedAuthorization{
+			Client: a.Client, RedirectURI: a.Request.RedirectURI, SignedIn: answered && a.SessionID != "" && a.SessionID == session,
+		}
 	}
 	if err != nil {
 		return Authorization{}, err
@@ -193,9 +223,13 @@ func (s *Store) InsertAuthorization(ctx context.Context, n NewAuthorization) (ke
 		if err := t.limitAuthorizations(n); err != nil {
 			return err
 		}
-		_, err := t.exec(`INSERT INTO authorization_requests (id, client_id, request, browser_hash, network, created_at, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`, n.ID, n.Request.ClientID, n.Request.Encode(), text(browser), n.Network,
-			t.stamp(), FormatTime(t.now.Add(AuthorizationLifetime)))
+		request, stays := n.Request.Encode(), endedStay
+		if len(request) > maxEnded {
+			stays = AuthorizationLifetime
+		}
+		_, err := t.exec(`INSERT INTO authorization_requests (id, client_id, request, browser_hash, network, created_at, expires_at, purge_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, n.ID, n.Request.ClientID, request, text(browser), n.Network,
+			t.stamp(), FormatTime(t.now.Add(AuthorizationLifetime)), FormatTime(t.now.Add(stays)))
 		return err
 	})
 	return kept, err
@@ -287,14 +321,13 @@ func (t *tx) setDecided(a Authorization) error {
 	return err
 }
 
-// DeleteAuthorization ends an open request of the browser without a code, and returns
-// it.
-func (s *Store) DeleteAuthorization(ctx context.Context, ref AuthorizationRef) (a Authorization, err error) {
+// EndAuthorization ends an open request of the browser without a code, and returns it.
+func (s *Store) EndAuthorization(ctx context.Context, ref AuthorizationRef) (a Authorization, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		if a, err = t.authorization(ref, t.forUpdate); err != nil {
 			return err
 		}
-		_, err = t.exec("DELETE FROM authorization_requests WHERE id = $1", a.ID)
+		_, err = t.exec("UPDATE authorization_requests SET expires_at = $1 WHERE id = $2", t.stamp(), a.ID)
 		return err
 	})
 	return a, err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
 )
 
 // ErrNoCode refuses a code that is unknown, was used, or has expired.
@@ -42,9 +43,8 @@ func (s *Store) IssueCode(ctx context.Context, act Act, ref AuthorizationRef, co
 			return err
 		}
 		return t.issueCode(act, a, code, func(of string) error {
-			n, err := t.exec(`UPDATE authorization_requests SET code_hash = $2, code_expires_at = $3, expires_at = $4, decided = $5, session_id = $6
-				WHERE `+openRequest+" AND id = $7", t.stamp(), code.Hash, FormatTime(code.ExpiresAt), FormatTime(t.now.Add(codesStay)),
-				of, a.SessionID, a.ID)
+			n, err := t.exec(`UPDATE authorization_requests SET code_hash = $2, code_expires_at = $3, purge_at = $3, decided = $4, session_id = $5, request = $6
+				WHERE `+openRequest+" AND id = $7", t.stamp(), code.Hash, FormatTime(code.ExpiresAt), of, a.SessionID, a.Request.OfCode().Encode(), a.ID)
 			if err == nil && n != 1 {
 				err = ErrNoAuthorization
 			}
@@ -63,9 +63,9 @@ func (s *Store) IssueCodeAtOnce(ctx context.Context, act Act, n NewAuthorization
 		}
 		return t.issueCode(act, a, code, func(of string) error {
 			_, err := t.exec(`INSERT INTO authorization_requests
-				(id, client_id, request, decided, network, session_id, created_at, expires_at, code_hash, code_expires_at)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, n.ID, n.Request.ClientID, n.Request.Encode(), of, n.Network, a.SessionID,
-				t.stamp(), FormatTime(t.now.Add(codesStay)), code.Hash, FormatTime(code.ExpiresAt))
+				(id, client_id, request, decided, network, session_id, created_at, expires_at, purge_at, code_hash, code_expires_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $8)`, n.ID, n.Request.ClientID, n.Request.OfCode().Encode(), of, n.Network, a.SessionID,
+				t.stamp(), FormatTime(code.ExpiresAt), code.Hash)
 			return err
 		})
 	})
@@ -138,7 +138,8 @@ func (t *tx) code(statement string, args ...any) (c Code, err error) {
 
 // CodeUse is the use of a code by its client.
 type CodeUse struct {
-	Hash string
+	Hash    string
+	Request oauth.AuthorizationRequest // that Code has returned: what the row keeps of it is less
 	// May decides in the transaction whether the user may have a token of the client.
 	May func(Authorization) error
 }
@@ -156,8 +157,9 @@ func (s *Store) UseCode(ctx context.Context, by identity.Actor, use CodeUse, fir
 		if first != nil {
 			family = sql.NullString{String: first.ID, Valid: true}
 		}
-		c, err := t.code(`UPDATE authorization_requests SET code_used_at = $2, family_id = $3
-			WHERE code_hash = $1 AND code_used_at IS NULL AND code_expires_at > $2 RETURNING `+codeColumns, use.Hash, t.stamp(), family)
+		c, err := t.code(`UPDATE authorization_requests SET code_used_at = $2, family_id = $3, request = $4, purge_at = $5
+			WHERE code_hash = $1 AND code_used_at IS NULL AND code_expires_at > $2 RETURNING `+codeColumns,
+			use.Hash, t.stamp(), family, use.Request.OfUsedCode().Encode(), FormatTime(t.now.Add(usedCodesStay)))
 		if errors.Is(err, ErrNoCode) {
 			return t.notUsable(by, use.Hash)
 		}
@@ -178,7 +180,7 @@ func (t *tx) useCode(by identity.Actor, use CodeUse, c Code, first *NewFamily) (
 	if err := t.lock("users", "u", "u.id = (SELECT s.user_id FROM sessions s WHERE s.id = $1)", c.SessionID); err != nil {
 		return Subject{}, err
 	}
-	a := Authorization{ID: c.ID, Request: c.Request, Decided: c.Decided, CreatedAt: c.CreatedAt}
+	a := Authorization{ID: c.ID, Request: use.Request, Decided: c.Decided, CreatedAt: c.CreatedAt}
 	if err := t.completeAuthorization(&a, c.SessionID, t.forShare); err != nil {
 		return Subject{}, err
 	}

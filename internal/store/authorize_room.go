@@ -42,15 +42,15 @@ func (s *Store) roomForAuthorization(ctx context.Context, all int) error {
 	return nil
 }
 
-// PurgeAuthorizations deletes up to batch authorization requests that have expired
-// (0: 200), and returns how many.
+// PurgeAuthorizations deletes up to batch authorization requests that are not needed any
+// more (0: 200), and returns how many.
 func (s *Store) PurgeAuthorizations(ctx context.Context, batch int) (n int, err error) {
 	if batch <= 0 {
 		batch = defaultPurge
 	}
 	err = s.write(ctx, func(t *tx) error {
 		removed, err := t.exec(`DELETE FROM authorization_requests WHERE id IN
-			(SELECT id FROM authorization_requests WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`, t.stamp(), batch)
+			(SELECT id FROM authorization_requests WHERE purge_at <= $1 ORDER BY purge_at LIMIT $2)`, t.stamp(), batch)
 		n = int(removed)
 		return err
 	})

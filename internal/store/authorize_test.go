@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -69,7 +71,11 @@ func (w *world) code(u identity.User, client, cookie, hash string) store.Browser
 
 func (w *world) use(client, code, first string) (store.Subject, error) {
 	f := store.NewFamily{ClientID: client, Granted: store.Granted{Scope: "openid email"}, ExpiresAt: w.clock.Now().Add(month), First: w.next(first)}
-	return w.s.UseCode(w.t.Context(), identity.Actor{}, store.CodeUse{Hash: code, May: anyone}, &f)
+	c, err := w.s.Code(w.t.Context(), code)
+	if err != nil && !errors.Is(err, store.ErrNoCode) {
+		w.t.Fatal(err)
+	}
+	return w.s.UseCode(w.t.Context(), identity.Actor{}, store.CodeUse{Hash: code, Request: c.Request, May: anyone}, &f)
 }
 
 func TestARequestBelongsToOneBrowserForTenMinutes(t *testing.T) {
@@ -333,28 +339,99 @@ func TestTheConsentsOfAUserAreDeletedWithThem(t *testing.T) {
 
 func anyoneMay(*store.Authorization) error { return nil }
 
-func TestPurgeKeepsOpenRequestsAndRecentCodes(t *testing.T) {
-	onEach(t, func(w *world) {
+func TestPurgeKeepsOpenRequestsAndUsedCodes(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
 		w.client("app")
-		w.code(w.add("u", identity.Viewer, "default"), "app", "cookie", "c")
-		w.insert(request("r1", "app", "n", "b"))
-		w.clock.Advance(store.AuthorizationLifetime)
-		w.insert(request("r2", "app", "n", "b"))
-		purged, err := w.s.PurgeAuthorizations(w.t.Context(), 0)
-		if w.ok(err); purged != 1 || !w.isOpen("r2", "b") {
-			w.t.Errorf("%d requests were purged", purged)
+		u := w.add("u", identity.Viewer, "default")
+		w.code(u, "app", "cookie", "unused")
+		w.code(u, "app", "cookie2", "used")
+		_, err := w.use("app", "used", "t")
+		w.ok(err)
+		w.insert(request("small", "app", "n", "b"))
+		large := request("large", "app", "n", "b")
+		large.Request.State = strings.Repeat("s", 3000)
+		w.insert(large)
+		for _, c := range []struct {
+			after time.Duration
+			want  []string
+		}{
+			{time.Minute, []string{"large", "r-used", "small"}},
+			{store.AuthorizationLifetime, []string{"r-used", "small"}},
+			{time.Hour, nil},
+		} {
+			w.clock.Advance(c.after)
+			_, err := w.s.PurgeAuthorizations(w.t.Context(), 0)
+			w.ok(err)
+			if left := query("SELECT id FROM authorization_requests ORDER BY id"); !slices.Equal(left, c.want) {
+				w.t.Errorf("%s later %q are left, want %q", c.after, left, c.want)
+			}
 		}
-		if _, err := w.s.Code(w.t.Context(), "c"); err != nil {
-			w.t.Errorf("the code: %v", err)
+		for i := range 3 {
+			w.insert(request(itoa(i), "app", "n", "b"))
 		}
 		w.clock.Advance(time.Hour)
-		purged, err = w.s.PurgeAuthorizations(w.t.Context(), 1)
-		if w.ok(err); purged != 1 {
-			w.t.Errorf("%d requests were purged", purged)
+		for _, want := range []int{2, 1, 0} {
+			if purged, err := w.s.PurgeAuthorizations(w.t.Context(), 2); err != nil || purged != want {
+				w.t.Errorf("%d requests were purged, want %d, %v", purged, want, err)
+			}
 		}
-		purged, err = w.s.PurgeAuthorizations(w.t.Context(), 10)
-		if w.ok(err); purged != 1 {
-			w.t.Errorf("%d requests were purged", purged)
+	})
+}
+
+// What is large of a request, such as a state of 10 KB, is not needed for its code.
+func TestOfARequestWithACodeOnlyWhatTheExchangeNeedsIsStored(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		w.client("app")
+		b := w.browse(w.add("u", identity.Viewer, "default"), "cookie", false)
+		n := request("r", "app", "n", "mine")
+		n.Request.State, n.Request.LoginHint, n.Request.Nonce, n.Request.CodeChallenge = strings.Repeat("s", 10_000), "u@example.com", "of the client", "c"
+		w.insert(n)
+		_, err := w.s.IssueCode(w.t.Context(), store.Act{Action: "code"}, store.AuthorizationRef{ID: "r", BrowserHash: "mine", SessionID: b.Session.ID},
+			store.NewCode{Hash: "c", ExpiresAt: w.clock.Now().Add(time.Minute), Ready: anyone})
+		w.ok(err)
+		c, err := w.s.Code(w.t.Context(), "c")
+		w.ok(err)
+		if r := c.Request; r.State != "" || r.LoginHint != "" || r.Nonce != "of the client" || r.CodeChallenge != "c" || r.Scope != "openid email" || r.RedirectURI == "" {
+			w.t.Errorf("of the request with a code %+v is left", r)
+		}
+		_, err = w.use("app", "c", "t")
+		w.ok(err)
+		c, err = w.s.Code(w.t.Context(), "c")
+		w.ok(err)
+		if r := c.Request; r.Nonce != "" || r.Scope != "" || r.CodeChallenge != "c" || r.ClientID != "app" || r.RedirectURI == "" || !c.Used {
+			w.t.Errorf("of the request with a used code %+v is left", r)
+		}
+		if stored := query("SELECT request FROM authorization_requests"); len(stored[0]) > 200 {
+			w.t.Errorf("%d bytes are stored", len(stored[0]))
+		}
+	})
+}
+
+// A browser learns where its request leads after it has ended, another one nothing.
+func TestAnEndedRequestIsKnownToItsBrowser(t *testing.T) {
+	onEach(t, func(w *world) {
+		w.client("app")
+		b := w.browse(w.add("u", identity.Viewer, "default"), "cookie", false)
+		ref := func(id, browser string) store.AuthorizationRef {
+			return store.AuthorizationRef{ID: id, BrowserHash: browser, SessionID: b.Session.ID}
+		}
+		for _, id := range []string{"code", "denied", "expired"} {
+			w.insert(request(id, "app", "n", "mine"))
+		}
+		_, err := w.s.IssueCode(w.t.Context(), store.Act{Action: "code"}, ref("code", "mine"), store.NewCode{Hash: "c", ExpiresAt: w.clock.Now().Add(time.Minute), Ready: anyone})
+		w.ok(err)
+		_, err = w.s.EndAuthorization(w.t.Context(), ref("denied", "mine"))
+		w.ok(err)
+		for id, after := range map[string]time.Duration{"code": 0, "denied": 0, "expired": store.AuthorizationLifetime} {
+			w.clock.Advance(after)
+			for _, browser := range []string{"mine", "other", ""} {
+				_, err := w.s.Authorization(w.t.Context(), ref(id, browser))
+				w.refused(err, fault.NotFound, "authorization_not_found")
+				ended, own := errors.AsType[*store.EndedAuthorization](err)
+				if own != (browser == "mine") || own && (ended.Client.Name != "App" || ended.RedirectURI == "" || ended.SignedIn != (id == "code")) {
+					w.t.Errorf("%s in the browser %q: %+v", id, browser, ended)
+				}
+			}
 		}
 	})
 }
@@ -418,7 +495,7 @@ func authorizeVerbs(w *world) []step {
 		{"Code", func() error { _, err := s.Code(ctx, "c1"); return err }},
 		{"UseCode", func() error { return use("c1") }},
 		{"UseCode again", func() error { return use("c1") }},
-		{"DeleteAuthorization", func() error { _, err := s.DeleteAuthorization(ctx, ref("a2", "browser-b")); return err }},
+		{"EndAuthorization", func() error { _, err := s.EndAuthorization(ctx, ref("a2", "browser-b")); return err }},
 		{"WithdrawConsent", func() error { return s.WithdrawConsent(ctx, act(u), "app-a") }},
 		{"PurgeAuthorizations", func() error {
 			w.clock.Advance(2 * time.Hour)

@@ -71,7 +71,7 @@ func Tables() []Table {
 		{Name: "client_assertions", Columns: []string{"client_id", "jti_hash", "expires_at"}},
 		{Name: "authorization_requests", Columns: []string{
 			"id", "client_id", "request", "decided", "browser_hash", "network", "session_id", "created_at", "expires_at",
-			"code_hash", "code_expires_at", "code_used_at", "family_id",
+			"purge_at", "code_hash", "code_expires_at", "code_used_at", "family_id",
 		}},
 		{Name: "consents", Columns: []string{"user_id", "client_id", "scope", "granted_at"}},
 		{Name: "device_codes", Columns: []string{

@@ -50,6 +50,8 @@ CREATE INDEX client_assertions_by_expiry ON client_assertions (expires_at);
 -- oauth.AuthorizationRequest, decided that of what was decided so far. browser_hash is
 -- SHA-256 of the cookie of the browser that it belongs to; NULL: of the first one that
 -- asks for it. family_id is what was issued for the code. Without code_hash it is open.
+-- When its code is issued, request keeps what the exchange needs, and after that what
+-- tells a second use. The row stays until purge_at.
 CREATE TABLE authorization_requests (
   id              TEXT NOT NULL PRIMARY KEY,
   client_id       TEXT NOT NULL,
@@ -60,6 +62,7 @@ CREATE TABLE authorization_requests (
   session_id      TEXT,
   created_at      TEXT NOT NULL,
   expires_at      TEXT NOT NULL,
+  purge_at        TEXT NOT NULL,
   code_hash       TEXT,
   code_expires_at TEXT,
   code_used_at    TEXT,
@@ -74,7 +77,7 @@ CREATE INDEX authorization_requests_by_network ON authorization_requests (networ
 
 CREATE INDEX authorization_requests_open ON authorization_requests (expires_at) WHERE code_hash IS NULL;
 
-CREATE INDEX authorization_requests_by_expiry ON authorization_requests (expires_at);
+CREATE INDEX authorization_requests_by_purge ON authorization_requests (purge_at);
 
 -- What a user allowed a client; it outlives sessions.
 CREATE TABLE consents (
