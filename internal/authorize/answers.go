@@ -16,11 +16,12 @@ var ErrNotAsked = fault.New(fault.Conflict, "not_asked", "this step of the sign-
 
 // SignedIn records that the user of the browser has just signed in for the request, with
 // the session of that id. The browser gets another secret, which all its requests
-// belong to.
+// belong to. When it sends its form twice, the second one is a sign-in too: the browser
+// shows the response to that, and may never have seen the first one.
 func (q *Requests) SignedIn(ctx context.Context, id string, b Browser, sessionID string) (Secret, error) {
 	secret := newSecret()
 	ref := b.ref(id)
-	ref.SessionID = sessionID
+	ref.SessionID, ref.Replaced = sessionID, true
 	err := q.store.DecideAuthorization(ctx, ref, secret.hash(), func(a *store.Authorization) error {
 		if a.SessionID == "" {
 			return ErrNotFound

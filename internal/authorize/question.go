@@ -37,11 +37,16 @@ type Question struct {
 }
 
 // Question returns what is missing for a request of the browser, for a page. It changes
-// nothing.
+// nothing. With the secret that a sign-in has just replaced that is another sign-in.
 func (q *Requests) Question(ctx context.Context, id string, b Browser) (Question, error) {
-	a, err := q.store.Authorization(ctx, b.ref(id))
+	ref := b.ref(id)
+	ref.Replaced = true
+	a, err := q.store.Authorization(ctx, ref)
 	if err != nil {
 		return Question{}, fmt.Errorf("read authorization request: %w", err)
+	}
+	if a.Replaced {
+		a.SessionID, a.User, a.Decided = "", identity.User{}, store.Decisions{}
 	}
 	step, refusal := missing(a)
 	if refusal != nil {

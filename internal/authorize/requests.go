@@ -29,12 +29,20 @@ const (
 // Lifetime is how long a request waits for the user.
 const Lifetime = store.AuthorizationLifetime
 
+// CookieLifetime is how long the browser keeps its secret: longer than a request lasts, so
+// that it is still known as its own when the user is too late.
+const CookieLifetime = time.Hour
+
 // CodeLifetime is how long a code can be exchanged.
 const CodeLifetime = time.Minute
 
 // ErrNotFound refuses a request that is unknown, has expired, has its response already,
 // or belongs to another browser.
 var ErrNotFound = store.ErrNoAuthorization
+
+// Ended is the ErrNotFound of a request that belongs to the browser and has ended: where it
+// was to lead.
+type Ended = store.EndedAuthorization
 
 // Config is what Requests need. Store, Audit and Issuer are required.
 type Config struct {
@@ -118,7 +126,7 @@ type Next struct {
 	Response *oauth.AuthorizationResponse // nil: to the page of Step
 	ID       string                       // of the request
 	Step     Step
-	Secret   Secret // that the browser gets; empty: it keeps the one it has
+	Secret   Secret // that the browser gets for CookieLifetime; empty: it keeps the one it has
 }
 
 // Begin starts an authorization request of a browser. An oauth.Error is for a page: the
@@ -159,7 +167,7 @@ func (q *Requests) Begin(ctx context.Context, by identity.Actor, params url.Valu
 		return Next{}, fmt.Errorf("store authorization request: %w", err)
 	}
 	if kept {
-		secret = ""
+		secret = b.Secret // again, for as long as this request
 	}
 	return Next{ID: n.ID, Step: step, Secret: secret}, nil
 }

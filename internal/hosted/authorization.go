@@ -195,6 +195,16 @@ func hostOf(redirectURI string) string {
 	return u.Host
 }
 
+// originOf is the address of a client, without a path: its redirect URI is for responses. It
+// is empty for an app of this device.
+func originOf(redirectURI string) string {
+	u, err := url.Parse(redirectURI)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host + "/"
+}
+
 // sourceOf is the expression of a content security policy for a redirect URI: its
 // origin or its private-use scheme. There is none for an IPv6 address (CSP Level 3,
 // section 2.3.1), which only loopback has here; the scheme stands for it.

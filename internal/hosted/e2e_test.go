@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,6 +104,47 @@ func TestChromiumConsentLeadsToAnotherOrigin(t *testing.T) {
 	}
 	if app.last(t).Get("code") == "" {
 		t.Errorf("%v", app.last(t))
+	}
+	quiet(t, complaints)
+}
+
+// Chromium sends the form at each click, and drops the response to the first one with its
+// cookies, although the server has signed the user in.
+func TestChromiumASecondClickOnSignInSignsIn(t *testing.T) {
+	r, ctx, complaints := flow(t)
+	app := newSite(t)
+	c := r.client(oauth.Settings{"redirect_uris": []string{strings.Replace(app.callback(), "127.0.0.1", "localhost", 1)}, "kind": "web"})
+	var sent atomic.Int64
+	second := make(chan struct{})
+	r.front = func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+		if req.Method != http.MethodPost || req.URL.Path != "/sign-in" {
+			next.ServeHTTP(w, req)
+			return
+		}
+		switch sent.Add(1) {
+		case 1:
+			next.ServeHTTP(httptest.NewRecorder(), req)
+			select {
+			case <-second:
+			case <-t.Context().Done():
+			}
+		case 2:
+			close(second)
+			next.ServeHTTP(w, req)
+		}
+	}
+	const clickAgain = `document.querySelector("form").addEventListener("submit", e => setTimeout(() => e.submitter.click(), 300), {once: true})`
+	err := chromedp.Do(ctx, chromedp.Navigate(r.server.URL+authorization(c)), chromedp.WaitVisible(chromedp.CSS("#email")),
+		chromedp.SendKeys(chromedp.CSS("#email"), "ada@example.com"), chromedp.SendKeys(chromedp.CSS("#password"), password),
+		chromedp.Evaluate[chromedp.Void](clickAgain), chromedp.Click(chromedp.CSS(`button[value="sign-in"]`)),
+		chromedp.WaitVisible(chromedp.CSS(`button[value="allow"]`)),
+		chromedp.Click(chromedp.CSS(`button[value="allow"]`)), arrived())
+	if err != nil {
+		text, _ := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+		t.Fatal(err, text, sent.Load(), complaints())
+	}
+	if app.last(t).Get("code") == "" || sent.Load() != 2 {
+		t.Errorf("%v after %d forms", app.last(t), sent.Load())
 	}
 	quiet(t, complaints)
 }

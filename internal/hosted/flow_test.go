@@ -92,7 +92,7 @@ func TestRegistrationLeadsBackToTheClient(t *testing.T) {
 		shows(422, "/register", "A password must be at least 8 characters long.", `value="New"`, `aria-invalid="true" aria-describedby="password-fault"`)
 	b.submit("/register", "email", "new@example.com", "password", password, "display_name", "New").shows(200, "/consent")
 	other := r.browser()
-	other.open("/register").submit("/register", "email", "new@example.com", "password", password, "display_name", "").
+	other.open("/register").submit("/register", "email", "new@example.com", "password", "another "+password, "display_name", "").
 		shows(409, "/register", "This address already has an account")
 	if err := setRegistration(r, false); err != nil {
 		t.Fatal(err)
@@ -150,6 +150,125 @@ func TestASecondClickOnAButtonGoesOn(t *testing.T) {
 	b.body, b.CheckRedirect = page.body, page.CheckRedirect
 	if got := b.submit("/consent", "action", "allow").returned(); got.Get("code") == "" {
 		t.Errorf("%v", got)
+	}
+}
+
+// twin is another copy of the browser with its cookies and its page: what it receives, the
+// browser never sees.
+func (b *browser) twin() *browser {
+	b.t.Helper()
+	other := b.browser()
+	at, err := url.Parse(b.server.URL)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	other.Jar.SetCookies(at, b.Jar.Cookies(at))
+	other.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	other.body, other.at = b.body, b.at
+	return other
+}
+
+// The second click on a button cancels the response to the first one, often with its
+// cookies. Each page goes on with the response to the second one.
+func TestASecondPostOfAFormGoesOnWithoutTheResponseToTheFirst(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c))
+	other := b.twin()
+	if other.signIn("ada@example.com"); other.status != http.StatusSeeOther {
+		t.Fatal(other.status)
+	}
+	third := b.twin()
+	third.signIn("ada@example.com")
+	b.signIn("ada@example.com").shows(200, "/consent")
+	if b.submit("/consent", "action", "allow").returned().Get("code") == "" {
+		t.Error("no code")
+	}
+	for _, late := range []*browser{other, third} { // the cookies of the lost responses open nothing
+		if late.open(other.at.String()); late.status == http.StatusSeeOther && strings.HasPrefix(late.at.String(), callback) {
+			t.Error("a lost response has the code")
+		}
+	}
+
+	b = r.browser()
+	b.open("/register")
+	b.twin().submit("/register", "email", "new@example.com", "password", password, "display_name", "New")
+	b.submit("/register", "email", "new@example.com", "password", password, "display_name", "New").shows(200, "/account")
+
+	b.open("/device").submit("/device", "user_code", r.waiting(nil))
+	b.twin().submit("/device", "action", "allow").shows(200, "/device", "Your device is connected")
+	b.submit("/device", "action", "allow").shows(200, "/device", "Your device is connected")
+}
+
+// The secret that a sign-in replaced starts another sign-in, and nothing else, for a minute.
+func TestAReplacedSecretOnlySignsInAgain(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	r.user("eve@example.com")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c))
+	old := b.twin()
+	b.signIn("ada@example.com").shows(200, "/consent")
+	in := r.browser()
+	in.open("/sign-in").signIn("eve@example.com").shows(200, "/account")
+	at, _ := url.Parse(r.server.URL)
+	in.Jar.SetCookies(at, old.Jar.Cookies(at)) // another user's session, and the old secret
+	request := b.at.Query().Get("request")
+	for _, action := range []string{"allow", "continue", "other", "deny"} {
+		in.send(http.MethodPost, "/consent", url.Values{"request": {request}, "action": {action}}, nil)
+		if in.status == http.StatusSeeOther || strings.HasPrefix(in.at.String(), callback) {
+			t.Errorf("%s: %d at %s", action, in.status, in.at)
+		}
+	}
+	r.Clock.Advance(time.Minute)
+	old.signIn("ada@example.com").shows(400, "/sign-in", "This sign-in has expired")
+	b.submit("/consent", "action", "allow").returned()
+}
+
+// The browser of a request that has ended is led back to its client; another one is told
+// nothing of it.
+func TestTheBrowserOfAnEndedRequestIsLedBackToTheClient(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(nil)
+	const link = `href="https://app.example/"`
+
+	b, other := r.browser(), r.browser()
+	b.open(authorization(c))
+	r.Clock.Advance(50 * time.Minute)
+	request := b.at.Query().Get("request")
+	b.signIn("ada@example.com").shows(400, "/sign-in", "This sign-in has expired", link, "Start again at Northwind Notes")
+	b.open("/oauth2/authorize/"+request).shows(400, "/oauth2/authorize/"+request, link)
+	if other.open("/sign-in?request=" + request); strings.Contains(other.body, "app.example") || strings.Contains(other.body, "Northwind") {
+		t.Errorf("another browser learns of the client: %s", other.body)
+	}
+
+	b.open(authorization(c))
+	page := *b
+	b.submit("/sign-in", "action", "cancel").returned()
+	b.body = page.body
+	b.submit("/sign-in", "action", "cancel").shows(400, "/sign-in", link)
+
+	b.open(authorization(c))
+	page = *b
+	b.signIn("ada@example.com").submit("/consent", "action", "allow").returned()
+	b.body = page.body
+	b.signIn("ada@example.com").shows(200, "/sign-in", "You are signed in", link, "Return to Northwind Notes")
+	r.Clock.Advance(2 * time.Minute)
+	if _, err := r.Authorize.Purge(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	b.body = page.body
+	b.signIn("ada@example.com").shows(400, "/sign-in", "This sign-in has expired")
+
+	native := r.client(oauth.Settings{"redirect_uris": []string{"http://127.0.0.1/callback"}, "kind": "native"})
+	b.open(authorization(native, "prompt", "login"))
+	r.Clock.Advance(20 * time.Minute)
+	if b.submit("/sign-in", "password", password).shows(400, "/sign-in", "Go back to Northwind Notes"); strings.Contains(b.body, `href="http://127.0.0.1/"`) {
+		t.Error("a link leads to an app that does not listen any more")
 	}
 }
 

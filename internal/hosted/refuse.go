@@ -52,6 +52,10 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	l := p.language(r, "")
 	view := messageView{Title: l.text(no.key + ".title"), Text: l.text(no.key + ".text")}
+	if ended, own := errors.AsType[*authorize.Ended](err); own {
+		p.renderEnded(w, r, *ended, no)
+		return
+	}
 	if no.status == http.StatusNotFound {
 		view.Button, view.URL = l.text("not_found.home"), p.base+"/"
 	} else {
@@ -65,6 +69,26 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	}
 	p.render(w, r, page{name: "message", status: no.status, view: view})
+}
+
+// renderEnded shows the browser that an authorization request belongs to where it goes on,
+// once it has its response or has expired.
+func (p *Pages) renderEnded(w http.ResponseWriter, r *http.Request, ended authorize.Ended, no refusal) {
+	l, name := p.language(r, ""), ended.Client.Name
+	pg := page{name: "message"}
+	var view messageView
+	if ended.SignedIn {
+		view = messageView{Title: l.text("ended.title"), Text: l.text("ended.text", name), Button: l.text("signed_out.return", name), Good: true}
+	} else {
+		pg.status = no.status
+		view = messageView{Title: l.text("error.browser.title"), Text: l.text("error.ended.text", name), Button: l.text("error.back", name)}
+		view.Details = l.details(no, web.FactsOf(r.Context()).RequestID)
+	}
+	if view.URL = originOf(ended.RedirectURI); view.URL == "" || ended.Client.Kind == oauth.KindNative { // listens for one response only
+		view.Button = ""
+	}
+	pg.view = view
+	p.render(w, r, pg)
 }
 
 func (l *locale) details(no refusal, requestID string) []detail {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/pico-auth/pico-auth/internal/authorize"
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
@@ -71,8 +72,13 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) {
 	tried := attempt{email: values.Get("email"), name: values.Get("display_name")}
 	var proof identity.Proof
 	_, err := p.directory.Register(r.Context(), by, tried.email, password, tried.name)
-	if err == nil {
+	switch {
+	case err == nil:
 		proof, err = p.login.Password(r.Context(), by, tried.email, password)
+	case fault.KindOf(err) == fault.Conflict: // perhaps by the same form: the user clicked twice
+		if own, wrong := p.login.Password(r.Context(), by, tried.email, password); wrong == nil {
+			proof, err = own, nil
+		}
 	}
 	if err == nil {
 		err = p.start(w, r, a, t, proof, false)

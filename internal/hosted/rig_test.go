@@ -39,8 +39,9 @@ type rig struct {
 	server *httptest.Server
 	issuer string
 	routes []web.Route
-	ada    identity.User  // of a test in a browser
-	log    testrig.Buffer // of the requests
+	ada    identity.User                                                     // of a test in a browser
+	front  func(w http.ResponseWriter, req *http.Request, next http.Handler) // nil: next responds
+	log    testrig.Buffer                                                    // of the requests
 }
 
 // newRig serves an issuer with the path, which may be empty.
@@ -48,7 +49,13 @@ func newRig(t testing.TB, path string) *rig {
 	t.Helper()
 	r := &rig{t: t}
 	var router http.Handler
-	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { router.ServeHTTP(w, req) }))
+	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if r.front != nil {
+			r.front(w, req, router)
+			return
+		}
+		router.ServeHTTP(w, req)
+	}))
 	t.Cleanup(r.server.Close)
 	r.issuer = r.server.URL + path
 	r.Rig = testrig.Open(t, func(c *testrig.Config) { c.Tokens.Issuer = r.issuer })

@@ -183,6 +183,6 @@ func (p *Pages) start(w http.ResponseWriter, r *http.Request, a asked, t target,
 	if err != nil {
 		return err
 	}
-	p.cookies.Set(w, web.RequestCookie, string(secret), authorize.Lifetime)
+	p.cookies.Set(w, web.RequestCookie, string(secret), authorize.CookieLifetime)
 	return nil
 }

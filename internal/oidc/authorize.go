@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -105,13 +106,12 @@ func (p *Provider) continueAuthorization(w http.ResponseWriter, r *http.Request)
 		p.pages.Error(w, r, err)
 		return
 	}
-	id, had := r.PathValue("id"), b.Secret
+	id := r.PathValue("id")
 	next, err := p.requests.Continue(r.Context(), web.Actor(r.Context()), id, b)
-	if fault.KindOf(err) == fault.NotFound { // by POST, and seen for the first time; or not this browser's
+	_, ended := errors.AsType[*authorize.Ended](err)
+	if fault.KindOf(err) == fault.NotFound && !ended { // by POST, and seen for the first time; or not this browser's
 		if b, err = p.requests.Bind(r.Context(), id, b); err == nil {
 			next, err = p.requests.Continue(r.Context(), web.Actor(r.Context()), id, b)
-		}
-		if b.Secret != had {
 			next.Secret = b.Secret
 		}
 	}
@@ -141,7 +141,7 @@ func (p *Provider) goOn(w http.ResponseWriter, r *http.Request, next authorize.N
 		web.Refused(r.Context(), next.Response.Params.Get("error")) // otherwise only the client would know
 	}
 	if next.Secret != "" {
-		p.cookies.Set(w, web.RequestCookie, string(next.Secret), authorize.Lifetime)
+		p.cookies.Set(w, web.RequestCookie, string(next.Secret), authorize.CookieLifetime)
 	}
 	switch {
 	case next.Response == nil:

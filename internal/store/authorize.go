@@ -16,10 +16,13 @@ import (
 // AuthorizationLifetime is how long an authorization request waits for the user.
 const AuthorizationLifetime = 10 * time.Minute
 
+// replacedCounts is for how long AuthorizationRef.Replaced lets a secret count.
+const replacedCounts = time.Minute
+
 // How long requests stay after their end.
 const (
 	// endedStay is how long after its begin a request of the browser is known, so that a
-	// user who comes back to its page finds the way to the client. A larger one than
+	// user who is late finds the way to the client. A larger one than
 	// maxEnded bytes is forgotten when it expires: a flood of them would fill the disk.
 	endedStay = time.Hour
 	maxEnded  = 2 << 10
@@ -59,6 +62,10 @@ type AuthorizationRef struct {
 	ID          string
 	BrowserHash string // of the secret that the browser has; empty: none
 	SessionID   string // of the session that the browser's cookie names; empty: none
+
+	// Replaced lets a secret count that a sign-in has replaced less than a minute ago: the
+	// response with the new one may not have reached the browser, which sent the form again.
+	Replaced bool
 }
 
 // NewAuthorization is an authorization request to be stored.
@@ -84,6 +91,10 @@ type Decisions struct {
 	Chosen    bool   `json:"chosen,omitempty"`    // the user continues with this account
 	Consented string `json:"consented,omitempty"` // scopes that were allowed for this request
 	Another   bool   `json:"another,omitempty"`   // the user wants to sign in with another account
+
+	// What the browser presented at the sign-in that replaced its secret.
+	Replaced   string    `json:"replaced,omitempty"`
+	ReplacedAt time.Time `json:"replaced_at,omitzero"`
 }
 
 // Authorization is an authorization request with all that decides about it.
@@ -93,6 +104,9 @@ type Authorization struct {
 	Decided   Decisions
 	CreatedAt time.Time
 	Client    oauth.Client
+	Replaced  bool // AuthorizationRef.Replaced has let the secret count
+
+	browser string // the hash of its secret
 
 	// Of the session in the browser; zero: it has none.
 	SessionID string
@@ -140,14 +154,20 @@ func (t *tx) authorization(ref AuthorizationRef, lock func(string) string) (a Au
 	var request, decided, session string
 	var expires time.Time
 	var answered bool
-	found, err := t.get([]any{&a.ID, &request, &decided, &session, timeColumn{&a.CreatedAt}, timeColumn{&expires}, &answered},
-		`SELECT a.id, a.request, a.decided, COALESCE(a.session_id, ''), a.created_at, a.expires_at, a.code_hash IS NOT NULL
-		FROM authorization_requests a WHERE a.id = $1 AND a.browser_hash = $2`+lock("a"), ref.ID, ref.BrowserHash)
+	found, err := t.get([]any{&a.ID, &request, &decided, &a.browser, &session, timeColumn{&a.CreatedAt}, timeColumn{&expires}, &answered},
+		`SELECT a.id, a.request, a.decided, COALESCE(a.browser_hash, ''), COALESCE(a.session_id, ''), a.created_at, a.expires_at,
+		a.code_hash IS NOT NULL FROM authorization_requests a WHERE a.id = $1`+lock("a"), ref.ID)
 	if err == nil && !found {
 		err = ErrNoAuthorization
 	}
 	if err == nil {
 		err = decodeAuthorization(request, decided, &a)
+	}
+	if err == nil && a.browser != ref.BrowserHash {
+		a.Replaced = ref.Replaced && a.Decided.Replaced == ref.BrowserHash && t.now.Before(a.Decided.ReplacedAt.Add(replacedCounts))
+		if !a.Replaced {
+			err = ErrNoAuthorization
+		}
 	}
 	if err == nil {
 		err = t.completeAuthorization(&a, ref.SessionID, unlocked)
@@ -300,13 +320,16 @@ func (s *Store) DecideAuthorization(
 		if err == nil {
 			err = decide(&a)
 		}
+		if newBrowser != "" {
+			a.Decided.Replaced, a.Decided.ReplacedAt = ref.BrowserHash, t.now
+		}
 		if err == nil {
 			err = t.setDecided(a)
 		}
 		if err != nil || newBrowser == "" {
 			return err
 		}
-		_, err = t.exec("UPDATE authorization_requests SET browser_hash = $1 WHERE browser_hash = $2", newBrowser, ref.BrowserHash)
+		_, err = t.exec("UPDATE authorization_requests SET browser_hash = $1 WHERE browser_hash = $2", newBrowser, a.browser)
 		return err
 	})
 }

@@ -121,17 +121,25 @@ func (t *tx) deviceByUserCode(userID, sessionID, code string) (d Device, err err
 }
 
 // DecideDevice records that the user of the session, which is that of the actor, allows
-// the device or denies it. Each device is decided once.
+// the device or denies it. Each device is decided once; the same decision of the session
+// again, such as by a second click, is no error.
 func (s *Store) DecideDevice(ctx context.Context, act Act, code string, allow bool) error {
 	return s.write(ctx, func(t *tx) error {
-		u, err := t.user(act.By.UserID(), t.forShare("u")) // before the session, as others lock them
+		u, err := t.user(act.By.UserID(), t.forUpdate("u")) // before the session, as others lock them
 		if err != nil {
 			return err
 		}
-		d, err := t.deviceByUserCode(u.ID, act.By.SessionID, code)
 		status := deviceDenied
-		if err == nil && allow {
+		if allow {
 			status = deviceAllowed
+		}
+		var one int64
+		if decided, err := t.get([]any{&one}, "SELECT 1 FROM device_codes WHERE user_code = $1 AND session_id = $2 AND status = $3",
+			code, act.By.SessionID, status); err != nil || decided {
+			return err
+		}
+		d, err := t.deviceByUserCode(u.ID, act.By.SessionID, code)
+		if err == nil && allow {
 			err = t.allowDevice(u.ID, d)
 		}
 		if err != nil {
