@@ -41,6 +41,8 @@ func (p rules) check(payload []byte, now time.Time) (*SecurityContext, error) {
 		Scopes:    strings.Fields(r.optional("scope")),
 		ExpiresAt: r.date("exp"),
 		Claims:    payload,
+
+		GroupsTruncated: r.flag("groups_truncated"),
 	}
 	issuer, audience, issuedAt := r.required("iss"), r.audience(), r.date("iat")
 	r.refuseIDToken()
@@ -105,6 +107,19 @@ func (r *claimReader) optional(name string) string {
 		r.fail(name, "is not a string")
 	}
 	return s
+}
+
+// flag is an optional claim that is true or false.
+func (r *claimReader) flag(name string) bool {
+	v, ok := r.claims[name]
+	if !ok {
+		return false
+	}
+	set, ok := v.(bool)
+	if !ok {
+		r.fail(name, "is not true or false")
+	}
+	return set
 }
 
 func (r *claimReader) strings(name string) []string {

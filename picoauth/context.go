@@ -20,18 +20,21 @@ type SecurityContext struct {
 	Email     string    // empty: the token has none
 	Role      Role      // zero: the token has none, or one that this package does not know
 	OrgID     string    // organization; empty: the token has none
-	Groups    []string  // ids of groups; never nil
+	Groups    []string  // ids of groups, or their names as auth.group_claim says; never nil
 	Scopes    []string  // scope, what the client may do for the user; never nil; empty: the token of a login
 	TokenID   string    // jti; empty: the token has none
 	SessionID string    // sid, the same for all tokens of one session; empty: the token has none
 	ClientID  string    // client_id, the client that the token was issued to (RFC 9068); empty: a token of the JSON login
 	ExpiresAt time.Time // exp
+	// GroupsTruncated says that the user is in more groups than the token names:
+	// GET /api/v1/auth/me has all.
+	GroupsTruncated bool
 	// Claims is the signed payload of the token. Read it with Decode.
 	Claims json.RawMessage
 }
 
-// InGroup reports whether at least one of the groups, given by id, is among the
-// token's.
+// InGroup reports whether at least one of the groups, given as in the claim groups, is
+// among the token's. A group that was left out of a truncated token is not.
 func (s *SecurityContext) InGroup(ids ...string) bool {
 	return slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(s.Groups, id) })
 }
@@ -80,7 +83,7 @@ func fold(r rune) rune {
 }
 
 // standard are the claims that a Guard reads.
-var standard = []string{"iss", "aud", "sub", "exp", "iat", "nbf", "email", "role", "org_id", "groups", "scope", "jti", "sid", "client_id"}
+var standard = []string{"iss", "aud", "sub", "exp", "iat", "nbf", "email", "role", "org_id", "groups", "groups_truncated", "scope", "jti", "sid", "client_id"}
 
 type contextKey struct{}
 

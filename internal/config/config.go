@@ -61,6 +61,7 @@ type Auth struct {
 	PrivilegedMaxAgeMinutes  int // since the sign-in; 0: at any time
 	Issuer                   string
 	Audience                 string
+	GroupClaim               string // GroupIDs, GroupNames or GroupBoth
 	Algorithm                string
 	MasterKey                Secret // 32 bytes in base64, read from its file; empty: none
 	FormerMasterKey          Secret // the same; empty: none
@@ -73,6 +74,13 @@ type Auth struct {
 	PasswordBlocklist        bool // refuse the most common passwords
 	BcryptCost               int
 }
+
+// The values of auth.group_claim.
+const (
+	GroupIDs   = "id"
+	GroupNames = "name"
+	GroupBoth  = "both"
+)
 
 // Keys is the section keys: the lifecycle of the signing keys.
 type Keys struct {
@@ -204,6 +212,7 @@ func defaults() Config {
 			AuthorizationRequests:    20_000,
 			PrivilegedMaxAgeMinutes:  15,
 			Audience:                 "pico-bot",
+			GroupClaim:               GroupIDs,
 			Algorithm:                "RS256",
 			AutoCreateAdmin:          true,
 			AdminEmail:               "admin@pico.local",

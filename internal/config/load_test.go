@@ -75,7 +75,7 @@ func TestNothingConfiguredGivesTheDocumentedDefaults(t *testing.T) {
 		"server.tls": "", "server.tls_cert": "", "server.tls_key": "", "server.metrics_listen": "",
 		"server.connections_per_address": 256, "server.idle_timeout": "2m",
 		"throttle.enabled":     true,
-		"audit.retention_days": 365, "audit.stream": "", "log.addresses": false, "log.level": "info", "log.format": "auto",
+		"audit.retention_days": 365, "audit.stream": "", "log.addresses": false, "log.level": "info", "log.format": "auto", "auth.group_claim": "id",
 	} {
 		if got[key] != value {
 			t.Errorf("%s = %v, want %v", key, got[key], value)
@@ -131,7 +131,7 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 		"THROTTLE_ENABLED": "false", "PAGES_NAME": "Northwind", "PAGES_LOGO": "/logo.svg", "PAGES_ACCENT": "#0b7a4b",
 		"PAGES_STYLE_SHEET": "/extra.css", "PAGES_LINKS": "Privacy https://example.com/privacy, Terms of service https://example.com/terms",
 		"OUTBOUND_ALLOW":       "app, 10.0.0.0/8, ::1",
-		"AUDIT_RETENTION_DAYS": "30", "AUDIT_STREAM": "stdout", "LOG_ADDRESSES": "yes", "LOG_LEVEL": "warn", "LOG_FORMAT": "json",
+		"AUDIT_RETENTION_DAYS": "30", "AUDIT_STREAM": "stdout", "LOG_ADDRESSES": "yes", "LOG_LEVEL": "warn", "LOG_FORMAT": "json", "AUTH_GROUP_CLAIM": "both",
 		"AUTH_SESSIONS_PER_USER": "7", "AUTH_BROWSER_IDLE_HOURS": "8", "AUTH_BROWSER_MAX_DAYS": "7", "AUTH_ROTATIONS_PER_FAMILY": "0", "AUTH_AUTHORIZATION_REQUESTS": "300", "AUTH_REFRESH_REUSE_GRACE_SECONDS": "10",
 	}
 	var env []string

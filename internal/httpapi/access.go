@@ -23,6 +23,7 @@ type caller struct {
 	actor   identity.Actor
 	role    identity.Role // of the user or service token, as the database has it now
 	user    identity.User // as the database has it now; zero without a user's token
+	groups  token.Groups  // of the user; of a UserProfile route
 	refused error         // of a UserOrRefresh route: why the access token was refused
 }
 
@@ -99,10 +100,15 @@ const notClients = ""
 // database: role, organization and status may have changed since it was signed. scope
 // is what a client's token needs.
 func (a *API) authenticate(r *http.Request, scope string) (caller, error) {
-	return a.authenticateWith(r, scope, a.tokens.Bearer)
+	return a.authenticateWith(r, scope, func(ctx context.Context, p token.Presented) (identity.User, token.Groups, error) {
+		u, err := a.tokens.Bearer(ctx, p)
+		return u, token.Groups{}, err
+	})
 }
 
-func (a *API) authenticateWith(r *http.Request, scope string, bearer func(context.Context, token.Presented) (identity.User, error)) (caller, error) {
+func (a *API) authenticateWith(
+	r *http.Request, scope string, bearer func(context.Context, token.Presented) (identity.User, token.Groups, error),
+) (caller, error) {
 	claims, err := a.guard.Authenticate(r)
 	switch {
 	case err != nil:
@@ -110,11 +116,11 @@ func (a *API) authenticateWith(r *http.Request, scope string, bearer func(contex
 	case claims.ClientID != "":
 		return a.authenticateClient(r, scope, errClientToken)
 	}
-	user, err := bearer(r.Context(), token.Presented{UserID: claims.Subject, SessionID: claims.SessionID, ID: claims.TokenID})
+	user, groups, err := bearer(r.Context(), token.Presented{UserID: claims.Subject, SessionID: claims.SessionID, ID: claims.TokenID})
 	if err != nil {
 		return caller{}, err
 	}
-	by := caller{actor: web.Actor(r.Context()).AsUser(user.ID), role: user.Role, user: user}
+	by := caller{actor: web.Actor(r.Context()).AsUser(user.ID), role: user.Role, user: user, groups: groups}
 	by.actor.SessionID, by.actor.TokenID = claims.SessionID, claims.TokenID
 	return by, nil
 }
@@ -145,7 +151,7 @@ func (a *API) authenticateClient(r *http.Request, scope string, refused error) (
 	if h.Client.ID == "" || h.User.ID == "" && scope == oauth.ScopeAccount {
 		return caller{}, errClientToken
 	}
-	by := caller{actor: web.Actor(r.Context()).AsClient(h.Client.ID, h.User.ID), role: h.Role(), user: h.User}
+	by := caller{actor: web.Actor(r.Context()).AsClient(h.Client.ID, h.User.ID), role: h.Role(), user: h.User, groups: a.tokens.GroupsOf(h)}
 	by.actor.SessionID, by.actor.TokenID = t.SessionID, t.ID
 	return by, nil
 }

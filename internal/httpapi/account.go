@@ -189,6 +189,13 @@ type Profile struct {
 	Metadata      Object `json:"metadata,omitempty" doc:"The objects admin and user. Shown to administrators who read the user."`
 }
 
+// OwnProfile is the profile of the caller, with all groups.
+type OwnProfile struct {
+	Profile
+	Groups     []string `json:"groups" nullable:"false" doc:"All groups, also when the access token has groups_truncated: their ids, or as auth.group_claim says." example:"[\"01981b60-0c4f-7d0e-b5c1-7e6a1c0f2b34\"]"`
+	GroupNames []string `json:"group_names,omitempty" doc:"In the order of groups, if auth.group_claim is both." example:"[\"on-call\"]"`
+}
+
 // Address is a postal address, OpenID Connect Core 5.1.1.
 type Address struct {
 	Formatted  string `json:"formatted,omitempty" example:"12 St James's Square, London"`
@@ -234,8 +241,8 @@ func (a *API) logOut(ctx context.Context, by caller, in *struct{ Body *LogoutReq
 	return Message{"Logged out"}, err
 }
 
-func (a *API) me(_ context.Context, by caller, _ *struct{}) (Profile, error) {
-	return profileOf(by.user), nil
+func (a *API) me(_ context.Context, by caller, _ *struct{}) (OwnProfile, error) {
+	return OwnProfile{Profile: profileOf(by.user), Groups: by.groups.Groups, GroupNames: by.groups.Names}, nil
 }
 
 func (a *API) changePassword(ctx context.Context, by caller, in *struct{ Body PasswordChange }) (PasswordChanged, error) {

@@ -44,7 +44,7 @@ func TestRegisterThenLoginThenMe(t *testing.T) {
 	}
 
 	me := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", login.text("access_token"), ""))
-	wantFields(t, me, "id", "email", "display_name", "role", "org_id", "status", "created_at", "last_login_at")
+	wantFields(t, me, "id", "email", "display_name", "role", "org_id", "status", "created_at", "last_login_at", "groups")
 	if me.text("id") != a.text("id") || me.text("display_name") != "Ada" || me.text("org_id") != "default" {
 		t.Errorf("%s", me.raw)
 	}

@@ -51,7 +51,7 @@ func (a *API) groupRoutes() []route {
 			Route: at(http.MethodPost, "/api/v1/groups/{id}/members", "add_member", web.OrgAdmin, web.Bearer),
 			Tag:   tagGroups, Summary: "Add a member",
 			Description: "A user of the group's organization. Their next access token names the group.",
-			body:        jsonBody, bare: "user_id", refusals: map[int]string{409: "`already_member`, or `too_many_groups` for one token to name"}, typed: endpoint(a, a.addMember),
+			body:        jsonBody, bare: "user_id", refusals: map[int]string{409: "`already_member`, or `too_many_groups` of one user"}, typed: endpoint(a, a.addMember),
 		},
 		{
 			Route: at(http.MethodDelete, "/api/v1/groups/{id}/members/{user_id}", "remove_member", web.OrgAdmin, web.Bearer),

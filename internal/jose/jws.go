@@ -62,6 +62,18 @@ func (s *Signer) SignAccessToken(payload []byte) (string, error) { return s.sign
 // SignLogoutToken is Sign for a token of type logout+jwt.
 func (s *Signer) SignLogoutToken(payload []byte) (string, error) { return s.sign(s.logout, payload) }
 
+// Size is the length of a token of the type whose payload has so many bytes.
+func (s *Signer) Size(typ string, payload int) int {
+	prefix := s.jwt
+	switch typ {
+	case TypeAccessToken:
+		prefix = s.access
+	case TypeLogoutToken:
+		prefix = s.logout
+	}
+	return len(prefix) + base64.RawURLEncoding.EncodedLen(payload) + 1 + base64.RawURLEncoding.EncodedLen(s.key.public.key.signatureSize())
+}
+
 func (s *Signer) sign(prefix string, payload []byte) (string, error) {
 	size := len(prefix) + base64.RawURLEncoding.EncodedLen(len(payload))
 	token := make([]byte, size+1+base64.RawURLEncoding.EncodedLen(s.key.public.key.signatureSize()))

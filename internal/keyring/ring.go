@@ -58,6 +58,9 @@ type Signer struct {
 	signer *jose.Signer
 }
 
+// Size is the length of the token that Sign returns for claims of so many bytes.
+func (s Signer) Size(typ string, claims int) int { return s.signer.Size(typ, claims) }
+
 // Sign returns the compact token of claims, which is a JSON object, of the type:
 // jose.TypeJWT, jose.TypeAccessToken or jose.TypeLogoutToken.
 func (s Signer) Sign(typ string, claims []byte) (token string, err error) {

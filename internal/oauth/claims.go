@@ -55,9 +55,9 @@ var scopeOfClaim = map[string]string{
 	"email": ScopeEmail, "email_verified": ScopeEmail,
 	"phone_number": ScopePhone, "phone_number_verified": ScopePhone,
 	"address": ScopeAddress,
-	"groups":  ScopeGroups,
-	"role":    ScopeRoles,
-	"org_id":  ScopeOrg,
+	"groups":  ScopeGroups, "group_names": ScopeGroups, "groups_truncated": ScopeGroups,
+	"role":   ScopeRoles,
+	"org_id": ScopeOrg,
 }
 
 // ScopeOfClaim is the scope for which a client gets a claim about a user; empty: the

@@ -237,7 +237,7 @@ var reservedClaims = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "auth_time", "acr", "amr", "at_hash", "c_hash", "s_hash", "sid",
 	"client_id", "scope", "cnf", "act", "may_act", "events", "toe", "txn", "sub_id", "sub_jwk", "trust_chain", "authorization_details",
 	"name", "given_name", "family_name", "middle_name", "nickname", "profile", "picture", "website", "email", "email_verified", "gender",
-	"birthdate", "zoneinfo", "locale", "phone_number", "phone_number_verified", "address", "updated_at", "role", "roles", "org_id", "groups",
+	"birthdate", "zoneinfo", "locale", "phone_number", "phone_number_verified", "address", "updated_at", "role", "roles", "org_id", "groups", "group_names", "groups_truncated",
 	"token_use", "token_type", "typ", "active", "username", "preferred_username", "entitlements", "_claim_names", "_claim_sources",
 }
 

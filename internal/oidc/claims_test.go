@@ -8,9 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/oauth"
+	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/testrig"
+	"github.com/pico-auth/pico-auth/internal/token"
 )
 
 // userinfo asks with the access token of a token response.
@@ -159,5 +164,42 @@ func check(t *testing.T, where string, claims map[string]any) {
 	if _, there := claims["missing"]; there || !strings.Contains(string(got), `"tier":{"level":3}`) ||
 		claims["department"] != "R&D" || !strings.Contains(string(got), `["dark",1]`) {
 		t.Errorf("%s: %s", where, got)
+	}
+}
+
+// The setting auth.group_claim decides for every token and for userinfo.
+func TestClientsGetTheNamesOfGroupsWhereTheyAreConfigured(t *testing.T) {
+	for claim, want := range map[token.GroupClaim]map[string]any{
+		token.GroupIDs:   {"groups": []any{"g1", "g2"}},
+		token.GroupNames: {"groups": []any{"On call", "Betrieb"}},
+		token.GroupBoth:  {"groups": []any{"g1", "g2"}, "group_names": []any{"On call", "Betrieb"}},
+	} {
+		r := newRig(t, "", func(c *testrig.Config) { c.Tokens.GroupClaim = claim })
+		u := r.user("ada@pico.example")
+		act := store.Act{Action: "test", By: system}
+		for id, name := range map[string]string{"g2": "Betrieb", "g1": "On call"} {
+			_, err := r.Store.InsertGroup(t.Context(), act, identity.Group{ID: id, Name: name})
+			r.ok(err)
+			r.ok(r.Store.AddMember(t.Context(), act, id, u.ID))
+		}
+		c, b := r.register(oauth.Settings{"scopes": oauth.Scopes()}), r.signedIn(u)
+		first := r.want(200, "", r.redeem(c, b.code(c, "scope", "openid groups")))
+		again := r.want(200, "", r.token(c, "grant_type", "refresh_token", "refresh_token", first.text("refresh_token")))
+		got := map[string]map[string]any{"userinfo": r.userinfo(again).body}
+		for _, name := range []string{"id_token", "access_token"} {
+			_, got[name] = r.claims(first.text(name))
+			_, got["refreshed "+name] = r.claims(again.text(name))
+		}
+		for name, claims := range got {
+			about := map[string]any{}
+			for _, of := range []string{"groups", "group_names", "groups_truncated"} {
+				if value, there := claims[of]; there {
+					about[of] = value
+				}
+			}
+			if diff := cmp.Diff(want, about); diff != "" {
+				t.Errorf("%s, %s: %s", claim, name, diff)
+			}
+		}
 	}
 }

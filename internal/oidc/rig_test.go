@@ -46,7 +46,7 @@ type rig struct {
 }
 
 // newRig serves an issuer with the path, which may be empty.
-func newRig(t testing.TB, path string) *rig {
+func newRig(t testing.TB, path string, opts ...testrig.Option) *rig {
 	t.Helper()
 	r := &rig{t: t}
 	var router http.Handler
@@ -54,9 +54,9 @@ func newRig(t testing.TB, path string) *rig {
 	t.Cleanup(r.server.Close)
 	r.issuer = r.server.URL + path
 	r.url = storetest.MigratedSQLite(t)
-	r.Rig = testrig.New(t, r.url, func(c *testrig.Config) {
+	r.Rig = testrig.New(t, r.url, append(opts, func(c *testrig.Config) {
 		c.Tokens.Issuer, c.Keys.Algorithms = r.issuer, []jose.Algorithm{jose.RS256}
-	})
+	})...)
 	provider := oidc.New(oidc.Config{
 		Issuer: r.issuer, Now: r.Clock.Now, Keys: r.Keys, Clients: r.Clients, Requests: r.Authorize, Sessions: r.Sessions, Tokens: r.Tokens,
 		Pages: oidc.Pages{

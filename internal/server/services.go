@@ -93,6 +93,8 @@ func StoreConfig(cfg config.Config, log *slog.Logger) store.Config {
 		Committed: audit.Writer(log),
 		Echo:      cfg.Database.Echo,
 
+		GroupNames: cfg.Auth.GroupClaim != config.GroupIDs,
+
 		PrivilegedMaxAge: minutes(cfg.Auth.PrivilegedMaxAgeMinutes),
 		Browser:          store.BrowserTimes{Idle: time.Duration(cfg.Auth.BrowserIdleHours) * time.Hour, Max: days(cfg.Auth.BrowserMaxDays)},
 		Adopt: adopt.New(adopt.Config{
@@ -165,6 +167,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		Store: st, Keys: keys, Audit: events, Throttle: limits,
 		Issuer:          cfg.Auth.Issuer,
 		Audience:        cfg.Auth.Audience,
+		GroupClaim:      token.GroupClaim(cfg.Auth.GroupClaim),
 		AccessLifetime:  accessLife(cfg),
 		RefreshLifetime: days(cfg.Auth.RefreshTokenExpireDays),
 

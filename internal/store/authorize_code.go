@@ -191,7 +191,7 @@ func (t *tx) useCode(by identity.Actor, use CodeUse, c Code, first *NewFamily) (
 		return Subject{}, err
 	}
 	if first == nil {
-		return Subject{User: a.User, Groups: a.Groups, SessionID: a.SessionID}, nil
+		return t.named(Subject{User: a.User, Groups: a.Groups, SessionID: a.SessionID}, nil)
 	}
 	return t.startGrant(by.AsUser(a.User.ID), a, *first)
 }

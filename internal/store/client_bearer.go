@@ -17,11 +17,12 @@ type ClientToken struct {
 
 // ClientBearer is the user and the client of an access token, as they are now.
 type ClientBearer struct {
-	User   identity.User // with its metadata
-	Groups []string      // ids, sorted, never nil
-	Client oauth.Client  // without its logo
-	Claims string        // the parameter claims of the authorization request; optional
-	Ended  bool          // what the token came from ended, and the token with it
+	User       identity.User // with its metadata
+	Groups     []string      // ids, sorted, never nil
+	GroupNames []string      // in the order of Groups; nil unless Config.GroupNames is set
+	Client     oauth.Client  // without its logo
+	Claims     string        // the parameter claims of the authorization request; optional
+	Ended      bool          // what the token came from ended, and the token with it
 }
 
 // ClientBearer returns the user and the client of an access token; NotFound when one of
@@ -44,6 +45,9 @@ func (s *Store) ClientBearer(ctx context.Context, c ClientToken) (b ClientBearer
 			WHERE u.id = $1`, c.UserID, c.SessionID, c.ClientID, c.ID)
 		if err == nil && !found {
 			err = identity.ErrNoUser
+		}
+		if err == nil && t.groupNames {
+			b.Groups, b.GroupNames, err = t.namedGroups(c.UserID)
 		}
 		// A family of offline_access outlives its session. A token without a family ends with the session.
 		b.Ended = family.RefusedHere() || !ofFamily && (!ofSession || session.RefusedHere())

@@ -27,7 +27,7 @@ func (t *tx) startGrant(by identity.Actor, a Authorization, f NewFamily) (Subjec
 	}
 	g, err := t.startFamily(by, a.User, a.SessionID, f)
 	g.Groups, g.Granted = a.Groups, &f.Granted
-	return g, err
+	return t.named(g, err)
 }
 
 // ClientPolicy is which users the client signs in.
@@ -103,6 +103,9 @@ func (t *tx) heldByClient(userID, familyID string, p PresentedRefresh) (h heldSu
 		return h, err
 	}
 	if h.User, h.Groups, err = t.userForClient(userID, policy, unlocked("u")); err != nil {
+		return h, err
+	}
+	if h.Subject, err = t.named(h.Subject, nil); err != nil {
 		return h, err
 	}
 	return h, p.Admit(h.Subject)

@@ -15,7 +15,7 @@ const groupColumns = "g.id, g.name, g.description, g.org_id, g.created_at, g.upd
 var (
 	errNoMember          = fault.New(fault.NotFound, "not_found", "there is no such member in this group")
 	errGroupExists       = fault.New(fault.Conflict, "group_exists", "the organization has a group of this name")
-	errTooManyGroups     = fault.New(fault.Conflict, "too_many_groups", "the user is a member of as many groups as a token can name")
+	errTooManyGroups     = fault.New(fault.Conflict, "too_many_groups", "the user is a member of as many groups as one user may be")
 	errOtherOrganization = fault.New(fault.Invalid, "", "the user belongs to another organization than the group")
 	errAlreadyMember     = fault.New(fault.Conflict, "already_member", "the user is a member of the group already")
 )
@@ -193,9 +193,9 @@ func (s *Store) DeleteGroup(ctx context.Context, act Act, id string) error {
 	})
 }
 
-// MaxGroups bounds the groups of one user. An access token names them all
-// and must stay well under the 16 KiB beyond which it is refused unread.
-const MaxGroups = 150
+// MaxGroups bounds the groups of one user, which each refresh reads. A token names as
+// many as fit.
+const MaxGroups = 1000
 
 // AddMember puts a user into a group of their own organization; a user of another
 // one is not found, and named only to the command line. A user who is a member already

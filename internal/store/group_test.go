@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 func TestGroupIsStoredInTheActorsOrganization(t *testing.T) {
@@ -188,15 +191,28 @@ func TestDeletingAGroupDropsItsMemberships(t *testing.T) {
 	})
 }
 
-func TestAUsersGroupsFitIntoTheirToken(t *testing.T) {
-	onEach(t, func(w *world) {
+func TestAUserIsInABoundedNumberOfGroups(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		clock := storetest.NewClock()
+		w := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock)), clock: clock}
 		u := w.add("u", identity.Viewer, "acme")
-		for i := range 150 {
-			w.ok(w.s.AddMember(w.t.Context(), system("add"), w.group(itoa(i), "acme").ID, u.ID))
-		}
+		w.joinMany(url, u, store.MaxGroups)
 		w.refused(w.s.AddMember(w.t.Context(), system("add"), w.group("more", "acme").ID, u.ID), fault.Conflict, "too_many_groups")
-		if n := len(w.login(u, "t").Groups); n != 150 {
+		if n := len(w.login(u, "t").Groups); n != store.MaxGroups {
 			w.t.Errorf("%d groups", n)
 		}
 	})
+}
+
+// joinMany makes the user a member of n new groups of acme.
+func (w *world) joinMany(url string, u identity.User, n int) {
+	w.t.Helper()
+	w.group("first", "acme") // it makes the organization
+	var groups, members strings.Builder
+	for i := range n {
+		fmt.Fprintf(&groups, ", ('g%d', 'n%[1]d', 'n%[1]d', '', 'acme', '', '')", i)
+		fmt.Fprintf(&members, ", ('g%d', '%s', '')", i, u.ID)
+	}
+	storetest.Exec(w.t, url, "INSERT INTO groups (id, name, name_key, description, org_id, created_at, updated_at) VALUES "+groups.String()[2:]+
+		"; INSERT INTO group_members (group_id, user_id, joined_at) VALUES "+members.String()[2:])
 }

@@ -34,7 +34,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo(), outbox: outbox{tell: cfg.Committed},
-		privilegedMaxAge: cfg.PrivilegedMaxAge, browserTimes: cfg.Browser,
+		privilegedMaxAge: cfg.PrivilegedMaxAge, browserTimes: cfg.Browser, groupNames: cfg.GroupNames,
 	}
 	if target.Engine == engine.Postgres {
 		err = s.openPostgres(ctx, cfg)

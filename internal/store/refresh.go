@@ -203,7 +203,7 @@ func (t *tx) succeed(userID, familyID string, p PresentedRefresh, next NewRefres
 	case sessionUsed:
 		err = t.used(g.SessionID, earlier(next.ExpiresAt, end))
 	}
-	return g, err
+	return t.named(g, err)
 }
 
 // giveShared gives a family another shared part. Its tokens with the previous part stay
@@ -271,6 +271,29 @@ func (t *tx) groupIDs(userID string) ([]string, error) {
 	}, "SELECT group_id FROM group_members WHERE user_id = $1", userID)
 	slices.Sort(ids)
 	return ids, err
+}
+
+// named adds the names of the groups if Config.GroupNames is set.
+func (t *tx) named(g Subject, err error) (Subject, error) {
+	if err == nil && t.groupNames {
+		g.Groups, g.GroupNames, err = t.namedGroups(g.User.ID)
+	}
+	return g, err
+}
+
+// namedGroups returns the ids of the user's groups, sorted as bytes, and their names in
+// the same order. Neither is nil.
+func (t *tx) namedGroups(userID string) (ids, names []string, err error) {
+	groups, err := collect(t, func(r scanner) (g identity.Group, err error) {
+		err = r.Scan(&g.ID, &g.Name)
+		return g, err
+	}, "SELECT g.id, g.name FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = $1", userID)
+	slices.SortFunc(groups, func(a, b identity.Group) int { return strings.Compare(a.ID, b.ID) })
+	ids, names = []string{}, []string{}
+	for _, g := range groups {
+		ids, names = append(ids, g.ID), append(names, g.Name)
+	}
+	return ids, names, err
 }
 
 func earlier(a, b time.Time) time.Time {

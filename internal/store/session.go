@@ -93,7 +93,7 @@ func (t *tx) startSession(act Act, u identity.User, proof identity.Proof, first 
 	if err == nil {
 		g.Groups, err = t.groupIDs(u.ID)
 	}
-	return g, err
+	return t.named(g, err)
 }
 
 // sharedHash is what a family stores of its first token.
@@ -263,7 +263,7 @@ func (t *tx) restartFamily(u identity.User, sessionID string, f NewFamily) (Subj
 		return Subject{}, err
 	}
 	groups, err := t.groupIDs(u.ID)
-	return Subject{User: u, Groups: groups, SessionID: sessionID, FamilyID: sessionID}, err
+	return t.named(Subject{User: u, Groups: groups, SessionID: sessionID, FamilyID: sessionID}, err)
 }
 
 // giveSession makes the session of a family that has none because a process of the

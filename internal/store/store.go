@@ -35,6 +35,8 @@ type Config struct {
 
 	Browser BrowserTimes // how long sessions in browsers last
 
+	GroupNames bool // what reads the groups of a user for a token reads their names, too
+
 	// Committed receives each audit event that a method wrote, after the commit and
 	// in the order of the commits; on PostgreSQL, in the order in which the server
 	// acknowledged them, and without the events of an unacknowledged commit. A method
@@ -56,6 +58,7 @@ type Store struct {
 
 	privilegedMaxAge time.Duration
 	browserTimes     BrowserTimes
+	groupNames       bool
 
 	adopted *Adoption // by this Open; nil: nothing
 

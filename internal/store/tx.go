@@ -35,6 +35,7 @@ type tx struct {
 
 	privilegedMaxAge time.Duration // of Config
 	browserTimes     BrowserTimes  // of Config
+	groupNames       bool          // of Config
 	clients          *clientMemo
 
 	trace trace.Context // of the request
@@ -53,7 +54,7 @@ type tx struct {
 func (s *Store) newTx(ctx context.Context, run runner) *tx {
 	return &tx{
 		ctx: ctx, run: run, locks: s.target.Engine == engine.Postgres,
-		now: s.now().UTC().Truncate(time.Microsecond), privilegedMaxAge: s.privilegedMaxAge, browserTimes: s.browserTimes,
+		now: s.now().UTC().Truncate(time.Microsecond), privilegedMaxAge: s.privilegedMaxAge, browserTimes: s.browserTimes, groupNames: s.groupNames,
 		clients: &s.clients,
 	}
 }

@@ -137,12 +137,13 @@ type Granted struct {
 // read in the transaction that allowed it. Of the user it has at least what claims and
 // identity.CanSignIn need.
 type Subject struct {
-	User      identity.User         // zero: a service token
-	Service   identity.ServiceToken // zero: a user
-	Groups    []string              // ids, sorted, never nil
-	SessionID string
-	FamilyID  string
-	Granted   *Granted // of a registered client; nil: the first-party client
+	User       identity.User         // zero: a service token
+	Service    identity.ServiceToken // zero: a user
+	Groups     []string              // ids, sorted, never nil
+	GroupNames []string              // in the order of Groups; nil unless Config.GroupNames is set
+	SessionID  string
+	FamilyID   string
+	Granted    *Granted // of a registered client; nil: the first-party client
 }
 
 // AdoptedKey is what is known of the key that an adopted Python installation

@@ -100,29 +100,48 @@ type Bearer struct {
 	User   identity.User // without what a request does not need: the key of the address, the password, the version of the credentials
 	Ended  EndReason     // of its session, or of its family if that refuses more; empty: neither has ended, both were purged, or the token names none
 	Spared bool          // it made the last change of password
+
+	// Of ProfileBearer.
+	Groups     []string // ids, sorted, never nil
+	GroupNames []string // in the order of Groups; nil unless Config.GroupNames is set
 }
 
 // Bearer looks up the user, the session and the id that an access token names.
 // Each authenticated request makes this query, so it asks only whether the session
 // lives and nothing of it has ended; where something has, endedBearer says what.
 func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
+	err = s.lookup(ctx, func(t *tx) error { return t.bearer(&b, requestColumns, b.dest(), userID, sessionID, tokenID) })
+	return b, err
+}
+
+// ProfileBearer is Bearer with the user's groups.
+func (s *Store) ProfileBearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
-		var untouched bool
-		found, err := t.get(append(b.dest(), &untouched),
-			"SELECT "+requestColumns+`, s.id IS NOT NULL AND s.ended_at IS NULL AND s.spared_jti IS NULL
-				AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = $2 AND f.ended_at > '')
-			FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
-			userID, sessionID)
-		if err != nil || untouched {
+		dest := append(b.dest(), (*groupsColumn)(&b.Groups))
+		if err := t.bearer(&b, requestColumns+", "+groupsOfUser, dest, userID, sessionID, tokenID); err != nil || !t.groupNames {
 			return err
 		}
-		if !found {
-			return identity.ErrNoUser
-		}
-		b, err = t.endedBearer(userID, sessionID, tokenID)
+		b.Groups, b.GroupNames, err = t.namedGroups(userID)
 		return err
 	})
 	return b, err
+}
+
+// bearer reads the columns of the user into dest, which is of b, and the rest of b.
+func (t *tx) bearer(b *Bearer, columns string, dest []any, userID, sessionID, tokenID string) error {
+	var untouched bool
+	found, err := t.get(append(dest, &untouched),
+		"SELECT "+columns+`, s.id IS NOT NULL AND s.ended_at IS NULL AND s.spared_jti IS NULL
+			AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = $2 AND f.ended_at > '')
+		FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
+		userID, sessionID)
+	switch {
+	case err != nil || untouched:
+		return err
+	case !found:
+		return identity.ErrNoUser
+	}
+	return t.endedBearer(b, columns, dest, userID, sessionID, tokenID)
 }
 
 // requestColumns are what a request reads of userTables: each further column costs every
@@ -147,10 +166,10 @@ func (b *Bearer) dest() []any {
 // it has, that family may have ended before, for another reason, or one of
 // offline_access may remain; when there is no session, a process of the previous
 // release started that family.
-func (t *tx) endedBearer(userID, sessionID, tokenID string) (b Bearer, err error) {
+func (t *tx) endedBearer(b *Bearer, columns string, dest []any, userID, sessionID, tokenID string) error {
 	var family EndReason
-	found, err := t.get(append(b.dest(), (*string)(&b.Ended), (*string)(&family), &b.Spared),
-		"SELECT "+requestColumns+`, COALESCE(CASE
+	found, err := t.get(append(dest, (*string)(&b.Ended), (*string)(&family), &b.Spared),
+		"SELECT "+columns+`, COALESCE(CASE
 			WHEN s.id IS NULL THEN (SELECT f.end_reason FROM refresh_families f WHERE f.id = $2 AND f.user_id = $1)
 			WHEN s.ended_at IS NOT NULL AND NOT EXISTS (
 				SELECT 1 FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
@@ -165,7 +184,7 @@ func (t *tx) endedBearer(userID, sessionID, tokenID string) (b Bearer, err error
 	if family != "" && !b.Ended.RefusedHere() {
 		b.Ended = family
 	}
-	return b, err
+	return err
 }
 
 // HasSuperadmin reports whether there is any superadmin, active or not.

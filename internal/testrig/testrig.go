@@ -102,6 +102,7 @@ func New(t testing.TB, url string, opts ...Option) *Rig {
 	log := slog.New(slog.NewJSONHandler(r.Log, nil))
 	r.Store = storetest.OpenURL(t, url, func(c *store.Config) {
 		c.Now, c.Committed, c.PrivilegedMaxAge = cfg.Now, audit.Writer(log), cfg.MaxAge
+		c.GroupNames = cfg.Tokens.GroupClaim != "" && cfg.Tokens.GroupClaim != token.GroupIDs
 	})
 	r.Audit = audit.New(audit.Config{Store: r.Store, Log: log, Now: cfg.Now})
 	t.Cleanup(r.Audit.Flush)

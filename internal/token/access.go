@@ -33,13 +33,17 @@ type Access struct {
 
 // Holder is who presents a valid access token.
 type Holder struct {
-	User   identity.User // zero: client credentials, or an exchanged service token
-	Groups []string      // of the user, ids
-	Claims string        // what the client asked for of userinfo, the parameter claims; empty: nothing
+	User       identity.User // zero: client credentials, or an exchanged service token
+	Groups     []string      // of the user, ids; only where the token is of a client
+	GroupNames []string      // in the order of Groups; nil for GroupIDs
+	Claims     string        // what the client asked for of userinfo, the parameter claims; empty: nothing
 
 	Client  oauth.Client          // zero: the first-party client, or an exchanged service token
 	Service identity.ServiceToken // that was exchanged; zero: none was
 }
+
+// GroupsOf are all groups of the user who holds a client's token, as claims have them.
+func (i *Issuer) GroupsOf(h Holder) Groups { return i.groups(h.Groups, h.GroupNames) }
 
 // OrgID is the organization of the holder; empty: a client of all organizations.
 func (h Holder) OrgID() string {
@@ -164,7 +168,7 @@ func (i *Issuer) throughClient(ctx context.Context, a Access) (Holder, error) {
 	if b.Ended || !issuedBy(b.Client, a) || !identity.CanUseClient(b.User, b.Groups, store.ClientPolicy(b.Client)) {
 		return Holder{}, identity.ErrInvalidToken
 	}
-	return Holder{User: b.User, Groups: b.Groups, Claims: b.Claims, Client: b.Client}, nil
+	return Holder{User: b.User, Groups: b.Groups, GroupNames: b.GroupNames, Claims: b.Claims, Client: b.Client}, nil
 }
 
 // clientItself is Holder for client credentials, and for an exchanged service token.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 // Presented holds the claims of a verified access token that Bearer checks.
@@ -18,26 +19,27 @@ type Presented struct {
 // Bearer returns the user of an access token, freshly read, or identity.ErrInvalidToken
 // when the user or the token is no longer valid.
 func (i *Issuer) Bearer(ctx context.Context, p Presented) (identity.User, error) {
-	return i.bearer(ctx, p, false)
-}
-
-// ProfileBearer is Bearer for reading one's own profile. The access token that
-// made the last change of password is accepted, although all earlier ones are
-// refused.
-func (i *Issuer) ProfileBearer(ctx context.Context, p Presented) (identity.User, error) {
-	return i.bearer(ctx, p, true)
-}
-
-func (i *Issuer) bearer(ctx context.Context, p Presented, profile bool) (identity.User, error) {
 	b, err := i.store.Bearer(ctx, p.UserID, p.SessionID, p.ID)
-	if fault.KindOf(err) == fault.NotFound {
+	return accept(b, b.Ended.RefusedHere(), err)
+}
+
+// ProfileBearer is Bearer for reading one's own profile, with the groups. The access
+// token that made the last change of password is accepted, although all earlier ones are
+// refused.
+func (i *Issuer) ProfileBearer(ctx context.Context, p Presented) (identity.User, Groups, error) {
+	b, err := i.store.ProfileBearer(ctx, p.UserID, p.SessionID, p.ID)
+	u, err := accept(b, b.Ended.RefusedHere() && !b.Spared, err)
+	return u, i.groups(b.Groups, b.GroupNames), err
+}
+
+// accept returns the user of a token, unless err or the state behind it refuses that.
+func accept(b store.Bearer, ended bool, err error) (identity.User, error) {
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
 		return identity.User{}, identity.ErrInvalidToken
-	}
-	if err != nil {
+	case err != nil:
 		return identity.User{}, fmt.Errorf("read bearer: %w", err)
-	}
-	ended := b.Ended.RefusedHere() && (!profile || !b.Spared)
-	if ended || !identity.CanSignIn(b.User) {
+	case ended || !identity.CanSignIn(b.User):
 		return identity.User{}, identity.ErrInvalidToken
 	}
 	return b.User, nil

@@ -12,33 +12,49 @@ import (
 // userClaim is a claim about a user.
 type userClaim struct {
 	name  string
-	value func(u *identity.User, groups []string) any // "": the user has none
+	value func(u *identity.User, groups Groups) any // "": the user has none
 }
 
 // userClaims are the claims about a user that clients get, OpenID Connect Core 5.1 and
 // 5.4, and ours. They are the only ones: a claim that is not here is never written.
 var userClaims = []userClaim{
-	{"name", func(u *identity.User, _ []string) any { return u.DisplayName }},
-	{"given_name", func(u *identity.User, _ []string) any { return u.Profile.GivenName }},
-	{"family_name", func(u *identity.User, _ []string) any { return u.Profile.FamilyName }},
-	{"middle_name", func(u *identity.User, _ []string) any { return u.Profile.MiddleName }},
-	{"nickname", func(u *identity.User, _ []string) any { return u.Profile.Nickname }},
-	{"profile", func(u *identity.User, _ []string) any { return u.Profile.Page }},
-	{"picture", func(u *identity.User, _ []string) any { return u.Profile.Picture }},
-	{"website", func(u *identity.User, _ []string) any { return u.Profile.Website }},
-	{"gender", func(u *identity.User, _ []string) any { return u.Profile.Gender }},
-	{"birthdate", func(u *identity.User, _ []string) any { return u.Profile.Birthdate }},
-	{"zoneinfo", func(u *identity.User, _ []string) any { return u.Profile.Zoneinfo }},
-	{"locale", func(u *identity.User, _ []string) any { return u.Profile.Locale }},
+	{"name", func(u *identity.User, _ Groups) any { return u.DisplayName }},
+	{"given_name", func(u *identity.User, _ Groups) any { return u.Profile.GivenName }},
+	{"family_name", func(u *identity.User, _ Groups) any { return u.Profile.FamilyName }},
+	{"middle_name", func(u *identity.User, _ Groups) any { return u.Profile.MiddleName }},
+	{"nickname", func(u *identity.User, _ Groups) any { return u.Profile.Nickname }},
+	{"profile", func(u *identity.User, _ Groups) any { return u.Profile.Page }},
+	{"picture", func(u *identity.User, _ Groups) any { return u.Profile.Picture }},
+	{"website", func(u *identity.User, _ Groups) any { return u.Profile.Website }},
+	{"gender", func(u *identity.User, _ Groups) any { return u.Profile.Gender }},
+	{"birthdate", func(u *identity.User, _ Groups) any { return u.Profile.Birthdate }},
+	{"zoneinfo", func(u *identity.User, _ Groups) any { return u.Profile.Zoneinfo }},
+	{"locale", func(u *identity.User, _ Groups) any { return u.Profile.Locale }},
 	{"updated_at", updatedAt},
-	{"email", func(u *identity.User, _ []string) any { return u.Email }},
-	{"email_verified", func(u *identity.User, _ []string) any { return u.EmailVerified }},
-	{"phone_number", func(u *identity.User, _ []string) any { return u.Profile.Phone }},
-	{"phone_number_verified", func(u *identity.User, _ []string) any { return unverified(u.Profile.Phone) }},
+	{"email", func(u *identity.User, _ Groups) any { return u.Email }},
+	{"email_verified", func(u *identity.User, _ Groups) any { return u.EmailVerified }},
+	{"phone_number", func(u *identity.User, _ Groups) any { return u.Profile.Phone }},
+	{"phone_number_verified", func(u *identity.User, _ Groups) any { return unverified(u.Profile.Phone) }},
 	{"address", address},
-	{"groups", func(_ *identity.User, groups []string) any { return groups }},
-	{"role", func(u *identity.User, _ []string) any { return u.Role }},
-	{"org_id", func(u *identity.User, _ []string) any { return u.OrgID }},
+	groupClaims[0], groupClaims[1], groupClaims[2],
+	{"role", func(u *identity.User, _ Groups) any { return u.Role }},
+	{"org_id", func(u *identity.User, _ Groups) any { return u.OrgID }},
+}
+
+var groupClaims = [...]userClaim{
+	{"groups", func(_ *identity.User, groups Groups) any { return groups.Groups }},
+	{"group_names", func(_ *identity.User, groups Groups) any {
+		if groups.Names == nil {
+			return ""
+		}
+		return groups.Names
+	}},
+	{"groups_truncated", func(_ *identity.User, groups Groups) any {
+		if !groups.Truncated {
+			return ""
+		}
+		return true
+	}},
 }
 
 // ClaimNames are the claims that ID tokens and userinfo may have, besides custom ones.
@@ -51,7 +67,7 @@ func ClaimNames() []string {
 }
 
 // updatedAt is in seconds since 1970; a profile that was never changed has none.
-func updatedAt(u *identity.User, _ []string) any {
+func updatedAt(u *identity.User, _ Groups) any {
 	if u.UpdatedAt.IsZero() {
 		return ""
 	}
@@ -67,7 +83,7 @@ func unverified(value string) any {
 }
 
 // address is a JSON object, Core 5.1.1.
-func address(u *identity.User, _ []string) any {
+func address(u *identity.User, _ Groups) any {
 	if u.Profile.Address == (identity.Address{}) {
 		return ""
 	}
@@ -77,7 +93,7 @@ func address(u *identity.User, _ []string) any {
 // aboutUser returns the claims about a user that the scope covers, those of requested
 // that the client could ask for by scope, too (OpenID Connect Core 5.5), and its custom
 // ones.
-func aboutUser(u identity.User, groups []string, c oauth.Client, scope string, requested []string) map[string]any {
+func aboutUser(u identity.User, groups Groups, c oauth.Client, scope string, requested []string) map[string]any {
 	about := map[string]any{}
 	scopes := strings.Fields(scope)
 	for _, claim := range userClaims {

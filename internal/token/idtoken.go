@@ -69,10 +69,13 @@ func (i *Issuer) idToken(g Grant, d draft, of store.Subject, access string) (str
 	if !g.AuthTime.IsZero() {
 		c.AuthTime = g.AuthTime.Unix()
 	}
-	body, err := json.Marshal(c)
-	if err == nil {
-		body, err = withMore(body, aboutUser(of.User, of.Groups, *g.client, g.Scope, g.requested()))
-	}
+	body, err := fit(signer, jose.TypeJWT, i.groups(of.Groups, of.GroupNames), func(groups Groups) ([]byte, error) {
+		body, err := json.Marshal(c)
+		if err == nil {
+			body, err = withMore(body, aboutUser(of.User, groups, *g.client, g.Scope, g.requested()))
+		}
+		return body, err
+	})
 	if err != nil {
 		return "", err
 	}
@@ -94,7 +97,7 @@ func (g Grant) requested() []string {
 // moreClaims are the claims of a client's access token beside those of RFC 9068: those
 // by which services decide, by scope, and the client's custom ones. A token for the
 // audience of the Issuer has the former in any case.
-func (i *Issuer) moreClaims(g Grant, of store.Subject) map[string]any {
+func (i *Issuer) moreClaims(g Grant, of store.Subject, groups Groups) map[string]any {
 	more := map[string]any{}
 	customClaims(more, *g.client, of.User.Metadata)
 	if g.Audience == i.audience {
@@ -104,7 +107,11 @@ func (i *Issuer) moreClaims(g Grant, of store.Subject) map[string]any {
 		more["email"] = of.User.Email
 	}
 	if has(g.Scope, oauth.ScopeGroups) {
-		more["groups"] = of.Groups
+		for _, claim := range groupClaims {
+			if value := claim.value(&of.User, groups); value != "" {
+				more[claim.name] = value
+			}
+		}
 	}
 	role, org := of.User.Role, of.User.OrgID
 	if of.User.ID == "" { // the client itself

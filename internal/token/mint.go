@@ -131,19 +131,23 @@ func (i *Issuer) draft(g Grant, presented string) draft {
 // failure leaves a committed refresh token that no client has; the user signs in again.
 func (i *Issuer) sign(g Grant, d draft, of store.Subject) (Pair, error) {
 	i.recent.add(d.next.Hash)
-	body, err := json.Marshal(i.claims(g, d, of))
-	if err == nil && g.client != nil {
-		body, err = withMore(body, i.moreClaims(g, of))
-	}
-	if err != nil {
-		return Pair{}, fmt.Errorf("encode claims: %w", err)
-	}
 	signer, err := i.keys.Signer(accessAlgorithm(g))
 	if err != nil {
 		return Pair{}, fmt.Errorf("sign access token: %w", err)
 	}
+	typ := cmp.Or(g.Typ, jose.TypeJWT)
+	body, err := fit(signer, typ, i.groups(of.Groups, of.GroupNames), func(groups Groups) ([]byte, error) {
+		body, err := json.Marshal(i.claims(g, d, of, groups))
+		if err == nil && g.client != nil {
+			body, err = withMore(body, i.moreClaims(g, of, groups))
+		}
+		return body, err
+	})
+	if err != nil {
+		return Pair{}, fmt.Errorf("encode claims: %w", err)
+	}
 	p := Pair{RefreshToken: d.refresh, ExpiresIn: g.AccessLifetime, Scope: g.Scope}
-	if p.AccessToken, err = signer.Sign(cmp.Or(g.Typ, jose.TypeJWT), body); err != nil {
+	if p.AccessToken, err = signer.Sign(typ, body); err != nil {
 		return Pair{}, fmt.Errorf("sign access token: %w", err)
 	}
 	if g.identifies() {
@@ -155,7 +159,7 @@ func (i *Issuer) sign(g Grant, d draft, of store.Subject) (Pair, error) {
 	return p, nil
 }
 
-func (i *Issuer) claims(g Grant, d draft, of store.Subject) claims {
+func (i *Issuer) claims(g Grant, d draft, of store.Subject, groups Groups) claims {
 	c := claims{
 		Subject: cmp.Or(of.User.ID, g.ClientID), Issuer: i.issuer, Audience: g.Audience,
 		IssuedAt: d.issuedAt.Unix(), Expires: d.next.AccessExpiresAt.Unix(),
@@ -164,11 +168,11 @@ func (i *Issuer) claims(g Grant, d draft, of store.Subject) claims {
 	switch {
 	case g.Audience != i.audience:
 	case of.User.ID != "":
-		c.profile = &profile{Email: of.User.Email, Role: string(of.User.Role), OrgID: of.User.OrgID, Groups: of.Groups}
+		c.profile = &profile{Email: of.User.Email, Role: string(of.User.Role), OrgID: of.User.OrgID, Groups: groups}
 	case of.Service.ID != "": // a service token has neither an address nor groups, and services expect the claims
-		c.profile = &profile{Role: string(of.Service.Role), OrgID: of.Service.OrgID, Groups: []string{}}
+		c.profile = &profile{Role: string(of.Service.Role), OrgID: of.Service.OrgID, Groups: groups}
 	case g.client != nil:
-		c.profile = &profile{Role: cmp.Or(g.client.Role, string(identity.Viewer)), OrgID: g.client.OrgID, Groups: []string{}}
+		c.profile = &profile{Role: cmp.Or(g.client.Role, string(identity.Viewer)), OrgID: g.client.OrgID, Groups: groups}
 	}
 	if g.Typ == jose.TypeAccessToken {
 		c.rfc9068 = &rfc9068{ClientID: g.ClientID, Scope: g.Scope, ACR: g.ACR, AMR: g.AMR}
@@ -195,10 +199,10 @@ type claims struct {
 
 // profile holds the claims by which services with the audience of the Issuer decide.
 type profile struct {
-	Email  string   `json:"email"` // as displayed
-	Role   string   `json:"role"`
-	OrgID  string   `json:"org_id"`
-	Groups []string `json:"groups"` // ids; the store never returns nil, so always an array
+	Email string `json:"email"` // as displayed
+	Role  string `json:"role"`
+	OrgID string `json:"org_id"`
+	Groups
 }
 
 // rfc9068 holds the further claims of RFC 9068.

@@ -139,7 +139,7 @@ func TestAChangeOfPasswordKeepsOnlyTheNewTokens(t *testing.T) {
 		for _, old := range []token.Pair{first, here, there} {
 			_, err := w.bearer(t, old)
 			wantFault(t, err, fault.Unauthenticated, "invalid_token")
-			_, err = w.ProfileBearer(t.Context(), presented(w.actor(t, old)))
+			_, _, err = w.ProfileBearer(t.Context(), presented(w.actor(t, old)))
 			if spared := old == here; spared && err != nil || !spared && err == nil {
 				t.Errorf("the profile, by the token that made the change (%t): %v", spared, err)
 			}
@@ -156,7 +156,7 @@ func TestAChangeOfPasswordKeepsOnlyTheNewTokens(t *testing.T) {
 		}
 		later := w.rotate(t, next.RefreshToken)
 		w.must(t, w.End(t.Context(), w.actor(t, later)))
-		_, err = w.ProfileBearer(t.Context(), presented(by))
+		_, _, err = w.ProfileBearer(t.Context(), presented(by))
 		wantFault(t, err, fault.Unauthenticated, "invalid_token")
 		w.refuses(t, later.RefreshToken)
 	})

@@ -9,6 +9,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type Config struct {
 	Throttle        *throttle.Throttle // nil: unknown tokens are not limited
 	Issuer          string             // the claim iss
 	Audience        string             // the claim aud
+	GroupClaim      GroupClaim         // empty: GroupIDs; the others need store.Config.GroupNames
 	AccessLifetime  time.Duration      // whole seconds; 0: DefaultAccessLifetime
 	RefreshLifetime time.Duration      // slides with each rotation; 0: DefaultRefreshLifetime
 	Now             func() time.Time   // nil: time.Now
@@ -66,6 +68,7 @@ type Issuer struct {
 	throttle        *throttle.Throttle
 	issuer          string
 	audience        string
+	groupClaim      GroupClaim
 	accessLifetime  time.Duration
 	refreshLifetime time.Duration
 	now             func() time.Time
@@ -85,7 +88,7 @@ func New(cfg Config) *Issuer {
 	}
 	return &Issuer{
 		store: cfg.Store, keys: cfg.Keys, audit: cfg.Audit, throttle: cfg.Throttle,
-		issuer: cfg.Issuer, audience: cfg.Audience,
+		issuer: cfg.Issuer, audience: cfg.Audience, groupClaim: cmp.Or(cfg.GroupClaim, GroupIDs),
 		accessLifetime:  orDefault(cfg.AccessLifetime, DefaultAccessLifetime),
 		refreshLifetime: orDefault(cfg.RefreshLifetime, DefaultRefreshLifetime),
 		reuseGrace:      min(cfg.ReuseGrace, store.MaxReuseGrace),

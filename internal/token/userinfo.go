@@ -13,7 +13,7 @@ func (i *Issuer) UserInfo(a Access, h Holder) map[string]any {
 	for name := range asked.UserInfo {
 		requested = append(requested, name)
 	}
-	about := aboutUser(h.User, h.Groups, h.Client, a.Scope, requested)
+	about := aboutUser(h.User, i.GroupsOf(h), h.Client, a.Scope, requested)
 	about["sub"] = h.User.ID
 	return about
 }

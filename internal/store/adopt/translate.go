@@ -196,7 +196,7 @@ func (t *translator) unreadable(what, column, text string) {
 	t.problems = append(t.problems, fmt.Sprintf("%s has no readable %s: %q", what, column, text))
 }
 
-// findCrowded warns of each user in more groups than a token can name; the original
+// findCrowded warns of each user in more groups than one user joins here; the original
 // had no limit.
 func (t *translator) findCrowded() {
 	groups := make(map[string]int)
@@ -206,7 +206,7 @@ func (t *translator) findCrowded() {
 	for _, u := range t.users {
 		if n := groups[u.ID]; n > store.MaxGroups {
 			t.warnings = append(t.warnings, fmt.Sprintf(
-				"the user %q (id %q) is in %d groups; more than %d may not fit into an access token", u.Email, u.ID, n, store.MaxGroups))
+				"the user %q (id %q) is in %d groups and stays in them; here a user joins at most %d", u.Email, u.ID, n, store.MaxGroups))
 		}
 	}
 }

@@ -127,7 +127,7 @@ func TestTranslateKeepsHarmlessOddities(t *testing.T) {
 	}
 }
 
-func TestTranslateNamesUsersInMoreGroupsThanATokenHolds(t *testing.T) {
+func TestTranslateNamesUsersInMoreGroupsThanAUserJoins(t *testing.T) {
 	o := original{users: []legacyUser{userRow("u1", "many@example.org"), userRow("u2", "most@example.org")}}
 	for i := range store.MaxGroups + 1 {
 		id := fmt.Sprintf("g%d", i)
@@ -141,7 +141,7 @@ func TestTranslateNamesUsersInMoreGroupsThanATokenHolds(t *testing.T) {
 		o.members[i].joinedAt = "2026-01-02T03:04:05"
 	}
 	got := translate(o, adoptionDay, adoptionLife)
-	if len(got.warnings) != 1 || !strings.Contains(got.warnings[0], "many@example.org") || !strings.Contains(got.warnings[0], "151 groups") {
+	if len(got.warnings) != 1 || !strings.Contains(got.warnings[0], "many@example.org") || !strings.Contains(got.warnings[0], fmt.Sprint(store.MaxGroups+1, " groups")) {
 		t.Errorf("warnings = %q, want the one user", got.warnings)
 	}
 	if len(got.members) != 2*store.MaxGroups+1 {
