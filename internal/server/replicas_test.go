@@ -23,6 +23,7 @@ func TestReplicas(t *testing.T) {
 	path := program(t)
 	t.Run("behave as one server", func(t *testing.T) { testOneServer(t, path) })
 	t.Run("initialize an empty database once", func(t *testing.T) { testEmptyDatabase(t, path) })
+	t.Run("share a connection pooler", func(t *testing.T) { testThroughAPooler(t, path) })
 	t.Run("refuse to start without the key", func(t *testing.T) { testWithoutTheKey(t, path) })
 	t.Run("restart one by one under load", func(t *testing.T) { testRollingRestart(t, path) })
 }

@@ -60,13 +60,14 @@ func (s *Store) takeLock(ctx context.Context, db *sql.DB, lock int64) (*sql.Tx, 
 		if err := errors.Join(err, tx.Rollback()); err != nil {
 			return nil, err
 		}
+		if waited%waitNotice == 0 {
+			s.log.Info("waiting for the migration of the database by another process", "waited", waited.String())
+		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-time.After(lockRetry):
-		}
-		if waited += lockRetry; waited%waitNotice == 0 {
-			s.log.Info("waiting for the migration of the database by another process", "waited", waited.String())
+			waited += lockRetry
 		}
 	}
 }

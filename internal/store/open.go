@@ -136,6 +136,12 @@ func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) err
 	if faults, err := s.target.Unsuitable(ctx, db, ours, read); err != nil || len(faults) > 0 {
 		return errors.Join(err, engine.NotSuitable(faults))
 	}
+	if s.target.Pooled() {
+		s.log.Info("database is behind a connection pooler: statements have no name, limits belong to transactions")
+		if err := inOne(ctx, db, "SELECT 1"); err != nil {
+			return err // it allows no transactions
+		}
+	}
 	version, err := schemaVersion(ctx, db)
 	if err != nil {
 		return err

@@ -3,46 +3,88 @@
 package store_test
 
 import (
+	"bufio"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/adopt"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
+	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
 func TestReplicasStartTogetherThroughAPooler(t *testing.T) {
-	storetest.EachPooler(t, func(t *testing.T, settings ...string) {
-		for name, script := range map[string]string{"empty": "", "version one": versionOne(t) + goosePostgres} {
-			t.Run(name, func(t *testing.T) {
-				url := storetest.EmptyPostgres(t)
-				if script != "" {
-					storetest.Exec(t, url, script)
-				}
-				url = storetest.Pooler(t, url, settings...)
-				var all sync.WaitGroup
-				for range 6 {
-					all.Go(func() {
-						s, err := store.Open(t.Context(), store.Config{URL: url, Adopt: adopt.New(adopt.Config{})})
-						if err != nil {
-							t.Error(err)
-							return
-						}
-						if err := s.Ping(t.Context()); err != nil {
-							t.Error(err)
-						}
-						if err := s.Close(); err != nil {
-							t.Error(err)
-						}
-					})
-				}
-				all.Wait()
-			})
+	original, err := os.ReadFile("testdata/original-0.1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		script   string
+		settings []string
+	}{
+		"empty":                   {"", []string{"pool_mode = transaction"}},
+		"original":                {string(original), []string{"pool_mode = transaction"}},
+		"version one":             {versionOne(t) + goosePostgres, []string{"pool_mode = transaction"}},
+		"version one in sessions": {versionOne(t) + goosePostgres, nil}, // the default
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := storetest.EmptyPostgres(t)
+			if c.script != "" {
+				storetest.Exec(t, url, c.script)
+			}
+			startTogether(t, storetest.Pooler(t, url, c.settings...))
+		})
+	}
+}
+
+// startTogether opens the database of the URL in three replicas concurrently.
+func startTogether(t *testing.T, url string) {
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			s, err := store.Open(t.Context(), store.Config{URL: url, Adopt: adopt.New(adopt.Config{})})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := errors.Join(s.Ping(t.Context()), s.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// The lock is that of earlier releases, which a pooler may have kept on a session.
+func TestAMigrationSaysThatItWaitsForAnother(t *testing.T) {
+	url := storetest.EmptyPostgres(t)
+	release := storetest.Hold(t, url, "BEGIN; SELECT pg_advisory_xact_lock(x'7069636f61757468'::bigint)")
+	lines, log := io.Pipe()
+	opened := make(chan error, 1)
+	go func() {
+		s, err := store.Open(t.Context(), store.Config{URL: url, Log: slog.New(slog.NewTextHandler(log, nil))})
+		if err == nil {
+			err = s.Close()
 		}
-	})
+		opened <- errors.Join(err, log.Close())
+	}()
+	said := bufio.NewScanner(lines)
+	if !said.Scan() || !strings.Contains(said.Text(), "waiting for the migration of the database by another process") {
+		t.Errorf("the log says %q", said.Text())
+	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // else the start would wait for a reader
+	release()
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestWritesShareThePoolersSessions(t *testing.T) {
@@ -123,6 +165,19 @@ func TestAParameterThatThePoolerDoesNotPassOnIsRefusedByName(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+func TestAPoolerWithoutTransactionsIsRefusedByName(t *testing.T) {
+	for _, direct := range []string{storetest.EmptyPostgres(t), storetest.Postgres(t)} {
+		url := storetest.Pooler(t, direct, "pool_mode = statement")
+		_, err := store.Open(t.Context(), store.Config{URL: url})
+		if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "the connection pooler at") || !strings.Contains(err.Error(), "has pool_mode = statement") {
+			t.Errorf("start: %v", err)
+		}
+		if _, err := transfer.Check(t.Context(), store.Config{URL: url}); err == nil || !strings.Contains(err.Error(), "has pool_mode = statement") {
+			t.Errorf("check: %v", err)
+		}
 	}
 }
 

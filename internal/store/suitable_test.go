@@ -105,6 +105,19 @@ func TestARoleWithoutRightsIsRefusedByName(t *testing.T) {
 	refusedBoth(t, own, "lacks the rights UPDATE on the tables settings, users in the schema \"public\"; run GRANT UPDATE ON")
 }
 
+func TestARoleThatMayNotConnectIsRefusedByName(t *testing.T) {
+	address := storetest.EmptyPostgres(t)
+	role := storetest.Role(t, address)
+	storetest.Exec(t, address, "DO $$ BEGIN EXECUTE 'REVOKE CONNECT ON DATABASE ' || current_database() || ' FROM PUBLIC'; END $$")
+	_, err := store.Open(t.Context(), store.Config{URL: as(t, address, role)})
+	_, checked := transfer.Check(t.Context(), store.Config{URL: as(t, address, role)})
+	for _, err := range []error{err, checked} {
+		if fault.KindOf(err) != fault.Forbidden || !strings.Contains(err.Error(), "does not let this user connect to the database") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestARoleThatDoesNotOwnTheTablesCannotMigrateThem(t *testing.T) {
 	address := storetest.EmptyPostgres(t)
 	storetest.Exec(t, address, versionOne(t)+goosePostgres)

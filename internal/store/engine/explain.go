@@ -57,6 +57,9 @@ func (t Target) explainServer(err error) error {
 	if refusesParameters(err) {
 		return fault.Wrap(fault.Invalid, "database_pooler", server+"refuses the parameter "+t.refusedParameter(err)+" of database.url; remove it there, and set it on the server (ALTER ROLE ... SET ...)", err)
 	}
+	if err != nil && strings.Contains(err.Error(), "statement pooling mode") {
+		return fault.Wrap(fault.Invalid, "database_pooler", server+"has pool_mode = statement, which allows no transactions; set it to transaction or session", err)
+	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
 		case "28P01", "28000":
@@ -64,6 +67,9 @@ func (t Target) explainServer(err error) error {
 		case "3D000":
 			return fault.Wrap(fault.Invalid, "database_name", server+"has no database of the name in database.url", err)
 		case "42501":
+			if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+				return fault.Wrap(fault.Forbidden, "database_rights", server+"does not let this user connect to the database: "+pg.Message+"; run GRANT CONNECT", err)
+			}
 			return fault.Wrap(fault.Invalid, "database_rights", server+"does not let this user create or change tables", err)
 		}
 	}
