@@ -106,8 +106,10 @@ func TestEscapedUnreservedCharacterIsNotFoundInAnySegment(t *testing.T) {
 			}
 		}
 	}
-	if _, err := New(Config{Issuer: "https://host.example/%61uth", Groups: []Group{plainGroup("")}}); err == nil {
-		t.Error("an issuer whose path no request can have is accepted")
+	for _, issuer := range []string{"https://host.example/%61uth", "https://host.example/a//b", "https://host.example/a/../b", "https://host.example//auth", "https://host.example/./auth"} {
+		if _, err := New(Config{Issuer: issuer, Groups: []Group{plainGroup("")}}); err == nil {
+			t.Errorf("%s is accepted, whose path no request can have", issuer)
+		}
 	}
 }
 

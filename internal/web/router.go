@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -75,6 +76,9 @@ func New(cfg Config) (*Router, error) {
 	}
 	if !isPlain(issuer) {
 		return nil, fmt.Errorf("the path of %s has an escape that is not needed; write the character itself", cfg.Issuer)
+	}
+	if base := BasePath(cfg.Issuer); base != "" && path.Clean(base) != base {
+		return nil, fmt.Errorf("the path of %s has an empty segment, . or .., below which nothing is served", cfg.Issuer)
 	}
 	rt := &Router{
 		mux: http.NewServeMux(), routes: map[string]mounted{}, groups: slices.Clone(cfg.Groups),
