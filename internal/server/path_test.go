@@ -56,7 +56,7 @@ func TestIssuerWithAPath(t *testing.T) {
 			t.Errorf("a service that trusts %s refuses its token: %v", issuer, err)
 		}
 	}
-	for _, want := range []string{`"route":"GET /api/v1/auth/me"`, `"route":"GET /livez"`} {
+	for _, want := range []string{`"route":"GET /api/v1/auth/me"`, `"route":"GET /docs"`} {
 		if !strings.Contains(s.log.String(), want) {
 			t.Errorf("the log lacks %s", want)
 		}
