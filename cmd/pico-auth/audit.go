@@ -47,7 +47,7 @@ func (c auditListCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+	return sh.reading(func(ctx context.Context, services *server.Services) error {
 		if filter.ActorID, err = auditParty(ctx, services, c.Actor); err != nil {
 			return err
 		}

@@ -35,7 +35,7 @@ Examples:
 
 // Run verifies the chain.
 func (c auditVerifyCmd) Run(sh *shell) error {
-	return sh.chain(sh.master, func(ctx context.Context, chain *audit.Chain) error {
+	return sh.chain(store.OpenReading, sh.master, func(ctx context.Context, chain *audit.Chain) error {
 		report, err := chain.Verify(ctx, strings.TrimSpace(c.Head))
 		if err != nil {
 			return err
@@ -101,7 +101,7 @@ Example:
 // Run begins a new chain, for which the key of the present one may be lost.
 func (c auditRestartCmd) Run(sh *shell) error {
 	keyless := func(config.Config) (*seal.Master, error) { return nil, nil }
-	return sh.chain(keyless, func(ctx context.Context, chain *audit.Chain) error {
+	return sh.chain(store.Open, keyless, func(ctx context.Context, chain *audit.Chain) error {
 		if !c.Yes {
 			err := sh.sure("What the present chain shows about events of the past is lost; heads in the log do not match any more.\nType yes to begin a new one: ",
 				"--yes restarts without asking")
@@ -157,7 +157,7 @@ func (sh *shell) master(cfg config.Config) (*seal.Master, error) {
 
 // chain runs do on the chain of the database, which the server may have open. It
 // needs no signing keys, so it opens none.
-func (sh *shell) chain(masterOf func(config.Config) (*seal.Master, error), do func(context.Context, *audit.Chain) error) error {
+func (sh *shell) chain(open opener, masterOf func(config.Config) (*seal.Master, error), do func(context.Context, *audit.Chain) error) error {
 	cfg, _, err := sh.config()
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func (sh *shell) chain(masterOf func(config.Config) (*seal.Master, error), do fu
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(context.Background(), server.StoreConfig(cfg, sh.log()))
+	db, err := open(context.Background(), server.StoreConfig(cfg, sh.log()))
 	if err != nil {
 		return misconfigured(err)
 	}

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/server"
-	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
@@ -19,14 +17,15 @@ type backupCmd struct {
 // Help is the end of `pico-auth backup --help`.
 func (backupCmd) Help() string {
 	return `The copy is a consistent snapshot and has mode 0600. Signing keys in files are not in it: back up auth.data_dir as well.
-Sealed keys and the chain of audit events are in it and need the master key. Before an upgrade use the old program: this one migrates the database first.
+Sealed keys and the chain of audit events are in it and need the master key. The database is only read: it may be of an earlier version, on a full disk or
+on a read-only file system, as long as FILE is not.
 
 Example:
 
     pico-auth backup /backups/auth-$(date +%F).db`
 }
 
-// Run writes the copy. It needs no keys, so it opens none.
+// Run writes the copy. It needs no keys and no schema, so it opens only the file.
 func (c backupCmd) Run(sh *shell) error {
 	if c.File == "" {
 		return usage("FILE is empty")
@@ -38,14 +37,8 @@ func (c backupCmd) Run(sh *shell) error {
 	if err := mustExist(cfg); err != nil {
 		return err
 	}
-	ctx := context.Background()
-	db, err := store.Open(ctx, server.StoreConfig(cfg, sh.log()))
-	if err != nil {
+	if err := transfer.Backup(context.Background(), server.StoreConfig(cfg, sh.log()), c.File); err != nil {
 		return misconfigured(err)
-	}
-	sh.tell(adoption(db))
-	if err := errors.Join(transfer.Backup(ctx, db, c.File), db.Close()); err != nil {
-		return err
 	}
 	text := "wrote " + printable(c.File) + "\n"
 	master := filepath.Join(cfg.Auth.DataDir, vault.MasterFile)

@@ -44,7 +44,7 @@ func (clientListCmd) Help() string {
 
 // Run lists clients, oldest first.
 func (c clientListCmd) Run(sh *shell) error {
-	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+	return sh.reading(func(ctx context.Context, services *server.Services) error {
 		all, err := pages(func(cursor string) (client.Page, error) {
 			return services.Clients.List(ctx, operator(), client.Filter{OrgID: c.Org, Cursor: cursor})
 		})
@@ -137,7 +137,7 @@ func (c clientShowCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+	return sh.reading(func(ctx context.Context, services *server.Services) error {
 		d, err := services.Clients.Show(ctx, operator(), c.ID)
 		if err != nil {
 			return err

@@ -31,7 +31,7 @@ func (groupListCmd) Help() string {
 
 // Run lists groups, oldest first.
 func (c groupListCmd) Run(sh *shell) error {
-	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+	return sh.reading(func(ctx context.Context, services *server.Services) error {
 		groups, err := pages(func(cursor string) (directory.Page[identity.Group], error) {
 			return services.Directory.Groups(ctx, operator(), directory.Filter{OrgID: c.Org, Cursor: cursor})
 		})

@@ -80,7 +80,7 @@ func place(k keyring.KeyInfo) string {
 
 // keys loads the published signing keys; it creates none.
 func (sh *shell) keys(cfg config.Config) (published *keyring.Published, err error) {
-	err = sh.withKeys(cfg, func(ctx context.Context, keys keyring.Config) error {
+	err = sh.withKeys(cfg, store.OpenReading, func(ctx context.Context, keys keyring.Config) error {
 		published, err = keyring.Load(ctx, keys)
 		return err
 	})
@@ -89,11 +89,24 @@ func (sh *shell) keys(cfg config.Config) (published *keyring.Published, err erro
 
 // admin runs do with an Admin. Running servers follow its changes.
 func (sh *shell) admin(do func(context.Context, *keyring.Admin) error) error {
+	return sh.adminOf(store.Open, do)
+}
+
+// keyReader runs do, which only reads, with an Admin. It works on a read-only file system
+// and beside a full disk.
+func (sh *shell) keyReader(do func(context.Context, *keyring.Admin) error) error {
+	return sh.adminOf(store.OpenReading, do)
+}
+
+// opener is store.Open or store.OpenReading.
+type opener func(context.Context, store.Config) (*store.Store, error)
+
+func (sh *shell) adminOf(open opener, do func(context.Context, *keyring.Admin) error) error {
 	cfg, _, err := sh.config()
 	if err != nil {
 		return err
 	}
-	return sh.withKeys(cfg, func(ctx context.Context, keys keyring.Config) error {
+	return sh.withKeys(cfg, open, func(ctx context.Context, keys keyring.Config) error {
 		admin, err := keyring.NewAdmin(keys)
 		if err != nil {
 			return err
@@ -104,12 +117,12 @@ func (sh *shell) admin(do func(context.Context, *keyring.Admin) error) error {
 
 // withKeys runs do with the database open; it creates none. Every error, such as an
 // unavailable key, is reported as one of the configuration.
-func (sh *shell) withKeys(cfg config.Config, do func(context.Context, keyring.Config) error) error {
+func (sh *shell) withKeys(cfg config.Config, open opener, do func(context.Context, keyring.Config) error) error {
 	if err := mustExist(cfg); err != nil {
 		return err
 	}
 	ctx := context.Background()
-	db, err := store.Open(ctx, server.StoreConfig(cfg, sh.log()))
+	db, err := open(ctx, server.StoreConfig(cfg, sh.log()))
 	if err != nil {
 		return misconfigured(err)
 	}

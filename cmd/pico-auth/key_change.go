@@ -269,10 +269,10 @@ func (c keyExportCmd) Run(sh *shell) error {
 	if (c.Out == "") == (c.Public == "") {
 		return usage("use --out FILE for the private half, or --public jwk or --public pem")
 	}
+	if c.Public != "" {
+		return sh.keyReader(func(ctx context.Context, admin *keyring.Admin) error { return c.printPublic(ctx, sh, admin) })
+	}
 	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
-		if c.Public != "" {
-			return c.printPublic(ctx, sh, admin)
-		}
 		file, err := newKeyFile(c.Out)
 		if err != nil {
 			return err

@@ -26,7 +26,7 @@ Examples:
 
 // Run lists the keys.
 func (c keyListCmd) Run(sh *shell) error {
-	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
+	return sh.keyReader(func(ctx context.Context, admin *keyring.Admin) error {
 		all, err := admin.Keys(ctx)
 		if err != nil {
 			return err
@@ -110,7 +110,7 @@ func span(d time.Duration) string {
 
 // showKey describes one key.
 func (sh *shell) showKey(kid string, asJSON bool) error {
-	return sh.admin(func(ctx context.Context, admin *keyring.Admin) error {
+	return sh.keyReader(func(ctx context.Context, admin *keyring.Admin) error {
 		k, err := admin.Key(ctx, kid)
 		if err != nil {
 			return err

@@ -48,7 +48,7 @@ func (orgListCmd) Help() string {
 
 // Run lists organizations, oldest first.
 func (c orgListCmd) Run(sh *shell) error {
-	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+	return sh.reading(func(ctx context.Context, services *server.Services) error {
 		orgs, err := pages(func(cursor string) (directory.Page[identity.Organization], error) {
 			return services.Directory.Organizations(ctx, operator(), directory.Filter{Cursor: cursor})
 		})

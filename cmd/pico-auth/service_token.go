@@ -70,7 +70,7 @@ func (serviceTokenListCmd) Help() string {
 
 // Run lists the service tokens that are not revoked, oldest first.
 func (c serviceTokenListCmd) Run(sh *shell) error {
-	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+	return sh.reading(func(ctx context.Context, services *server.Services) error {
 		all, err := pages(func(cursor string) (token.ServiceTokenPage, error) {
 			return services.Tokens.ServiceTokens(ctx, operator(), token.Filter{OrgID: c.Org, Cursor: cursor})
 		})

@@ -32,7 +32,7 @@ Examples:
 
 // Run lists sessions, oldest first.
 func (c sessionListCmd) Run(sh *shell) error {
-	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+	return sh.reading(func(ctx context.Context, services *server.Services) error {
 		id, err := c.find(ctx, services)
 		if err != nil {
 			return err

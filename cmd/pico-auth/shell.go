@@ -105,6 +105,25 @@ func (sh *shell) withExisting(do func(context.Context, *server.Services) error) 
 	return sh.open(cfg, do)
 }
 
+// reading runs do, which only reads, on an existing database. It works on a read-only
+// file system, beside a full disk and without the keys.
+func (sh *shell) reading(do func(context.Context, *server.Services) error) error {
+	cfg, _, err := sh.config()
+	if err != nil {
+		return err
+	}
+	if err := mustExist(cfg); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	services, err := server.OpenReading(ctx, cfg, sh.log())
+	if err != nil {
+		return misconfigured(err)
+	}
+	sh.tell(adoption(services.Store))
+	return errors.Join(do(ctx, services), services.Close())
+}
+
 func (sh *shell) open(cfg config.Config, do func(context.Context, *server.Services) error) error {
 	ctx := context.Background()
 	services, err := server.OpenServices(ctx, cfg, sh.log())

@@ -25,7 +25,7 @@ func (userListCmd) Help() string {
 
 // Run lists users, oldest first.
 func (c userListCmd) Run(sh *shell) error {
-	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+	return sh.reading(func(ctx context.Context, services *server.Services) error {
 		users, err := pages(func(cursor string) (directory.Page[identity.User], error) {
 			return services.Directory.Users(ctx, operator(), directory.Filter{OrgID: c.Org, Email: c.Email, Query: c.Query, Cursor: cursor})
 		})

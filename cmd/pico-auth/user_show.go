@@ -32,7 +32,7 @@ Example:
 
 // Run shows a user.
 func (c userShowCmd) Run(sh *shell) error {
-	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+	return sh.reading(func(ctx context.Context, services *server.Services) error {
 		id, err := c.find(ctx, services)
 		if err != nil {
 			return err

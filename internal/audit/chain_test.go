@@ -511,7 +511,7 @@ func TestACopyAndABackupKeepTheChain(t *testing.T) {
 	}
 	l.add(1)
 	file := filepath.Join(t.TempDir(), "backup.db")
-	if err := transfer.Backup(t.Context(), l.store, file); err != nil {
+	if err := transfer.Backup(t.Context(), store.Config{URL: "sqlite:///" + filepath.ToSlash(l.store.Path())}, file); err != nil {
 		t.Fatal(err)
 	}
 	dest := storetest.EmptyPostgres(t)

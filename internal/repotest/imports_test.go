@@ -32,7 +32,7 @@ var layers = [][]string{
 	{"picoauth/picoauthtest"},
 	{"picoauth"},
 	{"internal/identity", "internal/oauth", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen", "internal/localkeys"},
-	{"internal/fault", "internal/trace", "internal/postgrestest", "internal/programtest"},
+	{"internal/fault", "internal/owner", "internal/trace", "internal/postgrestest", "internal/programtest"},
 }
 
 // only names the packages that may import a package; a folder includes the folders

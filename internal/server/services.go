@@ -57,6 +57,17 @@ func OpenServices(ctx context.Context, cfg config.Config, log *slog.Logger) (*Se
 	return openServices(ctx, cfg, log, nil, func(*store.Store) (*seal.Master, error) { return Master(cfg, log) })
 }
 
+// OpenReading is OpenServices for commands that only read the database: it needs
+// neither the keys nor a file system that can be written. Keys is nil.
+func OpenReading(ctx context.Context, cfg config.Config, log *slog.Logger) (*Services, error) {
+	st, err := store.OpenReading(ctx, StoreConfig(cfg, log))
+	if err != nil {
+		return nil, err
+	}
+	services := assemble(cfg, log, st, nil, audit.New(audit.Config{Store: st, Log: log, Addresses: cfg.Log.Addresses}))
+	return services, nil
+}
+
 func openServices(
 	ctx context.Context, cfg config.Config, log *slog.Logger, stream *audit.Stream, masterOf func(*store.Store) (*seal.Master, error),
 ) (*Services, error) {

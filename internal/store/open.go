@@ -32,10 +32,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{
-		target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo(), outbox: outbox{tell: cfg.Committed},
-		privilegedMaxAge: cfg.PrivilegedMaxAge, browserTimes: cfg.Browser, groupNames: cfg.GroupNames,
-	}
+	s := newStore(target, cfg)
 	if target.Engine == engine.Postgres {
 		err = s.openPostgres(ctx, cfg)
 	} else {
@@ -45,6 +42,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func newStore(target engine.Target, cfg Config) *Store {
+	return &Store{
+		target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo(), outbox: outbox{tell: cfg.Committed},
+		privilegedMaxAge: cfg.PrivilegedMaxAge, browserTimes: cfg.Browser, groupNames: cfg.GroupNames,
+	}
 }
 
 // openSQLite opens the file for one writer and several readers. A database that

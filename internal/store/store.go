@@ -64,8 +64,9 @@ type Store struct {
 
 	reads   *sql.DB // SQLite: readers only; PostgreSQL: everything
 	reader  runner
-	writer  *writer     // SQLite only
-	file    fs.FileInfo // SQLite only: the file as opened
+	writer  *writer      // SQLite only
+	file    fs.FileInfo  // SQLite only: the file as opened
+	release func() error // SQLite that is open for reading only: closes reads; else nil
 	count   counters
 	outbox  outbox
 	totals  totals       // of lists of users
@@ -102,6 +103,9 @@ func (cfg Config) withDefaults() Config {
 // can fold SQLite's log into the file, and readers cannot.
 func (s *Store) Close() error {
 	defer s.outbox.deliver()
+	if s.release != nil {
+		return s.release()
+	}
 	if s.writer == nil {
 		return s.reads.Close()
 	}

@@ -44,7 +44,7 @@ type writer struct {
 	idle  chan struct{} // closed when the goroutine has ended
 
 	gate   sync.RWMutex // held to read while sending, to write while closing
-	closed bool
+	closed error        // what operations are refused with; nil: they are not
 
 	// The fields below belong to the goroutine.
 	conn  *sql.Conn // nil: to be opened
@@ -74,6 +74,9 @@ func newWriter(s *Store, db *sql.DB) *writer {
 	return w
 }
 
+// closedWriter is the writer of a database that is open for reading only.
+func closedWriter(s *Store, refusal error) *writer { return &writer{store: s, closed: refusal} }
+
 // do runs and commits the operation. When ctx ends before the operation was started,
 // it never is; once started, do waits for its result.
 func (w *writer) do(ctx context.Context, op func(*tx) error) error {
@@ -98,8 +101,8 @@ func (w *writer) do(ctx context.Context, op func(*tx) error) error {
 func (w *writer) enqueue(j *job) error {
 	w.gate.RLock()
 	defer w.gate.RUnlock()
-	if w.closed {
-		return engine.Unavailable(errClosed)
+	if w.closed != nil {
+		return w.closed
 	}
 	select {
 	case w.queue <- j:
@@ -113,8 +116,8 @@ func (w *writer) enqueue(j *job) error {
 // drain finishes the waiting jobs, then ends the goroutine. The pool stays open.
 func (w *writer) drain() {
 	w.gate.Lock()
-	if !w.closed {
-		w.closed = true
+	if w.closed == nil {
+		w.closed = engine.Unavailable(errClosed)
 		close(w.queue)
 	}
 	w.gate.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/owner"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -269,20 +270,24 @@ func looser(mode, most fs.FileMode) bool {
 func modeText(mode fs.FileMode) string { return fmt.Sprintf("%#o", mode.Perm()) }
 
 func folderFault(path, what string, cause error) error {
-	return fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s %s: %s", path, what, reason(cause)))
+	return fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s %s: %s", path, what, reason(path, cause)))
 }
 
 func fileFault(path, what string, cause error) error {
-	return fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s %s: %s", path, what, reason(cause)))
+	return fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s %s: %s", path, what, reason(path, cause)))
 }
 
-// reason is a system error without the path, which the message contains already.
-func reason(err error) string {
+// reason is a system error without the path, which the message contains already, and
+// for missing rights with the owner and the mode of what stands in the way.
+func reason(path string, err error) string {
+	text := err.Error()
 	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
-		return pathError.Err.Error()
+		text = pathError.Err.Error()
+	} else if linkError, ok := errors.AsType[*os.LinkError](err); ok {
+		text = linkError.Err.Error()
 	}
-	if linkError, ok := errors.AsType[*os.LinkError](err); ok {
-		return linkError.Err.Error()
+	if denied := owner.Denied(path, err); denied != "" {
+		text += "; " + denied
 	}
-	return err.Error()
+	return text
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/owner"
 )
 
 const (
@@ -28,16 +29,18 @@ type Writer struct {
 
 	lock    *flock.Flock // nil: the folder cannot be written
 	refused error        // returned by every change; nil: the folder can be written
+	made    []string     // folders that Lock made
 }
 
 // Lock creates the folder or restricts its mode, and excludes other processes, so
 // that two which start at the same time do not both make a pair. A folder that cannot
 // be written gets no lock, and its Writer refuses every change.
 func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
-	if err := f.prepare(); err != nil {
+	made, err := f.prepare()
+	if err != nil {
 		return nil, err
 	}
-	w := &Writer{Folder: f}
+	w := &Writer{Folder: f, made: made}
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	l := flock.New(f.Join(lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow), flock.SetPermissions(privateMode))
@@ -46,11 +49,7 @@ func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 	case locked:
 		// The lock must belong to the owner of the folder: a server that cannot open it
 		// treats the folder as read-only.
-		file, err := os.OpenFile(f.Join(lockFile), os.O_RDONLY|noFollow, 0)
-		if err == nil {
-			err = errors.Join(w.give(file), file.Close())
-		}
-		if err != nil {
+		if err := owner.GiveFile(f.Join(lockFile), f.path); err != nil {
 			return nil, errors.Join(fileFault(f.Join(lockFile), "cannot be given to the owner of its folder", err), l.Close())
 		}
 		w.lock = l
@@ -70,8 +69,13 @@ func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 
 func (w *Writer) writable() bool { return w.refused == nil }
 
-// Close releases the lock.
+// Close releases the lock. A folder that Lock made and nothing was written to is
+// removed: a start that is refused leaves no folder behind that looks like one of keys.
 func (w *Writer) Close() {
+	if names := w.names(); w.made != nil && len(names) == 1 && names[0] == lockFile {
+		_ = os.Remove(w.Join(lockFile)) // as the folder, it may stay
+		owner.Remove(w.made)
+	}
 	if w.lock != nil {
 		_ = w.lock.Close()
 	}
@@ -103,36 +107,34 @@ func (f *Folder) examine() (fs.FileInfo, error) {
 	return info, nil
 }
 
-// prepare creates the folder, or restricts its mode.
-func (f *Folder) prepare() error {
+// prepare creates the folder, or restricts its mode. made are the folders that it made.
+func (f *Folder) prepare() (made []string, err error) {
 	info, err := f.examine()
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(f.path, folderMode); err != nil {
-			return folderFault(f.path, "cannot be created", err)
+		made, err := owner.MakeFolder(f.path, folderMode)
+		if err != nil {
+			owner.Remove(made)
+			return nil, folderFault(f.path, "cannot be created", err)
 		}
 		if err := syncFolder(filepath.Dir(f.path)); err != nil {
-			return folderFault(f.path, "cannot be synced to disk", err)
+			return made, folderFault(f.path, "cannot be synced to disk", err)
 		}
-		return nil
+		return made, nil
 	}
 	if err != nil || !looser(info.Mode(), folderMode) {
-		return err
+		return nil, err
 	}
-	if err := os.Chmod(f.path, folderMode); err != nil {
-		f.log.Warn("the folder of the signing keys is open to other users and its mode cannot be changed", "folder", f.path, "error", err)
-		return nil
-	}
-	f.log.Warn("tightened the folder of the signing keys", "folder", f.path, "from", modeText(info.Mode()), "to", modeText(folderMode))
-	return nil
+	f.restrict(info)
+	return nil, nil
 }
 
-// give changes the owner of a file to that of the folder.
-func (w *Writer) give(file *os.File) error {
-	info, err := os.Stat(w.path)
-	if err != nil {
-		return err
+// restrict removes the rights of other users from the folder.
+func (f *Folder) restrict(info fs.FileInfo) {
+	if err := os.Chmod(f.path, folderMode); err != nil {
+		f.log.Warn("the folder of the signing keys is open to other users and its mode cannot be changed", "folder", f.path, "error", err)
+		return
 	}
-	return giveTo(file, info)
+	f.log.Warn("tightened the folder of the signing keys", "folder", f.path, "from", modeText(info.Mode()), "to", modeText(folderMode))
 }
 
 // sweep removes temporary files of killed processes. It runs under the lock, so no

@@ -2,11 +2,6 @@
 
 package vault
 
-import (
-	"io/fs"
-	"os"
-)
-
 // noFollow has no equivalent here; only the check before opening applies.
 const noFollow = 0
 
@@ -18,6 +13,3 @@ func readOnlyFilesystem(error) bool { return false }
 
 // syncFolder does nothing: a folder cannot be synced here, and renames are journaled.
 func syncFolder(string) error { return nil }
-
-// giveTo does nothing: the access list of the folder decides about its files.
-func giveTo(*os.File, fs.FileInfo) error { return nil }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/pico-auth/pico-auth/internal/owner"
 )
 
 // writePair commits a pair: both halves are on the disk before either has its
@@ -64,7 +66,7 @@ func (w *Writer) stage(name string, data []byte, mode fs.FileMode) (path string,
 		return "", fileFault(w.Join(name), "cannot be written", err)
 	}
 	_, err = file.Write(data)
-	err = errors.Join(err, w.give(file), file.Sync(), file.Close())
+	err = errors.Join(err, owner.Give(file, w.path), file.Sync(), file.Close())
 	if err != nil {
 		return "", errors.Join(fileFault(w.Join(name), "cannot be written", err), os.Remove(path))
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/owner"
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
@@ -19,11 +20,17 @@ func copyDatabase(ctx context.Context, db *sql.DB, path string, now time.Time) (
 	if err != nil {
 		return "", engine.BadFile(path, "cannot be copied before its adoption", err)
 	}
-	if err := engine.Snapshot(ctx, db, backup); err != nil {
+	if err := engine.Snapshot(ctx, db, backup, locked); err != nil {
 		return "", fmt.Errorf("copy the database before its adoption: %w", err)
+	}
+	if err := owner.GiveFile(backup, path); err != nil {
+		return "", engine.BadFile(backup, "cannot be given to the owner of the database", err)
 	}
 	return backup, nil
 }
+
+// locked is true: the lock of migrations keeps other processes of this program out.
+func locked() bool { return true }
 
 // freeName returns name, or name with a number if an earlier attempt in the same
 // second was interrupted and left its copy.

@@ -114,7 +114,7 @@ func TestAFinishedCopyGetsItsNameOnce(t *testing.T) {
 	if err := publish(filepath.Join(folder, "second"), path); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("over an existing file: %v", err)
 	}
-	if err := copyInto(t.Context(), nil, path); fault.KindOf(err) != fault.Invalid {
+	if err := badCopy(path, copyInto(t.Context(), nil, path)); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("copy over an existing file: %v", err)
 	}
 }

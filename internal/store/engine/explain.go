@@ -11,6 +11,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/owner"
 )
 
 // Explain tells the operator why the target cannot be opened. Faults pass through.
@@ -35,7 +36,7 @@ func explainFile(path string, err error) error {
 	case sqlite3.SQLITE_CORRUPT:
 		return BadFile(path, "is damaged; restore a backup, or examine it with `migrate --check`", err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		return BadFile(path, "cannot be opened for writing; run the program as the user that owns it", err)
+		return BadFile(path, "cannot be opened for writing; run the program as the user that owns it: "+owner.Describe(path), err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fault.Wrap(fault.Unavailable, "unavailable", fmt.Sprintf("the database %s is locked by another process", path), err)
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:

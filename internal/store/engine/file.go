@@ -14,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/owner"
 )
 
 // fileMode is the mode of the database, its companions and its copies.
@@ -48,15 +49,24 @@ func SecureFile(path string, log *slog.Logger) (fs.FileInfo, error) {
 	return info, nil
 }
 
+// Examine returns the regular file at path, without a change. The error of a missing
+// file is fs.ErrNotExist.
+func Examine(path string) (fs.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, BadFile(path, "cannot be examined", err)
+	}
+	return info, regular(path, info)
+}
+
 // CheckFile returns why SecureFile would refuse the path, as far as it can be seen
 // without changing anything.
 func CheckFile(path string) error {
-	info, err := os.Lstat(path)
-	if err == nil {
-		return regular(path, info)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return BadFile(path, "cannot be examined", err)
+	if _, err := Examine(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return uncreated(path, err)
@@ -93,6 +103,9 @@ func createFile(path string) error {
 	case err != nil:
 		return uncreated(path, err)
 	}
+	if err := owner.Give(f, filepath.Dir(path)); err != nil {
+		return errors.Join(BadFile(path, "cannot be given to the owner of its folder", err), f.Close(), os.Remove(path))
+	}
 	return errors.Join(f.Close(), SyncFolder(filepath.Dir(path)))
 }
 
@@ -127,6 +140,9 @@ func BadFile(path, sentence string, cause error) error {
 	if cause != nil {
 		text += " (" + reason(cause) + ")"
 	}
+	if denied := owner.Denied(path, cause); denied != "" {
+		text += "; " + denied
+	}
 	return fault.Wrap(fault.Invalid, "database_file", text, cause)
 }
 
@@ -155,6 +171,10 @@ func LockFile(ctx context.Context, path string) (unlock func(), err error) {
 	defer cancel()
 	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
 		return nil, BadFile(path, "cannot be locked for its migration", err)
+	}
+	// After a migration that root has run, the server's account must be able to open it.
+	if err := owner.GiveFile(path+".lock", filepath.Dir(path)); err != nil {
+		return nil, errors.Join(BadFile(path, "has a lock file that cannot be given to its owner", err), lock.Close())
 	}
 	return func() { _ = lock.Close() }, nil
 }

@@ -10,13 +10,20 @@ import (
 	"os"
 	"path/filepath"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
+// ErrUnsettled means that the database was written to while it was read as immutable.
+var ErrUnsettled = fault.New(fault.Unavailable, "unavailable", "the database was changed while it was copied; try again")
+
 // Snapshot writes a consistent copy of the open SQLite database to path, including
 // its write-ahead log. The copy is complete and durable when the file appears under
-// that name, readable by its owner only, and never replaces an existing file.
-func Snapshot(ctx context.Context, db *sql.DB, path string) error {
+// that name, readable by its owner only, and never replaces an existing file. It does
+// not appear unless settled, of Settled, reports true after it was written.
+func Snapshot(ctx context.Context, db *sql.DB, path string, settled func() bool) error {
 	switch _, err := os.Lstat(path); {
 	case err == nil:
 		return errBackupExists(path)
@@ -25,9 +32,12 @@ func Snapshot(ctx context.Context, db *sql.DB, path string) error {
 	}
 	partial := path + ".partial-" + rand.Text()
 	if err := copyInto(ctx, db, partial); err != nil {
-		return err
+		return badCopy(path, err)
 	}
 	defer os.Remove(partial) //nolint:errcheck // absent after a renaming
+	if !settled() {
+		return ErrUnsettled
+	}
 	return publish(partial, path)
 }
 
@@ -36,7 +46,7 @@ func Snapshot(ctx context.Context, db *sql.DB, path string) error {
 func copyInto(ctx context.Context, db *sql.DB, dest string) (err error) {
 	file, err := os.OpenFile(dest, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
-		return badBackup(dest, err)
+		return err
 	}
 	defer func() {
 		if err = errors.Join(err, file.Close()); err != nil {
@@ -48,6 +58,22 @@ func copyInto(ctx context.Context, db *sql.DB, dest string) (err error) {
 		return err
 	}
 	return file.Sync()
+}
+
+// badCopy is badBackup for an error that is about the copy. What is wrong with the
+// database itself passes through.
+func badCopy(path string, err error) error {
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	switch {
+	case !ok && errors.Is(err, context.Canceled):
+		return err
+	case !ok:
+		return badBackup(path, err)
+	case lite.Code()&0xff == sqlite3.SQLITE_FULL:
+		return badBackup(path, errors.New("the disk is full"))
+	default:
+		return err
+	}
 }
 
 // publish gives the finished copy its name. A link, unlike a renaming, fails

@@ -39,7 +39,7 @@ func TestBackupOfARunningDatabaseStarts(t *testing.T) {
 	for s.Stats().Transactions < 20 {
 		time.Sleep(time.Millisecond)
 	}
-	if err := transfer.Backup(t.Context(), s, path); err != nil {
+	if err := transfer.Backup(t.Context(), store.Config{URL: sqliteURL(s.Path())}, path); err != nil {
 		t.Fatal(err)
 	}
 	close(stop)
@@ -69,13 +69,13 @@ func TestBackupNeverOverwrites(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := transfer.Backup(t.Context(), s, path); fault.KindOf(err) != fault.Conflict {
+	if err := transfer.Backup(t.Context(), store.Config{URL: sqliteURL(s.Path())}, path); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("got %v", err)
 	}
-	if err := transfer.Backup(t.Context(), s, s.Path()); fault.KindOf(err) != fault.Conflict {
+	if err := transfer.Backup(t.Context(), store.Config{URL: sqliteURL(s.Path())}, s.Path()); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("over itself: %v", err)
 	}
-	if err := transfer.Backup(t.Context(), s, filepath.Join(folder, "no", "folder")); fault.KindOf(err) != fault.Invalid {
+	if err := transfer.Backup(t.Context(), store.Config{URL: sqliteURL(s.Path())}, filepath.Join(folder, "no", "folder")); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("no folder: %v", err)
 	}
 	if content, err := os.ReadFile(path); err != nil || string(content) != "precious" {
@@ -84,8 +84,9 @@ func TestBackupNeverOverwrites(t *testing.T) {
 }
 
 func TestBackupOfPostgresNamesItsTool(t *testing.T) {
-	s := storetest.OpenURL(t, storetest.Postgres(t))
-	err := transfer.Backup(t.Context(), s, filepath.Join(t.TempDir(), "copy"))
+	url := storetest.Postgres(t)
+	s := storetest.OpenURL(t, url)
+	err := transfer.Backup(t.Context(), store.Config{URL: url}, filepath.Join(t.TempDir(), "copy"))
 	if fault.KindOf(err) != fault.Invalid || s.Path() != "" || s.Engine() != "postgres" {
 		t.Errorf("got %v", err)
 	}

@@ -65,8 +65,8 @@ func Check(ctx context.Context, cfg store.Config) (Plan, error) {
 		err := plan.fillServer(ctx, t, db, now)
 		return plan, t.Explain(err)
 	}
-	db, closeFile, err := openUnchanged(t.Path)
-	if errors.Is(err, errNoDatabase) {
+	db, closeFile, err := engine.OpenUnchanged(t.Path)
+	if errors.Is(err, engine.ErrNoDatabase) {
 		plan.State = stateEmpty
 		return plan, nil
 	}

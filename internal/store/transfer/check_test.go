@@ -206,7 +206,7 @@ func TestCheckChangesNothingWhateverTheJournal(t *testing.T) {
 			mustExec(t, db, insert)
 			path := filepath.Join(t.TempDir(), "auth.db")
 			for _, suffix := range suffixes {
-				if err := copyFile(path+suffix, busy+suffix); err != nil {
+				if err := engine.CopyFile(path+suffix, busy+suffix); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -43,7 +43,7 @@ func Copy(ctx context.Context, cfg store.Config, to string, progress CopyProgres
 	if cfg.Pooler {
 		dest.AssumePooler()
 	}
-	source, closeSource, err := openUnchanged(from.Path)
+	source, closeSource, err := engine.OpenUnchanged(from.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func Uncopied(ctx context.Context, cfg store.Config) ([]string, error) {
 	if err != nil || from.Engine != engine.SQLite {
 		return nil, err
 	}
-	db, closeDB, err := openUnchanged(from.Path)
+	db, closeDB, err := engine.OpenUnchanged(from.Path)
 	if err != nil {
 		return nil, err
 	}

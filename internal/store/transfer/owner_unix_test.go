@@ -19,7 +19,7 @@ func TestARestoredDatabaseStaysWithItsOwner(t *testing.T) {
 	}
 	const owner = 65532
 	backup := filepath.Join(t.TempDir(), "backup.db")
-	if err := transfer.Backup(t.Context(), storetest.Open(t), backup); err != nil {
+	if err := transfer.Backup(t.Context(), store.Config{URL: sqliteURL(storetest.Open(t).Path())}, backup); err != nil {
 		t.Fatal(err)
 	}
 	for _, there := range []string{"folder", "database"} {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/owner"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/adopt"
 	"github.com/pico-auth/pico-auth/internal/store/engine"
@@ -55,8 +56,8 @@ func Restore(ctx context.Context, cfg store.Config, file string) (kept string, e
 
 // checkBackup refuses a file on which the server could not start.
 func checkBackup(ctx context.Context, file string) (err error) {
-	db, closeDB, err := openUnchanged(file)
-	if errors.Is(err, errNoDatabase) {
+	db, closeDB, err := engine.OpenUnchanged(file)
+	if errors.Is(err, engine.ErrNoDatabase) {
 		return engine.BadFile(file, "does not exist or is empty", nil)
 	}
 	if err != nil {
@@ -87,7 +88,7 @@ func checkBackup(ctx context.Context, file string) (err error) {
 }
 
 func copyDurably(to, from string) error {
-	if err := copyFile(to, from); err != nil {
+	if err := engine.CopyFile(to, from); err != nil {
 		return errors.Join(err, os.Remove(to))
 	}
 	f, err := os.OpenFile(to, os.O_RDWR, 0)
@@ -100,14 +101,11 @@ func copyDurably(to, from string) error {
 // keepOwner gives the new file to the owner of the previous database, or
 // else of its folder.
 func keepOwner(partial, path string) error {
-	like, err := os.Stat(path)
-	if err != nil {
-		like, err = os.Stat(filepath.Dir(path))
+	like := path
+	if _, err := os.Stat(path); err != nil {
+		like = filepath.Dir(path)
 	}
-	if err != nil {
-		return err
-	}
-	return giveTo(partial, like)
+	return owner.GiveFile(partial, like)
 }
 
 // setAside renames the database at path, if there is one, once it is a single

@@ -25,7 +25,7 @@ func TestABackupIsRestoredAndTheOldDatabaseKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	setRegistration(t, s, true)
-	if err := transfer.Backup(t.Context(), s, backup); err != nil {
+	if err := transfer.Backup(t.Context(), store.Config{URL: sqliteURL(s.Path())}, backup); err != nil {
 		t.Fatal(err)
 	}
 	setRegistration(t, s, false)
@@ -62,7 +62,7 @@ func TestRestoreIntoAnEmptyFolder(t *testing.T) {
 	dir := t.TempDir()
 	s := storetest.Open(t)
 	backup := filepath.Join(dir, "backup.db")
-	if err := transfer.Backup(t.Context(), s, backup); err != nil {
+	if err := transfer.Backup(t.Context(), store.Config{URL: sqliteURL(s.Path())}, backup); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "auth.db")

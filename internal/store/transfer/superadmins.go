@@ -26,7 +26,7 @@ func Superadmins(ctx context.Context, cfg store.Config, isDefault func(identity.
 		closeDB = db.Close
 	} else if err := engine.CheckFile(t.Path); err != nil {
 		return false, nil, err
-	} else if db, closeDB, err = openUnchanged(t.Path); errors.Is(err, errNoDatabase) {
+	} else if db, closeDB, err = engine.OpenUnchanged(t.Path); errors.Is(err, engine.ErrNoDatabase) {
 		return false, nil, nil
 	} else if err != nil {
 		return false, nil, err

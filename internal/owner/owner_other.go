@@ -1,0 +1,17 @@
+//go:build !unix
+
+package owner
+
+import (
+	"io/fs"
+	"os"
+)
+
+// noFollow has no equivalent here.
+const noFollow = 0
+
+func give(*os.File, fs.FileInfo) error { return nil }
+
+func giveFolder(string, string) error { return nil }
+
+func accounts(fs.FileInfo) (holder, self string) { return "", "" }
