@@ -110,9 +110,10 @@ const (
 
 // Database is the section database.
 type Database struct {
-	URL    Secret // may hold a password
-	Pooler string // PoolerAuto or PoolerTransaction
-	Echo   bool   // log statements, never their parameters
+	URL    Secret        // may hold a password
+	Pooler string        // PoolerAuto or PoolerTransaction
+	Echo   bool          // log statements, never their parameters
+	Wait   time.Duration // of a start, for a server that does not answer yet; zero: not at all
 }
 
 // Redacted is the URL without its secrets.
@@ -225,7 +226,7 @@ func defaults() Config {
 		},
 		Keys:       Keys{PublishAhead: time.Hour, RSABits: 2048},
 		Groups:     Groups{Visibility: VisibleToOrganization},
-		Database:   Database{URL: "sqlite+aiosqlite:///auth.db", Pooler: PoolerAuto},
+		Database:   Database{URL: "sqlite+aiosqlite:///auth.db", Pooler: PoolerAuto, Wait: 30 * time.Second},
 		AuthClient: AuthClient{Enabled: true},
 		FastAPI:    FastAPI{Title: "Pico Auth API"},
 		Server:     Server{Host: "127.0.0.1", Port: 8100, ListenMode: "0660", ConnectionsPerAddress: 256, IdleTimeout: 2 * time.Minute},

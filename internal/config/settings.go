@@ -128,6 +128,8 @@ func databaseKeys() []setting {
 			"Whether a connection pooler is before PostgreSQL. With `auto` PgBouncer and others that share sessions are recognized at the first connection; `transaction` is for one that is not. Then statements have no name, limits of time belong to each transaction, and a process opens 6 connections unless `pool_max_conns` is in `database.url`."),
 		toggle("database.echo", func(c *Config) *bool { return &c.Database.Echo },
 			"Log the text of every SQL statement, never its parameters."),
+		period("database.wait", func(c *Config) *time.Duration { return &c.Database.Wait }, time.Second, time.Hour, true,
+			"For how long `serve` waits at its start for a PostgreSQL server that does not answer, takes no writes, or does not have the role or the database yet, as when both are started together. It says every 5 seconds what it waits for, serves `/livez` until then, and exits with 1 when the time has passed. Other commands do not wait. `0`: neither does `serve`."),
 	}
 }
 

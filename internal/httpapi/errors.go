@@ -253,6 +253,13 @@ func (a *API) refuseWith(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, a.refuse(r.Context(), &route{}, err))
 }
 
+// Refuse writes the refusal of a request by a server that has no API yet.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(r.Context(), &route{}, err)
+	web.Refused(r.Context(), p.Code)
+	writeProblem(w, p)
+}
+
 func writeProblem(w http.ResponseWriter, p *problem) {
 	body, err := json.Marshal(p)
 	if err != nil {

@@ -35,9 +35,7 @@ func (s *Server) handler() (http.Handler, error) {
 	})
 	m := newMetrics(s.cfg.Version, s.cfg.Log)
 	m.watch(s.services, s.jobs)
-	if c.Server.MetricsListen != "" {
-		s.metrics = s.newHTTP(s.scrape, m.alone())
-	}
+	s.alone = m.alone()
 	theme, err := readTheme(c.Pages)
 	if err != nil {
 		return nil, err
@@ -72,21 +70,27 @@ func (s *Server) handler() (http.Handler, error) {
 // ownRoutes are the routes for the operator's tools. Their errors have the form
 // of the API's.
 func (s *Server) ownRoutes(m *metrics) []web.Route {
-	own := func(path string, handler http.Handler) web.Route {
-		return web.Route{
-			Method: http.MethodGet, Pattern: path, ID: path[1:], Access: web.Anonymous, Credential: web.NoCredential,
-			RootOnly: true, Quiet: true, Handler: handler,
-		}
-	}
-	live, ready := own("/livez", http.HandlerFunc(s.health.live)), own("/readyz", http.HandlerFunc(s.health.ready))
-	live.Always, ready.Always = true, true
-	routes := []web.Route{live, ready}
+	routes := []web.Route{always("/livez", s.health.live), always("/readyz", s.health.ready)}
 	if metricsOnAPI(s.at) {
-		scrape := own("/metrics", local(m.handler()))
+		scrape := ownRoute("/metrics", local(m.handler()))
 		scrape.KnownHosts = true
 		routes = append(routes, scrape)
 	}
 	return routes
+}
+
+func ownRoute(path string, handler http.Handler) web.Route {
+	return web.Route{
+		Method: http.MethodGet, Pattern: path, ID: path[1:], Access: web.Anonymous, Credential: web.NoCredential,
+		RootOnly: true, Quiet: true, Handler: handler,
+	}
+}
+
+// always is a route that is served beyond every limit.
+func always(path string, handler http.HandlerFunc) web.Route {
+	route := ownRoute(path, handler)
+	route.Always = true
+	return route
 }
 
 // metricsOnAPI reports whether the API's listener serves /metrics: only where no

@@ -63,7 +63,12 @@ type Server struct {
 	jobs     *job.Runner
 	health   *health
 	http     *http.Server
+	front    *entrance     // of http
+	routes   http.Handler  // of front, once the server has started
 	metrics  *http.Server  // nil: /metrics is on the API's listener
+	aside    *entrance     // of metrics; nil with it
+	alone    http.Handler  // of aside
+	failed   chan error    // of the listeners
 	gate     *gate         // of http
 	listener net.Listener  // the gate, behind TLS if it is configured
 	at       config.Server // the settings, with the address of the listener
@@ -76,8 +81,8 @@ type Server struct {
 
 // New listens, opens the services, creates the first administrator and checks the
 // preconditions of a start. It listens first, so that a start whose port is in use
-// creates no database and no keys; no request is served before Run. Port 0 takes
-// a free port; see Addr.
+// creates no database and no keys, and so that a supervisor knows of a start that takes
+// long: until Run only the health checks are served. Port 0 takes a free port; see Addr.
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -109,11 +114,16 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if err := s.listenMetrics(ctx); err != nil {
 		return err
 	}
+	if err := s.accept(); err != nil {
+		return err
+	}
 	if s.stream, err = audit.OpenStream(s.cfg.Config.Audit.Stream, s.cfg.Stream, s.cfg.Log); err != nil {
 		return err
 	}
 	needMaster := func(st *store.Store) (*seal.Master, error) { return needMaster(ctx, s.cfg.Config, st, s.cfg.Log) }
-	if s.services, err = openServices(ctx, s.cfg.Config, s.cfg.Log, s.stream, needMaster); err != nil {
+	database := StoreConfig(s.cfg.Config, s.cfg.Log)
+	database.Wait, database.Delayed = s.cfg.Config.Database.Wait, s.delay
+	if s.services, err = openServices(ctx, s.cfg.Config, database, s.stream, needMaster); err != nil {
 		return err
 	}
 	s.health = &health{ping: s.services.Store.Ping, sign: s.services.Keys.Ready, keep: readyFor}
@@ -132,11 +142,9 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	}
 	s.accepted = s.acceptedAlgorithms()
 	s.jobs = s.newJobs()
-	handler, err := s.handler()
-	if err != nil {
+	if s.routes, err = s.handler(); err != nil {
 		return err
 	}
-	s.http = s.newHTTP(s.gate, handler)
 	s.announce(published)
 	return nil
 }
@@ -181,10 +189,9 @@ func (s *Server) Run(ctx context.Context) error {
 		s.jobs.Run(background)
 		s.releaseKeys(context.WithoutCancel(background))
 	})
-	failed := make(chan error, 2)
-	go func() { failed <- s.http.Serve(s.listener) }()
-	if s.metrics != nil {
-		go func() { failed <- s.metrics.Serve(s.scrape) }()
+	s.front.open(s.routes)
+	if s.aside != nil {
+		s.aside.open(s.alone)
 	}
 	s.notify(daemon.SdNotifyReady)
 	var err error
@@ -193,7 +200,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		late = time.After(stopTimeout)
 		s.drain(context.WithoutCancel(ctx))
-	case err = <-failed:
+	case err = <-s.failed:
 	}
 	stop()
 	closed := make(chan error, 1)
@@ -225,6 +232,7 @@ func (s *Server) drain(ctx context.Context) {
 // Close releases listeners, keys and database without waiting for requests.
 func (s *Server) Close() error {
 	defer s.stream.Close()
+	s.delay() // no request waits for a start that has failed
 	for _, h := range []*http.Server{s.http, s.metrics} {
 		if h != nil {
 			_ = h.Close()

@@ -54,7 +54,7 @@ type Services struct {
 // signing keys (and creates them if none exist), and builds the services. Its
 // errors are sentences for an operator. The caller must close the result.
 func OpenServices(ctx context.Context, cfg config.Config, log *slog.Logger) (*Services, error) {
-	return openServices(ctx, cfg, log, nil, func(*store.Store) (*seal.Master, error) { return Master(cfg, log) })
+	return openServices(ctx, cfg, StoreConfig(cfg, log), nil, func(*store.Store) (*seal.Master, error) { return Master(cfg, log) })
 }
 
 // OpenReading is OpenServices for commands that only read the database: it needs
@@ -69,9 +69,9 @@ func OpenReading(ctx context.Context, cfg config.Config, log *slog.Logger) (*Ser
 }
 
 func openServices(
-	ctx context.Context, cfg config.Config, log *slog.Logger, stream *audit.Stream, masterOf func(*store.Store) (*seal.Master, error),
+	ctx context.Context, cfg config.Config, database store.Config, stream *audit.Stream, masterOf func(*store.Store) (*seal.Master, error),
 ) (*Services, error) {
-	database := StoreConfig(cfg, log)
+	log := database.Log
 	database.Committed = stream.Committed(database.Committed)
 	st, err := store.Open(ctx, database)
 	if err != nil {

@@ -16,8 +16,6 @@ const (
 	// lockPulse is how often the idle transaction with the lock is used, so that a
 	// pooler does not end it, and its end is noticed.
 	lockPulse = 5 * time.Second
-	// waitNotice is how often the log says what a start waits for.
-	waitNotice = 10 * time.Second
 )
 
 var errLockLost = errors.New("the database ended the transaction that excludes other migrations")
@@ -25,8 +23,8 @@ var errLockLost = errors.New("the database ended the transaction that excludes o
 // exclusively runs work while this process alone has the advisory lock. The lock
 // belongs to a transaction, which stays open until then: a lock of a session would
 // stay on a pooler's connection. If it is lost, the context of work is cancelled.
-func (s *Store) exclusively(ctx context.Context, db *sql.DB, lock int64, work func(context.Context) error) error {
-	holder, err := s.takeLock(ctx, db, lock)
+func exclusively(ctx context.Context, db *sql.DB, lock int64, work func(context.Context) error) error {
+	holder, err := takeLock(ctx, db, lock)
 	if err != nil {
 		return err
 	}
@@ -45,8 +43,7 @@ func (s *Store) exclusively(ctx context.Context, db *sql.DB, lock int64, work fu
 }
 
 // takeLock returns a transaction that holds the lock.
-func (s *Store) takeLock(ctx context.Context, db *sql.DB, lock int64) (*sql.Tx, error) {
-	var waited time.Duration
+func takeLock(ctx context.Context, db *sql.DB, lock int64) (*sql.Tx, error) {
 	for {
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
@@ -60,14 +57,10 @@ func (s *Store) takeLock(ctx context.Context, db *sql.DB, lock int64) (*sql.Tx, 
 		if err := errors.Join(err, tx.Rollback()); err != nil {
 			return nil, err
 		}
-		if waited%waitNotice == 0 {
-			s.log.Info("waiting for the migration of the database by another process", "waited", waited.String())
-		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-time.After(lockRetry):
-			waited += lockRetry
 		}
 	}
 }

@@ -117,7 +117,9 @@ func refuseReadOnly(ctx context.Context, db *sql.DB) error {
 }
 
 func (s *Store) migrateSQLite(ctx context.Context, cfg Config, db *sql.DB) error {
+	locked := s.delayed(cfg, waitingForMigration)
 	unlock, err := engine.LockFile(ctx, s.target.Path)
+	locked()
 	if err != nil {
 		return err
 	}
@@ -128,7 +130,7 @@ func (s *Store) migrateSQLite(ctx context.Context, cfg Config, db *sql.DB) error
 // openPostgres connects to the server.
 func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 	db := s.target.OpenServer()
-	if err := s.preparePostgres(ctx, cfg, db); err != nil {
+	if err := s.untilItAnswers(ctx, cfg, func() error { return s.preparePostgres(ctx, cfg, db) }); err != nil {
 		return errors.Join(s.target.Explain(err), db.Close())
 	}
 	s.reads, s.reader = db, s.wrap(db)
@@ -164,7 +166,10 @@ func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) err
 func (s *Store) migratePostgres(ctx context.Context, cfg Config, own *sql.DB) error {
 	ctx, cancel := context.WithTimeout(ctx, migrationWait)
 	defer cancel()
-	return s.exclusively(ctx, own, migrationLock, func(ctx context.Context) error {
+	locked := s.delayed(cfg, waitingForMigration)
+	defer locked()
+	return exclusively(ctx, own, migrationLock, func(ctx context.Context) error {
+		locked()
 		if version, err := schemaVersion(ctx, own); err != nil || version == SchemaVersion {
 			return err // another replica was faster
 		}

@@ -51,7 +51,7 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, p Presente
 			s.outbox.deliver()
 			return g, nil
 		}
-		if err != nil && engine.ConditionOf(err) != engine.Conflict && !pgconn.SafeToRetry(err) && !errors.Is(err, driver.ErrBadConn) {
+		if err != nil && engine.ConditionOf(err) != engine.Conflict && !pgconn.SafeToRetry(err) && !errors.Is(err, driver.ErrBadConn) && !engine.IsReadOnly(err) {
 			return Rotation{}, s.classify(err)
 		}
 	}

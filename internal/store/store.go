@@ -44,6 +44,14 @@ type Config struct {
 	// time, and it must not call a method that writes. nil: events are not passed on.
 	Committed func(Event)
 
+	// Wait is for how long Open waits for a PostgreSQL server that does not answer, takes
+	// no writes, or does not have the role or the database yet. 0: not at all.
+	Wait time.Duration
+
+	// Delayed is called when Open takes long, since it waits or migrates the schema; the
+	// log says for what. It may be called several times, from any goroutine. nil: it is not.
+	Delayed func()
+
 	// Adopt is called for a database that holds tables of another program. nil:
 	// such a database is refused.
 	Adopt Adopt
@@ -94,6 +102,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Delayed == nil {
+		cfg.Delayed = func() {}
 	}
 	return cfg
 }
@@ -216,8 +227,11 @@ func (s *Store) classify(err error) error {
 	return engine.Classify(err)
 }
 
-// note remembers damage for Ping, since it is permanent.
+// note remembers for Ping damage, since it is permanent, and that no write succeeds.
 func (s *Store) note(err error) {
+	if engine.RefusesWrites(err) {
+		s.failing.Store(true)
+	}
 	if err == nil || engine.ConditionOf(err) != engine.Damaged {
 		return
 	}

@@ -34,8 +34,8 @@ func (s *Store) transact(ctx context.Context, op func(*tx) error) error {
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		again, answer := s.attempt(ctx, work, op)
-		if engine.RefusesWrites(answer) {
-			s.failing.Store(true)
+		if attempt == 1 && engine.IsReadOnly(answer) {
+			again = true // on another connection, which is not that old; a second one says that the server is so
 		}
 		if !again || attempt == maxAttempts || work.Err() != nil {
 			return answer

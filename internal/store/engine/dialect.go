@@ -124,7 +124,7 @@ func postgresCondition(code string) Condition {
 		return Unstored
 	case "40001", "40P01":
 		return Conflict
-	case "55P03", "25006", "57014": // lock not available, read-only, statement timeout
+	case "55P03", readOnly, "57014": // lock not available, read-only, statement timeout
 		return Temporary
 	case "25P03", "25P04": // idle in transaction, transaction timeout: the server hung up
 		return Lost
@@ -145,7 +145,21 @@ func postgresCondition(code string) Condition {
 // or a server that became a standby.
 func RefusesWrites(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pg.Code == "53100" || pg.Code == "25006")
+	return ok && (pg.Code == "53100" || pg.Code == readOnly)
+}
+
+// IsReadOnly reports whether err means that the session takes no writes. Nothing was
+// done, and another session may take them.
+func IsReadOnly(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == readOnly
+}
+
+// IsPassing reports whether the server that err is about may answer soon: it is
+// unreachable, starting, full or a standby, or its role or database is not made yet.
+func IsPassing(err error) bool {
+	c := ConditionOf(err)
+	return c == Lost || c == Temporary
 }
 
 // IsNoTable reports whether err means that a table does not exist.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -51,9 +52,9 @@ func (t Target) explainServer(err error) error {
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
-	server := fmt.Sprintf("PostgreSQL at %s:%d ", t.Server.Host, t.Server.Port)
+	server := "PostgreSQL at " + t.address() + " "
 	if t.Pooled() {
-		server = fmt.Sprintf("the connection pooler at %s:%d ", t.Server.Host, t.Server.Port)
+		server = "the connection pooler at " + t.address() + " "
 	}
 	if refusesParameters(err) {
 		return fault.Wrap(fault.Invalid, "database_pooler", server+"refuses the parameter "+t.refusedParameter(err)+" of database.url; remove it there, and set it on the server (ALTER ROLE ... SET ...)", err)
@@ -64,9 +65,9 @@ func (t Target) explainServer(err error) error {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
 		case "28P01", "28000":
-			return fault.Wrap(fault.Invalid, "database_login", server+"refused the user or the password of database.url", err)
+			return fault.Wrap(fault.Unavailable, "database_login", server+"refused the user or the password of database.url", pg)
 		case "3D000":
-			return fault.Wrap(fault.Invalid, "database_name", server+"has no database of the name in database.url", err)
+			return fault.Wrap(fault.Unavailable, "database_name", server+"has no database of the name in database.url", pg)
 		case "42501":
 			if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 				return fault.Wrap(fault.Forbidden, "database_rights", server+"does not let this user connect to the database: "+pg.Message+"; run GRANT CONNECT", err)
@@ -74,7 +75,10 @@ func (t Target) explainServer(err error) error {
 			return fault.Wrap(fault.Invalid, "database_rights", server+"does not let this user create or change tables", err)
 		}
 	}
-	if c := ConditionOf(err); c == Lost || c == Temporary {
+	if errors.Is(err, pgconn.ErrReadOnlyConnection) || errors.Is(err, pgconn.ErrStandbyConnection) || IsReadOnly(err) {
+		return fault.Wrap(fault.Unavailable, "unavailable", server+"takes no writes: it is a standby, or read-only", pgconn.ErrReadOnlyConnection)
+	}
+	if IsPassing(err) {
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op // pgx repeats it on lines of their own
 		} else if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -93,4 +97,20 @@ func (t Target) refusedParameter(err error) string {
 		}
 	}
 	return "options"
+}
+
+// address is the server's, or that of each server of database.url.
+func (t Target) address() string {
+	all := []string{hostPort(t.Server.Host, t.Server.Port)}
+	for _, f := range t.Server.Fallbacks { // one more for each kind of encryption to try
+		if next := hostPort(f.Host, f.Port); !slices.Contains(all, next) {
+			all = append(all, next)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func hostPort(host string, port uint16) string {
+	_, address := pgconn.NetworkAddress(host, port)
+	return address
 }

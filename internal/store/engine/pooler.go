@@ -38,6 +38,9 @@ var bounds = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_
 // newConnector returns the connector of the configuration; limit is called when a
 // pooler is found.
 func (t Target) newConnector(cfg *pgx.ConnConfig, limit func()) connector {
+	known := new(sessions)
+	cfg = cfg.Copy()
+	cfg.OnPgError = known.keep
 	pooled := cfg.Copy()
 	pooled.DefaultQueryExecMode = pgx.QueryExecModeExec
 	pooled.StatementCacheCapacity, pooled.DescriptionCacheCapacity = 0, 0
@@ -47,7 +50,7 @@ func (t Target) newConnector(cfg *pgx.ConnConfig, limit func()) connector {
 	}
 	maps.DeleteFunc(pooled.RuntimeParams, func(name, _ string) bool { return slices.Contains(bounds, name) })
 	return connector{
-		direct: stdlib.GetConnector(*cfg), pooled: stdlib.GetConnector(*pooled), begin: begin.String(),
+		direct: stdlib.GetConnector(*cfg, known.options()...), pooled: stdlib.GetConnector(*pooled, known.options()...), begin: begin.String(),
 		timeout: cfg.ConnectTimeout, found: t.pooler, limit: limit,
 	}
 }

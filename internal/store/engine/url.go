@@ -122,11 +122,12 @@ var sslModes = map[string]string{
 
 // parsePostgres parses what follows postgresql://.
 func parsePostgres(rest string) (Target, error) {
-	u, err := url.Parse("postgresql://" + rest)
+	name, query, _ := strings.Cut(rest, "?")
+	user, server, err := splitServer(name)
 	if err != nil {
 		return Target{}, badURL("is malformed; special characters in user and password must be percent-encoded")
 	}
-	params, err := url.ParseQuery(u.RawQuery)
+	params, err := url.ParseQuery(query)
 	if err != nil {
 		return Target{}, badURL("has malformed parameters")
 	}
@@ -149,17 +150,22 @@ func parsePostgres(rest string) (Target, error) {
 	for _, name := range postgresIgnored {
 		params.Del(name)
 	}
-	u.RawQuery = strings.ReplaceAll(params.Encode(), "+", "%20") // a plus is no space for pgx
+	if params.Has(targetAttrs) && !slices.Contains(takesWrites, params.Get(targetAttrs)) {
+		return Target{}, badURL("has a target_session_attrs of servers that take no writes; use read-write")
+	}
 	if err := readableFiles(params); err != nil {
 		return Target{}, err
 	}
-	cfg, err := pgx.ParseConfig(u.String())
+	joinHosts(params)
+	encoded := strings.ReplaceAll(params.Encode(), "+", "%20") // as libpq reads it
+	cfg, err := pgx.ParseConfig("postgresql://" + user + server + "?" + encoded)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "invalid port"):
 		return Target{}, badURL("has an invalid port; use a number from 1 to 65535")
 	case err != nil:
 		return Target{}, badURL("is not a valid PostgreSQL URL") // the cause may quote the URL
 	}
+	preferWritable(cfg, params)
 	setTimeouts(cfg)
 	return Target{Engine: Postgres, Server: cfg, pool: pool, pooled: pooled, pooler: new(atomic.Bool)}, nil
 }

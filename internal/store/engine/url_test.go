@@ -72,28 +72,75 @@ func TestPostgresURLsAreParsed(t *testing.T) {
 	}
 }
 
+func TestServersOfAURL(t *testing.T) {
+	for url, want := range map[string]string{
+		"postgresql://u:p@%2Frun%2Fpostgresql/db":                        "u:p@/run/postgresql/.s.PGSQL.5432/db",
+		"postgresql://u:p@%2Frun%2Fpostgresql:5433/db":                   "u:p@/run/postgresql/.s.PGSQL.5433/db",
+		"postgresql://u:p@/db?host=/run/postgresql":                      "u:p@/run/postgresql/.s.PGSQL.5432/db",
+		"postgresql+asyncpg://u:p@/db?host=/run/postgresql":              "u:p@/run/postgresql/.s.PGSQL.5432/db",
+		"postgresql:///db?host=/run/postgresql&user=u&password=p":        "u:p@/run/postgresql/.s.PGSQL.5432/db",
+		"postgresql://u:p@a,b:5433/db?sslmode=disable":                   "u:p@a:5432, b:5433/db",
+		"postgresql://u:p@[::1]:5433,b/db?sslmode=disable":               "u:p@[::1]:5433, b:5432/db",
+		"postgresql://u:p@/db?host=a:5433&host=b&sslmode=disable":        "u:p@a:5433, b:5432/db",
+		"postgresql://u:p@/db?host=a:5433,b:5434&sslmode=disable":        "u:p@a:5433, b:5434/db",
+		"postgresql://u:p@/db?host=a,b&port=5433,5434&sslmode=disable":   "u:p@a:5433, b:5434/db",
+		"postgresql://u:p@a,b/db":                                        "u:p@a:5432, b:5432/db",
+		"postgresql://u:p@a/db":                                          "u:p@a:5432/db",
+		"postgresql://u%40x:p%2Fq%3Fr%23@a/db":                           "u@x:p/q?r#@a:5432/db",
+		"postgresql://u:p@q@a/db":                                        "u:p@q@a:5432/db",
+		"postgresql://u:p@a/d%20b?options=-c%20geqo%3Doff&sslmode=allow": "u:p@a:5432/d b",
+	} {
+		got, err := Parse(url)
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		if text := got.Server.User + ":" + got.Server.Password + "@" + got.address() + "/" + got.Server.Database; text != want {
+			t.Errorf("%s: %s, want %s", url, text, want)
+		}
+		if several := strings.Contains(want, ", "); several != (got.Server.ValidateConnect != nil) {
+			t.Errorf("%s: the server must take writes: %t", url, !several)
+		}
+		if options := got.Server.RuntimeParams["options"]; strings.Contains(url, "options=") && options != "-c geqo=off" {
+			t.Errorf("%s: options are %q", url, options)
+		}
+	}
+	if got, err := Parse("postgresql://a,b/db?target_session_attrs=any"); err != nil || got.Server.ValidateConnect != nil {
+		t.Errorf("an explicit choice is overridden: %v", err)
+	}
+	if got, err := Parse("postgresql://a/db?target_session_attrs=read-write"); err != nil || got.Server.ValidateConnect == nil {
+		t.Errorf("a choice for one server is ignored: %v", err)
+	}
+}
+
 func TestBadURLsAreRefusedWithoutTheirSecrets(t *testing.T) {
 	for url, word := range map[string]string{
-		"":                                            "is not a URL",
-		"auth.db":                                     "is not a URL",
-		"mysql://root:s3cret@db/x":                    "neither sqlite nor postgresql",
-		"sqlite://auth.db":                            "three slashes",
-		"sqlite+aiosqlite://":                         "in memory",
-		"sqlite://":                                   "in memory",
-		"sqlite:///":                                  "in memory",
-		"sqlite:///:memory:":                          "in memory",
-		"sqlite+aiosqlite:///:memory:?x=y":            "in memory",
-		"sqlite:///file:auth.db?uri=true":             "in memory",
-		"sqlite:///a\x00b":                            "control character",
-		"sqlite:///auth.db?mode=ro":                   "parameter",
-		"sqlite:///auth.db?%zz":                       "malformed",
-		"postgres://u:s3cret@db:port/x":               "malformed",
-		"postgres://u:s3cret@[::1/x":                  "malformed",
-		"postgres://u:s3cret@db/x?%zz":                "malformed",
-		"postgres://u:s3cret@db/x?ssl=maybe":          "ssl",
-		"postgres://u:s3cret@db/x?sslmode=no":         "not a valid",
-		"postgres://u:s3cret@db/x?pool_max_conns=1":   "pool_max_conns",
-		"postgres://u:s3cret@db/x?pool_max_conns=all": "pool_max_conns",
+		"":                                 "is not a URL",
+		"auth.db":                          "is not a URL",
+		"mysql://root:s3cret@db/x":         "neither sqlite nor postgresql",
+		"sqlite://auth.db":                 "three slashes",
+		"sqlite+aiosqlite://":              "in memory",
+		"sqlite://":                        "in memory",
+		"sqlite:///":                       "in memory",
+		"sqlite:///:memory:":               "in memory",
+		"sqlite+aiosqlite:///:memory:?x=y": "in memory",
+		"sqlite:///file:auth.db?uri=true":  "in memory",
+		"sqlite:///a\x00b":                 "control character",
+		"sqlite:///auth.db?mode=ro":        "parameter",
+		"sqlite:///auth.db?%zz":            "malformed",
+		"postgres://u:s3cret@db:port/x":    "malformed",
+		"postgres://u:s3cret@[::1/x":       "malformed",
+		"postgres://u:s3cret@db/x?%zz":     "malformed",
+		"postgres://u:s3c/ret@db/x":        "percent-encoded",
+		"postgres://u:s3cret#@db/x":        "percent-encoded",
+		"postgres://u:s3cret@a,b:port/x":   "malformed",
+		"postgres://u:s3cret@db/x\r":       "malformed",
+		"postgres://u:s3cret@db:123456/x":  "invalid port",
+		"postgres://s3cret@a,b/x?target_session_attrs=standby": "target_session_attrs",
+		"postgres://u:s3cret@db/x?ssl=maybe":                   "ssl",
+		"postgres://u:s3cret@db/x?sslmode=no":                  "not a valid",
+		"postgres://u:s3cret@db/x?pool_max_conns=1":            "pool_max_conns",
+		"postgres://u:s3cret@db/x?pool_max_conns=all":          "pool_max_conns",
 	} {
 		_, err := Parse(url)
 		if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), word) {

@@ -1,0 +1,129 @@
+//go:build unix
+
+package server_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
+)
+
+// TestAStartThatTakesLongIsLiveAndNotReady runs the program: a supervisor must not end it,
+// and a load balancer must not send requests to it.
+func TestAStartThatTakesLongIsLiveAndNotReady(t *testing.T) {
+	t.Parallel()
+	path := program(t)
+	t.Run("another process migrates SQLite", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "auth.db")
+		migrating := flock.New(file + ".lock")
+		if err := migrating.Lock(); err != nil {
+			t.Fatal(err)
+		}
+		defer migrating.Close() //nolint:errcheck // the test has ended
+		r := newReplica(t, path, "sqlite:///"+file)
+		r.starts("waiting for the migration of the database by another process")
+		if err := migrating.Unlock(); err != nil {
+			t.Fatal(err)
+		}
+		r.ready()
+		r.stop()
+	})
+	t.Run("another replica migrates PostgreSQL", func(t *testing.T) {
+		database := storetest.EmptyPostgres(t)
+		release := storetest.Hold(t, database, "BEGIN; SELECT pg_advisory_xact_lock(8100114734830154856)")
+		r := newReplica(t, path, database)
+		r.starts("waiting for the migration of the database by another process")
+		release()
+		r.ready()
+		r.stop()
+	})
+	t.Run("the database is not up yet", func(t *testing.T) {
+		outage := storetest.NewOutage(t)
+		outage.Stop()
+		r := newReplica(t, path, outage.URL())
+		r.starts("waiting for the database", "does not answer")
+		outage.Start()
+		r.ready()
+		r.stop()
+	})
+	t.Run("the role does not exist yet", func(t *testing.T) {
+		outage := storetest.NewOutage(t)
+		r := newReplica(t, path, strings.Replace(outage.URL(), "user=postgres", "user=auth", 1))
+		r.starts("waiting for the database", "refused the user or the password")
+		storetest.Exec(t, outage.URL(), "CREATE ROLE auth LOGIN SUPERUSER")
+		r.ready()
+		r.stop()
+	})
+	t.Run("the database does not exist yet", func(t *testing.T) {
+		outage := storetest.NewOutage(t)
+		r := newReplica(t, path, strings.Replace(outage.URL(), "/postgres?", "/auth?", 1))
+		r.starts("waiting for the database", "has no database of the name")
+		storetest.Exec(t, outage.URL(), "CREATE DATABASE auth")
+		r.ready()
+		r.stop()
+	})
+	t.Run("a signal ends the wait", func(t *testing.T) {
+		outage := storetest.NewOutage(t)
+		outage.Stop()
+		r := newReplica(t, path, outage.URL(), "DATABASE_WAIT=1h")
+		r.starts("waiting for the database")
+		r.stop()
+	})
+}
+
+// starts starts the process, whose log must have all texts while it is not ready.
+func (r *replica) starts(texts ...string) {
+	r.t.Helper()
+	r.start()
+	r.answersWhileItStarts()
+	for _, text := range texts {
+		r.logs(text)
+	}
+}
+
+func (r *replica) logs(text string) {
+	r.t.Helper()
+	for range 600 {
+		if strings.Contains(r.log.String(), text) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	r.t.Fatalf("the log does not say %q:\n%s", text, r.log)
+}
+
+// answersWhileItStarts requires the responses of a server that is starting.
+func (r *replica) answersWhileItStarts() {
+	r.t.Helper()
+	client := &http.Client{Timeout: time.Minute}
+	var live *http.Response
+	for range 600 {
+		var err error
+		if live, err = client.Get(r.base + "/livez"); err == nil {
+			live.Body.Close()
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if live == nil || live.StatusCode != http.StatusOK {
+		r.t.Fatalf("/livez: %+v\n%s", live, r.log)
+	}
+	for path, media := range map[string]string{
+		"/readyz": "text/plain; charset=utf-8", "/api/v1/auth/jwks": "application/problem+json", "/": "application/problem+json", "/metrics": "application/problem+json",
+	} {
+		resp, err := client.Get(r.base + path)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != media {
+			r.t.Errorf("%s: %d %v, want 503", path, resp.StatusCode, resp.Header)
+		}
+	}
+}
