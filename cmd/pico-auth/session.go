@@ -124,7 +124,7 @@ func (c sessionEndCmd) Run(sh *shell) error {
 			}
 		}
 		if c.All {
-			err = services.Sessions.EndAll(ctx, operator(), id)
+			_, err = services.Sessions.EndAll(ctx, operator(), id)
 		} else {
 			err = services.Sessions.EndOne(ctx, operator(), id, c.Session)
 		}

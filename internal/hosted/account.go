@@ -198,12 +198,12 @@ func (p *Pages) endSession(w http.ResponseWriter, r *http.Request) {
 // endSessions signs the user out everywhere, here as well.
 func (p *Pages) endSessions(w http.ResponseWriter, r *http.Request) {
 	by := admitted(r).actor(r.Context())
-	if err := p.sessions.EndAll(r.Context(), by, by.ID); err != nil {
+	frames, err := p.sessions.EndAll(r.Context(), by, by.ID)
+	if err != nil {
 		p.Error(w, r, err)
 		return
 	}
-	p.cookies.Clear(w, web.SessionCookie)
-	p.seeOther(w, "/signed-out")
+	p.signedOutHere(w, r, frames)
 }
 
 func (p *Pages) withdraw(w http.ResponseWriter, r *http.Request) {

@@ -104,7 +104,7 @@ func (p *Pages) showConsent(w http.ResponseWriter, r *http.Request) {
 	switch a.Step {
 	case authorize.Consent:
 		asks, has := a.asks()
-		pg.name, pg.view = "consent", consentView{form: f, Client: client, User: *a.user(), Scopes: l.scopes(asks), Has: l.scopes(has)}
+		pg.name, pg.view = "consent", consentView{form: f, Client: client, User: *a.user(), Scopes: l.scopes(asks), Has: l.scopes(has), Lasts: l.lasts(a.Request.Scopes())}
 	case authorize.ChooseAccount, authorize.ContinueAs:
 		pg.name, pg.view = "continue", continueView{form: f, Client: client, User: *a.user(), Caution: a.Step == authorize.ContinueAs}
 	case authorize.NotAllowed:
@@ -184,6 +184,14 @@ func (l *locale) scopes(scopes []string) (texts []string) {
 		}
 	}
 	return texts
+}
+
+// lasts says for how long a client has what the user allows it.
+func (l *locale) lasts(scopes []string) string {
+	if slices.Contains(scopes, oauth.ScopeOfflineAccess) {
+		return l.text("consent.lasts.offline")
+	}
+	return l.text("consent.lasts")
 }
 
 // hostOf is the host of a redirect URI; empty: it leads to an app of this device.

@@ -64,7 +64,7 @@ func (p *Pages) device(w http.ResponseWriter, r *http.Request) {
 			l := p.language(r, "")
 			p.render(w, r, page{name: "device_confirm", view: deviceConfirmView{
 				form:   form{Action: p.base + "/device", Hidden: []hidden{{"user_code", d.Code}}},
-				Client: shownClient(d.Client, ""), User: *v.user(), Code: d.Code, Address: d.Address, Scopes: l.scopes(d.Scopes),
+				Client: shownClient(d.Client, ""), User: *v.user(), Code: d.Code, Address: d.Address, Scopes: l.scopes(d.Scopes), Lasts: l.lasts(d.Scopes),
 			}})
 			return
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/oauth"
+	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -411,5 +412,87 @@ func TestTheAccountNeedsASession(t *testing.T) {
 	b.open("/account").shows(200, "/sign-in")
 	if u, err := r.Store.UserByID(t.Context(), u.ID); err != nil || u.DisplayName != "Ada Lovelace" {
 		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+// verifier is that of challenge.
+const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+
+// redeem exchanges the code that the client got.
+func (b *browser) redeem(c oauth.Client, got url.Values) {
+	b.t.Helper()
+	client := b.browser()
+	client.send(http.MethodPost, "/oauth2/token", url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {c.ID}, "code": got["code"], "redirect_uri": {c.RedirectURIs[0]}, "code_verifier": {verifier},
+	}, nil)
+	if client.status != http.StatusOK {
+		b.t.Fatalf("%d %s", client.status, client.body)
+	}
+}
+
+// OpenID Connect Front-Channel Logout 1.0, section 2: the clients of the session in this
+// browser are told here, whichever button ends it.
+func TestSigningOutLoadsTheFramesOfClients(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(oauth.Settings{"consent": false, "frontchannel_logout_uri": "https://app.example/front"})
+	for _, button := range []string{"/account/sign-out", "/account/sessions"} {
+		b := r.browser()
+		b.redeem(c, b.open(authorization(c)).signIn("ada@example.com").returned())
+		b.open("/account").submit(button).shows(200, button, "You are signed out", `<iframe class="unseen" src="https://app.example/front?iss=`)
+		if csp := b.header.Get("Content-Security-Policy"); !strings.Contains(csp, "frame-src https://app.example") {
+			t.Error(csp)
+		}
+		b.open("/account").shows(200, "/sign-in")
+	}
+}
+
+// No browser has the cookie of the first user any more, who could not sign out.
+func TestASignInAsAnotherUserEndsTheSessionOfTheFirst(t *testing.T) {
+	r := newRig(t, "")
+	ada, eve := r.user("ada@example.com"), r.user("eve@example.com")
+	c := r.client(oauth.Settings{"consent": false, "backchannel_logout_uri": "https://app.example/back"})
+	b := r.browser()
+	b.redeem(c, b.open(authorization(c)).signIn("ada@example.com").returned())
+	b.open(authorization(c, "prompt", "login")).submit("/sign-in", "action", "other")
+	b.signIn("eve@example.com").returned()
+	for user, want := range map[string]int{ada.ID: 0, eve.ID: 1} {
+		page, err := r.Sessions.List(t.Context(), identity.Actor{Kind: identity.ActorSystem}, user, session.Filter{})
+		if err != nil || len(page.Items) != want {
+			t.Errorf("%+v, %v; want %d", page.Items, err, want)
+		}
+	}
+	if log := r.Log.String(); !strings.Contains(log, ", another user signed in") {
+		t.Errorf("no audit event says why: %s", log)
+	}
+	due, err := r.Store.DueLogouts(t.Context())
+	if err != nil || len(due) != 1 || due[0].ClientID != c.ID {
+		t.Errorf("the client is not told: %+v, %v", due, err)
+	}
+}
+
+// OWASP ASVS 5.0, 10.7.2.
+func TestTheConsentPageSaysHowLongAccessLasts(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c)).signIn("ada@example.com").shows(200, "/consent", "Access lasts until you sign out.")
+	b.open(authorization(c, "scope", "openid offline_access")).shows(200, "/consent", "Access continues while you are away and after you sign out")
+	b.open(authorization(c, "scope", "openid offline_access", "ui_locales", "es")).shows(200, "/consent", "El acceso continúa mientras usted no está")
+	b.open("/device").submit("/device", "user_code", r.waiting(nil)).shows(200, "/device", "Access lasts until you sign out.")
+}
+
+func TestTheLanguageOfALogoutStaysToItsEnd(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	b := r.browser()
+	for action, want := range map[string]string{"sign-out": "/oauth2/logout/confirm", "stay": "/account"} {
+		b.open("/sign-in")
+		if b.at.Path == "/sign-in" {
+			b.signIn("ada@example.com")
+		}
+		b.open("/oauth2/logout?ui_locales=es").shows(200, "/oauth2/logout", `<html lang="es">`)
+		b.submit("/oauth2/logout/confirm?ui_locales=es", "action", action).shows(200, want, `<html lang="es">`)
 	}
 }

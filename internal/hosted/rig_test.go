@@ -16,6 +16,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/hosted"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/oidc"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
@@ -58,14 +59,18 @@ func newRig(t testing.TB, path string) *rig {
 	}))
 	t.Cleanup(r.server.Close)
 	r.issuer = r.server.URL + path
-	r.Rig = testrig.Open(t, func(c *testrig.Config) { c.Tokens.Issuer = r.issuer })
+	r.Rig = testrig.Open(t, func(c *testrig.Config) {
+		c.Tokens.Issuer, c.Keys.Algorithms = r.issuer, []jose.Algorithm{jose.RS256}
+	})
 	pages := hosted.New(hosted.Config{
 		Issuer: r.issuer, Login: r.Login, Sessions: r.Sessions, Directory: r.Directory, Requests: r.Authorize, Now: r.Clock.Now,
 		Refuse: func(w http.ResponseWriter, _ *http.Request, err error) { http.Error(w, err.Error(), http.StatusTeapot) },
 	})
 	provider := oidc.New(oidc.Config{
-		Issuer: r.issuer, Keys: r.Keys, Requests: r.Authorize, Sessions: r.Sessions, Now: r.Clock.Now,
-		Pages: oidc.Pages{Error: pages.Error, FormPost: pages.FormPost, Return: pages.Return},
+		Issuer: r.issuer, Keys: r.Keys, Requests: r.Authorize, Sessions: r.Sessions, Now: r.Clock.Now, Clients: r.Clients, Tokens: r.Tokens,
+		Pages: oidc.Pages{
+			Error: pages.Error, FormPost: pages.FormPost, Return: pages.Return, ConfirmSignOut: pages.ConfirmSignOut, SignedOut: pages.SignedOut,
+		},
 	})
 	r.routes = pages.Group().Routes
 	mounted, err := web.New(web.Config{Issuer: r.issuer, Now: r.Clock.Now, Log: slog.New(slog.NewTextHandler(&r.log, nil)), Groups: []web.Group{pages.Group(), provider.Group()}})

@@ -1,7 +1,6 @@
 package hosted
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,6 +24,11 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, err)
 		return
 	}
+	p.signedOutHere(w, r, frames)
+}
+
+// signedOutHere shows the browser, whose session has ended, that the user is signed out.
+func (p *Pages) signedOutHere(w http.ResponseWriter, r *http.Request, frames []string) {
 	p.cookies.Clear(w, web.SessionCookie)
 	if len(frames) > 0 {
 		p.SignedOut(w, r, nil, "", frames)
@@ -33,12 +37,12 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
 	p.seeOther(w, "/signed-out")
 }
 
-// ConfirmSignOut asks the user whether they want to sign out. The form posts the values,
-// and action with sign-out or stay, to the path. client is the one that asks; nil: unknown.
+// ConfirmSignOut asks the user whether they want to sign out. The form posts action with
+// sign-out or stay to the path, with the values in its query. client is the one that asks; nil: unknown.
 func (p *Pages) ConfirmSignOut(w http.ResponseWriter, r *http.Request, client *oauth.Client, path string, values url.Values) {
 	view := signOutView{form: form{Action: p.base + path}}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		view.Hidden = append(view.Hidden, hidden{name, values.Get(name)})
+	if query := values.Encode(); query != "" { // not hidden fields: the language of a page is in its address
+		view.Action += "?" + query
 	}
 	if client != nil {
 		shown := shownClient(*client, "")

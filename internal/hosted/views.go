@@ -105,6 +105,7 @@ type consentView struct {
 	User   userView
 	Scopes []string // texts, of what is asked for
 	Has    []string // texts, of what was allowed before
+	Lasts  string   // text, for how long
 }
 
 func (v consentView) title(l *locale) string { return l.text("consent.title", v.Client.Name) }
@@ -142,6 +143,7 @@ type deviceConfirmView struct {
 	Code    string
 	Address string
 	Scopes  []string
+	Lasts   string
 }
 
 func (v deviceConfirmView) title(l *locale) string {

@@ -118,7 +118,8 @@ func (a *API) endSession(ctx context.Context, by caller, in *SessionID) (Message
 }
 
 func (a *API) logOutAll(ctx context.Context, by caller, _ *struct{}) (Message, error) {
-	return Message{"Logged out everywhere"}, a.sessions.EndAll(ctx, by.actor, by.user.ID)
+	_, err := a.sessions.EndAll(ctx, by.actor, by.user.ID)
+	return Message{"Logged out everywhere"}, err
 }
 
 func (a *API) endUserSession(ctx context.Context, by caller, in *UserSessionID) (Message, error) {
@@ -126,5 +127,6 @@ func (a *API) endUserSession(ctx context.Context, by caller, in *UserSessionID) 
 }
 
 func (a *API) endUserSessions(ctx context.Context, by caller, in *UserID) (Message, error) {
-	return Message{"Sessions ended"}, a.sessions.EndAll(ctx, by.actor, in.ID)
+	_, err := a.sessions.EndAll(ctx, by.actor, in.ID)
+	return Message{"Sessions ended"}, err
 }

@@ -24,9 +24,9 @@ type Pages struct {
 	// by a redirect.
 	Return func(http.ResponseWriter, *http.Request, oauth.AuthorizationResponse)
 
-	// ConfirmSignOut asks the user whether they want to sign out. The form posts the values,
-	// and action with sign-out or stay, to the path. client is the one that asks; nil:
-	// unknown. nil, as SignedOut: there is no logout.
+	// ConfirmSignOut asks the user whether they want to sign out. The form posts action with
+	// sign-out or stay to the path, with the values in its query. client is the one that
+	// asks; nil: unknown. nil, as SignedOut: there is no logout.
 	ConfirmSignOut func(w http.ResponseWriter, r *http.Request, client *oauth.Client, path string, values url.Values)
 	// SignedOut says that the user is signed out, with a link to the address of the client,
 	// and loads the frames.

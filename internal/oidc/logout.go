@@ -151,7 +151,11 @@ func (p *Provider) logoutConfirmed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if params.Get("action") != "sign-out" {
-		seeOther(w, p.address("/account"))
+		location := p.address("/account")
+		if locales := localesOf(r.URL.Query()).Encode(); locales != "" {
+			location += "?" + locales
+		}
+		seeOther(w, location)
 		return
 	}
 	p.endPresent(w, r, nil, "")

@@ -54,7 +54,7 @@ type Browser = store.BrowserSession
 // StartBrowser turns a proof into a session of the browser that presents the cookie;
 // empty: it has none. When the presented session is of the same user, it continues: it
 // keeps its id, takes the time and methods of the proof, and only the new cookie opens
-// it. A user who is signed in as another one gets a session of their own.
+// it. A session of another user ends.
 //
 // Its transaction checks again that the user may sign in, and that their credentials
 // are still those that were proved.
@@ -121,14 +121,19 @@ func (s *Sessions) EndBrowser(ctx context.Context, by identity.Actor, presented 
 	if err != nil {
 		return nil, fmt.Errorf("sign out: %w", err)
 	}
+	return s.frames(id, tell), nil
+}
+
+// frames are the front-channel logout URIs of clients for the session that has ended.
+func (s *Sessions) frames(sessionID string, tell []string) (frames []string) {
 	for _, address := range tell {
 		u, err := url.Parse(address)
 		if err != nil {
 			continue // it was checked when it was stored
 		}
-		more := url.Values{"iss": {s.issuer}, "sid": {id}}.Encode()
+		more := url.Values{"iss": {s.issuer}, "sid": {sessionID}}.Encode()
 		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+more, "&")
 		frames = append(frames, u.String())
 	}
-	return frames, nil
+	return frames
 }

@@ -56,13 +56,14 @@ func (s *Sessions) EndOne(ctx context.Context, by identity.Actor, userID, sessio
 }
 
 // EndAll ends all sessions of the user, the actor's own too. The actor is the user or
-// an administrator of them.
-func (s *Sessions) EndAll(ctx context.Context, by identity.Actor, userID string) error {
+// an administrator of them. frames are those of EndBrowser, for the actor's own session.
+func (s *Sessions) EndAll(ctx context.Context, by identity.Actor, userID string) (frames []string, err error) {
 	if !identity.ValidID(userID) {
-		return identity.ErrNoUser
+		return nil, identity.ErrNoUser
 	}
 	act := store.Act{Action: identity.ActionEndSessions, By: by}
-	return s.ended(ctx, act, userID, s.store.EndUserSessions(ctx, act, userID))
+	tell, err := s.store.EndUserSessions(ctx, act, userID)
+	return s.frames(by.SessionID, tell), s.ended(ctx, act, userID, err)
 }
 
 // ended adds the action to the error, and records a refusal of the actor. The

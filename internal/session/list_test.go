@@ -52,7 +52,7 @@ func TestAnEndedSessionIsRefusedByEveryReplica(t *testing.T) {
 		u, proof := user(t, here, "ada@pico.example")
 		for name, end := range map[string]func(id string) error{
 			"one": func(id string) error { return here.Sessions.EndOne(t.Context(), system, u.ID, id) },
-			"all": func(string) error { return here.Sessions.EndAll(t.Context(), system, u.ID) },
+			"all": func(string) error { _, err := here.Sessions.EndAll(t.Context(), system, u.ID); return err },
 		} {
 			pair, err := here.Sessions.Start(t.Context(), web, proof)
 			if err != nil {
@@ -86,7 +86,7 @@ func TestSessionsOfAnIDThatNoRowCanHaveAreNotFound(t *testing.T) {
 	_, unknown := r.Sessions.List(t.Context(), system, "unknown", session.Filter{})
 	for name, err := range map[string]error{
 		"list": listing, "list unknown": unknown,
-		"end all": r.Sessions.EndAll(t.Context(), system, "\x00"),
+		"end all": func() error { _, err := r.Sessions.EndAll(t.Context(), system, "\x00"); return err }(),
 		"end one": r.Sessions.EndOne(t.Context(), system, u.ID, "\x00"),
 		"end of":  r.Sessions.EndOne(t.Context(), system, "\x00", "s"),
 	} {
@@ -104,7 +104,7 @@ func TestARefusedActorIsInTheAuditLog(t *testing.T) {
 	u, _ := user(t, r, "ada@pico.example")
 	other, _ := user(t, r, "bob@pico.example")
 	by := identity.Actor{Kind: identity.ActorUser, ID: other.ID}
-	if err := r.Sessions.EndAll(t.Context(), by, u.ID); fault.KindOf(err) != fault.Forbidden {
+	if _, err := r.Sessions.EndAll(t.Context(), by, u.ID); fault.KindOf(err) != fault.Forbidden {
 		t.Errorf("error is %v", err)
 	}
 	r.Audit.Flush()

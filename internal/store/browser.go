@@ -28,7 +28,8 @@ type BrowserSignIn struct {
 
 // StartBrowserSession signs the user of proof in. When the browser has a session of
 // the same user, that one continues, with the time and methods of the proof and
-// another cookie; otherwise a session starts. Both ends are counted from now. It is
+// another cookie; otherwise a session starts, and one of another user ends, as by a
+// logout: no browser has its cookie any more. Both ends are counted from now. It is
 // identity.ErrInvalidCredentials as in StartSession.
 func (s *Store) StartBrowserSession(ctx context.Context, act Act, proof identity.Proof, in BrowserSignIn) (b BrowserSession, err error) {
 	err = s.write(ctx, func(t *tx) error {
@@ -38,6 +39,9 @@ func (s *Store) StartBrowserSession(ctx context.Context, act Act, proof identity
 		}
 		act.By = act.By.AsUser(u.ID)
 		again, err := t.signInAgain(u, proof, in)
+		if err == nil && !again {
+			err = t.endReplaced(act.By, in.PresentedHash)
+		}
 		if err == nil && !again {
 			err = t.startBrowser(act.By, u, proof, in)
 		}
@@ -75,6 +79,24 @@ func (t *tx) signInAgain(u identity.User, proof identity.Proof, in BrowserSignIn
 		FormatTime(proof.Time()), strings.Join(proof.Methods(), " "), proof.ACR(), in.CookieHash, oneIf(stay),
 		t.stamp(), FormatTime(idle), FormatTime(end), id)
 	return err == nil, err
+}
+
+// endReplaced ends the session that the browser had: another user signs in.
+func (t *tx) endReplaced(by identity.Actor, cookieHash string) error {
+	if cookieHash == "" {
+		return nil
+	}
+	var user, org, session string
+	found, err := t.get([]any{&user, &org, &session},
+		"SELECT u.id, u.org_id, s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.cookie_hash = $1", cookieHash)
+	if err != nil || !found {
+		return err
+	}
+	ended, err := t.end(EndLogout, subjects{userID: user, sessionID: session})
+	if err != nil || !ended {
+		return err
+	}
+	return t.done(Act{Action: identity.ActionLogout, By: by, Detail: "session " + session + ", another user signed in"}, user, org)
 }
 
 func (t *tx) startBrowser(by identity.Actor, u identity.User, proof identity.Proof, in BrowserSignIn) error {

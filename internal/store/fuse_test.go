@@ -158,7 +158,7 @@ func everyVerb(w *world) []step {
 		{"Sessions", func() error { _, err := s.Sessions(ctx, as.By, "u", store.ListFilter{Limit: 1}); return err }},
 		{"StartSession, fifth", start("f5", "t6", 1)},
 		{"EndUserSession", func() error { return s.EndUserSession(ctx, as, "u", "f5") }},
-		{"EndUserSessions", func() error { return s.EndUserSessions(ctx, as, "u") }},
+		{"EndUserSessions", func() error { _, err := s.EndUserSessions(ctx, as, "u"); return err }},
 		{"StartSession, sixth", start("f6", "t7", 1)},
 		{"Reauthenticate", func() error {
 			here := self

@@ -117,9 +117,10 @@ func (t *tx) endAlone(userID, familyID string) (ended bool, err error) {
 }
 
 // EndUserSessions ends all sessions of the user, the actor's own too, and every
-// refresh token family; the actor is the user or an administrator of them.
-func (s *Store) EndUserSessions(ctx context.Context, act Act, userID string) error {
-	return s.write(ctx, func(t *tx) error {
+// refresh token family; the actor is the user or an administrator of them. tell are the
+// front-channel logout URIs of the clients of the actor's own session.
+func (s *Store) EndUserSessions(ctx context.Context, act Act, userID string) (tell []string, err error) {
+	err = s.write(ctx, func(t *tx) error {
 		u, err := t.target(act.By, userID, identity.MayManageSessions)
 		if err != nil {
 			return err
@@ -127,6 +128,12 @@ func (s *Store) EndUserSessions(ctx context.Context, act Act, userID string) err
 		if _, err := t.end(EndLogoutAll, subjects{userID: u.ID}); err != nil {
 			return err
 		}
+		if tell = nil; act.By.SessionID != "" && act.By.UserID() == u.ID {
+			if tell, err = t.frontchannel(act.By.SessionID); err != nil {
+				return err
+			}
+		}
 		return t.done(act, u.ID, u.OrgID)
 	})
+	return tell, err
 }

@@ -98,7 +98,7 @@ func TestAUserEndsOneOrAllOfTheOwnSessions(t *testing.T) {
 				w.t.Errorf("%s: an audit event", id)
 			}
 		}
-		w.ok(w.s.EndUserSessions(w.t.Context(), store.Act{Action: "session.end_all", By: by(s.ada)}, s.ada.ID))
+		w.ok(w.endAll(store.Act{Action: "session.end_all", By: by(s.ada)}, s.ada.ID))
 		const everything = "a b c c1 c2 c3"
 		if diff := cmp.Diff(effect{Sessions: "a b c", Families: everything, Refused: everything, Listed: everything}, s.effect(query)); diff != "" {
 			w.t.Errorf("all (-want +got):\n%s", diff)
@@ -143,7 +143,7 @@ func TestSessionsOfOthersAreForTheirAdministrators(t *testing.T) {
 				_, listing := w.s.Sessions(w.t.Context(), actor, u.ID, store.ListFilter{})
 				one := w.s.EndUserSession(w.t.Context(), act, u.ID, g.SessionID)
 				w.login(u, "second"+who+whose)
-				all := w.s.EndUserSessions(w.t.Context(), act, u.ID)
+				all := w.endAll(act, u.ID)
 				for verb, err := range map[string]error{"list": listing, "end one": one, "end all": all} {
 					kind, refused := want[who][whose]
 					if refused != (err != nil) || refused && fault.KindOf(err) != kind {
@@ -153,7 +153,7 @@ func TestSessionsOfOthersAreForTheirAdministrators(t *testing.T) {
 				if left := len(w.sessions(u)); (left > 0) != (all != nil) {
 					w.t.Errorf("%s: %d sessions of %s are left", who, left, whose)
 				}
-				w.ok(w.s.EndUserSessions(w.t.Context(), system("reset"), u.ID))
+				w.ok(w.endAll(system("reset"), u.ID))
 			}
 		}
 	})
@@ -173,7 +173,7 @@ func TestASessionSurvivesTheEndOfAllOnlyIfItStartedLater(t *testing.T) {
 			race(3, func(i int) error {
 				switch (i + round) % 3 { // the writer of SQLite keeps the order of the calls
 				case 0:
-					w.ok(w.s.EndUserSessions(w.t.Context(), store.Act{Action: "session.end_all", By: by(u)}, u.ID))
+					w.ok(w.endAll(store.Act{Action: "session.end_all", By: by(u)}, u.ID))
 				case 1:
 					_, err := w.start(u, "started-"+name, w.clock.Now().Add(month), w.next("started-"+name))
 					w.ok(err)
@@ -240,4 +240,9 @@ func TestFamiliesOfOfflineAccessAreListedOnTheirOwn(t *testing.T) {
 			w.t.Error("it is still refreshed")
 		}
 	})
+}
+
+func (w *world) endAll(act store.Act, userID string) error {
+	_, err := w.s.EndUserSessions(w.t.Context(), act, userID)
+	return err
 }
