@@ -37,6 +37,7 @@ func (c configCheckCmd) Run(sh *shell) error {
 	cfg, warnings, err := sh.config()
 	if err == nil {
 		more, bad := sh.checkAll(cfg)
+		more = append(more, moving(context.Background(), cfg, transfer.Original(context.Background(), string(cfg.Database.URL)))...)
 		warnings, err = append(warnings, more...), bad
 	}
 	var faults config.Faults

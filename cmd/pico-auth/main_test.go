@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,6 +20,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) {
@@ -42,8 +46,20 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "ready": ready, "http": request, "field": field, "terminate": terminate,
 			"stall": stall, "closed": closed, "soon": soon, "refused": refused,
+			"original": func(ts *testscript.TestScript, _ bool, args []string) { original(t, ts.MkAbs(args[0])) },
 		},
 	})
+}
+
+// original makes a database as the Python server 0.3 left it.
+func original(t *testing.T, path string) {
+	for _, version := range []string{"0.1", "0.2", "0.3"} {
+		text, err := os.ReadFile(filepath.Join("../..", "internal/store/testdata/original-"+version+".sql"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		storetest.Exec(t, "sqlite:///"+path, string(text))
+	}
 }
 
 func freePort(t *testing.T) string {

@@ -39,12 +39,16 @@ func (c migrateCmd) Run(sh *shell) error {
 	ctx := context.Background()
 	open := server.StoreConfig(cfg, sh.log())
 	if !c.Check {
+		for _, w := range moving(ctx, cfg, transfer.Original(ctx, open.URL)) {
+			sh.tell("warning: " + printable(w) + "\n")
+		}
 		return sh.migrate(ctx, open)
 	}
 	plan, err := transfer.Check(ctx, open)
 	if err != nil {
 		return misconfigured(err)
 	}
+	plan.Warnings = append(moving(ctx, cfg, plan.State == "original"), plan.Warnings...)
 	if c.JSON {
 		err = sh.json(asPlanJSON(plan))
 	} else {
@@ -87,6 +91,7 @@ type planJSON struct {
 	Dropped         []string `json:"dropped"`
 	Warnings        []string `json:"warnings"`
 	Collisions      []string `json:"collisions"`
+	Resolving       []string `json:"resolving"`
 	Problems        []string `json:"problems"`
 }
 
@@ -97,7 +102,7 @@ func asPlanJSON(p transfer.Plan) planJSON {
 		Users: p.Users, Groups: p.Groups, Memberships: p.Memberships,
 		RefreshTokens: p.RefreshTokens, ServiceTokens: p.ServiceTokens,
 		DanglingMembers: p.DanglingMembers, DroppedTokens: p.DroppedTokens,
-		Dropped: list(p.Dropped), Warnings: list(p.Warnings), Collisions: list(p.Collisions), Problems: list(p.Problems),
+		Dropped: list(p.Dropped), Warnings: list(p.Warnings), Collisions: list(p.Collisions), Resolving: list(p.Resolving), Problems: list(p.Problems),
 	}
 }
 
@@ -133,7 +138,7 @@ func (sh *shell) plan(p transfer.Plan) error {
 	for _, said := range []struct {
 		name  string
 		lines []string
-	}{{"dropped", p.Dropped}, {"warning", p.Warnings}, {"collision", p.Collisions}, {"problem", p.Problems}} {
+	}{{"dropped", p.Dropped}, {"warning", p.Warnings}, {"collision", p.Collisions}, {"resolve with", p.Resolving}, {"problem", p.Problems}} {
 		for _, line := range said.lines {
 			rows = append(rows, []string{said.name, line})
 		}

@@ -36,11 +36,11 @@ func (serveCmd) Run(sh *shell) error {
 	log.SetLevel(cfg.Log.Level)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // from now on it does not end the process
-	for _, w := range warnings {
-		log.Warn("configuration: " + w)
-	}
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
+	for _, w := range append(warnings, moving(ctx, cfg, false)...) {
+		log.Warn("configuration: " + w)
+	}
 	announce := sh.out
 	if cfg.Audit.Stream == "stdout" {
 		announce = sh.err // standard output has events only

@@ -40,6 +40,21 @@ type Replaced struct {
 	Key string
 	By  string // the environment variable
 	Of  string // where the other value is: the file and line, or "default"
+
+	Former Secret // the other value
+}
+
+// Warning is for an operator who moves from the Python server, where no variable replaced
+// a setting.
+func (r Replaced) Warning() string {
+	of, value := "of "+r.Of, string(r.Former)
+	if r.Of == "default" {
+		of = "by default"
+	}
+	if r.Key == "database.url" {
+		value = redactURL(value)
+	}
+	return Fault{r.Key, r.By, "replaces " + value + " " + of + "; the Python server ignored the variable: unset it, or what clients and tokens know changes"}.String()
 }
 
 // Replaced returns what the environment changed of the settings that clients and data

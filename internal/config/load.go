@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"path/filepath"
@@ -68,7 +69,8 @@ func (l *loader) compare(file Config) {
 	current.follow()
 	for name, field := range installation {
 		if *field(&former) != *field(&current) {
-			c.replaced = append(c.replaced, Replaced{Key: name, By: c.origins[name], Of: file.Origins()[name]})
+			by := cmp.Or(c.origins[name], c.origins["server.port"], c.origins["server.tls"], c.origins["server.tls_cert"]) // the issuer follows them
+			c.replaced = append(c.replaced, Replaced{Key: name, By: by, Of: file.Origins()[name], Former: Secret(*field(&former))})
 		}
 	}
 	slices.SortFunc(c.replaced, func(a, b Replaced) int { return strings.Compare(a.Key, b.Key) })

@@ -126,6 +126,11 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.services, err = openServices(ctx, s.cfg.Config, database, s.stream, needMaster); err != nil {
 		return err
 	}
+	if s.services.Store.Adopted() != nil {
+		for _, r := range s.cfg.Config.Replaced() {
+			s.cfg.Log.Warn("configuration: " + r.Warning())
+		}
+	}
 	s.health = &health{ping: s.services.Store.Ping, sign: s.services.Keys.Ready, keep: readyFor}
 	published, err := s.firstAdmin(ctx)
 	if err != nil {

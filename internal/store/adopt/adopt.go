@@ -96,7 +96,7 @@ func (a *adoption) read(ctx context.Context, q engine.Querier) (shape, adopted, 
 	}
 	rows := translate(o, a.Now(), a.SessionMax)
 	if faults := slices.Concat(sh.problems, rows.collisions, rows.problems); len(faults) > 0 {
-		return shape{}, adopted{}, refuse(faults)
+		return shape{}, adopted{}, refuse(faults, rows.resolving)
 	}
 	return sh, rows, nil
 }
@@ -104,16 +104,23 @@ func (a *adoption) read(ctx context.Context, q engine.Querier) (shape, adopted, 
 // maxListed limits the sentences of one refusal; `migrate --check` lists all of them.
 const maxListed = 20
 
-func refuse(faults []string) error {
-	more := ""
-	if len(faults) > maxListed {
-		more = fmt.Sprintf("\n  and %d more", len(faults)-maxListed)
-		faults = faults[:maxListed]
+func refuse(faults, resolving []string) error {
+	text := "the Python server's database cannot be adopted as it is, and nothing in it was changed; " +
+		"correct this with the Python server or in the database, then start again:" + listed(faults)
+	if len(resolving) > 0 {
+		text += "\nthis SQL resolves the collisions: it renames all but the first of each, which may be deleted as well:" + listed(resolving)
 	}
-	return fault.New(fault.Invalid, "cannot_adopt",
-		"the Python server's database cannot be adopted as it is, and nothing in it was changed; "+
-			"correct this with the Python server or in the database, then start again:\n  "+
-			strings.Join(faults, "\n  ")+more)
+	return fault.New(fault.Invalid, "cannot_adopt", text)
+}
+
+// listed returns a line for each of the first lines.
+func listed(lines []string) string {
+	more := ""
+	if len(lines) > maxListed {
+		more = fmt.Sprintf("\n  and %d more; `pico-auth migrate --check` lists all", len(lines)-maxListed)
+		lines = lines[:maxListed]
+	}
+	return "\n  " + strings.Join(lines, "\n  ") + more
 }
 
 // replace replaces the original's tables with ours in the caller's transaction,
@@ -174,6 +181,15 @@ func (a *adopted) markDefaultPasswords(isDefault func(identity.PasswordHash) boo
 	}
 }
 
+func (a *adopted) activeServiceTokens() (n int) {
+	for _, s := range a.serviceTokens {
+		if s.RevokedAt.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
 // report logs what was done, and each row that was left out.
 func (a *adoption) report(ctx context.Context, rows *adopted) {
 	for _, sentence := range rows.dropped {
@@ -184,7 +200,8 @@ func (a *adoption) report(ctx context.Context, rows *adopted) {
 	}
 	a.Log.InfoContext(ctx, "Python server's database adopted",
 		"users", len(rows.users), "groups", len(rows.groups), "memberships", len(rows.members),
-		"refresh_tokens", len(rows.refreshTokens), "service_tokens", len(rows.serviceTokens),
+		"refresh_tokens", len(rows.refreshTokens), "service_tokens", rows.activeServiceTokens(),
+		"revoked_service_tokens", len(rows.serviceTokens)-rows.activeServiceTokens(),
 		"organizations", len(rows.orgs), "dropped_memberships", len(rows.dropped),
 		"expired_refresh_tokens", rows.expired, "ownerless_refresh_tokens", rows.ownerless, "backup", a.backup)
 }

@@ -358,8 +358,9 @@ func TestAdoptionRefusesByNameBeforeItTouchesAnything(t *testing.T) {
 }
 
 func TestRefusalOfAnAdoptionIsBounded(t *testing.T) {
-	err := refuse(slices.Repeat([]string{"x"}, 25))
-	if text := err.Error(); strings.Count(text, "\n  x") != maxListed || !strings.Contains(text, "and 5 more") {
+	err := refuse(slices.Repeat([]string{"x"}, 25), slices.Repeat([]string{"y"}, 24))
+	if text := err.Error(); strings.Count(text, "\n  x") != maxListed || !strings.Contains(text, "and 5 more") ||
+		strings.Count(text, "\n  y") != maxListed || !strings.Contains(text, "and 4 more") {
 		t.Errorf("refusal = %q", text)
 	}
 }

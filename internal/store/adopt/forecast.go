@@ -19,6 +19,7 @@ type Forecast struct {
 	Dropped       []string // a sentence for each membership dropped
 	Warnings      []string // oddities that would be kept
 	Collisions    []string // rows that would become one row; they forbid adoption
+	Resolving     []string // SQL that resolves the collisions, and loses nothing
 	Problems      []string // everything else that forbids it
 }
 
@@ -49,13 +50,9 @@ func Foresee(ctx context.Context, q engine.Querier, kind string, now time.Time) 
 	f = Forecast{
 		Users: len(rows.users), Groups: len(rows.groups), Memberships: len(rows.members),
 		RefreshTokens: len(rows.refreshTokens), DroppedTokens: rows.expired + rows.ownerless,
-		Dropped: rows.dropped, Warnings: rows.warnings, Collisions: rows.collisions,
+		Dropped: rows.dropped, Warnings: rows.warnings, Collisions: rows.collisions, Resolving: rows.resolving,
 		Problems: slices.Concat(sh.problems, rows.problems),
 	}
-	for _, s := range rows.serviceTokens {
-		if s.RevokedAt.IsZero() {
-			f.ServiceTokens++
-		}
-	}
+	f.ServiceTokens = rows.activeServiceTokens()
 	return f, true, nil
 }

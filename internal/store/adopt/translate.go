@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -25,6 +24,7 @@ type adopted struct {
 	dropped    []string // a sentence for each membership dropped
 	warnings   []string // oddities that are kept
 	collisions []string // rows that would become one row; they forbid adoption
+	resolving  []string // SQL that renames all but one of them
 	problems   []string // rows that cannot be translated; they forbid adoption
 }
 
@@ -209,32 +209,6 @@ func (t *translator) findCrowded() {
 				"the user %q (id %q) is in %d groups and stays in them; here a user joins at most %d", u.Email, u.ID, n, store.MaxGroups))
 		}
 	}
-}
-
-// findCollisions lists all rows that one of our unique keys would refuse.
-func (t *translator) findCollisions() {
-	type key struct{ kind, scope, name string }
-	rows := make(map[key][]string)
-	for _, u := range t.users {
-		k := key{kind: "users have the same e-mail address once upper and lower case and spelling variants are the same", name: u.EmailKey}
-		rows[k] = append(rows[k], fmt.Sprintf("%q (id %q)", u.Email, u.ID))
-	}
-	for _, g := range t.groups {
-		k := key{"groups of one organization have the same name", g.OrgID, identity.GroupKey(g.Name)}
-		rows[k] = append(rows[k], fmt.Sprintf("%q (id %q, organization %q)", g.Name, g.ID, g.OrgID))
-	}
-	for _, s := range t.serviceTokens {
-		if s.RevokedAt.IsZero() {
-			k := key{kind: "active service tokens have the same name", name: identity.GroupKey(s.Name)}
-			rows[k] = append(rows[k], fmt.Sprintf("%q (id %q)", s.Name, s.ID))
-		}
-	}
-	for k, names := range rows {
-		if len(names) > 1 {
-			t.collisions = append(t.collisions, fmt.Sprintf("%d %s: %s", len(names), k.kind, strings.Join(names, ", ")))
-		}
-	}
-	slices.Sort(t.collisions)
 }
 
 // collectOrgs makes an organization for each id that a row names; the original

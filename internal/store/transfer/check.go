@@ -42,6 +42,7 @@ type Plan struct {
 	Dropped         []string // a sentence for each membership dropped
 	Warnings        []string // oddities that would be kept
 	Collisions      []string // rows that would become one row; Open refuses
+	Resolving       []string // SQL that resolves the collisions
 	Problems        []string // everything else that Open refuses, and damage
 }
 
@@ -185,6 +186,7 @@ func (p *Plan) foresee(ctx context.Context, q engine.Querier, now time.Time) (kn
 	p.Users, p.Groups, p.Memberships = f.Users, f.Groups, f.Memberships
 	p.RefreshTokens, p.ServiceTokens = f.RefreshTokens, f.ServiceTokens
 	p.DanglingMembers, p.DroppedTokens = len(f.Dropped), f.DroppedTokens
+	p.Resolving = f.Resolving
 	p.Dropped, p.Warnings, p.Collisions, p.Problems = f.Dropped, f.Warnings, f.Collisions, f.Problems
 	return true, nil
 }

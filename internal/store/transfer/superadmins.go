@@ -20,7 +20,8 @@ func Superadmins(ctx context.Context, cfg store.Config, isDefault func(identity.
 	if err != nil {
 		return false, nil, err
 	}
-	db, closeDB := (*sql.DB)(nil), func() error { return nil }
+	var db *sql.DB
+	var closeDB func() error
 	if t.Engine == engine.Postgres {
 		db = t.OpenServer()
 		closeDB = db.Close
