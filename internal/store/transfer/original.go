@@ -15,7 +15,7 @@ func Original(ctx context.Context, url string) bool {
 	if err != nil || t.Engine != engine.SQLite || engine.CheckFile(t.Path) != nil {
 		return false
 	}
-	db, closeDB, err := openUnchanged(t.Path)
+	db, closeDB, err := engine.OpenUnchanged(t.Path)
 	if err != nil {
 		return false
 	}
