@@ -42,8 +42,8 @@ func as(t *testing.T, address, user string, params ...string) string {
 	}
 	query := u.Query()
 	if user != "" {
-		query.Set("user", user)
-		u.User = nil
+		query.Del("user")
+		u.User = url.UserPassword(user, user)
 	}
 	for i := 0; i < len(params); i += 2 {
 		query.Set(params[i], params[i+1])

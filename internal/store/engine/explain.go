@@ -72,7 +72,7 @@ func (t Target) explainServer(err error) error {
 			if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 				return fault.Wrap(fault.Forbidden, "database_rights", server+"does not let this user connect to the database: "+pg.Message+"; run GRANT CONNECT", err)
 			}
-			return fault.Wrap(fault.Invalid, "database_rights", server+"does not let this user create or change tables", err)
+			return fault.Wrap(fault.Forbidden, "database_rights", server+"does not let this user create or change tables", err)
 		}
 	}
 	if errors.Is(err, pgconn.ErrReadOnlyConnection) || errors.Is(err, pgconn.ErrStandbyConnection) || IsReadOnly(err) {

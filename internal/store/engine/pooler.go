@@ -70,7 +70,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 			if err == nil && !shared {
 				return conn, nil
 			}
-			if err = errors.Join(err, conn.Close()); err != nil {
+			if err := errors.Join(err, conn.Close()); err != nil {
 				return nil, err
 			}
 		}

@@ -84,12 +84,12 @@ func EmptyPostgresWith(t testing.TB, options string) string {
 	return shared.url(name)
 }
 
-// Role returns the name of a new role that may log in to the database of the URL and
-// has no rights there. It is dropped when the test ends.
+// Role returns the name, which is the password, too, of a new role that may log in to
+// the database of the URL and has no rights there. It is dropped when the test ends.
 func Role(t testing.TB, database string) (name string) {
 	t.Helper()
 	name = fmt.Sprintf("pico_test_%d_role_%d", os.Getpid(), shared.last.Add(1))
-	Exec(t, database, "CREATE ROLE "+name+" LOGIN")
+	Exec(t, database, "CREATE ROLE "+name+" LOGIN PASSWORD '"+name+"'")
 	t.Cleanup(func() {
 		db := openRaw(t, database)
 		_, err := db.ExecContext(context.Background(), "DROP OWNED BY "+name+" CASCADE; DROP ROLE "+name)
