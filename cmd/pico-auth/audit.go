@@ -31,6 +31,7 @@ type auditListCmd struct {
 	Org     string `placeholder:"ID" help:"Only this organization."`
 	Limit   int    `default:"100" help:"At most so many events; 0: all."`
 	Format  string `enum:"table,jsonl,csv" default:"table" help:"One of ${enum}."`
+	JSON    bool   `help:"Print JSON: one object, as the API does."`
 }
 
 // Help is the end of `pico-auth audit list --help`.
@@ -58,6 +59,13 @@ func (c auditListCmd) Run(sh *shell) error {
 			return identity.ErrNoUser
 		}
 		out := auditWriter(sh, c.Format)
+		found := []audit.Event{}
+		if c.JSON {
+			out = func(events []audit.Event) error {
+				found = append(found, events...)
+				return nil
+			}
+		}
 		for left := c.Limit; ; {
 			filter.Limit = audit.MaxLimit
 			if c.Limit > 0 {
@@ -72,10 +80,14 @@ func (c auditListCmd) Run(sh *shell) error {
 			}
 			left -= len(events)
 			if next == "" || c.Limit > 0 && left <= 0 {
-				return nil
+				break
 			}
 			filter.Cursor = next
 		}
+		if c.JSON {
+			return sh.json(map[string]any{"events": found})
+		}
+		return nil
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
@@ -61,7 +62,16 @@ func (c copyCmd) Run(sh *shell) error {
 	if len(left) > 0 {
 		said = errors.Join(said, sh.say("not copied, because they do not belong to pico-auth: %s\n", printable(strings.Join(left, ", "))))
 	}
-	return errors.Join(err, said)
+	return errors.Join(err, said, sh.say("%s", afterCopy(cfg)))
+}
+
+// afterCopy says how the server gets onto the copy.
+func afterCopy(cfg config.Config) string {
+	text := "next: set database.url (DATABASE_URL) to the URL of the copy, and start the server; " + cfg.Database.Redacted() + " was only read and is not used any more\n"
+	if cfg.Auth.MasterKey == "" {
+		text += "the signing keys stay in " + printable(cfg.Auth.DataDir) + ", which every server on the copy needs\n"
+	}
+	return text
 }
 
 // progress shows each table on standard error: on a terminal while it is
@@ -72,11 +82,18 @@ func (sh *shell) progress() transfer.CopyProgress {
 	return func(table string, rows int64, done bool) {
 		switch {
 		case done && terminal:
-			sh.tell(fmt.Sprintf("\r%s: %d rows\n", table, rows))
+			sh.tell(fmt.Sprintf("\r%s: %s\n", table, counted(rows)))
 		case done:
-			sh.tell(fmt.Sprintf("%s: %d rows\n", table, rows))
+			sh.tell(fmt.Sprintf("%s: %s\n", table, counted(rows)))
 		case terminal:
-			sh.tell(fmt.Sprintf("\r%s: %d rows", table, rows))
+			sh.tell(fmt.Sprintf("\r%s: %s", table, counted(rows)))
 		}
 	}
+}
+
+func counted(rows int64) string {
+	if rows == 1 {
+		return "1 row"
+	}
+	return fmt.Sprintf("%d rows", rows)
 }

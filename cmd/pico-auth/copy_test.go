@@ -30,8 +30,11 @@ func TestCopyToPostgresKeepsUsers(t *testing.T) {
 		if code != 0 || !strings.Contains(out, "users") {
 			t.Fatalf("%s: exit %d, %s%s", repeated, code, out, said)
 		}
-		if repeated == "first" && !strings.Contains(said, "users: 1 rows") {
+		if repeated == "first" && !strings.Contains(said, "users: 1 row\n") {
 			t.Errorf("no progress: %s", said)
+		}
+		if !strings.Contains(out, "next: set database.url (DATABASE_URL)") || !strings.HasSuffix(out, ", which every server on the copy needs\n") {
+			t.Errorf("no next step: %s", out)
 		}
 	}
 	t.Setenv("DATABASE_URL", dest)

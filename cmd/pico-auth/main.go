@@ -28,6 +28,8 @@ const (
 type cli struct {
 	Config *string `short:"c" placeholder:"FILE" help:"Configuration file; without it application.yaml in the working folder, if there is one."`
 
+	ShowVersion bool `name:"version" help:"Print the version."`
+
 	Serve        serveCmd        `cmd:"" default:"1" help:"Run the server (the default)."`
 	Version      versionCmd      `cmd:"" help:"Print the version."`
 	Configure    configCmd       `cmd:"" name:"config" help:"Check or show the configuration."`
@@ -45,6 +47,7 @@ type cli struct {
 	Backup       backupCmd       `cmd:"" help:"Write a consistent copy of the database; the server may be running."`
 	Restore      restoreCmd      `cmd:"" help:"Replace the database with a backup."`
 	Copy         copyCmd         `cmd:"" help:"Copy the SQLite database to PostgreSQL."`
+	Completion   completionCmd   `cmd:"" help:"Print what completes commands and flags in a shell."`
 }
 
 func main() {
@@ -65,6 +68,9 @@ func run(args []string, sh *shell) int {
 	if err != nil {
 		return sh.fail(err)
 	}
+	if args[0] == completeWord {
+		return sh.complete(parser.Model.Node, args[1:])
+	}
 	command, err := parser.Parse(args)
 	if err != nil {
 		return sh.misread(args, misused(err))
@@ -74,6 +80,12 @@ func run(args []string, sh *shell) int {
 			return sh.fail(usage("--config: the file name is empty"))
 		}
 		sh.file = *line.Config
+	}
+	if line.ShowVersion {
+		if err := (versionCmd{}).Run(sh); err != nil {
+			return sh.fail(err)
+		}
+		return 0
 	}
 	if err := command.Run(sh); err != nil {
 		return sh.misread(args, err)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"unicode"
@@ -83,9 +84,18 @@ func (l *loader) readSecretFile(k setting, name string, alsoPlain bool) bool {
 		l.fault(k.name, where, "cannot be read: "+err.Error())
 		return true
 	}
+	l.warnOpen(k.name, where, path)
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	l.set(k, value{text: text, where: fmt.Sprintf("%s (%s_FILE)", path, name)})
 	return true
+}
+
+// warnOpen warns about the file of a secret that others than its owner may read or write.
+func (l *loader) warnOpen(name, where, path string) {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o066 != 0 && runtime.GOOS != "windows" {
+		l.warn(name, where, fmt.Sprintf("names the file %s, which other users of this machine may open (mode %04o): run `chmod 600 %[1]s`", path, info.Mode().Perm()))
+	}
 }
 
 // filePrefix marks a value that is the path of the file with the value.
@@ -111,6 +121,7 @@ func (l *loader) readMasterKey(name string, key *Secret) {
 		l.faultAt(name, "names the file "+path+", which does not hold 32 bytes in base64")
 		return
 	}
+	l.warnOpen(name, l.config.origins[name], path)
 	*key = Secret(text)
 }
 

@@ -44,6 +44,29 @@ func TestTheMasterKeyComesFromAnyOfItsPlaces(t *testing.T) {
 	}
 }
 
+func TestAFileOfASecretThatOthersMayOpenIsWarnedAbout(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "master")
+	for mode, open := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o644: true, 0o602: true} {
+		_ = os.Remove(file)
+		if err := os.WriteFile(file, []byte(masterStd+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		for _, setting := range []string{"AUTH_MASTER_KEY=file:" + file, "AUTH_MASTER_KEY_FILE=" + file} {
+			_, warnings, err := load(t, "", postgres, setting)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf("names the file %s, which other users of this machine may open (mode %04o): run `chmod 600 %[1]s`", file, mode)
+			if got := strings.Join(warnings, "\n"); strings.Contains(got, want) != open || strings.Contains(got, "chmod") != open {
+				t.Errorf("%04o, %s: %s", mode, setting, got)
+			}
+		}
+	}
+}
+
 func TestABadMasterKeyIsNamedAndNotShown(t *testing.T) {
 	const rule = "must be 32 bytes in base64, such as `openssl rand -base64 32` prints, or file:PATH of a file that holds them"
 	short := filepath.Join(t.TempDir(), "short")

@@ -30,7 +30,7 @@ const apiDescription = `An authentication server: users, roles, groups, and the 
 
 **Refusals.** Every one is a problem document (RFC 9457) whose field ` + "`error`" + ` is a stable code for programs. Objects of another organization are not found rather than forbidden.
 
-**Lists.** With ` + "`limit`" + ` or ` + "`cursor`" + ` they come in pages; ` + "`next_cursor`" + ` leads to the next one. Otherwise everything is listed at once, up to 1000.`
+**Lists.** With ` + "`limit`" + ` or ` + "`cursor`" + ` they come in pages; otherwise in one of up to 1000. When there are more, ` + "`next_cursor`" + ` leads to the next page; ` + "`total`" + ` counts all pages.`
 
 // humaConfig switches off what huma would add by itself: pages that load from
 // other servers, $schema fields, formats other than JSON.

@@ -74,7 +74,7 @@ type Organization struct {
 type OrganizationList struct {
 	Organizations []Organization `json:"organizations" nullable:"false"`
 	Total         int            `json:"total" doc:"Number of organizations on all pages." example:"1"`
-	Next          string         `json:"next_cursor,omitempty" doc:"When pages were requested and there is another one."`
+	Next          string         `json:"next_cursor,omitempty" doc:"When there are more."`
 }
 
 // OrganizationID is the organization in the path.

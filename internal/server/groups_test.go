@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 // A token of ML-DSA-87 names few groups; /me has all.
@@ -39,5 +40,24 @@ func TestMeHasAllGroupsWhereTheTokenHasNot(t *testing.T) {
 	got := s.must("GET", "/api/v1/auth/me", access, nil)
 	if diff := cmp.Diff([]any{ids, names}, []any{got["groups"], got["group_names"]}); diff != "" {
 		t.Errorf("/me: %s", diff)
+	}
+}
+
+// The original returned everything: what is left out must not go unnoticed.
+func TestAListThatIsCutSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir, nil)
+	access, _ := s.login("admin@pico.local", "admin")
+	storetest.Exec(t, "sqlite:///"+dir+"/auth.db", `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
+		INSERT INTO groups (id, name, name_key, description, org_id, created_at, updated_at)
+		SELECT 'g' || i, 'n' || i, 'n' || i, '', 'default', '2026-11-22T10:15:30.123456Z', '2026-11-22T10:15:30.123456Z' FROM n`)
+	first := s.must("GET", "/api/v1/groups", access, nil)
+	cursor, _ := first["next_cursor"].(string)
+	if n := len(first["groups"].([]any)); n != 1000 || first["total"] != 1001.0 || cursor == "" {
+		t.Errorf("%d groups of %v, next_cursor %q", n, first["total"], cursor)
+	}
+	rest := s.must("GET", "/api/v1/groups?cursor="+cursor, access, nil)
+	if _, more := rest["next_cursor"]; len(rest["groups"].([]any)) != 1 || rest["total"] != 1001.0 || more {
+		t.Errorf("the rest: %v", rest)
 	}
 }

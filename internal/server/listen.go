@@ -51,7 +51,7 @@ func (s *Server) open(ctx context.Context) (ln net.Listener, err error) {
 	}
 	ln, err = listenTCP(ctx, net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port", err)
+		return nil, fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port (SERVER_PORT)", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("server.host and server.port: %w", err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,9 @@ func (s *Server) firstAdmin(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("create the first administrator from auth.admin_email and auth.admin_password: %w", err)
 		}
 	}
+	if exists {
+		s.tellUnused("auth.admin_email", "auth.admin_password")
+	}
 	email, found, err := s.services.Store.DefaultPasswordAdmin(ctx)
 	if err != nil {
 		return "", err
@@ -48,6 +52,16 @@ func (s *Server) firstAdmin(ctx context.Context) (string, error) {
 		return "", refuseDefaultPassword(c.Server, email)
 	}
 	return email, nil
+}
+
+// tellUnused says which of these settings of the first administrator are set and have no
+// effect any more.
+func (s *Server) tellUnused(names ...string) {
+	set := slices.DeleteFunc(names, func(name string) bool { return !s.cfg.Config.Explicit(name) })
+	if len(set) > 0 {
+		s.cfg.Log.Info("settings of the first administrator have no effect: a superadmin exists; `pico-auth user reset-password` changes a password",
+			"settings", strings.Join(set, ", "))
+	}
 }
 
 // CheckFirstAdmin returns why a start must not create the first superadmin, nil where it
