@@ -144,12 +144,9 @@ func (l *loader) suspect() {
 	case issuer.Scheme == "http" && !loopback(issuer.Hostname()):
 		l.warn("auth.issuer", at["auth.issuer"], "is plain http: an attacker on the network can replace the key set, and browsers cannot sign in, since their cookies need https")
 	}
-	if c.Auth.RegistrationEnabled && !loopback(c.Server.Host) && !c.Explicit("groups.visibility") {
+	if c.Auth.RegistrationEnabled && (!loopback(c.Server.Host) || c.Server.Listen != "") && !c.Explicit("groups.visibility") {
 		l.warn("groups.visibility", at["groups.visibility"], "shows the names and members of all groups of "+c.Auth.RegistrationOrg+
 			" to everyone who registers: set members, or organization if that is intended")
-	}
-	if c.Server.Listen != "" && c.Explicit("server.host") {
-		l.warn("server.host", at["server.host"], "has no effect beside server.listen ("+at["server.listen"]+")")
 	}
 	for _, proxy := range c.Server.TrustedProxies {
 		if prefix, err := netip.ParsePrefix(proxy); err == nil && prefix.Bits() == 0 {

@@ -328,10 +328,7 @@ func (s Server) LocalURL() string {
 	}
 	host := s.Host
 	if a, err := netip.ParseAddr(host); err == nil && a.IsUnspecified() {
-		host = "127.0.0.1"
-		if a.Is6() {
-			host = "::1"
-		}
+		host = "127.0.0.1" // for :: too: it is IPv4 as well, and a container may have no IPv6
 	}
 	return s.scheme() + "://" + net.JoinHostPort(host, strconv.Itoa(s.Port))
 }

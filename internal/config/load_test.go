@@ -126,7 +126,7 @@ func TestEveryKeyCanBeSetByItsVariable(t *testing.T) {
 		"AUTH_CLIENT_ACCEPTED_ALGORITHMS": "RS256, ML-DSA-65", "FASTAPI_TITLE": "T", "FASTAPI_VERSION": "2",
 		"SERVER_HOST": "::1", "SERVER_PORT": "9000", "SERVER_TRUSTED_PROXIES": "10.0.0.0/8,::1",
 		"SERVER_CORS_ORIGINS": "https://app.example.com", "SERVER_TLS": "self-signed", "SERVER_TLS_CERT": "", "SERVER_TLS_KEY": "",
-		"SERVER_METRICS_LISTEN": ":9100", "SERVER_CONNECTIONS_PER_ADDRESS": "0", "SERVER_IDLE_TIMEOUT": "75s", "AUTH_FORMER_MASTER_KEY": masterStd,
+		"SERVER_LISTEN": "unix:/run/http.sock", "SERVER_LISTEN_MODE": "600", "SERVER_METRICS_LISTEN": ":9100", "SERVER_CONNECTIONS_PER_ADDRESS": "0", "SERVER_IDLE_TIMEOUT": "75s", "AUTH_FORMER_MASTER_KEY": masterStd,
 		"KEYS_PUBLISH_AHEAD": "1h30m", "KEYS_ROTATE_EVERY": "90d", "KEYS_RSA_BITS": "3072", "KEYS_AT_REST": "sealed", "KEYS_ALGORITHMS": "ES256, ML-DSA-65",
 		"THROTTLE_ENABLED": "false", "PAGES_NAME": "Northwind", "PAGES_LOGO": "/logo.svg", "PAGES_ACCENT": "#0b7a4b",
 		"PAGES_STYLE_SHEET": "/extra.css", "PAGES_LINKS": "Privacy https://example.com/privacy, Terms of service https://example.com/terms",

@@ -164,7 +164,7 @@ func serverKeys() []setting {
 	return []setting{
 		text("server.host", func(c *Config) *string { return &c.Server.Host },
 			"an IP address or a host name, without port", hostName,
-			"Address to listen on. `0.0.0.0` is every interface, IPv4 only; `::` is every interface, IPv4 and IPv6. Beyond loopback the start is refused while an active superadmin has the default password."),
+			"Address to listen on. `0.0.0.0` is every interface, IPv4 only; `::` is every interface, IPv4 and IPv6 as far as the machine has them. Beyond loopback the start is refused while an active superadmin has the default password."),
 		number("server.port", func(c *Config) *int { return &c.Server.Port }, 1, 65_535,
 			"Port to listen on."),
 		text("server.listen", func(c *Config) *string { return &c.Server.Listen },

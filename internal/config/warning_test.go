@@ -57,6 +57,10 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 			want: []string{"auth.issuer (default) names this machine only, while server.host (environment SERVER_HOST) accepts remote clients: they cannot fetch the key set"},
 		},
 		{
+			name: "local issuer behind a socket", env: []string{"SERVER_LISTEN=unix:/run/http.sock", "GROUPS_VISIBILITY=members"},
+			want: []string{"auth.issuer (default) names this machine only, while server.listen (environment SERVER_LISTEN) is for a proxy: set the address that clients use"},
+		},
+		{
 			name: "all who register see groups", yaml: "server: {host: 0.0.0.0}\nauth: {issuer: 'https://auth.example.com', registration_org: guests}",
 			want: []string{"groups.visibility (default) shows the names and members of all groups of guests to everyone who registers: set members, or organization if that is intended"},
 		},
@@ -99,14 +103,18 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 }
 
 func TestLocalURLIsWhereThisMachineReachesTheServer(t *testing.T) {
-	for want, server := range map[string]config.Server{
-		"http://127.0.0.1:8100":  {Host: "0.0.0.0", Port: 8100},
-		"http://[::1]:8100":      {Host: "::", Port: 8100},
-		"https://10.1.2.3:8443":  {Host: "10.1.2.3", Port: 8443, TLSCert: "x"},
-		"http://auth.local:8100": {Host: "auth.local", Port: 8100},
+	for _, c := range []struct {
+		want   string
+		server config.Server
+	}{
+		{"http://127.0.0.1:8100", config.Server{Host: "0.0.0.0", Port: 8100}},
+		{"http://127.0.0.1:8100", config.Server{Host: "::", Port: 8100}}, // of both families, where the machine has IPv6
+		{"https://10.1.2.3:8443", config.Server{Host: "10.1.2.3", Port: 8443, TLSCert: "x"}},
+		{"http://auth.local:8100", config.Server{Host: "auth.local", Port: 8100}},
+		{"http://localhost", config.Server{Host: "127.0.0.1", Port: 8100, Listen: "unix:/run/http.sock"}},
 	} {
-		if got := server.LocalURL(); got != want {
-			t.Errorf("got %s, want %s", got, want)
+		if got := c.server.LocalURL(); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
 		}
 	}
 }

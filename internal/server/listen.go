@@ -74,30 +74,34 @@ func (s *Server) listenMetrics(ctx context.Context) error {
 }
 
 // listenTCP listens on the interfaces that the address names. net.Listen takes 0.0.0.0
-// for every interface of IPv6 as well, which a firewall for IPv4 does not cover.
+// for every interface of IPv6 as well, which a firewall for IPv4 does not cover, and
+// fails for :: on a machine without IPv6.
 func listenTCP(ctx context.Context, address string) (net.Listener, error) {
 	network := "tcp"
-	host, _, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	if a, err := netip.ParseAddr(host); err == nil && a.Unmap().Is4() {
+	switch a, err := netip.ParseAddr(host); {
+	case err != nil:
+	case a.Unmap().Is4():
 		network = "tcp4"
+	case a == netip.IPv6Unspecified():
+		address = ":" + port // of both, as far as there are
 	}
 	return (&net.ListenConfig{}).Listen(ctx, network, address)
 }
 
-// interfaces says which interfaces a server on the host accepts connections of, if
-// they are more than one.
-func interfaces(host string) string {
-	a, err := netip.ParseAddr(host)
+// interfaces says on which interfaces a listener is, if they are more than one.
+func interfaces(at net.Addr) string {
+	tcp, _ := at.(*net.TCPAddr)
 	switch {
-	case host == "", err == nil && a == netip.IPv6Unspecified():
-		return " (every interface, IPv4 and IPv6)"
-	case err == nil && a.Unmap() == netip.IPv4Unspecified():
+	case tcp == nil || !tcp.IP.IsUnspecified():
+		return ""
+	case tcp.IP.To4() != nil:
 		return " (every interface, IPv4 only)"
 	}
-	return ""
+	return " (every interface, IPv4 and IPv6)"
 }
 
 // Addr is the address the API listens on.

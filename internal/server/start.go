@@ -211,7 +211,7 @@ func (s *Server) announce(defaultPassword string) {
 	if s.at.Socket() != "" {
 		fmt.Fprintf(out, "  listening on  %s\n", s.at.Listen)
 	} else {
-		fmt.Fprintf(out, "  listening on  %s%s\n", base, interfaces(s.at.Host))
+		fmt.Fprintf(out, "  listening on  %s%s\n", base, interfaces(s.Addr()))
 		fmt.Fprintf(out, "  API page      %s%s/docs\n", base, web.BasePath(c.Auth.Issuer))
 	}
 	fmt.Fprintf(out, "  issuer        %s\n", c.Auth.Issuer)
@@ -222,8 +222,7 @@ func (s *Server) announce(defaultPassword string) {
 	}
 	switch {
 	case c.Server.MetricsListen != "":
-		host, _, _ := net.SplitHostPort(c.Server.MetricsListen) // the listener exists
-		fmt.Fprintf(out, "  metrics       http://%s/metrics%s\n", s.scrape.Addr(), interfaces(host))
+		fmt.Fprintf(out, "  metrics       http://%s/metrics%s\n", s.scrape.Addr(), interfaces(s.scrape.Addr()))
 	case !metricsOnAPI(s.at):
 		fmt.Fprintf(out, "  metrics       off; server.metrics_listen turns them on\n")
 	}
