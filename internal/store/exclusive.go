@@ -15,7 +15,7 @@ const (
 	lockRetry = 200 * time.Millisecond
 	// lockPulse is how often the idle transaction with the lock is used, so that a
 	// pooler does not end it, and its end is noticed.
-	lockPulse = 5 * time.Second
+	lockPulse = time.Second
 )
 
 var errLockLost = errors.New("the database ended the transaction that excludes other migrations")

@@ -31,6 +31,11 @@ func (s *Store) Read(ctx context.Context, fn func(*Tx) error) error { return s.r
 
 func (t *tx) Exec(query string, args ...any) (int64, error) { return t.exec(query, args...) }
 
+// Exclusively runs work as a migration runs.
+func (s *Store) Exclusively(ctx context.Context, work func(context.Context) error) error {
+	return exclusively(ctx, s.reads, migrationLock, work)
+}
+
 func (t *tx) Get(dest []any, query string, args ...any) (bool, error) {
 	return t.get(dest, query, args...)
 }

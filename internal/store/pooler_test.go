@@ -4,6 +4,7 @@ package store_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -84,6 +86,27 @@ func TestAMigrationSaysThatItWaitsForAnother(t *testing.T) {
 	release()
 	if err := <-opened; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAMigrationEndsWhenItsLockIsLost(t *testing.T) {
+	url := storetest.Postgres(t)
+	s := storetest.OpenURL(t, url)
+	err := s.Exclusively(t.Context(), func(ctx context.Context) error {
+		storetest.Exec(t, url, `SELECT pg_terminate_backend(pid) FROM pg_locks
+			WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Minute):
+			return nil
+		}
+	})
+	if err == nil || !strings.Contains(err.Error(), "ended the transaction that excludes other migrations") {
+		t.Errorf("%v", err)
+	}
+	if err := s.Exclusively(t.Context(), func(context.Context) error { return nil }); err != nil {
+		t.Errorf("the next one: %v", err)
 	}
 }
 
@@ -160,7 +183,7 @@ func TestAParameterThatThePoolerDoesNotPassOnIsRefusedByName(t *testing.T) {
 		"ignored": {"ignore_startup_parameters = search_path,statement_timeout,lock_timeout,idle_in_transaction_session_timeout", "the connection pooler ignores search_path of database.url"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := store.Open(t.Context(), store.Config{URL: storetest.Pooler(t, direct, c.setting) + "&search_path=auth"})
+			_, err := store.Open(t.Context(), store.Config{URL: storetest.Pooler(t, direct, c.setting) + "&search_path=auth", Wait: time.Hour})
 			if err == nil || !strings.Contains(err.Error(), "the connection pooler") || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "ALTER ROLE") {
 				t.Errorf("%v", err)
 			}
@@ -171,7 +194,7 @@ func TestAParameterThatThePoolerDoesNotPassOnIsRefusedByName(t *testing.T) {
 func TestAPoolerWithoutTransactionsIsRefusedByName(t *testing.T) {
 	for _, direct := range []string{storetest.EmptyPostgres(t), storetest.Postgres(t)} {
 		url := storetest.Pooler(t, direct, "pool_mode = statement")
-		_, err := store.Open(t.Context(), store.Config{URL: url})
+		_, err := store.Open(t.Context(), store.Config{URL: url, Wait: time.Hour})
 		if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "the connection pooler at") || !strings.Contains(err.Error(), "has pool_mode = statement") {
 			t.Errorf("start: %v", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -14,7 +15,7 @@ import (
 // refusedBoth requires that a start and a check refuse the database with all texts.
 func refusedBoth(t *testing.T, address string, texts ...string) {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{URL: address})
+	s, err := store.Open(t.Context(), store.Config{URL: address, Wait: time.Hour})
 	if err == nil {
 		_ = s.Close()
 		t.Fatal("it was opened")

@@ -159,7 +159,7 @@ func IsReadOnly(err error) bool {
 // unreachable, starting, full or a standby, or its role or database is not made yet.
 func IsPassing(err error) bool {
 	c := ConditionOf(err)
-	return c == Lost || c == Temporary
+	return (c == Lost || c == Temporary) && !refusesParameters(err) && !refusesTransactions(err)
 }
 
 // IsNoTable reports whether err means that a table does not exist.

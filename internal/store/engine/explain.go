@@ -59,7 +59,7 @@ func (t Target) explainServer(err error) error {
 	if refusesParameters(err) {
 		return fault.Wrap(fault.Invalid, "database_pooler", server+"refuses the parameter "+t.refusedParameter(err)+" of database.url; remove it there, and set it on the server (ALTER ROLE ... SET ...)", err)
 	}
-	if err != nil && strings.Contains(err.Error(), "statement pooling mode") {
+	if refusesTransactions(err) {
 		return fault.Wrap(fault.Invalid, "database_pooler", server+"has pool_mode = statement, which allows no transactions; set it to transaction or session", err)
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {

@@ -90,6 +90,12 @@ func refusesParameters(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "unsupported startup parameter")
 }
 
+// refusesTransactions reports that the other side is PgBouncer with pool_mode =
+// statement.
+func refusesTransactions(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "statement pooling mode")
+}
+
 // isShared reports whether a pooler is between this process and the server. The
 // process ID that a pooler announces when a client connects is its own invention: it
 // has no server for the client yet, and will have others later.

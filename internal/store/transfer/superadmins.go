@@ -16,7 +16,7 @@ import (
 // It changes nothing, and refuses a database that store.Open refuses, as far as its
 // catalogue shows.
 func Superadmins(ctx context.Context, cfg store.Config, isDefault func(identity.PasswordHash) bool) (exist bool, published []string, err error) {
-	t, err := engine.Parse(cfg.URL)
+	t, err := cfg.Target()
 	if err != nil {
 		return false, nil, err
 	}
