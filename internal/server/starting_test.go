@@ -3,7 +3,10 @@
 package server_test
 
 import (
+	"errors"
 	"net/http"
+	"net/url"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,7 +49,9 @@ func TestAStartThatTakesLongIsLiveAndNotReady(t *testing.T) {
 	t.Run("the database is not up yet", func(t *testing.T) {
 		outage := storetest.NewOutage(t)
 		outage.Stop()
-		r := newReplica(t, path, outage.URL())
+		folder := url.QueryEscape(filepath.Dir(outage.Socket()))
+		r := newReplica(t, path, "postgresql://postgres@"+folder+"/postgres")
+		r.exits(1, "does not answer", "user", "list")
 		r.starts("waiting for the database", "does not answer")
 		outage.Start()
 		r.ready()
@@ -55,6 +60,8 @@ func TestAStartThatTakesLongIsLiveAndNotReady(t *testing.T) {
 	t.Run("the role does not exist yet", func(t *testing.T) {
 		outage := storetest.NewOutage(t)
 		r := newReplica(t, path, strings.Replace(outage.URL(), "user=postgres", "user=auth", 1))
+		r.exits(1, "refused the user or the password", "user", "list")
+		r.exits(1, "refused the user or the password", "migrate", "--check")
 		r.starts("waiting for the database", "refused the user or the password")
 		storetest.Exec(t, outage.URL(), "CREATE ROLE auth LOGIN SUPERUSER")
 		r.ready()
@@ -63,6 +70,9 @@ func TestAStartThatTakesLongIsLiveAndNotReady(t *testing.T) {
 	t.Run("the database does not exist yet", func(t *testing.T) {
 		outage := storetest.NewOutage(t)
 		r := newReplica(t, path, strings.Replace(outage.URL(), "/postgres?", "/auth?", 1))
+		r.exits(1, "has no database of the name", "user", "list")
+		without := newReplica(t, path, strings.Replace(outage.URL(), "/postgres?", "/auth?", 1), "DATABASE_WAIT=0")
+		without.exits(1, "has no database of the name", "serve")
 		r.starts("waiting for the database", "has no database of the name")
 		storetest.Exec(t, outage.URL(), "CREATE DATABASE auth")
 		r.ready()
@@ -84,6 +94,21 @@ func (r *replica) starts(texts ...string) {
 	r.answersWhileItStarts()
 	for _, text := range texts {
 		r.logs(text)
+	}
+}
+
+// exits runs a command, which must not wait and must exit with the code and one sentence.
+func (r *replica) exits(code int, sentence string, args ...string) {
+	r.t.Helper()
+	cmd := exec.Command(r.path, args...)
+	cmd.Env, cmd.Dir = r.env, strings.TrimPrefix(r.env[0], "HOME=")
+	out, err := cmd.CombinedOutput()
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || exit.ExitCode() != code || !strings.Contains(string(out), sentence) || strings.Contains(string(out), "waiting") {
+		r.t.Errorf("%q: %v, want exit code %d and %q\n%s", args, err, code, sentence, out)
+	}
+	if strings.Count(string(out), "\n") != 1 {
+		r.t.Errorf("%q: more than a line:\n%s", args, out)
 	}
 }
 

@@ -5,9 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 var errURL = errors.New("malformed URL")
@@ -66,15 +63,6 @@ func joinHosts(params url.Values) {
 	params.Set("host", strings.Join(list, ","))
 	if slices.ContainsFunc(ports, func(port string) bool { return port != "" }) {
 		params.Set("port", strings.Join(ports, ","))
-	}
-}
-
-// preferWritable makes one of several servers acceptable only while it takes writes,
-// unless the URL says otherwise: the others are standbys.
-func preferWritable(cfg *pgx.ConnConfig, params url.Values) {
-	others := func(f *pgconn.FallbackConfig) bool { return f.Host != cfg.Host || f.Port != cfg.Port }
-	if cfg.ValidateConnect == nil && !params.Has(targetAttrs) && slices.ContainsFunc(cfg.Fallbacks, others) {
-		cfg.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 }
 

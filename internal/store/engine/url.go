@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
@@ -165,8 +166,11 @@ func parsePostgres(rest string) (Target, error) {
 	case err != nil:
 		return Target{}, badURL("is not a valid PostgreSQL URL") // the cause may quote the URL
 	}
-	preferWritable(cfg, params)
+	if cfg.ValidateConnect == nil && !params.Has(targetAttrs) && hasSeveralHosts(cfg) {
+		cfg.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // the others are standbys
+	}
 	setTimeouts(cfg)
+	setDialing(cfg)
 	return Target{Engine: Postgres, Server: cfg, pool: pool, pooled: pooled, pooler: new(atomic.Bool)}, nil
 }
 
@@ -201,9 +205,6 @@ func setTimeouts(cfg *pgx.ConnConfig) {
 		if _, set := cfg.RuntimeParams[name]; !set {
 			cfg.RuntimeParams[name] = value
 		}
-	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = connectTimeout
 	}
 }
 
