@@ -190,7 +190,7 @@ func problemOf(ctx context.Context, rt *route, err error) *problem {
 	case status == http.StatusServiceUnavailable:
 		p = newProblem(status, "unavailable", "the service is briefly unavailable; please try again")
 	case status >= http.StatusInternalServerError:
-		p = newProblem(status, code, "internal server error")
+		p = newProblem(status, cmp.Or(f.Code, code), "internal server error")
 	default:
 		p = newProblem(status, cmp.Or(f.Code, code), f.Message)
 	}

@@ -29,6 +29,12 @@ const (
 	expiryLease = 3 * time.Minute
 	expiryBatch = 100
 
+	// trimEvery is how long the disk space of a peak is kept.
+	trimEvery = 10 * time.Second
+
+	// verifyEvery is how long damage of a page that no request reads stays unnoticed.
+	verifyEvery = 24 * time.Hour
+
 	networksEvery = 5 * time.Minute
 	networksLimit = 5_000
 
@@ -49,6 +55,8 @@ func (s *Server) newJobs() *job.Runner {
 func (s *Server) work() []job.Job {
 	jobs := []job.Job{
 		{Name: "purge", Every: purgeEvery, Lease: purgeLease, Run: s.purge},
+		{Name: "database_check", Every: verifyEvery, Run: s.verify},
+		{Name: "database_log", Every: trimEvery, Later: true, Run: s.trimLog},
 		{Name: "known_networks", Every: networksEvery, Run: s.knowNetworks},
 		{Name: "users", Every: completeEvery, Lease: completeLease, Run: s.completeUsers},
 		{Name: "audit_counts", Every: chainEvery, Later: true, Run: s.countRefusals},
@@ -80,6 +88,16 @@ func (s *Server) purge(ctx context.Context) (more bool, err error) {
 	}
 	removed, err := s.services.Store.PurgeThrottle(ctx, purgeBatch)
 	return removed == purgeBatch, err
+}
+
+// verify examines the file of the database once after the start and once a day.
+func (s *Server) verify(ctx context.Context) (more bool, err error) {
+	return false, s.services.Store.Verify(ctx)
+}
+
+// trimLog gives back what the database's log took at a peak.
+func (s *Server) trimLog(ctx context.Context) (more bool, err error) {
+	return false, s.services.Store.TrimLog(ctx)
 }
 
 // endExpired ends sessions in browsers that have expired, since their clients are told.

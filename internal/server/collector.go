@@ -40,13 +40,14 @@ var (
 	dbBatches       = desc("database_commits_total", "Commits; each may carry several transactions.")
 	dbQueue         = desc("database_write_queue", "Transactions waiting for the writer.")
 	dbRefused       = desc("database_refused_total", "Transactions refused because the queue was full.")
+	dbDamaged       = desc("database_damaged", "1 after damage of the database was detected.")
 	dbReadSeconds   = desc("database_read_seconds_total", "Time used for reading.")
 	dbWriteSeconds  = desc("database_write_seconds_total", "Time used for writing transactions.")
 	jobSuccess      = desc("job_last_success_timestamp_seconds", "Time of the last run of the background job on this server that succeeded.", "job")
 	jobFailures     = desc("job_failures_total", "Runs of the background job that failed.", "job")
 	allDescriptions = []*prometheus.Desc{
 		logins, throttled, hashingWaiting, hashingRunning, hashingDone, hashingRefused, hashingSeconds, refreshes, refreshRepeated, refreshLimited, reuses, refreshRefused,
-		logouts, signatures, signaturesBad, signingSeconds, keysByStatus, keyAge, keyBehind, dbTransactions, dbBatches, dbQueue, dbRefused, dbReadSeconds, dbWriteSeconds,
+		logouts, signatures, signaturesBad, signingSeconds, keysByStatus, keyAge, keyBehind, dbTransactions, dbBatches, dbQueue, dbRefused, dbDamaged, dbReadSeconds, dbWriteSeconds,
 		jobSuccess, jobFailures,
 	}
 )
@@ -106,6 +107,11 @@ func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
 	count(dbBatches, float64(s.Batches))
 	gauge(dbQueue, s.Queue)
 	count(dbRefused, float64(s.Refused))
+	damaged := 0
+	if s.Damaged {
+		damaged = 1
+	}
+	gauge(dbDamaged, damaged)
 	count(dbReadSeconds, s.ReadSeconds)
 	count(dbWriteSeconds, s.WriteSeconds)
 	c.collectJobs(ch)

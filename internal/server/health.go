@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 // readyTimeout bounds the database query of a readiness check.
@@ -59,7 +61,9 @@ func (h *health) look(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 	defer cancel()
 	h.wrong = ""
-	if h.ping(ctx) != nil {
+	if err := h.ping(ctx); store.IsDamaged(err) {
+		h.wrong = "database damaged"
+	} else if err != nil {
 		h.wrong = "database unavailable"
 	} else if h.sign(ctx) != nil {
 		h.wrong = "active signing key unavailable"

@@ -60,7 +60,7 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 		return err
 	}
 	s.file = info
-	db, err := engine.OpenFile(path, "synchronous(FULL)")
+	db, err := engine.OpenFile(path, "synchronous(FULL)", logSizePragma)
 	if err != nil {
 		return err
 	}
@@ -91,6 +91,9 @@ func (s *Store) prepareSQLite(ctx context.Context, cfg Config, db *sql.DB) error
 		}
 	}
 	if err := CheckComplete(ctx, db); err != nil {
+		return err
+	}
+	if err := s.verifyAtOpen(ctx, db); err != nil {
 		return err
 	}
 	var mode string

@@ -16,7 +16,7 @@ var errReplaced = errors.New("the database file was replaced by another file; re
 // damage that was found before: damage is permanent.
 func (s *Store) Ping(ctx context.Context) error {
 	if text := s.damaged.Load(); text != nil {
-		return engine.Unavailable(errors.New(*text))
+		return engine.DamagedBy(errors.New(*text))
 	}
 	if s.writer != nil {
 		if err := s.pingFile(ctx); err != nil {
@@ -35,6 +35,10 @@ func (s *Store) Ping(ctx context.Context) error {
 	// An empty transaction costs a lock and no sync, and fails when the writer would.
 	return s.write(ctx, pingSchema)
 }
+
+// IsDamaged reports whether err, of any method, means that the database is damaged:
+// a retry does not help.
+func IsDamaged(err error) bool { return errors.Is(err, engine.ErrDamaged) }
 
 // pingFile opens the file again: open connections continue to read a file that
 // was removed, and pages in memory.

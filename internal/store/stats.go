@@ -13,6 +13,7 @@ type Stats struct {
 	Retries      uint64  // PostgreSQL: operations repeated after a conflict or a lost connection
 	Refused      uint64  // operations refused because the writer's queue was full
 	Failed       uint64  // operations that failed as "unavailable" after they were accepted
+	Damaged      bool    // damage was detected
 	Queue        int     // operations that wait for the SQLite writer now
 	ReadSeconds  float64 // time of callers in reads
 	WriteSeconds float64 // time of callers in writes, with the time in the queue
@@ -44,6 +45,7 @@ func (s *Store) Stats() Stats {
 	stats := Stats{
 		Transactions: c.transactions.Load(), Batches: c.batches.Load(), LargestBatch: c.largest.Load(),
 		Retries: c.retries.Load(), Refused: c.refused.Load(), Failed: c.failed.Load(),
+		Damaged:      s.damaged.Load() != nil,
 		ReadSeconds:  time.Duration(c.readNanos.Load()).Seconds(),
 		WriteSeconds: time.Duration(c.writeNanos.Load()).Seconds(),
 	}

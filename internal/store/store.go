@@ -70,20 +70,21 @@ type Store struct {
 
 	adopted *Adoption // by this Open; nil: nothing
 
-	reads   *sql.DB // SQLite: readers only; PostgreSQL: everything
-	reader  runner
-	writer  *writer      // SQLite only
-	file    fs.FileInfo  // SQLite only: the file as opened
-	release func() error // SQLite that is open for reading only: closes reads; else nil
-	count   counters
-	outbox  outbox
-	totals  totals       // of lists of users
-	open    openRequests // authorization requests
-	clients clientMemo
-	ended   atomic.Int64 // the first time since the last OwnRevocations, as in noteEnded
-	purged  purged
-	damaged atomic.Pointer[string] // the error when damage was first detected
-	failing atomic.Bool            // a write failed as all would, and Ping has not succeeded since
+	reads    *sql.DB // SQLite: readers only; PostgreSQL: everything
+	reader   runner
+	writer   *writer      // SQLite only
+	file     fs.FileInfo  // SQLite only: the file as opened
+	release  func() error // SQLite that is open for reading only: closes reads; else nil
+	count    counters
+	outbox   outbox
+	totals   totals       // of lists of users
+	open     openRequests // authorization requests
+	clients  clientMemo
+	ended    atomic.Int64 // the first time since the last OwnRevocations, as in noteEnded
+	purged   purged
+	damaged  atomic.Pointer[string] // the error when damage was first detected
+	verified atomic.Bool            // Open has examined the file, and Verify has not run since
+	failing  atomic.Bool            // a write failed as all would, and Ping has not succeeded since
 }
 
 // Target is the parsed URL.
@@ -227,16 +228,17 @@ func (s *Store) classify(err error) error {
 	return engine.Classify(err)
 }
 
-// note remembers for Ping damage, since it is permanent, and that no write succeeds.
+// note remembers damage for Ping and Stats, since it is permanent, and that no write
+// succeeds.
 func (s *Store) note(err error) {
 	if engine.RefusesWrites(err) {
 		s.failing.Store(true)
 	}
-	if err == nil || engine.ConditionOf(err) != engine.Damaged {
+	if err == nil || engine.ConditionOf(err) != engine.Damaged && !errors.Is(err, engine.ErrDamaged) {
 		return
 	}
 	text := err.Error()
 	if s.damaged.CompareAndSwap(nil, &text) {
-		s.log.Error("database damaged; restore a backup", "error", text)
+		s.log.Error("database damaged; "+remedy, "error", text)
 	}
 }

@@ -263,7 +263,11 @@ func (w *writer) abort(jobs []*job, cause error) {
 	w.store.log.Warn("batch of writes rolled back", "writes", len(jobs), "error", cause)
 	w.store.note(cause)
 	w.store.failing.Store(true)
+	answer := engine.Unavailable(cause)
+	if engine.ConditionOf(cause) == engine.Damaged {
+		answer = engine.DamagedBy(cause)
+	}
 	for _, j := range jobs {
-		j.done <- engine.Unavailable(cause)
+		j.done <- answer
 	}
 }

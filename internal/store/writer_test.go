@@ -307,7 +307,7 @@ func TestADefectIsNotUnavailable(t *testing.T) {
 	})
 }
 
-func TestDamageIsUnavailableAndPermanent(t *testing.T) {
+func TestDamageIsPermanentAndNoReasonToRetry(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.db")
 	seed, err := store.Open(t.Context(), store.Config{URL: fileURL(path)})
 	if err != nil {
@@ -327,20 +327,16 @@ func TestDamageIsUnavailableAndPermanent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overwrite(t, path, roots*4096) // the catalogue and the roots of the tables stay
 	s := storetest.OpenURL(t, fileURL(path))
-	kind := fault.Internal
-	for i := range 400 {
-		_, err := s.UserByID(t.Context(), numbered("u", i))
-		if err != nil {
-			kind = fault.KindOf(err)
-			break
-		}
+	overwrite(t, path, roots*4096) // the catalogue and the roots of the tables stay
+	var found error
+	for i := 0; found == nil && i < 400; i++ {
+		_, found = s.UserByID(t.Context(), numbered("u", i))
 	}
-	if kind != fault.Unavailable {
-		t.Errorf("damage is reported as kind %d", kind)
+	if !store.IsDamaged(found) || fault.KindOf(found) != fault.Internal {
+		t.Errorf("damage is reported as %v", found)
 	}
-	if err := s.Ping(t.Context()); fault.KindOf(err) != fault.Unavailable {
+	if err := s.Ping(t.Context()); !store.IsDamaged(err) {
 		t.Errorf("ping: %v", err)
 	}
 }

@@ -139,6 +139,18 @@ func (c *client) unavailable(what string, a response) {
 	}
 }
 
+// okOrDamaged checks that the response is 200 or the one for a damaged database, which
+// does not ask for another try.
+func (c *client) okOrDamaged(what string, a response) {
+	c.t.Helper()
+	if a.status == http.StatusOK {
+		return
+	}
+	if a.status != http.StatusInternalServerError || a.header.Get("Retry-After") != "" || a.field("error") != "database_damaged" {
+		c.t.Errorf("%s: %v (Retry-After %q), want 500 database_damaged without Retry-After", what, a, a.header.Get("Retry-After"))
+	}
+}
+
 // okOrUnavailable checks that the response is 200 or the one for an unavailable
 // database.
 func (c *client) okOrUnavailable(what string, a response) {

@@ -134,18 +134,18 @@ func TestADamagedPageIsNeitherHiddenNorRepaired(t *testing.T) {
 					}
 				}
 				// Connections that are open may have the page in memory.
-				p.okOrUnavailable("me", p.me(access))
-				p.okOrUnavailable("a refresh", p.refresh(refresh))
-				p.okOrUnavailable("a login", p.login(adminEmail))
-				p.okOrUnavailable("a registration", p.register("late@example.org"))
-				p.okOrUnavailable("users", p.call("GET", "/api/v1/auth/users", access, nil))
+				p.okOrDamaged("me", p.me(access))
+				p.okOrDamaged("a refresh", p.refresh(refresh))
+				p.okOrDamaged("a login", p.login(adminEmail))
+				p.okOrDamaged("a registration", p.register("late@example.org"))
+				p.okOrDamaged("users", p.call("GET", "/api/v1/auth/users", access, nil))
 				p.verifies(access)
 				if !running || table == "settings" {
 					p.becomesUnready(5 * time.Second)
 					time.Sleep(100 * time.Millisecond)
 					p.becomesUnready(time.Millisecond) // and stays so
 				}
-				p.noDefects500()
+				p.noOtherDefects()
 				p.kill()
 				s.stillDamaged()
 			})
@@ -176,15 +176,47 @@ func (s *site) startsOrRefuses() *process {
 	return p
 }
 
-// noDefects500 fails the test if any response was a 500. Damage
-// itself is an error in the log, as it must be.
-func (p *process) noDefects500() {
+// noOtherDefects fails the test if the log has an error that is not about the damage,
+// which is one, as it must be.
+func (p *process) noOtherDefects() {
 	p.site.t.Helper()
 	lines := slices.DeleteFunc(p.complaints(), func(line string) bool {
-		return strings.Contains(line, "database damaged") || strings.Contains(line, "the database is damaged")
+		return strings.Contains(line, "database damaged") || strings.Contains(line, "the database is damaged") || strings.Contains(line, `"error":"database_damaged"`)
 	})
 	if len(lines) > 0 {
 		p.site.t.Errorf("the log has %d errors, such as %s", len(lines), lines[0])
+	}
+}
+
+// TestAnIndexThatLacksARowIsNoticed: no page is damaged, and every page can be read. A
+// small database is refused at the start, a larger one becomes unready after it.
+func TestAnIndexThatLacksARowIsNoticed(t *testing.T) {
+	for _, large := range []bool{false, true} {
+		t.Run(fmt.Sprintf("large=%v", large), func(t *testing.T) {
+			t.Parallel()
+			s, access, _ := settle(t)
+			storetest.LoseIndexEntry(t, s.database)
+			if large {
+				storetest.Exec(t, s.database, "INSERT INTO settings (key, value) VALUES ('large', hex(randomblob(2000000)))")
+			}
+			p := s.launch()
+			if !large {
+				<-p.ended
+				if code, text := p.cmd.ProcessState.ExitCode(), p.tail(); code != 2 || !strings.Contains(text, "missing from index") || !strings.Contains(text, "REINDEX") {
+					t.Errorf("exit code %d: %s", code, text)
+				}
+				return
+			}
+			p.eventually(startTimeout, "the damage is noticed", func() bool { return strings.Contains(p.tail(), "database damaged") })
+			p.becomesUnready(startTimeout)
+			if text := p.text("/metrics"); !strings.Contains(text, "\npico_auth_database_damaged 1\n") {
+				t.Error("the metric does not show it")
+			}
+			p.okOrDamaged("me", p.me(access)) // what can be read is served
+			p.noOtherDefects()
+			p.kill()
+			s.stillDamaged()
+		})
 	}
 }
 

@@ -28,10 +28,14 @@ func Unavailable(cause error) error {
 	}
 }
 
-// ErrDamaged is a permanent outage.
-var ErrDamaged = &fault.Error{
-	Kind: fault.Unavailable, Code: "database_damaged", RetryAfter: retryAfter,
-	Message: "the database is damaged; restore a backup, or examine it with `migrate --check`",
+// ErrDamaged is permanent: a later try cannot succeed, and an operator has to act.
+var ErrDamaged = fault.New(fault.Internal, "database_damaged", "the database is damaged; restore a backup, or examine it with `migrate --check`")
+
+// DamagedBy is ErrDamaged with its cause.
+func DamagedBy(cause error) error {
+	lasting := *ErrDamaged
+	lasting.Cause = cause
+	return &lasting
 }
 
 // ErrUnstorable refuses text that PostgreSQL cannot hold and SQLite should not.
@@ -204,9 +208,7 @@ func Classify(err error) error {
 	case Temporary, Lost, Conflict:
 		return Unavailable(err)
 	case Damaged:
-		lasting := *ErrDamaged
-		lasting.Cause = err
-		return &lasting
+		return DamagedBy(err)
 	case Unstored:
 		return ErrUnstorable
 	default:

@@ -82,7 +82,7 @@ func TestClassifyKeepsRefusalsAndHidesNothing(t *testing.T) {
 		t.Errorf("too many connections: %v", got)
 	}
 	damage := &pgconn.PgError{Code: "XX001"}
-	if got := Classify(damage); !errors.Is(got, ErrDamaged) || fault.KindOf(got) != fault.Unavailable || !errors.Is(got, error(damage)) {
+	if got := Classify(damage); !errors.Is(got, ErrDamaged) || fault.KindOf(got) != fault.Internal || !errors.Is(got, error(damage)) {
 		t.Errorf("a damaged page: %v", got)
 	}
 	if errors.Is(Classify(cause), ErrDamaged) {
