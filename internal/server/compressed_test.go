@@ -62,9 +62,14 @@ func TestLargePublicDocumentsAreCompressedAndNothingElse(t *testing.T) {
 		}
 	}
 	for _, request := range [][3]string{
-		{"GET", "/api/v1/auth/me", ""}, {"GET", "/api/v1/auth/users", ""}, {"GET", "/api/v1/auth/sessions", ""},
-		{"POST", "/api/v1/auth/login", `{"email":"admin@pico.local","password":"admin"}`}, {"POST", "/api/v1/auth/refresh", `{"refresh_token":"` + refresh + `"}`},
-		{"GET", "/", ""}, {"GET", "/sign-in", ""}, {"GET", "/livez", ""},
+		{"GET", "/api/v1/auth/me", ""},
+		{"GET", "/api/v1/auth/users", ""},
+		{"GET", "/api/v1/auth/sessions", ""},
+		{"POST", "/api/v1/auth/login", `{"email":"admin@pico.local","password":"admin"}`},
+		{"POST", "/api/v1/auth/refresh", `{"refresh_token":"` + refresh + `"}`},
+		{"GET", "/", ""},
+		{"GET", "/sign-in", ""},
+		{"GET", "/livez", ""},
 	} {
 		if _, h := send(request[0], request[1], request[2]); h.Get("Content-Encoding") != "" {
 			t.Errorf("%s %s is compressed", request[0], request[1])

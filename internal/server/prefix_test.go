@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -18,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
 
 	"github.com/pico-auth/pico-auth/internal/config"
 )
@@ -238,6 +241,9 @@ func TestEverythingIsBelowThePathOfTheIssuerBehindNginx(t *testing.T) {
 			metadata := fmt.Sprintf("\nlocation ~ ^/.well-known/(openid-configuration|oauth-authorization-server)%s$ { proxy_pass http://%s; }", base, upstream)
 			nginx(t, port, fmt.Sprintf(c.pass, upstream)+metadata)
 			walkIssuer(newBrowsing(t, origin, base), s, c.issuer)
+			if name == "stripped" && !testing.Short() {
+				useAPIPage(t, origin+base)
+			}
 		})
 	}
 }
@@ -347,5 +353,49 @@ func walkIssuer(b *browsing, s *running, issuer string) {
 	b.open(http.MethodGet, root+"/account", nil)
 	if b.at.Path != b.base+"/sign-in" {
 		t.Errorf("after the logout /account leads to %s", b.at)
+	}
+}
+
+// useAPIPage logs in on the API page in a browser and sends a request with it.
+func useAPIPage(t *testing.T, root string) {
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		if os.Getenv("REQUIRE_BROWSER") == "1" {
+			t.Fatal("REQUIRE_BROWSER=1, but there is no Chromium on this machine")
+		}
+		t.Log("NOT TESTED: the API page in a browser; there is no Chromium on this machine (REQUIRE_BROWSER=1 makes that a failure)")
+		return
+	}
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)...)
+	defer cancel()
+	ctx, cancel = chromedp.NewContext(ctx)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	const me = "#operations-account-me "
+	err := chromedp.Do(ctx,
+		chromedp.Navigate(root+"/docs"),
+		chromedp.WaitVisible(chromedp.CSS("#login")),
+		chromedp.SendKeys(chromedp.CSS("#login-email"), "admin@pico.local"),
+		chromedp.SendKeys(chromedp.CSS("#login-password"), "a-good-passphrase"),
+		chromedp.Click(chromedp.CSS("#login button")),
+		chromedp.WaitVisible(chromedp.CSS(".auth-wrapper .authorize.locked")),
+		chromedp.Click(chromedp.CSS(me+".opblock-summary-control")),
+		chromedp.WaitVisible(chromedp.CSS(me+".execute")),
+		chromedp.Click(chromedp.CSS(me+".execute")),
+		chromedp.WaitVisible(chromedp.CSS(me+".live-responses-table .response-col_description pre")),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(me)))
+	if err != nil || !strings.Contains(shown, root+"/api/v1/auth/me") || !strings.Contains(shown, "superadmin") {
+		t.Errorf("the page sent %s, %v", shown, err)
 	}
 }

@@ -66,7 +66,7 @@ func listenSocket(ctx context.Context, path string, mode fs.FileMode) (*socket, 
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }()
 	if err := vacant(ctx, path); err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func listenSocket(ctx context.Context, path string, mode fs.FileMode) (*socket, 
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(private)
+	defer func() { _ = os.RemoveAll(private) }()
 	made := filepath.Join(private, "s")
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: made})
 	if err != nil {
@@ -141,7 +141,7 @@ func (s *socket) Close() error {
 		if err != nil {
 			return // the next start replaces the file
 		}
-		defer lock.Close()
+		defer func() { _ = lock.Close() }()
 		if info, err := os.Lstat(s.path); err == nil && os.SameFile(info, s.file) {
 			_ = os.Remove(s.path)
 		}

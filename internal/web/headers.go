@@ -89,17 +89,17 @@ func allowedHeaders(asked []string) string {
 	if list == "" || len(list) > maxAskedBytes || len(names) > maxAskedHeaders {
 		return usualHeaders
 	}
-	allowed := usualHeaders
+	allowed := []string{usualHeaders}
 	for _, name := range names {
 		name = strings.TrimSpace(name)
 		if !httpguts.ValidHeaderFieldName(name) {
 			return usualHeaders
 		}
 		if !containsFold(usualHeaders, name) {
-			allowed += ", " + name
+			allowed = append(allowed, name)
 		}
 	}
-	return allowed
+	return strings.Join(allowed, ", ")
 }
 
 func containsFold(list, name string) bool {
