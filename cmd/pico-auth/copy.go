@@ -40,6 +40,9 @@ func (c copyCmd) Run(sh *shell) error {
 		}
 		to = line
 	}
+	if !strings.HasPrefix(to, "postgres") {
+		return usage("--to must be the URL of a PostgreSQL database, such as postgresql://user:password@host/name; `pico-auth backup` copies to a SQLite file")
+	}
 	cfg, _, err := sh.config()
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -163,12 +164,18 @@ func (c keyRevokeCmd) Run(sh *shell) error {
 	})
 }
 
-// sure asks before something that cannot be undone.
+// sure asks before something that cannot be undone. The last line of the question is
+// what to type. A script sees no question: its refusal is one line with the rest of it.
 func (sh *shell) sure(question, instead string) error {
-	sh.tell(question)
+	refusal := "nothing was changed; " + instead
+	if isTerminal(sh.in) {
+		sh.tell(question)
+	} else if i := strings.LastIndex(question, "\n"); i > 0 {
+		refusal = strings.TrimSuffix(strings.ReplaceAll(question[:i], "\n", " "), ".") + ": " + refusal
+	}
 	answer, err := sh.line()
 	if err == nil && answer != "yes" {
-		err = errors.New("nothing was changed; " + instead)
+		err = errors.New(refusal)
 	}
 	return err
 }

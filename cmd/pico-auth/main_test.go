@@ -135,7 +135,9 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 		resp, err := httpClient().Get(scheme + "://127.0.0.1:" + ts.Getenv("PORT") + "/readyz")
 		if err == nil {
 			resp.Body.Close()
-			return
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -24,6 +24,8 @@ func newParser(line *cli, sh *shell, more ...kong.Option) (*kong.Kong, error) {
 var (
 	nearCommand = regexp.MustCompile(`^unexpected argument ([A-Za-z-]+), (did you mean .+\?)$`)
 	missing     = regexp.MustCompile(`^expected "(<[a-z-]+>(?: <[a-z-]+>)*)"$`)
+	noValue     = regexp.MustCompile(`^(--[a-z-]+): expected [a-z]+ value$`)
+	noNumber    = regexp.MustCompile(`^(--[a-z-]+): expected a valid \d+ bit u?int$`)
 	plainFlag   = regexp.MustCompile(`^unknown flag -(-[a-z-]+|[^-])(, did you mean .+\?)?$`)
 )
 
@@ -40,6 +42,8 @@ func misused(err error) error {
 	switch {
 	case node != nil && strings.HasPrefix(text, "unexpected argument "):
 		text = unexpected(node, parse.Context.Args, text)
+	case node != nil && strings.HasPrefix(text, "expected one of "): // kong leaves all but five out
+		text = "a command is missing, one of " + strings.Join(subcommands(node), ", ")
 	case strings.HasPrefix(text, "unexpected flag argument "):
 		text = "a flag without a value was given one"
 	case strings.HasPrefix(text, "unknown flag ") && !plainFlag.MatchString(text):
@@ -54,6 +58,9 @@ func misused(err error) error {
 	}
 	text, _, _ = strings.Cut(text, " but got ")
 	text = strings.TrimSuffix(strings.Replace(text, `"",`, "", 1), `,""`) // the value of a flag that is not given
+	text = strings.ReplaceAll(text, `","`, `", "`)
+	text = noValue.ReplaceAllString(text, "$1 needs a value")
+	text = noNumber.ReplaceAllString(text, "$1 must be a whole number")
 	help := "pico-auth --help"
 	if node != nil && node.Path() != "" {
 		help = "pico-auth " + node.Path() + " --help"
@@ -68,6 +75,13 @@ func selected(parse *kong.ParseError) *kong.Node {
 		return nil
 	}
 	return cmp.Or(parse.Context.Selected(), parse.Context.Model.Node)
+}
+
+func subcommands(node *kong.Node) (names []string) {
+	for _, child := range node.Children {
+		names = append(names, child.Name)
+	}
+	return names
 }
 
 // unexpected says what is wrong with an argument that kong does not expect.

@@ -45,12 +45,14 @@ func TestUnknownCommandsAreNamedAndOneIsSuggested(t *testing.T) {
 		"serve now":                         `too many arguments; usage: pico-auth serve [flags]; see pico-auth serve --help`,
 		"user suspend a b":                  `too many arguments; usage: pico-auth user suspend <user> [flags]; see pico-auth user suspend --help`,
 		"version --jso":                     `unknown flag --jso, did you mean "--json"?; see pico-auth version --help`,
-		"user":                              `expected one of "create", "list", "show", "set-role", "suspend", ...; see pico-auth user --help`,
+		"user":                              `a command is missing, one of create, list, show, set-role, suspend, activate, reset-password, set-email, update, delete; see pico-auth user --help`,
 		"user create":                       `<email> is missing; usage: pico-auth user create <email> [flags]; see pico-auth user create --help`,
 		"user set-email a":                  `<new-address> is missing; usage: pico-auth user set-email <user> <new-address> [flags]; see pico-auth user set-email --help`,
 		"group add":                         `<group> <user> are missing; usage: pico-auth group add <group> <user> [flags]; see pico-auth group add --help`,
-		"audit list --outcome failed":       `--outcome must be one of "success","refused"; see pico-auth audit list --help`,
-		"user delete a --service-tokens no": `--service-tokens must be one of "revoke","keep"; see pico-auth user delete --help`,
+		"audit list --limit many":           `--limit must be a whole number; see pico-auth audit list --help`,
+		"audit list --org":                  `--org needs a value; see pico-auth audit list --help`,
+		"audit list --outcome failed":       `--outcome must be one of "success", "refused"; see pico-auth audit list --help`,
+		"user delete a --service-tokens no": `--service-tokens must be one of "revoke", "keep"; see pico-auth user delete --help`,
 	} {
 		if got := read(t, strings.Fields(line)...); got.Err != want || got.Help != "" {
 			t.Errorf("%q: %+v, want %q", line, got, want)

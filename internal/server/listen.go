@@ -67,7 +67,7 @@ func (s *Server) listenMetrics(ctx context.Context) error {
 	}
 	ln, err := listenTCP(ctx, address)
 	if err != nil {
-		return fmt.Errorf("server.metrics_listen: %w", err)
+		return fmt.Errorf("server.metrics_listen (SERVER_METRICS_LISTEN): %w", err)
 	}
 	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, idle: s.cfg.Config.Server.IdleTimeout, log: s.cfg.Log})
 	return nil
