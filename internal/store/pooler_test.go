@@ -240,3 +240,26 @@ func TestDirectConnectionsAreNotTreatedAsPooled(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An address may lead to a pooler later, while the process runs.
+func TestAPoolerThatIsPutBeforeTheServerLaterIsRecognized(t *testing.T) {
+	direct := storetest.Postgres(t)
+	front := newSwitchboard(t, direct)
+	s := storetest.OpenURL(t, as(t, direct, "", "host", front.dir, "port", "5432"))
+	users := func(prefix string) {
+		var all sync.WaitGroup
+		for i := range 8 {
+			id := numbered(prefix, i)
+			all.Go(func() {
+				if err := s.CreateUser(t.Context(), system("seed"), identity.User{ID: id, EmailKey: id, Role: identity.Viewer}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	users("before")
+	front.lead(t, storetest.Pooler(t, direct, "pool_mode = transaction"))
+	users("after")
+	users("later")
+}
