@@ -77,9 +77,16 @@ func sentence(err error) string {
 }
 
 // config loads the configuration. Only serve and config check show its
-// warnings; the other commands would repeat them each time.
+// warnings; the other commands would repeat them each time. Its faults are reported
+// together with those of the clients.
 func (sh *shell) config() (config.Config, []string, error) {
-	return config.Load(config.Options{File: sh.file})
+	cfg, warnings, err := config.Load(config.Options{File: sh.file})
+	if faults, ok := errors.AsType[config.Faults](err); ok {
+		if more, ok := errors.AsType[config.Faults](server.CheckClients(cfg)); ok {
+			err = append(faults, more...)
+		}
+	}
+	return cfg, warnings, err
 }
 
 // with runs do on the database and keys that the server uses, and creates them

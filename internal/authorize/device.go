@@ -36,7 +36,7 @@ type DeviceCodes struct {
 
 // StartDevice lets a device of the client wait for its user, RFC 8628 section 3.2.
 func (q *Requests) StartDevice(ctx context.Context, by identity.Actor, c oauth.Client, scope string, resources []string) (DeviceCodes, error) {
-	if err := q.throttle.AuthorizationRequest(ctx, by); err != nil {
+	if err := q.throttle.WaitingRequest(ctx, by); err != nil {
 		return DeviceCodes{}, err
 	}
 	device := newSecret()

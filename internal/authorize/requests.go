@@ -159,7 +159,7 @@ func (q *Requests) Begin(ctx context.Context, by identity.Actor, params url.Valu
 	}
 	n, secret := q.fresh(by, r), newSecret()
 	n.Presented, n.Browser = b.Secret.hash(), secret.hash()
-	if err := q.throttle.AuthorizationRequest(ctx, by); err != nil {
+	if err := q.throttle.WaitingRequest(ctx, by); err != nil {
 		return Next{}, err
 	}
 	kept, err := q.store.InsertAuthorization(ctx, n)
@@ -179,7 +179,7 @@ func (q *Requests) Post(ctx context.Context, by identity.Actor, params url.Value
 	if err != nil || refused != nil {
 		return Next{Response: refused}, err
 	}
-	if err := q.throttle.AuthorizationRequest(ctx, by); err != nil {
+	if err := q.throttle.WaitingRequest(ctx, by); err != nil {
 		return Next{}, err
 	}
 	n := q.fresh(by, r)

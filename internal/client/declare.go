@@ -56,39 +56,31 @@ func (c *Clients) checkDeclared(d Declared) (oauth.Client, error) {
 // Declare makes the clients of the configuration what it says, and returns the ids of
 // those that it declared before and does not declare any more: they stay, and are
 // changed like others from now on. It writes only what differs. Only the declared secret
-// of a client is valid.
-func (c *Clients) Declare(ctx context.Context, all []Declared) (released []string, err error) {
-	act := store.Act{By: identity.Actor{Kind: identity.ActorSystem}, Detail: "declared in the configuration"}
-	before, err := c.store.DeclaredClients(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read declared clients: %w", err)
+// of a client is valid. When clients are wrong nothing changes, and wrong has everything,
+// by their place in the list.
+func (c *Clients) Declare(ctx context.Context, all []Declared) (released []string, wrong map[int][]fault.Field, err error) {
+	if wrong = c.CheckDeclared(all); len(wrong) > 0 {
+		return nil, wrong, nil
 	}
-	for _, d := range all {
-		n, err := c.checkDeclared(d)
-		if err != nil {
-			return nil, fmt.Errorf("client %s: %w", n.ID, err)
+	declared := make([]store.DeclaredClient, len(all))
+	for i, d := range all {
+		if declared[i].Client, err = c.checkDeclared(d); err != nil {
+			return nil, nil, err
 		}
-		delete(before, n.ID)
-		hash := ""
 		if d.Secret != "" {
-			hash = hashOf(d.Secret)
-		}
-		if err := c.store.DeclareClient(ctx, act, n, hash); err != nil {
-			return nil, fmt.Errorf("client %s: %w", n.ID, err)
+			declared[i].SecretHash = hashOf(d.Secret)
 		}
 	}
-	for id := range before {
-		released = append(released, id)
-		act := act
-		act.Action, act.Detail = identity.ActionUpdateClient, "not declared in the configuration any more"
-		change := store.ClientChange{Of: func(of oauth.Client) (oauth.Client, error) {
-			of.Declared = false
-			return of, nil
-		}}
-		if _, err := c.store.UpdateClient(ctx, act, id, change, c.may); err != nil && fault.KindOf(err) != fault.NotFound {
-			return nil, fmt.Errorf("client %s: %w", id, err)
+	act := store.Act{By: identity.Actor{Kind: identity.ActorSystem}, Detail: "declared in the configuration"}
+	released, refused, err := c.store.DeclareClients(ctx, act, declared)
+	if err != nil {
+		return nil, nil, fmt.Errorf("declare clients: %w", err)
+	}
+	for i, err := range refused {
+		bad, _ := errors.AsType[*fault.Error](err)
+		if wrong[i] = bad.Fields; wrong[i] == nil {
+			wrong[i] = []fault.Field{{Name: "client_id", Message: bad.Message}}
 		}
 	}
-	slices.Sort(released)
-	return released, nil
+	return released, wrong, nil
 }

@@ -22,9 +22,37 @@ func declaration(id, secret string, more oauth.Settings) client.Declared {
 
 func (w *world) declare(all ...client.Declared) []string {
 	w.t.Helper()
-	released, err := w.Clients.Declare(w.t.Context(), all)
+	released, wrong, err := w.Clients.Declare(w.t.Context(), all)
 	w.ok(err)
+	if len(wrong) > 0 {
+		w.t.Fatal(wrong)
+	}
 	return released
+}
+
+// What is wrong with one of the clients leaves all of them as they were, and is said of all
+// at once.
+func TestDeclaredClientsAreTakenOverTogetherOrNotAtAll(t *testing.T) {
+	each(t, func(w *world) {
+		w.declare(declaration("wiki", chosen, nil), declaration("old", chosen, nil))
+		_, wrong, err := w.Clients.Declare(t.Context(), []client.Declared{
+			declaration("wiki", chosen+"2", oauth.Settings{"name": "Wiki"}), declaration("new", chosen, nil),
+			declaration("lost", chosen, oauth.Settings{"org_id": "nowhere"}), declaration("group", chosen, oauth.Settings{"allowed_groups": []any{"unknown"}}),
+		})
+		w.ok(err)
+		if len(wrong) != 2 || wrong[2][0].Name != "org_id" || wrong[3][0].Name != "allowed_groups" {
+			t.Errorf("%v", wrong)
+		}
+		if got, err := w.Clients.Get(t.Context(), "wiki"); err != nil || got.Name == "Wiki" || !w.works(oauth.Client{ID: "wiki"}, chosen) {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if got, err := w.Clients.Get(t.Context(), "old"); err != nil || !got.Declared {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if _, err = w.Clients.Get(t.Context(), "new"); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("a client was created: %v", err)
+		}
+	})
 }
 
 // changes is how many audit events name the client.
@@ -95,9 +123,12 @@ func TestAClientThatIsNotDeclaredAnyMoreStays(t *testing.T) {
 func TestADeclaredClientIDIsOfNothingElse(t *testing.T) {
 	each(t, func(w *world) {
 		user := w.user("ada", identity.Viewer, "default")
-		_, err := w.Clients.Declare(t.Context(), []client.Declared{declaration(user.ID, chosen, nil)})
-		w.wants(fault.Conflict, "client_exists", err)
-		wrong := w.Clients.CheckDeclared([]client.Declared{
+		_, wrong, err := w.Clients.Declare(t.Context(), []client.Declared{declaration(user.ID, chosen, nil)})
+		w.ok(err)
+		if len(wrong[0]) != 1 || wrong[0][0].Name != "client_id" {
+			t.Errorf("%v", wrong)
+		}
+		wrong = w.Clients.CheckDeclared([]client.Declared{
 			declaration("pico-bot", chosen, nil), declaration("https://auth.example", chosen, nil), declaration("", chosen, nil), declaration("two words", chosen, nil),
 			declaration("urn:pico-auth:client:first-party", chosen, nil), declaration("fine", chosen, nil), declaration("fine", chosen, nil), declaration("none", "", nil),
 			declaration("public", chosen, oauth.Settings{"kind": "spa"}), declaration("good", chosen, nil), declaration("bad", chosen, oauth.Settings{"role": "boss", "scopes": "x"}),

@@ -20,6 +20,9 @@ type Client struct {
 	Settings oauth.Settings // by the names of the API, client_id among them
 	Secret   Secret         // read from its file; empty: none
 
+	// SecretRefused says that a fault of Load is about the secret.
+	SecretRefused bool
+
 	where map[string]string // file and line by field; of the entry: ""
 }
 
@@ -122,7 +125,10 @@ func (y yamlReader) readClientSecret(c *Client) {
 		return
 	}
 	delete(c.Settings, "client_secret")
-	fail := func(what string) { y.faults = append(y.faults, c.Fault("client_secret", what)) }
+	fail := func(what string) {
+		c.SecretRefused = true
+		y.faults = append(y.faults, c.Fault("client_secret", what))
+	}
 	text, _ := given.(string)
 	path, inFile := strings.CutPrefix(text, filePrefix)
 	if !inFile || path == "" {

@@ -37,7 +37,8 @@ type loader struct {
 
 // Load reads the file, then the environment on top of it. The warnings are
 // sentences about values that are ignored or suspicious and do not prevent the
-// start. The error is a Faults with everything that does.
+// start. The error is a Faults with everything that does; the configuration then serves
+// to find further faults only.
 func Load(o Options) (Config, []string, error) {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
@@ -55,7 +56,7 @@ func Load(o Options) (Config, []string, error) {
 	l.config.follow()
 	l.check()
 	if len(l.faults) > 0 {
-		return Config{}, l.warnings, l.faults
+		return l.config, l.warnings, l.faults
 	}
 	return l.config, l.warnings, nil
 }

@@ -1,6 +1,9 @@
 package identity
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // ActorKind says what an Actor is.
 type ActorKind string
@@ -32,6 +35,25 @@ type Actor struct {
 	// UnknownProxy says that Address is probably of a proxy that the configuration
 	// does not name, so that all clients seem to share it.
 	UnknownProxy bool
+}
+
+// Around is the network of bits6 bits of IPv6, or bits4 of IPv4, that a network of an
+// Actor lies in: one party may hold all of it. It is the network itself where bits are 0,
+// or where it is not an address prefix.
+func Around(network string, bits4, bits6 int) string {
+	prefix, err := netip.ParsePrefix(network)
+	if err != nil {
+		return network
+	}
+	bits := bits6
+	if prefix.Addr().Is4() {
+		bits = bits4
+	}
+	if bits == 0 || bits >= prefix.Bits() {
+		return network
+	}
+	wide, _ := prefix.Addr().Prefix(bits) // no error: the address has as many bits
+	return wide.String()
 }
 
 // AsUser returns the actor of the same request after it was authenticated as the

@@ -1,6 +1,10 @@
 package password
 
-import "container/list"
+import (
+	"container/list"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
+)
 
 // queue holds the jobs that wait, in one line for each client network. The lines
 // take turns, so that a network with a thousand requests delays another by one hash
@@ -9,6 +13,9 @@ import "container/list"
 // Networks from which a user has signed in and all others are two classes, which
 // take turns first: an attack from many new networks leaves the known ones half of
 // the hashes and half of the places.
+//
+// A line of unknown networks is that of a /48 of IPv6: one site has 256 networks, and
+// each would have a turn.
 //
 // The caller holds the pool's lock.
 type queue struct {
@@ -45,6 +52,7 @@ func (q *queue) push(j *job, network string, known bool) {
 	if known {
 		c = &q.classes[knownNetworks]
 	}
+	network = lineOf(network, known)
 	l := c.lines[network]
 	if l == nil {
 		l = &line{class: c, network: network}
@@ -56,6 +64,14 @@ func (q *queue) push(j *job, network string, known bool) {
 	}
 	c.waiting++
 	j.line, j.place = l, l.jobs.PushBack(j)
+}
+
+// lineOf is the name of the line of a network.
+func lineOf(network string, known bool) string {
+	if known {
+		return network
+	}
+	return identity.Around(network, 0, 48)
 }
 
 // remove takes the job out, and reports whether it was still in.
@@ -111,7 +127,7 @@ func (q *queue) displaced(network string, known bool) *job {
 		own, other = other, own
 	}
 	mine := 1 // with the new one
-	if l := own.lines[network]; l != nil {
+	if l := own.lines[lineOf(network, known)]; l != nil {
 		mine += l.jobs.Len()
 	}
 	if own.waiting < other.waiting {

@@ -321,3 +321,37 @@ func TestNetworksAreABoundedSetOfTheLast(t *testing.T) {
 		t.Error("the last ones are not remembered, or all are")
 	}
 }
+
+// One site with a /48 of IPv6 has 256 networks: they are one line, so that another new
+// network finds a place.
+func TestTheNetworksOfASiteTakeTheTurnOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const places = 8
+		p, g := newPool(1, places, 12), &gate{began: make(chan int, 100), open: make(chan struct{})}
+		defer p.close()
+		for n := range 3 * places {
+			g.startFrom(p, fmt.Sprintf("2001:db8:1:%x00::/56", n), n)
+			synctest.Wait()
+		}
+		other := g.startFrom(p, "2001:db8:2::/56", 1000)
+		synctest.Wait()
+		select {
+		case err := <-other:
+			t.Fatalf("another site found no place: %v", err)
+		default:
+		}
+		for range 3 { // what is being hashed, one of the site, and the other
+			g.open <- struct{}{}
+			synctest.Wait()
+		}
+		select {
+		case err := <-other:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("the other site waits for more than one hash of the first")
+		}
+		close(g.open)
+	})
+}

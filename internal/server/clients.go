@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"github.com/pico-auth/pico-auth/internal/client"
@@ -24,11 +23,17 @@ func clientsConfig(cfg config.Config) client.Config {
 }
 
 func checkClients(cfg config.Config, clients *client.Clients) error {
-	wrong := clients.CheckDeclared(declared(cfg))
+	return clientFaults(cfg, clients.CheckDeclared(declared(cfg)))
+}
+
+// clientFaults are the faults of clients by their place in the list.
+func clientFaults(cfg config.Config, wrong map[int][]fault.Field) error {
 	var faults config.Faults
 	for i, c := range cfg.Clients {
 		for _, f := range wrong[i] {
-			faults = append(faults, c.Fault(f.Name, f.Message))
+			if f.Name != "client_secret" || !c.SecretRefused { // config.Load has said why
+				faults = append(faults, c.Fault(f.Name, f.Message))
+			}
 		}
 	}
 	if faults == nil {
@@ -48,17 +53,14 @@ func declared(cfg config.Config) []client.Declared {
 // DeclareClients makes the clients of the configuration what it says. Clients that it
 // does not declare any more stay, which is logged.
 func (r *Services) DeclareClients(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	if err := checkClients(cfg, r.Clients); err != nil {
-		return err
-	}
 	if _, err := r.Clients.Get(ctx, cfg.Auth.Audience); err == nil {
 		return config.Faults{{ // RFC 9700 section 4.15
 			Key: "auth.audience", Where: cfg.Origins()["auth.audience"], What: "is the client_id of a client: delete that first, or set another audience",
 		}}
 	}
-	released, err := r.Clients.Declare(ctx, declared(cfg))
-	if bad, ok := errors.AsType[*fault.Error](err); ok && bad.Kind != fault.Unavailable && bad.Kind != fault.Internal {
-		return config.Faults{{Key: "clients", What: err.Error()}} // an organization or a group that does not exist
+	released, wrong, err := r.Clients.Declare(ctx, declared(cfg))
+	if err == nil {
+		err = clientFaults(cfg, wrong) // such as an organization that does not exist
 	}
 	if err != nil {
 		return err

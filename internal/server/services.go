@@ -170,7 +170,9 @@ func newPasswords(cfg config.Config) *password.Hasher {
 
 func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring, events *audit.Log) *Services {
 	passwords := newPasswords(cfg)
-	limits := throttle.New(throttle.Config{Store: st, Log: log, Off: !cfg.Throttle.Enabled})
+	limits := throttle.New(throttle.Config{
+		Store: st, Log: log, Off: !cfg.Throttle.Enabled, WaitingRequests: cfg.Auth.AuthorizationRequests,
+	})
 	logins := login.New(login.Config{
 		Store: st, Passwords: passwords, Audit: events, Throttle: limits, Exposed: exposed(cfg.Server),
 	})

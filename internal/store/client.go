@@ -151,19 +151,6 @@ func (s *Store) Clients(ctx context.Context, by identity.Actor, f ClientFilter) 
 	return p, err
 }
 
-// DeclaredClients returns the clients that the configuration declared, by their ids.
-func (s *Store) DeclaredClients(ctx context.Context) (declared map[string]oauth.Client, err error) {
-	err = s.read(ctx, func(t *tx) error {
-		found, err := collect(t, withLogo, "SELECT "+clientColumns+", c.logo FROM "+clientTables+" WHERE c.declared = 1")
-		declared = make(map[string]oauth.Client, len(found))
-		for _, c := range found {
-			declared[c.ID] = c
-		}
-		return err
-	})
-	return declared, err
-}
-
 // ClientSecret is a secret of a client, without the secret.
 type ClientSecret struct {
 	ID        string

@@ -2,6 +2,8 @@ package throttle_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
@@ -178,5 +180,51 @@ func TestTheAnswerToARefusedAuthorizationRequestWaits(t *testing.T) {
 	cancel()
 	if err := w.AuthorizationRequest(gone, from(1)); fault.KindOf(err) != fault.Throttled {
 		t.Errorf("%v after the request was cancelled", err)
+	}
+}
+
+// A site with a /48 of IPv6 has 256 networks, a provider with a /32 65,536 sites.
+func TestRequestsThatWaitAreLimitedInWiderNetworks(t *testing.T) {
+	for name, c := range map[string]struct {
+		network func(i int) string
+		limit   int
+		quota   fault.Limit
+		other   string
+	}{
+		"IPv6 site": {
+			func(i int) string { return fmt.Sprintf("2001:db8:1:%x00::/56", i%256) }, 2000,
+			fault.Limit{Name: "authorizations-site", Quota: 2000, Window: 10 * time.Minute}, "2001:db8:2::/56",
+		},
+		"IPv6 provider": {
+			func(i int) string { return fmt.Sprintf("2001:db8:%x::/56", i%1000) }, 5000,
+			fault.Limit{Name: "authorizations-provider", Quota: 5000, Window: 10 * time.Minute}, "2001:db9::/56",
+		},
+		"IPv4 provider": {
+			func(i int) string { return fmt.Sprintf("198.51.%d.0/24", i%256) }, 5000,
+			fault.Limit{Name: "authorizations-provider", Quota: 5000, Window: 10 * time.Minute}, "198.52.0.0/24",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, sqlite(t))
+			for i := range c.limit {
+				if err := w.WaitingRequest(t.Context(), identity.Actor{Network: c.network(i)}); err != nil {
+					t.Fatalf("request %d: %v", i, err)
+				}
+			}
+			err := w.WaitingRequest(t.Context(), identity.Actor{Network: c.network(c.limit)})
+			if refused, ok := errors.AsType[*fault.Error](err); !ok || refused.Limit != c.quota {
+				t.Errorf("beyond the limit: %v", err)
+			}
+			if err := w.WaitingRequest(t.Context(), identity.Actor{Network: c.other}); err != nil {
+				t.Errorf("another network: %v", err)
+			}
+			if err := w.AuthorizationRequest(t.Context(), identity.Actor{Network: c.network(0)}); err != nil {
+				t.Errorf("a user who is signed in: %v", err)
+			}
+			w.clock.Advance(11 * time.Minute)
+			if err := w.WaitingRequest(t.Context(), identity.Actor{Network: c.network(0)}); err != nil {
+				t.Errorf("later: %v", err)
+			}
+		})
 	}
 }

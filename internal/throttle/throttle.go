@@ -29,6 +29,9 @@ type Config struct {
 	Log   *slog.Logger     // nil: discard
 	Now   func() time.Time // nil: time.Now
 	Off   bool             // nothing is limited, and nothing is remembered
+
+	// WaitingRequests is how many authorization requests may wait in all. 0: 20,000.
+	WaitingRequests int
 }
 
 // Throttle limits guesses. It is safe for concurrent use. A nil Throttle limits
@@ -49,6 +52,8 @@ type Throttle struct {
 	registrations *networks
 	profiles      *networks // changes of the own profile, by user
 	authorization *networks // authorization requests
+	sites         *networks // those that wait, by /48 of IPv6
+	providers     *networks // by /32 of IPv6, /16 of IPv4
 
 	refused [counters]atomic.Uint64
 }
@@ -61,6 +66,10 @@ func New(cfg Config) *Throttle {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.WaitingRequests == 0 {
+		cfg.WaitingRequests = 20_000
+	}
+	const tenMinutes = 10 * time.Minute // for which a request waits
 	return &Throttle{
 		store: cfg.Store, log: cfg.Log, now: cfg.Now, off: cfg.Off,
 		flights:       map[flightKey]*flight{},
@@ -69,6 +78,8 @@ func New(cfg Config) *Throttle {
 		registrations: newNetworks(rate{100, time.Minute}, rate{1000, 24 * time.Hour}),
 		profiles:      newNetworks(rate{600, time.Minute}, rate{2000, 24 * time.Hour}),
 		authorization: newNetworks(rate{600, time.Minute}),
+		sites:         newNetworks(rate{max(500, cfg.WaitingRequests/10), tenMinutes}),
+		providers:     newNetworks(rate{max(500, cfg.WaitingRequests/4), tenMinutes}),
 	}
 }
 
@@ -83,11 +94,13 @@ const (
 	registrationsOfNetwork
 	profileChangesOfUser
 	authorizationsOfNetwork
+	waitingOfSite
+	waitingOfProvider
 	counters // how many there are
 )
 
 // names are for clients, metrics and the audit log.
-var names = [counters]string{"account-network", "account", "network", "tokens", "registrations", "profile", "authorizations"}
+var names = [counters]string{"account-network", "account", "network", "tokens", "registrations", "profile", "authorizations", "authorizations-site", "authorizations-provider"}
 
 // Stats returns how many attempts each counter has refused.
 func (t *Throttle) Stats() map[string]uint64 {
@@ -133,7 +146,8 @@ func (t *Throttle) ProfileChange(ctx context.Context, by identity.Actor) error {
 // a page, and what a network can ask for is then bounded by its connections.
 const refusedAfter = 250 * time.Millisecond
 
-// AuthorizationRequest counts a request that waits for a user, or refuses it.
+// AuthorizationRequest counts an authorization request for which something is stored, or
+// refuses it.
 func (t *Throttle) AuthorizationRequest(ctx context.Context, by identity.Actor) error {
 	err := t.take(ctx, by, authorizationsOfNetwork, networkOf(by), factorOf(by))
 	if err != nil {
@@ -143,6 +157,22 @@ func (t *Throttle) AuthorizationRequest(ctx context.Context, by identity.Actor) 
 		}
 	}
 	return err
+}
+
+// WaitingRequest counts an authorization request, or a device, that waits for its user, or
+// refuses it. The number of those is limited in all, so that a party with many networks,
+// such as a site with its 256 of IPv6, must not take all places.
+func (t *Throttle) WaitingRequest(ctx context.Context, by identity.Actor) error {
+	if err := t.AuthorizationRequest(ctx, by); err != nil {
+		return err
+	}
+	network := networkOf(by)
+	if site := identity.Around(network, 0, 48); site != network {
+		if err := t.take(ctx, by, waitingOfSite, site, factorOf(by)); err != nil {
+			return err
+		}
+	}
+	return t.take(ctx, by, waitingOfProvider, identity.Around(network, 16, 32), factorOf(by))
 }
 
 // take counts an act of the network or user of that name; factor is how many times as
@@ -159,6 +189,10 @@ func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter, name 
 		all = t.profiles
 	case authorizationsOfNetwork:
 		all = t.authorization
+	case waitingOfSite:
+		all = t.sites
+	case waitingOfProvider:
+		all = t.providers
 	}
 	t.mu.Lock()
 	now := t.now()
