@@ -37,7 +37,7 @@ func TestDeclaredClientsAreTakenOverTogetherOrNotAtAll(t *testing.T) {
 		w.declare(declaration("wiki", chosen, nil), declaration("old", chosen, nil))
 		_, wrong, err := w.Clients.Declare(t.Context(), []client.Declared{
 			declaration("wiki", chosen+"2", oauth.Settings{"name": "Wiki"}), declaration("new", chosen, nil),
-			declaration("lost", chosen, oauth.Settings{"org_id": "nowhere"}), declaration("group", chosen, oauth.Settings{"allowed_groups": []any{"unknown"}}),
+			declaration("lost", chosen, oauth.Settings{"org_id": "unknown"}), declaration("group", chosen, oauth.Settings{"allowed_groups": []any{"unknown"}}),
 		})
 		w.ok(err)
 		if len(wrong) != 2 || wrong[2][0].Name != "org_id" || wrong[3][0].Name != "allowed_groups" {

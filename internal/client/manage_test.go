@@ -311,3 +311,34 @@ func TestOnlySuperadminsGiveTheAudienceOfTheServerByDefault(t *testing.T) {
 		w.ok(err)
 	})
 }
+
+// Otherwise an organization could get tokens for the resource server of another one.
+func TestAnOrgAdminTakesNoAudienceOfOthers(t *testing.T) {
+	each(t, func(w *world) {
+		acme, other := w.user("boss", identity.OrgAdmin, "acme"), w.user("rival", identity.OrgAdmin, "other")
+		of := func(audiences ...string) oauth.Settings {
+			return oauth.Settings{"redirect_uris": []string{callback}, "audiences": audiences}
+		}
+		_, _, err := w.Clients.Create(t.Context(), system, of("https://api.everyone.example"))
+		w.ok(err)
+		own, _, err := w.Clients.Create(t.Context(), acme, of("https://api.acme.example"))
+		w.ok(err)
+		_, _, err = w.Clients.Create(t.Context(), acme, of("https://api.acme.example", "https://more.acme.example"))
+		w.ok(err)
+		theirs, _, err := w.Clients.Create(t.Context(), other, of("https://api.other.example"))
+		w.ok(err)
+		for _, audience := range []string{"https://api.acme.example", "https://api.everyone.example"} {
+			_, _, err = w.Clients.Create(t.Context(), other, of("https://api.other.example", audience))
+			w.wants(fault.Conflict, "audience_taken", err)
+			_, err = w.Clients.Update(t.Context(), other, theirs.ID, oauth.Settings{"audiences": []string{audience}})
+			w.wants(fault.Conflict, "audience_taken", err)
+		}
+		// A superadmin decides otherwise, and what a client has stays.
+		_, err = w.Clients.Update(t.Context(), system, theirs.ID, oauth.Settings{"audiences": []string{"https://api.acme.example"}})
+		w.ok(err)
+		_, err = w.Clients.Update(t.Context(), acme, own.ID, oauth.Settings{"name": "Renamed"})
+		w.ok(err)
+		_, err = w.Clients.Update(t.Context(), other, theirs.ID, oauth.Settings{"audiences": []string{"https://api.acme.example", "https://new.other.example"}})
+		w.ok(err)
+	})
+}
