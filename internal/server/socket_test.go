@@ -163,6 +163,40 @@ func TestSocketIsTakenOnlyWhereNothingElseIs(t *testing.T) {
 	}
 }
 
+// Each of them finds the socket of a killed server; replacing that of another one would
+// leave a server that nothing reaches.
+func TestOneOfSeveralStartsGetsTheSocket(t *testing.T) {
+	path := filepath.Join(socketFolder(t), "http.sock")
+	killed, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed.SetUnlinkOnClose(false)
+	_ = killed.Close()
+	const starts = 4
+	servers, refused := make(chan *server.Server, starts), make(chan error, starts)
+	for range starts {
+		cfg := testConfig(t.TempDir())
+		onSocket(path)(&cfg)
+		go func() {
+			s, err := server.New(t.Context(), server.Config{Config: cfg})
+			if err != nil {
+				refused <- err
+				return
+			}
+			servers <- s
+		}()
+	}
+	for range starts - 1 {
+		if err := <-refused; !strings.Contains(err.Error(), "is in use") {
+			t.Error(err)
+		}
+	}
+	if err := (<-servers).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // What connects to a socket is a proxy, whose clients are others than this machine's.
 func TestDefaultPasswordIsRefusedOnASocket(t *testing.T) {
 	cfg := testConfig(t.TempDir())
