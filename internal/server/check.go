@@ -11,7 +11,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring/legacy"
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
@@ -29,7 +31,7 @@ func Check(cfg config.Config) error {
 		found = append(found, err)
 	}
 	if exists, err := store.Exists(database); err == nil && !exists {
-		found = append(found, checkAdmins(cfg, Admins{}))
+		found = append(found, checkAdmins(cfg, Admins{}), checkNew(cfg))
 	}
 	return gather(found...)
 }
@@ -100,6 +102,20 @@ func checkKeyFile(cfg config.Config) error {
 	if errors.Is(err, fs.ErrNotExist) || folder.Check() != nil {
 		return nil
 	}
+	return err
+}
+
+// checkNew returns what a start would refuse after it has made the database, so that it
+// is refused before and leaves nothing behind.
+func checkNew(cfg config.Config) error {
+	if open := cfg.Auth.RegistrationEnabled || !cfg.Explicit("auth.registration_enabled"); open && cfg.Auth.RegistrationOrg != identity.DefaultOrg {
+		return unknownRegistrationOrg(cfg.Auth.RegistrationOrg)
+	}
+	folder := dataDir(cfg)
+	if folder.Check() != nil {
+		return nil // said already
+	}
+	_, err := legacy.Pair(folder, jose.Algorithm(cfg.Auth.Algorithm))
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,7 +23,6 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/directory"
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
@@ -534,7 +534,7 @@ func TestAStartNeedsTheOrganizationOfRegistration(t *testing.T) {
 	cfg := testConfig(dir)
 	cfg.Auth.RegistrationOrg = "guests"
 	_, err := server.New(t.Context(), server.Config{Config: cfg})
-	if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "pico-auth org create NAME --id guests") {
+	if _, ok := errors.AsType[config.Faults](err); !ok || !strings.Contains(err.Error(), "pico-auth org create NAME --id guests") {
 		t.Fatalf("started: %v", err)
 	}
 	services, err := server.OpenServices(t.Context(), cfg, slog.New(slog.DiscardHandler))

@@ -137,14 +137,18 @@ func (s *Server) registrationOrg(ctx context.Context) error {
 	o, err := s.services.Directory.RegistrationOrg(ctx)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		return fault.New(fault.Invalid, "unknown_organization", fmt.Sprintf(
-			"auth.registration_org: there is no organization %q; create it with `pico-auth org create NAME --id %[1]s`, or name another one", c.RegistrationOrg))
+		return unknownRegistrationOrg(c.RegistrationOrg)
 	case err != nil:
 		return err
 	case o.Status != identity.Active:
 		s.cfg.Log.Warn("registration is closed: the organization of auth.registration_org is suspended", "org_id", o.ID)
 	}
 	return nil
+}
+
+func unknownRegistrationOrg(id string) error {
+	return fault.New(fault.Invalid, "unknown_organization", fmt.Sprintf(
+		"auth.registration_org: there is no organization %q; create it with `pico-auth org create NAME --id %[1]s`, or name another one", id))
 }
 
 // exposed reports whether others than this machine reach the server: it listens beyond
