@@ -72,6 +72,16 @@ func Remove(made []string) {
 	}
 }
 
+// MayCreate returns why this process may not create the file or folder at path, with the
+// folders above it, as far as their modes tell.
+func MayCreate(path string) error {
+	for parent := filepath.Dir(path); ; parent = filepath.Dir(parent) {
+		if _, err := os.Stat(parent); !errors.Is(err, fs.ErrNotExist) || parent == filepath.Dir(parent) {
+			return MayWrite(parent)
+		}
+	}
+}
+
 // Denied describes, for an error about missing rights, the owner and the mode of the
 // file at path, or of the folder above it that stands in the way, and the account of
 // this process. It is empty for any other error.

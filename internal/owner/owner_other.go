@@ -15,3 +15,6 @@ func give(*os.File, fs.FileInfo) error { return nil }
 func giveFolder(string, string) error { return nil }
 
 func accounts(fs.FileInfo) (holder, self string) { return "", "" }
+
+// MayWrite knows nothing here: access lists decide.
+func MayWrite(string) error { return nil }

@@ -71,3 +71,12 @@ func named(uid uint32) string {
 	}
 	return "uid " + number
 }
+
+// MayWrite returns why this process may not write the file at path, or into the folder.
+func MayWrite(path string) error {
+	const write = 2 // W_OK
+	if err := syscall.Access(path, write); err != nil {
+		return &fs.PathError{Op: "access", Path: path, Err: err}
+	}
+	return nil
+}

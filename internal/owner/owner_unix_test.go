@@ -3,6 +3,7 @@
 package owner_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,5 +73,23 @@ func TestDeniedNamesOwnerAndModeOfWhatStandsInTheWay(t *testing.T) {
 	}
 	if text := owner.Denied(folder, fs.ErrNotExist); text != "" {
 		t.Errorf("another error: %q", text)
+	}
+}
+
+func TestWhatMayNotBeWrittenIsKnownBefore(t *testing.T) {
+	base := t.TempDir()
+	if err := owner.MayCreate(filepath.Join(base, "a", "b")); err != nil {
+		t.Errorf("in an own folder: %v", err)
+	}
+	if os.Geteuid() == 0 {
+		t.Skip("root may write everywhere")
+	}
+	if err := os.Chmod(base, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{owner.MayWrite(base), owner.MayCreate(filepath.Join(base, "a", "b"))} {
+		if !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("in a folder that cannot be written: %v", err)
+		}
 	}
 }

@@ -98,11 +98,13 @@ func checkKeyFile(cfg config.Config) error {
 		return err
 	}
 	folder := dataDir(cfg)
-	_, err = folder.ReadPrivate(files.Private)
-	if errors.Is(err, fs.ErrNotExist) || folder.Check() != nil {
-		return nil
+	if folder.Check() != nil {
+		return nil // Check says it
 	}
-	return err
+	if _, err := folder.ReadPrivate(files.Private); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // checkNew returns what a start would refuse after it has made the database, so that it

@@ -84,8 +84,12 @@ func (w *Writer) Close() {
 // Check returns why the folder is refused, without changing it. One that does not exist
 // is no fault.
 func (f *Folder) Check() error {
-	if _, err := f.examine(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	_, err := f.examine()
+	if !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if err := owner.MayCreate(f.path); err != nil {
+		return folderFault(f.path, "cannot be created", err)
 	}
 	return nil
 }

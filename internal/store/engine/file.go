@@ -65,10 +65,17 @@ func Examine(path string) (fs.FileInfo, error) {
 // CheckFile returns why SecureFile would refuse the path, as far as it can be seen
 // without changing anything.
 func CheckFile(path string) error {
-	if _, err := Examine(path); !errors.Is(err, fs.ErrNotExist) {
+	_, err := Examine(path)
+	if err == nil {
+		if err := owner.MayWrite(path); err != nil {
+			return BadFile(path, "cannot be opened for writing; run the program as the user that owns it", err)
+		}
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+	if err := owner.MayWrite(filepath.Dir(path)); err != nil {
 		return uncreated(path, err)
 	}
 	return nil

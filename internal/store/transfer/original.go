@@ -12,7 +12,7 @@ import (
 // adopted yet. It changes nothing, and nothing is known of a file that cannot be read.
 func Original(ctx context.Context, url string) bool {
 	t, err := engine.Parse(url)
-	if err != nil || t.Engine != engine.SQLite || engine.CheckFile(t.Path) != nil {
+	if err != nil || t.Engine != engine.SQLite {
 		return false
 	}
 	db, closeDB, err := engine.OpenUnchanged(t.Path)
