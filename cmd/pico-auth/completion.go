@@ -59,7 +59,7 @@ fi
 		printf '%s\n' $found
 	else
 		__fish_complete_path (commandline -ct)
-	end
+	end;
 end
 complete -c pico-auth -f -a '(__pico_auth_complete)'
 `,

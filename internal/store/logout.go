@@ -22,7 +22,7 @@ const givenUpStay = 7 * 24 * time.Hour
 func (t *tx) queueLogouts(whose string, args []any) error {
 	n := len(args)
 	_, err := t.exec(fmt.Sprintf(`INSERT INTO logout_deliveries (session_id, client_id, user_id, created_at, next_at, traceparent, tracestate)
-		SELECT DISTINCT s.id, f.client_id, s.user_id, s.ended_at, s.ended_at, CAST($%d AS TEXT), CAST($%d AS TEXT)
+		SELECT DISTINCT s.id, f.client_id, s.user_id, s.ended_at, s.ended_at AS next_at, CAST($%d AS TEXT), CAST($%d AS TEXT)
 		FROM sessions s JOIN refresh_families f ON f.session_id = s.id JOIN clients c ON c.id = f.client_id
 		WHERE s.id IN (SELECT id FROM sessions WHERE ended_at = $1 AND end_reason = $2 AND `+whose+` AND cookie_hash IS NOT NULL)
 			AND c.metadata LIKE '%%"backchannel_logout_uri":%%'
