@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Walks through a built server from outside, with curl: a fresh home and folder,
 # no configuration, the first admin, a user, a group in the next token, the
-# pages, the stop. With a second argument it goes through nginx and the example
+# pages, a sign-in at a client with an authorization code, the stop. With a second argument it goes through nginx and the example
 # in contrib/ as well.
 #
 #   tools/walk.sh bin/pico-auth [nginx]
@@ -84,6 +84,58 @@ pages() {
 	call GET /api/v1/nothing 404
 }
 
+# form PATH STATUS FIELD...: posts a form as the browser of $jar, and stores the response
+# in $body and where it leads in $location.
+form() {
+	local path=$1 want=$2 status field fields=()
+	shift 2
+	for field in "$@"; do fields+=(--data-urlencode "$field"); done
+	status=$(curl -sS -k -b "$jar" -c "$jar" -o "$place/body" -w '%{http_code} %{redirect_url}' -H 'Accept: text/html' \
+		-H "Origin: $base" "${fields[@]}" "$base$path")
+	body=$(cat "$place/body")
+	location=${status#* }
+	[[ ${status%% *} == "$want" ]] || fail "POST $path: status ${status%% *}, want $want: $body"
+	echo "$want POST $path"
+}
+
+# visit ADDRESS STATUS: the same by GET.
+visit() {
+	local status
+	status=$(curl -sS -k -b "$jar" -c "$jar" -o "$place/body" -w '%{http_code} %{redirect_url}' -H 'Accept: text/html' "$1")
+	body=$(cat "$place/body")
+	location=${status#* }
+	[[ ${status%% *} == "$2" ]] || fail "GET $1: status ${status%% *}, want $2: $body"
+	echo "$2 GET ${1%%\?*}"
+}
+
+# client_signs_in EMAIL: an application signs the user in with an authorization code.
+client_signs_in() {
+	local created id secret verifier challenge request code callback=http://localhost:3000/callback
+	jar=$place/cookies
+	created=$(env -i HOME="$place/home" SERVER_PORT="$port" "$binary" client create --kind web --redirect-uri "$callback" --json)
+	id=$(sed -n 's/.*"client_id": *"\([^"]*\)".*/\1/p' <<<"$created" | head -n 1)
+	secret=$(sed -n 's/.*"client_secret": *"\([^"]*\)".*/\1/p' <<<"$created" | head -n 1)
+	verifier=$(head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)
+	challenge=$(printf %s "$verifier" | openssl dgst -sha256 -binary | base64 | tr '+/' '-_' | tr -d =)
+	visit "$base/oauth2/authorize?response_type=code&client_id=$id&redirect_uri=$callback&scope=openid%20email&state=s&code_challenge=$challenge&code_challenge_method=S256" 303
+	request=${location##*request=}
+	visit "$location" 200
+	form /sign-in 303 "request=$request" "email=$1" password=secret123 action=sign-in
+	visit "$location" 303
+	visit "$location" 200
+	form /consent 303 "request=$request" action=allow
+	visit "$location" 303
+	[[ $location == "$callback?"*code=* ]] || fail "the browser goes to $location"
+	code=$(sed 's/.*[?&]code=\([^&]*\).*/\1/' <<<"$location")
+	body=$(curl -sS -k -u "$id:$secret" -d grant_type=authorization_code -d "code=$code" -d "redirect_uri=$callback" -d "code_verifier=$verifier" "$base/oauth2/token")
+	token=$(field access_token)
+	[[ -n $token && -n $(field id_token) ]] || fail "POST /oauth2/token: $body"
+	echo '200 POST /oauth2/token'
+	call GET /oauth2/userinfo 200
+	[[ $body == *"\"email\":\"$1\""* ]] || fail "userinfo is $body"
+	token=''
+}
+
 mkdir "$place/home" "$place/work"
 cd "$place/work"
 env -i PATH="$PATH" HOME="$place/home" SERVER_PORT="$port" "$binary" >"$place/log" 2>&1 &
@@ -93,6 +145,7 @@ base=http://localhost:$port
 ready "$base/readyz"
 users alice
 pages
+client_signs_in alice@example.com
 call GET /metrics 200
 [[ $(stat -c %a auth.db "$place/home/.pico-auth/private.pem" "$place/home/.pico-auth" | tr '\n' ' ') == '600 600 700 ' ]] || fail 'the files have other modes than 600 and 700'
 token=$(curl -sS -H 'Content-Type: application/json' -d '{"email":"alice@example.com","password":"secret123"}' "$base/api/v1/auth/login" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')

@@ -185,8 +185,8 @@ type Profile struct {
 	Phone   string  `json:"phone_number,omitempty" example:"+44 20 7946 0018"`
 	Address Address `json:"address,omitzero"`
 
-	EmailVerified bool   `json:"email_verified,omitempty" doc:"An administrator says that the user receives mail at the address. Not shown at /me." example:"true"`
-	Metadata      Object `json:"metadata,omitempty" doc:"The objects admin and user. Shown to administrators who read the user."`
+	EmailVerified bool   `json:"email_verified,omitempty" doc:"An administrator says that the user receives mail at the address." example:"true"`
+	Metadata      Object `json:"metadata,omitempty" doc:"The objects admin and user. Users see their own object user."`
 }
 
 // OwnProfile is the profile of the caller, with all groups.
@@ -242,7 +242,9 @@ func (a *API) logOut(ctx context.Context, by caller, in *struct{ Body *LogoutReq
 }
 
 func (a *API) me(_ context.Context, by caller, _ *struct{}) (OwnProfile, error) {
-	return OwnProfile{Profile: profileOf(by.user), Groups: by.groups.Groups, GroupNames: by.groups.Names}, nil
+	profile := profileOf(by.user)
+	profile.Metadata = Object(identity.OwnMetadata(by.user.Metadata))
+	return OwnProfile{Profile: profile, Groups: by.groups.Groups, GroupNames: by.groups.Names}, nil
 }
 
 func (a *API) changePassword(ctx context.Context, by caller, in *struct{ Body PasswordChange }) (PasswordChanged, error) {

@@ -187,6 +187,10 @@ func TestMetadataAndVerifiedAddresses(t *testing.T) {
 	}
 	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", own, `{"metadata":{"user":{"theme":"light"}}}`))
 	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", own, `{"nickname":"Ada","metadata":{}}`))
+	me := string(r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", own, "")).raw)
+	if !strings.Contains(me, `"email_verified":true`) || !strings.Contains(me, `"metadata":{"user":{"theme":"light"}}`) || strings.Contains(me, "engines") {
+		t.Errorf("the user sees %s", me)
+	}
 	for _, body := range []string{`{"metadata":{"admin":{}}}`, `{"email_verified":true}`, `{"metadata":{"user":[]}}`, `{"metadata":{"other":{}}}`, `{"metadata":[]}`} {
 		r.want(http.StatusUnprocessableEntity, r.call("PATCH", "/api/v1/auth/me", own, body))
 	}

@@ -52,3 +52,16 @@ func ChangeMetadata(stored string, parts map[string]json.RawMessage) (string, er
 	}
 	return string(text), nil
 }
+
+// OwnMetadata returns what users see of their own metadata: an object with the field
+// user; empty: none.
+func OwnMetadata(stored string) string {
+	if stored == "" {
+		return ""
+	}
+	var parts map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(stored), &parts); err != nil || len(parts[MetadataUser]) == 0 {
+		return ""
+	}
+	return `{"` + MetadataUser + `":` + string(parts[MetadataUser]) + "}"
+}

@@ -114,11 +114,11 @@ func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (
 	return b, err
 }
 
-// ProfileBearer is Bearer with the user's groups.
+// ProfileBearer is Bearer with the user's groups, and all that users see of themselves.
 func (s *Store) ProfileBearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
-		dest := append(b.dest(), (*groupsColumn)(&b.Groups))
-		if err := t.bearer(&b, requestColumns+", "+groupsOfUser, dest, userID, sessionID, tokenID); err != nil || !t.groupNames {
+		dest := append(b.dest(), &b.User.EmailVerified, &b.User.Metadata, (*groupsColumn)(&b.Groups))
+		if err := t.bearer(&b, requestColumns+", u.email_verified, u.metadata, "+groupsOfUser, dest, userID, sessionID, tokenID); err != nil || !t.groupNames {
 			return err
 		}
 		b.Groups, b.GroupNames, err = t.namedGroups(userID)
