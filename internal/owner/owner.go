@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // errShared refuses to change the owner of a file that has another name: the owner of
@@ -65,8 +66,8 @@ func MakeFolder(path string, mode fs.FileMode) (made []string, err error) {
 
 // Remove removes folders that MakeFolder made, unless there is something in them.
 func Remove(made []string) {
-	for i := len(made) - 1; i >= 0; i-- {
-		if os.Remove(made[i]) != nil {
+	for _, folder := range slices.Backward(made) {
+		if os.Remove(folder) != nil {
 			return
 		}
 	}
