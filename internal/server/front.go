@@ -71,7 +71,7 @@ func (s *Server) handler() (http.Handler, error) {
 // of the API's.
 func (s *Server) ownRoutes(m *metrics) []web.Route {
 	routes := []web.Route{always("/livez", s.health.live), always("/readyz", s.health.ready)}
-	if metricsOnAPI(s.at) {
+	if metricsOnAPI(s.cfg.Config.Server) {
 		scrape := ownRoute("/metrics", local(m.handler()))
 		scrape.KnownHosts = true
 		routes = append(routes, scrape)

@@ -10,19 +10,21 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// listen opens the listener of the API.
-func (s *Server) listen(ctx context.Context) error {
+// listen serves the API on the listener; nil: on the one that the settings name.
+func (s *Server) listen(ctx context.Context, ln net.Listener) error {
 	c := s.cfg.Config.Server
 	proxies, err := web.ParseProxies(c.TrustedProxies)
 	if err != nil {
 		return fmt.Errorf("server.trusted_proxies: %w", err)
 	}
-	ln, err := s.open(ctx)
-	if err != nil {
-		return err
+	if ln == nil {
+		if ln, err = open(ctx, c); err != nil {
+			return err
+		}
 	}
 	s.gate = newGate(ln, gateLimits{total: maxConnections, perAddress: c.ConnectionsPerAddress, proxies: proxies, idle: c.IdleTimeout, log: s.cfg.Log})
 	s.listener = s.gate
@@ -35,13 +37,8 @@ func (s *Server) listen(ctx context.Context) error {
 	return nil
 }
 
-// open returns the listener of a socket of systemd, of the unix domain, or of host and
-// port, and leaves in s.at the settings that describe it.
-func (s *Server) open(ctx context.Context) (ln net.Listener, err error) {
-	c := s.cfg.Config.Server
-	if ln, s.at, err = inherited(c); err != nil || ln != nil {
-		return ln, err
-	}
+// open returns the listener of a socket of the unix domain, or of host and port.
+func open(ctx context.Context, c config.Server) (net.Listener, error) {
 	if path := c.Socket(); path != "" {
 		ln, err := listenSocket(ctx, path, c.SocketMode())
 		if err != nil {
@@ -49,7 +46,7 @@ func (s *Server) open(ctx context.Context) (ln net.Listener, err error) {
 		}
 		return ln, nil
 	}
-	ln, err = listenTCP(ctx, net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	ln, err := listenTCP(ctx, net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port (SERVER_PORT)", err)
 	}

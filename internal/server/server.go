@@ -63,18 +63,17 @@ type Server struct {
 	jobs     *job.Runner
 	health   *health
 	http     *http.Server
-	front    *entrance     // of http
-	routes   http.Handler  // of front, once the server has started
-	metrics  *http.Server  // nil: /metrics is on the API's listener
-	aside    *entrance     // of metrics; nil with it
-	alone    http.Handler  // of aside
-	failed   chan error    // of the listeners
-	gate     *gate         // of http
-	listener net.Listener  // the gate, behind TLS if it is configured
-	at       config.Server // the settings, with the address of the listener
-	tls      *certificate  // nil: plain HTTP
-	scrape   *gate         // of metrics; nil with it
-	accepted []string      // algorithms of the server's own guard; nil: all
+	front    *entrance    // of http
+	routes   http.Handler // of front, once the server has started
+	metrics  *http.Server // nil: /metrics is on the API's listener
+	aside    *entrance    // of metrics; nil with it
+	alone    http.Handler // of aside
+	failed   chan error   // of the listeners
+	gate     *gate        // of http
+	listener net.Listener // the gate, behind TLS if it is configured
+	tls      *certificate // nil: plain HTTP
+	scrape   *gate        // of metrics; nil with it
+	accepted []string     // algorithms of the server's own guard; nil: all
 
 	published *defaultPassword // nil: there was none at the start
 }
@@ -105,10 +104,14 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 func (s *Server) prepare(ctx context.Context) (err error) {
-	if err := Check(s.cfg.Config); err != nil {
+	ln, err := inherit(&s.cfg.Config.Server)
+	if err != nil {
 		return err
 	}
-	if err := s.listen(ctx); err != nil {
+	if err := Check(s.cfg.Config); err != nil {
+		return err // what systemd has opened stays open there
+	}
+	if err := s.listen(ctx, ln); err != nil {
 		return err
 	}
 	if err := s.listenMetrics(ctx); err != nil {

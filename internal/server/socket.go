@@ -19,17 +19,17 @@ import (
 	"github.com/pico-auth/pico-auth/internal/config"
 )
 
-// inherited returns the socket that systemd has opened for this process, nil without
-// one, and c with its address.
-func inherited(c config.Server) (net.Listener, config.Server, error) {
+// inherit returns the socket that systemd has opened for this process, nil without one,
+// and sets its address in c, by which a start decides who reaches the server.
+func inherit(c *config.Server) (net.Listener, error) {
 	listeners, err := activation.Listeners()
 	switch {
 	case err != nil || len(listeners) == 0:
-		return nil, c, err
+		return nil, err
 	case len(listeners) > 1:
-		return nil, c, fmt.Errorf("systemd has opened %d sockets, and the server takes one: keep one ListenStream= (a port alone is IPv6 and IPv4)", len(listeners))
+		return nil, fmt.Errorf("systemd has opened %d sockets, and the server takes one: keep one ListenStream= (a port alone is IPv6 and IPv4)", len(listeners))
 	case listeners[0] == nil:
-		return nil, c, errors.New("systemd has opened a socket that accepts no connections: use ListenStream= and Accept=no")
+		return nil, errors.New("systemd has opened a socket that accepts no connections: use ListenStream= and Accept=no")
 	}
 	switch at := listeners[0].Addr().(type) {
 	case *net.TCPAddr:
@@ -37,7 +37,7 @@ func inherited(c config.Server) (net.Listener, config.Server, error) {
 	case *net.UnixAddr:
 		c.Listen = config.SocketPrefix + at.Name
 	}
-	return listeners[0], c, nil
+	return listeners[0], nil
 }
 
 // notify tells systemd, if it started the server with Type=notify.

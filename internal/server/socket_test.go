@@ -307,6 +307,9 @@ func TestServerTakesASocketOfSystemdAndTellsItWhenItIsReady(t *testing.T) {
 		if err := s.cmd.Wait(); err == nil || !strings.Contains(s.log.String(), refused.says) {
 			t.Errorf("%v, want %q in\n%s", err, refused.says, s.log)
 		}
+		if left, err := filepath.Glob(filepath.Join(s.cmd.Dir, "*.db*")); err != nil || left != nil {
+			t.Errorf("the refused start has left %q, %v", left, err)
+		}
 	}
 }
 

@@ -28,7 +28,6 @@ import (
 // administrator with the default password, or an empty string.
 func (s *Server) firstAdmin(ctx context.Context) (string, error) {
 	c := s.cfg.Config
-	c.Server = s.at
 	exists, err := s.services.Store.HasSuperadmin(ctx)
 	if err != nil {
 		return "", err
@@ -212,8 +211,8 @@ func (s *Server) announce(defaultPassword string) {
 	}
 	out := s.cfg.Out
 	fmt.Fprintf(out, "pico-auth %s\n", s.cfg.Version)
-	if s.at.Socket() != "" {
-		fmt.Fprintf(out, "  listening on  %s\n", s.at.Listen)
+	if c.Server.Socket() != "" {
+		fmt.Fprintf(out, "  listening on  %s\n", c.Server.Listen)
 	} else {
 		fmt.Fprintf(out, "  listening on  %s%s\n", base, interfaces(s.Addr()))
 		fmt.Fprintf(out, "  API page      %s%s/docs\n", base, web.BasePath(c.Auth.Issuer))
@@ -227,7 +226,7 @@ func (s *Server) announce(defaultPassword string) {
 	switch {
 	case c.Server.MetricsListen != "":
 		fmt.Fprintf(out, "  metrics       http://%s/metrics%s\n", s.scrape.Addr(), interfaces(s.scrape.Addr()))
-	case !metricsOnAPI(s.at):
+	case !metricsOnAPI(c.Server):
 		fmt.Fprintf(out, "  metrics       off; server.metrics_listen turns them on\n")
 	}
 	if defaultPassword != "" {
@@ -262,7 +261,7 @@ func (s *Server) keysLine() string {
 
 // baseURL is the URL of the server on this machine.
 func (s *Server) baseURL() string {
-	c := s.at
+	c := s.cfg.Config.Server
 	scheme := "http"
 	if c.TLS() {
 		scheme = "https"
