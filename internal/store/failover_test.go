@@ -19,8 +19,9 @@ import (
 func TestADatabaseThatWasReadOnlyTakesWritesAgain(t *testing.T) {
 	url := storetest.Postgres(t)
 	beside, name := storetest.Postgres(t), storetest.Rows(t, url, "SELECT current_database()")[0][0]
-	storetest.Exec(t, beside, "ALTER DATABASE "+name+" SET default_transaction_read_only = on")
 	s := storetest.OpenURL(t, url)
+	storetest.Exec(t, beside, "ALTER DATABASE "+name+" SET default_transaction_read_only = on")
+	storetest.Exec(t, beside, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+name+"'")
 	write := func() error {
 		return s.SetRegistration(t.Context(), store.Act{Action: "x", By: identity.Actor{Kind: identity.ActorSystem}}, true)
 	}

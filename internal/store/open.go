@@ -109,7 +109,7 @@ func (s *Store) prepareSQLite(ctx context.Context, cfg Config, db *sql.DB) error
 // refuseReadOnly runs a statement that changes nothing, but needs write access:
 // SQLite opens a file that it cannot write, even for BEGIN IMMEDIATE, and would
 // fail at the first login only. That another process holds the lock shows that
-// the file is writable.
+// the file is writable. A standby answers all other questions of a start.
 func refuseReadOnly(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, "UPDATE settings SET value = value WHERE key = ''")
 	var lite *sqlite.Error
@@ -161,7 +161,10 @@ func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) err
 			return err
 		}
 	}
-	return CheckComplete(ctx, db)
+	if err := CheckComplete(ctx, db); err != nil || cfg.reading {
+		return err
+	}
+	return refuseReadOnly(ctx, db)
 }
 
 // migratePostgres excludes other replicas from the first query to the last
@@ -173,8 +176,14 @@ func (s *Store) migratePostgres(ctx context.Context, cfg Config, own *sql.DB) er
 	defer locked()
 	return exclusively(ctx, own, migrationLock, func(ctx context.Context) error {
 		locked()
-		if version, err := schemaVersion(ctx, own); err != nil || version == SchemaVersion {
+		second := s.delayed(cfg, waitingForConnection)
+		version, err := schemaVersion(ctx, own)
+		second()
+		if err != nil || version == SchemaVersion {
 			return err // another replica was faster
+		}
+		if err := engine.TakesWrites(ctx, own); err != nil {
+			return err
 		}
 		ours, read := CheckedTables()
 		if faults, err := s.target.Unmigratable(ctx, own, append(ours, read...)); err != nil || len(faults) > 0 {

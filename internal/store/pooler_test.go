@@ -89,6 +89,29 @@ func TestAMigrationSaysThatItWaitsForAnother(t *testing.T) {
 	}
 }
 
+func TestAMigrationSaysThatThePoolerHasNoConnectionForIt(t *testing.T) {
+	url := storetest.Pooler(t, storetest.EmptyPostgres(t), "pool_mode = transaction", "default_pool_size = 1")
+	ctx, cancel := context.WithCancel(t.Context())
+	lines, log := io.Pipe()
+	opened := make(chan error, 1)
+	go func() {
+		_, err := store.Open(ctx, store.Config{URL: url, Log: slog.New(slog.NewTextHandler(log, nil))})
+		_ = log.Close()
+		opened <- err
+	}()
+	said := bufio.NewScanner(lines)
+	for said.Scan() && !strings.Contains(said.Text(), "waiting for a second connection") { //nolint:revive // the others do not matter
+	}
+	if said.Text() == "" {
+		t.Error("the log does not say what the start waits for")
+	}
+	cancel()
+	go func() { _, _ = io.Copy(io.Discard, lines) }()
+	if err := <-opened; err == nil {
+		t.Error("it was migrated over one connection")
+	}
+}
+
 func TestAMigrationEndsWhenItsLockIsLost(t *testing.T) {
 	url := storetest.Postgres(t)
 	s := storetest.OpenURL(t, url)

@@ -14,7 +14,7 @@ var errReading = fault.New(fault.Internal, "", "the database is open for reading
 
 // OpenReading opens the database for methods that only read, and changes nothing: a
 // SQLite database may be on a full disk or a read-only file system, and a log that a
-// crash has left is read. Only a database that is not of this version is opened as by
+// crash has left is read, and a PostgreSQL server may be a standby. Only a database that is not of this version is opened as by
 // Open, which brings it up to date.
 func OpenReading(ctx context.Context, cfg Config) (*Store, error) {
 	target, err := engine.Parse(cfg.URL)
@@ -22,6 +22,7 @@ func OpenReading(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	if target.Engine != engine.SQLite {
+		cfg.reading = true
 		return Open(ctx, cfg)
 	}
 	s, err := openReading(ctx, target, cfg.withDefaults())

@@ -55,6 +55,8 @@ type Config struct {
 	// Adopt is called for a database that holds tables of another program. nil:
 	// such a database is refused.
 	Adopt Adopt
+
+	reading bool // PostgreSQL: a server that takes no writes will do
 }
 
 // Store is an open database. Its methods may be called from any goroutine.

@@ -3,6 +3,7 @@ package store_test
 import (
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,6 +105,38 @@ func TestARoleWithoutRightsIsRefusedByName(t *testing.T) {
 	}
 	storetest.Exec(t, address, "REVOKE UPDATE ON settings, users FROM "+role)
 	refusedBoth(t, own, "lacks the rights UPDATE on the tables settings, users in the schema \"public\"; run GRANT UPDATE ON")
+}
+
+// As while the address of the database leads to a standby.
+func TestADatabaseThatTakesNoWritesIsWaitedFor(t *testing.T) {
+	for name, migrated := range map[string]bool{"empty": false, "migrated": true} {
+		t.Run(name, func(t *testing.T) {
+			address := storetest.EmptyPostgres(t)
+			role := storetest.Role(t, address)
+			storetest.Exec(t, address, "GRANT CREATE ON SCHEMA public TO "+role)
+			own := as(t, address, role)
+			if migrated {
+				storetest.OpenURL(t, own)
+			}
+			storetest.Exec(t, address, "ALTER ROLE "+role+" SET default_transaction_read_only = on")
+			_, err := store.Open(t.Context(), store.Config{URL: own})
+			_, checked := transfer.Check(t.Context(), store.Config{URL: own})
+			for _, err := range []error{err, checked} {
+				if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "takes no writes") {
+					t.Errorf("%v", err)
+				}
+			}
+			if migrated {
+				s, err := store.OpenReading(t.Context(), store.Config{URL: own})
+				if err != nil {
+					t.Fatalf("a command that only reads: %v", err)
+				}
+				_ = s.Close()
+			}
+			waits := sync.OnceFunc(func() { storetest.Exec(t, address, "ALTER ROLE "+role+" RESET default_transaction_read_only") })
+			storetest.OpenURL(t, own, func(cfg *store.Config) { cfg.Wait, cfg.Delayed = time.Minute, waits })
+		})
+	}
 }
 
 func TestARoleThatMayNotConnectIsRefusedByName(t *testing.T) {

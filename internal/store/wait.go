@@ -19,7 +19,10 @@ const (
 	answerPause = 500 * time.Millisecond
 )
 
-const waitingForMigration = "waiting for the migration of the database by another process"
+const (
+	waitingForMigration  = "waiting for the migration of the database by another process"
+	waitingForConnection = "waiting for a second connection to the database, beside the one that excludes other migrations; a connection pooler needs a pool of 2 or more (default_pool_size)"
+)
 
 // delayed says in the log what Open does, once that has taken long and regularly from
 // then on, until done is called.

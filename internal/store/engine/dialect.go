@@ -159,6 +159,17 @@ func IsReadOnly(err error) bool {
 	return ok && pg.Code == readOnly
 }
 
+// TakesWrites returns the error of a write on a session that takes none. A migration
+// asks before it writes: goose hides the reason of its first failure.
+func TakesWrites(ctx context.Context, q Querier) error {
+	var refused bool
+	err := q.QueryRowContext(ctx, "SELECT current_setting('transaction_read_only') = 'on'").Scan(&refused)
+	if err == nil && refused {
+		err = &pgconn.PgError{Severity: "ERROR", Code: readOnly, Message: "the session is read-only"}
+	}
+	return err
+}
+
 // IsPassing reports whether the server that err is about may answer soon: it is
 // unreachable, starting, full or a standby, or its role or database is not made yet.
 func IsPassing(err error) bool {

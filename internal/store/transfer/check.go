@@ -88,6 +88,9 @@ func (p *Plan) fillServer(ctx context.Context, t engine.Target, db *sql.DB, now 
 		p.State = stateRefused // what the catalogue shows depends on the rights
 		return nil
 	}
+	if err := engine.TakesWrites(ctx, db); err != nil {
+		return err
+	}
 	if err := p.fill(ctx, db, now); err != nil || p.Version == p.Target {
 		return err
 	}
