@@ -15,7 +15,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring/legacy"
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
+	"github.com/pico-auth/pico-auth/internal/owner"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // Check returns everything that a start with cfg refuses and that can be seen without
@@ -25,7 +27,7 @@ func Check(cfg config.Config) error {
 	database, folder := StoreConfig(cfg, nil), dataDir(cfg)
 	_, badTheme := readTheme(cfg.Pages)
 	badFolder := folder.Check()
-	found := []error{CheckClients(cfg), badTheme, checkStream(cfg.Audit.Stream), badFolder, store.CheckFile(database)}
+	found := []error{checkIssuer(cfg.Auth.Issuer), CheckClients(cfg), badTheme, checkStream(cfg.Audit.Stream), badFolder, store.CheckFile(database)}
 	if badFolder == nil {
 		_, err := Master(cfg, slog.New(slog.DiscardHandler))
 		found = append(found, err)
@@ -42,10 +44,10 @@ type Admins struct {
 	Published []string // addresses of active ones with the default password
 }
 
-// CheckAll is Check, and what can be seen of the signing key and the superadmins. A start
-// finds that when it has opened the database.
+// CheckAll is Check, and what can be seen of the socket, the signing key and the
+// superadmins. A start finds that when it opens them.
 func CheckAll(cfg config.Config, admins Admins) error {
-	found := []error{Check(cfg), checkKeyFile(cfg)}
+	found := []error{Check(cfg), checkSocket(cfg.Server), checkKeyFile(cfg)}
 	if exists, err := store.Exists(StoreConfig(cfg, nil)); err == nil && exists {
 		found = append(found, checkAdmins(cfg, admins))
 	}
@@ -130,11 +132,53 @@ func checkStream(path string) error {
 	switch {
 	case err == nil && info.IsDir():
 		return fmt.Errorf("audit.stream: %s is a folder", path)
+	case err == nil:
+		err = owner.MayWrite(path)
 	case errors.Is(err, fs.ErrNotExist):
-		_, err = os.Stat(filepath.Dir(path))
+		err = mayFill(filepath.Dir(path))
 	}
-	if err != nil {
-		return fmt.Errorf("audit.stream: %w", err)
+	return refused("audit.stream", path, err)
+}
+
+// checkSocket returns why a start cannot make the socket of server.listen.
+func checkSocket(c config.Server) error {
+	path := c.Socket()
+	if path == "" {
+		return nil
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case err == nil && info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("server.listen: %s exists and is no socket; remove it, or set another path", path)
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+		err = mayFill(filepath.Dir(path))
+	}
+	return refused("server.listen", path, err)
+}
+
+// mayFill returns why nothing can be made in the folder.
+func mayFill(folder string) error {
+	if _, err := os.Stat(folder); err != nil {
+		return err
+	}
+	return owner.MayWrite(folder)
+}
+
+// refused is why the file that a setting names cannot be made or written; nil without err.
+func refused(setting, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if why := owner.Denied(path, err); why != "" {
+		return fmt.Errorf("%s: %s cannot be written: %s", setting, path, why)
+	}
+	return fmt.Errorf("%s: %w", setting, err)
+}
+
+// checkIssuer returns why nothing can be served under the path of the issuer.
+func checkIssuer(issuer string) error {
+	if _, err := web.ParseIssuer(issuer); err != nil {
+		return fmt.Errorf("auth.issuer: %w", err)
 	}
 	return nil
 }

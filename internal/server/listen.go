@@ -40,6 +40,9 @@ func (s *Server) listen(ctx context.Context, ln net.Listener) error {
 // open returns the listener of a socket of the unix domain, or of host and port.
 func open(ctx context.Context, c config.Server) (net.Listener, error) {
 	if path := c.Socket(); path != "" {
+		if err := gather(checkSocket(c)); err != nil {
+			return nil, err
+		}
 		ln, err := listenSocket(ctx, path, c.SocketMode())
 		if err != nil {
 			return nil, fmt.Errorf("server.listen: %w", err)

@@ -161,6 +161,11 @@ func TestRefusedOriginIsLoggedOnceWithTheSetting(t *testing.T) {
 			t.Errorf("%s %s from %s: %q, want %q", c.r.Method, c.r.URL, c.r.Header.Get("Origin"), got, c.says)
 		}
 	}
+	router.admitted = func(*http.Request) error { return errHost }
+	if got := send(from("GET", "/keys", "https://l.example")); got != "" {
+		t.Errorf("a public route that is refused for another reason: %q", got)
+	}
+	router.admitted = nil
 	logged := 0
 	for i := range 2 * maxUnlisted {
 		if send(preflight("/api", fmt.Sprintf("https://host%d.example", i), "")) != "" {

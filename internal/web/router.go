@@ -67,18 +67,28 @@ type Router struct {
 	admitted       func(*http.Request) error  // nil: all are
 }
 
-// New returns a Router of the groups' routes. It panics if a route does not declare
-// its access rule and credential.
-func New(cfg Config) (*Router, error) {
-	issuer, err := url.Parse(cfg.Issuer)
+// ParseIssuer parses the URL of the issuer. Its error says why nothing can be served under
+// its path.
+func ParseIssuer(text string) (*url.URL, error) {
+	issuer, err := url.Parse(text)
 	if err != nil {
 		return nil, err
 	}
 	if !isPlain(issuer) {
-		return nil, fmt.Errorf("the path of %s has an escape that is not needed; write the character itself", cfg.Issuer)
+		return nil, fmt.Errorf("the path of %s has an escape that is not needed; write the character itself", text)
 	}
-	if base := BasePath(cfg.Issuer); base != "" && path.Clean(base) != base {
-		return nil, fmt.Errorf("the path of %s has an empty segment, . or .., below which nothing is served", cfg.Issuer)
+	if base := BasePath(text); base != "" && path.Clean(base) != base {
+		return nil, fmt.Errorf("the path of %s has an empty segment, . or .., below which nothing is served", text)
+	}
+	return issuer, nil
+}
+
+// New returns a Router of the groups' routes. It panics if a route does not declare
+// its access rule and credential.
+func New(cfg Config) (*Router, error) {
+	issuer, err := ParseIssuer(cfg.Issuer)
+	if err != nil {
+		return nil, err
 	}
 	rt := &Router{
 		mux: http.NewServeMux(), routes: map[string]mounted{}, groups: slices.Clone(cfg.Groups),
@@ -150,8 +160,10 @@ func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		hurry(w)
 	}
 	rt.dispatch(rec, r)
-	if m, found := rt.routes[r.Pattern]; found {
-		rt.noteOrigin(rec.Header(), r, m)
+	if r.Header["Origin"] != nil {
+		if m, found := rt.routes[r.Pattern]; found {
+			rt.noteOrigin(rec.Header(), r, m)
+		}
 	}
 }
 

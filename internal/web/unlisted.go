@@ -37,7 +37,7 @@ func (u *unlisted) isNew(origin string) bool {
 // with the header h, for lack of an entry in a setting.
 func (rt *Router) noteOrigin(h http.Header, r *http.Request, m mounted) {
 	origin := r.Header.Get("Origin")
-	if origin == "" || len(h["Access-Control-Allow-Origin"]) > 0 || m.Credential == Cookie || !rt.isOtherOrigin(r, origin) || !rt.unlisted.isNew(origin) {
+	if origin == "" || m.Public || len(h["Access-Control-Allow-Origin"]) > 0 || m.Credential == Cookie || !rt.isOtherOrigin(r, origin) || !rt.unlisted.isNew(origin) {
 		return
 	}
 	text := "origin refused: server.cors_origins does not list it"

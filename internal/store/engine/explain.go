@@ -81,6 +81,8 @@ func (t Target) explainServer(err error) error {
 	if IsPassing(err) {
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op // pgx repeats it on lines of their own
+		} else if name, ok := errors.AsType[*net.DNSError](err); ok {
+			err = name
 		} else if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 			return fault.Wrap(fault.Unavailable, "unavailable", server+"refuses connections", pg)
 		}
