@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -29,32 +30,48 @@ func TestListenersAcceptTheAddressFamiliesThatTheyName(t *testing.T) {
 		{"127.0.0.1", "127.0.0.1:0", true, false, ""},
 		{"::1", "[::1]:0", false, true, ""},
 	} {
-		s := start(t, t.TempDir(), func(cfg *config.Config) {
-			cfg.Auth.AdminPassword = "a-good-passphrase"
-			cfg.Server.Host, cfg.Server.MetricsListen = c.host, c.metrics
-		})
-		for _, base := range []string{s.base, metricsBase(t, s.out.String())} {
-			u, err := url.Parse(base)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for address, want := range map[string]bool{"127.0.0.1": c.v4, "::1": c.v6} {
-				conn, err := net.Dial("tcp", net.JoinHostPort(address, u.Port()))
-				if err == nil {
-					_ = conn.Close()
-				}
-				if (err == nil) != want {
-					t.Errorf("%s (%s): %s is served: %v", c.host, base, address, err == nil)
+		serve := func() (wrong []string) {
+			s := start(t, t.TempDir(), func(cfg *config.Config) {
+				cfg.Auth.AdminPassword = "a-good-passphrase"
+				cfg.Server.Host, cfg.Server.MetricsListen = c.host, c.metrics
+			})
+			for _, base := range []string{s.base, metricsBase(t, s.out.String())} {
+				for address, want := range map[string]bool{"127.0.0.1": c.v4, "::1": c.v6} {
+					if got := accepts(t, base, address); got != want {
+						wrong = append(wrong, fmt.Sprintf("%s (%s): %s is served: %v", c.host, base, address, got))
+					}
 				}
 			}
+			if said := strings.Count(s.out.String(), c.says+"\n"); c.says != "" && said != 2 {
+				t.Errorf("%s: the start does not say where both listen:\n%s", c.host, s.out)
+			}
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+			return wrong
 		}
-		if said := strings.Count(s.out.String(), c.says+"\n"); c.says != "" && said != 2 {
-			t.Errorf("%s: the start does not say where both listen:\n%s", c.host, s.out)
+		wrong := serve()
+		if len(wrong) > 0 {
+			wrong = serve() // another program may have had the free port in the other family
 		}
-		if err := s.stop(); err != nil {
-			t.Error(err)
+		if len(wrong) > 0 {
+			t.Error(strings.Join(wrong, "\n"))
 		}
 	}
+}
+
+// accepts reports whether the port of the base is served at the address.
+func accepts(t *testing.T, base, address string) bool {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", net.JoinHostPort(address, u.Port()))
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil
 }
 
 // metricsBase is the address of the metrics that the start prints.
