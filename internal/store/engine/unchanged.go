@@ -24,17 +24,17 @@ var ErrNoDatabase = errors.New("there is no database yet")
 // A reader of a file in write-ahead mode creates the files -wal and -shm if they
 // are missing. So only a log with an index is read in place: a server has both open,
 // or a crash left both, and then SQLite builds the index in memory. A file without a
-// log is complete by itself and is read as immutable; if a server starts at that
-// moment, see Settled. A log without an index is applied to a private copy.
+// log is complete by itself and is read as immutable, an index that was left alone
+// means nothing; if a server starts at that moment, see Settled. A log without an index
+// is applied to a private copy.
 func OpenUnchanged(path string) (*sql.DB, func() error, error) {
 	wal, err := readJournalMode(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	_, shmErr := os.Stat(path + "-shm")
 	log, logErr := os.Stat(path + "-wal")
 	switch {
-	case !wal || shmErr == nil:
+	case !wal || mayBeOpen(path):
 		return openReadOnly(path, "readonly_shm=1")
 	case logErr != nil || log.Size() == 0:
 		return openReadOnly(path, "immutable=1")
@@ -49,14 +49,21 @@ func OpenUnchanged(path string) (*sql.DB, func() error, error) {
 // then gives each reader a snapshot.
 func Settled(path string) func() bool {
 	before, err := os.Stat(path)
-	if _, open := os.Stat(path + "-shm"); open == nil || err != nil {
+	if mayBeOpen(path) || err != nil {
 		return func() bool { return true }
 	}
 	return func() bool {
 		after, err := os.Stat(path)
-		_, open := os.Stat(path + "-shm")
-		return err == nil && open != nil && os.SameFile(before, after) && before.Size() == after.Size() && before.ModTime().Equal(after.ModTime())
+		return err == nil && !mayBeOpen(path) && os.SameFile(before, after) && before.Size() == after.Size() && before.ModTime().Equal(after.ModTime())
 	}
+}
+
+// mayBeOpen reports whether the file has a log and its index, as while a process has it
+// open, which makes the log first.
+func mayBeOpen(path string) bool {
+	_, log := os.Stat(path + "-wal")
+	_, index := os.Stat(path + "-shm")
+	return log == nil && index == nil
 }
 
 // readJournalMode reports whether a file says that it is in write-ahead mode.

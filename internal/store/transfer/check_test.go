@@ -196,6 +196,16 @@ func TestCheckChangesNothingWhateverTheJournal(t *testing.T) {
 			t.Errorf("in the folder: %q", left)
 		}
 	})
+	t.Run("an index without its log", func(t *testing.T) {
+		path := makeOriginal(t, 1, "PRAGMA journal_mode = WAL", insert)
+		if err := os.WriteFile(path+"-shm", make([]byte, 32<<10), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at(t, path, 5)
+		if err := Backup(t.Context(), configFor(path), filepath.Join(t.TempDir(), "copy.db")); err != nil {
+			t.Error(err)
+		}
+	})
 	// The file must not be in use by this very process: Check opens it itself.
 	for name, suffixes := range map[string][]string{"in use": {"", "-wal", "-shm"}, "after a crash": {"", "-wal"}} {
 		t.Run(name, func(t *testing.T) {
