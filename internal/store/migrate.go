@@ -87,6 +87,7 @@ func (s *Store) migrate(ctx context.Context, cfg Config, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
+	defer s.delayed(cfg, "database migration running", "from", found.Version, "to", SchemaVersion)() // an adoption reads and copies everything
 	create, err := s.first(ctx, cfg, db, found)
 	if err != nil {
 		return err
@@ -98,9 +99,7 @@ func (s *Store) migrate(ctx context.Context, cfg Config, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("prepare the migration of the schema: %w", err)
 	}
-	migrated := s.delayed(cfg, "database migration running", "from", found.Version, "to", SchemaVersion)
 	done, err := provider.Up(ctx)
-	migrated()
 	if err != nil {
 		return fmt.Errorf("migrate the schema: %w", err)
 	}

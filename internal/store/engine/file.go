@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -141,7 +142,8 @@ func SyncFolder(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// BadFile is a fault for the operator: it names the file and what to do.
+// BadFile is a fault for the operator: it names the file and what to do. A retry can help
+// only where the cause is a state of the machine.
 func BadFile(path, sentence string, cause error) error {
 	text := fmt.Sprintf("the database %s %s", path, sentence)
 	if cause != nil {
@@ -150,8 +152,21 @@ func BadFile(path, sentence string, cause error) error {
 	if denied := owner.Denied(path, cause); denied != "" {
 		text += "; " + denied
 	}
-	return fault.Wrap(fault.Invalid, "database_file", text, cause)
+	return fault.Wrap(kindOf(cause), "database_file", text, cause)
 }
+
+// kindOf is Unavailable for what may pass without a change of the configuration: a full
+// or failing disk, too many open files, another process that takes long.
+func kindOf(cause error) fault.Kind {
+	for _, passing := range []error{errDiskFull, context.DeadlineExceeded, syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(cause, passing) {
+			return fault.Unavailable
+		}
+	}
+	return fault.Invalid
+}
+
+var errDiskFull = errors.New("the disk is full")
 
 // reason is the last part of an error of the operating system, such as
 // "permission denied", without the path, which the message names already.

@@ -70,7 +70,7 @@ func badCopy(path string, err error) error {
 	case !ok:
 		return badBackup(path, err)
 	case lite.Code()&0xff == sqlite3.SQLITE_FULL:
-		return badBackup(path, errors.New("the disk is full"))
+		return badBackup(path, errDiskFull)
 	default:
 		return err
 	}
@@ -104,5 +104,5 @@ func errBackupExists(path string) error {
 // badBackup is a fault for the operator: it names the copy that cannot be
 // written.
 func badBackup(path string, err error) error {
-	return fault.Wrap(fault.Invalid, "backup_failed", fmt.Sprintf("the backup %s cannot be written (%s)", path, reason(err)), err)
+	return fault.Wrap(kindOf(err), "backup_failed", fmt.Sprintf("the backup %s cannot be written (%s)", path, reason(err)), err)
 }
