@@ -77,8 +77,9 @@ func choice(name string, field func(*Config) *int, among []int, doc string) sett
 	}
 }
 
-// period takes a duration as Go writes it, or in days, such as 90d.
-func period(name string, field func(*Config) *time.Duration, least, most time.Duration, orOff bool, doc string) setting {
+// period takes a duration of a second or more as Go writes it, or in days, such as 90d.
+func period(name string, field func(*Config) *time.Duration, most time.Duration, orOff bool, doc string) setting {
+	const least = time.Second
 	rule := "a duration from " + showPeriod(least) + " to " + showPeriod(most) + ", such as 90s, 5m, 720h or 90d"
 	if orOff {
 		rule += ", or 0"

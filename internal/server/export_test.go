@@ -17,7 +17,7 @@ func Period(t *testing.T, cfg config.Config, name string) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { _ = s.Close() })
 	for _, j := range s.work() {
 		if j.Name == name {
 			return j.Every
