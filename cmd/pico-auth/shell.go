@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -83,7 +84,7 @@ func (sh *shell) config() (config.Config, []string, error) {
 	cfg, warnings, err := config.Load(config.Options{File: sh.file})
 	if faults, ok := errors.AsType[config.Faults](err); ok {
 		if more, ok := errors.AsType[config.Faults](server.CheckClients(cfg)); ok {
-			err = append(faults, more...)
+			err = slices.Concat(faults, more)
 		}
 	}
 	return cfg, warnings, err

@@ -100,13 +100,13 @@ func checkKeyFile(cfg config.Config) error {
 		return err
 	}
 	folder := dataDir(cfg)
-	if folder.Check() != nil {
-		return nil // Check says it
+	if folder.Check() == nil { // else Check says it
+		_, err = folder.ReadPrivate(files.Private)
 	}
-	if _, err := folder.ReadPrivate(files.Private); !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // checkNew returns what a start would refuse after it has made the database, so that it
@@ -116,11 +116,11 @@ func checkNew(cfg config.Config) error {
 		return unknownRegistrationOrg(cfg.Auth.RegistrationOrg)
 	}
 	folder := dataDir(cfg)
-	if folder.Check() != nil {
-		return nil // said already
+	if folder.Check() == nil { // else Check says it
+		_, err := legacy.Pair(folder, jose.Algorithm(cfg.Auth.Algorithm))
+		return err
 	}
-	_, err := legacy.Pair(folder, jose.Algorithm(cfg.Auth.Algorithm))
-	return err
+	return nil
 }
 
 // checkStream returns why the file of the audit stream cannot be written.

@@ -145,7 +145,7 @@ func (s *survivors) registrations() {
 	}
 }
 
-// refreshes refreshes a session, and repeats what was refused as clients do.
+// refreshes uses the token of a session, and repeats what was refused as clients do.
 func (s *survivors) refreshes() {
 	a, err := s.at(s.replicas[0].base, "POST", auth+"/login", "", body{"email": rootEmail, "password": rootPassword})
 	token := a.text("refresh_token")

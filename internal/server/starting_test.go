@@ -87,7 +87,7 @@ func TestAStartThatTakesLongIsLiveAndNotReady(t *testing.T) {
 	})
 }
 
-// starts starts the process, whose log must have all texts while it is not ready.
+// starts runs the process, whose log must have all texts while it is not ready.
 func (r *replica) starts(texts ...string) {
 	r.t.Helper()
 	r.start()

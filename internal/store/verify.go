@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -79,7 +78,7 @@ func (s *Store) Verify(ctx context.Context) error {
 func integrity(ctx context.Context, q engine.Querier, table string) (finding string, err error) {
 	pragma := "PRAGMA integrity_check(3)"
 	if table != "" {
-		pragma = fmt.Sprintf(`PRAGMA integrity_check("%s")`, strings.ReplaceAll(table, `"`, `""`))
+		pragma = `PRAGMA integrity_check("` + strings.ReplaceAll(table, `"`, `""`) + `")`
 	}
 	findings, err := engine.Names(ctx, q, pragma)
 	if err != nil || len(findings) == 1 && findings[0] == "ok" {

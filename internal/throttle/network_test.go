@@ -193,15 +193,18 @@ func TestRequestsThatWaitAreLimitedInWiderNetworks(t *testing.T) {
 	}{
 		"IPv6 site": {
 			func(i int) string { return fmt.Sprintf("2001:db8:1:%x00::/56", i%256) }, 2000,
-			fault.Limit{Name: "authorizations-site", Quota: 2000, Window: 10 * time.Minute}, "2001:db8:2::/56",
+			fault.Limit{Name: "authorizations-site", Quota: 2000, Window: 10 * time.Minute},
+			"2001:db8:2::/56",
 		},
 		"IPv6 provider": {
 			func(i int) string { return fmt.Sprintf("2001:db8:%x::/56", i%1000) }, 5000,
-			fault.Limit{Name: "authorizations-provider", Quota: 5000, Window: 10 * time.Minute}, "2001:db9::/56",
+			fault.Limit{Name: "authorizations-provider", Quota: 5000, Window: 10 * time.Minute},
+			"2001:db9::/56",
 		},
 		"IPv4 provider": {
 			func(i int) string { return fmt.Sprintf("198.51.%d.0/24", i%256) }, 5000,
-			fault.Limit{Name: "authorizations-provider", Quota: 5000, Window: 10 * time.Minute}, "198.52.0.0/24",
+			fault.Limit{Name: "authorizations-provider", Quota: 5000, Window: 10 * time.Minute},
+			"198.52.0.0/24",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -69,7 +69,7 @@ func New(cfg Config) *Throttle {
 	if cfg.WaitingRequests == 0 {
 		cfg.WaitingRequests = 20_000
 	}
-	const tenMinutes = 10 * time.Minute // for which a request waits
+	const waits = 10 * time.Minute // of a request for its user
 	return &Throttle{
 		store: cfg.Store, log: cfg.Log, now: cfg.Now, off: cfg.Off,
 		flights:       map[flightKey]*flight{},
@@ -78,8 +78,8 @@ func New(cfg Config) *Throttle {
 		registrations: newNetworks(rate{100, time.Minute}, rate{1000, 24 * time.Hour}),
 		profiles:      newNetworks(rate{600, time.Minute}, rate{2000, 24 * time.Hour}),
 		authorization: newNetworks(rate{600, time.Minute}),
-		sites:         newNetworks(rate{max(500, cfg.WaitingRequests/10), tenMinutes}),
-		providers:     newNetworks(rate{max(500, cfg.WaitingRequests/4), tenMinutes}),
+		sites:         newNetworks(rate{max(500, cfg.WaitingRequests/10), waits}),
+		providers:     newNetworks(rate{max(500, cfg.WaitingRequests/4), waits}),
 	}
 }
 
