@@ -100,7 +100,7 @@ func TestAMigrationSaysThatThePoolerHasNoConnectionForIt(t *testing.T) {
 		opened <- err
 	}()
 	said := bufio.NewScanner(lines)
-	for said.Scan() && !strings.Contains(said.Text(), "waiting for a second connection") { //nolint:revive // the others do not matter
+	for said.Scan() && !strings.Contains(said.Text(), "waiting for a second connection") { // the others do not matter
 	}
 	if said.Text() == "" {
 		t.Error("the log does not say what the start waits for")
