@@ -64,11 +64,12 @@ func Examine(path string) (fs.FileInfo, error) {
 }
 
 // CheckFile returns why SecureFile would refuse the path, as far as it can be seen
-// without changing anything.
+// without changing anything. A disk that refuses all writes for now is no fault of the
+// path.
 func CheckFile(path string) error {
 	_, err := Examine(path)
 	if err == nil {
-		if err := owner.MayWrite(path); err != nil {
+		if err := owner.MayWrite(path); err != nil && !errors.Is(err, syscall.EROFS) {
 			return BadFile(path, "cannot be opened for writing; run the program as the user that owns it", err)
 		}
 		return nil
