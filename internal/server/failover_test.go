@@ -73,14 +73,17 @@ func TestFailover(t *testing.T) {
 // more waits until n more of each act were counted.
 func (s *survivors) more(what string, counts map[string]int, acts []string, n int) {
 	s.t.Helper()
+	count := func(act string) int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return counts[act]
+	}
+	want := map[string]int{}
 	for _, act := range acts {
-		count := func() int {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return counts[act]
-		}
-		want := count() + n
-		for deadline := time.Now().Add(time.Minute); count() < want; time.Sleep(5 * time.Millisecond) {
+		want[act] = count(act) + n
+	}
+	for _, act := range acts {
+		for deadline := time.Now().Add(time.Minute); count(act) < want[act]; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				s.t.Fatalf("%s: no more %s\n%s", act, what, s.replicas[0].log)
 			}
@@ -156,6 +159,7 @@ func (s *survivors) refreshes() {
 			time.Sleep(20 * time.Millisecond)
 		case next.status == http.StatusOK:
 			token = next.text("refresh_token")
+			time.Sleep(20 * time.Millisecond) // leaves the processors to the passwords
 		default:
 			err = fmt.Errorf("%v", next)
 		}
