@@ -231,3 +231,46 @@ func TestRequestsThatWaitAreLimitedInWiderNetworks(t *testing.T) {
 		})
 	}
 }
+
+// The store replaces the oldest requests of a network that has its share of the places.
+func TestOneNetworkDoesNotUseUpWhatItsNeighboursMayHave(t *testing.T) {
+	for name, c := range map[string]struct{ flood, neighbour string }{
+		"IPv6 site":     {"2001:db8:1:100::/56", "2001:db8:1:200::/56"},
+		"IPv4 provider": {"198.51.100.0/24", "198.51.101.0/24"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, sqlite(t))
+			ended, cancel := context.WithCancel(t.Context())
+			cancel() // a refusal does not wait
+			for range 60 {
+				for range 110 {
+					_ = w.WaitingRequest(ended, identity.Actor{Network: c.flood}) // 600 a minute pass
+				}
+				w.clock.Advance(10 * time.Second)
+			}
+			if err := w.WaitingRequest(t.Context(), identity.Actor{Network: c.neighbour}); err != nil {
+				t.Errorf("a neighbour of a flood: %v", err)
+			}
+		})
+	}
+}
+
+// What was refused holds no place, so it must not let its network pass.
+func TestRefusedRequestsDoNotPassTheLimitOfASite(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	for i := range 2000 {
+		if err := w.WaitingRequest(t.Context(), identity.Actor{Network: fmt.Sprintf("2001:db8:1:%x00::/56", i%250)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel() // a refusal does not wait
+	for range 25 {
+		for i := range 110 {
+			if err := w.WaitingRequest(ended, identity.Actor{Network: "2001:db8:1:ff00::/56"}); err == nil {
+				t.Fatalf("request %d of a full site passes", i)
+			}
+		}
+		w.clock.Advance(10 * time.Second)
+	}
+}

@@ -52,7 +52,8 @@ type Throttle struct {
 	registrations *networks
 	profiles      *networks // changes of the own profile, by user
 	authorization *networks // authorization requests
-	sites         *networks // those that wait, by /48 of IPv6
+	waiting       *networks // those that wait
+	sites         *networks // the same, by /48 of IPv6
 	providers     *networks // by /32 of IPv6, /16 of IPv4
 
 	refused [counters]atomic.Uint64
@@ -78,6 +79,7 @@ func New(cfg Config) *Throttle {
 		registrations: newNetworks(rate{100, time.Minute}, rate{1000, 24 * time.Hour}),
 		profiles:      newNetworks(rate{600, time.Minute}, rate{2000, 24 * time.Hour}),
 		authorization: newNetworks(rate{600, time.Minute}),
+		waiting:       newNetworks(rate{heldByNetwork, waits}),
 		sites:         newNetworks(rate{max(500, cfg.WaitingRequests/10), waits}),
 		providers:     newNetworks(rate{max(500, cfg.WaitingRequests/4), waits}),
 	}
@@ -159,13 +161,27 @@ func (t *Throttle) AuthorizationRequest(ctx context.Context, by identity.Actor) 
 	return err
 }
 
+// heldByNetwork is how many authorization requests and devices of one network the store
+// lets wait at a time, 500 of each: a further one replaces the oldest.
+const heldByNetwork = 1000
+
 // WaitingRequest counts an authorization request, or a device, that waits for its user, or
 // refuses it. The number of those is limited in all, so that a party with many networks,
-// such as a site with its 256 of IPv6, must not take all places.
+// such as a site with its 256 of IPv6, must not take all places. A network that has all of
+// its own takes no more, and must not use up those of its neighbours.
 func (t *Throttle) WaitingRequest(ctx context.Context, by identity.Actor) error {
-	if err := t.AuthorizationRequest(ctx, by); err != nil {
+	if err := t.AuthorizationRequest(ctx, by); err != nil || t.holdsAll(by) {
 		return err
 	}
+	if err := t.takePlace(ctx, by); err != nil {
+		return err
+	}
+	t.holdOne(by)
+	return nil
+}
+
+// takePlace counts a request in the networks around its own.
+func (t *Throttle) takePlace(ctx context.Context, by identity.Actor) error {
 	network := networkOf(by)
 	if site := identity.Around(network, 0, 48); site != network {
 		if err := t.take(ctx, by, waitingOfSite, site, factorOf(by)); err != nil {
@@ -173,6 +189,29 @@ func (t *Throttle) WaitingRequest(ctx context.Context, by identity.Actor) error 
 		}
 	}
 	return t.take(ctx, by, waitingOfProvider, identity.Around(network, 16, 32), factorOf(by))
+}
+
+// holdsAll reports whether a further request replaces another one of its network.
+func (t *Throttle) holdsAll(by identity.Actor) bool {
+	if t == nil || t.off {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	full, _ := t.waiting.of(networkOf(by), now).full(now, 0, factorOf(by))
+	return full != nil
+}
+
+// holdOne counts a request that waits.
+func (t *Throttle) holdOne(by identity.Actor) {
+	if t == nil || t.off {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	t.waiting.of(networkOf(by), now).count(now)
 }
 
 // take counts an act of the network or user of that name; factor is how many times as
