@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,15 +56,20 @@ type socket struct {
 	once sync.Once
 }
 
-// socketLock is for how long another server may be opening a socket in the same folder.
-const socketLock = 10 * time.Second
+// For how long another server may be opening or closing a socket in the same folder. Any
+// account that can read the folder can lock it, and must not keep the server from starting
+// or stopping.
+const (
+	socketLock    = 5 * time.Second
+	lockWhenEnded = time.Second
+)
 
 // listenSocket listens on a socket of the unix domain. The file appears with its mode,
 // ready for connections, and replaces one that a server which ended has left behind.
 func listenSocket(ctx context.Context, path string, mode fs.FileMode) (*socket, error) {
 	folder := filepath.Dir(path)
-	lock, err := lockFolder(ctx, folder)
-	if err != nil {
+	lock, err := lockFolder(ctx, folder, socketLock)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, err
 	}
 	defer func() { _ = lock.Close() }()
@@ -95,13 +101,14 @@ func listenSocket(ctx context.Context, path string, mode fs.FileMode) (*socket, 
 	return s, nil
 }
 
-// lockFolder keeps another server from replacing a socket at the same time.
-func lockFolder(ctx context.Context, folder string) (*flock.Flock, error) {
-	ctx, cancel := context.WithTimeout(ctx, socketLock)
+// lockFolder keeps another server from replacing a socket at the same time. The lock is
+// to be closed after an error, too.
+func lockFolder(ctx context.Context, folder string, within time.Duration) (*flock.Flock, error) {
+	waiting, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	lock := flock.New(folder, flock.SetFlag(os.O_RDONLY))
-	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		return nil, fmt.Errorf("lock the folder %s: %w", folder, err)
+	if _, err := lock.TryLockContext(waiting, 20*time.Millisecond); err != nil {
+		return lock, fmt.Errorf("lock the folder %s: %w", folder, cmp.Or(ctx.Err(), err))
 	}
 	return lock, nil
 }
@@ -137,11 +144,11 @@ func (s *socket) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: s.pat
 // this one's stays.
 func (s *socket) Close() error {
 	s.once.Do(func() {
-		lock, err := lockFolder(context.Background(), filepath.Dir(s.path))
+		lock, err := lockFolder(context.Background(), filepath.Dir(s.path), lockWhenEnded)
+		defer func() { _ = lock.Close() }()
 		if err != nil {
 			return // the next start replaces the file
 		}
-		defer func() { _ = lock.Close() }()
 		if info, err := os.Lstat(s.path); err == nil && os.SameFile(info, s.file) {
 			_ = os.Remove(s.path)
 		}

@@ -197,6 +197,31 @@ func TestOneOfSeveralStartsGetsTheSocket(t *testing.T) {
 	}
 }
 
+// An account that can read the folder can lock it: that delays a start, and prevents none. It takes
+// as long as that delay.
+func TestAccountsThatLockTheFolderOfTheSocketKeepNoServerFromIt(t *testing.T) {
+	t.Parallel()
+	dir := socketFolder(t)
+	folder, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "http.sock")
+	for range 2 { // the second one finds the file of the first
+		s := start(t, t.TempDir(), onSocket(path))
+		if status, _ := through(t, path, "GET", "/readyz", ""); status != 200 {
+			t.Errorf("the server responds with %d", status)
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What connects to a socket is a proxy, whose clients are others than this machine's.
 func TestDefaultPasswordIsRefusedOnASocket(t *testing.T) {
 	cfg := testConfig(t.TempDir())
