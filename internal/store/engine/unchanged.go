@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -108,11 +109,28 @@ func openCopy(path string) (*sql.DB, func() error, error) {
 		return nil, nil, BadFile(path, "has a write-ahead log, so a copy of it is read; set TMPDIR to a folder with space for both", err)
 	}
 	remove := func() error { return os.RemoveAll(folder) }
-	db, err := OpenFile(filepath.Join(folder, copyName))
+	db, err := OpenFile(filepath.Join(folder, copyName), "temp_store(2)")
 	if err != nil {
 		return nil, nil, errors.Join(err, remove())
 	}
+	hide(db, remove)
 	return db, func() error { return errors.Join(db.Close(), remove()) }, nil
+}
+
+// hide removes the copy while its only connection has it open: a process that is killed
+// must not leave the hashes of all passwords in a folder for temporary files. Where a
+// system removes no open files, or the file is damaged, the copy is removed at its end.
+func hide(db *sql.DB, remove func() error) {
+	db.SetMaxOpenConns(1) // another one could not open it
+	var mode string
+	for _, pragma := range []string{"PRAGMA journal_mode = DELETE", "PRAGMA journal_mode = MEMORY"} { // applies the log; needs no file
+		if err := db.QueryRow(pragma).Scan(&mode); err != nil {
+			return // the reader is told
+		}
+	}
+	if mode == "memory" && runtime.GOOS != "windows" {
+		_ = remove() // again at the end
+	}
 }
 
 const copyName = "auth.db"
