@@ -59,7 +59,7 @@ func authKeys() []setting {
 			"The `aud` of every token."),
 		text("auth.group_claim", func(c *Config) *string { return &c.Auth.GroupClaim },
 			oneOf(groupClaims), among(groupClaims),
-			"What the claim `groups` of tokens, userinfo and `/me` has: the `id` of each group, or its `name` as products such as Grafana expect it, which changes when the group is renamed. With `both` it has the ids, and `group_names` the names in the same order. A token has as many groups as keep the `Authorization` header under 8,000 bytes; when that are not all, it has `groups_truncated: true`, and userinfo and `/me` have all."),
+			"What the claim `groups` of tokens, userinfo and `/me` has: the `id` of each group, or its `name` as products such as Grafana expect it, which changes when the group is renamed. A name is unique within its organization only: where users of several sign in, read `org_id` as well. With `both` it has the ids, and `group_names` the names in the same order. A token has as many groups as keep the `Authorization` header under 8,000 bytes; when that are not all, it has `groups_truncated: true`, and userinfo and `/me` have all."),
 		text("auth.algorithm", func(c *Config) *string { return &c.Auth.Algorithm },
 			oneOf(algorithms()), among(algorithms()),
 			"Algorithm that new tokens are signed with. The ML-DSA ones are post-quantum. Another one is a rotation: its key is published at the next start, signs after `keys.publish_ahead`, and tokens of the former one are good until they expire."),
