@@ -106,12 +106,15 @@ func (s *Store) prepareSQLite(ctx context.Context, cfg Config, db *sql.DB) error
 	return refuseReadOnly(ctx, db)
 }
 
-// refuseReadOnly runs a statement that changes nothing, but needs write access:
-// SQLite opens a file that it cannot write, even for BEGIN IMMEDIATE, and would
-// fail at the first login only. That another process holds the lock shows that
-// the file is writable. A standby answers all other questions of a start.
+// touch changes nothing, but needs write access: a standby and a file that cannot be
+// written answer all other questions of a start.
+const touch = "UPDATE settings SET value = value WHERE key = ''"
+
+// refuseReadOnly runs touch: SQLite opens a file that it cannot write, even for BEGIN
+// IMMEDIATE, and would fail at the first login only. That another process holds the
+// lock shows that the file is writable.
 func refuseReadOnly(ctx context.Context, db *sql.DB) error {
-	_, err := db.ExecContext(ctx, "UPDATE settings SET value = value WHERE key = ''")
+	_, err := db.ExecContext(ctx, touch)
 	var lite *sqlite.Error
 	if errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_BUSY {
 		return nil
@@ -164,7 +167,7 @@ func (s *Store) preparePostgres(ctx context.Context, cfg Config, db *sql.DB) err
 	if err := CheckComplete(ctx, db); err != nil || cfg.reading {
 		return err
 	}
-	return refuseReadOnly(ctx, db)
+	return inOne(ctx, db, touch) // which limits the wait for a lock behind a pooler, too
 }
 
 // migratePostgres excludes other replicas from the first query to the last

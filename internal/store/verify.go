@@ -15,7 +15,7 @@ const (
 	// itself, in a millisecond or two. Verify examines a larger one.
 	verifiedAtOpen = 2 << 20
 	// openPatience ends that examination on a slow disk. Verify then repeats it.
-	openPatience = 50 * time.Millisecond
+	openPatience = 2 * time.Second
 	// verifyPatience limits an examination in the background: it reads the whole file.
 	verifyPatience = 10 * time.Minute
 )
