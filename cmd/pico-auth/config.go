@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/transfer"
@@ -24,8 +25,8 @@ type configCheckCmd struct {
 
 // Help is the end of `pico-auth config check --help`.
 func (configCheckCmd) Help() string {
-	return `It looks at everything that a start looks at: the files of TLS, keys and pages, auth.data_dir, and the superadmins in the database,
-if it can be reached. Nothing is created or changed; migrate --check looks at the whole database. The exit code is 2 when there is a fault.
+	return `It looks at everything that a start looks at: the files of TLS, keys and pages, auth.data_dir, and the superadmins in the database, if it can be
+reached. What the database or its role lacks is a warning, since it is mended there. Nothing is created or changed; migrate --check looks at the whole database. The exit code is 2 when there is a fault.
 
 Example:
 
@@ -73,6 +74,11 @@ func (sh *shell) checkAll(cfg config.Config) (warnings []string, err error) {
 		return nil, err
 	case errors.As(misconfigured(failed), new(usageError)):
 		return nil, append(faults, found)
+	case fault.KindOf(failed) == fault.Forbidden: // mended on the server of the database
+		for line := range strings.Lines(found.What) {
+			warnings = append(warnings, "a start would be refused: "+strings.TrimSpace(line))
+		}
+		return warnings, err
 	default:
 		return []string{"the database was not looked at: " + found.What}, err
 	}

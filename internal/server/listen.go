@@ -50,13 +50,29 @@ func open(ctx context.Context, c config.Server) (net.Listener, error) {
 		return ln, nil
 	}
 	ln, err := listenTCP(ctx, net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("server.host and server.port: %w; stop the program that uses this address, or set another server.port (SERVER_PORT)", err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("server.host and server.port: %w", err)
+		return nil, cannotListen("server.host and server.port", "server.port (SERVER_PORT)", err)
 	}
 	return ln, nil
+}
+
+// cannotListen says why an address cannot be listened on, and what to set.
+func cannotListen(settings, other string, err error) error {
+	op, ok := errors.AsType[*net.OpError](err)
+	number, known := errors.AsType[syscall.Errno](err)
+	if !ok || !known || op.Addr == nil {
+		return fmt.Errorf("%s: %w", settings, err)
+	}
+	mend := "set another " + other
+	switch number {
+	case syscall.EADDRINUSE:
+		mend = "stop the program that uses this address, or " + mend
+	case syscall.EADDRNOTAVAIL:
+		mend = "this machine does not have this address: set one that it has"
+	case syscall.EACCES:
+		mend = "ports below 1024 are for root: " + mend
+	}
+	return fmt.Errorf("%s: %s: %w; %s", settings, op.Addr, number, mend)
 }
 
 // listenMetrics does nothing when /metrics has no listener of its own.
@@ -67,7 +83,7 @@ func (s *Server) listenMetrics(ctx context.Context) error {
 	}
 	ln, err := listenTCP(ctx, address)
 	if err != nil {
-		return fmt.Errorf("server.metrics_listen (SERVER_METRICS_LISTEN): %w", err)
+		return cannotListen("server.metrics_listen", "server.metrics_listen (SERVER_METRICS_LISTEN)", err)
 	}
 	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, idle: s.cfg.Config.Server.IdleTimeout, log: s.cfg.Log})
 	return nil

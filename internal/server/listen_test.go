@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/server"
 )
 
 // Go's own listener takes 0.0.0.0 for every interface of IPv6 as well.
@@ -95,5 +96,35 @@ func TestStartNamesTheAPIPageUnderThePathOfTheIssuer(t *testing.T) {
 	}
 	if status, _, _ := get(t, strings.Replace(found[1], "//localhost", "//127.0.0.1", 1), nil); status != 200 {
 		t.Errorf("%s: %d", found[1], status)
+	}
+}
+
+func TestAnAddressThatCannotBeListenedOnIsRefusedWithWhatToSet(t *testing.T) {
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	address := taken.Addr().String()
+	for want, change := range map[string]func(*config.Config){
+		"server.host and server.port: " + address + ": address already in use; stop the program that uses this address, or set another server.port (SERVER_PORT)": func(c *config.Config) {
+			c.Server.Port = taken.Addr().(*net.TCPAddr).Port
+		},
+		"server.metrics_listen: " + address + ": address already in use; stop the program that uses this address, or set another server.metrics_listen (SERVER_METRICS_LISTEN)": func(c *config.Config) {
+			c.Server.MetricsListen = address
+		},
+		"server.host and server.port: 192.0.2.1:8100: cannot assign requested address; this machine does not have this address: set one that it has": func(c *config.Config) {
+			c.Server.Host, c.Server.Port, c.Auth.AdminPassword = "192.0.2.1", 8100, "a-good-passphrase"
+		},
+	} {
+		cfg := testConfig(t.TempDir())
+		change(&cfg)
+		s, err := server.New(t.Context(), server.Config{Config: cfg})
+		if err == nil {
+			_ = s.Close()
+		}
+		if err == nil || err.Error() != want {
+			t.Errorf("%v\nwant %s", err, want)
+		}
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -258,10 +260,35 @@ func TestEchoLogsStatementsAndNoParameters(t *testing.T) {
 	})
 }
 
+// withoutTLS is the address of a server that refuses TLS as PostgreSQL does.
+func withoutTLS(t *testing.T) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			request := make([]byte, 8)
+			_, _ = io.ReadFull(conn, request)
+			_, _ = conn.Write([]byte("N"))
+			_ = conn.Close()
+		}
+	}()
+	return ln.Addr().String()
+}
+
 func TestPostgresFaultsAtStartHaveAMessage(t *testing.T) {
 	url := storetest.Postgres(t)
 	for name, c := range map[string]struct{ url, want string }{
 		"no server":   {"postgres://u:s3cret@127.0.0.1:1/pico?sslmode=disable", "does not answer"},
+		"no host":     {"postgres://u:s3cret@no-such-host.invalid/pico", "does not answer"},
+		"parameter":   {as(t, url, "", "nosuch", "1"), `refuses a parameter of database.url: unrecognized configuration parameter "nosuch"`},
+		"no TLS":      {"postgres://u:s3cret@" + withoutTLS(t) + "/pico?sslmode=require", "does not speak TLS"},
 		"no database": {strings.Replace(url, "/pico_test_", "/no_such_", 1), "no database of the name"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
 
-// refusedBoth requires that a start and a check refuse the database with all texts.
-func refusedBoth(t *testing.T, address string, texts ...string) {
+// refused requires that a start and both checks refuse the database with all texts.
+func refused(t *testing.T, address string, texts ...string) {
 	t.Helper()
 	s, err := store.Open(t.Context(), store.Config{URL: address, Wait: time.Hour})
 	if err == nil {
@@ -28,7 +28,14 @@ func refusedBoth(t *testing.T, address string, texts ...string) {
 	if checked != nil || plan.OK() {
 		t.Errorf("check: %+v, %v", plan, checked)
 	}
+	_, _, looked := transfer.Superadmins(t.Context(), store.Config{URL: address}, nil)
+	if looked == nil || fault.KindOf(looked) != fault.KindOf(err) {
+		t.Fatalf("check of the configuration: %v", looked)
+	}
 	for _, text := range texts {
+		if !strings.Contains(looked.Error(), text) {
+			t.Errorf("%q is not in the check of the configuration: %v", text, looked)
+		}
 		if found := strings.Join(plan.Problems, "\n"); !strings.Contains(err.Error(), text) || !strings.Contains(found, text) {
 			t.Errorf("%q is not in both:\nstart: %v\ncheck: %s", text, err, found)
 		}
@@ -59,9 +66,9 @@ func TestASchemaThatDoesNotExistIsRefusedByName(t *testing.T) {
 	for path, missing := range map[string]string{
 		"nosuch": `"nosuch"`, "nosuch, public": `"nosuch"`, `"$user", "No ""Such", public`: `"No \"Such"`,
 	} {
-		refusedBoth(t, as(t, address, "", "search_path", path), "the schema "+missing+" of search_path does not exist")
+		refused(t, as(t, address, "", "search_path", path), "the schema "+missing+" of search_path does not exist")
 	}
-	refusedBoth(t, as(t, address, "", "search_path", `"$user"`), "names no schema")
+	refused(t, as(t, address, "", "search_path", `"$user"`), "names no schema")
 	storetest.Exec(t, address, `CREATE SCHEMA auth; CREATE SCHEMA "Auth"`)
 	for _, path := range []string{"auth", `"$user", AUTH, nosuch`, `"Auth",public`} {
 		storetest.OpenURL(t, as(t, address, "", "search_path", path))
@@ -72,7 +79,7 @@ func TestASchemaThatDoesNotExistIsRefusedByName(t *testing.T) {
 }
 
 func TestADatabaseThatIsNotUTF8IsRefusedByName(t *testing.T) {
-	refusedBoth(t, storetest.EmptyPostgresWith(t, "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"), "the encoding LATIN1; it must be UTF8")
+	refused(t, storetest.EmptyPostgresWith(t, "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"), "the encoding LATIN1; it must be UTF8")
 }
 
 func TestARoleWithAnotherEncodingOfItsOwnStoresUTF8(t *testing.T) {
@@ -92,19 +99,19 @@ func TestARoleWithoutRightsIsRefusedByName(t *testing.T) {
 	address := storetest.EmptyPostgres(t)
 	role := storetest.Role(t, address)
 	own := as(t, address, role)
-	refusedBoth(t, own, "the role \""+role+"\" may not create tables in the schema \"public\"", "GRANT CREATE ON SCHEMA public TO "+role)
+	refused(t, own, "the role \""+role+"\" may not create tables in the schema \"public\"", "GRANT CREATE ON SCHEMA public TO "+role)
 	storetest.Exec(t, address, "CREATE SCHEMA auth")
-	refusedBoth(t, as(t, address, role, "search_path", "auth"), "may not use the schema \"auth\" of search_path")
+	refused(t, as(t, address, role, "search_path", "auth"), "may not use the schema \"auth\" of search_path")
 
 	storetest.OpenURL(t, address) // migrated by the owner
-	refusedBoth(t, own, "lacks the rights SELECT, INSERT, UPDATE, DELETE on the tables ", "audit_events, ")
+	refused(t, own, "lacks the rights SELECT, INSERT, UPDATE, DELETE on the tables ", "audit_events, ")
 	storetest.Exec(t, address, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "+role)
 	storetest.OpenURL(t, own) // needs no right to create
 	if plan, err := transfer.Check(t.Context(), store.Config{URL: own}); err != nil || !plan.OK() || plan.State != "current" {
 		t.Errorf("%+v, %v", plan, err)
 	}
 	storetest.Exec(t, address, "REVOKE UPDATE ON settings, users FROM "+role)
-	refusedBoth(t, own, "lacks the rights UPDATE on the tables settings, users in the schema \"public\"; run GRANT UPDATE ON")
+	refused(t, own, "lacks the rights UPDATE on the tables settings, users in the schema \"public\"; run GRANT UPDATE ON")
 }
 
 // As while the address of the database leads to a standby.
@@ -157,5 +164,5 @@ func TestARoleThatDoesNotOwnTheTablesCannotMigrateThem(t *testing.T) {
 	storetest.Exec(t, address, versionOne(t)+goosePostgres)
 	role := storetest.Role(t, address)
 	storetest.Exec(t, address, "GRANT CREATE ON SCHEMA public TO "+role+"; GRANT ALL ON ALL TABLES IN SCHEMA public TO "+role)
-	refusedBoth(t, as(t, address, role), "does not own the tables ", "goose_db_version, group_members")
+	refused(t, as(t, address, role), "does not own the tables ", "goose_db_version, group_members")
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -37,6 +38,9 @@ func explainFile(path string, err error) error {
 	case sqlite3.SQLITE_CORRUPT:
 		return BadFile(path, "is damaged; restore a backup, or examine it with `migrate --check`", err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		if denied := owner.MayWrite(path); errors.Is(denied, syscall.EROFS) {
+			return unwritable(path, denied)
+		}
 		return BadFile(path, "cannot be opened for writing; run the program as the user that owns it: "+owner.Describe(path), err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fault.Wrap(fault.Unavailable, "unavailable", fmt.Sprintf("the database %s is locked by another process", path), err)
@@ -45,6 +49,14 @@ func explainFile(path string, err error) error {
 	default:
 		return err
 	}
+}
+
+// unwritable is the fault of a file that this process may not write.
+func unwritable(path string, denied error) error {
+	if errors.Is(denied, syscall.EROFS) {
+		return BadFile(path, "cannot be opened for writing; mount its file system so that it can be written; commands that only read, such as `user list` and `backup`, work without", denied)
+	}
+	return BadFile(path, "cannot be opened for writing; run the program as the user that owns it", denied)
 }
 
 // explainServer describes what is wrong with the server.
@@ -72,23 +84,46 @@ func (t Target) explainServer(err error) error {
 			if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 				return fault.Wrap(fault.Forbidden, "database_rights", server+"does not let this user connect to the database: "+pg.Message+"; run GRANT CONNECT", err)
 			}
-			return fault.Wrap(fault.Forbidden, "database_rights", server+"does not let this user create or change tables", err)
+			return fault.Wrap(fault.Forbidden, "database_rights", server+"does not let this user create or change tables", oneLine{err})
+		case "42704", "22023": // unknown parameter, value that it does not take
+			if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+				return fault.Wrap(fault.Invalid, "database_parameter", server+"refuses a parameter of database.url: "+pg.Message+"; correct it, or remove it", pg)
+			}
 		}
 	}
 	if errors.Is(err, pgconn.ErrReadOnlyConnection) || errors.Is(err, pgconn.ErrStandbyConnection) || IsReadOnly(err) {
 		return fault.Wrap(fault.Unavailable, "unavailable", server+"takes no writes: it is a standby, or read-only", pgconn.ErrReadOnlyConnection)
 	}
 	if IsPassing(err) {
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			err = op // pgx repeats it on lines of their own
-		} else if name, ok := errors.AsType[*net.DNSError](err); ok {
-			err = name
-		} else if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 			return fault.Wrap(fault.Unavailable, "unavailable", server+"refuses connections", pg)
 		}
-		return fault.Wrap(fault.Unavailable, "unavailable", server+"does not answer", err)
+		if strings.HasSuffix(err.Error(), "server refused TLS connection") {
+			return fault.New(fault.Unavailable, "unavailable", server+"does not speak TLS, which sslmode of database.url demands; enable it there (ssl = on), or use sslmode=disable on a network that is yours alone")
+		}
+		return fault.Wrap(fault.Unavailable, "unavailable", server+"does not answer", oneLine{err})
 	}
 	return err
+}
+
+// oneLine has the text of the last attempt to connect. pgx writes user, database and
+// every attempt, on a line each.
+type oneLine struct{ error }
+
+func (e oneLine) Unwrap() error { return e.error }
+
+func (e oneLine) Error() string {
+	if op, ok := errors.AsType[*net.OpError](e.error); ok {
+		return op.Error()
+	}
+	if name, ok := errors.AsType[*net.DNSError](e.error); ok {
+		return name.Err // the address is in the sentence
+	}
+	text := e.error.Error()
+	if connect, ok := errors.AsType[*pgconn.ConnectError](e.error); ok {
+		text = connect.Unwrap().Error()
+	}
+	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
 }
 
 // refusedParameter is the parameter of the URL that a pooler refuses.

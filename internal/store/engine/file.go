@@ -70,7 +70,7 @@ func CheckFile(path string) error {
 	_, err := Examine(path)
 	if err == nil {
 		if err := owner.MayWrite(path); err != nil && !errors.Is(err, syscall.EROFS) {
-			return BadFile(path, "cannot be opened for writing; run the program as the user that owns it", err)
+			return unwritable(path, err)
 		}
 		return nil
 	}

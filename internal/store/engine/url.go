@@ -126,7 +126,7 @@ func parsePostgres(rest string) (Target, error) {
 	name, query, _ := strings.Cut(rest, "?")
 	user, server, err := splitServer(name)
 	if err != nil {
-		return Target{}, badURL("is malformed; special characters in user and password must be percent-encoded")
+		return Target{}, badURL("is malformed; special characters in user and password must be percent-encoded, and a port is a number")
 	}
 	params, err := url.ParseQuery(query)
 	if err != nil {
@@ -139,6 +139,9 @@ func parsePostgres(rest string) (Target, error) {
 		}
 		params.Del("ssl")
 		params.Set("sslmode", mode)
+	}
+	if mode := params.Get("sslmode"); mode != "" && sslModes[mode] != mode {
+		return Target{}, badURL("has an unknown value of sslmode; use disable, allow, prefer, require, verify-ca or verify-full")
 	}
 	pool, pooled := defaultPool, defaultPooled
 	if params.Has("pool_max_conns") {

@@ -128,7 +128,7 @@ func TestBadURLsAreRefusedWithoutTheirSecrets(t *testing.T) {
 		"sqlite:///a\x00b":                 "control character",
 		"sqlite:///auth.db?mode=ro":        "parameter",
 		"sqlite:///auth.db?%zz":            "malformed",
-		"postgres://u:s3cret@db:port/x":    "malformed",
+		"postgres://u:s3cret@db:port/x":    "a port is a number",
 		"postgres://u:s3cret@[::1/x":       "malformed",
 		"postgres://u:s3cret@db/x?%zz":     "malformed",
 		"postgres://u:s3c/ret@db/x":        "percent-encoded",
@@ -138,7 +138,7 @@ func TestBadURLsAreRefusedWithoutTheirSecrets(t *testing.T) {
 		"postgres://u:s3cret@db:123456/x":  "invalid port",
 		"postgres://s3cret@a,b/x?target_session_attrs=standby": "target_session_attrs",
 		"postgres://u:s3cret@db/x?ssl=maybe":                   "ssl",
-		"postgres://u:s3cret@db/x?sslmode=no":                  "not a valid",
+		"postgres://u:s3cret@db/x?sslmode=no":                  "unknown value of sslmode",
 		"postgres://u:s3cret@db/x?pool_max_conns=1":            "pool_max_conns",
 		"postgres://u:s3cret@db/x?pool_max_conns=all":          "pool_max_conns",
 	} {

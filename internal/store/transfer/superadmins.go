@@ -32,8 +32,28 @@ func Superadmins(ctx context.Context, cfg store.Config, isDefault func(identity.
 	} else if err != nil {
 		return false, nil, err
 	}
-	exist, published, err = superadmins(ctx, db, t.Engine, isDefault)
+	if t.Engine == engine.Postgres {
+		err = suitable(ctx, t, db)
+	}
+	if err == nil {
+		exist, published, err = superadmins(ctx, db, t.Engine, isDefault)
+	}
 	return exist, published, errors.Join(t.Explain(err), closeDB())
+}
+
+// suitable refuses a database on a server that lacks what a start needs.
+func suitable(ctx context.Context, t engine.Target, db *sql.DB) error {
+	ours, versions := store.CheckedTables()
+	missing, err := t.Unsuitable(ctx, db, ours, versions)
+	if err != nil || len(missing) > 0 {
+		return errors.Join(err, engine.NotSuitable(missing))
+	}
+	found, err := store.Inspect(ctx, db, t.Engine)
+	if err != nil || found.Version >= store.SchemaVersion {
+		return err
+	}
+	missing, err = t.Unmigratable(ctx, db, append(ours, versions...))
+	return errors.Join(err, engine.NotSuitable(missing))
 }
 
 func superadmins(ctx context.Context, db *sql.DB, kind string, isDefault func(identity.PasswordHash) bool) (exist bool, published []string, err error) {
