@@ -82,9 +82,9 @@ func TestASoundDatabaseIsVerified(t *testing.T) {
 func TestTheLogIsGivenBackAfterAPeak(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.db")
 	s := storetest.OpenURL(t, fileURL(path))
-	grow := func(rows int) {
+	grow := func(rows, size int) {
 		for range rows {
-			err := s.InsertEvent(t.Context(), store.Event{Action: "x", Outcome: store.OutcomeSuccess, Detail: strings.Repeat("x", 50_000)})
+			err := s.InsertEvent(t.Context(), store.Event{Action: "x", Outcome: store.OutcomeSuccess, Detail: strings.Repeat("x", size)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,11 +104,11 @@ func TestTheLogIsGivenBackAfterAPeak(t *testing.T) {
 				t.Error(err)
 			}
 		},
-		"by further writes": func() { grow(20) },
+		"by further writes": func() { grow(20, 50_000) },
 	} {
-		grow(1)
+		grow(1, 50_000)
 		release := storetest.Hold(t, fileURL(path), "BEGIN; SELECT COUNT(*) FROM settings")
-		grow(150)
+		grow(15, 500_000)
 		peak := size()
 		if peak <= most {
 			t.Fatalf("%s: no peak, %d bytes", name, peak)

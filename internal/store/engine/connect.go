@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,12 @@ const (
 // such as "query_only(1)", apply to each connection. The file must exist: a
 // connection opened after it was removed must not create an empty one.
 func OpenFile(path string, pragmas ...string) (*sql.DB, error) {
-	q := url.Values{"mode": {"rw"}, "_pragma": append([]string{busyTimeout, "foreign_keys(1)"}, pragmas...)}
+	pragmas = append([]string{"foreign_keys(1)"}, pragmas...)
+	// The driver gives no promise about the order of two of the same name.
+	if !slices.ContainsFunc(pragmas, func(pragma string) bool { return strings.HasPrefix(pragma, "busy_timeout(") }) {
+		pragmas = append(pragmas, busyTimeout)
+	}
+	q := url.Values{"mode": {"rw"}, "_pragma": pragmas}
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed // a drive letter on Windows
