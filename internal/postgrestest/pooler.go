@@ -108,7 +108,7 @@ func configurePooler(dir string, server address, settings []string) error {
 // awaitSocket waits until a server listens on the socket.
 func awaitSocket(path string) error {
 	var err error
-	for range 600 {
+	for range 3000 {
 		var conn net.Conn
 		if conn, err = net.Dial("unix", path); err == nil { //nolint:noctx // on this machine, at once
 			return conn.Close()

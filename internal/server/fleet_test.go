@@ -86,7 +86,7 @@ func (r *replica) start() {
 
 func (r *replica) ready() {
 	r.t.Helper()
-	for range 600 {
+	for range 1200 {
 		if resp, err := http.Get(r.base + "/readyz"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {

@@ -118,7 +118,7 @@ func (r *replica) exits(code int, sentence string, args ...string) {
 
 func (r *replica) logs(text string) {
 	r.t.Helper()
-	for range 600 {
+	for range 1200 {
 		if strings.Contains(r.log.String(), text) {
 			return
 		}
@@ -132,7 +132,7 @@ func (r *replica) answersWhileItStarts() {
 	r.t.Helper()
 	client := &http.Client{Timeout: time.Minute}
 	var live *http.Response
-	for range 600 {
+	for range 1200 {
 		var err error
 		if live, err = client.Get(r.base + "/livez"); err == nil {
 			live.Body.Close()
