@@ -120,17 +120,19 @@ func launch(ctx context.Context, dir string, environ func(port string) []string,
 	return p, nil
 }
 
-// firstAnswer waits until the program accepts a connection and answers on it.
+// firstAnswer waits until the program is ready.
 func (p *Process) firstAnswer(begin time.Time) error {
 	for {
 		conn, err := load.Dial(p.Addr)
 		if err == nil {
-			status, _, err := conn.Do(load.Request("GET", "/livez", "", ""))
+			status, _, err := conn.Do(load.Request("GET", "/readyz", "", ""))
 			_ = conn.Close()
-			if err != nil || status != 200 {
-				return fmt.Errorf("first answer: %d %w\n%s", status, err, p.Tail())
+			if err != nil {
+				return fmt.Errorf("first answer: %w\n%s", err, p.Tail())
 			}
-			return nil
+			if status != 503 { // other programs have no such path
+				return nil
+			}
 		}
 		select {
 		case <-p.ended:

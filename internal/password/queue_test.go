@@ -149,8 +149,8 @@ func TestAFloodLeavesAnotherNetworkALane(t *testing.T) {
 		sizes := batches(p, g)
 		for n := range 10 {
 			g.startLane(p, n, 12)
+			synctest.Wait() // the first begins alone
 		}
-		synctest.Wait()
 		var served atomic.Bool
 		l := &lane{cost: 12, work: func() *bcrypt.Work { return nil }, settle: func(string) { served.Store(true) }}
 		go func() { _ = p.do(context.Background(), "other", func() {}, l) }()

@@ -10,23 +10,21 @@ import (
 )
 
 func TestALongStartSaysWhatItDoesEveryTenSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		told := 0
-		s := &Store{log: slog.New(slog.NewTextHandler(&log, nil))}
-		done := s.delayed(Config{Delayed: func() { told++ }}, "migrating", "to", 14)
-		time.Sleep(delayedAfter / 2)
-		synctest.Wait()
-		if told != 0 || log.Len() > 0 {
-			t.Errorf("a usual start tells %d times: %s", told, log.String())
-		}
-		time.Sleep(31 * time.Second)
-		synctest.Wait()
-		done()
-		done()
-		time.Sleep(time.Minute)
-		if lines := strings.Count(log.String(), "msg=migrating to=14 since="); lines != 4 || told != 4 {
-			t.Errorf("%d lines, told %d times:\n%s", lines, told, log.String())
-		}
-	})
+	for lasts, lines := range map[time.Duration]int{delayedAfter / 2: 0, 31*time.Second + delayedAfter/2: 4} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			told := 0
+			s := &Store{log: slog.New(slog.NewTextHandler(&log, nil))}
+			done := s.delayed(Config{Delayed: func() { told++ }}, "migrating", "to", 14)
+			time.Sleep(lasts)
+			synctest.Wait()
+			done()
+			done()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if n := strings.Count(log.String(), "msg=migrating to=14 since="); n != lines || told != lines {
+				t.Errorf("after %s: %d lines, told %d times:\n%s", lasts, n, told, log.String())
+			}
+		})
+	}
 }

@@ -159,7 +159,7 @@ func (s *site) startsOrRefuses() *process {
 	s.t.Helper()
 	p := s.launch()
 	deadline := time.Now().Add(startTimeout)
-	for p.status("/livez") != 200 {
+	for p.status("/openapi.json") != 200 { // 503 until the database has been opened
 		select {
 		case <-p.ended:
 			if code := p.cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(p.tail(), "damaged") || strings.Contains(p.tail(), "goroutine ") {
