@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -124,7 +125,7 @@ func hide(db *sql.DB, remove func() error) {
 	db.SetMaxOpenConns(1) // another one could not open it
 	var mode string
 	for _, pragma := range []string{"PRAGMA journal_mode = DELETE", "PRAGMA journal_mode = MEMORY"} { // applies the log; needs no file
-		if err := db.QueryRow(pragma).Scan(&mode); err != nil {
+		if err := db.QueryRowContext(context.Background(), pragma).Scan(&mode); err != nil {
 			return // the reader is told
 		}
 	}
