@@ -63,16 +63,16 @@ func cannotListen(settings, other string, err error) error {
 	if !ok || !known || op.Addr == nil {
 		return fmt.Errorf("%s: %w", settings, err)
 	}
-	mend := "set another " + other
+	remedy := "set another " + other
 	switch number {
 	case syscall.EADDRINUSE:
-		mend = "stop the program that uses this address, or " + mend
+		remedy = "stop the program that uses this address, or " + remedy
 	case syscall.EADDRNOTAVAIL:
-		mend = "this machine does not have this address: set one that it has"
+		remedy = "this machine does not have this address: set one that it has"
 	case syscall.EACCES:
-		mend = "ports below 1024 are for root: " + mend
+		remedy = "ports below 1024 are for root: " + remedy
 	}
-	return fmt.Errorf("%s: %s: %w; %s", settings, op.Addr, number, mend)
+	return fmt.Errorf("%s: %s: %w; %s", settings, op.Addr, number, remedy)
 }
 
 // listenMetrics does nothing when /metrics has no listener of its own.
