@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,38 +13,14 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/pico-auth/pico-auth/internal/browsertest"
 )
 
-// chromium returns the context of a headless Chromium. Without one the test is
-// skipped, unless REQUIRE_BROWSER=1.
+// chromium returns the context of a headless Chromium.
 func chromium(t *testing.T, width int, dark bool) context.Context {
 	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		if os.Getenv("REQUIRE_BROWSER") == "1" {
-			t.Fatal("REQUIRE_BROWSER=1, but there is no Chromium on this machine")
-		}
-		t.Skip("NOT TESTED: the pages in a browser; there is no Chromium on this machine (REQUIRE_BROWSER=1 makes that a failure)")
-	}
-	scheme := "preferredColorScheme=1"
-	if dark {
-		scheme = "preferredColorScheme=0"
-	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(width, 900),
-		chromedp.Flag("blink-settings", scheme), chromedp.Flag("hide-scrollbars", true))...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, time.Minute)
-	t.Cleanup(cancel)
-	return ctx
+	return browsertest.Chromium(t, width, 900, dark)
 }
 
 // console collects the errors and warnings of the browser, violations of the content

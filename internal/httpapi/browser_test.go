@@ -6,44 +6,21 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/pico-auth/pico-auth/internal/browsertest"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// browser returns the context of a headless Chromium. Without one the test is
-// skipped, unless REQUIRE_BROWSER=1.
+// browser returns the context of a headless Chromium, in dark colors.
 func browser(t *testing.T) context.Context {
 	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		if os.Getenv("REQUIRE_BROWSER") == "1" {
-			t.Fatal("REQUIRE_BROWSER=1, but there is no Chromium on this machine")
-		}
-		t.Skip("NOT TESTED: the API page in a browser; there is no Chromium on this machine (REQUIRE_BROWSER=1 makes that a failure)")
-	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 1400),
-		chromedp.Flag("blink-settings", "preferredColorScheme=0"))...) // dark
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute) // typing a token takes long on a busy machine
-	t.Cleanup(cancel)
-	return ctx
+	return browsertest.Chromium(t, 1280, 1400, true)
 }
 
 // TestAPIPageWorksInABrowserOffline logs in with the Authorize button and calls

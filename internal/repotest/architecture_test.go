@@ -24,7 +24,7 @@ const (
 // forTests are the packages that no program contains.
 var forTests = []string{
 	"bench", "internal/torture", "internal/testrun", "internal/testrig", "internal/store/storetest", "internal/postgrestest",
-	"internal/programtest", "internal/bcrypt/gen",
+	"internal/programtest", "internal/browsertest", "internal/bcrypt/gen",
 }
 
 func TestDrawingOfTheLayersIsThatOfTheImportRules(t *testing.T) {

@@ -32,7 +32,7 @@ var layers = [][]string{
 	{"picoauth/picoauthtest"},
 	{"picoauth"},
 	{"internal/identity", "internal/oauth", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen", "internal/localkeys"},
-	{"internal/fault", "internal/owner", "internal/trace", "internal/postgrestest", "internal/programtest"},
+	{"internal/fault", "internal/owner", "internal/trace", "internal/postgrestest", "internal/programtest", "internal/browsertest"},
 }
 
 // only names the packages that may import a package; a folder includes the folders
@@ -56,7 +56,7 @@ var only = map[string][]string{
 	"github.com/prometheus/":             {"internal/server"},
 	"code.dny.dev/":                      {"internal/outbound"},
 	"github.com/coreos/go-systemd/":      {"internal/server"},
-	"testing":                            {"internal/store/storetest", "internal/testrig", "picoauth/picoauthtest"},
+	"testing":                            {"internal/store/storetest", "internal/testrig", "picoauth/picoauthtest", "internal/browsertest"},
 	module + "/internal/config":          {"internal/server", "cmd"},
 	module + "/picoauth":                 {"internal/httpapi", "internal/server", "cmd", "picoauth/picoauthtest"},
 	module + "/internal/localkeys":       {"internal/server", "cmd", "picoauth"},
@@ -71,6 +71,7 @@ var only = map[string][]string{
 	module + "/internal/store/engine":    {"internal/store", "internal/config", "cmd"},
 	module + "/internal/postgrestest":    {"internal/store/storetest", "internal/testrun", "bench"},
 	module + "/internal/programtest":     {"internal/testrun"},
+	module + "/internal/browsertest":     {},
 	module + "/picoauth/picoauthtest":    {},
 	module + "/internal/repotest":        {},
 	module + "/internal/testrig":         {},

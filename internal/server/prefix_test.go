@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/pico-auth/pico-auth/internal/browsertest"
 	"github.com/pico-auth/pico-auth/internal/config"
 )
 
@@ -242,7 +242,7 @@ func TestEverythingIsBelowThePathOfTheIssuerBehindNginx(t *testing.T) {
 			nginx(t, port, fmt.Sprintf(c.pass, upstream)+metadata)
 			walkIssuer(newBrowsing(t, origin, base), s, c.issuer)
 			if name == "stripped" && !testing.Short() {
-				useAPIPage(t, origin+base)
+				t.Run("API page", func(t *testing.T) { useAPIPage(t, origin+base) })
 			}
 		})
 	}
@@ -358,26 +358,8 @@ func walkIssuer(b *browsing, s *running, issuer string) {
 
 // useAPIPage logs in on the API page in a browser and sends a request with it.
 func useAPIPage(t *testing.T, root string) {
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		if os.Getenv("REQUIRE_BROWSER") == "1" {
-			t.Fatal("REQUIRE_BROWSER=1, but there is no Chromium on this machine")
-		}
-		t.Log("NOT TESTED: the API page in a browser; there is no Chromium on this machine (REQUIRE_BROWSER=1 makes that a failure)")
-		return
-	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)...)
-	defer cancel()
-	ctx, cancel = chromedp.NewContext(ctx)
-	defer cancel()
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
+	t.Helper()
+	ctx := browsertest.Chromium(t, 1280, 1400, false)
 	const me = "#operations-account-me "
 	err := chromedp.Do(ctx,
 		chromedp.Navigate(root+"/docs"),
