@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 var update = flag.Bool("update", false, "write docs/configuration.md")
@@ -45,18 +46,39 @@ func reference() string {
 			section = s
 			fmt.Fprintf(&b, "\n## %s\n", section)
 		}
-		fmt.Fprintf(&b, "\n### `%s`\n\n%s\n\n", k.name, k.doc)
+		fmt.Fprintf(&b, "\n### `%s`\n\n%s\n\n", k.name, wrap(k.doc, ""))
 		fmt.Fprintf(&b, "- Default: %s\n", defaultText(k))
-		fmt.Fprintf(&b, "- Must be %s.\n", k.rule)
-		fmt.Fprintf(&b, "- Environment: `%s`", variable(k.name))
+		fmt.Fprintf(&b, "- %s\n", wrap("Must be "+k.rule+".", "  "))
+		environment := "Environment: `" + variable(k.name) + "`"
 		if k.secret {
-			fmt.Fprintf(&b, ", or the path of a file that holds it in `%s_FILE`", variable(k.name))
+			environment += ", or the path of a file that holds it in `" + variable(k.name) + "_FILE`"
 		}
-		b.WriteString("\n")
+		fmt.Fprintf(&b, "- %s\n", wrap(environment, "  "))
 	}
 	b.WriteString("\n## Accepted and ignored\n\nLater versions of the original know these settings. They are accepted with a warning.\n\n| setting | why it has no effect |\n|---|---|\n")
 	for _, old := range ignoredSettings() {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", old.name, old.why)
+	}
+	return b.String()
+}
+
+// wrap breaks a text at 120 columns; its further lines begin with indent, and so does
+// what stands before the first.
+func wrap(text, indent string) string {
+	var b strings.Builder
+	width := len(indent)
+	for i, word := range strings.Fields(text) {
+		length := utf8.RuneCountInString(word)
+		switch {
+		case i > 0 && width+1+length > 120:
+			b.WriteString("\n" + indent)
+			width = len(indent)
+		case i > 0:
+			b.WriteString(" ")
+			width++
+		}
+		b.WriteString(word)
+		width += length
 	}
 	return b.String()
 }
