@@ -55,7 +55,8 @@ examples: build ## sign in through the applications of examples, build those of 
 torture: ## kill the program at random moments under load (KILLS=1000)
 	@TORTURE_KILLS=$(KILLS) $(GO) test -count 1 -timeout 2h -v -run Kill9 ./internal/torture
 
-lint: ## formatting, the linters of .golangci.yml, unreachable code
+lint: ## formatting, the linters of .golangci.yml, unreachable code, the workflows of GitHub
+	@$(GO) tool -modfile=tools/actionlint/go.mod actionlint
 	@$(TOOL) golangci-lint run
 	@GO='$(GO)' tools/deadcode.sh
 

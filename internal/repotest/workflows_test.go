@@ -1,0 +1,145 @@
+package repotest
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+)
+
+// workflow is what these rules read of a file of .github/workflows.
+type workflow struct {
+	Permissions map[string]string `yaml:"permissions"`
+	Concurrency map[string]any    `yaml:"concurrency"`
+	Jobs        map[string]struct {
+		Uses    string `yaml:"uses"`
+		Timeout int    `yaml:"timeout-minutes"`
+		Steps   []struct {
+			Uses string `yaml:"uses"`
+			Run  string `yaml:"run"`
+		} `yaml:"steps"`
+	} `yaml:"jobs"`
+}
+
+func workflows(t *testing.T) map[string]workflow {
+	t.Helper()
+	files, err := filepath.Glob(root + "/.github/workflows/*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no workflows: %v", err)
+	}
+	all := map[string]workflow{}
+	for _, name := range files {
+		var w workflow
+		if err := yaml.Unmarshal(read(t, name), &w); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all[filepath.Base(name)] = w
+	}
+	return all
+}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// A token that a workflow does not need cannot be stolen from it, and a job that hangs
+// or is outdated ends.
+func TestWorkflowsHaveLeastPermissionsAndEnd(t *testing.T) {
+	for name, w := range workflows(t) {
+		if diff := cmp.Diff(map[string]string{"contents": "read"}, w.Permissions); diff != "" {
+			t.Errorf("%s: permissions of all jobs (-want +got):\n%s", name, diff)
+		}
+		if w.Concurrency["group"] == nil {
+			t.Errorf("%s: no concurrency group", name)
+		}
+		for id, job := range w.Jobs {
+			if job.Uses == "" && (job.Timeout == 0 || job.Timeout > 60) {
+				t.Errorf("%s: job %s: timeout-minutes is %d, want 1 to 60", name, id, job.Timeout)
+			}
+		}
+	}
+}
+
+var pinned = regexp.MustCompile(`^uses: (\./\S+|\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$`)
+
+// A tag of an action can be moved to other code; a commit cannot.
+func TestActionsArePinnedByCommit(t *testing.T) {
+	for name := range workflows(t) {
+		for line := range strings.Lines(string(read(t, root+"/.github/workflows/"+name))) {
+			line = strings.TrimPrefix(strings.TrimSpace(line), "- ")
+			if strings.HasPrefix(line, "uses:") && !pinned.MatchString(line) {
+				t.Errorf("%s: %q: want ACTION@COMMIT # vVERSION", name, line)
+			}
+		}
+	}
+}
+
+// What must hold before a change lands is one script, and not written down a second time
+// in the language of one host.
+func TestAWorkflowCallsTheScript(t *testing.T) {
+	for _, step := range workflows(t)["ci.yml"].Jobs["all"].Steps {
+		if step.Run == ".ci/run" {
+			return
+		}
+	}
+	t.Error("no step of the job `all` in ci.yml runs .ci/run")
+}
+
+// ecosystems are the files by which a package manager is recognized.
+var ecosystems = map[string]string{"go.mod": "gomod", "package.json": "npm", "requirements.txt": "pip", "pom.xml": "maven"}
+
+// A module that is not listed gets no updates.
+func TestDependencyUpdatesCoverEveryModule(t *testing.T) {
+	want := map[string][]string{"github-actions": {"/"}}
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if base := entry.Name(); entry.IsDir() && (slices.Contains([]string{"testdata", "node_modules", "bin", "dist"}, base) || strings.HasPrefix(base, ".") && base != "..") {
+			return fs.SkipDir
+		}
+		if e := ecosystems[entry.Name()]; e != "" {
+			folder, err := filepath.Rel(root, filepath.Dir(name))
+			want[e] = append(want[e], path.Join("/", filepath.ToSlash(folder)))
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Updates []struct {
+			Ecosystem   string   `yaml:"package-ecosystem"`
+			Directory   string   `yaml:"directory"`
+			Directories []string `yaml:"directories"`
+		} `yaml:"updates"`
+	}
+	if err := yaml.Unmarshal(read(t, root+"/.github/dependabot.yml"), &file); err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string][]string{}
+	for _, u := range file.Updates {
+		listed[u.Ecosystem] = append(u.Directories, u.Directory)
+	}
+	for _, e := range slices.Sorted(maps.Keys(want)) {
+		for _, folder := range want[e] {
+			if !slices.Contains(listed[e], folder) {
+				t.Errorf("dependabot.yml: %s does not list %s", e, folder)
+			}
+		}
+	}
+}
