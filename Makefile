@@ -7,6 +7,7 @@ BIN       ?= bin
 DIST      ?= dist
 VERSION   ?= $(shell git describe --tags --always --dirty --match 'v*' 2>/dev/null || echo devel)
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+ARCH      ?= $(shell $(GO) env GOARCH)
 PKG       ?= ./...
 FUZZTIME  ?= 10s
 BENCHTIME ?= 1s
@@ -23,7 +24,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: run build test test-all e2e reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release clean help
+.PHONY: run build test test-all e2e reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release image clean help
 
 run: build ## build and start the server on its embedded default
 	@exec $(BIN)/pico-auth serve
@@ -98,6 +99,10 @@ cover: ## measure coverage; token, store, identity, jose and picoauth need 90 %
 
 release: ## static binaries of all platforms, checksums and bills of materials in dist/
 	@GO='$(GO)' DIST='$(DIST)' LDFLAGS='$(LDFLAGS)' VERSION='$(VERSION)' PLATFORMS='$(PLATFORMS)' tools/release.sh
+
+image: ## the container image for linux/ARCH, by buildah or docker, from what release makes; archives in dist/image
+	@$(MAKE) --no-print-directory release PLATFORMS=linux/$(ARCH) DIST=$(DIST)/image/context
+	@GO='$(GO)' DIST='$(DIST)' VERSION='$(VERSION)' ARCH='$(ARCH)' tools/image.sh
 
 reproduce: release ## build the release again in another folder and compare the checksums
 	@VERSION='$(VERSION)' DIST='$(DIST)' tools/reproduce.sh

@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"internal/store/engine"},
 	{"picoauth/picoauthtest"},
 	{"picoauth"},
-	{"internal/identity", "internal/oauth", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen", "internal/localkeys"},
+	{"internal/identity", "internal/oauth", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen", "internal/localkeys", "internal/roots"},
 	{"internal/fault", "internal/owner", "internal/trace", "internal/postgrestest", "internal/programtest", "internal/browsertest"},
 }
 
@@ -53,6 +53,7 @@ var only = map[string][]string{
 	"github.com/HdrHistogram/":           {"bench/load"},
 	"github.com/mileusna/":               {"internal/session"},
 	"golang.org/x/crypto/bcrypt":         {"internal/password", "bench/limit", "bench/site"},
+	"golang.org/x/crypto/x509roots/":     {"internal/roots"},
 	"github.com/prometheus/":             {"internal/server"},
 	"code.dny.dev/":                      {"internal/outbound"},
 	"github.com/coreos/go-systemd/":      {"internal/server"},
