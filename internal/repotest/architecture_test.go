@@ -23,7 +23,7 @@ const (
 
 // forTests are the packages that no program contains.
 var forTests = []string{
-	"bench", "internal/torture", "internal/testrun", "internal/testrig", "internal/store/storetest", "internal/postgrestest",
+	"bench", "internal/torture", "internal/testrun", "internal/doctest", "internal/testrig", "internal/store/storetest", "internal/postgrestest",
 	"internal/programtest", "internal/browsertest", "internal/bcrypt/gen",
 }
 

@@ -35,6 +35,7 @@ var withoutRace = map[string]string{
 	"bench/report":      "starts no goroutine",
 	"internal/bcrypt":   "starts no goroutine",
 	"internal/config":   "starts no goroutine",
+	"internal/doctest":  "runs other processes, which are built without it",
 	"internal/fault":    "starts no goroutine",
 	"internal/identity": "starts no goroutine",
 	"internal/repotest": "starts no goroutine",

@@ -1,0 +1,205 @@
+//go:build unix
+
+package doctest
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// standIn replaces a command in the documents. Its error fails the line.
+type standIn struct {
+	file   string // of the repository; empty: a command on the path
+	reason string
+	run    func(args []string) error
+}
+
+const deviceScript = "examples/device/device.sh"
+
+// standIns is the only list of commands that the documents do not run as they are.
+var standIns = map[string]standIn{
+	"pico-auth": {
+		reason: "a server in the foreground never ends; everything else is the program itself",
+		run:    runProgram,
+	},
+	"make": {
+		reason: "make test runs this test, and others take minutes; that the targets do what they say is for .ci/run",
+		run:    checkMake,
+	},
+	"docker": {
+		reason: "needs a container engine; the command in the container runs on a folder that stands for its volume",
+		run:    runContained,
+	},
+	"curl": {
+		reason: "it succeeds with a refusal too; here it fails",
+		run: func(args []string) error {
+			path, err := exec.LookPath("curl")
+			if err != nil {
+				return err
+			}
+			return syscall.Exec(path, append([]string{"curl", "--fail-with-body"}, args...), os.Environ()) //nolint:gosec // curl itself
+		},
+	},
+	"go": {
+		reason: "the examples sign their users in under make examples",
+		run:    checkGo,
+	},
+	"npm":       {reason: "make examples installs and starts these", run: checkNPM},
+	"pip":       {reason: "make examples installs and starts these", run: checkPip},
+	"python":    {reason: "make examples installs and starts these", run: checkPython},
+	"mvn":       {reason: "make examples builds and starts it", run: checkMaven},
+	"run.sh":    {file: "examples/apache/run.sh", reason: "needs Apache with a module; make examples starts it", run: checkScript("examples/apache/run.sh")},
+	"device.sh": {file: deviceScript, reason: "waits for a user; it runs until it has printed the code", run: runDevice},
+	"machine.sh": {
+		file: "examples/machine/machine.sh", reason: "the resource server is not started; make examples starts both", run: checkScript("examples/machine/machine.sh"),
+	},
+}
+
+// main is the main function of a stand-in.
+func (s standIn) main() int {
+	name := filepath.Base(os.Args[0])
+	path := strings.Split(os.Getenv("PATH"), ":")
+	if err := os.Setenv("PATH", strings.Join(path[1:], ":")); err != nil { // without the stand-ins
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := os.WriteFile(filepath.Join(os.Getenv("USED"), name), nil, 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := s.run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "stand-in for %s: %v\n", name, err)
+		return 1
+	}
+	return 0
+}
+
+var (
+	program    = func() string { return os.Getenv("PROGRAM") }
+	inState    = func(name string) string { return filepath.Join(os.Getenv("STATE"), name) }
+	inCheckout = func(name string) string { return filepath.Join(os.Getenv("CHECKOUT"), name) }
+)
+
+// runProgram replaces the stand-in by the program, except where a server would stay in
+// the foreground or the output is needed later.
+func runProgram(args []string) error {
+	switch {
+	case len(args) == 0 || args[0] == "serve":
+		return serve(args)
+	case len(args) > 1 && args[0] == "client" && args[1] == "create":
+		return createClient(args)
+	}
+	return syscall.Exec(program(), append([]string{"pico-auth"}, args...), os.Environ()) //nolint:gosec // the program that is tested
+}
+
+// serve starts a server, ends the one that the document has started before, and returns
+// when the new one is ready.
+func serve(args []string) error {
+	if former, err := os.ReadFile(inState("server")); err == nil {
+		pid, err := strconv.Atoi(string(former))
+		if err != nil {
+			return err
+		}
+		if err := stop(pid); err != nil {
+			return err
+		}
+	}
+	log, err := os.OpenFile(inState("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(program(), args...) //nolint:gosec,noctx // the program that is tested; it goes on after this process
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(inState("server"), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for range 600 {
+		if resp, err := http.Get("http://localhost:" + os.Getenv("SERVER_PORT") + "/readyz"); err == nil { //nolint:noctx // on loopback
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case err := <-ended:
+			return fmt.Errorf("the server ended: %v", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("the server does not become ready")
+}
+
+// stop ends the server of the process and waits for its end.
+func stop(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		return nil // it has ended
+	}
+	for range 600 {
+		// Nothing waits for a process whose parent has ended, in a container without init.
+		stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat") // absent on other systems
+		if syscall.Kill(pid, 0) != nil || bytes.Contains(stat, []byte(") Z ")) {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("the server %d does not end", pid)
+}
+
+var printed = regexp.MustCompile(`client_(id|secret)"?:?\s+"?([\w-]+)`)
+
+// createClient keeps the ID and the secret for the placeholders of later lines.
+func createClient(args []string) error {
+	cmd := exec.Command(program(), args...) //nolint:gosec,noctx // the program that is tested
+	cmd.Stderr = os.Stderr
+	output, err := cmd.Output()
+	if err != nil {
+		return err
+	}
+	for _, found := range printed.FindAllSubmatch(output, -1) {
+		if err := os.WriteFile(inState("CLIENT_"+strings.ToUpper(string(found[1]))), found[2], 0o600); err != nil {
+			return err
+		}
+	}
+	_, err = os.Stdout.Write(output)
+	return err
+}
+
+// checkMake checks that the targets exist, and does what a document builds on: make build
+// leaves the program.
+func checkMake(args []string) error {
+	cmd := exec.Command("make", append([]string{"-n", "-C", os.Getenv("REPOSITORY")}, args...)...) //nolint:gosec,noctx // make itself
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, output)
+	}
+	if slices.Contains(args, "build") || slices.Contains(args, "run") || len(args) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll("bin", 0o700); err != nil {
+			return err
+		}
+		if err := os.Symlink(self, "bin/pico-auth"); err != nil && !os.IsExist(err) {
+			return err
+		}
+	}
+	if slices.Contains(args, "run") {
+		return serve(nil)
+	}
+	return nil
+}
