@@ -30,7 +30,7 @@ var layers = [][]string{
 	{"internal/config"},
 	{"internal/store/engine"},
 	{"picoauth/picoauthtest"},
-	{"picoauth"},
+	{"picoauth", "clients/js"},
 	{"internal/identity", "internal/oauth", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen", "internal/localkeys", "internal/roots"},
 	{"internal/fault", "internal/owner", "internal/trace", "internal/postgrestest", "internal/programtest", "internal/browsertest"},
 }
@@ -74,6 +74,7 @@ var only = map[string][]string{
 	module + "/internal/programtest":     {"internal/testrun"},
 	module + "/internal/browsertest":     {},
 	module + "/picoauth/picoauthtest":    {},
+	module + "/clients/js":               {},
 	module + "/internal/repotest":        {},
 	module + "/internal/doctest":         {},
 	module + "/internal/testrig":         {},
