@@ -24,7 +24,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: run build test test-all e2e reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release image clean help
+.PHONY: run build test test-all e2e reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release image image-check clean help
 
 run: build ## build and start the server on its embedded default
 	@exec $(BIN)/pico-auth serve
@@ -103,6 +103,9 @@ release: ## static binaries of all platforms, checksums and bills of materials i
 image: ## the container image for linux/ARCH, by buildah or docker, from what release makes; archives in dist/image
 	@$(MAKE) --no-print-directory release PLATFORMS=linux/$(ARCH) DIST=$(DIST)/image/context
 	@GO='$(GO)' DIST='$(DIST)' VERSION='$(VERSION)' ARCH='$(ARCH)' tools/image.sh
+
+image-check: image ## start the image without an engine, by chroot; needs root, buildah and Linux
+	@TEST_IMAGES=$(abspath $(DIST)/image) $(GO) test -count 1 -v ./internal/deploy
 
 reproduce: release ## build the release again in another folder and compare the checksums
 	@VERSION='$(VERSION)' DIST='$(DIST)' tools/reproduce.sh

@@ -9,7 +9,7 @@ import (
 // layers are the packages from top to bottom. A package may import any package of a
 // layer below its own and none of its own.
 var layers = [][]string{
-	{"internal/torture", "internal/testrun", "internal/doctest", "bench"},
+	{"internal/torture", "internal/deploy", "internal/testrun", "internal/doctest", "bench"},
 	{"bench/limit", "bench/site"},
 	{"bench/load", "bench/report"},
 	{"cmd/pico-auth"},
@@ -79,6 +79,7 @@ var only = map[string][]string{
 	module + "/internal/doctest":         {},
 	module + "/internal/testrig":         {},
 	module + "/internal/torture":         {},
+	module + "/internal/deploy":          {},
 }
 
 // never names what a package must not import although the layers would allow it.
