@@ -25,7 +25,7 @@ func (w *world) browse(u identity.User, cookie string, stay bool) store.BrowserS
 func (w *world) of(u identity.User, sessionID, client, scope, name string) {
 	w.t.Helper()
 	w.ok(w.s.StartFamily(w.t.Context(), u, sessionID, store.NewFamily{
-		ID: name, ClientID: client, Granted: store.Granted{Scope: scope}, ExpiresAt: w.clock.Now().Add(3 * month), First: w.next(name),
+		ID: name, ClientID: client, Granted: store.Granted{Scope: scope}, ExpiresAt: w.clock.Now().Add(3 * month), First: w.ofClient(name),
 	}))
 }
 
@@ -34,8 +34,15 @@ func (w *world) refresh(client, use, next string) error {
 	_, _ = w.s.InsertClient(w.t.Context(), system("seed"), oauth.Client{ID: client, Name: client, Kind: oauth.KindWeb}, "", func(identity.Principal, oauth.Client) error { return nil }) // it may exist
 	_, err := w.s.RotateRefresh(w.t.Context(), identity.Actor{}, store.PresentedRefresh{
 		ClientID: client, Hashes: []string{use}, Admit: func(store.Subject) error { return nil },
-	}, w.next(next))
+	}, w.ofClient(next))
 	return err
+}
+
+// ofClient is next for a registered client, whose access tokens name the row.
+func (w *world) ofClient(hash string) store.NewRefresh {
+	next := w.next(hash)
+	next.ID = next.AccessJTI
+	return next
 }
 
 func TestARefreshIsAUseOfTheBrowserSession(t *testing.T) {

@@ -40,8 +40,8 @@ func (s *Store) ClientBearer(ctx context.Context, c ClientToken) (b ClientBearer
 				s.id IS NOT NULL, COALESCE(s.end_reason, '')
 			FROM `+userTables+` JOIN clients c ON c.id = $3 LEFT JOIN organizations co ON co.id = c.org_id
 			LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id
-			LEFT JOIN refresh_families f ON f.session_id = $2 AND f.user_id = u.id AND f.client_id = $3
-				AND EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.family_id = f.id AND t.access_jti = $4)
+			LEFT JOIN refresh_tokens t ON t.id = $4 AND t.access_jti = $4
+			LEFT JOIN refresh_families f ON f.id = t.family_id AND f.session_id = $2 AND f.user_id = u.id AND f.client_id = $3
 			WHERE u.id = $1`, c.UserID, c.SessionID, c.ClientID, c.ID)
 		if err == nil && !found {
 			err = identity.ErrNoUser

@@ -13,10 +13,10 @@ type EndReason string
 
 // The events. Not all of them end something.
 const (
-	EndLogout           EndReason = "logout"     // a sign-out, here or of one session from elsewhere
-	EndLogoutAll        EndReason = "logout_all" // of all sessions, by the user or an administrator
-	EndLimit            EndReason = "limit"      // of sessions a user
-	EndOfflineLimit     EndReason = "offline_limit"
+	EndLogout           EndReason = "logout"          // a sign-out, here or of one session from elsewhere
+	EndLogoutAll        EndReason = "logout_all"      // of all sessions, by the user or an administrator
+	EndLimit            EndReason = "limit"           // of sessions a user
+	EndFamilyLimit      EndReason = "family_limit"    // of what clients hold of a user
 	EndExpiry           EndReason = "expiry"          // idle or absolute
 	EndPasswordChange   EndReason = "password_change" // by the user
 	EndPasswordReset    EndReason = "password_reset"  // by an administrator or by mail, and account recovery
@@ -71,7 +71,7 @@ var endings = map[EndReason]ending{
 	EndLogout:           {sessions: this, families: this, refused: true, listed: true},
 	EndLogoutAll:        {sessions: all, families: all, offline: true, refused: true, listed: true},
 	EndLimit:            {sessions: this, families: this, refused: true, listed: true},
-	EndOfflineLimit:     {families: family, refused: true, listed: true},
+	EndFamilyLimit:      {families: family, refused: true, listed: true},
 	EndExpiry:           {sessions: this, families: this},
 	EndPasswordChange:   {sessions: others, families: all, offline: true, refused: true, listed: true, version: true},
 	EndPasswordReset:    {sessions: all, families: all, offline: true, refused: true, listed: true, version: true},

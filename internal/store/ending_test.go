@@ -129,7 +129,7 @@ func TestWhatEndsWhat(t *testing.T) {
 		{store.EndLogoutAll, store.Of{}, all},
 		{store.EndLimit, store.Of{Session: "b"}, one("b", "b")},
 		{store.EndLimit, store.Of{Session: "c"}, one("c", "c c1 c3")},
-		{store.EndOfflineLimit, store.Of{Family: "c2"}, one("", "c2")},
+		{store.EndFamilyLimit, store.Of{Family: "c2"}, one("", "c2")},
 		{store.EndExpiry, store.Of{Session: "c"}, effect{Sessions: "c", Families: "c c1 c3"}},
 		{store.EndPasswordChange, store.Of{Session: "a"}, others},
 		{store.EndPasswordReset, store.Of{}, reset},

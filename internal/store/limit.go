@@ -31,21 +31,26 @@ func (t *tx) limitSessions(by identity.Actor, u identity.User, limit int) error 
 	return nil
 }
 
-// limitOffline is limitSessions for a family of offline_access, whose last use is the
-// time of its newest token.
-func (t *tx) limitOffline(by identity.Actor, u identity.User, f NewFamily) error {
-	if f.Limit == 0 || !slices.Contains(strings.Fields(f.Scope), "offline_access") {
+// limitFamilies is limitSessions for the families of offline_access of a user, and for
+// those without it that one client has of one session: an application may sign in
+// silently again and again. The last use of a family is the time of its newest token.
+func (t *tx) limitFamilies(by identity.Actor, u identity.User, sessionID string, f NewFamily) error {
+	if f.Limit == 0 || f.ClientID == identity.FirstPartyClient {
 		return nil
 	}
+	whose, args := "f.session_id = $5 AND f.client_id = $6 AND NOT "+offlineFamily, []any{sessionID, f.ClientID}
+	if slices.Contains(strings.Fields(f.Scope), "offline_access") {
+		whose, args = offlineFamily, nil
+	}
 	excess, err := collect(t, scanText, `SELECT f.id FROM refresh_families f
-		WHERE f.user_id = $1 AND f.ended_at IS NULL AND f.expires_at > $2 AND `+offlineFamily+`
+		WHERE f.user_id = $1 AND f.ended_at IS NULL AND f.expires_at > $2 AND `+whose+`
 		ORDER BY COALESCE((SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.family_id = f.id), '') DESC, f.id DESC LIMIT $3 OFFSET $4`,
-		u.ID, t.stamp(), endedAtOnce, f.Limit-1)
+		append([]any{u.ID, t.stamp(), endedAtOnce, f.Limit - 1}, args...)...)
 	if err != nil {
 		return err
 	}
 	for _, id := range excess {
-		if err := t.endForLimit(EndOfflineLimit, by, u, subjects{userID: u.ID, familyID: id}, "family "+id); err != nil {
+		if err := t.endForLimit(EndFamilyLimit, by, u, subjects{userID: u.ID, familyID: id}, "family "+id); err != nil {
 			return err
 		}
 	}

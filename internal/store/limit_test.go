@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -105,11 +106,64 @@ func TestFamiliesOfOfflineAccessHaveALimitOfTheirOwn(t *testing.T) {
 		family("c", "offline_access")
 		family("plain2", "openid")
 		got := query("SELECT id || ' ' || COALESCE(end_reason, '') FROM refresh_families WHERE client_id = 'app' ORDER BY id")
-		if diff := cmp.Diff([]string{"a ", "b offline_limit", "c ", "plain ", "plain2 "}, got); diff != "" {
+		if diff := cmp.Diff([]string{"a ", "b family_limit", "c ", "plain ", "plain2 "}, got); diff != "" {
 			w.t.Errorf("(-want +got):\n%s", diff)
 		}
 		if w.reason(u, "family-s") != "" {
 			w.t.Error("the session ended")
+		}
+	})
+}
+
+func TestOneClientHasALimitOfFamiliesInOneSession(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u := w.add("u", identity.Viewer, "default")
+		session, other := w.browse(u, "one", false).Session.ID, w.browse(u, "two", false).Session.ID
+		family := func(id, client, session, scope string) {
+			w.clock.Advance(time.Second)
+			f := w.family(id, w.clock.Now().Add(month), w.ofClient(id))
+			f.ClientID, f.Scope, f.Limit = client, scope, 2
+			w.ok(w.s.StartFamily(w.t.Context(), u, session, f))
+		}
+		family("a", "app", session, "openid")
+		family("offline", "app", session, "offline_access")
+		family("b", "app", session, "openid")
+		family("client", "another", session, "openid")
+		family("session", "app", other, "openid")
+		w.clock.Advance(time.Second)
+		w.ok(w.refresh("app", "a", "a2"))
+		family("c", "app", session, "openid")
+		got := query("SELECT id || ' ' || COALESCE(end_reason, '') FROM refresh_families ORDER BY id")
+		if diff := cmp.Diff([]string{"a ", "b family_limit", "c ", "client ", "offline ", "session "}, got); diff != "" {
+			w.t.Errorf("(-want +got):\n%s", diff)
+		}
+		if w.reason(u, session) != "" {
+			w.t.Error("the session ended")
+		}
+		w.clock.Advance(time.Hour) // no access token of it is valid any more
+		_, _, err := w.s.Purge(w.t.Context(), 0, 0)
+		w.ok(err)
+		if got := query("SELECT id FROM refresh_families WHERE id = 'b'"); len(got) != 0 {
+			w.t.Error("what the limit ended was not removed")
+		}
+	})
+}
+
+func TestAFamilyThatIsNotPermittedIsNotStored(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u := w.add("u", identity.Viewer, "default")
+		session := w.browse(u, "one", false).Session.ID
+		f := w.family("a", w.clock.Now().Add(month), w.ofClient("a"))
+		refused := errors.New("refused")
+		f.ClientID, f.Permit = "app", func(userID, sessionID string) error {
+			if userID != u.ID || sessionID != session {
+				t.Errorf("asked about %s and %s", userID, sessionID)
+			}
+			return refused
+		}
+		w.is(refused, w.s.StartFamily(w.t.Context(), u, session, f))
+		if n := len(query("SELECT id FROM refresh_families")); n != 0 {
+			t.Errorf("%d families", n)
 		}
 	})
 }

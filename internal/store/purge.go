@@ -36,9 +36,8 @@ const defaultPurge = 200
 // A token is removed a day after it expired or its family ended, but never before the
 // access token issued with it has expired for every verifier, since that might have to be
 // listed as revoked. A used one that shares a part with its family is removed as soon
-// as that: its reuse ends the family without it. So are those of a session that the
-// limit of sessions ended: of these, a client that logs in without pause would leave
-// too many. Other used ones stay as long as unused ones. Audit rows stay.
+// as that: its reuse ends the family without it. So are those of what a limit of sessions
+// or families ended: of these, a client that signs in without pause would leave too many. Other used ones stay as long as unused ones. Audit rows stay.
 //
 // accessLifetime is the longest that access tokens are valid; 0: 15 minutes.
 func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch int) (n int, more bool, err error) {
@@ -83,13 +82,17 @@ func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch i
 }
 
 // purgeEnded removes the tokens that expired, or whose family ended, a day ago, and
-// those of sessions that the limit ended.
+// those of what a limit ended.
 func (t *tx) purgeEnded(accessLifetime time.Duration, batch int) (n int, err error) {
 	for _, which := range []struct{ query, before string }{
 		{"FROM refresh_tokens t WHERE t.expires_at < $1", t.longAgo()},
 		{"FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id WHERE f.ended_at < $1", t.longAgo()},
 		{
 			"FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id WHERE f.end_reason = '" + string(EndLimit) + "' AND f.ended_at < $1",
+			FormatTime(t.now.Add(-accessLifetime - verifierLeeway)),
+		},
+		{
+			"FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id WHERE f.end_reason = '" + string(EndFamilyLimit) + "' AND f.ended_at < $1",
 			FormatTime(t.now.Add(-accessLifetime - verifierLeeway)),
 		},
 	} {

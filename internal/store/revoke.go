@@ -25,8 +25,8 @@ func (s *Store) RevokeRefresh(ctx context.Context, act Act, p PresentedRefresh) 
 func (s *Store) RevokeAccess(ctx context.Context, act Act, c ClientToken) error {
 	return s.write(ctx, func(t *tx) error {
 		var family string
-		found, err := t.get([]any{&family}, `SELECT f.id FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-			WHERE f.session_id = $1 AND f.user_id = $2 AND f.client_id = $3 AND t.access_jti = $4`, c.SessionID, c.UserID, c.ClientID, c.ID)
+		found, err := t.get([]any{&family}, `SELECT f.id FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id
+			WHERE f.session_id = $1 AND f.user_id = $2 AND f.client_id = $3 AND t.id = $4 AND t.access_jti = $4`, c.SessionID, c.UserID, c.ClientID, c.ID)
 		if err != nil || !found {
 			return err
 		}

@@ -104,7 +104,12 @@ func sharedHash(first NewRefresh) sql.NullString {
 // startFamily stores a family of the session, and its first refresh token. The result
 // has no groups.
 func (t *tx) startFamily(by identity.Actor, u identity.User, sessionID string, f NewFamily) (Subject, error) {
-	if err := t.limitOffline(by, u, f); err != nil {
+	if f.Permit != nil {
+		if err := f.Permit(u.ID, sessionID); err != nil {
+			return Subject{}, err
+		}
+	}
+	if err := t.limitFamilies(by, u, sessionID, f); err != nil {
 		return Subject{}, err
 	}
 	if f.ID == "" {

@@ -100,7 +100,7 @@ type NewRefresh struct {
 	SharedHash      string    // PresentedRefresh.SharedHash; that of the token which it succeeds, if that has one
 	Sealed          string    // the secret, sealed for the client that has the token which it succeeds; empty: there is no grace
 	ExpiresAt       time.Time // capped by the end of the family
-	AccessJTI       string
+	AccessJTI       string    // of the tokens of a registered client ID, by which ClientBearer finds the row
 	AccessExpiresAt time.Time
 }
 
@@ -114,9 +114,13 @@ type NewFamily struct {
 	First     NewRefresh
 
 	// Limit is how many sessions the user may have with the one that starts with this
-	// family, and how many families of offline_access if it is one. The least recently
+	// family, and how many families clients may have, see limitFamilies. The least recently
 	// used ends. 0: no limit.
 	Limit int
+
+	// Permit decides in the transaction whether the session may have one family more.
+	// nil: it may.
+	Permit func(userID, sessionID string) error
 }
 
 // idleEnd is when the family ends unless it is used.

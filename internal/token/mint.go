@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,15 +63,21 @@ func (i *Issuer) Mint(ctx context.Context, g Grant, commit Commit) (Pair, error)
 	var first *store.NewFamily
 	if g.stored() {
 		first = &store.NewFamily{ClientID: g.ClientID, Granted: store.Granted{Scope: g.Scope}, ExpiresAt: g.End, First: d.next, Limit: g.limit}
-	}
-	if g.granted != nil {
-		first.Granted = *g.granted
+		if g.granted != nil {
+			first.Granted, first.Permit = *g.granted, i.rotations.permit(i.now())
+		}
 	}
 	subject, err := commit(ctx, first)
+	if errors.Is(err, errTooManyRotations) {
+		i.counts.limited.Add(1)
+	}
 	if err != nil {
 		return Pair{}, err
 	}
 	i.counts.issued.Add(1)
+	if g.granted != nil {
+		i.rotations.took(subject.User.ID, subject.SessionID, i.now())
+	}
 	if of := subject.Granted; of != nil {
 		g.AuthTime, g.AMR, g.ACR = of.AuthTime, of.AMR, of.ACR
 	}
@@ -116,6 +123,9 @@ func (i *Issuer) draft(g Grant, presented string) draft {
 	d := draft{
 		issuedAt: now,
 		next:     store.NewRefresh{ID: store.NewIDAt(now), AccessJTI: uuid.NewString(), AccessExpiresAt: now.Add(g.AccessLifetime).Truncate(time.Second)},
+	}
+	if g.ClientID != identity.FirstPartyClient {
+		d.next.AccessJTI = d.next.ID
 	}
 	if g.stored() {
 		secret := newRefreshToken(sharedPart(presented))

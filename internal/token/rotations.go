@@ -8,7 +8,7 @@ import (
 )
 
 // errTooManyRotations is the refusal of a family or user that has no rotation left.
-var errTooManyRotations = fault.New(fault.Throttled, "rate_limited", "too many refreshes of one session; wait, then present the same token again")
+var errTooManyRotations = fault.New(fault.Throttled, "rate_limited", "too many tokens of one session; wait, then repeat the same request")
 
 // maxBuckets limits the memory of rotations to about 10 MiB. A bucket that is full
 // again is forgotten, and each rotation fills one second of one bucket: this many
@@ -22,9 +22,10 @@ type bucket struct {
 	every time.Duration
 }
 
-// rotations limits the refreshes of each family and of each user. Without it one
-// account could fill the database, and the list of revoked tokens, as fast as the
-// server signs. A client that refreshes once a minute for a year meets no limit.
+// rotations limits the refreshes of each family, the families that clients start in each
+// session, and both for each user. Without it one account could fill the database, and
+// the list of revoked tokens, as fast as the server signs. A client that refreshes once a
+// minute for a year meets no limit.
 //
 // It is in the memory of one replica. The nil pointer has no limit.
 type rotations struct {

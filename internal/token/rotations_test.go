@@ -108,3 +108,32 @@ func TestTheBucketsHaveABoundedMemory(t *testing.T) {
 		t.Errorf("1,000 rotations a second of different families leave %d buckets", most)
 	}
 }
+
+// A code that is refused for now is not used: the client presents it again.
+func TestASessionHasABucketOfWhatClientsStart(t *testing.T) {
+	eachPortal(t, func(t *testing.T, p *portal) {
+		c, u := p.client(t, nil), p.viewer(t)
+		b := p.browser(t, u)
+		for range 3 {
+			p.grant(t, c, b, "openid")
+		}
+		a := p.authorization(t, c, b, "openid")
+		for range 2 {
+			_, err := p.MintForClient(t.Context(), token.ClientRequest{Client: c}, a)
+			wantFault(t, err, fault.Throttled, "rate_limited")
+			if f, _ := errors.AsType[*fault.Error](err); f == nil || f.RetryAfter != time.Second {
+				t.Errorf("refused with %#v", err)
+			}
+		}
+		p.grant(t, c, p.browser(t, u), "openid") // of another session
+		if got := p.Stats(); got.Limited != 2 {
+			t.Errorf("stats: %+v", got)
+		}
+		p.clock.Advance(time.Second)
+		pair, err := p.MintForClient(t.Context(), token.ClientRequest{Client: c}, a)
+		p.must(t, err)
+		for range 3 { // its own bucket
+			pair = p.refresh(t, token.ClientRequest{Client: c}, pair.RefreshToken)
+		}
+	}, withRotations(3, 0))
+}

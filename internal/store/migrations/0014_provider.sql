@@ -140,6 +140,9 @@ ALTER TABLE refresh_families ADD COLUMN claims TEXT NOT NULL DEFAULT '';
 -- What clients hold, without the many families of the JSON login.
 CREATE INDEX refresh_families_by_client ON refresh_families (client_id) WHERE client_id <> 'urn:pico-auth:client:first-party';
 
+-- A purge removes families that the limit ended.
+CREATE INDEX refresh_families_beyond ON refresh_families (ended_at) WHERE end_reason = 'family_limit';
+
 -- 1: an administrator says that the user receives mail at the address.
 ALTER TABLE users ADD COLUMN email_verified INTEGER NOT NULL DEFAULT 0;
 
