@@ -24,7 +24,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: run build test test-all e2e reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release image image-check clean help
+.PHONY: run build test test-all e2e pictures reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release image image-check clean help
 
 run: build ## build and start the server on its embedded default
 	@exec $(BIN)/pico-auth serve
@@ -48,6 +48,9 @@ $(AXE):
 
 e2e: $(AXE) ## the pages in Chromium, with axe-core from npm; pictures of each in bin/screenshots
 	@REQUIRE_BROWSER=1 AXE=$(AXE) SCREENSHOTS=$(abspath $(BIN))/screenshots $(GO) test -count 1 -run 'Chromium|Axe|Screenshots' ./internal/hosted
+
+pictures: ## the pictures of README in docs/images, made in Chromium
+	@REQUIRE_BROWSER=1 PICTURES=$(abspath docs/images) $(GO) test -count 1 -run PictureForTheReadme ./internal/hosted
 
 examples: build ## sign in through the applications of examples, build those of picoauth/examples (ONLY=Go: some)
 	@cd picoauth/examples && $(GO) mod tidy -diff && $(GO) build -o /dev/null ./... && $(GO) vet ./... && $(GO) test ./...
@@ -73,8 +76,8 @@ bench: build $(BIN)/bench ## measure the program over real sockets, relative to 
 bench-check: build $(BIN)/bench ## a short bench; fails if a bound of bench/bounds.json is broken
 	@$(BIN)/bench -binary $(BIN)/pico-auth -out $(BIN)/bench-check.json -check bench/bounds.json
 
-bench-report: $(BIN)/bench ## write the results of make bench into docs/performance.md (NOTE='a sentence')
-	@$(BIN)/bench -out $(BIN)/bench.json -report docs/performance.md -note '$(NOTE)'
+bench-report: $(BIN)/bench ## write the results of make bench into docs/performance.md and README.md (NOTE='a sentence')
+	@$(BIN)/bench -out $(BIN)/bench.json -report docs/performance.md -sizes README.md -note '$(NOTE)'
 
 soak: build $(BIN)/bench ## load the program for SOAK=1h; fails if a resource grows
 	@$(BIN)/bench -binary $(BIN)/pico-auth -out $(BIN)/bench.json -soak $(SOAK)
