@@ -40,7 +40,7 @@ func TestBenchMeasuresTheRealProgram(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, path := range []string{"GET /me", "key set", "refresh, RS256", "refresh, ML-DSA-65", "client credentials, ES256", "code flow", "CPU of an introspection"} {
+	for _, path := range []string{"GET /me", "GET /me on one core", "refreshes on one core", "key set", "refresh, RS256", "refresh, ML-DSA-65", "client credentials, ES256", "code flow", "CPU of an introspection"} {
 		if !strings.Contains(string(out), "\n"+path) {
 			t.Errorf("no row %q in\n%s", path, out)
 		}

@@ -69,6 +69,9 @@ func (l *lab) growth() (err error) {
 	if _, err := l.round(sides...); err != nil {
 		return err
 	}
+	if err := l.grown(few, many); err != nil {
+		return err
+	}
 	chart := report.Chart{Name: "growth", Title: fmt.Sprintf("From %d to %d users: latency at the median", fewUsers, l.pace.users), Unit: "ratio; 1 is no growth at all"}
 	for i, kind := range kinds {
 		before, now := *results[2*i], *results[2*i+1]
@@ -85,6 +88,30 @@ func (l *lab) growth() (err error) {
 		chart.Bars = append(chart.Bars, bar(kind.path, row))
 	}
 	l.charts = append(l.charts, chart)
+	return nil
+}
+
+// grown measures what the users take, of memory after all of that load and on the disk.
+func (l *lab) grown(few, many *target) error {
+	small, err := few.Size()
+	if err != nil {
+		return err
+	}
+	large, err := many.Size()
+	if err != nil {
+		return err
+	}
+	resident := func(w *target) float64 { return float64(w.Resident()) / (1 << 20) }
+	l.add(
+		report.Row{
+			Key: "growth.memory", Path: fmt.Sprintf("resident memory with %d users and sessions", l.pace.users), Unit: "MiB", Sizes: true,
+			Samples: []float64{resident(many)}, Context: fmt.Sprintf("with %d: %.1f MiB; nothing is kept in memory for a user or a session", fewUsers, resident(few)),
+		},
+		report.Row{
+			Key: "growth.disk", Path: "disk of a user with one session", Unit: "bytes", Sizes: true,
+			Samples: []float64{float64(large-small) / float64(l.pace.users-fewUsers)}, Context: fmt.Sprintf("a database of %.0f MB", float64(large)/1e6),
+		},
+	)
 	return nil
 }
 

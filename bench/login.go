@@ -58,6 +58,10 @@ func (l *lab) login() (err error) {
 	}
 	l.add(
 		report.Row{
+			Key: "login.core", Path: "logins on one core, bcrypt cost 12", Unit: "a second", Sizes: true,
+			Samples: times(m[1], 1/float64(runtime.NumCPU())), Context: fmt.Sprintf("16 clients, of which each waits %s ms; a lone login takes %s ms", short(typical(saturated), 50), short(typical(lone), 50)),
+		},
+		report.Row{
 			Key: "login.saturated", Path: "logins, cost 12, 16 clients, over the bare x/crypto rate of all cores",
 			AtLeast: 2.7, Samples: over(m[1], m[0]), Context: say(typical(saturated), "logins") + fmt.Sprintf("; x/crypto %.1f/s", median(m[0])),
 		},

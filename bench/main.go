@@ -28,6 +28,7 @@ type options struct {
 	pace   string
 	bounds string
 	report string
+	sizes  string
 	note   string
 	soak   time.Duration
 }
@@ -55,6 +56,7 @@ func parse() (options, error) {
 	flag.StringVar(&o.only, "only", "", "scenarios to run, with commas: "+strings.Join(names(), ", "))
 	flag.StringVar(&o.bounds, "check", "", "file of bounds: run what they need, shortly, and fail where one is broken")
 	flag.StringVar(&o.report, "report", "", "measure nothing: write the result into this document and charts beside it")
+	flag.StringVar(&o.sizes, "sizes", "", "with -report: write the rows that size a server into this document, too")
 	flag.StringVar(&o.note, "note", "", "a sentence for the document about the machine or the moment")
 	flag.DurationVar(&o.soak, "soak", 0, "load the program for so long and fail when it grows")
 	flag.Parse()
@@ -86,7 +88,11 @@ func run(ctx context.Context) error {
 		if o.note != "" {
 			result.Note = o.note
 		}
-		return result.Update(o.report, filepath.Dir(o.report))
+		err = result.Update(o.report, filepath.Dir(o.report))
+		if o.sizes != "" {
+			err = errors.Join(err, result.UpdateSizes(o.sizes))
+		}
+		return err
 	}
 	l, err := newLab(ctx, o)
 	if err != nil {

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/pico-auth/pico-auth/bench/limit"
 	"github.com/pico-auth/pico-auth/bench/load"
@@ -56,6 +57,10 @@ func (l *lab) read() (err error) {
 	one := typical(me)
 	generator := one.Generator.Seconds() / (one.Generator + one.Server).Seconds()
 	l.add(
+		report.Row{
+			Key: "read.core", Path: "GET /me on one core", Unit: "a second", Sizes: true, Samples: times(m[5], 1/float64(runtime.NumCPU())),
+			Context: fmt.Sprintf("of the CPU time %.0f %% is the load's", 100*generator),
+		},
 		report.Row{
 			Key: "read.me", Path: "GET /me, CPU of a request", Unit: "us", AtMost: 50, Samples: each(me, cpu),
 			Context: say(one, "requests") + fmt.Sprintf("; the generator took %.0f %% of the CPU time", 100*generator),

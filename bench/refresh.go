@@ -5,7 +5,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/bench/limit"
@@ -141,7 +143,19 @@ func (s *signed) rates() []float64 { return each(s.runs, load.Result.Rate) }
 func (l *lab) refreshRows(all []*signed) {
 	rs256 := all[0]
 	used, bareCPU := each(rs256.runs, cpu), cpus(rs256.speeds)
+	var others []string
+	for _, s := range all {
+		switch jose.Algorithm(s.name) {
+		case jose.ES256, jose.EdDSA, jose.MLDSA65:
+			others = append(others, fmt.Sprintf("%s %.0f", s.name, median(s.rates())/float64(runtime.NumCPU())))
+		default:
+		}
+	}
 	l.add(
+		report.Row{
+			Key: "refresh.core", Path: "refreshes on one core, RS256, each durable", Unit: "a second", Sizes: true,
+			Samples: times(rs256.rates(), 1/float64(runtime.NumCPU())), Context: strings.Join(others, ", "),
+		},
 		report.Row{
 			Key: "refresh.RS256", Path: "refresh, RS256, 64 clients, over the bare signing rate of all cores",
 			AtLeast: 0.8, Samples: over(rs256.rates(), rs256.bare), Doubt: doubt(over(rs256.rates(), rs256.bare), 0, 1), Context: say(typical(rs256.runs), "refreshes") + fmt.Sprintf("; %.0f signatures/s", median(rs256.bare)),

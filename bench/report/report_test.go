@@ -42,6 +42,7 @@ var result = report.Result{
 	Rows: []report.Row{
 		{Key: "a.b", Path: "a | b", AtLeast: 1, Samples: []float64{1, 2}, Context: "here", When: "2026-11-20", Version: "v0"},
 		{Key: "a.c", Path: "none", Missing: "SKIPPED"},
+		{Key: "a.d", Path: "disk", Unit: "bytes", Samples: []float64{1024}, Context: "a database", Sizes: true},
 	},
 	Charts: []report.Chart{
 		{Name: "bars", Title: "a < b & c", Bars: []report.Bar{{Label: "<x>", Value: 1, Least: .5, Most: 2, Aim: 1}, {Label: "y"}}},
@@ -49,37 +50,114 @@ var result = report.Result{
 	},
 }
 
-func TestUpdateReplacesOnlyWhatIsBetweenTheMarks(t *testing.T) {
-	dir := t.TempDir()
-	document := filepath.Join(dir, "performance.md")
-	const before, after = "before\n<!-- bench: begin, written by make bench-report -->\n", "<!-- bench: end -->\nafter\n"
-	if err := os.WriteFile(document, []byte(before+"old\n"+after), 0o600); err != nil {
+const (
+	sizes = "<!-- sizes: begin, written by make bench-report -->\nold\n<!-- sizes: end -->\n"
+	table = "<!-- bench: begin, written by make bench-report -->\nold\n<!-- bench: end -->\n"
+)
+
+// updated is the document after update.
+func updated(t *testing.T, text string, update func(document string) error) string {
+	t.Helper()
+	document := filepath.Join(t.TempDir(), "performance.md")
+	if err := os.WriteFile(document, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := result.Update(document, dir); err != nil {
+		if err := update(document); err != nil {
 			t.Fatal(err)
 		}
 	}
-	text, err := os.ReadFile(document)
+	now, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(string(text), before) || !strings.HasSuffix(string(text), after) || strings.Contains(string(text), "old") {
+	return string(now)
+}
+
+func TestUpdateReplacesOnlyWhatIsBetweenTheMarks(t *testing.T) {
+	dir := t.TempDir()
+	text := updated(t, "before\n"+sizes+"middle\n"+table+"after\n", func(document string) error { return result.Update(document, dir) })
+	for _, part := range []string{"before\n<!-- sizes: begin", "<!-- sizes: end -->\nmiddle\n<!-- bench: begin", "<!-- bench: end -->\nafter\n"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in\n%s", part, text)
+		}
+	}
+	if strings.Contains(text, "old") {
 		t.Errorf("the document is now\n%s", text)
 	}
-	if want := `| a \| b | at least 1.00 | 1.50 | 1.00 to 2.00 | reached | here; measured earlier: 2026-11-20 v0 |`; !strings.Contains(string(text), want) {
+	if want := `| a \| b | at least 1.00 | 1.50 | 1.00 to 2.00 | reached | here; measured earlier: 2026-11-20 v0 |`; !strings.Contains(text, want) {
 		t.Errorf("no row %s in\n%s", want, text)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "performance-bars.svg")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTheRowsThatSizeAServerAreThoseOfTheTable: a reader who meets a number in one
+// document finds the same in the other.
+func TestTheRowsThatSizeAServerAreThoseOfTheTable(t *testing.T) {
+	readme := updated(t, "before\n"+sizes+"after\n", result.UpdateSizes)
+	const want = `before
+<!-- sizes: begin, written by make bench-report -->
+
+| to size a server | measured | rounds | beside it |
+|---|---|---|---|
+| disk | 1024 bytes |  | a database |
+
+Measured on 2026-11-22, pico-auth v1, 2 cores, in 1s.
+
+<!-- sizes: end -->
+after
+`
+	if readme != want {
+		t.Errorf("%s\nwant\n%s", readme, want)
+	}
+	page := updated(t, sizes+table, func(document string) error { return result.Update(document, t.TempDir()) })
+	block := strings.TrimSuffix(strings.TrimPrefix(want, "before\n"), "after\n")
+	if !strings.HasPrefix(page, block) || !strings.Contains(page, "| disk |  | 1024 bytes |  |  | a database |") {
+		t.Errorf("%s", page)
 	}
 }
 
 func TestUpdateRefusesADocumentWithoutMarks(t *testing.T) {
-	document := filepath.Join(t.TempDir(), "x.md")
-	if err := os.WriteFile(document, []byte("text"), 0o600); err != nil {
-		t.Fatal(err)
+	for _, text := range []string{"text", sizes, table, strings.Replace(sizes+table, "sizes: end", "", 1)} {
+		document := filepath.Join(t.TempDir(), "x.md")
+		if err := os.WriteFile(document, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := result.Update(document, filepath.Dir(document)); err == nil {
+			t.Errorf("%q was written over", text)
+		}
 	}
-	if err := result.Update(document, filepath.Dir(document)); err == nil {
-		t.Error("it was written over")
+}
+
+func TestTheNoteIsWrapped(t *testing.T) {
+	noted := result
+	noted.Note = strings.Repeat("a whole run without other load on the machine ", 9)
+	for line := range strings.Lines(updated(t, sizes+table, func(document string) error { return noted.Update(document, t.TempDir()) })) {
+		if len(line) > 121 {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+// TestTheReadmeAndThePerformancePageHaveTheSameSizes: make bench-report writes both.
+func TestTheReadmeAndThePerformancePageHaveTheSameSizes(t *testing.T) {
+	blocks := map[string]bool{}
+	for _, name := range []string{"../../README.md", "../../docs/performance.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, found := strings.Cut(string(text), "<!-- sizes: begin, written by make bench-report -->\n")
+		block, _, ended := strings.Cut(rest, "<!-- sizes: end -->\n")
+		if !found || !ended {
+			t.Fatalf("%s has no block of sizes", name)
+		}
+		blocks[block] = true
+	}
+	if len(blocks) != 1 {
+		t.Error("they differ")
 	}
 }
 

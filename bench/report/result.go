@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"text/tabwriter"
 )
 
@@ -85,53 +84,4 @@ func (r Result) Print(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Path, row.Aim(), row.Value(), row.Spread(), row.Verdict(), row.here())
 	}
 	_ = t.Flush() // a closed terminal cannot be told
-}
-
-// markdown is the table for docs/performance.md.
-func (r Result) markdown() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Measured on %s, pico-auth %s, %s, in %s.", r.When, r.Version, r.Machine, r.Took)
-	if r.Note != "" {
-		b.WriteString(" " + r.Note)
-	}
-	b.WriteString("\n\n| path | aim | measured | rounds | verdict | on this machine |\n|---|---|---|---|---|---|\n")
-	for _, row := range r.Rows {
-		cells := []string{row.Path, row.Aim(), row.Value(), row.Spread(), row.Verdict(), row.here()}
-		for i := range cells {
-			cells[i] = strings.ReplaceAll(cells[i], "|", `\|`)
-		}
-		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
-	}
-	return b.String()
-}
-
-// What is between the two is replaced by Update.
-const (
-	begin = "<!-- bench: begin, written by make bench-report -->\n"
-	end   = "<!-- bench: end -->\n"
-)
-
-// Update writes the table into the document, between its two marks, and the
-// charts beside it.
-func (r Result) Update(document, folder string) error {
-	text, err := os.ReadFile(document)
-	if err != nil {
-		return err
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	_, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		return fmt.Errorf("%s has not the lines %q and %q", document, begin, end)
-	}
-	var table strings.Builder
-	table.WriteString(before + begin + "\n" + r.markdown())
-	for _, chart := range r.Charts {
-		name := "performance-" + chart.Name + ".svg"
-		if err := os.WriteFile(folder+"/"+name, []byte(chart.SVG()), 0o644); err != nil { //nolint:gosec // it is published
-			return err
-		}
-		fmt.Fprintf(&table, "\n![%s](%s)\n", chart.Title, name)
-	}
-	table.WriteString("\n" + end + after)
-	return os.WriteFile(document, []byte(table.String()), 0o644) //nolint:gosec // it is published
 }

@@ -21,6 +21,7 @@ type Row struct {
 	Doubt   string    `json:"doubt,omitempty"`    // why the number cannot be believed
 	When    string    `json:"when,omitempty"`     // as in Result; empty: as the result's
 	Version string    `json:"version,omitempty"`  // as in Result; empty: as the result's
+	Sizes   bool      `json:"sizes,omitempty"`    // one of the few rows that size a server
 }
 
 // The verdicts.

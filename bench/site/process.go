@@ -52,6 +52,15 @@ func (s *Site) WAL() int64 {
 	return info.Size()
 }
 
+// Size returns the size of the database file in bytes.
+func (s *Site) Size() (int64, error) {
+	info, err := os.Stat(filepath.Join(s.Dir, "auth.db"))
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
 func (s *Site) environ(port string) []string {
 	env := map[string]string{
 		"HOME": s.Dir, "PATH": os.Getenv("PATH"), "DATABASE_URL": s.URL,

@@ -92,23 +92,31 @@ func (s *Site) open() (*sql.DB, error) {
 	return db, err
 }
 
+// The IDs of the rows of user n end with n. They have the 36 characters of real
+// ones where n has seven digits, so that the database has its real size.
+const (
+	userID   = "01981b62-1d3e-7f0a-9b7c-user-"
+	familyID = "01981b62-1d3e-7f0a-9b7c-fmly-"
+	tokenID  = "01981b62-1d3e-7f0a-9b7c-tokn-" //nolint:gosec // it opens nothing
+)
+
 // The rows of user n. The digests of unknown tokens are random, as real ones are,
 // which spreads them over the index.
 const (
 	numbers = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) `
 	users   = `INSERT INTO users (id, email, email_key, password_hash, role, org_id, status, created_at, password_form, name_key) ` + numbers +
-		`SELECT 'user-' || i, 'p' || i || '@bench.example', 'p' || i || '@bench.example', $2, 'viewer', 'default', 'active', $3, 'nfc', '' FROM n`
+		`SELECT '` + userID + `' || i, 'p' || i || '@bench.example', 'p' || i || '@bench.example', $2, 'viewer', 'default', 'active', $3, 'nfc', '' FROM n`
 	sessions = `INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at) ` + numbers +
-		`SELECT 'family-' || i, 'user-' || i, $2, $2, 'pwd', 'urn:pico-auth:acr:1', $2, $3, $3 FROM n`
+		`SELECT '` + familyID + `' || i, '` + userID + `' || i, $2, $2, 'pwd', 'urn:pico-auth:acr:1', $2, $3, $3 FROM n`
 	families = `INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id) ` + numbers +
-		`SELECT 'family-' || i, 'user-' || i, $2, $3, 'family-' || i FROM n`
+		`SELECT '` + familyID + `' || i, '` + userID + `' || i, $2, $3, '` + familyID + `' || i FROM n`
 	tokens = `INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, created_at) ` + numbers +
-		`SELECT 'token-' || i, 'user-' || i, 'family-' || i, RANDOM_DIGEST, $3, $2 FROM n`
+		`SELECT '` + tokenID + `' || i, '` + userID + `' || i, '` + familyID + `' || i, RANDOM_DIGEST, $3, $2 FROM n`
 	// Of those that have ended.
-	last          = `(` + numbers + `SELECT 'family-' || (i + $2) FROM n)`
+	last          = `(` + numbers + `SELECT '` + familyID + `' || (i + $2) FROM n)`
 	endedSessions = `UPDATE sessions SET ended_at = $3, end_reason = 'logout' WHERE id IN ` + last
 	endedFamilies = `UPDATE refresh_families SET ended_at = $3, end_reason = 'logout' WHERE id IN ` + last
-	endedTokens   = `UPDATE refresh_tokens SET access_jti = '01981b62-1d3e-7f0a-9b7c-' || id, access_expires_at = $3 WHERE family_id IN ` + last
+	endedTokens   = `UPDATE refresh_tokens SET access_jti = id, access_expires_at = $3 WHERE family_id IN ` + last
 
 	known  = `UPDATE refresh_tokens SET token_hash = $1, shared = 1 WHERE id = $2`
 	shared = `UPDATE refresh_families SET shared_hash = $1 WHERE id = $2`
@@ -148,16 +156,16 @@ func (s *Site) insert(ctx context.Context, db *sql.DB, seed Seed, hash string) e
 		return fmt.Errorf("seed tokens: %w", err)
 	}
 	for _, n := range seed.Sessions() {
-		if _, err := tx.ExecContext(ctx, known, digestOf(Refresh(n)), fmt.Sprintf("token-%d", n)); err != nil {
+		if _, err := tx.ExecContext(ctx, known, digestOf(Refresh(n)), fmt.Sprintf(tokenID+"%d", n)); err != nil {
 			return fmt.Errorf("seed known tokens: %w", err)
 		}
-		if _, err := tx.ExecContext(ctx, shared, digestOf(Refresh(n)[:24]), fmt.Sprintf("family-%d", n)); err != nil {
+		if _, err := tx.ExecContext(ctx, shared, digestOf(Refresh(n)[:24]), fmt.Sprintf(familyID+"%d", n)); err != nil {
 			return fmt.Errorf("seed their families: %w", err)
 		}
 		if !seed.Opens {
 			continue
 		}
-		if _, err := tx.ExecContext(ctx, opened, digestOf(Cookie(n)), fmt.Sprintf("family-%d", n)); err != nil {
+		if _, err := tx.ExecContext(ctx, opened, digestOf(Cookie(n)), fmt.Sprintf(familyID+"%d", n)); err != nil {
 			return fmt.Errorf("seed cookies: %w", err)
 		}
 	}
