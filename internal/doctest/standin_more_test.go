@@ -63,6 +63,33 @@ func sourceOf(folder string) ([]byte, error) {
 	return all, nil
 }
 
+// checkClone checks that the address is that of the module, and leaves the checkout.
+func checkClone(args []string) error {
+	if len(args) != 2 || args[0] != "clone" {
+		return fmt.Errorf("git %s has no stand-in", strings.Join(args, " "))
+	}
+	address, found := strings.CutPrefix(args[1], "https://")
+	if !found {
+		return fmt.Errorf("%s is no address with https", args[1])
+	}
+	if err := checkModule(address); err != nil {
+		return err
+	}
+	return os.Symlink(".", filepath.Base(address))
+}
+
+// checkModule checks the path of the module.
+func checkModule(path string) error {
+	mod, err := os.ReadFile(inCheckout("go.mod"))
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(string(mod), "module "+path+"\n") {
+		return fmt.Errorf("%s is not the module of go.mod", path)
+	}
+	return nil
+}
+
 func checkGo(args []string) error {
 	if len(args) != 2 || args[0] != "run" {
 		return fmt.Errorf("go %s has no stand-in", strings.Join(args, " "))

@@ -36,6 +36,10 @@ var standIns = map[string]standIn{
 		reason: "make test runs this test, and others take minutes; that the targets do what they say is for .ci/run",
 		run:    checkMake,
 	},
+	"git": {
+		reason: "the repository is here; its address on the network is not asked",
+		run:    checkClone,
+	},
 	"docker": {
 		reason: "needs a container engine; the command in the container runs on a folder that stands for its volume",
 		run:    runContained,
