@@ -3,7 +3,7 @@
 // comments of contrib name. Blocks of Go, YAML and JSON are compiled, loaded and parsed.
 //
 // A document is one shell: its blocks run in their order with a HOME and a folder of
-// their own, and the first command that fails fails the test, with its line. What a
+// their own, and the first failure of a command ends the test and is shown with its line. What a
 // test machine cannot run is replaced by a stand-in, and the only list of those is
 // standIns. These rules make a document runnable as it is written:
 //

@@ -258,28 +258,6 @@ func makeFolders(t *testing.T, folders ...string) {
 	}
 }
 
-func write(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// require skips the test where a program is missing, and fails it with
-// REQUIRE_DOCUMENTS=1.
-func require(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, name := range programs {
-		_, err := exec.LookPath(name)
-		if err != nil && os.Getenv("REQUIRE_DOCUMENTS") == "1" {
-			t.Fatal("REQUIRE_DOCUMENTS=1, but ", err)
-		}
-		if err != nil {
-			t.Skip("NOT TESTED: ", err)
-		}
-	}
-}
-
 func freePort(t *testing.T) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")

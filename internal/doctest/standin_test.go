@@ -51,7 +51,7 @@ var standIns = map[string]standIn{
 			if err != nil {
 				return err
 			}
-			return syscall.Exec(path, append([]string{"curl", "--fail-with-body"}, args...), os.Environ()) //nolint:gosec // curl itself
+			return syscall.Exec(path, append([]string{"curl", "--fail-with-body"}, args...), os.Environ())
 		},
 	},
 	"go": {
@@ -103,7 +103,7 @@ func runProgram(args []string) error {
 	case len(args) > 1 && args[0] == "client" && args[1] == "create":
 		return createClient(args)
 	}
-	return syscall.Exec(program(), append([]string{"pico-auth"}, args...), os.Environ()) //nolint:gosec // the program that is tested
+	return syscall.Exec(program(), append([]string{"pico-auth"}, args...), os.Environ())
 }
 
 // serve starts a server, ends the one that the document has started before, and returns
@@ -122,7 +122,7 @@ func serve(args []string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(program(), args...) //nolint:gosec,noctx // the program that is tested; it goes on after this process
+	cmd := exec.Command(program(), args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return err
@@ -133,7 +133,7 @@ func serve(args []string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for range 600 {
-		if resp, err := http.Get("http://localhost:" + os.Getenv("SERVER_PORT") + "/readyz"); err == nil { //nolint:noctx // on loopback
+		if resp, err := http.Get("http://localhost:" + os.Getenv("SERVER_PORT") + "/readyz"); err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil
@@ -141,7 +141,7 @@ func serve(args []string) error {
 		}
 		select {
 		case err := <-ended:
-			return fmt.Errorf("the server ended: %v", err)
+			return fmt.Errorf("the server ended: %w", err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -150,13 +150,11 @@ func serve(args []string) error {
 
 // stop ends the server of the process and waits for its end.
 func stop(pid int) error {
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		return nil // it has ended
-	}
+	_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended
 	for range 600 {
 		// Nothing waits for a process whose parent has ended, in a container without init.
 		stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat") // absent on other systems
-		if syscall.Kill(pid, 0) != nil || bytes.Contains(stat, []byte(") Z ")) {
+		if ended := syscall.Kill(pid, 0) != nil; ended || bytes.Contains(stat, []byte(") Z ")) {
 			return nil
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -168,7 +166,7 @@ var printed = regexp.MustCompile(`client_(id|secret)"?:?\s+"?([\w-]+)`)
 
 // createClient keeps the ID and the secret for the placeholders of later lines.
 func createClient(args []string) error {
-	cmd := exec.Command(program(), args...) //nolint:gosec,noctx // the program that is tested
+	cmd := exec.Command(program(), args...)
 	cmd.Stderr = os.Stderr
 	output, err := cmd.Output()
 	if err != nil {
@@ -186,7 +184,7 @@ func createClient(args []string) error {
 // checkMake checks that the targets exist, and does what a document builds on: make build
 // leaves the program.
 func checkMake(args []string) error {
-	cmd := exec.Command("make", append([]string{"-n", "-C", os.Getenv("REPOSITORY")}, args...)...) //nolint:gosec,noctx // make itself
+	cmd := exec.Command("make", append([]string{"-n", "-C", os.Getenv("REPOSITORY")}, args...)...)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, output)
 	}

@@ -15,7 +15,7 @@ import (
 
 // run runs a program and adds its output to the error.
 func run(dir string, name string, args ...string) error {
-	cmd := exec.Command(name, args...) //nolint:gosec,noctx // a program of the table, which ends by itself
+	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, output)
@@ -95,8 +95,11 @@ func checkGo(args []string) error {
 		return fmt.Errorf("go %s has no stand-in", strings.Join(args, " "))
 	}
 	sources, err := filepath.Glob(filepath.Join(args[1], "*.go"))
-	if err != nil || len(sources) == 0 {
-		return fmt.Errorf("no Go program in %s: %v", args[1], err)
+	if err != nil {
+		return err
+	}
+	if len(sources) == 0 {
+		return fmt.Errorf("no Go program in %s", args[1])
 	}
 	return checkApplication(args[1])
 }
@@ -136,7 +139,7 @@ func checkPython(args []string) error {
 	return checkApplication(".")
 }
 
-func checkMaven(args []string) error {
+func checkMaven([]string) error {
 	if _, err := os.Stat("pom.xml"); err != nil {
 		return err
 	}
@@ -159,7 +162,7 @@ func runDevice([]string) error {
 	if err := checkScript(deviceScript)(nil); err != nil {
 		return err
 	}
-	cmd := exec.Command("bash", filepath.Join(os.Getenv("REPOSITORY"), deviceScript)) //nolint:gosec,noctx // ended below
+	cmd := exec.Command("bash", filepath.Join(os.Getenv("REPOSITORY"), deviceScript))
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -217,7 +220,7 @@ func runContained(args []string) error {
 	for i, word := range words {
 		words[i] = strings.ReplaceAll(word, "/data/", inCheckout("data")+"/")
 	}
-	cmd := exec.Command(program(), words...) //nolint:gosec,noctx // the program that is tested
+	cmd := exec.Command(program(), words...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = inCheckout("data"), env, os.Stdout, os.Stderr
 	return cmd.Run()
 }
