@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -17,12 +19,13 @@ type serviceTokenCmd struct {
 }
 
 type serviceTokenCreateCmd struct {
-	Name        string `arg:"" help:"Its name, unique within the organization."`
-	Role        string `enum:"viewer,operator,org_admin,superadmin" default:"operator" help:"One of ${enum} (${default})."`
-	Org         string `default:"default" placeholder:"ID" help:"Its organization (${default}); it is created if it does not exist."`
-	Description string `help:"What it is for."`
-	ExpiresAt   string `placeholder:"TIME" help:"When it expires, such as 2027-11-22 or 2027-11-22T15:04:05Z; by default never."`
-	JSON        bool   `help:"Print JSON."`
+	Name        string   `arg:"" help:"Its name, unique within the organization."`
+	Role        string   `enum:"viewer,operator,org_admin,superadmin" default:"operator" help:"One of ${enum} (${default})."`
+	Org         string   `default:"default" placeholder:"ID" help:"Its organization (${default}); it is created if it does not exist."`
+	Description string   `help:"What it is for."`
+	Audience    []string `sep:"none" placeholder:"URI" help:"A service whose access tokens it may be exchanged for; by default those of auth.audience."`
+	ExpiresAt   string   `placeholder:"TIME" help:"When it expires, such as 2027-11-22 or 2027-11-22T15:04:05Z; by default never."`
+	JSON        bool     `help:"Print JSON."`
 }
 
 // Help is the end of `pico-auth service-token create --help`.
@@ -42,7 +45,7 @@ func (c serviceTokenCreateCmd) Run(sh *shell) error {
 	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
 		t, secret, err := services.Tokens.CreateServiceToken(ctx, operator(), token.NewServiceToken{
-			Name: c.Name, Role: c.Role, OrgID: c.Org, Description: c.Description, ExpiresAt: expiresAt,
+			Name: c.Name, Role: c.Role, OrgID: c.Org, Description: c.Description, Audiences: c.Audience, ExpiresAt: expiresAt,
 		})
 		switch {
 		case err != nil:
@@ -80,9 +83,9 @@ func (c serviceTokenListCmd) Run(sh *shell) error {
 		if c.JSON {
 			return sh.json(serviceTokensJSON(all))
 		}
-		rows := [][]string{{"NAME", "ORG", "ROLE", "EXPIRES", "LAST USED", "OWNER", "DESCRIPTION"}}
+		rows := [][]string{{"NAME", "ORG", "ROLE", "EXPIRES", "LAST USED", "OWNER", "AUDIENCES", "DESCRIPTION"}}
 		for _, t := range all {
-			rows = append(rows, []string{t.Name, t.OrgID, string(t.Role), orNever(t.ExpiresAt), orNever(t.LastUsedAt), t.OwnerID, t.Description})
+			rows = append(rows, []string{t.Name, t.OrgID, string(t.Role), orNever(t.ExpiresAt), orNever(t.LastUsedAt), t.OwnerID, strings.Join(t.Audiences, " "), t.Description})
 		}
 		return sh.table(rows)
 	})
@@ -107,6 +110,7 @@ func serviceTokensJSON(tokens []identity.ServiceToken) any {
 	for i, t := range tokens {
 		all[i] = map[string]any{
 			"id": t.ID, "name": t.Name, "role": t.Role, "org_id": t.OrgID, "description": t.Description,
+			"audiences":    slices.Concat([]string{}, t.Audiences),
 			"created_at":   t.CreatedAt.UTC().Format(time.RFC3339Nano),
 			"expires_at":   optional(t.ExpiresAt.UTC().Format(time.RFC3339Nano), !t.ExpiresAt.IsZero()),
 			"last_used_at": optional(t.LastUsedAt.UTC().Format(time.RFC3339Nano), !t.LastUsedAt.IsZero()),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -20,7 +21,7 @@ func (a *API) serviceTokenRoutes() []route {
 			Tag:   tagServiceTokens, Summary: "Create a service token",
 			Description: "The token is not shown again. If an active one of that name exists, it stays unchanged: the response has `already_exists` and no `token`.",
 			body:        jsonBody, typed: endpoint(a, a.createServiceToken),
-			refusals: map[int]string{401: notRecent, 404: otherOrg},
+			refusals: map[int]string{401: notRecent, 404: otherOrg, 409: "`audience_taken`: an audience belongs to a client or service token of another organization, or to a client of all; a superadmin can add it"},
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/service-tokens", "list_service_tokens", web.OrgAdmin, web.Bearer),
@@ -41,7 +42,7 @@ func (a *API) serviceTokenRoutes() []route {
 			Tag:   tagServiceTokens, Summary: "Exchange a service token for an access token",
 			Description: "For services that verify signatures. The access token (`at+jwt`, RFC 9068) has the role and organization of the service token, whose id is its `sub` and `client_id`, and expires after five minutes at most. This API refuses it.",
 			body:        optionalBody, typed: endpoint(a, a.exchangeServiceToken),
-			refusals: map[int]string{422: "`validation_failed`: see `errors`; `invalid_target`: another audience"},
+			refusals: map[int]string{422: "`validation_failed`: see `errors`; `invalid_target`: an audience that the service token may not request"},
 		},
 		{
 			Route: at(http.MethodDelete, "/api/v1/auth/service-tokens/{name}", "revoke_service_token", web.OrgAdmin, web.Bearer),
@@ -66,6 +67,7 @@ type ServiceTokenCreation struct {
 	Role        string     `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Default: operator." example:"operator"`
 	OrgID       string     `json:"org_id,omitempty" maxLength:"36" doc:"Default: the own organization." example:"default"`
 	Description string     `json:"description,omitempty" maxLength:"500" example:"Nightly invoices"`
+	Audiences   []string   `json:"audiences,omitempty" maxItems:"50" doc:"Absolute URIs of services, or the audience of this server, that it may be exchanged for. Default: the audience of this server. Only users give others." example:"[\"https://api.example\"]"`
 	ExpiresAt   *time.Time `json:"expires_at,omitempty" doc:"Default: it does not expire; of one that a service token creates, the expiry of that." example:"2027-11-22T00:00:00Z"`
 }
 
@@ -84,6 +86,7 @@ type ServiceToken struct {
 	Role        identity.Role `json:"role" doc:"One of the four roles, or another text that the original accepted." example:"operator"`
 	OrgID       string        `json:"org_id" example:"default"`
 	Description string        `json:"description" example:"Nightly invoices"`
+	Audiences   []string      `json:"audiences" nullable:"false" doc:"That it may be exchanged for. Empty: the audience of this server." example:"[\"https://api.example\"]"`
 	CreatedAt   time.Time     `json:"created_at" example:"2026-11-22T10:15:30.123456Z"`
 	ExpiresAt   *time.Time    `json:"expires_at" doc:"null: never." example:"2027-11-22T00:00:00Z"`
 	LastUsedAt  *time.Time    `json:"last_used_at" doc:"null: never. It may be a minute late." example:"2026-11-22T10:16:00Z"`
@@ -110,7 +113,7 @@ type PresentedToken struct {
 
 // ExchangeRequest says what the access token is for.
 type ExchangeRequest struct {
-	Audience string `json:"audience,omitempty" maxLength:"255" doc:"One that the service token is allowed to request. Default: the audience of this server's access tokens, which is the only one." example:"pico-bot"`
+	Audience string `json:"audience,omitempty" maxLength:"2000" doc:"One that the service token may request. Default: the audience of this server's access tokens, or the first one of a service token that may not request that." example:"https://api.example"`
 }
 
 // ExchangedToken is an access token for other services.
@@ -132,7 +135,7 @@ type Validity struct {
 func (a *API) createServiceToken(
 	ctx context.Context, by caller, in *struct{ Body ServiceTokenCreation },
 ) (CreatedServiceToken, error) {
-	n := token.NewServiceToken{Name: in.Body.Name, Role: in.Body.Role, OrgID: in.Body.OrgID, Description: in.Body.Description}
+	n := token.NewServiceToken{Name: in.Body.Name, Role: in.Body.Role, OrgID: in.Body.OrgID, Description: in.Body.Description, Audiences: in.Body.Audiences}
 	if in.Body.ExpiresAt != nil {
 		n.ExpiresAt = *in.Body.ExpiresAt
 	}
@@ -153,7 +156,7 @@ func (a *API) listServiceTokens(ctx context.Context, by caller, in *ServiceToken
 func serviceTokenOf(t identity.ServiceToken) ServiceToken {
 	st := ServiceToken{
 		ID: t.ID, Name: t.Name, Role: t.Role, OrgID: t.OrgID, Description: t.Description,
-		CreatedAt: t.CreatedAt.UTC(), ExpiresAt: optionalTime(t.ExpiresAt), LastUsedAt: optionalTime(t.LastUsedAt),
+		Audiences: slices.Concat([]string{}, t.Audiences), CreatedAt: t.CreatedAt.UTC(), ExpiresAt: optionalTime(t.ExpiresAt), LastUsedAt: optionalTime(t.LastUsedAt),
 	}
 	if t.OwnerID != "" {
 		st.OwnerID = &t.OwnerID

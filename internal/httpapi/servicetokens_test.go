@@ -38,7 +38,7 @@ func TestServiceTokensFromCreationToRevocation(t *testing.T) {
 
 	list := r.want(http.StatusOK, r.call("GET", path, admin, ""))
 	wantFields(t, list, "tokens", "total")
-	wantFields(t, response{body: list.body["tokens"].([]any)[0].(map[string]any)}, "id", "name", "role", "org_id", "description", "owner_id", "created_at", "expires_at", "last_used_at")
+	wantFields(t, response{body: list.body["tokens"].([]any)[0].(map[string]any)}, "id", "name", "role", "org_id", "description", "audiences", "owner_id", "created_at", "expires_at", "last_used_at")
 	if strings.Contains(string(list.raw), value) {
 		t.Error("the list has the secret")
 	}
@@ -167,6 +167,35 @@ func TestAnExchangedTokenOpensOtherServicesOnly(t *testing.T) {
 	if a := r.want(http.StatusForbidden, r.call("POST", path, access, "")); a.text("error") != "forbidden" {
 		t.Errorf("%s", a.raw)
 	}
+}
+
+func TestAServiceTokenIsCreatedForTheAudiencesOfItsOrganization(t *testing.T) {
+	r := newRig(t)
+	acme, other := r.as(identity.OrgAdmin, "acme"), r.as(identity.OrgAdmin, "other")
+	const path = "/api/v1/auth/service-tokens"
+	const body = `{"name":"ci","audiences":["https://api.example"]}`
+	secret := r.want(http.StatusOK, r.call("POST", path, acme, body)).text("token")
+	if a := r.want(http.StatusConflict, r.call("POST", path, other, body)); a.text("error") != "audience_taken" {
+		t.Errorf("%s", a.raw)
+	}
+	list := r.want(http.StatusOK, r.call("GET", path, acme, ""))
+	if got := list.body["tokens"].([]any)[0].(map[string]any)["audiences"]; fmt.Sprint(got) != "[https://api.example]" {
+		t.Errorf("%v", got)
+	}
+	for _, request := range []string{"", `{"audience":"https://api.example"}`} {
+		access := r.want(http.StatusOK, r.call("POST", path+"/exchange", secret, request)).text("access_token")
+		if _, err := r.guard.Verify(t.Context(), access); err == nil {
+			t.Error("a token for another audience is accepted here")
+		}
+		r.want(http.StatusForbidden, r.call("GET", path, access, ""))
+	}
+	if a := r.want(http.StatusUnprocessableEntity, r.call("POST", path+"/exchange", secret, `{"audience":"`+testAudience+`"}`)); a.text("error") != "invalid_target" {
+		t.Errorf("%s", a.raw)
+	}
+	if a := r.want(http.StatusUnprocessableEntity, r.call("POST", path, acme, `{"name":"x","audiences":["api"]}`)); a.text("error") != "validation_failed" {
+		t.Errorf("%s", a.raw)
+	}
+	r.want(http.StatusForbidden, r.call("POST", path, r.want(http.StatusOK, r.call("POST", path, acme, `{"name":"boss","role":"org_admin"}`)).text("token"), body))
 }
 
 func TestTheOwnerOfServiceTokensIsNamedAndDecidedAbout(t *testing.T) {

@@ -124,7 +124,8 @@ type ServiceToken struct {
 	OrgID       string
 	OrgStatus   Status // of the organization, as read with the token
 	Description string
-	OwnerID     string // the user who answers for it; empty: none, as of an adopted one
+	OwnerID     string   // the user who answers for it; empty: none, as of an adopted one
+	Audiences   []string // that it may be exchanged for; none: that of the server
 	CreatedAt   time.Time
 	ExpiresAt   time.Time // zero: never
 	LastUsedAt  time.Time // zero: never; up to some minutes late

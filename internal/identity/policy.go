@@ -144,6 +144,16 @@ func MayMove(actor, target Principal) error {
 	return MayConfigure(actor)
 }
 
+// MayGiveAudiences decides whether actor, who may create the service token, may let it
+// request audiences besides that of the server: users themselves and the system, as with
+// clients, but no service token and no client.
+func MayGiveAudiences(actor Principal) error {
+	if actor.Kind != ActorUser && actor.Kind != ActorSystem {
+		return ErrForbidden
+	}
+	return nil
+}
+
 // MayRevoke decides whether actor may revoke the service token: one of a role that
 // they may give, however long ago they signed in. Only superadmins may revoke one that was adopted with an
 // unknown role.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -16,12 +15,10 @@ import (
 type ClientRule func(actor identity.Principal, c oauth.Client) error
 
 var (
-	errClientExists  = fault.New(fault.Conflict, "client_exists", "a client of this id exists, or something else has this id")
-	errNoSecret      = fault.New(fault.Conflict, "no_client_secret", "the client does not authenticate with a secret")
-	errNoSuchSecret  = fault.New(fault.NotFound, "not_found", "the client has no such secret")
-	errAudienceTaken = fault.New(fault.Conflict, "audience_taken",
-		"an audience belongs to a client of another organization, or of all: a superadmin can add it")
-	errLastSecret = fault.New(fault.Conflict, "last_client_secret", "the client has no other secret: create one first")
+	errClientExists = fault.New(fault.Conflict, "client_exists", "a client of this id exists, or something else has this id")
+	errNoSecret     = fault.New(fault.Conflict, "no_client_secret", "the client does not authenticate with a secret")
+	errNoSuchSecret = fault.New(fault.NotFound, "not_found", "the client has no such secret")
+	errLastSecret   = fault.New(fault.Conflict, "last_client_secret", "the client has no other secret: create one first")
 )
 
 // maxSecrets of a client are valid at a time: the new one and the one that it replaces.
@@ -59,7 +56,7 @@ func (t *tx) insertClient(act Act, c oauth.Client, secretHash string, may Client
 	if err := t.checkGroups(c); err != nil {
 		return oauth.Client{}, err
 	}
-	if err := t.checkAudiences(actor, c, nil); err != nil {
+	if err := t.claimAudiences(actor, c.OrgID, c.Audiences, nil); err != nil {
 		return oauth.Client{}, err
 	}
 	if act.By.Kind == identity.ActorUser {
@@ -118,31 +115,6 @@ func (t *tx) checkGroups(c oauth.Client) error {
 	return nil
 }
 
-// checkAudiences refuses audiences that are not among those the client has had, when an
-// administrator of an organization adds them and a client of another organization, or
-// of all, has them: the client would get tokens for a resource server of others.
-func (t *tx) checkAudiences(actor identity.Principal, c oauth.Client, had []string) error {
-	if actor.Role == identity.Superadmin || len(c.Audiences) == 0 || slices.Equal(c.Audiences, had) {
-		return nil
-	}
-	others, err := collect(t, scanText, `SELECT metadata FROM clients WHERE org_id <> $1 AND metadata LIKE '%"audiences":%'`, c.OrgID)
-	if err != nil {
-		return err
-	}
-	for _, metadata := range others {
-		var other oauth.Client
-		if err := json.Unmarshal([]byte(metadata), &other); err != nil {
-			return fmt.Errorf("read the metadata of a client: %w", err)
-		}
-		for _, audience := range c.Audiences {
-			if slices.Contains(other.Audiences, audience) && !slices.Contains(had, audience) {
-				return errAudienceTaken
-			}
-		}
-	}
-	return nil
-}
-
 // changeable reads a client for update that the actor may change. One that administers
 // nothing is refused before any lookup.
 func (t *tx) changeable(act Act, id string, may ClientRule) (identity.Principal, oauth.Client, error) {
@@ -181,7 +153,7 @@ func (s *Store) UpdateClient(ctx context.Context, act Act, id string, change Cli
 			if err := may(actor, c); err != nil {
 				return err
 			}
-			if err := t.checkAudiences(actor, c, before.Audiences); err != nil {
+			if err := t.claimAudiences(actor, c.OrgID, c.Audiences, before.Audiences); err != nil {
 				return err
 			}
 			if !slices.Equal(c.AllowedGroups, before.AllowedGroups) {

@@ -50,7 +50,7 @@ func Tables() []Table {
 		}},
 		{Name: "service_tokens", Columns: []string{
 			"id", "name", "own_name", "token_hash", "role", "org_id", "description", "created_at", "revoked_at",
-			"expires_at", "last_used_at", "owner_id",
+			"expires_at", "last_used_at", "owner_id", "audiences",
 		}},
 		{
 			Name: "settings", Columns: []string{"key", "value"},

@@ -13,7 +13,7 @@ import (
 
 const (
 	serviceColumns = `s.id, COALESCE(s.own_name, s.name), s.role, s.org_id, o.status, s.description, s.owner_id,
-		s.created_at, s.expires_at, s.last_used_at, s.revoked_at`
+		s.created_at, s.expires_at, s.last_used_at, s.revoked_at, s.audiences`
 	serviceTables = "service_tokens s JOIN organizations o ON o.id = s.org_id"
 
 	// serviceName selects the active token of the organization $2 with the name $3.
@@ -22,7 +22,7 @@ const (
 
 func scanService(r scanner) (s identity.ServiceToken, err error) {
 	err = r.Scan(&s.ID, &s.Name, (*string)(&s.Role), &s.OrgID, (*string)(&s.OrgStatus), &s.Description, &s.OwnerID,
-		timeColumn{&s.CreatedAt}, timeColumn{&s.ExpiresAt}, timeColumn{&s.LastUsedAt}, timeColumn{&s.RevokedAt})
+		timeColumn{&s.CreatedAt}, timeColumn{&s.ExpiresAt}, timeColumn{&s.LastUsedAt}, timeColumn{&s.RevokedAt}, listColumn{&s.Audiences})
 	return s, err
 }
 
@@ -43,12 +43,13 @@ func (t *tx) serviceByName(orgID, name, lock string) (identity.ServiceToken, err
 
 // InsertServiceToken stores a service token with the hash of its secret, in
 // st.OrgID, empty: the actor's own. When an active token of the name exists in
-// that organization, it is returned and created is false.
-func (s *Store) InsertServiceToken(ctx context.Context, act Act, st identity.ServiceToken, hash string) (
+// that organization, it is returned and created is false. shared are audiences that
+// service tokens of all organizations may have.
+func (s *Store) InsertServiceToken(ctx context.Context, act Act, st identity.ServiceToken, hash string, shared ...string) (
 	stored identity.ServiceToken, created bool, err error,
 ) {
 	err = s.write(ctx, func(t *tx) error {
-		stored, created, err = t.insertService(act, st, hash)
+		stored, created, err = t.insertService(act, st, hash, shared)
 		return err
 	})
 	if err != nil {
@@ -57,7 +58,7 @@ func (s *Store) InsertServiceToken(ctx context.Context, act Act, st identity.Ser
 	return stored, created, nil
 }
 
-func (t *tx) insertService(act Act, st identity.ServiceToken, hash string) (stored identity.ServiceToken, created bool, err error) {
+func (t *tx) insertService(act Act, st identity.ServiceToken, hash string, shared []string) (stored identity.ServiceToken, created bool, err error) {
 	actor, err := t.principal(act.By, t.forShare)
 	if err != nil {
 		return st, false, err
@@ -72,6 +73,9 @@ func (t *tx) insertService(act Act, st identity.ServiceToken, hash string) (stor
 	if err := t.inherit(act.By, &st); err != nil {
 		return st, false, err
 	}
+	if err := t.claimForService(actor, st, shared); err != nil {
+		return st, false, err
+	}
 	if err := t.ensureOrg(act, st.OrgID); err != nil {
 		return st, false, err
 	}
@@ -83,9 +87,9 @@ func (t *tx) insertService(act Act, st identity.ServiceToken, hash string) (stor
 		st.ID = NewID()
 	}
 	for _, key := range []string{st.Name, st.ID} { // the id where another organization has the name
-		n, err := t.exec(`INSERT INTO service_tokens (id, name, own_name, token_hash, role, org_id, description, created_at, expires_at, owner_id)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
-			st.ID, key, st.Name, hash, string(st.Role), st.OrgID, st.Description, t.stamp(), FormatOptional(st.ExpiresAt), st.OwnerID)
+		n, err := t.exec(`INSERT INTO service_tokens (id, name, own_name, token_hash, role, org_id, description, created_at, expires_at, owner_id, audiences)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`,
+			st.ID, key, st.Name, hash, string(st.Role), st.OrgID, st.Description, t.stamp(), FormatOptional(st.ExpiresAt), st.OwnerID, storedList(st.Audiences))
 		if err != nil {
 			return st, false, err
 		}

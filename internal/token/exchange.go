@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,14 +26,12 @@ var errInvalidTarget = fault.New(fault.Invalid, "invalid_target", "the service t
 
 // Exchange returns an access token (RFC 9068) for the service token that the actor
 // is, with its role and organization, for services that verify signatures. It does
-// not outlive the service token. audience is that of the Issuer, or empty.
+// not outlive the service token. audience is one that the service token may request;
+// empty: see audienceOf.
 //
 // Nothing is stored, so that a service may exchange as often as it likes; the
 // exchange is in the log only.
 func (i *Issuer) Exchange(ctx context.Context, by identity.Actor, audience string) (Pair, error) {
-	if audience != "" && audience != i.audience {
-		return Pair{}, errInvalidTarget
-	}
 	t, err := i.store.ServiceToken(ctx, by)
 	if err != nil {
 		return Pair{}, fmt.Errorf("read service token: %w", err)
@@ -41,7 +40,17 @@ func (i *Issuer) Exchange(ctx context.Context, by identity.Actor, audience strin
 	if !identity.CanUseServiceToken(t, now) {
 		return Pair{}, identity.ErrInvalidToken
 	}
-	g := Grant{ClientID: t.ID, Typ: jose.TypeAccessToken, AccessLifetime: min(exchangedLifetime, i.accessLifetime)}
+	act := store.Act{Action: identity.ActionExchange, By: by, Detail: t.Name}
+	granted, ok := i.audienceOf(t, audience)
+	if !ok {
+		if identity.Storable(audience) {
+			act.Detail += " for " + audience
+		}
+		i.audit.Failed(ctx, act, t.ID, t.OrgID)
+		return Pair{}, errInvalidTarget
+	}
+	act.Detail += " for " + granted
+	g := Grant{ClientID: t.ID, Audience: granted, Typ: jose.TypeAccessToken, AccessLifetime: min(exchangedLifetime, i.accessLifetime)}
 	if !t.ExpiresAt.IsZero() {
 		g.AccessLifetime = min(g.AccessLifetime, t.ExpiresAt.Sub(now)).Truncate(time.Second)
 	}
@@ -54,8 +63,26 @@ func (i *Issuer) Exchange(ctx context.Context, by identity.Actor, audience strin
 	if err != nil {
 		return Pair{}, err
 	}
-	i.audit.Logged(ctx, store.Act{Action: identity.ActionExchange, By: by, Detail: t.Name}, t.ID, t.OrgID)
+	i.audit.Logged(ctx, act, t.ID, t.OrgID)
 	return pair, nil
+}
+
+// audienceOf returns the requested audience if the service token may request it. Without
+// a request it is that of the Issuer, or the first one of a service token that has only
+// others.
+func (i *Issuer) audienceOf(t identity.ServiceToken, requested string) (audience string, ok bool) {
+	allowed := t.Audiences
+	if len(allowed) == 0 {
+		allowed = []string{i.audience}
+	}
+	switch {
+	case requested != "":
+		return requested, slices.Contains(allowed, requested)
+	case slices.Contains(allowed, i.audience):
+		return i.audience, true
+	default:
+		return allowed[0], true
+	}
 }
 
 // uses holds when service tokens were used, by their ids, until WriteUses stores it.

@@ -1,12 +1,14 @@
 package token_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
@@ -41,6 +43,63 @@ func TestAServiceTokenIsExchangedForAnAccessTokenOfFiveMinutes(t *testing.T) {
 		_, err := w.Exchange(t.Context(), by, "https://other.example")
 		wantFault(t, err, fault.Invalid, "invalid_target")
 	})
+}
+
+func TestAServiceTokenIsExchangedForItsAudiencesOnly(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		const api, files = "https://api.example", "https://files.example"
+		st, both, _ := w.service(t, token.NewServiceToken{Name: "both", Role: "operator", OrgID: "acme", Audiences: []string{api, audience, files}})
+		_, only, _ := w.service(t, token.NewServiceToken{Name: "only", Role: "operator", OrgID: "acme", Audiences: []string{api, files}})
+		_, plain, _ := w.service(t, token.NewServiceToken{Name: "plain"})
+		for _, c := range []struct {
+			by              identity.Actor
+			requested, want string // empty: it is refused
+		}{
+			{both, "", audience},
+			{both, api, api},
+			{both, audience, audience},
+			{both, "https://other.example", ""},
+			{both, api + "/", ""},
+			{only, "", api},
+			{only, files, files},
+			{only, audience, ""},
+			{plain, api, ""},
+			{plain, "\x00", ""},
+		} {
+			p, err := w.Exchange(t.Context(), c.by, c.requested)
+			if c.want == "" {
+				wantFault(t, err, fault.Invalid, "invalid_target")
+				continue
+			}
+			w.must(t, err)
+			claims := w.claims(t, p)
+			if claims["aud"] != c.want || claims["role"] != "operator" || claims["org_id"] != "acme" || typ(t, p) != "at+jwt" {
+				t.Errorf("%q requested %q: %v", c.by.ID, c.requested, claims)
+			}
+		}
+		named := func(action identity.Action, outcome, detail string) {
+			t.Helper()
+			if !slices.ContainsFunc(w.events(t, action), func(ev store.Event) bool {
+				return ev.Outcome == outcome && ev.TargetID == st.ID && ev.Detail == detail
+			}) {
+				t.Errorf("no event %s %s %q: %+v", action, outcome, detail, w.events(t, action))
+			}
+		}
+		named(identity.ActionExchange, store.OutcomeRefused, "both for https://other.example")
+		named(identity.ActionCreateServiceToken, store.OutcomeSuccess, "both for https://api.example, "+audience+", https://files.example")
+		if !strings.Contains(w.log.String(), `"both for https://api.example"`) {
+			t.Errorf("the log does not name the audience:\n%s", w.log.String())
+		}
+	})
+}
+
+func TestTheAudiencesOfAServiceTokenAreAbsoluteURIs(t *testing.T) {
+	w := open(t)
+	tooMany := slices.Repeat([]string{"https://a.example"}, 51)
+	for _, audiences := range [][]string{{""}, {"billing"}, {"https://a.example/#x"}, {"https://a.example", "https://*.example"}, tooMany, {"https://a.example/" + strings.Repeat("a", 1990)}} {
+		_, _, err := w.CreateServiceToken(t.Context(), system, token.NewServiceToken{Name: "x", Audiences: audiences})
+		wantFault(t, err, fault.Invalid, "validation_failed")
+	}
 }
 
 func TestAnExchangedTokenNeverOutlivesItsServiceTokenOrTheConfiguredLifetime(t *testing.T) {

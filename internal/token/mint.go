@@ -176,11 +176,11 @@ func (i *Issuer) claims(g Grant, d draft, of store.Subject, groups Groups) claim
 		ID: d.next.AccessJTI, Session: of.SessionID,
 	}
 	switch {
+	case of.Service.ID != "": // it has neither an address nor groups, and services expect the claims
+		c.profile = &profile{Role: string(of.Service.Role), OrgID: of.Service.OrgID, Groups: groups}
 	case g.Audience != i.audience:
 	case of.User.ID != "":
 		c.profile = &profile{Email: of.User.Email, Role: string(of.User.Role), OrgID: of.User.OrgID, Groups: groups}
-	case of.Service.ID != "": // a service token has neither an address nor groups, and services expect the claims
-		c.profile = &profile{Role: string(of.Service.Role), OrgID: of.Service.OrgID, Groups: groups}
 	case g.client != nil:
 		c.profile = &profile{Role: cmp.Or(g.client.Role, string(identity.Viewer)), OrgID: g.client.OrgID, Groups: groups}
 	}

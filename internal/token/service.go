@@ -3,10 +3,12 @@ package token
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -19,6 +21,7 @@ type NewServiceToken struct {
 	Role        string    // empty: operator
 	OrgID       string    // empty: the organization of the actor
 	Description string    // optional
+	Audiences   []string  // that it may be exchanged for; none: that of the Issuer
 	ExpiresAt   time.Time // zero: never
 }
 
@@ -37,13 +40,16 @@ type ServiceTokenPage = store.Page[identity.ServiceToken]
 func (i *Issuer) CreateServiceToken(
 	ctx context.Context, by identity.Actor, n NewServiceToken,
 ) (created identity.ServiceToken, secret string, err error) {
-	t, err := n.check(i.now())
+	t, err := n.check(i.now(), i.audience)
 	if err != nil {
 		return identity.ServiceToken{}, "", err
 	}
 	secret = newServiceToken()
 	act := store.Act{Action: identity.ActionCreateServiceToken, By: by, Detail: t.Name}
-	stored, isNew, err := i.store.InsertServiceToken(ctx, act, t, hashOf(secret))
+	if len(t.Audiences) > 0 {
+		act.Detail += " for " + strings.Join(t.Audiences, ", ")
+	}
+	stored, isNew, err := i.store.InsertServiceToken(ctx, act, t, hashOf(secret), i.audience)
 	if err != nil {
 		i.audit.Refused(ctx, act, "", err)
 		return identity.ServiceToken{}, "", fmt.Errorf("create service token: %w", err)
@@ -54,8 +60,16 @@ func (i *Issuer) CreateServiceToken(
 	return stored, secret, nil
 }
 
-// check validates every field. The store fills in its id and time.
-func (n NewServiceToken) check(now time.Time) (identity.ServiceToken, error) {
+// A service token has as many audiences as a client, at most, and they fit into an audit
+// event together.
+const (
+	maxAudiences     = 50
+	maxAudiencesSize = 4000
+)
+
+// check validates every field. audience is that of the Issuer, which may be any text.
+// The store fills in its id and time.
+func (n NewServiceToken) check(now time.Time, audience string) (identity.ServiceToken, error) {
 	if n.Role == "" {
 		n.Role = string(identity.Operator)
 	}
@@ -70,10 +84,24 @@ func (n NewServiceToken) check(now time.Time) (identity.ServiceToken, error) {
 		identity.ValidateOrgID(n.OrgID),
 		identity.ValidateDescription(n.Description),
 		badExpiry,
+		checkAudiences(n.Audiences, audience),
 	)
 	return identity.ServiceToken{
-		Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description, ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond),
+		Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description, Audiences: n.Audiences, ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond),
 	}, err
+}
+
+// checkAudiences checks the audiences of a service token besides that of the Issuer.
+func checkAudiences(audiences []string, own string) error {
+	if len(audiences) > maxAudiences || len(strings.Join(audiences, "")) > maxAudiencesSize {
+		return fault.BadField("audiences", fmt.Sprintf("audiences must have at most %d entries, of %d bytes together", maxAudiences, maxAudiencesSize))
+	}
+	for _, a := range audiences {
+		if err := oauth.ValidateAudience(a); err != nil && a != own {
+			return fault.BadField("audiences", "audiences "+err.Error())
+		}
+	}
+	return nil
 }
 
 // ValidateServiceToken returns the service token of this secret, or

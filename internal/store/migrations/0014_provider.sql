@@ -149,6 +149,9 @@ ALTER TABLE users ADD COLUMN email_verified INTEGER NOT NULL DEFAULT 0;
 -- A JSON object with the fields admin and user, of which custom claims are made.
 ALTER TABLE users ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
 
+-- That the service token may be exchanged for, a JSON array; empty: that of the server.
+ALTER TABLE service_tokens ADD COLUMN audiences TEXT NOT NULL DEFAULT '';
+
 -- Back-channel logout: which clients are still to be told that a session ended, and
 -- those that could not be told. next_at NULL: abandoned.
 CREATE TABLE logout_deliveries (
