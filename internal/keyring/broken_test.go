@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -100,20 +98,6 @@ func TestBrokenFoldersAreRefusedByName(t *testing.T) {
 				t.Errorf("files changed:\n%s\n%s", before, after)
 			}
 		})
-	}
-}
-
-func refusedWith(t *testing.T, err error, says, path string) {
-	t.Helper()
-	var refusal *fault.Error
-	if !errors.As(err, &refusal) {
-		t.Fatalf("error %v is no sentence", err)
-	}
-	if !strings.Contains(refusal.Message, says) || !strings.Contains(refusal.Message, path) {
-		t.Errorf("%q says neither %q nor %s", refusal.Message, says, path)
-	}
-	if strings.Contains(refusal.Message, "PRIVATE KEY") {
-		t.Errorf("%q shows the file", refusal.Message)
 	}
 }
 

@@ -2,6 +2,7 @@ package keyring_test
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
@@ -140,5 +142,19 @@ func TestTheRemedyFitsTheKey(t *testing.T) {
 	must(t, os.Remove(filepath.Join(cfg.Dir, "private.pem")))
 	if open(t, cfg).Created() {
 		t.Error("a new one was made")
+	}
+}
+
+func refusedWith(t *testing.T, err error, says, path string) {
+	t.Helper()
+	var refusal *fault.Error
+	if !errors.As(err, &refusal) {
+		t.Fatalf("error %v is no sentence", err)
+	}
+	if !strings.Contains(refusal.Message, says) || !strings.Contains(refusal.Message, path) {
+		t.Errorf("%q says neither %q nor %s", refusal.Message, says, path)
+	}
+	if strings.Contains(refusal.Message, "PRIVATE KEY") {
+		t.Errorf("%q shows the file", refusal.Message)
 	}
 }

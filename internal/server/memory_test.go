@@ -155,17 +155,3 @@ func (a *attacker) requestHTTP2(n int, path string) {
 		}
 	}
 }
-
-// tryHealth requests /livez over a new connection.
-func tryHealth(t *testing.T, base string) (status int, took time.Duration) {
-	t.Helper()
-	start := time.Now()
-	client := http.Client{Transport: insecure(), Timeout: 20 * time.Second}
-	res, err := client.Get(base + "/livez")
-	if err != nil {
-		return 0, time.Since(start)
-	}
-	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, res.Body)
-	return res.StatusCode, time.Since(start)
-}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -156,4 +157,18 @@ func TestHangupReloadsAndNeverEndsTheServer(t *testing.T) {
 		t.Errorf("serial %d after many hangups", got)
 	}
 	r.stop()
+}
+
+// tryHealth requests /livez over a new connection.
+func tryHealth(t *testing.T, base string) (status int, took time.Duration) {
+	t.Helper()
+	start := time.Now()
+	client := http.Client{Transport: insecure(), Timeout: 20 * time.Second}
+	res, err := client.Get(base + "/livez")
+	if err != nil {
+		return 0, time.Since(start)
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, res.Body)
+	return res.StatusCode, time.Since(start)
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/server"
 )
@@ -202,14 +204,11 @@ func TestOneOfSeveralStartsGetsTheSocket(t *testing.T) {
 func TestAccountsThatLockTheFolderOfTheSocketKeepNoServerFromIt(t *testing.T) {
 	t.Parallel()
 	dir := socketFolder(t)
-	folder, err := os.Open(dir)
-	if err != nil {
+	folder := flock.New(dir, flock.SetFlag(os.O_RDONLY))
+	if err := folder.Lock(); err != nil {
 		t.Fatal(err)
 	}
 	defer folder.Close()
-	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(dir, "http.sock")
 	for range 2 { // the second one finds the file of the first
 		s := start(t, t.TempDir(), onSocket(path))
