@@ -90,7 +90,9 @@ func checkModule(path string) error {
 	return nil
 }
 
-func checkGo(args []string) error {
+// runGo builds and starts an application, as go run does. Where its modules are missing,
+// and need not be there, it is checked only.
+func runGo(args []string) error {
 	if len(args) != 2 || args[0] != "run" {
 		return fmt.Errorf("go %s has no stand-in", strings.Join(args, " "))
 	}
@@ -101,7 +103,22 @@ func checkGo(args []string) error {
 	if len(sources) == 0 {
 		return fmt.Errorf("no Go program in %s", args[1])
 	}
-	return checkApplication(args[1])
+	if err := checkApplication(args[1]); err != nil {
+		return err
+	}
+	build := exec.Command("go", "build", "-o", inState("program"), args[1])
+	if os.Getenv("REQUIRE_DOCUMENTS") != "1" {
+		build.Env = append(os.Environ(), "GOPROXY=off")
+	}
+	if output, err := build.CombinedOutput(); bytes.Contains(output, []byte("GOPROXY=off")) {
+		fmt.Println("NOT RUN: modules are missing:", args[1])
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", args[1], err, output)
+	}
+	return goOn("application", func(output []byte) bool {
+		return bytes.Contains(output, []byte("Sign in at http://")) || responds("http://localhost:"+os.Getenv("PORT")+"/")
+	}, inState("program"))
 }
 
 func checkNPM(args []string) error {

@@ -40,7 +40,7 @@ type preparation struct {
 var prepared = map[string]preparation{
 	"README.md":                {programs: []string{"curl"}},
 	"docs/clients/device.md":   {shell: "pico-auth serve", programs: []string{"curl", "jq"}},
-	"docs/clients/machine.md":  {shell: "pico-auth serve", programs: []string{"curl", "jq"}},
+	"docs/clients/machine.md":  {shell: "pico-auth serve; (cd examples && AUDIENCE=https://notes.example.com go run ./go-resource-server)", programs: []string{"curl", "jq"}},
 	"docs/clients/native.md":   {shell: "pico-auth serve"},
 	"docs/clients/products.md": {shell: "pico-auth serve"},
 	"docs/clients/spa.md":      {shell: "pico-auth serve"},
@@ -109,7 +109,7 @@ func TestEveryShellLineOfTheDocumentsRuns(t *testing.T) {
 func (d document) run(t *testing.T, program, used string) {
 	p := prepared[d.name]
 	require(t, p.programs...)
-	dir, port := t.TempDir(), freePort(t)
+	dir, port, application := t.TempDir(), freePort(t), freePort(t)
 	state, checkout := filepath.Join(dir, "state"), filepath.Join(dir, "checkout")
 	makeFolders(t, state, checkout, filepath.Join(dir, "home"), filepath.Join(dir, "commands"))
 	linkCheckout(t, repository(t), checkout)
@@ -122,7 +122,8 @@ func (d document) run(t *testing.T, program, used string) {
 		}
 		script = strings.ReplaceAll(script, said, value)
 	}
-	script = strings.ReplaceAll(script, "localhost:8100", "localhost:"+port)
+	script = strings.NewReplacer("localhost:8100", "localhost:"+port,
+		"localhost:3000", "localhost:"+application, "localhost:3001", "localhost:"+application).Replace(script)
 	write(t, filepath.Join(dir, "script"), script)
 	write(t, filepath.Join(dir, "prelude"), prelude+p.shell+"\n")
 
@@ -134,14 +135,16 @@ func (d document) run(t *testing.T, program, used string) {
 		"PATH=" + filepath.Join(dir, "commands") + ":" + os.Getenv("PATH"), "HOME=" + filepath.Join(dir, "home"),
 		"BASH_ENV=" + filepath.Join(dir, "prelude"), "DOCUMENT=" + d.name, "STATE=" + state, "USED=" + used,
 		"PROGRAM=" + program, "REPOSITORY=" + repository(t), "CHECKOUT=" + checkout, "SERVER_PORT=" + port, "ISSUER=http://localhost:" + port,
+		"PORT=" + application, "NO_BROWSER=1", "REQUIRE_DOCUMENTS=" + os.Getenv("REQUIRE_DOCUMENTS"),
 	}
+	cmd.Env = append(cmd.Env, goFolders(t)...)
 	if p.postgres {
 		cmd.Env = append(cmd.Env, "POSTGRES="+storetest.EmptyPostgres(t))
 	}
 	output, err := runGroup(cmd)
 	if err != nil {
 		log, _ := os.ReadFile(filepath.Join(state, "server.log")) // absent if none was started
-		t.Fatalf("%v\n%s\nserver:\n%s", err, output, log)
+		t.Fatalf("%v\n%s\nserver:\n%s", err, output, ordinary.ReplaceAll(log, nil))
 	}
 	for line, lines := range d.shown() {
 		got, err := os.ReadFile(filepath.Join(state, "shown."+strconv.Itoa(line)))
@@ -153,6 +156,20 @@ func (d document) run(t *testing.T, program, used string) {
 		}
 	}
 }
+
+// goFolders are where go keeps what it has downloaded and compiled, also with another HOME.
+func goFolders(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE", "GOMODCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders := strings.Fields(string(out))
+	return []string{"GOCACHE=" + folders[0], "GOMODCACHE=" + folders[1]}
+}
+
+// ordinary is a record of the log that explains no failure.
+var ordinary = regexp.MustCompile(`(?m)^\{.*"level":"INFO".*\n`)
 
 var number = regexp.MustCompile(`\d+`)
 

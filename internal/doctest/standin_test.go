@@ -51,12 +51,15 @@ var standIns = map[string]standIn{
 			if err != nil {
 				return err
 			}
-			return syscall.Exec(path, append([]string{"curl", "--fail-with-body"}, args...), os.Environ())
+			if !slices.ContainsFunc(args, regexp.MustCompile(`^(?:-[a-zA-Z]*f|--fail)`).MatchString) {
+				args = append([]string{"--fail-with-body"}, args...)
+			}
+			return syscall.Exec(path, append([]string{"curl"}, args...), os.Environ())
 		},
 	},
 	"go": {
-		reason: "the examples sign their users in under make examples",
-		run:    checkGo,
+		reason: "an application in the foreground never ends",
+		run:    runGo,
 	},
 	"npm":       {reason: "make examples installs and starts these", run: checkNPM},
 	"pip":       {reason: "make examples installs and starts these", run: checkPip},
@@ -64,9 +67,6 @@ var standIns = map[string]standIn{
 	"mvn":       {reason: "make examples builds and starts it", run: checkMaven},
 	"run.sh":    {file: "examples/apache/run.sh", reason: "needs Apache with a module; make examples starts it", run: checkScript("examples/apache/run.sh")},
 	"device.sh": {file: deviceScript, reason: "waits for a user; it runs until it has printed the code", run: runDevice},
-	"machine.sh": {
-		file: "examples/machine/machine.sh", reason: "the resource server is not started; make examples starts both", run: checkScript("examples/machine/machine.sh"),
-	},
 }
 
 // main is the main function of a stand-in.
@@ -109,7 +109,16 @@ func runProgram(args []string) error {
 // serve starts a server, ends the one that the document has started before, and returns
 // when the new one is ready.
 func serve(args []string) error {
-	if former, err := os.ReadFile(inState("server")); err == nil {
+	return goOn("server", func([]byte) bool {
+		return responds("http://localhost:" + os.Getenv("SERVER_PORT") + "/readyz")
+	}, program(), args...)
+}
+
+// goOn starts a program that goes on after this process, and returns when it is ready, of
+// which ready sees the output so far. The one that was started before under the same
+// name is ended.
+func goOn(name string, ready func(output []byte) bool, command string, args ...string) error {
+	if former, err := os.ReadFile(inState(name)); err == nil {
 		pid, err := strconv.Atoi(string(former))
 		if err != nil {
 			return err
@@ -118,34 +127,45 @@ func serve(args []string) error {
 			return err
 		}
 	}
-	log, err := os.OpenFile(inState("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.Create(inState(name + ".log"))
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(program(), args...)
+	cmd := exec.Command(command, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	if err := os.WriteFile(inState("server"), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
+	if err := os.WriteFile(inState(name), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for range 600 {
-		if resp, err := http.Get("http://localhost:" + os.Getenv("SERVER_PORT") + "/readyz"); err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
+		output, err := os.ReadFile(log.Name())
+		if err != nil {
+			return err
+		}
+		if ready(output) {
+			return nil
 		}
 		select {
 		case err := <-ended:
-			return fmt.Errorf("the server ended: %w", err)
+			return fmt.Errorf("the %s ended: %w\n%s", name, err, output)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("the server does not become ready")
+	return fmt.Errorf("the %s does not become ready", name)
+}
+
+// responds reports whether a request gets a response other than an error of the server.
+func responds(url string) bool {
+	resp, err := http.Get(url)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode < http.StatusInternalServerError
 }
 
 // stop ends the server of the process and waits for its end.
