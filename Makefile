@@ -24,7 +24,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: run build test test-all e2e pictures reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release image image-check clean help
+.PHONY: run build test test-all e2e pictures reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release image compose image-check clean help
 
 run: build ## build and start the server on its embedded default
 	@exec $(BIN)/pico-auth serve
@@ -107,7 +107,12 @@ image: ## the container image for linux/ARCH, by buildah or docker, from what re
 	@$(MAKE) --no-print-directory release PLATFORMS=linux/$(ARCH) DIST=$(DIST)/image/context
 	@GO='$(GO)' DIST='$(DIST)' VERSION='$(VERSION)' ARCH='$(ARCH)' tools/image.sh
 
-image-check: image ## start the image without an engine, by chroot; needs root, buildah and Linux
+compose: image ## the images of compose.yaml and its secrets: then docker compose up
+	@GO='$(GO)' DIST='$(abspath $(DIST))' ARCH='$(ARCH)' tools/compose.sh
+	@contrib/compose/secrets.sh
+
+image-check: image ## start the image and compose.yaml without an engine; needs root, buildah, Caddy and PostgreSQL
+	@GO='$(GO)' DIST='$(abspath $(DIST))' ARCH='$(ARCH)' tools/compose.sh
 	@TEST_IMAGES=$(abspath $(DIST)/image) $(GO) test -count 1 -v ./internal/deploy
 
 reproduce: release ## build the release again in another folder and compare the checksums

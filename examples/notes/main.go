@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -40,9 +41,33 @@ func main() {
 		audience: cmp.Or(os.Getenv("AUDIENCE"), "https://notes.example.com"),
 		listen:   cmp.Or(os.Getenv("LISTEN"), "localhost:"+cmp.Or(os.Getenv("PORT"), "3000")),
 	}
-	if err := run(s); err != nil {
+	work := run
+	if len(os.Args) > 1 && os.Args[1] == "health" {
+		work = health
+	}
+	if err := work(s); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// health fails unless the application responds: the check of its container, in which
+// there is no other program.
+func health(s settings) error {
+	_, port, err := net.SplitHostPort(s.listen)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort("127.0.0.1", port)+"/healthz", http.NoBody)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
 }
 
 func run(s settings) error {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -90,8 +91,15 @@ func (l *loader) readSecretFile(k setting, name string, alsoPlain bool) bool {
 	return true
 }
 
+// mounted is where container engines mount secrets. The engine chooses their modes, and
+// the users of the machine do not see the folder.
+const mounted = "/run/secrets/"
+
 // warnOpen warns about the file of a secret that others than its owner may read or write.
 func (l *loader) warnOpen(name, where, path string) {
+	if strings.HasPrefix(filepath.Clean(path), mounted) {
+		return
+	}
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o066 != 0 && runtime.GOOS != "windows" {
 		l.warn(name, where, fmt.Sprintf("names the file %s, which other users of this machine may open (mode %04o): run `chmod 600 %[1]s`", path, info.Mode().Perm()))

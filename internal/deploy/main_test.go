@@ -14,7 +14,6 @@ import (
 const (
 	imagesVariable = "TEST_IMAGES" // the folder of the archives of make image
 	insideVariable = "TEST_INSIDE" // set in the namespaces
-	repository     = "../.."
 )
 
 // TestMain runs the tests that start programs in a network and a file system of their

@@ -14,7 +14,7 @@ import (
 var topLevel = []string{
 	".ci", ".dockerignore", ".editorconfig", ".gitattributes", ".github", ".gitignore", ".golangci.yml",
 	"CHANGELOG.md", "CONTRIBUTING.md", "Containerfile", "LICENSE", "Makefile", "README.md", "SECURITY.md",
-	"bench", "clients", "cmd", "contrib", "docs", "examples", "go.mod", "go.sum", "internal", "picoauth", "tools",
+	"bench", "clients", "cmd", "compose.yaml", "contrib", "docs", "examples", "go.mod", "go.sum", "internal", "picoauth", "tools",
 }
 
 func TestTopLevelHasOnlyTheListedFiles(t *testing.T) {

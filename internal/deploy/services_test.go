@@ -1,0 +1,317 @@
+//go:build linux
+
+package deploy
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/postgrestest"
+)
+
+const (
+	serverURL = "https://localhost:8443"
+	notesURL  = "https://localhost:9443"
+)
+
+// hosts are the services in the networks of compose.yaml, as its engine would name them.
+const hosts = "127.0.0.1 localhost\n10.213.44.2 proxy\n10.213.44.3 auth\n10.213.44.4 notes\n10.213.45.2 database\n"
+
+// rig runs the services of compose.yaml as processes of this machine.
+type rig struct {
+	t       *testing.T
+	dir     string // of the archives
+	secrets string
+	file    compose
+	data    string // volume of the proxy
+	running map[string]*process
+}
+
+// Each service starts with the environment, the files and the order of compose.yaml, and
+// its health check fails before and succeeds after.
+func TestComposeSignsAUserInAtTheApplication(t *testing.T) {
+	r := newRig(t)
+	order, err := r.file.order()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range order {
+		if r.healthy(name) == nil {
+			t.Errorf("the health check of %s succeeds before it starts", name)
+		}
+		r.start(name)
+	}
+	b := newBrowser(t, filepath.Join(r.data, "caddy/pki/authorities/local/root.crt"))
+	password, err := os.ReadFile(filepath.Join(r.secrets, "admin_password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := b.signIn("admin@example.com", strings.TrimSpace(string(password)))
+	if status, body := call(t, b.client, http.MethodPost, notesURL+"/api/notes", token, map[string]string{"text": "a note"}); status != http.StatusCreated {
+		t.Errorf("the application with the token: %d %s", status, body)
+	}
+	if status, body := call(t, b.client, http.MethodGet, notesURL+"/api/notes/all", token, nil); status != http.StatusOK || !strings.Contains(body, "a note") {
+		t.Errorf("notes: %d %s", status, body)
+	}
+	if status, _ := call(t, b.client, http.MethodGet, notesURL+"/api/notes", "", nil); status != http.StatusUnauthorized {
+		t.Errorf("the application without a token: %d", status)
+	}
+	if status, _ := call(t, b.client, http.MethodGet, serverURL+"/metrics", "", nil); status != http.StatusNotFound {
+		t.Errorf("metrics through the proxy: %d", status)
+	}
+	if status, _ := call(t, http.DefaultClient, http.MethodGet, "http://auth:9100/metrics", "", nil); status != http.StatusOK {
+		t.Errorf("metrics behind the proxy: %d", status)
+	}
+
+	// A new container has nothing of the former one, and the same keys.
+	keys := func() string {
+		_, set := call(t, b.client, http.MethodGet, serverURL+"/.well-known/jwks.json", "", nil)
+		return set
+	}
+	before := keys()
+	r.running["auth"].stop()
+	log := r.running["auth"].log.String()
+	if strings.Contains(log, `"WARN"`) || !strings.Contains(log, `"client":"127.0.0.1"`) {
+		t.Errorf("the log has a warning, or the address of the proxy for that of the client:\n%s", log)
+	}
+	r.start("auth")
+	if after := keys(); after != before {
+		t.Errorf("keys before and after a restart:\n%s\n%s", before, after)
+	}
+	if status, _ := call(t, b.client, http.MethodGet, notesURL+"/api/notes", token, nil); status != http.StatusOK {
+		t.Errorf("the token after a restart: %d", status)
+	}
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: images(t), secrets: filepath.Join(t.TempDir(), "secrets"), file: readCompose(t), data: t.TempDir(), running: map[string]*process{}}
+	makeSecrets(t, r.secrets)
+	names := filepath.Join(t.TempDir(), "hosts")
+	r.write(names, hosts)
+	if err := syscall.Mount(names, "/etc/hosts", "", syscall.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount("/etc/hosts", 0) })
+	for _, line := range strings.Split(strings.TrimSpace(hosts), "\n")[1:] {
+		address, _, _ := strings.Cut(line, " ")
+		if out, err := exec.Command("ip", "address", "add", address+"/24", "dev", "lo").CombinedOutput(); err != nil {
+			t.Fatalf("ip: %v: %s", err, out)
+		}
+	}
+	return r
+}
+
+func (r *rig) write(path, text string) {
+	r.t.Helper()
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o644)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// start starts a service and waits until it is healthy.
+func (r *rig) start(name string) {
+	r.t.Helper()
+	switch name {
+	case "database":
+		r.database()
+		r.until(name)
+	case "proxy":
+		cmd := exec.Command("caddy", "run", "--config", filepath.Join(repository, r.file.Services[name].volume("/etc/caddy/Caddyfile")), "--adapter", "caddyfile")
+		cmd.Env = []string{"HOME=" + r.data, "XDG_DATA_HOME=" + r.data, "XDG_CONFIG_HOME=" + r.data}
+		r.running[name] = start(r.t, cmd)
+		r.running[name].until("proxy", func() error { return r.healthy(name) })
+	default:
+		c := r.container(name)
+		r.running[name] = c.start()
+		r.running[name].until(name, func() error { return r.healthy(name) })
+	}
+}
+
+func (r *rig) until(name string) {
+	r.t.Helper()
+	if err := r.healthy(name); err != nil {
+		r.t.Fatalf("health check of %s: %v", name, err)
+	}
+}
+
+// healthy runs the health check that compose.yaml has for the service.
+func (r *rig) healthy(name string) error {
+	r.t.Helper()
+	args := r.file.Services[name].Healthcheck.Test[1:]
+	if name == "auth" || name == "notes" {
+		return r.container(name).command(args...).Run()
+	}
+	return exec.Command(args[0], args[1:]...).Run()
+}
+
+// container is a new one of the service, with its files in their places.
+func (r *rig) container(name string) container {
+	r.t.Helper()
+	s := r.file.Services[name]
+	found := readDocker(r.t, filepath.Join(r.dir, strings.Replace(s.Image, ":", "-", 1)+"-docker.tar"))
+	root, _ := found.unpack(r.t)
+	for _, secret := range s.Secrets {
+		text, err := os.ReadFile(filepath.Join(r.secrets, filepath.Base(r.file.Secrets[secret].File)))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.write(filepath.Join(root, "run/secrets", secret), string(text))
+	}
+	for _, volume := range s.Volumes {
+		parts := strings.Split(volume, ":")
+		r.write(filepath.Join(root, parts[1]), string(read(r.t, parts[0])))
+	}
+	r.write(filepath.Join(root, "etc/hosts"), hosts)
+	c := container{t: r.t, root: root, config: found.config}
+	for variable, value := range s.Environment {
+		c.env = append(c.env, variable+"="+value)
+	}
+	return c
+}
+
+// database starts PostgreSQL on all addresses, with the role and the database that the
+// image of compose.yaml would create.
+func (r *rig) database() {
+	r.t.Helper()
+	cluster, err := postgrestest.New("")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	access := filepath.Join(filepath.Dir(cluster.Socket()), "access")
+	r.write(access, "local all postgres trust\nhost all all 10.213.45.0/24 scram-sha-256\n")
+	stop, err := cluster.Start("fsync=off", "listen_addresses='*'", "hba_file='"+access+"'")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { stop(postgrestest.Removed) })
+	environment := r.file.Services["database"].Environment
+	password, err := os.ReadFile(filepath.Join(r.secrets, filepath.Base(environment["POSTGRES_PASSWORD_FILE"])))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	script := "CREATE ROLE :role SUPERUSER LOGIN PASSWORD :'password'; CREATE DATABASE :database OWNER :role;"
+	psql := exec.Command("psql", "-q", "-v", "ON_ERROR_STOP=1", "-v", "role="+environment["POSTGRES_USER"], "-v", "database="+environment["POSTGRES_DB"],
+		"-v", "password="+strings.TrimSpace(string(password)), cluster.URL())
+	psql.Stdin = strings.NewReader(script)
+	if out, err := psql.CombinedOutput(); err != nil {
+		r.t.Fatalf("psql: %v: %s", err, out)
+	}
+}
+
+// browser follows no redirect, keeps cookies, and trusts the authority of the proxy.
+type browser struct {
+	t      *testing.T
+	client *http.Client
+}
+
+func newBrowser(t *testing.T, authority string) browser {
+	t.Helper()
+	certificate, err := os.ReadFile(authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(certificate) {
+		t.Fatal("the authority of the proxy is no certificate")
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return browser{t, &http.Client{
+		Jar: jar, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// signIn gets an authorization code for the application of compose.yaml and returns the
+// access token.
+func (b browser) signIn(email, password string) string {
+	b.t.Helper()
+	verifier := rand.Text() + rand.Text()
+	challenge := sha256.Sum256([]byte(verifier))
+	where := b.visit(serverURL + "/oauth2/authorize?" + url.Values{
+		"response_type": {"code"}, "client_id": {"notes"}, "redirect_uri": {notesURL + "/"}, "scope": {"openid email roles"}, "state": {"s"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
+	}.Encode())
+	request := where.Query().Get("request")
+	b.visit(where.String())
+	where, _ = b.post(serverURL+"/sign-in", url.Values{"request": {request}, "email": {email}, "password": {password}, "action": {"sign-in"}})
+	for where != nil && where.Host != "localhost:9443" {
+		where = b.visit(where.String())
+	}
+	if where == nil || where.Query().Get("code") == "" {
+		b.t.Fatalf("no code: %v", where)
+	}
+	_, body := b.post(serverURL+"/oauth2/token", url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {"notes"}, "code": {where.Query().Get("code")},
+		"redirect_uri": {notesURL + "/"}, "code_verifier": {verifier},
+	})
+	var tokens struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(body), &tokens); err != nil || tokens.AccessToken == "" {
+		b.t.Fatalf("no token: %s", body)
+	}
+	return tokens.AccessToken
+}
+
+// visit returns where the response leads; nil where there is no redirect.
+func (b browser) visit(address string) *url.URL {
+	b.t.Helper()
+	where, _ := b.send(http.MethodGet, address, nil)
+	return where
+}
+
+func (b browser) post(address string, form url.Values) (where *url.URL, body string) {
+	b.t.Helper()
+	return b.send(http.MethodPost, address, form)
+}
+
+func (b browser) send(method, address string, form url.Values) (where *url.URL, body string) {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	req.Header.Set("Origin", serverURL)
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	res, err := b.client.Do(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	where, err = res.Location()
+	if res.StatusCode >= http.StatusBadRequest || err != nil && !errors.Is(err, http.ErrNoLocation) {
+		b.t.Fatalf("%s %s: %d %v %s", method, address, res.StatusCode, err, text)
+	}
+	return where, string(text)
+}
