@@ -54,7 +54,7 @@ pictures: ## the pictures of README in docs/images, made in Chromium
 
 examples: build ## sign in through the applications of examples, build those of picoauth/examples (ONLY=Go: some)
 	@cd picoauth/examples && $(GO) mod tidy -diff && $(GO) build -o /dev/null ./... && $(GO) vet ./... && $(GO) test ./...
-	@cd examples && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) test -count 1 -timeout 20m -v -run '$(ONLY)' .
+	@cd examples && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) test -count 1 -timeout 20m -v -run '$(ONLY)' ./...
 
 torture: ## kill the program at random moments under load (KILLS=1000)
 	@TORTURE_KILLS=$(KILLS) $(GO) test -count 1 -timeout 2h -v -run Kill9 ./internal/torture

@@ -2,7 +2,12 @@ package examples
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -10,28 +15,110 @@ import (
 	"github.com/pico-auth/pico-auth/internal/browsertest"
 )
 
-// startNotes returns the address of the application.
-func startNotes(t *testing.T, s *server) string {
-	t.Helper()
+// The client of clients/js, in Node and for TypeScript.
+func TestNodeClient(t *testing.T) {
+	need(t, "node", "npm")
+	prepare(t, "../clients/js", "npm", "ci", "--no-audit", "--no-fund")
+	prepare(t, "../clients/js", "npm", "test")
+}
+
+// The client of clients/js in Chromium, in the page of notes.
+func TestNotesInChromium(t *testing.T) {
+	first := browsertest.Chromium(t, 1280, 900, false)
 	port := freePort(t)
 	base := "http://localhost:" + port
+	s := startServer(t, "SERVER_CORS_ORIGINS="+base)
 	env := s.client(t, port, "--kind", "spa", "--name", "Notes", "--scope", "openid,profile,email,roles",
 		"--audience", "https://notes.example.com", "--redirect-uri", base+"/", "--post-logout-redirect-uri", base+"/")
 	start(t, env, ".", compiled(t, "notes"))
 	waitFor(t, base+"/healthz")
-	return base
+	do(t, first, chromedp.Navigate(base+"/"), chromedp.WaitVisible("#sign-in"))
+	second, closeTab := chromedp.NewContext(first) // of the browser that runs now
+	defer closeTab()
+	do(t, second, chromedp.Navigate(base+"/"), chromedp.WaitVisible("#sign-in"))
+
+	t.Run("a sign-in shows in every tab", func(t *testing.T) {
+		signIn(t, first)
+		do(t, second, chromedp.WaitVisible("#sign-out"))
+		if address, err := chromedp.Run(first, chromedp.Location()); err != nil || address != base+"/" {
+			t.Errorf("the address is %s (%v)", address, err)
+		}
+	})
+	t.Run("a note is kept, and a refused token is replaced", func(t *testing.T) {
+		do(t, first,
+			chromedp.Evaluate[chromedp.Void](spoil),
+			chromedp.SendKeys("#text", "buy bread"),
+			chromedp.Click("#write button"),
+			chromedp.WaitVisible("#list li"),
+			chromedp.Reload(),
+			chromedp.WaitVisible("#list li"),
+		)
+		text, err := chromedp.Run(first, chromedp.Text("body"))
+		if err != nil || !strings.Contains(text, "Ada Example") || strings.Count(text, "buy bread") != 1 {
+			t.Errorf("%v:\n%s", err, text)
+		}
+	})
+	t.Run("tabs that need a token at the same moment refresh once", func(t *testing.T) {
+		for round := range 10 {
+			before := s.refreshes(t)
+			do(t, first, chromedp.Evaluate[chromedp.Void](expire))
+			do(t, second, chromedp.Poll[chromedp.Void](expired)) // it is written by another process
+			var tokens [2]string
+			var tabs sync.WaitGroup
+			for i, tab := range []context.Context{first, second} {
+				tabs.Go(func() { tokens[i] = evaluate(t, tab, accessToken) })
+			}
+			tabs.Wait()
+			if after := s.refreshes(t); tokens[0] == "" || tokens[0] != tokens[1] || after != before+1 {
+				t.Errorf("round %d: %d refreshes, and the same token: %v", round, after-before, tokens[0] == tokens[1])
+			}
+		}
+	})
+	t.Run("a sign-out shows in every tab", func(t *testing.T) {
+		do(t, first, chromedp.Click("#sign-out"), chromedp.WaitVisible("#sign-in"))
+		do(t, second, chromedp.WaitVisible("#sign-in"))
+		do(t, first, chromedp.Click("#sign-in"), chromedp.WaitVisible(`input[name="password"]`))
+	})
+	t.Run("the JSON API signs in from another origin", func(t *testing.T) {
+		signIn := `(async () => {
+			const { PicoAuth } = await import('/pico-auth.js')
+			const auth = new PicoAuth({ issuer: document.documentElement.dataset.issuer })
+			const user = await auth.signInWithPassword('` + userEmail + `', '` + userPassword + `')
+			const me = await (await auth.fetch(document.documentElement.dataset.issuer + '/api/v1/auth/me')).json()
+			await auth.signOut()
+			return user.sub === me.id && auth.user === null ? me.email : 'another user'
+		})()`
+		if email := evaluate(t, second, signIn); email != userEmail {
+			t.Error(email)
+		}
+	})
 }
 
-// do runs actions in a tab; a failure says where the tab was.
-func do(t *testing.T, tab context.Context, actions ...chromedp.Action[chromedp.Void]) {
+// The scripts change the session in the storage of all tabs, or use it with a client of
+// their own, as a tab has one.
+const (
+	session = `const key = Object.keys(localStorage)[0], session = JSON.parse(localStorage[key]);`
+	spoil   = `{ ` + session + ` localStorage[key] = JSON.stringify({ ...session, access: 'spoiled' }) }`
+	expire  = `{ ` + session + ` localStorage[key] = JSON.stringify({ ...session, expires: 0 }) }`
+	expired = `Object.values(localStorage).some((value) => value.includes('"expires":0'))`
+
+	accessToken = `(async () => {
+		const { PicoAuth } = await import('/pico-auth.js')
+		const { issuer, clientId } = document.documentElement.dataset
+		return new PicoAuth({ issuer, clientId, redirectUri: location.origin + '/' }).accessToken()
+	})()`
+)
+
+func evaluate(t *testing.T, tab context.Context, script string) string {
 	t.Helper()
-	if err := chromedp.Do(tab, actions...); err != nil {
-		where, _ := chromedp.Run(tab, chromedp.Location())
-		text, _ := chromedp.Run(tab, chromedp.Text("body"))
-		t.Fatalf("%v, at %s:\n%s", err, where, text)
+	text, err := chromedp.Run(tab, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Error(err)
 	}
+	return text
 }
 
+// signIn goes from the page of an application through those of the server.
 func signIn(t *testing.T, tab context.Context) {
 	t.Helper()
 	do(t, tab,
@@ -46,20 +133,37 @@ func signIn(t *testing.T, tab context.Context) {
 	)
 }
 
-func TestNotesAreWrittenSeenAndKept(t *testing.T) {
-	tab := browsertest.Chromium(t, 1280, 900, false)
-	base := startNotes(t, startServer(t))
-	do(t, tab, chromedp.Navigate(base+"/"), chromedp.WaitVisible("#sign-in"))
-	signIn(t, tab)
-	do(t, tab,
-		chromedp.SendKeys("#text", "buy bread"),
-		chromedp.Click("#write button"),
-		chromedp.WaitVisible("#list li"),
-		chromedp.Reload(), // keeps the session
-		chromedp.WaitVisible("#list li"),
-	)
-	if text, err := chromedp.Run(tab, chromedp.Text("body")); err != nil || !strings.Contains(text, "Ada Example") || !strings.Contains(text, "buy bread") {
-		t.Errorf("%v:\n%s", err, text)
+// do runs actions in a tab; a failure says where the tab was.
+func do(t *testing.T, tab context.Context, actions ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(tab, actions...); err != nil {
+		where, _ := chromedp.Run(tab, chromedp.Location())
+		text, _ := chromedp.Run(tab, chromedp.Text("body"))
+		t.Fatalf("%v, at %s:\n%s", err, where, text)
 	}
-	do(t, tab, chromedp.Click("#sign-out"), chromedp.WaitVisible("#sign-in"))
+}
+
+var tokensGiven = regexp.MustCompile(`route="POST /oauth2/token",status="200"} (\d+)`)
+
+// refreshes is how many token requests the server has accepted.
+func (s *server) refreshes(t *testing.T) int {
+	t.Helper()
+	resp, err := http.Get(s.issuer + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	match := tokensGiven.FindSubmatch(text)
+	if match == nil {
+		t.Fatalf("no token request is counted:\n%s", text)
+	}
+	n, err := strconv.Atoi(string(match[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

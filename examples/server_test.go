@@ -25,12 +25,13 @@ type server struct {
 	env    []string
 }
 
-func startServer(t *testing.T) *server {
+func startServer(t *testing.T, settings ...string) *server {
 	t.Helper()
 	folder, port := t.TempDir(), freePort(t)
 	s := &server{issuer: "http://localhost:" + port, env: append(os.Environ(),
 		"HOME="+folder, "SERVER_PORT="+port, "AUTH_DATA_DIR="+filepath.Join(folder, "keys"),
 		"DATABASE_URL=sqlite:///"+filepath.Join(folder, "auth.db"))}
+	s.env = append(s.env, settings...)
 	start(t, s.env, folder, program(t), "serve")
 	waitFor(t, s.issuer+"/readyz")
 	s.run(t, userPassword+"\n", "user", "create", userEmail, "--display-name", "Ada Example")

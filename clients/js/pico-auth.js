@@ -10,13 +10,17 @@ const timeout = 8_000 // of one request
 export class PicoAuthError extends Error {
   constructor(code, message, { status = 0, retryAfter = 0, cause } = {}) {
     super(message, { cause })
-    Object.assign(this, { name: 'PicoAuthError', code, status, retryAfter })
+    this.name = 'PicoAuthError'
+    this.code = code
+    this.status = status
+    this.retryAfter = retryAfter
   }
 }
 
 export class PicoAuth {
   #issuer; #base; #clientId; #redirectUri; #postLogoutRedirectUri; #scope; #origins; #storage; #key
-  #raw = null; #session = null; #user = null; #told = null // what was read last, and what listeners know
+  /** @type {any} */ #user = null
+  #raw = null; #session = null; #told = null // what was read last, and what listeners know
   #listeners = new Set(); #refreshing; #callback; #pauseUntil = 0
 
   constructor({ issuer, clientId = '', redirectUri, postLogoutRedirectUri = redirectUri, scope = 'openid profile email', apis = [], storage }) {
@@ -233,15 +237,17 @@ function sessionOf(answer, started, { iss, aud, azp, exp, iat, nbf, jti, nonce, 
   return session
 }
 
-// The lock of all tabs; without one (Node, plain http) of this process.
+// The lock of all tabs; without one (Node, plain http) of this process. What a tab writes to
+// localStorage reaches the others later than the end of its lock does (measured in Chromium: after
+// one of three refreshes they read the used token), so it keeps the lock for a moment more.
 const queues = new Map()
 function exclusive(name, run) {
-  const locks = globalThis.navigator?.locks, asked = Date.now()
+  const locks = globalThis.navigator?.locks
   if (locks) {
-    return locks.request(name, async () => {
-      if (Date.now() - asked > 5) await sleep(50) // what another tab wrote may arrive after its lock
-      return run()
-    })
+    return new Promise((resolve, reject) => locks.request(name, async () => {
+      await new Promise((done) => done(run())).then(resolve, reject)
+      await sleep(100)
+    }).catch(reject))
   }
   const turn = (queues.get(name) ?? Promise.resolve()).then(run)
   queues.set(name, turn.catch(() => {}))
