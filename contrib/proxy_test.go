@@ -1,0 +1,474 @@
+package contrib
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const site = "https://auth.example.com"
+
+// proxy is a proxy with its example.
+type proxy struct {
+	program string
+	limits  bool // of requests and connections of one address
+	refuses bool // HTTP/2 streams whose server closed the connection, so that clients repeat the request
+	// command writes the example with the ports and the certificate of the test to dir.
+	command func(t *testing.T, dir string, port, server int, cert, key string) []string
+}
+
+var proxies = []proxy{
+	{"nginx", true, false, func(t *testing.T, dir string, port, server int, cert, key string) []string {
+		example := write(t, dir, "site", replaced(t, "nginx/pico-auth.conf", "listen 443", fmt.Sprintf("listen 127.0.0.1:%d", port),
+			"127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server), "/etc/ssl/certs/auth.example.com.pem", cert, "/etc/ssl/private/auth.example.com.key", key))
+		var temp strings.Builder
+		for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+			fmt.Fprintf(&temp, "%s_temp_path %s/%[1]s; ", of, dir)
+		}
+		main := fmt.Sprintf("daemon off; master_process off; pid %s/pid; error_log stderr; events { worker_connections 4096; }\nhttp { access_log off; %s include %s; }\n", dir, &temp, example)
+		return []string{"-e", "stderr", "-c", write(t, dir, "nginx.conf", main)}
+	}},
+	{"caddy", false, false, func(t *testing.T, dir string, port, server int, cert, key string) []string {
+		example := replaced(t, "caddy/Caddyfile", "{\n\tservers {", "{\n\tadmin off\n\tauto_https off\n\tservers {",
+			"auth.example.com {", fmt.Sprintf("https://auth.example.com:%d {\n\tbind 127.0.0.1\n\ttls %s %s", port, cert, key),
+			"127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server))
+		return []string{"run", "--adapter", "caddyfile", "--config", write(t, dir, "Caddyfile", example)}
+	}},
+	{"haproxy", true, true, func(t *testing.T, dir string, port, server int, cert, key string) []string {
+		example := replaced(t, "haproxy/haproxy.cfg", "bind :443", fmt.Sprintf("bind 127.0.0.1:%d", port), "/etc/ssl/private/auth.example.com.pem", cert,
+			"127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server), "log /dev/log local0", "log stderr format raw local0")
+		return []string{"-db", "-f", write(t, dir, "haproxy.cfg", example)}
+	}},
+	{"traefik", true, false, func(t *testing.T, dir string, port, server int, cert, key string) []string {
+		dynamic := write(t, dir, "pico-auth.yaml", replaced(t, "traefik/pico-auth.yaml", "127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server),
+			"/etc/ssl/certs/auth.example.com.pem", cert, "/etc/ssl/private/auth.example.com.key", key))
+		static := replaced(t, "traefik/traefik.yaml", ":443", fmt.Sprintf("127.0.0.1:%d", port), "/etc/traefik/pico-auth.yaml", dynamic)
+		return []string{"--configFile=" + write(t, dir, "traefik.yaml", static)}
+	}},
+}
+
+// behind is a server behind a proxy.
+type behind struct {
+	proxy
+	t      *testing.T
+	server *server
+	port   int
+	log    *text // of the proxy
+	roots  *x509.CertPool
+}
+
+// Each example of a proxy keeps the same promises, with a real server behind the real
+// proxy.
+func TestProxies(t *testing.T) {
+	for _, p := range proxies {
+		t.Run(p.program, func(t *testing.T) {
+			path := tool(t, p.program)
+			b := &behind{proxy: p, t: t, server: newServer(t), port: freePort(t), log: &text{}}
+			dir := t.TempDir()
+			cert, key := b.certificate(dir)
+			cmd := exec.Command(path, p.command(t, dir, b.port, b.server.port, cert, key)...)
+			cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = []string{"HOME=" + dir}, dir, b.log, b.log
+			run(t, cmd)
+			await(t, p.program+" does not respond", b.log, func() bool {
+				resp, err := b.client("127.0.0.1").Get(site + "/readyz")
+				return err == nil && resp.Body.Close() == nil && resp.StatusCode == 200
+			})
+			for _, promise := range []struct {
+				name string
+				hold func(*behind)
+			}{
+				{"a user registers, signs in and refreshes", walk},
+				{"the client address is that of the connection", clientAddress},
+				{"metrics are not public", metricsAreRefused},
+				{"long headers pass and large bodies are refused by the server", sizes},
+				{"a POST is never repeated", postIsNotRepeated},
+				{"a restart of the server ends no session", restart},
+			} {
+				t.Run(promise.name, func(t *testing.T) { b.t = t; promise.hold(b) })
+			}
+			if p.limits {
+				t.Run("one address may not send all requests", func(t *testing.T) { b.t = t; requestLimit(b) })
+				t.Run("one address may not have all connections", func(t *testing.T) { b.t = t; connectionLimit(b) })
+			}
+		})
+	}
+}
+
+// certificate makes a certificate, and puts certificate and key into the first file and
+// the key into the second, as each proxy can read one of them.
+func (b *behind) certificate(dir string) (cert, key string) {
+	b.t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "auth.example.com"}, DNSNames: []string{"auth.example.com"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.roots = x509.NewCertPool()
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	b.roots.AppendCertsFromPEM(certPEM)
+	return write(b.t, dir, "cert.pem", string(certPEM)+string(keyPEM)), write(b.t, dir, "key.pem", string(keyPEM))
+}
+
+// dial connects to the proxy from an address of this machine.
+func (b *behind) dial(ctx context.Context, from string) (net.Conn, error) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
+	return d.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", b.port))
+}
+
+// client is a client with that address.
+func (b *behind) client(from string) *http.Client {
+	transport := &http.Transport{
+		ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: b.roots},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return b.dial(ctx, from) },
+	}
+	b.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{
+		Transport: transport, Timeout: time.Minute,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// client1 is one that speaks HTTP/1.1.
+func (b *behind) client1(from string) *http.Client {
+	c := b.client(from)
+	c.Transport.(*http.Transport).ForceAttemptHTTP2 = false
+	return c
+}
+
+// send sends a request and returns the response and its body.
+func (b *behind) send(c *http.Client, method, path, body string, header ...string) (*http.Response, string) {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(b.t.Context(), method, site+path, strings.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		b.t.Fatalf("%s %s: %v\n%s", method, path, err, b.log)
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatalf("%s %s: %v\n%s", method, path, err, b.log)
+	}
+	return resp, string(content)
+}
+
+// want is send that requires a status, and returns the fields of the response.
+func (b *behind) want(code int, c *http.Client, method, path, body string, header ...string) map[string]any {
+	b.t.Helper()
+	resp, content := b.send(c, method, path, body, header...)
+	if resp.StatusCode != code {
+		b.t.Fatalf("%s %s: %d, want %d: %s\n%s", method, path, resp.StatusCode, code, content, b.log)
+	}
+	var fields map[string]any
+	_ = json.Unmarshal([]byte(content), &fields) // a page has none
+	return fields
+}
+
+const login = `{"email":"` + rootEmail + `","password":"` + rootPassword + `"}`
+
+func walk(b *behind) {
+	c := b.client("127.0.0.2")
+	b.want(200, c, "POST", "/api/v1/auth/register", `{"email":"ada@example.com","password":"correct horse"}`)
+	pair := b.want(200, c, "POST", "/api/v1/auth/login", `{"email":"ada@example.com","password":"correct horse"}`)
+	pair = b.want(200, c, "POST", "/api/v1/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, pair["refresh_token"]))
+	me := b.want(200, c, "GET", "/api/v1/auth/me", "", "Authorization", "Bearer "+pair["access_token"].(string))
+	if me["email"] != "ada@example.com" {
+		b.t.Errorf("/me is %v", me)
+	}
+	if d := b.want(200, c, "GET", "/.well-known/openid-configuration", ""); d["issuer"] != site || d["token_endpoint"] != site+"/oauth2/token" {
+		b.t.Errorf("discovery says %v", d)
+	}
+	resp, page := b.send(c, "GET", "/account", "", "Accept", "text/html")
+	if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to, "/sign-in") && !strings.HasPrefix(to, site+"/sign-in") {
+		b.t.Errorf("the account page is %d %s", resp.StatusCode, page)
+	}
+	if resp.ProtoMajor != 2 {
+		b.t.Errorf("the proxy speaks %s", resp.Proto)
+	}
+	if resp.Header.Get("Strict-Transport-Security") == "" {
+		b.t.Error("no Strict-Transport-Security")
+	}
+	// The address of a redirect has the state that the client sent.
+	var created struct {
+		ID string `json:"client_id"`
+	}
+	if err := json.Unmarshal([]byte(b.server.command("client", "create", "--kind", "spa", "--redirect-uri", "https://app.example.com/", "--json")), &created); err != nil {
+		b.t.Fatal(err)
+	}
+	state := strings.Repeat("s", 2000)
+	resp, page = b.send(c, "GET", "/oauth2/authorize?response_type=code&prompt=none&scope=openid&redirect_uri=https://app.example.com/&client_id="+created.ID+
+		"&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&state="+state, "")
+	if to := resp.Header.Get("Location"); !strings.Contains(to, "error=login_required") || !strings.Contains(to, state) {
+		b.t.Errorf("the authorization response is %d %s %s", resp.StatusCode, to, page)
+	}
+}
+
+// What a client sends as the address of another one is not believed, with the name of the
+// header in Connection neither.
+func clientAddress(b *behind) {
+	forged := []string{"X-Forwarded-For", "203.0.113.7", "X-Real-IP", "203.0.113.7", "Forwarded", "for=203.0.113.7", "X-Forwarded-Host", "evil.example", "X-Request-Id", "forged"}
+	for name, more := range map[string][]string{"forged": nil, "removed": {"Connection", "X-Forwarded-For, X-Request-Id"}} {
+		c := b.client("127.0.0.3")
+		if more != nil {
+			c = b.client1("127.0.0.3") // HTTP/2 has no Connection
+		}
+		resp, _ := b.send(c, "GET", "/api/v1/auth/me", "", append(forged, more...)...)
+		id := resp.Header.Get("X-Request-Id")
+		if id == "" || id == "forged" {
+			b.t.Errorf("%s: the request has the ID %q", name, id)
+			continue
+		}
+		if got := b.server.record(id)["client"]; got != "127.0.0.3" {
+			b.t.Errorf("%s: the client is %v, want 127.0.0.3", name, got)
+		}
+	}
+}
+
+func metricsAreRefused(b *behind) {
+	c := b.client("127.0.0.2")
+	for _, path := range []string{"/metrics", "/%6detrics", "//metrics", "/metrics/", "/x/../metrics"} {
+		if resp, page := b.send(c, "GET", path, ""); resp.StatusCode < 300 || strings.Contains(page, "pico_auth_") {
+			b.t.Errorf("%s: %d", path, resp.StatusCode)
+		}
+	}
+	if !strings.Contains(b.server.scrape(), "pico_auth_build_info") {
+		b.t.Error("the server has no metrics of its own")
+	}
+}
+
+func sizes(b *behind) {
+	c := b.client("127.0.0.2")
+	b.want(401, c, "GET", "/api/v1/auth/me", "", "Authorization", "Bearer "+strings.Repeat("a", 20_000))
+	for _, kib := range []int{70, 1000} {
+		b.want(413, c, "POST", "/api/v1/auth/login", `"`+strings.Repeat("a", kib<<10)+`"`)
+	}
+}
+
+// postIsNotRepeated puts a server in the place of the real one that reads requests and
+// closes the connection without a response, on a new connection and on one that has
+// served another request.
+func postIsNotRepeated(b *behind) {
+	b.server.stop()
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", b.server.port))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var posts atomic.Int64
+	ended, end := context.WithCancel(b.t.Context())
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			context.AfterFunc(ended, func() { _ = conn.Close() }) // else the proxy would use it later
+			all.Go(func() {
+				defer conn.Close()
+				for r := bufio.NewReader(conn); ; {
+					req, err := http.ReadRequest(r)
+					if err != nil {
+						return
+					}
+					_, _ = io.Copy(io.Discard, req.Body)
+					if req.Method == http.MethodPost {
+						posts.Add(1)
+						return
+					}
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				}
+			})
+		}
+	})
+	c := b.client("127.0.0.2")
+	if b.refuses {
+		c = b.client1("127.0.0.2")
+		c.Transport.(*http.Transport).DisableKeepAlives = true
+	}
+	const attempts = 10
+	for range attempts {
+		b.want(200, c, "GET", "/livez", "")
+		b.want(200, c, "GET", "/readyz", "")
+		if resp, _ := b.send(c, "POST", "/api/v1/auth/refresh", `{"refresh_token":"x"}`); resp.StatusCode < 500 {
+			b.t.Errorf("a POST without a response is %d", resp.StatusCode)
+		}
+	}
+	if n := posts.Load(); n != attempts {
+		b.t.Errorf("%d POST requests arrived as %d", attempts, n)
+	}
+	_ = ln.Close()
+	end()
+	all.Wait()
+	b.server.start()
+	b.want(200, c, "POST", "/api/v1/auth/login", login)
+}
+
+// restart restarts the server while sessions are refreshed through the proxy. A response
+// that is lost is the end of a session; a request that is repeated would be a reuse.
+func restart(b *behind) {
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	var refreshed, lost atomic.Int64
+	for range 4 {
+		c := b.client("127.0.0.4")
+		token := b.want(200, c, "POST", "/api/v1/auth/login", login)["refresh_token"].(string)
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(20 * time.Millisecond):
+				}
+				resp, err := c.Post(site+"/api/v1/auth/refresh", "application/json", strings.NewReader(fmt.Sprintf(`{"refresh_token":%q}`, token)))
+				if err != nil {
+					lost.Add(1)
+					return
+				}
+				var pair struct {
+					Refresh string `json:"refresh_token"`
+				}
+				content, _ := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				switch resp.StatusCode {
+				case 200:
+					if json.Unmarshal(content, &pair) != nil {
+						return
+					}
+					token = pair.Refresh
+					refreshed.Add(1)
+				case 502, 503, 504: // it is not known whether the token was used, so it is not presented again
+					lost.Add(1)
+					return
+				default:
+					b.t.Errorf("a refresh: %d %s", resp.StatusCode, content)
+					return
+				}
+			}
+		})
+	}
+	await(b.t, "no refresh", b.log, func() bool { return refreshed.Load() > 10 })
+	b.server.stop()
+	b.server.start()
+	c := b.client("127.0.0.4")
+	await(b.t, "no login after the restart", b.log, func() bool {
+		resp, err := c.Post(site+"/api/v1/auth/login", "application/json", strings.NewReader(login))
+		return err == nil && resp.Body.Close() == nil && resp.StatusCode == 200
+	})
+	close(stop)
+	all.Wait()
+	b.t.Logf("%d refreshes, %d of 4 sessions without a response", refreshed.Load(), lost.Load())
+	if !strings.Contains(b.server.scrape(), "pico_auth_refresh_reuse_total 0\n") {
+		b.t.Errorf("a used refresh token was presented again:\n%s", b.server.log)
+	}
+}
+
+// requestLimit sends requests until one is refused, while another address is served.
+func requestLimit(b *behind) {
+	c, other := b.client("127.0.0.5"), b.client("127.0.0.6")
+	var refused, sent atomic.Int64
+	var all sync.WaitGroup
+	end := time.Now().Add(time.Minute)
+	for range 20 {
+		all.Go(func() {
+			for refused.Load() == 0 && time.Now().Before(end) {
+				resp, err := c.Get(site + "/livez")
+				if err != nil {
+					b.t.Errorf("%v", err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+				switch resp.StatusCode {
+				case 200:
+					sent.Add(1)
+				case http.StatusTooManyRequests:
+					refused.Add(1)
+				default:
+					b.t.Errorf("status %d", resp.StatusCode)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if sent.Load() < 150 || refused.Load() == 0 {
+		b.t.Errorf("%d requests were served and %d refused", sent.Load(), refused.Load())
+	}
+	b.want(200, other, "GET", "/livez", "")
+}
+
+// connectionLimit opens connections with half a request until one is refused, while
+// another address is served.
+func connectionLimit(b *behind) {
+	other := b.client("127.0.0.8")
+	refused := make(chan int, 400)
+	opened := 0
+	for ; opened < 400 && len(refused) == 0; opened++ {
+		raw, err := b.dial(b.t.Context(), "127.0.0.7")
+		if err != nil {
+			refused <- 0
+			break
+		}
+		conn := tls.Client(raw, &tls.Config{RootCAs: b.roots, ServerName: "auth.example.com", NextProtos: []string{"http/1.1"}})
+		b.t.Cleanup(func() { _ = conn.Close() })
+		if err := conn.HandshakeContext(b.t.Context()); err != nil {
+			refused <- 0
+			break
+		}
+		_, _ = io.Copy(conn, bytes.NewReader([]byte("POST /api/v1/auth/login HTTP/1.1\r\nHost: auth.example.com\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")))
+		go func() {
+			if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil && resp.StatusCode == http.StatusTooManyRequests {
+				refused <- resp.StatusCode
+			}
+		}()
+		time.Sleep(5 * time.Millisecond) // fewer than the limit of requests
+	}
+	select {
+	case <-refused:
+	case <-time.After(time.Minute):
+		b.t.Errorf("%d connections were accepted", opened)
+	}
+	if opened < 200 {
+		b.t.Errorf("only %d connections were accepted", opened)
+	}
+	b.want(200, other, "GET", "/livez", "")
+}
