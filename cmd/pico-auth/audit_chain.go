@@ -70,7 +70,7 @@ func verdict(r audit.Report) string {
 		fmt.Fprintf(&b, "%d of the events %d to %d are linked and unchanged\n", r.Verified, r.First, r.Last)
 	}
 	if r.Former > 0 {
-		fmt.Fprintf(&b, "%d events at the begin are linked under another master key; set auth.former_master_key to verify them\n", r.Former)
+		fmt.Fprintf(&b, "%d events at the beginning are linked under another master key; set auth.former_master_key to verify them\n", r.Former)
 	}
 	if r.Purged > 0 {
 		fmt.Fprintf(&b, "events up to %d were removed by retention\n", r.Purged)

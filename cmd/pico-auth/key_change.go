@@ -336,6 +336,6 @@ func (keyResealCmd) Run(sh *shell) error {
 		if n == 0 {
 			return sh.say("everything is sealed under auth.master_key already\n")
 		}
-		return sh.say("resealed %d secrets under auth.master_key; auth.former_master_key is not needed any more\n", n)
+		return sh.say("resealed %d secrets under auth.master_key; run `pico-auth audit verify` before you remove auth.former_master_key\n", n)
 	})
 }

@@ -19,7 +19,7 @@ type Report struct {
 	Last     int64     `json:"last"`     // place of the last one
 	Purged   int64     `json:"purged"`   // events that retention removed, by the anchor
 	Verified int64     `json:"verified"` // events whose link is right
-	Former   int64     `json:"former"`   // events at the begin that are linked under another master key and cannot be verified
+	Former   int64     `json:"former"`   // events at the beginning that are linked under another master key and cannot be verified
 	Broken   int64     `json:"broken"`   // events whose link is wrong
 	Unlinked int       `json:"unlinked"` // events that wait for their link
 	Head     string    `json:"head"`     // the stored one

@@ -26,6 +26,9 @@ var languages = []string{"", "sh", "console", "go", "yaml", "json", "js", "pytho
 // looksTyped is text that a reader would type.
 var looksTyped = regexp.MustCompile(`(?m)^\s*(?:\$ |(?:sudo |[A-Z_]+=\S+ )*(?:pico-auth|bin/pico-auth|make|curl|docker|go|npm|systemctl|kubectl|apt-get|git) [a-z./-])`)
 
+// indented is a block of code without a fence.
+var indented = regexp.MustCompile(`(?m)\n\n    .*`)
+
 func TestEveryBlockOfShellIsMarkedAsSuch(t *testing.T) {
 	for _, d := range documents(t) {
 		for _, b := range d.blocks {
@@ -34,6 +37,11 @@ func TestEveryBlockOfShellIsMarkedAsSuch(t *testing.T) {
 			}
 			if found := looksTyped.FindString(b.text()); b.language == "" && found != "" {
 				t.Errorf("%s:%d: %q looks like shell: mark the block as sh or console", d.name, b.line, found)
+			}
+		}
+		for _, found := range indented.FindAllString(d.prose(), -1) {
+			if looksTyped.MatchString(found) {
+				t.Errorf("%s: %q looks like shell: put it into a block of sh or console", d.name, strings.TrimSpace(found))
 			}
 		}
 	}
