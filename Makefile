@@ -100,7 +100,7 @@ fuzz: ## run every fuzz target for FUZZTIME (FUZZTIME=1m)
 cover: ## measure coverage; token, store, identity, jose and picoauth need 90 %
 	@GO='$(GO)' tools/cover.sh
 
-release: ## static binaries of all platforms, checksums and bills of materials in dist/
+release: ## static binaries of all platforms, archives, licences, checksums and bills of materials in dist/
 	@GO='$(GO)' DIST='$(DIST)' LDFLAGS='$(LDFLAGS)' VERSION='$(VERSION)' PLATFORMS='$(PLATFORMS)' tools/release.sh
 
 image: ## the container image for linux/ARCH, by buildah or docker, from what release makes; archives in dist/image

@@ -22,7 +22,7 @@ labels=(
 
 rm -rf "$out/oci" "$out"/*.tar
 "$GO" run ./internal/roots >"$out/context/ca-certificates.crt"
-cp -r contrib/container/data "$out/context/data"
+cp -r contrib/container/data LICENSE "$out/context/"
 
 if command -v buildah >/dev/null; then
 	buildah bud --quiet --format docker --os linux --arch "$ARCH" --timestamp "$epoch" --build-arg "TARGETARCH=$ARCH" --identity-label=false \

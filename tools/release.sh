@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the files of a release into DIST: a static binary and a CycloneDX
-# bill of materials for each of PLATFORMS, and the SHA-256 of all of them. The
-# same sources, version and Go release give the same bytes on any machine.
+# Builds the files of a release into DIST: a static binary, an archive with it and a
+# CycloneDX bill of materials for each of PLATFORMS, the notices of the software that
+# they contain, and the SHA-256 of all of them. The same commit, version and Go release
+# give the same bytes on any machine.
 # Called by `make release`, which sets the variables.
 set -euo pipefail
 
@@ -17,5 +18,6 @@ for platform in $PLATFORMS; do
 		sed '/^        "hashes": \[$/,/^        \],$/d' >"${out%.exe}.cdx.json"
 	echo "$out"
 done
+"$GO" run ./internal/release -dist "$DIST" -version "$VERSION" -platforms "$PLATFORMS" -time "$(git log -1 --format=%ct 2>/dev/null || echo 0)"
 cd "$DIST"
 sha256sum -- * >SHA256SUMS

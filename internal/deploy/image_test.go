@@ -45,7 +45,7 @@ func TestImageRunsFromEitherArchive(t *testing.T) {
 			found := format.read(t, filepath.Join(dir, format.file))
 			root, files := found.unpack(t)
 			slices.Sort(files)
-			if want := []string{"data/README", "etc/ssl/certs/ca-certificates.crt", "pico-auth"}; !cmp.Equal(files, want) {
+			if want := []string{"data/README", "etc/ssl/certs/ca-certificates.crt", "licenses/LICENSE", "licenses/THIRD-PARTY-LICENSES.txt", "pico-auth"}; !cmp.Equal(files, want) {
 				t.Errorf("the image has %q, want %q", files, want)
 			}
 			runs(t, container{t: t, root: root, config: found.config})

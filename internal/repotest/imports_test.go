@@ -9,7 +9,7 @@ import (
 // layers are the packages from top to bottom. A package may import any package of a
 // layer below its own and none of its own.
 var layers = [][]string{
-	{"internal/torture", "internal/deploy", "internal/testrun", "internal/doctest", "bench"},
+	{"internal/torture", "internal/deploy", "internal/testrun", "internal/doctest", "internal/release", "bench"},
 	{"bench/limit", "bench/site"},
 	{"bench/load", "bench/report"},
 	{"cmd/pico-auth"},
