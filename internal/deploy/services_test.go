@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -111,7 +112,7 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(func() { _ = syscall.Unmount("/etc/hosts", 0) })
 	for _, line := range strings.Split(strings.TrimSpace(hosts), "\n")[1:] {
 		address, _, _ := strings.Cut(line, " ")
-		if out, err := exec.Command("ip", "address", "add", address+"/24", "dev", "lo").CombinedOutput(); err != nil {
+		if out, err := exec.Command("ip", "address", "replace", address+"/24", "dev", "lo").CombinedOutput(); err != nil {
 			t.Fatalf("ip: %v: %s", err, out)
 		}
 	}
@@ -126,6 +127,54 @@ func (r *rig) write(path, text string) {
 	}
 	if err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+// A Pod has the environment of the example and nothing but its secrets and an empty
+// folder. Its probes are served, and it ends before it is killed.
+func TestKubernetesProbesAreServed(t *testing.T) {
+	r := newRig(t)
+	r.start("database")
+	deployment := objects(t)["Deployment"].Spec.Template.Spec
+	c := deployment.Containers[0]
+	found := readDocker(t, filepath.Join(r.dir, "pico-auth-docker.tar"))
+	root, _ := found.unpack(t)
+	if err := os.Remove(filepath.Join(root, "data/README")); err != nil { // the volume of the Pod is empty
+		t.Fatal(err)
+	}
+	r.write(filepath.Join(root, "etc/hosts"), hosts)
+	pod := container{t: t, root: root, config: found.config}
+	for variable, value := range c.environment() {
+		if name, inside := strings.CutPrefix(value, "/run/secrets/pico-auth/"); inside {
+			text, err := os.ReadFile(filepath.Join(r.secrets, strings.ReplaceAll(name, "-", "_")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.write(filepath.Join(root, value), string(text))
+		}
+		pod.env = append(pod.env, variable+"="+value)
+	}
+	p := pod.start()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, probed := range []probe{c.Startup, c.Liveness, c.Readiness} {
+		p.until(probed.HTTPGet.Path, func() error {
+			res, err := client.Get("http://127.0.0.1:" + strconv.Itoa(c.port(probed.HTTPGet.Port)) + probed.HTTPGet.Path)
+			if err != nil {
+				return err
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				return errors.New(res.Status)
+			}
+			return nil
+		})
+	}
+	if status, _ := call(t, client, http.MethodGet, "http://127.0.0.1:"+strconv.Itoa(c.port("metrics"))+"/metrics", "", nil); status != http.StatusOK {
+		t.Errorf("metrics: %d", status)
+	}
+	p.stop()
+	if log := p.log.String(); strings.Contains(log, `"WARN"`) {
+		t.Errorf("the log has a warning:\n%s", log)
 	}
 }
 
@@ -199,7 +248,7 @@ func (r *rig) database() {
 		r.t.Fatal(err)
 	}
 	access := filepath.Join(filepath.Dir(cluster.Socket()), "access")
-	r.write(access, "local all postgres trust\nhost all all 10.213.45.0/24 scram-sha-256\n")
+	r.write(access, "local all postgres trust\nhost all auth 10.213.45.0/24 scram-sha-256\n")
 	stop, err := cluster.Start("fsync=off", "listen_addresses='*'", "hba_file='"+access+"'")
 	if err != nil {
 		r.t.Fatal(err)
