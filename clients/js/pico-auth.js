@@ -216,11 +216,13 @@ async function request(url, body) {
   } catch (cause) {
     throw new PicoAuthError('network_error', 'the server did not answer', { cause })
   }
-  let data = {}
-  try { data = JSON.parse(text) } catch { /* of a proxy */ }
-  if (response.ok) return data
-  const retryAfter = Number(response.headers.get('Retry-After')) || 0
-  throw new PicoAuthError(data.error ?? 'http_error', data.error_description ?? data.detail ?? `the server answered ${response.status}`, { status: response.status, retryAfter })
+  let data
+  try { data = JSON.parse(text || '{}') } catch { /* of a proxy, or the page of a network that asks for a login */ }
+  if (response.ok && data) return data
+  if (response.ok) throw new PicoAuthError('network_error', 'the answer is not of the server')
+  throw new PicoAuthError(data?.error ?? 'http_error', data?.error_description ?? data?.detail ?? `the server answered ${response.status}`, {
+    status: response.status, retryAfter: Number(response.headers.get('Retry-After')) || 0,
+  })
 }
 
 const isTemporary = ({ code, status }) => code === 'network_error' || status === 429 || status >= 500

@@ -164,12 +164,12 @@ for (const [kind, start, path] of [['code flow', signedIn, token], ['JSON API', 
 
   test(`${kind}: an answer that is lost is asked for again`, async () => {
     const auth = await start(), count = site.gate.count(path)
-    for (let round = 0; round < 2; round++) {
+    for (const fault of [{ lose: true }, { status: 502 }, { status: 200 }]) {
       expire(auth)
-      site.gate.next({ path, lose: true }, { path, lose: true })
+      site.gate.next({ path, ...fault }, { path, ...fault })
       assert.ok(await auth.accessToken())
     }
-    assert.equal(site.gate.count(path), count + 6)
+    assert.equal(site.gate.count(path), count + 9)
     assert.equal((await auth.fetch(`${site.issuer}/${kind === 'JSON API' ? 'api/v1/auth/me' : 'oauth2/userinfo'}`)).status, 200)
   })
 

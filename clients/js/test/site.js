@@ -56,7 +56,7 @@ async function startGate(port) {
     counts[pathname] = (counts[pathname] ?? 0) + 1
     const place = faults.findIndex((f) => f.path === pathname)
     const fault = place < 0 ? {} : faults.splice(place, 1)[0]
-    if (fault.status) return response.writeHead(fault.status, { 'Retry-After': fault.retryAfter }).end('from a proxy')
+    if (fault.status) return response.writeHead(fault.status, fault.retryAfter ? { 'Retry-After': fault.retryAfter } : {}).end('from a proxy')
     const upstream = http.request({ port, host: 'localhost', path: request.url, method: request.method, headers: request.headers })
     upstream.on('response', (answer) => {
       if (fault.lose) return answer.resume().on('end', () => request.socket.destroy())
