@@ -52,6 +52,10 @@ func (c copyCmd) Run(sh *shell) error {
 	}
 	ctx := context.Background()
 	source := server.StoreConfig(cfg, sh.log())
+	if serving, err := transfer.Serving(ctx, source); err == nil && serving { // Copy reports what is wrong
+		sh.tell("warning: a server runs on " + cfg.Database.Redacted() + ": what it writes from now on is not in the copy; " +
+			"stop it first, and if it is not stopped, copy again to an empty database\n")
+	}
 	copied, err := transfer.Copy(ctx, source, to, sh.progress())
 	if err != nil {
 		return misconfigured(err)

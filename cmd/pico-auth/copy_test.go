@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -30,6 +32,9 @@ func TestCopyToPostgresKeepsUsers(t *testing.T) {
 		if code != 0 || !strings.Contains(out, "users") {
 			t.Fatalf("%s: exit %d, %s%s", repeated, code, out, said)
 		}
+		if strings.Contains(said, "a server runs") {
+			t.Errorf("no server runs: %s", said)
+		}
 		if repeated == "first" && !strings.Contains(said, "users: 1 row\n") {
 			t.Errorf("no progress: %s", said)
 		}
@@ -41,5 +46,23 @@ func TestCopyToPostgresKeepsUsers(t *testing.T) {
 	code, out, said := typed(t, "", "user", "list")
 	if code != 0 || !strings.Contains(out, "alice@example.com") {
 		t.Errorf("exit %d, %s%s", code, out, said)
+	}
+}
+
+func TestCopyWarnsOfARunningServer(t *testing.T) {
+	dest := storetest.EmptyPostgres(t)
+	t.Chdir(t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("AUTH_BCRYPT_COST", "10")
+	if code, _, said := typed(t, "a-good-passphrase\n", "user", "create", "alice@example.com"); code != 0 {
+		t.Fatal(said)
+	}
+	s := storetest.OpenURL(t, "sqlite:///auth.db")
+	if held, err := s.TakeLease(t.Context(), store.ChainLease, "a server", time.Minute); !held || err != nil {
+		t.Fatal(held, err)
+	}
+	code, _, said := typed(t, dest+"\n", "copy", "--to", "-")
+	if code != 0 || !strings.HasPrefix(said, "warning: a server runs on ") {
+		t.Errorf("exit %d, %s", code, said)
 	}
 }

@@ -44,6 +44,9 @@ func (c healthCmd) Run(sh *shell) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s did not respond within %s", place, c.Timeout)
 	}
+	if dial, failed := errors.AsType[*net.OpError](err); failed && dial.Op == "dial" {
+		return fmt.Errorf("no server answers at %s (%w): is it running, with this configuration?", place, rootCause(err))
+	}
 	if err != nil {
 		return fmt.Errorf("%s does not respond: %w", place, rootCause(err))
 	}

@@ -25,7 +25,7 @@ func TestARefusedCommandPrintsOneLine(t *testing.T) {
 		"user":                                    "a command is missing, one of create, list, ",
 		"audit list --from yesterday":             "--from must be a day or a time in UTC",
 		"config check --config absent.yaml":       "the configuration file cannot be read: absent.yaml: no such file or directory\n",
-		"health":                                  "/readyz does not respond: connection refused\n",
+		"health":                                  "/readyz (connection refused): is it running, with this configuration?\n",
 	} {
 		t.Setenv("SERVER_PORT", freePort(t))
 		code, out, said := typed(t, "", strings.Fields(line)...)

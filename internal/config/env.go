@@ -96,12 +96,22 @@ func (l *loader) readSecretFile(k setting, name string, alsoPlain bool) bool {
 const mounted = "/run/secrets/"
 
 // warnOpen warns about the file of a secret that others than its owner may read or write.
+// It does not where the operator cannot change that, and need not: Kubernetes, compose
+// and systemd mount secrets read-only into what only the server sees. The group of a
+// file that belongs to another account may read it: that is how root gives it to us.
 func (l *loader) warnOpen(name, where, path string) {
 	if strings.HasPrefix(filepath.Clean(path), mounted) {
 		return
 	}
 	info, err := os.Stat(path)
-	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o066 != 0 && runtime.GOOS != "windows" {
+	if err != nil || !info.Mode().IsRegular() || runtime.GOOS == "windows" || onReadOnlyMount(path) {
+		return
+	}
+	private := os.FileMode(0o066)
+	if isOthers(info) {
+		private = 0o026
+	}
+	if info.Mode().Perm()&private != 0 {
 		l.warn(name, where, fmt.Sprintf("names the file %s, which other users of this machine may open (mode %04o): run `chmod 600 %[1]s`", path, info.Mode().Perm()))
 	}
 }

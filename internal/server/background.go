@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/job"
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 const (
@@ -60,7 +61,7 @@ func (s *Server) work() []job.Job {
 		{Name: "known_networks", Every: networksEvery, Run: s.knowNetworks},
 		{Name: "users", Every: completeEvery, Lease: completeLease, Run: s.completeUsers},
 		{Name: "audit_counts", Every: chainEvery, Later: true, Run: s.countRefusals},
-		{Name: "audit_chain", Every: chainEvery, Lease: chainLease, Run: s.services.Chain.Link},
+		{Name: store.ChainLease, Every: chainEvery, Lease: chainLease, Run: s.services.Chain.Link},
 		{Name: "audit_purge", Every: purgeEvery, Lease: purgeLease, Run: s.purgeAudit},
 		{Name: "expired_sessions", Every: expiryEvery, Lease: expiryLease, Run: s.endExpired},
 		{Name: "logouts", Every: logoutsEvery, Run: s.services.Logouts.Step},

@@ -7,6 +7,17 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store/engine"
 )
 
+// ChainLease is the name of the lease of the chain of audit events. One of the running
+// servers holds it.
+const ChainLease = "audit_chain"
+
+// Serving reports whether a server runs on the SQLite database, or did when it was
+// killed a few seconds ago. A server that ends gives its lease back.
+func Serving(ctx context.Context, q engine.Querier) (serving bool, err error) {
+	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM leases WHERE name = $1 AND expires_at > "+millisOfSQLite+")", ChainLease).Scan(&serving)
+	return serving, err
+}
+
 // TakeLease makes holder the owner of the named work for the lifetime, or renews
 // it. It reports false while another holder owns it. Only the database's clock
 // counts, so the replicas' own clocks may differ.
@@ -37,5 +48,7 @@ func (s *Store) databaseMillis() string {
 	if s.target.Engine == engine.Postgres {
 		return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
 	}
-	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+	return millisOfSQLite
 }
+
+const millisOfSQLite = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"

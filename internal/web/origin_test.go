@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A preflight names no client, so it is allowed for the origins of all; the response
@@ -174,5 +175,12 @@ func TestRefusedOriginIsLoggedOnceWithTheSetting(t *testing.T) {
 	}
 	if logged >= maxUnlisted || len(router.unlisted.known) != maxUnlisted {
 		t.Errorf("%d origins were logged, %d remembered", logged, len(router.unlisted.known))
+	}
+	now := time.Now().Add(unlistedFor)
+	router.now = func() time.Time { return now }
+	for _, origin := range []string{"https://later.example", "https://a.example"} {
+		if send(preflight("/api", origin, "")) == "" || send(preflight("/api", origin, "")) != "" {
+			t.Errorf("%s is not logged once, an hour after many others", origin)
+		}
 	}
 }

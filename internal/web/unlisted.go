@@ -1,35 +1,45 @@
 package web
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 )
 
 const (
-	maxUnlisted     = 100 // origins that are remembered and logged
+	maxUnlisted     = 100 // origins that are remembered
+	unlistedFor     = time.Hour
 	maxOriginLength = 255
 )
 
 // unlisted are the origins whose scripts were refused. Each is logged once: the
-// browser tells neither its user nor the operator which setting decides. The zero
-// value is ready for use.
+// browser tells neither its user nor the operator which setting decides. When there
+// are many, those of the last hour are remembered, and no more are logged in an hour
+// than that. The zero value is ready for use.
 type unlisted struct {
 	mu    sync.Mutex
-	known map[string]bool
+	known map[string]time.Time // when it was logged
 }
 
-// isNew reports whether the origin is to be logged.
-func (u *unlisted) isNew(origin string) bool {
+// isNew reports whether the origin is to be logged now.
+func (u *unlisted) isNew(origin string, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.known[origin] || len(u.known) >= maxUnlisted {
+	if _, known := u.known[origin]; known {
+		return false
+	}
+	if len(u.known) >= maxUnlisted {
+		maps.DeleteFunc(u.known, func(_ string, logged time.Time) bool { return now.Sub(logged) >= unlistedFor })
+	}
+	if len(u.known) >= maxUnlisted {
 		return false
 	}
 	if u.known == nil {
-		u.known = map[string]bool{}
+		u.known = map[string]time.Time{}
 	}
-	u.known[origin] = true
+	u.known[origin] = now
 	return true
 }
 
@@ -37,7 +47,7 @@ func (u *unlisted) isNew(origin string) bool {
 // with the header h, for lack of an entry in a setting.
 func (rt *Router) noteOrigin(h http.Header, r *http.Request, m mounted) {
 	origin := r.Header.Get("Origin")
-	if origin == "" || m.Public || len(h["Access-Control-Allow-Origin"]) > 0 || m.Credential == Cookie || !rt.isOtherOrigin(r, origin) || !rt.unlisted.isNew(origin) {
+	if origin == "" || m.Public || len(h["Access-Control-Allow-Origin"]) > 0 || m.Credential == Cookie || !rt.isOtherOrigin(r, origin) || !rt.unlisted.isNew(origin, rt.now()) {
 		return
 	}
 	text := "origin refused: server.cors_origins does not list it"

@@ -238,6 +238,21 @@ func insertMany(t store.Table, rows int) string {
 	return b.String()
 }
 
+// Serving reports whether a server runs on the source: what it writes after the copy
+// began is not in the copy.
+func Serving(ctx context.Context, cfg store.Config) (bool, error) {
+	from, err := engine.Parse(cfg.URL)
+	if err != nil || from.Engine != engine.SQLite {
+		return false, err
+	}
+	db, closeDB, err := engine.OpenUnchanged(from.Path)
+	if err != nil {
+		return false, err
+	}
+	serving, err := store.Serving(ctx, db)
+	return serving, errors.Join(err, closeDB())
+}
+
 // Uncopied lists the tables of the source that Copy does not copy: those that
 // are not this program's, such as mailbox credentials of the original.
 func Uncopied(ctx context.Context, cfg store.Config) ([]string, error) {
