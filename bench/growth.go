@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/pico-auth/pico-auth/bench/load"
@@ -104,8 +105,8 @@ func (l *lab) grown(few, many *target) error {
 	resident := func(w *target) float64 { return float64(w.Resident()) / (1 << 20) }
 	l.add(
 		report.Row{
-			Key: "growth.memory", Path: fmt.Sprintf("resident memory with %d users and sessions", l.pace.users), Unit: "MiB", Sizes: true,
-			Samples: []float64{resident(many)}, Context: fmt.Sprintf("with %d: %.1f MiB; nothing is kept in memory for a user or a session", fewUsers, resident(few)),
+			Key: "growth.memory", Path: fmt.Sprintf("resident memory with %s users and sessions", grouped(l.pace.users)), Unit: "MiB", Sizes: true,
+			Samples: []float64{resident(many)}, Context: fmt.Sprintf("with %s: %.1f MiB; nothing is kept in memory for a user or a session", grouped(fewUsers), resident(few)),
 		},
 		report.Row{
 			Key: "growth.disk", Path: "disk of a user with one session", Unit: "bytes", Sizes: true,
@@ -113,6 +114,15 @@ func (l *lab) grown(few, many *target) error {
 		},
 	)
 	return nil
+}
+
+// grouped writes 1000000 as 1,000,000.
+func grouped(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
 }
 
 // allUsers is one client that acts as the next user each time, in an order
