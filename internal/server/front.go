@@ -33,7 +33,7 @@ func (s *Server) handler() (http.Handler, error) {
 		Directory: s.services.Directory, Login: s.services.Login, Sessions: s.services.Sessions, Tokens: s.services.Tokens, Clients: s.services.Clients, Requests: s.services.Authorize,
 		Audit: s.services.Audit, Keys: s.services.Keys, Guard: guard,
 	})
-	m := newMetrics(s.cfg.Version, s.cfg.Log)
+	m := newMetrics(s.cfg.Version, s.cfg.Now(), s.cfg.Log)
 	m.watch(s.services, s.jobs)
 	s.alone = m.alone()
 	theme, err := readTheme(c.Pages)

@@ -108,7 +108,7 @@ func TestOwnRoutesAreTheseThree(t *testing.T) {
 	var got []string
 	s := &Server{health: &health{}}
 	s.cfg.Config.Server.Host = "127.0.0.1"
-	for _, route := range s.ownRoutes(newMetrics("test", slog.New(slog.DiscardHandler))) {
+	for _, route := range s.ownRoutes(newMetrics("test", time.Now(), slog.New(slog.DiscardHandler))) {
 		if route.Access != web.Anonymous || route.Credential != web.NoCredential || !route.RootOnly || route.KnownHosts != (route.Pattern == "/metrics") || route.Always == route.KnownHosts {
 			t.Errorf("%s: %+v", route.Pattern, route)
 		}

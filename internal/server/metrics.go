@@ -25,7 +25,7 @@ type metrics struct {
 }
 
 // newMetrics returns the metrics without those of the services; see watch.
-func newMetrics(version string, log *slog.Logger) *metrics {
+func newMetrics(version string, started time.Time, log *slog.Logger) *metrics {
 	m := &metrics{
 		log:      log,
 		registry: prometheus.NewRegistry(),
@@ -42,7 +42,12 @@ func newMetrics(version string, log *slog.Logger) *metrics {
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, build,
+	start := prometheus.NewGauge(prometheus.GaugeOpts{
+		// That of the process needs /proc/stat, which a hardened unit hides.
+		Name: "pico_auth_start_time_seconds", Help: "Time of the start of this server.",
+	})
+	start.Set(float64(started.UnixMilli()) / 1000)
+	m.registry.MustRegister(m.requests, m.seconds, build, start,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
