@@ -288,7 +288,7 @@ func (c keyExportCmd) Run(sh *shell) error {
 		if err != nil {
 			return errors.Join(err, file.discard())
 		}
-		if err := file.write(out.Bytes); err != nil {
+		if err := file.write(out); err != nil {
 			return err
 		}
 		return sh.say("wrote the private half of %s to %s, mode 0600\n", printable(c.KID), printable(c.Out))

@@ -29,38 +29,18 @@ func NewAdmin(cfg Config) (*Admin, error) {
 // Default returns the algorithm that is configured for the tokens of the API.
 func (a *Admin) Default() jose.Algorithm { return a.keeper.policy.Default }
 
-// read returns the recorded keys, without a lock and without a change.
-func (a *Admin) read(ctx context.Context) (*keys, error) {
-	now, err := a.keeper.load(ctx)
-	if err == nil {
-		_, err = a.keeper.trustUpgraded(ctx, now)
-	}
-	return now, err
-}
-
 // Keys describes all keys in the order of the key set, the removed ones last. There may
 // be none yet.
 func (a *Admin) Keys(ctx context.Context) (all []KeyInfo, err error) {
 	k := a.keeper
-	now, err := a.read(ctx)
+	now, _, err := k.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	refused := map[string]error{}
-	for _, r := range now.refused {
-		refused[r.row.KID] = r.cause
-	}
-	for _, row := range lifecycle.Order(now.raw) {
-		key, known := now.known[row.KID]
-		if !known {
-			info := describe(row, k.policy.Remaining(row, k.now()))
-			info.Problem = problem(refused[row.KID])
-			all = append(all, info)
-			continue
-		}
-		info := k.info(key)
-		if row.Status == store.KeyPending || row.Status == store.KeyActive {
-			_, err := k.secret(key)
+	for _, row := range lifecycle.Order(now.all) {
+		info := k.info(now, row)
+		if info.Problem == "" && (row.Status == store.KeyPending || row.Status == store.KeyActive) {
+			_, err := k.secret(now.of(row))
 			info.Problem = problem(err)
 		}
 		all = append(all, info)
@@ -91,7 +71,7 @@ func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) error
 	}
 	defer s.close()
 	return retried(func() error {
-		now, err := a.read(ctx)
+		now, _, err := s.read(ctx)
 		if err != nil {
 			return err
 		}
@@ -162,23 +142,20 @@ func (s *session) rotate(ctx context.Context, present *keys, by identity.Actor, 
 // later. For any other status the error is a Conflict.
 func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (successor string, err error) {
 	err = a.change(ctx, func(s *session, now *keys) error {
-		row := now.Key(kid)
+		key, err := now.key(kid)
 		switch {
-		case row == nil:
-			if _, err := now.row(kid); err != nil {
-				return err
-			}
-			return fault.New(fault.Conflict, "key_row", "the row of this key is not trusted; revoke or accept it")
-		case row.Status == store.KeyPending:
-			_, err := s.apply(ctx, now, by, s.policy.Withdraw(*row, s.now()))
+		case err != nil:
 			return err
-		case row.Status != store.KeyActive:
-			return fault.New(fault.Conflict, "key_status", "the signing key is "+row.Status.String())
+		case key.Status == store.KeyPending:
+			_, err := s.apply(ctx, now, by, lifecycle.Withdraw(key.SigningKey, s.now(), ""))
+			return err
+		case key.Status != store.KeyActive:
+			return fault.New(fault.Conflict, "key_status", "the signing key is "+key.Status.String())
 		}
 		if err := s.holds(now, ""); err != nil {
 			return err
 		}
-		algorithm, err := a.algorithm(jose.Algorithm(row.Algorithm))
+		algorithm, err := a.algorithm(jose.Algorithm(key.Algorithm))
 		if err != nil {
 			algorithm = s.policy.Default // of its successor
 		}
@@ -203,14 +180,14 @@ func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost 
 		}
 		set := now.KeySet
 		if lost {
-			set = now.raw // without the previous master key all rows are refused
+			set = now.all // without the previous master key all rows are refused
 		} else if row.Status == store.KeyActive {
 			if err := s.holds(now, kid); err != nil {
 				return err
 			}
 		}
 		changes := s.policy.Revoke(set, row, s.now(), func(pending store.SigningKey) bool {
-			key, err := now.sound(pending.KID)
+			key, err := now.key(pending.KID)
 			if err == nil {
 				_, err = s.secret(key)
 			}

@@ -32,15 +32,15 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 			return fault.New(fault.Conflict, "key_status", fmt.Sprintf(
 				"%s is pending already; withdraw it first: pico-auth key retire %s", pending.KID, Argument(pending.KID)))
 		}
-		for _, known := range now.known {
+		for _, known := range now.Keys {
 			// By thumbprint: one RSA key fits several algorithms.
-			if known.PublicKey.Thumbprint() == key.Public().Thumbprint() {
+			if now.public[known.KID].Thumbprint() == key.Public().Thumbprint() {
 				return fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key cannot be imported again", known.KID, known.Status))
 			}
 		}
-		row, err := s.asNew(now, s.policy.Make(algorithm).Key, key)
+		row, err := s.newRow(now, s.policy.Make(algorithm).Key, key)
 		if err == nil {
-			err = s.home.Save(&row, key)
+			err = s.save(&row, key, false)
 		}
 		if err != nil {
 			return err
@@ -54,11 +54,7 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 
 // offered parses and checks a key of an operator.
 func offered(algorithm jose.Algorithm, secret []byte) (*jose.PrivateKey, error) {
-	files, err := vault.FilesOf(algorithm)
-	if err != nil {
-		return nil, err
-	}
-	key, err := files.Parse(secret)
+	key, err := vault.FilesOf(algorithm).Parse(secret)
 	if err == nil {
 		err = key.Check()
 	}
@@ -72,65 +68,39 @@ func offered(algorithm jose.Algorithm, secret []byte) (*jose.PrivateKey, error) 
 	return nil, fault.New(fault.Invalid, "key_file", message)
 }
 
-// Exported is the private half of a key. Printing it redacts it.
-type Exported struct {
-	Bytes vault.Bytes // PEM, or for ML-DSA the encoding of FIPS 204
-	PEM   bool
-}
-
-// Export returns the private half of a key, and records that in the audit log.
-func (a *Admin) Export(ctx context.Context, by identity.Actor, kid string) (out Exported, err error) {
-	err = a.change(ctx, func(s *session, now *keys) error {
-		row, err := now.row(kid)
-		if err != nil {
-			return err
-		}
-		if row.Status == store.KeyRemoved {
-			return fault.New(fault.Conflict, "key_status", "the signing key is removed; its private half was erased")
-		}
-		key, err := now.sound(kid)
-		if err != nil {
-			return err
-		}
-		secret, err := s.secret(key)
-		if err != nil {
-			return err
-		}
-		files, err := vault.FilesOf(key.PublicKey.Algorithm())
-		if err != nil {
-			return err
-		}
-		out = Exported{Bytes: secret.Raw, PEM: !files.Expanded()}
-		return s.store.NoteKey(ctx, store.Act{Action: identity.ActionKeyExport, By: by}, kid)
-	})
-	return out, err
+// Export returns the private half of a key, PEM, or for ML-DSA the encoding of FIPS 204,
+// and records that in the audit log.
+func (a *Admin) Export(ctx context.Context, by identity.Actor, kid string) (vault.Bytes, error) {
+	now, _, err := a.keeper.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := now.key(kid)
+	if err != nil {
+		return nil, err
+	}
+	if key.Status == store.KeyRemoved {
+		return nil, fault.New(fault.Conflict, "key_status", "the signing key is removed; its private half was erased")
+	}
+	secret, err := a.keeper.secret(key)
+	if err != nil {
+		return nil, err
+	}
+	return secret.Raw, a.keeper.store.NoteKey(ctx, store.Act{Action: identity.ActionKeyExport, By: by}, kid)
 }
 
 // Public returns the public half of a key, which may be removed, and its entry in the
 // key set.
 func (a *Admin) Public(ctx context.Context, kid string) (*jose.PublicKey, jose.JWK, error) {
-	now, err := a.read(ctx)
+	now, _, err := a.keeper.read(ctx)
 	if err != nil {
 		return nil, jose.JWK{}, err
 	}
-	key, err := now.sound(kid)
+	key, err := now.key(kid)
 	if err != nil {
 		return nil, jose.JWK{}, err
 	}
 	return key.PublicKey, key.JWK(), nil
-}
-
-// sound finds a key whose row is not refused.
-func (s *keys) sound(kid string) (vault.Key, error) {
-	if key, known := s.known[kid]; known {
-		return key, nil
-	}
-	for _, r := range s.refused {
-		if r.row.KID == kid {
-			return vault.Key{}, r.cause
-		}
-	}
-	return vault.Key{}, errNoSuchKey
 }
 
 // Reseal seals under the master key all secrets that are sealed under the previous one,
@@ -150,23 +120,23 @@ func (a *Admin) Reseal(ctx context.Context, by identity.Actor) (changed int, err
 
 func (a *Admin) reseal(ctx context.Context, by identity.Actor) (changed int, err error) {
 	k := a.keeper
-	now, err := a.read(ctx)
+	now, _, err := k.read(ctx)
 	if err != nil {
 		return 0, err
 	}
-	for _, r := range now.refused {
-		return 0, r.cause // without the previous master key it could never be opened again
+	for _, cause := range now.refused {
+		return 0, cause // without the previous master key it could never be opened again
 	}
 	again := 0 // rows to be authenticated
 	var rows []store.SigningKey
 	for _, row := range now.Keys {
 		if row.Sealed != "" {
-			secret, err := k.rows.Load(now.known[row.KID])
+			secret, err := k.rows.Load(now.of(row))
 			if err != nil {
 				return 0, err
 			}
 			if !k.rows.Master.Sealed(row.Sealed) {
-				row.Sealed = k.rows.Seal(row.KID, secret.Raw)
+				k.rows.Seal(&row, secret.Raw)
 				changed++
 			}
 		}

@@ -138,7 +138,7 @@ func TestThePairOfTheConfiguredAlgorithmIsAdoptedBeforeAnother(t *testing.T) {
 		write(t, filepath.Join(dir, name), read(t, filepath.Join(pq, name)), 0o600)
 	}
 	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s})
-	if keys := ring.Keys(); keys[0].KID != "pico-auth-1" || keys[0].Algorithm != jose.MLDSA65 || keys[1].KID == "pico-auth-1" {
+	if keys := ring.Keys(); len(keys) != 1 || keys[0].KID != "pico-auth-1" || keys[0].Algorithm != jose.MLDSA65 {
 		t.Errorf("%+v", keys)
 	}
 }

@@ -216,10 +216,10 @@ func TestTheLateKeyIsMadeAfterTheStart(t *testing.T) {
 		if _, err := ring.Signer(jose.ES256); fault.KindOf(err) != fault.Unavailable || len(ring.Keys()) != 1 {
 			t.Fatalf("%v; %+v", err, ring.Keys())
 		}
-		must(t, ring.Complete(t.Context()))
+		must(t, ring.Step(t.Context()))
 		kid := signs(t, ring, jose.ES256)
 		for _, r := range []*keyring.Ring{ring, other, open(t, cfg)} {
-			must(t, r.Complete(t.Context()))
+			must(t, r.Step(t.Context()))
 			must(t, r.Refresh(t.Context()))
 			if signs(t, r, jose.ES256) != kid || len(r.Keys()) != 2 || r.Active().Algorithm != jose.EdDSA {
 				t.Errorf("%+v", r.Keys())

@@ -83,7 +83,7 @@ func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held,
 			next.signers[algorithm] = former
 			continue
 		}
-		secret, err := k.secret(now.known[row.KID])
+		secret, err := k.secret(now.of(row))
 		if err = errors.Join(unraised, err); err == nil {
 			next.signers[algorithm] = signing{row.KID, jose.NewSigner(secret.Key, row.KID)}
 			if former.kid != "" {

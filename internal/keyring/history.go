@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -28,44 +27,40 @@ func newHistory(k *keeper) *history {
 	return &history{keeper: k, seen: map[string]store.SigningKey{}, reported: map[string]string{}}
 }
 
-// merge returns the keys with the last valid row instead of each that went back. A
-// change that no server made is returned as the error, and once written to the log and
-// the audit log.
+// merge returns the keys with the last valid row instead of each that went back, and
+// with an active one whose row is missing, since no server deletes rows. A change that no
+// server made is returned as the error, and once written to the log and the audit log.
 func (h *history) merge(ctx context.Context, now *keys) (*keys, error) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
-	merged := *now
-	merged.Keys, merged.known = slices.Clone(now.Keys), maps.Clone(now.known)
 	var all []error
+	merged := *now
+	merged.Keys = slices.Clone(now.Keys)
 	for i, row := range merged.Keys {
 		before, known := h.seen[row.KID]
 		if known && lifecycle.Rank(row.Status) < lifecycle.Rank(before.Status) {
 			all = append(all, h.report(ctx, row, fmt.Errorf("the signing key %s is %s in the database and was %s; the change is ignored", row.KID, row.Status, before.Status)))
 			merged.Keys[i] = before
-			merged.known[row.KID] = vault.Key{SigningKey: before, PublicKey: now.known[row.KID].PublicKey}
 			continue
 		}
 		h.seen[row.KID] = row
 		delete(h.reported, row.KID)
 	}
-	for _, r := range now.refused {
-		all = append(all, h.report(ctx, r.row, r.cause))
+	for _, row := range now.all.Keys {
+		if cause := now.refused[row.KID]; cause != nil {
+			all = append(all, h.report(ctx, row, cause))
+		}
 	}
-	return h.keepActive(ctx, &merged, all)
-}
-
-// keepActive keeps an active key whose row is missing. No server deletes rows.
-func (h *history) keepActive(ctx context.Context, now *keys, all []error) (*keys, error) {
 	for kid, row := range h.seen {
-		if row.Status != store.KeyActive || now.raw.Key(kid) != nil || now.First(store.KeyActive, row.Algorithm) != nil {
+		if row.Status != store.KeyActive || now.all.Key(kid) != nil || merged.First(store.KeyActive, row.Algorithm) != nil {
 			continue
 		}
 		all = append(all, h.report(ctx, row, fmt.Errorf("the row of the active signing key %s is missing in the database; the key is used until the next start", kid)))
 		if key, err := vault.Parse(row, now.adopted.Thumbprint); err == nil {
-			now.add(key)
+			merged.add(key)
 		}
 	}
-	return now, errors.Join(all...)
+	return &merged, errors.Join(all...)
 }
 
 // report logs the cause once for each change of a row.

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -41,14 +42,22 @@ func newKeeper(cfg Config) (*keeper, error) {
 	}
 	policy := cfg.policy()
 	for _, algorithm := range append([]jose.Algorithm{policy.Default}, policy.Further...) {
-		if _, err := vault.FilesOf(algorithm); err != nil {
-			return nil, err
+		if !slices.Contains(jose.Algorithms(), algorithm) {
+			return nil, unknownAlgorithm()
 		}
 	}
 	return &keeper{
 		store: cfg.Store, folder: vault.NewFolder(cfg.Dir, cfg.Log), rows: vault.Rows{Master: cfg.Master},
 		atRest: cfg.AtRest, policy: policy, rsaBits: cfg.RSABits, log: cfg.Log, wall: cfg.Now, monotonic: cfg.Monotonic,
 	}, nil
+}
+
+func unknownAlgorithm() error {
+	var names []string
+	for _, a := range jose.Algorithms() {
+		names = append(names, string(a))
+	}
+	return fault.New(fault.Invalid, "algorithm", "auth.algorithm must be one of "+strings.Join(names, ", "))
 }
 
 // now is the wall clock with the precision of the database.
@@ -64,53 +73,36 @@ func (k *keeper) since(moment *atomic.Int64) time.Duration {
 type keys struct {
 	store.KeySet // those whose rows can be used
 
-	raw     store.KeySet // all of them
+	all     store.KeySet
+	public  map[string]*jose.PublicKey // of those that can be used, by key ID
+	refused map[string]error           // why the others are neither published nor used, by key ID
 	adopted store.AdoptedKey
-	known   map[string]vault.Key // of the set
-	refused []refusal
 }
 
-// refusal is a row that is neither published nor used.
-type refusal struct {
-	row       store.SigningKey
-	cause     error
-	unchecked bool // it has no MAC, and no other fault
+func (s *keys) add(key vault.Key) {
+	s.Keys, s.public[key.KID] = append(s.Keys, key.SigningKey), key.PublicKey
 }
 
-func (s *keys) add(k vault.Key) {
-	if s.known == nil {
-		s.known = map[string]vault.Key{}
+// of returns the key of a row that can be used.
+func (s *keys) of(row store.SigningKey) vault.Key {
+	return vault.Key{SigningKey: row, PublicKey: s.public[row.KID]}
+}
+
+// key finds a key whose row can be used.
+func (s *keys) key(kid string) (vault.Key, error) {
+	if row := s.Key(kid); row != nil {
+		return s.of(*row), nil
 	}
-	s.Keys, s.known[k.KID] = append(s.Keys, k.SigningKey), k
-}
-
-// all returns the keys in the order of rows.
-func (s *keys) all(rows []store.SigningKey) (all []vault.Key) {
-	for _, row := range rows {
-		all = append(all, s.known[row.KID])
+	if cause := s.refused[kid]; cause != nil {
+		return vault.Key{}, cause
 	}
-	return all
-}
-
-// refusedActive returns why a row with the status active is refused; nil: none is.
-func (s *keys) refusedActive() error {
-	for _, r := range s.refused {
-		if r.row.Status == store.KeyActive {
-			return r.cause
-		}
-	}
-	return nil
+	return vault.Key{}, errNoSuchKey
 }
 
 // row finds a row, including a refused one.
 func (s *keys) row(kid string) (store.SigningKey, error) {
-	if row := s.Key(kid); row != nil {
+	if row := s.all.Key(kid); row != nil {
 		return *row, nil
-	}
-	for _, r := range s.refused {
-		if r.row.KID == kid {
-			return r.row, nil
-		}
 	}
 	return store.SigningKey{}, errNoSuchKey
 }
@@ -119,38 +111,60 @@ var errNoSuchKey = fault.New(fault.NotFound, "not_found", "unknown signing key; 
 
 // load reads the recorded keys. A row that does not match its key, or in sealed mode is
 // not authentic, is refused; the other rows are used.
-func (k *keeper) load(ctx context.Context) (*keys, error) {
-	s := &keys{}
+func (k *keeper) load(ctx context.Context) (*keys, error) { return k.loadRows(ctx, false) }
+
+// read is load for a start and for commands. It accepts rows that a previous release
+// wrote, until a server has authenticated all rows; upgrade reports that none has.
+func (k *keeper) read(ctx context.Context) (s *keys, upgrade bool, err error) {
+	if k.atRest == Sealed {
+		done, err := k.store.KeyRowsAuthenticated(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		upgrade = !done
+	}
+	s, err = k.loadRows(ctx, upgrade)
+	return s, upgrade, err
+}
+
+func (k *keeper) loadRows(ctx context.Context, upgrade bool) (*keys, error) {
+	s := &keys{public: map[string]*jose.PublicKey{}, refused: map[string]error{}}
 	var err error
 	if s.adopted, err = k.store.AdoptedKey(ctx); err != nil {
 		return nil, fmt.Errorf("read which key was adopted: %w", err)
 	}
-	set, err := k.store.SigningKeys(ctx)
-	if err != nil {
+	if s.all, err = k.store.SigningKeys(ctx); err != nil {
 		return nil, fmt.Errorf("read the signing keys: %w", err)
 	}
-	s.Version, s.raw = set.Version, set
-	for _, row := range set.Keys {
+	s.Version = s.all.Version
+	for _, row := range s.all.Keys {
 		if lifecycle.Rank(row.Status) < 0 { // otherwise an active key with an edited status would be replaced silently
 			return nil, vault.Unusable(row, fmt.Errorf("its status is %q", string(row.Status)))
 		}
-		parsed, err := vault.Parse(row, s.adopted.Thumbprint)
-		unchecked := err == nil && k.atRest == Sealed && row.MAC == ""
+		key, err := vault.Parse(row, s.adopted.Thumbprint)
 		if err == nil && k.atRest == Sealed {
-			err = k.authentic(parsed)
+			err = k.authentic(key, upgrade)
 		}
 		if err != nil {
-			s.refused = append(s.refused, refusal{row, err, unchecked})
+			s.refused[row.KID] = err
 			continue
 		}
-		s.add(parsed)
+		s.add(key)
 	}
 	return s, nil
 }
 
-// authentic refuses a row that was written without the master key. If the row is under
-// another master key, the error of its private half is more precise.
-func (k *keeper) authentic(key vault.Key) error {
+// authentic refuses a row that was written without the master key. In an upgrade, a row
+// has no MAC yet; that its private half can be loaded proves the same. If the row is
+// under another master key, the error of its private half is more precise.
+func (k *keeper) authentic(key vault.Key, upgrade bool) error {
+	if upgrade && key.MAC == "" {
+		if key.Status == store.KeyRemoved {
+			return nil // it has none
+		}
+		_, err := k.secret(key)
+		return err
+	}
 	err := k.rows.Verify(key.SigningKey)
 	if err == nil {
 		return nil
@@ -168,37 +182,6 @@ func (k *keeper) authentic(key vault.Key) error {
 		key.Status, key.KID, key.Algorithm, err, vault.Argument(key.KID)))
 }
 
-// trustUpgraded accepts rows without a MAC, which a previous release wrote, until a
-// server has authenticated all rows. It accepts such a row only if its private half can
-// be loaded, which proves that the writer had the master key. changed reports whether
-// the rows are still to be authenticated.
-func (k *keeper) trustUpgraded(ctx context.Context, s *keys) (changed bool, err error) {
-	if k.atRest != Sealed {
-		return false, nil
-	}
-	done, err := k.store.KeyRowsAuthenticated(ctx)
-	if err != nil || done {
-		return false, err
-	}
-	refused := s.refused
-	s.refused = nil
-	for _, r := range refused {
-		parsed, failed := vault.Parse(r.row, s.adopted.Thumbprint)
-		if failed == nil && r.unchecked && r.row.Status != store.KeyRemoved {
-			_, failed = k.secret(parsed)
-			if failed != nil && r.row.Status == store.KeyActive {
-				r.cause = failed
-			}
-		}
-		if failed != nil || !r.unchecked {
-			s.refused = append(s.refused, r)
-			continue
-		}
-		s.add(parsed)
-	}
-	return true, nil
-}
-
 // secret returns the private half of a recorded key.
 func (k *keeper) secret(key vault.Key) (vault.Secret, error) {
 	if key.Sealed != "" {
@@ -210,111 +193,68 @@ func (k *keeper) secret(key vault.Key) (vault.Secret, error) {
 // holds refuses to change keys if an active one is unavailable: with another master
 // key or folder than the servers', they could not use a new key. but is the key that a
 // change ends; its row may be refused if another active key is available.
-func (k *keeper) holds(s *keys, but string) error {
+func (k *keeper) holds(s *keys, but string) (err error) {
 	var refused error
-	for _, r := range s.refused {
-		if r.row.Status == store.KeyActive {
-			if r.row.KID != but {
-				return r.cause
-			}
-			refused = r.cause
+	available := false
+	for _, row := range s.all.Keys {
+		if row.Status != store.KeyActive {
+			continue
 		}
+		key, cause := s.key(row.KID)
+		if cause != nil && row.KID == but {
+			refused = cause
+			continue
+		}
+		if cause == nil {
+			_, cause = k.secret(key)
+		}
+		if cause != nil {
+			return cause
+		}
+		available = true
 	}
-	for _, row := range s.Keys {
-		if row.Status == store.KeyActive {
-			if _, err := k.secret(s.known[row.KID]); err != nil {
-				return err
-			}
-			refused = nil
-		}
+	if available {
+		return nil
 	}
 	return refused
 }
 
-// found returns the first key when none is recorded as active: a pair in the folder
-// that is not recorded. Its Key is nil when there is none.
+// found returns the pair in the folder, if no key is recorded yet. Its Key is nil when
+// there is none.
 func (k *keeper) found(s *keys) (vault.Secret, error) {
-	fresh := s.adopted.Pending || len(s.Keys) == 0
-	pair, err := k.folderPair(fresh)
+	if len(s.all.Keys) > 0 {
+		return vault.Secret{}, nil
+	}
+	pair, err := legacy.Pair(k.folder, k.policy.Default)
 	if err != nil || pair.Key == nil {
 		return vault.Secret{}, err
 	}
-	for _, known := range s.known {
-		if known.PublicKey.Algorithm() == pair.Key.Algorithm() && known.PublicKey.Thumbprint() == pair.Key.Public().Thumbprint() {
-			return vault.Secret{}, nil
-		}
-	}
 	if err := pair.Key.Check(); err != nil { // it comes from outside and is checked once
-		return vault.Secret{}, k.folder.Unusable(pair, err, legacy.MakeAnother)
+		return vault.Secret{}, pair.Unusable(err, legacy.MakeAnother)
 	}
 	return pair, nil
 }
 
-// folderPair reads the pair of the configured algorithm, or with anyAlgorithm that of another
-// one, which signs until a key of the configured algorithm was published long enough.
-func (k *keeper) folderPair(anyAlgorithm bool) (vault.Secret, error) {
-	if anyAlgorithm {
-		return legacy.Pair(k.folder, k.policy.Default)
-	}
-	files, err := vault.FilesOf(k.policy.Default)
-	if err != nil {
-		return vault.Secret{}, err
-	}
-	pair, err := k.folder.Pair(files, legacy.MakeAnother)
-	if errors.Is(err, fs.ErrNotExist) {
-		return vault.Secret{}, nil
-	}
-	return pair, err
-}
-
-// foundKeys returns the keys as Open would record them with the found one, for
-// commands that change nothing.
-func (k *keeper) foundKeys(s *keys) (*keys, error) {
-	pair, err := k.found(s)
-	if err != nil {
-		return nil, err
-	}
-	if pair.Key == nil {
-		return nil, fault.New(fault.NotFound, "no_signing_key",
-			fmt.Sprintf("there is no signing key yet in %s; the first start of the server creates it", k.folder.Join("")))
-	}
-	adopted := s.adopted.Thumbprint
-	if s.adopted.Pending {
-		adopted = pair.Key.Public().Thumbprint()
-	}
-	row, err := vault.NewRow(pair.Key, adopted)
-	if err != nil {
-		return nil, err
-	}
-	row.Status, row.API = store.KeyActive, true
-	parsed, err := vault.Parse(row, adopted)
-	if err != nil {
-		return nil, err
-	}
-	s.add(parsed)
-	return s, nil
-}
-
-// info describes a key.
-func (k *keeper) info(key vault.Key) KeyInfo {
-	info := describe(key.SigningKey, k.policy.Remaining(key.SigningKey, k.now()))
-	info.Thumbprint = key.PublicKey.Thumbprint()
-	switch file, err := k.folder.File(key); {
-	case err != nil || key.Sealed != "":
-	case key.Status == store.KeyRemoved: // not erased if the folder is read-only or keys are sealed
-		info.File = k.folder.List([]vault.Key{key})[key.KID]
-	default:
-		info.File = file
-	}
-	return info
-}
-
-func describe(row store.SigningKey, due time.Duration) KeyInfo {
-	return KeyInfo{
+// info describes a recorded key. A problem is that of the row.
+func (k *keeper) info(s *keys, row store.SigningKey) KeyInfo {
+	info := KeyInfo{
 		KID: row.KID, Algorithm: jose.Algorithm(row.Algorithm), Status: row.Status, PQCOnly: lifecycle.PQCOnly(row),
 		CreatedAt: row.CreatedAt, ActivatedAt: row.ActivatedAt, RetiredAt: row.RetiredAt, RemovedAt: row.RemovedAt,
-		Due: max(due, 0),
+		Due: max(k.policy.Remaining(row, k.now()), 0),
 	}
+	key, err := s.key(row.KID)
+	if err != nil {
+		info.Problem = problem(err)
+		return info
+	}
+	info.Thumbprint = key.PublicKey.Thumbprint()
+	if row.Status == store.KeyRemoved { // not erased if the folder is read-only or keys are sealed
+		secret, _ := k.folder.Load(key)
+		info.File = secret.File
+	} else if row.Sealed == "" {
+		info.File = k.folder.File(key)
+	}
+	return info
 }
 
 // problem is the message of an error for an operator; empty: none.
@@ -329,26 +269,41 @@ func problem(err error) string {
 }
 
 // Load returns the published keys, for commands that change nothing. It is an error
-// when there is none.
+// when there is none. Before the first start that is the pair in the folder.
 func Load(ctx context.Context, cfg Config) (*Published, error) {
 	k, err := newKeeper(cfg)
 	if err != nil {
 		return nil, err
 	}
-	s, err := k.load(ctx)
+	s, _, err := k.read(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := k.trustUpgraded(ctx, s); err != nil {
-		return nil, err
-	}
-	if s.First(store.KeyActive, "") == nil && s.refusedActive() == nil {
-		if s, err = k.foundKeys(s); err != nil {
-			return nil, err
-		}
 	}
 	if err := k.holds(s, ""); err != nil {
 		return nil, err
 	}
+	if lifecycle.Signer(s.KeySet) == nil && len(s.refused) == 0 {
+		if err := k.addFound(s); err != nil {
+			return nil, err
+		}
+	}
 	return k.publish(s)
+}
+
+func (k *keeper) addFound(s *keys) error {
+	pair, err := k.found(s)
+	if err != nil {
+		return err
+	}
+	if pair.Key == nil {
+		return fault.New(fault.NotFound, "no_signing_key",
+			fmt.Sprintf("there is no signing key yet in %s; the first start of the server creates it", k.folder.Join("")))
+	}
+	if s.adopted.Pending {
+		s.adopted.Thumbprint = pair.Key.Public().Thumbprint()
+	}
+	row, err := vault.NewRow(pair.Key, s.adopted.Thumbprint)
+	row.Status, row.API = store.KeyActive, true
+	s.add(vault.Key{SigningKey: row, PublicKey: pair.Key.Public()})
+	return err
 }

@@ -56,7 +56,7 @@ type Config struct {
 	Dir        string           // auth.data_dir, ~ expanded; required
 	Algorithm  jose.Algorithm   // auth.algorithm: of the key that signs the API's tokens; required
 	Algorithms []jose.Algorithm // keys.algorithms: further ones with a key each; Algorithm is optional in it
-	Late       jose.Algorithm   // one of Algorithms whose first key Complete makes, and not Open; empty: none
+	Late       jose.Algorithm   // one of Algorithms whose first key Step makes, and not Open; empty: none
 	Store      *store.Store     // records the status of each key; required
 	Master     *seal.Master     // auth.master_key; nil: none
 	AtRest     AtRest           // keys.at_rest; empty: Sealed on PostgreSQL with a master key, else Files

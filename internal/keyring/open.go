@@ -5,10 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
-	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring/legacy"
 	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
@@ -55,31 +53,27 @@ func retried(do func() error) (err error) {
 
 // start brings the recorded keys, the configuration and the folder into agreement.
 func (s *session) start(ctx context.Context) (*Ring, error) {
-	ring := &Ring{
-		keeper: s.keeper, history: newHistory(s.keeper), checking: make(chan struct{}, 1),
-		counter: counter{keeper: s.keeper, holder: rand.Text()},
-	}
+	ring := &Ring{keeper: s.keeper, history: newHistory(s.keeper), checking: make(chan struct{}, 1), holder: rand.Text()}
 	begin := s.monotonic()
-	now, err := s.load(ctx)
+	now, upgrade, err := s.read(ctx)
+	if err == nil {
+		err = s.holds(now, "")
+	}
 	if err != nil {
 		return nil, err
 	}
-	if now, ring.counter.counting, err = s.upgrade(ctx, now, ring.counter.holder); err != nil {
-		return nil, err
-	}
-	if err := now.refusedActive(); err != nil {
-		return nil, err
+	if s.atRest == Sealed {
+		if now, ring.counts, err = s.upgrade(ctx, now, upgrade, ring.holder); err != nil {
+			return nil, err
+		}
 	}
 	if lifecycle.Signer(now.KeySet) == nil {
-		for _, r := range now.refused { // the active key may be one whose status was changed
-			return nil, r.cause
+		for _, cause := range now.refused { // the active key may be one whose status was changed
+			return nil, cause
 		}
 		if now, ring.created, err = s.first(ctx, now); err != nil {
 			return nil, err
 		}
-	}
-	if err := s.holds(now, ""); err != nil {
-		return nil, err
 	}
 	if now, err = s.configure(ctx, now); err != nil {
 		return nil, err
@@ -89,7 +83,7 @@ func (s *session) start(ctx context.Context) (*Ring, error) {
 	if err := errors.Join(failed, err); err != nil {
 		return nil, err
 	}
-	if h.legacy, err = s.installation().HashKey(ctx, now.adopted.Thumbprint, now.all(now.Keys)); err != nil {
+	if h.legacy, err = s.hashKey(ctx, now); err != nil {
 		return nil, err
 	}
 	s.warn(now)
@@ -98,31 +92,15 @@ func (s *session) start(ctx context.Context) (*Ring, error) {
 	return ring, nil
 }
 
-func (s *session) installation() legacy.Installation {
-	return legacy.Installation{Store: s.store, Folder: s.folder, Rows: s.rows, Writer: s.writer, Log: s.log}
-}
-
-// upgrade seals keys that are files in sealed mode, and once authenticates the rows that
-// a previous release wrote without a MAC. The files stay, since replicas that are not
-// yet restarted use them. leased reports that this process, holder, has the lease to
-// count time now.
-func (s *session) upgrade(ctx context.Context, now *keys, holder string) (_ *keys, leased bool, err error) {
-	if s.atRest != Sealed {
-		return now, false, nil
-	}
-	first, err := s.trustUpgraded(ctx, now)
-	if err == nil {
-		err = now.refusedActive()
-	}
-	if err != nil {
-		return now, false, err
-	}
+// upgrade seals keys that are files, and once authenticates the rows that a previous
+// release wrote without a MAC. The files stay, since replicas that are not yet restarted
+// use them. leased reports that this process, holder, has the lease to count time now.
+func (s *session) upgrade(ctx context.Context, now *keys, authenticate bool, holder string) (_ *keys, leased bool, err error) {
 	var changes []store.KeyChange
 	for _, row := range now.Keys {
-		moved := row.Sealed == "" && row.Status != store.KeyRemoved
 		change := store.KeyChange{SigningKey: row}
-		if moved {
-			secret, err := s.folder.Load(now.known[row.KID])
+		if row.Sealed == "" && row.Status != store.KeyRemoved {
+			secret, err := s.folder.Load(now.of(row))
 			if err != nil && row.Status == store.KeyActive {
 				return now, false, err
 			}
@@ -130,27 +108,33 @@ func (s *session) upgrade(ctx context.Context, now *keys, holder string) (_ *key
 				s.log.Warn("signing key not moved into the database: its file is unavailable", "kid", row.KID, "status", row.Status.String(), "error", err)
 				continue
 			}
-			change.Sealed, change.Act = s.rows.Seal(row.KID, secret.Raw), store.Act{Action: identity.ActionKeySeal, By: system}
-			s.log.Warn("moved the signing key into the database, sealed under auth.master_key; remove its files when all replicas are restarted",
-				"kid", row.KID, "file", s.folder.List([]vault.Key{now.known[row.KID]})[row.KID])
+			s.move(&change.SigningKey, secret)
+			change.Act = store.Act{Action: identity.ActionKeySeal, By: system}
+		} else if !authenticate {
+			continue
 		}
-		if moved || first {
-			changes = append(changes, change)
-		}
+		changes = append(changes, change)
 	}
-	switch {
-	case first:
+	if authenticate {
 		s.authenticate(now, changes)
 		if err := s.store.AuthenticateSigningKeys(ctx, now.Version, holder, countLease, changes...); err != nil {
 			return now, false, err
 		}
 		s.log.Info("authenticated the rows of the signing keys under auth.master_key", "keys", len(changes))
-		now, err = s.recorded(ctx, nil)
+		now, err = s.load(ctx)
 		return now, len(changes) > 0, err
-	case len(changes) > 0:
+	}
+	if len(changes) > 0 {
 		now, err = s.put(ctx, now, changes...)
 	}
 	return now, false, err
+}
+
+// move seals the private half of a file in a row.
+func (s *session) move(row *store.SigningKey, secret vault.Secret) {
+	s.rows.Seal(row, secret.Raw)
+	s.log.Warn("moved the signing key into the database, sealed under auth.master_key; remove its files when all replicas are restarted",
+		"kid", row.KID, "file", secret.File)
 }
 
 // first records the first active key: the pending one, the one that is found in the
@@ -178,78 +162,58 @@ func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, 
 		now, err = s.apply(ctx, now, system, changes...)
 		return now, true, err
 	}
-	changes, err := s.recordPair(now, pair)
+	row, err := s.newRow(now, store.SigningKey{Status: store.KeyActive, API: true, ActivatedAt: s.now()}, pair.Key)
 	if err != nil {
 		return now, false, err
 	}
-	now, err = s.put(ctx, now, changes...)
+	if s.atRest == Sealed {
+		s.move(&row, pair)
+	}
+	now, err = s.put(ctx, now, store.KeyChange{SigningKey: row})
 	return now, false, err
 }
 
-// recordPair returns the changes that record a pair of the folder as the first active
-// key. An RSA pair beside one of another algorithm is recorded as retiring: tokens that
-// were signed before a change of auth.algorithm are still valid.
-func (s *session) recordPair(now *keys, pair vault.Secret) (changes []store.KeyChange, err error) {
-	row, err := s.asNew(now, store.SigningKey{Status: store.KeyActive, API: true, ActivatedAt: s.now()}, pair.Key)
-	if err == nil && s.atRest == Sealed {
-		row.Sealed = s.rows.Seal(row.KID, pair.Raw)
-		s.log.Warn("moved the signing key into the database, sealed under auth.master_key; remove its files when all replicas are restarted",
-			"kid", row.KID, "folder", s.folder.Join(""))
-	}
-	changes = append(changes, store.KeyChange{SigningKey: row})
-	files, ferr := vault.FilesOf(jose.RS256)
-	if err = errors.Join(err, ferr); err != nil || len(now.Keys) > 0 || pair.Key.Algorithm() == jose.RS256 {
-		return changes, err
-	}
-	former, err := s.folder.Pair(files, "restore it from a backup, or move the pair away; tokens that it signed are refused then")
-	if errors.Is(err, fs.ErrNotExist) || err == nil && former.Key.Public().Thumbprint() == pair.Key.Public().Thumbprint() {
-		return changes, nil // there is none, or it is the same RSA key
-	}
-	if err != nil {
-		return nil, err
-	}
-	row, err = s.asNew(now, store.SigningKey{Status: store.KeyRetiring, API: true, RetiredAt: s.now()}, former.Key)
-	if s.atRest == Sealed {
-		row.Sealed = s.rows.Seal(row.KID, former.Raw)
-	}
-	return append(changes, store.KeyChange{SigningKey: row}), err
+func (s *session) installation() legacy.Installation {
+	return legacy.Installation{Store: s.store, Folder: s.folder, Rows: s.rows, Writer: s.writer, Log: s.log}
 }
 
-// configure applies the changes that the configuration requires.
+// hashKey returns the hash key of an adopted installation.
+func (s *session) hashKey(ctx context.Context, now *keys) ([]byte, error) {
+	if now.adopted.Thumbprint == "" {
+		return nil, nil
+	}
+	if key, err := now.key(AdoptedKID); err == nil && key.Status != store.KeyRemoved {
+		return s.installation().HashKey(ctx, &key)
+	}
+	return s.installation().HashKey(ctx, nil)
+}
+
+// configure applies the changes that the configuration requires, and checks the files of
+// the active keys.
 func (s *session) configure(ctx context.Context, now *keys) (_ *keys, err error) {
-	if changes := s.policy.Start(now.KeySet, s.now()); len(changes) > 0 {
-		for _, c := range changes {
-			if c.Action == identity.ActionKeyWithdraw {
-				s.log.Info("withdrew a pending signing key: the configuration has changed", "kid", c.Key.KID, "algorithm", c.Key.Algorithm)
-			}
-		}
+	changes := s.policy.Start(now.KeySet, s.now())
+	if len(changes) > 0 {
 		if now, err = s.apply(ctx, now, system, changes...); err != nil {
 			return now, err
 		}
-	} else {
-		s.arrange(now)
 	}
-	return now, s.complete(now)
-}
-
-// complete checks the pairs of the active keys.
-func (s *session) complete(now *keys) error {
 	if s.writer == nil {
-		return nil
+		return now, nil
 	}
+	s.erase(now)
 	for _, row := range now.Keys {
 		if row.Status != store.KeyActive || row.Sealed != "" {
 			continue
 		}
-		secret, err := s.secret(now.known[row.KID])
+		secret, err := s.secret(now.of(row))
 		if err == nil {
 			err = s.writer.Complete(secret)
 		}
 		if err != nil {
-			return err
+			return now, err
 		}
 	}
-	return nil
+	return now, nil
 }
 
 // warn logs problems that do not stop a start.
@@ -258,15 +222,15 @@ func (s *session) warn(now *keys) {
 		if row.Status != store.KeyPending && (row.Status != store.KeyRetiring || row.Sealed == "") {
 			continue
 		}
-		if _, err := s.secret(now.known[row.KID]); err != nil {
+		if _, err := s.secret(now.of(row)); err != nil {
 			s.log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status.String(), "error", err)
 		}
 	}
 	s.warnOfClocks(now)
-	if s.atRest == Sealed {
+	if s.writer == nil {
 		return
 	}
-	for _, file := range s.folder.Unknown(now.raw) {
+	for _, file := range s.folder.Unknown(now.all) {
 		s.log.Warn("unknown key file: its key is not in the database; if no other server uses this folder, remove it", "file", file)
 	}
 }

@@ -32,8 +32,8 @@ func (k *keeper) publish(s *keys) (*Published, error) {
 		if row.Status == store.KeyRemoved {
 			continue
 		}
-		key := s.known[row.KID]
-		p.infos, all = append(p.infos, k.info(key)), append(all, key.JWK())
+		key := s.of(row)
+		p.infos, all = append(p.infos, k.info(s, row)), append(all, key.JWK())
 		p.public[row.KID] = key.PublicKey
 		if !lifecycle.PQCOnly(row) {
 			main = append(main, key.JWK())

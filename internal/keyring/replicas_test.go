@@ -152,14 +152,20 @@ func TestAChangeOfAlgorithmIsARotation(t *testing.T) {
 	})
 }
 
-// An earlier installation that had changed its algorithm.
-func TestTheRSAPairBesideIsRecordedToo(t *testing.T) {
-	s, dir := storetest.Open(t), pair(t, jose.RS256)
-	rsa := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: storetest.Open(t)})
-	open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: storetest.Open(t)})
-	accepts(t, open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s}), rsa)
-	if set := rows(t, s); len(set.Keys) != 2 {
+// An earlier installation had changed its algorithm, as the original let it: tokens of
+// the former key were refused from then on.
+func TestThePairOfAnotherAlgorithmIsLeft(t *testing.T) {
+	s, dir := storetest.Open(t), pair(t, jose.MLDSA65)
+	rsa := read(t, filepath.Join(pair(t, jose.RS256), "private.pem"))
+	write(t, filepath.Join(dir, "private.pem"), rsa, 0o600)
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s}
+	open(t, cfg)
+	rotate(t, cfg, true)
+	if set := rows(t, s); len(set.Keys) != 2 || set.Keys[0].Algorithm != "ML-DSA-65" || set.Keys[1].Algorithm != "ML-DSA-65" {
 		t.Errorf("%+v", set)
+	}
+	if !bytes.Equal(read(t, filepath.Join(dir, "private.pem")), rsa) {
+		t.Error("it was touched")
 	}
 }
 
@@ -415,7 +421,7 @@ func TestAnUnavailableKeyIsPublishedAndDoesNotSign(t *testing.T) {
 	}
 	accepts(t, ring, other)
 	accepts(t, ring, ring)
-	write(t, filepath.Join(cfg.Dir, "key-"+fresh+".bin"), read(t, filepath.Join(elsewhere.Dir, "pqc_secret.bin")), 0o600)
+	write(t, filepath.Join(cfg.Dir, "key-"+fresh+".bin"), read(t, filepath.Join(elsewhere.Dir, "key-"+fresh+".bin")), 0o600)
 	must(t, ring.Refresh(t.Context()))
 	if token, err := ring.Sign([]byte(`{}`)); err != nil {
 		t.Error(err)

@@ -27,8 +27,11 @@ type Ring struct {
 
 	lacked atomic.Pointer[[]string] // IDs of pending keys that were due and unavailable here; nil: none
 
-	stepping sync.Mutex // held while counting
-	counter  counter    // guarded by stepping
+	stepping sync.Mutex // guards what follows
+	holder   string     // the name of this replica in the lease to count the time of keys
+	counts   bool       // it has the lease
+	counted  []store.KeyTime
+	from     time.Duration // when the counted time begins, by the monotonic clock
 
 	signed, failed, nanoseconds atomic.Uint64
 }

@@ -19,20 +19,16 @@ var system = identity.Actor{Kind: identity.ActorSystem}
 type session struct {
 	*keeper
 
-	home   vault.Vault   // of new private halves
 	writer *vault.Writer // nil: private halves are sealed in the database, and the folder is only read
 }
 
 // enter begins a session. Close it.
 func (k *keeper) enter(ctx context.Context) (*session, error) {
 	if k.atRest == Sealed {
-		return &session{keeper: k, home: k.rows}, nil
+		return &session{keeper: k}, nil
 	}
 	writer, err := k.folder.Lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &session{keeper: k, home: writer, writer: writer}, nil
+	return &session{keeper: k, writer: writer}, err
 }
 
 func (s *session) close() {
@@ -47,20 +43,16 @@ func (s *session) close() {
 func (s *session) apply(ctx context.Context, now *keys, by identity.Actor, changes ...lifecycle.Change) (*keys, error) {
 	var rows []store.KeyChange
 	for _, c := range changes {
-		act := store.Act{Action: c.Action, By: by, Detail: c.Detail}
-		switch key, known := now.known[c.Key.KID]; {
-		case c.Made():
-			made, err := s.make(now, c.Key)
-			if err != nil {
-				return now, err
-			}
-			c.Key = made
-		case known && c.Action == identity.ActionKeyActivate:
-			if _, err := s.secret(key); err != nil {
-				return now, err // a key is not activated without its private half
-			}
+		row, err := c.Key, error(nil)
+		if c.Made() {
+			row, err = s.make(now, c.Key)
+		} else if key, missing := now.key(row.KID); missing == nil && c.Action == identity.ActionKeyActivate {
+			_, err = s.secret(key) // a key is not activated without its private half
 		}
-		rows = append(rows, store.KeyChange{SigningKey: c.Key, Act: act})
+		if err != nil {
+			return now, err
+		}
+		rows = append(rows, store.KeyChange{SigningKey: row, Act: store.Act{Action: c.Action, By: by, Detail: c.Detail}})
 	}
 	return s.put(ctx, now, rows...)
 }
@@ -71,14 +63,8 @@ func (s *session) make(now *keys, row store.SigningKey) (store.SigningKey, error
 	if err != nil {
 		return row, err
 	}
-	row, err = s.asNew(now, row, key)
-	if err != nil {
-		return row, err
-	}
-	if s.writer != nil && row.Status == store.KeyActive && len(now.Keys) == 0 {
-		err = s.writer.SaveFirst(&row, key)
-	} else {
-		err = s.home.Save(&row, key)
+	if row, err = s.newRow(now, row, key); err == nil {
+		err = s.save(&row, key, row.Status == store.KeyActive && len(now.Keys) == 0)
 	}
 	if err == nil {
 		s.log.Info("made a signing key", "kid", row.KID, "algorithm", row.Algorithm, "at_rest", s.atRest)
@@ -86,15 +72,23 @@ func (s *session) make(now *keys, row store.SigningKey) (store.SigningKey, error
 	return row, err
 }
 
-// asNew completes the row of a key that is not recorded yet.
-func (s *session) asNew(now *keys, as store.SigningKey, key *jose.PrivateKey) (store.SigningKey, error) {
+// newRow completes the row of a key that is not recorded yet.
+func (s *session) newRow(now *keys, as store.SigningKey, key *jose.PrivateKey) (store.SigningKey, error) {
 	row, err := vault.NewRow(key, now.adopted.Thumbprint)
 	row.Status, row.API, row.TokenLifetime = as.Status, as.API, s.policy.TokenLifetime
-	row.CreatedAt, row.ActivatedAt, row.RetiredAt = s.now(), as.ActivatedAt, as.RetiredAt
+	row.CreatedAt, row.ActivatedAt = s.now(), as.ActivatedAt
 	if !as.ActivatedAt.IsZero() {
 		row.CreatedAt = as.ActivatedAt
 	}
 	return row, err
+}
+
+// save stores the private half of a key that is not recorded yet.
+func (s *session) save(row *store.SigningKey, key *jose.PrivateKey, first bool) error {
+	if s.writer == nil {
+		return s.rows.Save(row, key)
+	}
+	return s.writer.Save(*row, key, first)
 }
 
 // put records changes and returns the changed keys.
@@ -103,7 +97,21 @@ func (s *session) put(ctx context.Context, now *keys, changes ...store.KeyChange
 	if err := s.store.PutSigningKeys(ctx, now.Version, changes...); err != nil {
 		return now, fmt.Errorf("record the signing keys: %w", err)
 	}
-	return s.recorded(ctx, changes)
+	for _, c := range changes {
+		attributes := []any{"kid", c.KID, "algorithm", c.Algorithm, "status", c.Status.String(), "sealed", c.Sealed != ""}
+		if c.Status == store.KeyPending {
+			attributes = append(attributes, "in", s.policy.Remaining(c.SigningKey, s.now()).String())
+		}
+		if c.Act.Detail != "" {
+			attributes = append(attributes, "cause", c.Act.Detail)
+		}
+		s.log.Info("recorded a signing key", attributes...)
+	}
+	now, err := s.load(ctx)
+	if err == nil {
+		s.erase(now)
+	}
+	return now, err
 }
 
 // authenticate sets the MACs of rows in sealed mode.
@@ -116,23 +124,16 @@ func (s *session) authenticate(now *keys, changes []store.KeyChange) {
 	}
 }
 
-// recorded logs changes, loads the keys again and arranges the folder.
-func (s *session) recorded(ctx context.Context, changes []store.KeyChange) (*keys, error) {
-	for _, row := range changes {
-		s.log.Info("recorded a signing key", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status.String(), "sealed", row.Sealed != "")
+// erase removes the files of removed keys.
+func (s *session) erase(now *keys) {
+	if s.writer == nil {
+		return
 	}
-	now, err := s.load(ctx)
-	if err == nil {
-		s.arrange(now)
+	var all []vault.Key
+	for _, row := range now.Keys {
+		all = append(all, now.of(row))
 	}
-	return now, err
-}
-
-// arrange makes the folder match the database.
-func (s *session) arrange(now *keys) {
-	if s.writer != nil {
-		s.writer.Arrange(now.all(lifecycle.Order(now.KeySet)))
-	}
+	s.writer.Erase(all)
 }
 
 // generate makes a key whose ID is not read as a flag on a command line: one of 64

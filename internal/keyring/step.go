@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
-	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -15,45 +14,50 @@ import (
 func (r *Ring) Step(ctx context.Context) error {
 	r.stepping.Lock()
 	defer r.stepping.Unlock()
-	k := r.keeper
-	if !k.policy.Busy(r.held.Load().keys.KeySet, k.now()) {
-		return r.counter.rest(ctx)
+	if k := r.keeper; !k.policy.Busy(r.held.Load().keys.KeySet, k.now()) {
+		return r.rest(ctx)
 	}
 	err := r.step(ctx)
-	if err != nil {
-		r.counter.watched = nil
-		if errors.Is(err, store.ErrKeysChanged) {
-			return nil // by an operator or another replica; the next step reads them
-		}
+	if errors.Is(err, store.ErrKeysChanged) {
+		return nil // by an operator or another replica; the next step reads them
 	}
 	return err
 }
 
 func (r *Ring) step(ctx context.Context) error {
-	k, begin := r.keeper, r.keeper.monotonic()
-	counted, held, err := r.counter.count(ctx, begin)
-	if err != nil || !held {
+	k, counted := r.keeper, r.counted
+	for i := range counted {
+		counted[i].Passed = k.monotonic() - r.from
+	}
+	r.counted = nil // after an error nobody knows whether it was added
+	_, leads, err := k.store.CountKeyTime(ctx, r.holder, countLease, counted...)
+	if err != nil || !leads {
 		return err
 	}
+	r.counts = true
 	now, err := k.load(ctx)
 	if err != nil {
 		return err
 	}
 	now, _ = r.history.merge(ctx, now) // Refresh returns the error, or it is logged
-	r.counter.watch(now, counted, begin)
-	if len(k.policy.Due(now.KeySet, k.now())) == 0 {
-		return nil
+	if len(k.policy.Due(now.KeySet, k.now())) > 0 {
+		lacked, err := k.advance(ctx, now)
+		r.lacked.Store(&lacked)
+		if err != nil {
+			return errors.Join(err, r.rest(ctx)) // another replica may have the missing private half
+		}
+		if err := r.Refresh(ctx); err != nil {
+			return err
+		}
 	}
-	lacked, err := k.advance(ctx, now)
-	r.lacked.Store(&lacked)
-	if err != nil {
-		return errors.Join(err, r.counter.rest(ctx)) // another replica may have the missing private half
+	// Time counts from here for keys that this process knows in their status.
+	r.from = k.monotonic()
+	for _, row := range r.held.Load().keys.Keys {
+		if row.Status == store.KeyPending || row.Status == store.KeyRetiring {
+			r.counted = append(r.counted, store.KeyTime{KID: row.KID, Status: row.Status})
+		}
 	}
-	if now, err = k.load(ctx); err != nil {
-		return err
-	}
-	r.counter.watch(now, counted, begin)
-	return r.Refresh(ctx)
+	return nil
 }
 
 // advance applies the due changes, one group after another, since each may change what
@@ -65,86 +69,35 @@ func (k *keeper) advance(ctx context.Context, now *keys) (lacked []string, err e
 		return nil, err
 	}
 	defer s.close()
-	var all []error
-	for tried := map[string]bool{}; ; {
-		group := untried(s.policy.Due(now.KeySet, s.now()), tried)
-		if group == nil {
-			break
-		}
-		last := group[len(group)-1]
-		after, err := s.apply(ctx, now, system, group...)
-		if err == nil {
-			s.announce(last, after)
-			now = after
-			continue
-		}
-		all = append(all, err)
-		if last.Action == identity.ActionKeyActivate && !errors.Is(err, store.ErrKeysChanged) {
-			lacked = append(lacked, last.Key.KID)
+	for changed := true; changed; {
+		changed, lacked, err = false, nil, nil
+		for _, group := range s.policy.Due(now.KeySet, s.now()) {
+			after, failed := s.apply(ctx, now, system, group...)
+			if failed == nil {
+				now, changed = after, true
+				break
+			}
+			err = errors.Join(err, failed)
+			if last := group[len(group)-1]; last.Action == identity.ActionKeyActivate && !errors.Is(failed, store.ErrKeysChanged) {
+				lacked = append(lacked, last.Key.KID)
+			}
 		}
 	}
-	return lacked, errors.Join(all...)
-}
-
-// untried returns the first group that was not tried, and marks it as tried.
-func untried(groups [][]lifecycle.Change, tried map[string]bool) []lifecycle.Change {
-	for _, group := range groups {
-		last := group[len(group)-1]
-		if id := string(last.Action) + " " + last.Key.Algorithm + " " + last.Key.KID; !tried[id] {
-			tried[id] = true
-			return group
-		}
-	}
-	return nil
-}
-
-func (s *session) announce(c lifecycle.Change, after *keys) {
-	switch c.Action {
-	case identity.ActionKeyActivate:
-		s.log.Info("signing key activated", "kid", c.Key.KID, "algorithm", c.Key.Algorithm)
-	case identity.ActionKeyRemove:
-		s.log.Info("signing key removed: the last token that it signed has expired", "kid", c.Key.KID, "algorithm", c.Key.Algorithm)
-	case identity.ActionKeyRotate:
-		pending := after.First(store.KeyPending, c.Key.Algorithm)
-		if pending == nil {
-			return // another process has changed it
-		}
-		s.log.Info("the active signing key has reached keys.rotate_every; its successor is published",
-			"algorithm", c.Key.Algorithm, "pending", pending.KID, "in", s.policy.PublishAhead.String())
-	}
-}
-
-// Complete makes the first key of Config.Late, so that a start does not wait for it. It
-// costs nothing when there is one.
-func (r *Ring) Complete(ctx context.Context) error {
-	k := r.keeper
-	if len(k.policy.First(r.held.Load().keys.KeySet, k.now())) == 0 {
-		return nil
-	}
-	s, err := k.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	err = retried(func() error {
-		now, err := s.load(ctx)
-		if err != nil {
-			return err
-		}
-		if changes := k.policy.First(now.KeySet, k.now()); len(changes) > 0 {
-			_, err = s.apply(ctx, now, system, changes...)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return r.Refresh(ctx)
+	return lacked, err
 }
 
 // Rest stops counting, so that another replica begins at once. Call it at shutdown.
 func (r *Ring) Rest(ctx context.Context) error {
 	r.stepping.Lock()
 	defer r.stepping.Unlock()
-	return r.counter.rest(ctx)
+	return r.rest(ctx)
+}
+
+func (r *Ring) rest(ctx context.Context) error {
+	leads := r.counts
+	r.counted, r.counts = nil, false
+	if !leads {
+		return nil
+	}
+	return r.keeper.store.StopCountingKeyTime(ctx, r.holder)
 }

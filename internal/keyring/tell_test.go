@@ -122,24 +122,21 @@ func TestTimesInTheLogAreReadable(t *testing.T) {
 	}
 }
 
-// TestTheRemedyFitsTheKey: no new key is made in the place of one that is
-// recorded, nor of an RSA pair that lies beside the one that signs.
+// TestTheRemedyFitsTheKey: no new key is made in the place of one that is recorded, and
+// a damaged pair of another algorithm beside the one that signs does not matter.
 func TestTheRemedyFitsTheKey(t *testing.T) {
-	_, cfg, log := logged(t)
-	active, next := open(t, cfg).Active().KID, rotate(t, cfg, false)
+	_, cfg, _ := logged(t)
+	active := open(t, cfg).Active().KID
 	write(t, filepath.Join(cfg.Dir, "key-"+active+".pem"), []byte("half"), 0o600)
-	withdraw(t, cfg, next)
-	if !strings.Contains(log.String(), "could not rename the files of the active pair") ||
-		!strings.Contains(log.String(), "pico-auth key revoke --lost "+keyring.Argument(active)) || strings.Contains(log.String(), "the pair away") {
-		t.Errorf("the active one: %s", log)
+	_, err := keyring.Open(t.Context(), cfg)
+	refusedWith(t, err, "pico-auth key revoke --lost "+keyring.Argument(active), "key-"+active+".pem")
+	if strings.Contains(err.Error(), "the pair away") {
+		t.Errorf("the active one: %v", err)
 	}
 
 	_, cfg, _ = logged(t)
 	open(t, keyring.Config{Dir: cfg.Dir, Algorithm: jose.EdDSA, Store: storetest.Open(t)})
 	write(t, filepath.Join(cfg.Dir, "private.pem"), []byte("half"), 0o600)
-	_, err := keyring.Open(t.Context(), cfg)
-	refusedWith(t, err, "restore it from a backup, or move the pair away; tokens that it signed are refused then", "private.pem")
-	must(t, os.Remove(filepath.Join(cfg.Dir, "private.pem")))
 	if open(t, cfg).Created() {
 		t.Error("a new one was made")
 	}

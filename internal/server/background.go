@@ -151,9 +151,6 @@ func (s *Server) stepKeys(ctx context.Context) (more bool, err error) {
 	if err := s.acceptsItself(); err != nil {
 		failed = append(failed, fmt.Errorf("this server refuses its own tokens: %w", err))
 	}
-	if err := s.services.Keys.Complete(ctx); err != nil {
-		failed = append(failed, fmt.Errorf("make the signing key of ID tokens: %w", err))
-	}
 	if err := s.services.Keys.Step(ctx); err != nil {
 		failed = append(failed, fmt.Errorf("step the lifecycle of the signing keys: %w", err))
 	}

@@ -95,14 +95,11 @@ func dataDir(cfg config.Config) *vault.Folder {
 
 // checkKeyFile examines the file of the active key of auth.algorithm where keys are files.
 func checkKeyFile(cfg config.Config) error {
-	files, err := vault.FilesOf(jose.Algorithm(cfg.Auth.Algorithm))
-	if err != nil || cfg.Keys.AtRest == "sealed" {
-		return err
-	}
 	folder := dataDir(cfg)
-	if folder.Check() == nil { // else Check says it
-		_, err = folder.ReadPrivate(files.Private)
+	if cfg.Keys.AtRest == "sealed" || folder.Check() != nil { // Check says it
+		return nil
 	}
+	_, err := folder.ReadPrivate(vault.FilesOf(jose.Algorithm(cfg.Auth.Algorithm)).Private)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -39,30 +39,17 @@ type Installation struct {
 // algorithm, or else of another one that the original supports, since the algorithm
 // may have changed with the adoption. Its Key is nil when there is no pair.
 func Pair(folder *vault.Folder, configured jose.Algorithm) (vault.Secret, error) {
-	files, err := vault.FilesOf(configured)
-	if err != nil {
-		return vault.Secret{}, err
-	}
-	pair, err := folder.Pair(files, MakeAnother)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return pair, err
-	}
-	for _, algorithm := range []jose.Algorithm{jose.RS256, jose.MLDSA65, jose.MLDSA87} {
-		others, err := vault.FilesOf(algorithm)
-		if err != nil {
-			return vault.Secret{}, err
-		}
-		if others.Private == files.Private {
+	for _, algorithm := range []jose.Algorithm{configured, jose.RS256, jose.MLDSA65, jose.MLDSA87} {
+		files := vault.FilesOf(algorithm)
+		if algorithm != configured && files.Private == vault.FilesOf(configured).Private {
 			continue // it was read above
 		}
-		pair, err := folder.Pair(others, MakeAnother)
+		pair, err := folder.Pair(files, MakeAnother)
 		switch {
-		case err == nil:
-			return pair, nil
-		case algorithm == jose.MLDSA65 && !errors.Is(err, fs.ErrNotExist):
-			continue // it may be one of ML-DSA-87, which has the same name
-		case !errors.Is(err, fs.ErrNotExist):
-			return vault.Secret{}, err
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil && algorithm == jose.MLDSA65 && algorithm != configured: // it may be one of ML-DSA-87, which has the same name
+		default:
+			return pair, err
 		}
 	}
 	return vault.Secret{}, nil
@@ -93,11 +80,8 @@ func (i Installation) Decide(ctx context.Context, found vault.Secret) (store.Ado
 
 // HashKey returns the hash key; nil when the installation had none. A lost one is
 // derived again while the private half of the adopted key is available; after that it
-// is logged as lost.
-func (i Installation) HashKey(ctx context.Context, adopted string, keys []vault.Key) ([]byte, error) {
-	if adopted == "" {
-		return nil, nil
-	}
+// is logged as lost. adopted is nil when that key is removed.
+func (i Installation) HashKey(ctx context.Context, adopted *vault.Key) ([]byte, error) {
 	if i.Writer == nil {
 		sealed, err := i.Store.LegacyHashKey(ctx)
 		if err != nil {
@@ -110,7 +94,7 @@ func (i Installation) HashKey(ctx context.Context, adopted string, keys []vault.
 	key, err := i.Folder.ReadPrivate(hashKeyFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return i.recover(ctx, adopted, keys)
+		return i.recover(ctx, adopted)
 	case err != nil:
 		return nil, err
 	case len(key) != sha256.Size:
@@ -123,13 +107,9 @@ func (i Installation) HashKey(ctx context.Context, adopted string, keys []vault.
 	return key, nil
 }
 
-func (i Installation) recover(ctx context.Context, adopted string, keys []vault.Key) ([]byte, error) {
-	for _, k := range keys {
-		if k.PublicKey.Thumbprint() != adopted || k.Status == store.KeyRemoved {
-			continue
-		}
-		k.Sealed = "" // the hash key is derived from the file
-		secret, err := i.Folder.Load(k)
+func (i Installation) recover(ctx context.Context, adopted *vault.Key) ([]byte, error) {
+	if adopted != nil {
+		secret, err := i.Folder.Load(*adopted) // the hash key is derived from the file
 		if err == nil {
 			return i.derive(ctx, secret)
 		}

@@ -22,7 +22,7 @@ const (
 type Policy struct {
 	Default jose.Algorithm   // of the key that signs the tokens of the API
 	Further []jose.Algorithm // of the keys for clients; each has an active key as well
-	Late    jose.Algorithm   // one of Further whose first key a running server makes, see First; empty: none
+	Late    jose.Algorithm   // one of Further whose first key a running server makes; empty: none
 
 	PublishAhead  time.Duration // how long a key is published before it signs
 	RotateEvery   time.Duration // age at which an active key is replaced; zero: never
@@ -114,20 +114,15 @@ func first(set store.KeySet, is func(store.SigningKey) bool) *store.SigningKey {
 // the API first, since some clients take the first key, then the other active ones, the
 // pending ones, and the retiring ones, the last retired one first.
 func Order(set store.KeySet) []store.SigningKey {
-	signer := ""
-	if k := Signer(set); k != nil {
-		signer = k.KID
-	}
+	signer := Signer(set)
 	rank := func(k store.SigningKey) int {
 		switch {
-		case k.KID == signer:
-			return 0
+		case signer != nil && k.KID == signer.KID:
+			return -2
 		case k.Status == store.KeyActive:
-			return 1
-		case k.Status == store.KeyPending:
-			return 2
+			return -1
 		}
-		return 1 + Rank(k.Status)
+		return Rank(k.Status)
 	}
 	keys := slices.Clone(set.Keys)
 	slices.SortStableFunc(keys, func(a, b store.SigningKey) int {
@@ -180,9 +175,7 @@ func (p Policy) expires(set store.KeySet, k store.SigningKey, now time.Time) boo
 
 // Busy reports whether time must be counted, or a change may be due.
 func (p Policy) Busy(set store.KeySet, now time.Time) bool {
-	return slices.ContainsFunc(set.Keys, func(k store.SigningKey) bool {
-		return k.Status == store.KeyPending || k.Status == store.KeyRetiring || p.expires(set, k, now)
-	})
+	return set.First(store.KeyPending, "") != nil || set.First(store.KeyRetiring, "") != nil || len(p.Due(set, now)) > 0
 }
 
 // Start returns the changes that the configuration of a starting server requires: a
@@ -193,10 +186,10 @@ func (p Policy) Start(set store.KeySet, now time.Time) (changes []Change) {
 	for _, k := range set.Keys {
 		switch {
 		case k.Status == store.KeyPending && !p.wants(k):
-			changes = append(changes, Change{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyWithdraw, Detail: "the configuration has changed"})
+			changes = append(changes, Withdraw(k, now, "the configuration has changed"))
 			continue
 		case k.Status == store.KeyActive && !k.API && !p.further(k.Algorithm) && k.Algorithm != string(p.Default):
-			changes = append(changes, Change{Key: to(k, store.KeyRetiring, now), Action: identity.ActionKeyRetire})
+			changes = append(changes, retire(k, now))
 			continue
 		}
 		kept.Keys = append(kept.Keys, k)
@@ -205,7 +198,7 @@ func (p Policy) Start(set store.KeySet, now time.Time) (changes []Change) {
 		changes = append(changes, p.Make(p.Default))
 	}
 	for _, algorithm := range p.Further {
-		if algorithm == p.Default || kept.First(store.KeyPending, string(algorithm)) != nil || p.isLate(kept, algorithm) {
+		if algorithm == p.Default || algorithm == p.Late || kept.First(store.KeyPending, string(algorithm)) != nil {
 			continue
 		}
 		active := kept.First(store.KeyActive, string(algorithm))
@@ -235,30 +228,13 @@ func (p Policy) Begin(now time.Time) (changes []Change) {
 	return changes
 }
 
-// First returns the first key of the late algorithm, nil when it has one. It is active
-// at once: publishing it before protects clients that verify with this algorithm, and
-// there are none yet.
-func (p Policy) First(set store.KeySet, now time.Time) []Change {
-	if p.Late == "" || p.Late == p.Default || !p.isLate(set, p.Late) {
-		return nil
-	}
-	return []Change{{Key: to(p.Make(p.Late).Key, store.KeyActive, now), Action: identity.ActionKeyActivate}}
-}
-
-// isLate reports whether First makes the key of the algorithm: there is none.
-func (p Policy) isLate(set store.KeySet, algorithm jose.Algorithm) bool {
-	return algorithm == p.Late && !slices.ContainsFunc(set.Keys, func(k store.SigningKey) bool {
-		return k.Algorithm == string(algorithm) && k.Status != store.KeyRemoved
-	})
-}
-
 // Activate makes a pending key active instead of the active one of its algorithm and,
 // if it is for the tokens of the API, instead of the one that signed those. That one
 // stays active for clients if its algorithm is configured for them, except a key of
 // type AKP, which must leave the main key set when its last token has expired.
 func (p Policy) Activate(set store.KeySet, k store.SigningKey, now time.Time) (changes []Change) {
 	if former := set.First(store.KeyActive, k.Algorithm); former != nil {
-		changes = append(changes, Change{Key: to(*former, store.KeyRetiring, now), Action: identity.ActionKeyRetire})
+		changes = append(changes, retire(*former, now))
 	}
 	if signer := Signer(set); k.API && signer != nil && signer.Algorithm != k.Algorithm {
 		former := *signer
@@ -266,10 +242,21 @@ func (p Policy) Activate(set store.KeySet, k store.SigningKey, now time.Time) (c
 			former.API = false
 			changes = append(changes, Change{Key: former})
 		} else {
-			changes = append(changes, Change{Key: to(former, store.KeyRetiring, now), Action: identity.ActionKeyRetire})
+			changes = append(changes, retire(former, now))
 		}
 	}
-	return append(changes, p.takeOver(k, now))
+	k = to(k, store.KeyActive, now)
+	k.TokenLifetime = max(k.TokenLifetime, p.TokenLifetime)
+	return append(changes, Change{Key: k, Action: identity.ActionKeyActivate})
+}
+
+func retire(k store.SigningKey, now time.Time) Change {
+	return Change{Key: to(k, store.KeyRetiring, now), Action: identity.ActionKeyRetire}
+}
+
+// Withdraw ends a pending key.
+func Withdraw(k store.SigningKey, now time.Time, cause string) Change {
+	return Change{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyWithdraw, Detail: cause}
 }
 
 // Untimely reports whether activating a pending key would retire the one that signs
@@ -279,15 +266,11 @@ func Untimely(set store.KeySet, pending store.SigningKey) bool {
 	return !pending.API && active != nil && active.API
 }
 
-func (p Policy) takeOver(k store.SigningKey, now time.Time) Change {
-	k = to(k, store.KeyActive, now)
-	k.TokenLifetime = max(k.TokenLifetime, p.TokenLifetime)
-	return Change{Key: k, Action: identity.ActionKeyActivate}
-}
-
 // Due returns the changes that are due, in groups that must be applied together. An
 // old key is replaced by one of its own algorithm: a replica that is not yet restarted
-// with a new configuration must not undo a change that others have begun.
+// with a new configuration must not undo a change that others have begun. The first key
+// of the late algorithm is active at once: publishing it before protects clients that
+// verify with this algorithm, and there are none yet.
 func (p Policy) Due(set store.KeySet, now time.Time) (groups [][]Change) {
 	for _, k := range set.Keys {
 		switch {
@@ -301,12 +284,10 @@ func (p Policy) Due(set store.KeySet, now time.Time) (groups [][]Change) {
 			groups = append(groups, []Change{made})
 		}
 	}
+	if late := string(p.Late); late != "" && set.First(store.KeyActive, late) == nil && set.First(store.KeyPending, late) == nil {
+		groups = append(groups, p.Activate(set, p.Make(p.Late).Key, now))
+	}
 	return groups
-}
-
-// Withdraw ends a pending key.
-func (Policy) Withdraw(k store.SigningKey, now time.Time) Change {
-	return Change{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyWithdraw}
 }
 
 // Revoke ends a key at once. The pending key, or a new one if that is missing or not
@@ -326,9 +307,7 @@ func (p Policy) Revoke(set store.KeySet, k store.SigningKey, now time.Time, usab
 	if pending != nil && usable(*pending) {
 		next = *pending
 	} else if pending != nil {
-		lost := p.Withdraw(*pending, now)
-		lost.Detail = "its private half is unavailable"
-		changes = append(changes, lost)
+		changes = append(changes, Withdraw(*pending, now, "its private half is unavailable"))
 	}
 	rest := store.KeySet{Keys: slices.DeleteFunc(slices.Clone(set.Keys), func(other store.SigningKey) bool { return other.KID == k.KID })}
 	changes = append(changes, p.Activate(rest, next, now)...)

@@ -6,13 +6,12 @@
 //	writer, err := folder.Lock(ctx)      // keeps other processes out until Close
 //	err = writer.Save(&row, private)
 //
-// In the folder the active pair of an algorithm has its known file names, which are
-// those of the original server for its algorithms. Every other key has a file named
-// by its key ID. A private file is complete or missing: its rename is the last step
-// of writing a pair. The status of a key is in the database only, and a file belongs
-// to the key with its thumbprint, so a crash between a change of a row and one in the
-// folder is harmless: Arrange repeats the second one. A damaged file is an error and
-// is never replaced.
+// In the folder the first key of an installation is a pair with the file names of the
+// original server, and every later key is a private file named by its key ID. A private
+// file is complete or missing, and no file is ever renamed. The status of a key is in
+// the database only, and a file belongs to the key with its thumbprint, so a crash
+// between a change of a row and one in the folder is harmless: Erase removes later what
+// it left. A damaged file is an error and is never replaced.
 //
 // It also binds rows to their keys: by the thumbprint, and under the master key by
 // a MAC. It knows neither the lifecycle of a key nor the database. keyring calls it.

@@ -1,33 +1,27 @@
 package vault
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 )
 
-// Files names the two files of the active pair of an algorithm.
+// Files names the pair of the first key of an algorithm, and the format of all keys of
+// the algorithm.
 type Files struct {
 	Algorithm       jose.Algorithm
 	Private, Public string
 }
 
-var rsaFiles = Files{jose.RS256, "private.pem", "public.pem"}
-
-// FilesOf returns the files of the active pair of an algorithm: those of the original
+// FilesOf returns the files of the first key of an algorithm: those of the original
 // server for its algorithms, otherwise files named by the algorithm.
-func FilesOf(algorithm jose.Algorithm) (Files, error) {
-	if known, err := jose.ParseAlgorithm(string(algorithm)); err != nil || known != algorithm {
-		return Files{}, fault.New(fault.Invalid, "algorithm",
-			fmt.Sprintf("auth.algorithm must be one of %s", algorithmNames()))
-	}
-	files := Files{Algorithm: algorithm}
-	stem := strings.ToLower(string(algorithm))
+func FilesOf(algorithm jose.Algorithm) Files {
+	files, stem := Files{Algorithm: algorithm}, strings.ToLower(string(algorithm))
 	switch {
 	case algorithm == jose.RS256:
-		return rsaFiles, nil
+		files.Private, files.Public = "private.pem", "public.pem"
 	case algorithm == jose.MLDSA65 || algorithm == jose.MLDSA87:
 		files.Private, files.Public = "pqc_secret.bin", "pqc_public.bin"
 	case files.Expanded():
@@ -35,22 +29,14 @@ func FilesOf(algorithm jose.Algorithm) (Files, error) {
 	default:
 		files.Private, files.Public = stem+"_private.pem", stem+"_public.pem"
 	}
-	return files, nil
-}
-
-func algorithmNames() string {
-	var names []string
-	for _, a := range jose.Algorithms() {
-		names = append(names, string(a))
-	}
-	return strings.Join(names, ", ")
+	return files
 }
 
 // Expanded reports whether keys are written in the encoding of FIPS 204, as the
 // original wrote them. All others are PEM.
 func (f Files) Expanded() bool { return strings.HasPrefix(string(f.Algorithm), "ML-DSA-") }
 
-// own is the file of a key that is not the active one of its algorithm.
+// own is the file of any later key.
 func (f Files) own(kid string) string {
 	if f.Expanded() {
 		return "key-" + kid + ".bin"
@@ -64,16 +50,24 @@ func (f Files) encode(key *jose.PrivateKey) (secret, public []byte, err error) {
 		secret, public = key.MarshalExpanded()
 		return secret, public, nil
 	}
-	if secret, err = key.MarshalPEM(); err != nil {
-		return nil, nil, err
+	secret, err = key.MarshalPEM()
+	if err == nil {
+		public, err = key.Public().MarshalPEM()
 	}
-	public, err = key.Public().MarshalPEM()
+	if err != nil {
+		err = fmt.Errorf("encode a signing key: %w", err)
+	}
 	return secret, public, err
 }
 
+var errEmpty = errors.New("it is empty")
+
 // Parse reads a private half in the format of its file.
 func (f Files) Parse(secret []byte) (*jose.PrivateKey, error) {
-	if f.Expanded() {
+	switch {
+	case len(secret) == 0:
+		return nil, errEmpty
+	case f.Expanded():
 		return jose.ParseExpandedMLDSA(f.Algorithm, secret, nil)
 	}
 	return jose.ParsePrivatePEM(f.Algorithm, secret)
@@ -81,6 +75,9 @@ func (f Files) Parse(secret []byte) (*jose.PrivateKey, error) {
 
 // thumbprint reads a public file.
 func (f Files) thumbprint(public []byte) (string, error) {
+	if len(public) == 0 {
+		return "", errEmpty
+	}
 	parse := jose.ParsePublicPEM
 	if f.Expanded() {
 		parse = jose.ParseExpandedPublic

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -23,8 +24,6 @@ const (
 
 	maxFile = 64 << 10
 )
-
-var errEmpty = errors.New("it is empty")
 
 // Folder is the folder of the key files. It only reads; Lock returns a Writer.
 type Folder struct {
@@ -43,70 +42,61 @@ func (f *Folder) exists(name string) bool {
 	return err == nil
 }
 
-// Load returns the private half of a recorded key: from its own file, or from that of
-// the active key of its algorithm.
+// Load returns the private half of a recorded key: from a file of its own, or from that
+// of the first key of its algorithm.
 func (f *Folder) Load(k Key) (Secret, error) {
-	files, err := FilesOf(k.PublicKey.Algorithm())
-	if err != nil {
-		return Secret{}, err
-	}
-	if !namesFile(k.KID) {
-		return Secret{}, Unusable(k.SigningKey, errors.New("its key ID cannot be part of a file name"))
-	}
+	files, want := FilesOf(k.PublicKey.Algorithm()), k.PublicKey.Thumbprint()
 	remedy := "restore it from a backup; " + GiveUp(k.SigningKey, "move it away and run")
-	own, err := f.private(files, files.own(k.KID), remedy)
-	switch {
-	case err == nil && own.Key.Public().Thumbprint() != k.PublicKey.Thumbprint():
-		return Secret{}, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
-			"%s holds another key than the one in its name; restore it from a backup", f.Join(own.name)))
-	case err == nil || !errors.Is(err, fs.ErrNotExist):
-		return own, err
+	for _, name := range []string{files.own(k.KID), files.Private} {
+		secret, err := f.private(files, name, remedy)
+		switch {
+		case err == nil && secret.Key.Public().Thumbprint() == want:
+			return secret, nil
+		case err == nil && name != files.Private:
+			return Secret{}, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
+				"%s holds another key than the one in its name; restore it from a backup", secret.File))
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return Secret{}, err
+		}
 	}
-	secret, err := f.private(files, files.Private, remedy)
-	if err == nil && secret.Key.Public().Thumbprint() != k.PublicKey.Thumbprint() || errors.Is(err, fs.ErrNotExist) {
-		return Secret{}, lost(k.SigningKey, f.path)
-	}
-	return secret, err
+	return Secret{}, lost(k.SigningKey, f.path)
 }
 
-// Pair returns the private half under the known names of an algorithm, which must
-// belong to the public one beside it if there is one; fs.ErrNotExist when it is
-// missing. remedy tells the operator what to do about a damaged private file.
+// Pair returns the private half of the first key of an algorithm, which must belong to
+// the public one beside it if there is one; fs.ErrNotExist when it is missing. remedy
+// tells the operator what to do about a damaged private file.
 func (f *Folder) Pair(files Files, remedy string) (Secret, error) {
 	secret, err := f.private(files, files.Private, remedy)
 	if err != nil {
 		return Secret{}, err
 	}
-	public, _, err := f.read(files.Public)
-	if errors.Is(err, fs.ErrNotExist) {
-		return secret, nil
+	if err := f.compare(files, secret.Key); !errors.Is(err, fs.ErrNotExist) {
+		return secret, err
 	}
-	if err != nil {
-		return Secret{}, err
-	}
-	return secret, f.compare(files, secret.Key, public)
+	return secret, nil
 }
 
 func (f *Folder) private(files Files, name, remedy string) (Secret, error) {
 	raw, err := f.ReadPrivate(name)
-	if errors.Is(err, errEmpty) {
-		return Secret{}, f.unusable(name, errEmpty, remedy)
-	}
 	if err != nil {
 		return Secret{}, err
 	}
-	key, err := files.Parse(raw)
-	if err != nil {
-		return Secret{}, f.unusable(name, err, remedy)
+	secret := Secret{File: f.Join(name), Raw: raw}
+	if secret.Key, err = files.Parse(raw); err != nil {
+		return Secret{}, secret.Unusable(err, remedy)
 	}
-	return Secret{name: name, Raw: raw, Key: key}, nil
+	return secret, nil
 }
 
-func (f *Folder) compare(files Files, key *jose.PrivateKey, public []byte) error {
-	remedy := "delete it to have it derived from " + files.Private
+// compare reads the public file of a pair.
+func (f *Folder) compare(files Files, key *jose.PrivateKey) error {
+	public, err := f.ReadPublic(files.Public)
+	if err != nil {
+		return err
+	}
 	thumbprint, err := files.thumbprint(public)
 	if err != nil {
-		return f.unusable(files.Public, err, remedy)
+		return Secret{File: f.Join(files.Public)}.Unusable(err, "delete it to have it derived from "+files.Private)
 	}
 	if thumbprint != key.Public().Thumbprint() {
 		return fault.New(fault.Invalid, "key_file", fmt.Sprintf(
@@ -116,53 +106,13 @@ func (f *Folder) compare(files Files, key *jose.PrivateKey, public []byte) error
 	return nil
 }
 
-// Unusable returns the error for a damaged file of a private half, with the remedy.
-func (f *Folder) Unusable(secret Secret, cause error, remedy string) error {
-	return f.unusable(secret.name, cause, remedy)
-}
-
-func (f *Folder) unusable(name string, cause error, remedy string) error {
-	return fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s cannot be used: %s; %s", f.Join(name), cause, remedy))
-}
-
-// File returns the path of the private half of a key: its own file, or else the
-// known name. The file may be missing.
-func (f *Folder) File(k Key) (string, error) {
-	files, err := FilesOf(k.PublicKey.Algorithm())
-	if err != nil {
-		return "", err
+// File returns the path of the private half of a key. The file may be missing.
+func (f *Folder) File(k Key) string {
+	files := FilesOf(k.PublicKey.Algorithm())
+	if f.exists(files.own(k.KID)) {
+		return f.Join(files.own(k.KID))
 	}
-	if namesFile(k.KID) && f.exists(files.own(k.KID)) {
-		return f.Join(files.own(k.KID)), nil
-	}
-	return f.Join(files.Private), nil
-}
-
-// List returns the file of each of the keys whose private half is in the folder.
-func (f *Folder) List(keys []Key) map[string]string {
-	found := map[string]string{}
-	for _, k := range keys {
-		files, err := FilesOf(k.PublicKey.Algorithm())
-		if err != nil || !namesFile(k.KID) {
-			continue
-		}
-		if f.exists(files.own(k.KID)) {
-			found[k.KID] = f.Join(files.own(k.KID))
-		} else if f.holds(files, k) {
-			found[k.KID] = f.Join(files.Private)
-		}
-	}
-	return found
-}
-
-// holds reports whether the private half of a key has the known name.
-func (f *Folder) holds(files Files, k Key) bool {
-	raw, err := f.ReadPrivate(files.Private)
-	if err != nil {
-		return false
-	}
-	key, err := files.Parse(raw)
-	return err == nil && key.Public().Thumbprint() == k.PublicKey.Thumbprint()
+	return f.Join(files.Private)
 }
 
 // Unknown returns the files of keys that are not in the database. Such a file may be
@@ -242,8 +192,6 @@ func (f *Folder) read(name string) ([]byte, fs.FileInfo, error) {
 	switch {
 	case err != nil:
 		return nil, nil, fileFault(path, "cannot be read", err)
-	case len(data) == 0:
-		return nil, nil, fault.Wrap(fault.Invalid, "key_file", path+" is empty; restore it from a backup, or move it away so that another one is created", errEmpty)
 	case len(data) > maxFile:
 		return nil, nil, fault.New(fault.Invalid, "key_file", path+" is too long to be a key")
 	}
@@ -281,10 +229,8 @@ func fileFault(path, what string, cause error) error {
 // for missing rights with the owner and the mode of what stands in the way.
 func reason(path string, err error) string {
 	text := err.Error()
-	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
-		text = pathError.Err.Error()
-	} else if linkError, ok := errors.AsType[*os.LinkError](err); ok {
-		text = linkError.Err.Error()
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		text = number.Error()
 	}
 	if denied := owner.Denied(path, err); denied != "" {
 		text += "; " + denied

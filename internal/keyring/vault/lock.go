@@ -27,9 +27,9 @@ const (
 type Writer struct {
 	*Folder
 
-	lock    *flock.Flock // nil: the folder cannot be written
-	refused error        // returned by every change; nil: the folder can be written
-	made    []string     // folders that Lock made
+	lock    *flock.Flock
+	refused error    // returned by every change; nil: the folder can be written
+	made    []string // folders that Lock made
 }
 
 // Lock creates the folder or restricts its mode, and excludes other processes, so
@@ -40,34 +40,30 @@ func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{Folder: f, made: made}
+	path := f.Join(lockFile)
+	w := &Writer{Folder: f, made: made, lock: flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow), flock.SetPermissions(privateMode))}
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	l := flock.New(f.Join(lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow), flock.SetPermissions(privateMode))
-	locked, err := l.TryLockContext(ctx, lockRetry)
+	_, err = w.lock.TryLockContext(ctx, lockRetry)
 	switch {
-	case locked:
+	case err == nil:
 		// The lock must belong to the owner of the folder: a server that cannot open it
 		// treats the folder as read-only.
-		if err := owner.GiveFile(f.Join(lockFile), f.path); err != nil {
-			return nil, errors.Join(fileFault(f.Join(lockFile), "cannot be given to the owner of its folder", err), l.Close())
+		if err := owner.GiveFile(path, f.path); err != nil {
+			return nil, errors.Join(fileFault(path, "cannot be given to the owner of its folder", err), w.lock.Close())
 		}
-		w.lock = l
 		w.sweep()
 		return w, nil
 	case errors.Is(err, fs.ErrPermission) || readOnlyFilesystem(err):
 		w.refused = fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s cannot be written, and a file is missing in it", f.path))
 		return w, nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, fault.New(fault.Unavailable, "key_lock", fmt.Sprintf(
-			"%s is locked by another process that is starting; try again when it is up", f.Join(lockFile)))
+		return nil, fault.New(fault.Unavailable, "key_lock", path+" is locked by another process that is starting; try again when it is up")
 	case errors.Is(err, context.Canceled):
 		return nil, err
 	}
 	return nil, folderFault(f.path, "cannot be locked", err)
 }
-
-func (w *Writer) writable() bool { return w.refused == nil }
 
 // Close releases the lock. A folder that Lock made and nothing was written to is
 // removed: a start that is refused leaves no folder behind that looks like one of keys.
@@ -76,9 +72,7 @@ func (w *Writer) Close() {
 		_ = os.Remove(w.Join(lockFile)) // as the folder, it may stay
 		owner.Remove(w.made)
 	}
-	if w.lock != nil {
-		_ = w.lock.Close()
-	}
+	_ = w.lock.Close()
 }
 
 // Check returns why the folder is refused, without changing it. One that does not exist
@@ -114,43 +108,33 @@ func (f *Folder) examine() (fs.FileInfo, error) {
 // prepare creates the folder, or restricts its mode. made are the folders that it made.
 func (f *Folder) prepare() (made []string, err error) {
 	info, err := f.examine()
-	if errors.Is(err, fs.ErrNotExist) {
-		made, err := owner.MakeFolder(f.path, folderMode)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if made, err = owner.MakeFolder(f.path, folderMode); err == nil {
+			err = syncFolder(filepath.Dir(f.path))
+		}
 		if err != nil {
 			owner.Remove(made)
 			return nil, folderFault(f.path, "cannot be created", err)
 		}
-		if err := syncFolder(filepath.Dir(f.path)); err != nil {
-			return made, folderFault(f.path, "cannot be synced to disk", err)
-		}
-		return made, nil
-	}
-	if err != nil || !looser(info.Mode(), folderMode) {
+	case err != nil:
 		return nil, err
+	case looser(info.Mode(), folderMode):
+		if err := os.Chmod(f.path, folderMode); err != nil {
+			f.log.Warn("the folder of the signing keys is open to other users and its mode cannot be changed", "folder", f.path, "error", err)
+		} else {
+			f.log.Warn("tightened the folder of the signing keys", "folder", f.path, "from", modeText(info.Mode()), "to", modeText(folderMode))
+		}
 	}
-	f.restrict(info)
-	return nil, nil
-}
-
-// restrict removes the rights of other users from the folder.
-func (f *Folder) restrict(info fs.FileInfo) {
-	if err := os.Chmod(f.path, folderMode); err != nil {
-		f.log.Warn("the folder of the signing keys is open to other users and its mode cannot be changed", "folder", f.path, "error", err)
-		return
-	}
-	f.log.Warn("tightened the folder of the signing keys", "folder", f.path, "from", modeText(info.Mode()), "to", modeText(folderMode))
+	return made, nil
 }
 
 // sweep removes temporary files of killed processes. It runs under the lock, so no
 // other process is writing.
 func (w *Writer) sweep() {
 	for _, name := range w.names() {
-		path := w.Join(name)
-		if !strings.Contains(name, tempMark) {
-			continue
-		}
-		if err := os.Remove(path); err == nil {
-			w.log.Info("removed an unfinished file", "file", path)
+		if strings.Contains(name, tempMark) && os.Remove(w.Join(name)) == nil {
+			w.log.Info("removed an unfinished file", "file", w.Join(name))
 		}
 	}
 }

@@ -21,15 +21,11 @@ type Rows struct {
 
 // Load unseals the private half in the row of a key.
 func (r Rows) Load(k Key) (Secret, error) {
-	files, err := FilesOf(k.PublicKey.Algorithm())
-	if err != nil {
-		return Secret{}, err
-	}
 	raw, err := r.Open(place(k.KID), k.Sealed, "the signing key "+k.KID)
 	if err != nil {
 		return Secret{}, err
 	}
-	key, err := files.Parse(raw)
+	key, err := FilesOf(k.PublicKey.Algorithm()).Parse(raw)
 	if err != nil {
 		return Secret{}, Unusable(k.SigningKey, err)
 	}
@@ -39,34 +35,17 @@ func (r Rows) Load(k Key) (Secret, error) {
 	return Secret{Raw: raw, Key: key}, nil
 }
 
-// Save seals a private half into its row.
+// Save stores the private half of a new key in its row.
 func (r Rows) Save(row *store.SigningKey, key *jose.PrivateKey) error {
-	raw, _, err := encode(key)
+	raw, _, err := FilesOf(key.Algorithm()).encode(key)
 	if err == nil {
-		row.Sealed = r.Seal(row.KID, raw)
+		r.Seal(row, raw)
 	}
 	return err
 }
 
-// Seal returns the sealed private half for the row of a key.
-func (r Rows) Seal(kid string, raw Bytes) string { return r.Master.Seal(place(kid), raw) }
-
-// Erase empties the row.
-func (Rows) Erase(row *store.SigningKey) error {
-	row.Sealed = ""
-	return nil
-}
-
-// List returns the keys that have a sealed private half.
-func (Rows) List(keys []Key) map[string]string {
-	found := map[string]string{}
-	for _, k := range keys {
-		if k.Sealed != "" {
-			found[k.KID] = ""
-		}
-	}
-	return found
-}
+// Seal stores a private half in the row of its key.
+func (r Rows) Seal(row *store.SigningKey, raw Bytes) { row.Sealed = r.Master.Seal(place(row.KID), raw) }
 
 // Open unseals a value. Its errors name what and tell the operator what to do.
 func (r Rows) Open(at seal.Place, sealed, what string) (Bytes, error) {

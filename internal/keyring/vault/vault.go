@@ -11,25 +11,6 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Vault keeps private halves.
-type Vault interface {
-	// Load returns the private half of a key. Its errors tell the operator what to do.
-	Load(Key) (Secret, error)
-	// Save stores the private half of a key that is not recorded yet, and completes
-	// its row.
-	Save(*store.SigningKey, *jose.PrivateKey) error
-	// Erase removes the private half of a key.
-	Erase(*store.SigningKey) error
-	// List returns the keys whose private half is here, with its file; empty: it is in
-	// the row.
-	List([]Key) map[string]string
-}
-
-var (
-	_ Vault = (*Writer)(nil)
-	_ Vault = Rows{}
-)
-
 // AdoptedKID is the constant key id of the original server. The one key that
 // an adopted installation was signing with keeps it.
 const AdoptedKID = "pico-auth-1"
@@ -80,14 +61,18 @@ func NewRow(key *jose.PrivateKey, adopted string) (store.SigningKey, error) {
 
 // Secret is the private half of a key, encoded and parsed. Printing it redacts it.
 type Secret struct {
-	Raw Bytes // PEM, or for ML-DSA the encoding of FIPS 204
-	Key *jose.PrivateKey
-
-	name string // of the file; empty: it was sealed in the row
+	Raw  Bytes // PEM, or for ML-DSA the encoding of FIPS 204
+	Key  *jose.PrivateKey
+	File string // its path; empty: it was sealed in the row
 }
 
 // Format redacts the secret in fmt, which does not call methods of unexported fields.
 func (Secret) Format(state fmt.State, _ rune) { _, _ = fmt.Fprint(state, "[redacted]") }
+
+// Unusable returns the error for a damaged file, with the remedy.
+func (s Secret) Unusable(cause error, remedy string) error {
+	return fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s cannot be used: %s; %s", s.File, cause, remedy))
+}
 
 // Bytes are secret. Printing them redacts them.
 type Bytes []byte
