@@ -68,9 +68,9 @@ func (c keyShowCmd) Run(sh *shell) error {
 
 func place(k keyring.KeyInfo) string {
 	switch {
-	case k.Status == keyring.Removed && k.File != "":
+	case k.Status == store.KeyRemoved && k.File != "":
 		return "still in " + k.File + "; remove it"
-	case k.Status == keyring.Removed:
+	case k.Status == store.KeyRemoved:
 		return "erased"
 	case k.File == "":
 		return "sealed in the database"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 // followed says when running servers follow a change.
@@ -92,11 +93,11 @@ func (c keyRetireCmd) Run(sh *shell) error {
 			return err
 		}
 		switch k.Status {
-		case keyring.Retiring:
+		case store.KeyRetiring:
 			return sh.say("%s does not sign any more; it is removed in %s, when the last token that it signed has expired\n", describe(k), span(k.Due))
-		case keyring.Removed:
+		case store.KeyRemoved:
 			return sh.say("%s was removed on %s\n", describe(k), moment(k.RemovedAt))
-		case keyring.Pending, keyring.Active:
+		case store.KeyPending, store.KeyActive:
 		}
 		kid, err := admin.Retire(ctx, operator(), c.KID)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 type keyListCmd struct {
@@ -33,7 +34,7 @@ func (c keyListCmd) Run(sh *shell) error {
 		}
 		var keys []keyring.KeyInfo
 		for _, k := range all {
-			if c.All || k.Status != keyring.Removed {
+			if c.All || k.Status != store.KeyRemoved {
 				keys = append(keys, k)
 			}
 		}
@@ -64,7 +65,7 @@ func moment(t time.Time) string {
 func nextStep(k keyring.KeyInfo) string {
 	step := "-"
 	switch k.Status {
-	case keyring.Pending:
+	case store.KeyPending:
 		switch {
 		case k.Problem == "":
 			step = "signs in " + span(k.Due)
@@ -73,16 +74,16 @@ func nextStep(k keyring.KeyInfo) string {
 		default: // another replica may activate it
 			step = "due; unavailable here: " + k.Problem
 		}
-	case keyring.Retiring:
+	case store.KeyRetiring:
 		step = "removed in " + span(k.Due)
 		if k.Problem != "" {
 			step = "not used: " + k.Problem
 		}
-	case keyring.Active:
+	case store.KeyActive:
 		if k.Problem != "" {
 			step = "unavailable here: " + k.Problem
 		}
-	case keyring.Removed:
+	case store.KeyRemoved:
 	}
 	if k.PQCOnly {
 		step += " (in jwks-pqc.json only)"
@@ -156,7 +157,7 @@ func keyJSON(k keyring.KeyInfo) map[string]any {
 	if k.Problem != "" {
 		m["problem"] = k.Problem
 	}
-	if k.Status == keyring.Pending || k.Status == keyring.Retiring {
+	if k.Status == store.KeyPending || k.Status == store.KeyRetiring {
 		m["due_seconds"] = int(k.Due.Seconds())
 	}
 	return m

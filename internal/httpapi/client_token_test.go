@@ -56,7 +56,7 @@ func TestAnIDTokenOpensNothing(t *testing.T) {
 				if typ == jose.TypeAccessToken {
 					claims["client_id"], claims["scope"] = c.ID, "openid account admin"
 				}
-				signed, err := r.keys.SignType(typ, []byte(toJSON(t, claims)))
+				signed, err := r.signer().Sign(typ, []byte(toJSON(t, claims)))
 				if err != nil {
 					t.Fatal(err)
 				}

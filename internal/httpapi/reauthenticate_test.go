@@ -102,7 +102,7 @@ func TestAnAccessTokenWithoutASessionDoesNothingPrivileged(t *testing.T) {
 	r := newRig(t)
 	admin := r.user(identity.Superadmin, "default")
 	now := time.Now().Unix()
-	access, err := r.keys.SignType("JWT", []byte(toJSON(t, map[string]any{
+	access, err := r.signer().Sign("JWT", []byte(toJSON(t, map[string]any{
 		"sub": admin.ID, "email": admin.Email, "role": "superadmin", "org_id": "default", "groups": []string{},
 		"iss": testIssuer(), "aud": testAudience, "iat": now, "exp": now + 900, "jti": uuid.NewString(),
 	})))

@@ -125,6 +125,16 @@ func (r *rig) mount(cfg web.Config) {
 	}
 }
 
+// signer signs with the key of the API.
+func (r *rig) signer() keyring.Signer {
+	r.t.Helper()
+	signer, err := r.keys.Signer("")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return signer
+}
+
 // keyFolder makes a folder with the key of all tests.
 func keyFolder(t testing.TB) (dir string) {
 	t.Helper()

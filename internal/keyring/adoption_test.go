@@ -43,16 +43,15 @@ func TestAdoptedPairKeepsTheOriginalsKid(t *testing.T) {
 			want := derived(string(read(t, filepath.Join(dir, private))))
 			cfg := keyring.Config{Dir: dir, Algorithm: algorithm, Store: s}
 
-			before, err := keyring.Load(t.Context(), cfg)
-			if err != nil || before.Active().KID != keyring.AdoptedKID {
-				t.Errorf("a look before the decision: %+v %v", before, err)
+			if _, err := keyring.Load(t.Context(), cfg); err == nil {
+				t.Error("a look before the decision shows a key")
 			}
 			for range 2 {
 				ring := open(t, cfg)
 				if ring.Created() || ring.Active().KID != "pico-auth-1" || !bytes.Equal(ring.LegacyHashKey(), want) {
 					t.Errorf("created %v, %+v, key %x", ring.Created(), ring.Active(), ring.LegacyHashKey())
 				}
-				token, err := ring.Sign([]byte(`{}`))
+				token, err := sign(ring)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -122,7 +121,7 @@ func TestAnAlgorithmChangedWithTheMoveIsARotation(t *testing.T) {
 		if len(keys) != 2 || keys[0].KID != "pico-auth-1" || keys[0].Thumbprint != old || keys[0].Algorithm != move.from {
 			t.Errorf("%s to %s: %+v", move.from, move.to, keys)
 		}
-		if len(keys) == 2 && (keys[1].Status != keyring.Pending || keys[1].Algorithm != move.to || keys[1].KID != keys[1].Thumbprint) {
+		if len(keys) == 2 && (keys[1].Status != store.KeyPending || keys[1].Algorithm != move.to || keys[1].KID != keys[1].Thumbprint) {
 			t.Errorf("%s to %s: %+v", move.from, move.to, keys[1])
 		}
 		if len(ring.LegacyHashKey()) == 0 {

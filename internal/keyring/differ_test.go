@@ -39,7 +39,7 @@ func TestTheShortestRotateEveryCounts(t *testing.T) {
 		for range 240 {
 			c.tick(t, 15*time.Second, a, b)
 			used[a.Active().KID] = true
-			token, err := b.Sign([]byte(`{}`))
+			token, err := sign(b)
 			must(t, err)
 			if _, err := verify(t, a, token); err != nil {
 				t.Fatal(err)
@@ -71,26 +71,10 @@ func TestAServerReadsTheDatabaseBeforeItSigns(t *testing.T) {
 			c.tick(t, 10*time.Second, there)
 		}
 		must(t, away.Ready(t.Context())) // the database is available again, without a call of Refresh
-		token, err := away.Sign([]byte(`{}`))
+		token, err := sign(away)
 		must(t, err)
 		if _, err := verify(t, there, token); err != nil {
 			t.Error(err)
 		}
 	})
-}
-
-// TestTheLeewayBoundsSigningUnseen: it is all that keeps a key beyond its tokens.
-func TestTheLeewayBoundsSigningUnseen(t *testing.T) {
-	c, cfg, _ := logged(t)
-	cfg.Leeway = 10 * time.Second
-	ring := open(t, cfg)
-	cut, cancel := context.WithCancel(t.Context())
-	cancel()
-	c.pass(5 * time.Second)
-	must(t, ring.Ready(cut))
-	c.pass(time.Second)
-	if err := ring.Ready(cut); fault.KindOf(err) != fault.Unavailable {
-		t.Errorf("half of the leeway is over: %v", err)
-	}
-	must(t, ring.Ready(t.Context()))
 }

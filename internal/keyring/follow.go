@@ -52,6 +52,7 @@ func (r *Ring) refresh(ctx context.Context) error {
 	loaded, refused := r.history.merge(ctx, loaded)
 	if loaded.Version != now.keys.Version {
 		k.warnOfClocks(loaded)
+		r.lacked.Store(false) // another replica has activated it, or it was withdrawn; or the next step fails again
 	}
 	next, failed, err := k.take(ctx, loaded, now)
 	if err != nil {
@@ -111,7 +112,7 @@ func (k *keeper) keepFormer(ctx context.Context, next *held, algorithm jose.Algo
 	}
 	next.signers[algorithm] = former
 	cause = fmt.Errorf("still signing with %s: %w", former.kid, cause)
-	if info.Status != Retiring {
+	if info.Status != store.KeyRetiring {
 		return cause
 	}
 	return errors.Join(cause, k.store.RecountKey(ctx, info.KID))

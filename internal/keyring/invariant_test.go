@@ -240,7 +240,7 @@ func (m *model) sign(i int) {
 		}
 		return
 	}
-	text, err := m.rings[i].Sign([]byte(`{}`))
+	text, err := sign(m.rings[i])
 	if err != nil {
 		m.r.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
-	"github.com/pico-auth/pico-auth/internal/keyring/legacy"
 	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -219,22 +218,6 @@ func (k *keeper) holds(s *keys, but string) (err error) {
 	return refused
 }
 
-// found returns the pair in the folder, if no key is recorded yet. Its Key is nil when
-// there is none.
-func (k *keeper) found(s *keys) (vault.Secret, error) {
-	if len(s.all.Keys) > 0 {
-		return vault.Secret{}, nil
-	}
-	pair, err := legacy.Pair(k.folder, k.policy.Default)
-	if err != nil || pair.Key == nil {
-		return vault.Secret{}, err
-	}
-	if err := pair.Key.Check(); err != nil { // it comes from outside and is checked once
-		return vault.Secret{}, pair.Unusable(err, legacy.MakeAnother)
-	}
-	return pair, nil
-}
-
 // info describes a recorded key. A problem is that of the row.
 func (k *keeper) info(s *keys, row store.SigningKey) KeyInfo {
 	info := KeyInfo{
@@ -269,7 +252,7 @@ func problem(err error) string {
 }
 
 // Load returns the published keys, for commands that change nothing. It is an error
-// when there is none. Before the first start that is the pair in the folder.
+// when there is none: the first start makes it, or finds it in the folder.
 func Load(ctx context.Context, cfg Config) (*Published, error) {
 	k, err := newKeeper(cfg)
 	if err != nil {
@@ -283,27 +266,8 @@ func Load(ctx context.Context, cfg Config) (*Published, error) {
 		return nil, err
 	}
 	if lifecycle.Signer(s.KeySet) == nil && len(s.refused) == 0 {
-		if err := k.addFound(s); err != nil {
-			return nil, err
-		}
-	}
-	return k.publish(s)
-}
-
-func (k *keeper) addFound(s *keys) error {
-	pair, err := k.found(s)
-	if err != nil {
-		return err
-	}
-	if pair.Key == nil {
-		return fault.New(fault.NotFound, "no_signing_key",
+		return nil, fault.New(fault.NotFound, "no_signing_key",
 			fmt.Sprintf("there is no signing key yet in %s; the first start of the server creates it", k.folder.Join("")))
 	}
-	if s.adopted.Pending {
-		s.adopted.Thumbprint = pair.Key.Public().Thumbprint()
-	}
-	row, err := vault.NewRow(pair.Key, s.adopted.Thumbprint)
-	row.Status, row.API = store.KeyActive, true
-	s.add(vault.Key{SigningKey: row, PublicKey: pair.Key.Public()})
-	return err
+	return k.publish(s)
 }

@@ -47,8 +47,6 @@ const (
 	// bounds how long they accept a revoked key and refuse its replacement, so it does
 	// not grow with PublishAhead.
 	keySetLifetime = 5 * time.Minute
-	// Leeway is how late the clocks of verifiers may be.
-	Leeway = time.Minute
 )
 
 // Config is the place of the keys and the times of their lifecycle.
@@ -66,7 +64,6 @@ type Config struct {
 	RotateEvery   time.Duration // keys.rotate_every; zero: only on request
 	RSABits       int           // keys.rsa_bits, of new RSA keys; zero: 2048
 	TokenLifetime time.Duration // of the access tokens that this server signs; zero: 15 minutes
-	Leeway        time.Duration // zero: Leeway
 
 	Now       func() time.Time     // the wall clock; nil: time.Now
 	Monotonic func() time.Duration // the monotonic clock, from any origin; nil: that of the system
@@ -85,7 +82,6 @@ func (c Config) withDefaults() Config {
 	c.PublishAhead = cmp.Or(c.PublishAhead, DefaultPublishAhead)
 	c.RSABits = cmp.Or(c.RSABits, defaultRSABits)
 	c.TokenLifetime = cmp.Or(c.TokenLifetime, defaultTokenLifetime)
-	c.Leeway = cmp.Or(c.Leeway, Leeway)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -100,7 +96,7 @@ func (c Config) withDefaults() Config {
 func (c Config) policy() lifecycle.Policy {
 	return lifecycle.Policy{
 		Default: c.Algorithm, Further: slices.Compact(slices.Sorted(slices.Values(c.Algorithms))), Late: c.Late,
-		PublishAhead: c.PublishAhead, RotateEvery: c.RotateEvery, TokenLifetime: c.TokenLifetime, Leeway: c.Leeway,
+		PublishAhead: c.PublishAhead, RotateEvery: c.RotateEvery, TokenLifetime: c.TokenLifetime,
 	}
 }
 
@@ -118,23 +114,12 @@ func pace(ahead time.Duration) time.Duration {
 	return min(maxFollow, max(margin(ahead)/4, 50*time.Millisecond))
 }
 
-// Status is where a key is in its lifecycle.
-type Status = store.KeyStatus
-
-// The statuses.
-const (
-	Pending  = store.KeyPending  // published, and does not sign yet
-	Active   = store.KeyActive   // signs and verifies
-	Retiring = store.KeyRetiring // verifies what it signed before
-	Removed  = store.KeyRemoved  // neither signs nor verifies
-)
-
 // KeyInfo describes a key without holding it.
 type KeyInfo struct {
 	KID        string
 	Algorithm  jose.Algorithm
 	Thumbprint string // RFC 7638; the KID of all but the adopted key
-	Status     Status
+	Status     store.KeyStatus
 	PQCOnly    bool   // published at /.well-known/jwks-pqc.json only
 	File       string // path of the private half; empty: it is sealed in the database, or erased; for a removed key the file that the operator must remove
 
@@ -153,11 +138,11 @@ type KeyInfo struct {
 // Transition describes a change of the algorithm to the configured one that is not
 // complete; it is empty when there is none. keys are in the order of the key set.
 func Transition(keys []KeyInfo, configured jose.Algorithm, now time.Time) string {
-	if len(keys) == 0 || keys[0].Status != Active || keys[0].Algorithm == configured {
+	if len(keys) == 0 || keys[0].Status != store.KeyActive || keys[0].Algorithm == configured {
 		return ""
 	}
 	for _, k := range keys {
-		if k.Status == Pending && k.Algorithm == configured {
+		if k.Status == store.KeyPending && k.Algorithm == configured {
 			return fmt.Sprintf("signing with %s; %s is published and signs from %s; `pico-auth key rotate --now` signs with it at once",
 				keys[0].Algorithm, configured, Clock(now.Add(k.Due), now))
 		}

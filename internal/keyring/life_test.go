@@ -112,11 +112,11 @@ func TestTheLifecycleOfAKey(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
 		ring := open(t, cfg)
 		first := ring.Active().KID
-		old, err := ring.Sign([]byte(`{}`))
+		old, err := sign(ring)
 		must(t, err)
 		second := rotate(t, cfg, false)
 		c.tick(t, 0, ring)
-		if keys := ring.Keys(); len(keys) != 2 || keys[0].KID != first || keys[1].KID != second || keys[1].Status != keyring.Pending || keys[1].Due != 5*time.Minute {
+		if keys := ring.Keys(); len(keys) != 2 || keys[0].KID != first || keys[1].KID != second || keys[1].Status != store.KeyPending || keys[1].Due != 5*time.Minute {
 			t.Fatalf("%+v", keys)
 		}
 		c.tick(t, 5*time.Minute-time.Second, ring)
@@ -285,7 +285,7 @@ func TestRotateEveryGoesByTheAgeOfTheKey(t *testing.T) {
 				t.Fatalf("day %d: %d keys before its time", day, n)
 			}
 			c.tick(t, time.Hour, a, b)
-			if keys := b.Keys(); len(keys) != 2 || keys[1].Status != keyring.Pending {
+			if keys := b.Keys(); len(keys) != 2 || keys[1].Status != store.KeyPending {
 				t.Fatalf("day %d: no next key", day)
 			}
 			for range 3 {
@@ -336,7 +336,7 @@ func TestWithdrawnAndRevokedKeys(t *testing.T) {
 			t.Errorf("withdrawn: %s", got)
 		}
 
-		leaked, err := ring.Sign([]byte(`{}`))
+		leaked, err := sign(ring)
 		must(t, err)
 		fresh, err := d.Revoke(t.Context(), operator, first, false)
 		must(t, err)
@@ -385,7 +385,7 @@ func TestAServerThatLacksTheNewKeyStopsSigningWithARevokedOne(t *testing.T) {
 	if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "signing is unavailable") {
 		t.Errorf("%v", err)
 	}
-	if _, err := ring.Sign([]byte(`{}`)); err == nil || !strings.Contains(err.Error(), "unavailable here") {
+	if _, err := sign(ring); err == nil || !strings.Contains(err.Error(), "unavailable here") {
 		t.Errorf("signs: %v", err)
 	}
 	must(t, os.Rename(away, cfg.Dir))
@@ -413,7 +413,7 @@ func TestImportedKeysArePublishedBeforeTheySign(t *testing.T) {
 		}
 		c.tick(t, 0, ring)
 		c.tick(t, 5*time.Minute, ring)
-		token, err := ring.Sign([]byte(`{}`))
+		token, err := sign(ring)
 		must(t, err)
 		if _, _, err := jose.Verify(token, func(jose.Header) (*jose.PublicKey, error) { return outside.Public(), nil }); err != nil {
 			t.Errorf("it does not sign: %v", err)
@@ -443,7 +443,7 @@ func TestImportedKeysArePublishedBeforeTheySign(t *testing.T) {
 func TestRSAKeysHaveTheConfiguredSize(t *testing.T) {
 	cfg := keyring.Config{Dir: t.TempDir(), Algorithm: jose.RS256, Store: storetest.Open(t), RSABits: 3072}
 	ring := open(t, cfg)
-	token, err := ring.Sign([]byte(`{}`))
+	token, err := sign(ring)
 	must(t, err)
 	if signature := token[strings.LastIndexByte(token, '.')+1:]; len(signature) != 512 {
 		t.Errorf("a signature of %d characters", len(signature))

@@ -173,6 +173,22 @@ func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, 
 	return now, false, err
 }
 
+// found returns the pair in the folder, if no key is recorded yet. Its Key is nil when
+// there is none.
+func (s *session) found(now *keys) (vault.Secret, error) {
+	if len(now.all.Keys) > 0 {
+		return vault.Secret{}, nil
+	}
+	pair, err := legacy.Pair(s.folder, s.policy.Default)
+	if err != nil || pair.Key == nil {
+		return vault.Secret{}, err
+	}
+	if err := pair.Key.Check(); err != nil { // it comes from outside and is checked once
+		return vault.Secret{}, pair.Unusable(err, legacy.MakeAnother)
+	}
+	return pair, nil
+}
+
 func (s *session) installation() legacy.Installation {
 	return legacy.Installation{Store: s.store, Folder: s.folder, Rows: s.rows, Writer: s.writer, Log: s.log}
 }
@@ -239,7 +255,7 @@ func (s *session) warn(now *keys) {
 // their tokens, since they were retired by a clock that was ahead.
 func (k *keeper) warnOfClocks(now *keys) {
 	for _, row := range now.Keys {
-		if row.Status == store.KeyRetiring && row.RetiredAt.Sub(k.wall()) > k.policy.Leeway {
+		if row.Status == store.KeyRetiring && row.RetiredAt.Sub(k.wall()) > lifecycle.Leeway {
 			k.log.Warn("a signing key was retired in the future, by a clock that was ahead; it stays in the key set until then plus the lifetime of its tokens, or until it is revoked",
 				"kid", row.KID, "retired_at", row.RetiredAt, "until", row.RetiredAt.Add(k.policy.Keep(row)))
 		}

@@ -59,7 +59,7 @@ func refused(t testing.TB, cfg keyring.Config, words ...string) {
 
 func accepts(t testing.TB, ring, signer *keyring.Ring) {
 	t.Helper()
-	token, err := signer.Sign([]byte(`{"sub":"u"}`))
+	token, err := sign(signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +378,7 @@ func TestARunningServerFollowsAChangedKey(t *testing.T) {
 				cfg.Master = master(t, 1)
 			}
 			a, b := open(t, cfg), open(t, cfg)
-			before, err := b.Sign([]byte(`{}`))
+			before, err := sign(b)
 			must(t, err)
 			cfg.Algorithm = jose.MLDSA65
 			kid := rotate(t, cfg, true)
@@ -423,7 +423,7 @@ func TestAnUnavailableKeyIsPublishedAndDoesNotSign(t *testing.T) {
 	accepts(t, ring, ring)
 	write(t, filepath.Join(cfg.Dir, "key-"+fresh+".bin"), read(t, filepath.Join(elsewhere.Dir, "key-"+fresh+".bin")), 0o600)
 	must(t, ring.Refresh(t.Context()))
-	if token, err := ring.Sign([]byte(`{}`)); err != nil {
+	if token, err := sign(ring); err != nil {
 		t.Error(err)
 	} else if h, err := verify(t, other, token); err != nil || h.KeyID != fresh {
 		t.Errorf("signs with %s, %v", h.KeyID, err)

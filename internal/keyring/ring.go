@@ -25,7 +25,7 @@ type Ring struct {
 	checked  time.Time     // start of the last check; guarded by checking
 	seen     atomic.Int64  // start of the last successful check, by the monotonic clock
 
-	lacked atomic.Pointer[[]string] // IDs of pending keys that were due and unavailable here; nil: none
+	lacked atomic.Bool // a pending key was due and is unavailable here
 
 	stepping sync.Mutex // guards what follows
 	holder   string     // the name of this replica in the lease to count the time of keys
@@ -101,19 +101,6 @@ func (r *Ring) Signer(algorithm jose.Algorithm) (Signer, error) {
 	return Signer{KID: s.kid, Algorithm: algorithm, ring: r, signer: s.signer}, nil
 }
 
-// Sign returns the compact token of claims, which is a JSON object, under the key
-// that signs the tokens of the API.
-func (r *Ring) Sign(claims []byte) (string, error) { return r.SignType(jose.TypeJWT, claims) }
-
-// SignType is Sign for a token of the type, jose.TypeJWT or jose.TypeAccessToken.
-func (r *Ring) SignType(typ string, claims []byte) (string, error) {
-	s, err := r.Signer("")
-	if err != nil {
-		return "", fmt.Errorf("sign a token: %w", err)
-	}
-	return s.Sign(typ, claims)
-}
-
 // Ready returns an error, Unavailable, when Sign would, or when another key may have
 // been activated so long ago that a token of this one may be refused before it expires.
 // Call it before an operation that is useless without a token. It reads the database if
@@ -121,7 +108,7 @@ func (r *Ring) SignType(typ string, claims []byte) (string, error) {
 func (r *Ring) Ready(ctx context.Context) error {
 	// Another key may have been activated just after the last check. The former one
 	// stays published for the leeway longer than the lifetime of its tokens.
-	longest := r.keeper.policy.Leeway / 2
+	longest := lifecycle.Leeway / 2
 	if r.keeper.since(&r.seen) > longest {
 		if err := r.Recheck(ctx); r.keeper.since(&r.seen) > longest {
 			return &fault.Error{
@@ -175,18 +162,7 @@ func (r *Ring) Created() bool { return r.created }
 
 // Behind reports whether this process could not load the private half of a key that is
 // active, or due to be.
-func (r *Ring) Behind() bool {
-	h, lacked := r.held.Load(), r.lacked.Load()
-	if h.behind || lacked == nil {
-		return h.behind
-	}
-	for _, kid := range *lacked {
-		if info, _ := h.find(kid); info.Status == store.KeyPending {
-			return true // otherwise another replica activated it, or it was withdrawn
-		}
-	}
-	return false
-}
+func (r *Ring) Behind() bool { return r.held.Load().behind || r.lacked.Load() }
 
 // Stats returns the counters.
 func (r *Ring) Stats() Stats {

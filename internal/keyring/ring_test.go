@@ -16,6 +16,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -91,6 +92,15 @@ func verify(t testing.TB, ring *keyring.Ring, token string) (jose.Header, error)
 	return h, err
 }
 
+// sign returns a token of the key that signs the tokens of the API.
+func sign(ring *keyring.Ring) (token string, err error) {
+	signer, err := ring.Signer("")
+	if err != nil {
+		return "", err
+	}
+	return signer.Sign(jose.TypeJWT, []byte(`{"sub":"u"}`))
+}
+
 func read(t testing.TB, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -151,7 +161,7 @@ func TestFirstOpenCreatesAndTheNextLoads(t *testing.T) {
 			if second.Created() || second.Active() != first.Active() {
 				t.Errorf("created %v: %+v, then %+v", second.Created(), first.Active(), second.Active())
 			}
-			token, err := first.Sign([]byte(`{"sub":"u"}`))
+			token, err := sign(first)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +174,7 @@ func TestFirstOpenCreatesAndTheNextLoads(t *testing.T) {
 			}
 			made := first.Active().CreatedAt
 			if diff := cmp.Diff([]keyring.KeyInfo{{
-				KID: h.KeyID, Algorithm: algorithm, Thumbprint: h.KeyID, Status: keyring.Active, File: filepath.Join(dir, private),
+				KID: h.KeyID, Algorithm: algorithm, Thumbprint: h.KeyID, Status: store.KeyActive, File: filepath.Join(dir, private),
 				CreatedAt: made, ActivatedAt: made,
 			}}, second.Keys()); diff != "" || made.IsZero() {
 				t.Error(diff)
@@ -236,7 +246,7 @@ func TestStatsCountEverySignature(t *testing.T) {
 	for range 8 {
 		group.Go(func() {
 			for range 25 {
-				if _, err := ring.Sign([]byte(`{}`)); err != nil {
+				if _, err := sign(ring); err != nil {
 					t.Error(err)
 				}
 				_ = ring.Stats()

@@ -190,7 +190,7 @@ func TestAStartReplacesNoKeyWhoseStatusWasChanged(t *testing.T) {
 func TestARevokedKeyStaysRevoked(t *testing.T) {
 	eachAttacked(t, func(t *testing.T, a attacked) {
 		ring := open(t, a.cfg)
-		leaked, err := ring.Sign([]byte(`{}`))
+		leaked, err := sign(ring)
 		must(t, err)
 		kid := ring.Active().KID
 		second := rotate(t, a.cfg, true)

@@ -42,7 +42,7 @@ func (r *Ring) step(ctx context.Context) error {
 	now, _ = r.history.merge(ctx, now) // Refresh returns the error, or it is logged
 	if len(k.policy.Due(now.KeySet, k.now())) > 0 {
 		lacked, err := k.advance(ctx, now)
-		r.lacked.Store(&lacked)
+		r.lacked.Store(lacked)
 		if err != nil {
 			return errors.Join(err, r.rest(ctx)) // another replica may have the missing private half
 		}
@@ -61,16 +61,15 @@ func (r *Ring) step(ctx context.Context) error {
 }
 
 // advance applies the due changes, one group after another, since each may change what
-// is due. A key that is unavailable does not block the others; lacked is the IDs of the
-// unavailable ones.
-func (k *keeper) advance(ctx context.Context, now *keys) (lacked []string, err error) {
+// is due. A key that is unavailable does not block the others; lacked reports one.
+func (k *keeper) advance(ctx context.Context, now *keys) (lacked bool, err error) {
 	s, err := k.enter(ctx)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	defer s.close()
 	for changed := true; changed; {
-		changed, lacked, err = false, nil, nil
+		changed, lacked, err = false, false, nil
 		for _, group := range s.policy.Due(now.KeySet, s.now()) {
 			after, failed := s.apply(ctx, now, system, group...)
 			if failed == nil {
@@ -78,9 +77,8 @@ func (k *keeper) advance(ctx context.Context, now *keys) (lacked []string, err e
 				break
 			}
 			err = errors.Join(err, failed)
-			if last := group[len(group)-1]; last.Action == identity.ActionKeyActivate && !errors.Is(failed, store.ErrKeysChanged) {
-				lacked = append(lacked, last.Key.KID)
-			}
+			activates := group[len(group)-1].Action == identity.ActionKeyActivate
+			lacked = lacked || activates && !errors.Is(failed, store.ErrKeysChanged)
 		}
 	}
 	return lacked, err

@@ -13,6 +13,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -103,7 +104,7 @@ func TestAStartNamesTheKeysThatItCannotUse(t *testing.T) {
 	}
 	k, err := admin(t, cfg).Key(t.Context(), next)
 	must(t, err)
-	if k.Status != keyring.Pending || k.Due != 0 || !strings.Contains(k.Problem, "is not in auth.data_dir") {
+	if k.Status != store.KeyPending || k.Due != 0 || !strings.Contains(k.Problem, "is not in auth.data_dir") {
 		t.Errorf("%s in %v: %q", k.Status, k.Due, k.Problem)
 	}
 	if k, err = admin(t, cfg).Key(t.Context(), ring.Active().KID); err != nil || k.Problem != "" {

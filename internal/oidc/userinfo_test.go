@@ -89,8 +89,12 @@ func TestRFC6750Section31RefusalsOfUserInfo(t *testing.T) {
 			t.Errorf("%s: challenge %s", name, got)
 		}
 	}
+	signer, err := r.Keys.Signer("")
+	if err != nil {
+		t.Fatal(err)
+	}
 	idToken := func(claims string) string {
-		signed, err := r.Keys.SignType(jose.TypeJWT, []byte(claims))
+		signed, err := signer.Sign(jose.TypeJWT, []byte(claims))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pico-auth/pico-auth/internal/job"
-	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 // serviceCollector reads the counters of the packages when /metrics is
@@ -118,7 +118,7 @@ func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *serviceCollector) collectKeys(ch chan<- prometheus.Metric) {
-	counts := map[keyring.Status]int{keyring.Pending: 0, keyring.Active: 0, keyring.Retiring: 0}
+	counts := map[store.KeyStatus]int{store.KeyPending: 0, store.KeyActive: 0, store.KeyRetiring: 0}
 	for _, k := range c.services.Keys.Keys() {
 		counts[k.Status]++
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/password"
+	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -247,7 +248,7 @@ func (s *Server) keysLine() string {
 		place = "sealed in the database"
 	}
 	for _, k := range keys {
-		if k.Status == keyring.Pending {
+		if k.Status == store.KeyPending {
 			coming += fmt.Sprintf("; another key (%s) signs from %s", k.Algorithm, keyring.Clock(now.Add(k.Due), now))
 			s.cfg.Log.Info("signing key rotation under way", "pending", k.KID, "algorithm", k.Algorithm, "signs_in", k.Due.Round(time.Second).String())
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
@@ -33,8 +34,12 @@ func BenchmarkSign(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	signer, err := w.keys.Signer("")
+	if err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
-		if _, err := w.keys.Sign(claims); err != nil {
+		if _, err := signer.Sign(jose.TypeJWT, claims); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 const (
 	// FollowWithin is the time within which every running server follows a change.
 	FollowWithin = 5 * time.Second
+	// Leeway is how late the clocks of verifiers may be.
+	Leeway = time.Minute
 	// clockError is more than the difference between the clocks of replicas.
 	clockError = time.Hour
 )
@@ -27,7 +29,6 @@ type Policy struct {
 	PublishAhead  time.Duration // how long a key is published before it signs
 	RotateEvery   time.Duration // age at which an active key is replaced; zero: never
 	TokenLifetime time.Duration // of the access tokens that this server signs
-	Leeway        time.Duration // how late the clocks of verifiers may be
 }
 
 // Change is the new state of a key.
@@ -153,7 +154,7 @@ func (p Policy) Remaining(k store.SigningKey, now time.Time) time.Duration {
 
 // Keep is how long a retiring key stays published: until its last token has expired.
 func (p Policy) Keep(k store.SigningKey) time.Duration {
-	return cmp.Or(k.TokenLifetime, p.TokenLifetime) + p.Leeway + FollowWithin
+	return cmp.Or(k.TokenLifetime, p.TokenLifetime) + Leeway + FollowWithin
 }
 
 // aged reports whether an active key is older than RotateEvery. The age of a key that

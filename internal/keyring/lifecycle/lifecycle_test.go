@@ -17,7 +17,7 @@ var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 func policy(further ...jose.Algorithm) lifecycle.Policy {
 	return lifecycle.Policy{
 		Default: jose.RS256, Further: further, PublishAhead: time.Hour, RotateEvery: 90 * 24 * time.Hour,
-		TokenLifetime: 15 * time.Minute, Leeway: time.Minute,
+		TokenLifetime: 15 * time.Minute,
 	}
 }
 
