@@ -67,7 +67,7 @@ func TestAdoptedPairKeepsTheOriginalsKid(t *testing.T) {
 			if err != nil || info.Size() != sha256.Size || info.Mode().Perm() != 0o600 {
 				t.Errorf("%v %v", info, err)
 			}
-			if loaded, err := keyring.Load(t.Context(), cfg); err != nil || loaded.Active().KID != "pico-auth-1" {
+			if loaded, err := keyring.Load(t.Context(), cfg); err != nil || loaded.Keys()[0].KID != "pico-auth-1" {
 				t.Errorf("%+v %v", loaded, err)
 			}
 		})

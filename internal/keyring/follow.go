@@ -45,7 +45,7 @@ func (r *Ring) refresh(ctx context.Context) error {
 		r.seen.Store(int64(begin))
 		return nil
 	}
-	loaded, err := k.load(ctx)
+	loaded, err := k.load(ctx, false)
 	if err != nil {
 		return err
 	}

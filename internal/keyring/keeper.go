@@ -108,12 +108,8 @@ func (s *keys) row(kid string) (store.SigningKey, error) {
 
 var errNoSuchKey = fault.New(fault.NotFound, "not_found", "unknown signing key; `pico-auth key list --all` shows the IDs")
 
-// load reads the recorded keys. A row that does not match its key, or in sealed mode is
-// not authentic, is refused; the other rows are used.
-func (k *keeper) load(ctx context.Context) (*keys, error) { return k.loadRows(ctx, false) }
-
-// read is load for a start and for commands. It accepts rows that a previous release
-// wrote, until a server has authenticated all rows; upgrade reports that none has.
+// read is load for a start and for commands: in an upgrade until a server has
+// authenticated all rows.
 func (k *keeper) read(ctx context.Context) (s *keys, upgrade bool, err error) {
 	if k.atRest == Sealed {
 		done, err := k.store.KeyRowsAuthenticated(ctx)
@@ -122,11 +118,14 @@ func (k *keeper) read(ctx context.Context) (s *keys, upgrade bool, err error) {
 		}
 		upgrade = !done
 	}
-	s, err = k.loadRows(ctx, upgrade)
+	s, err = k.load(ctx, upgrade)
 	return s, upgrade, err
 }
 
-func (k *keeper) loadRows(ctx context.Context, upgrade bool) (*keys, error) {
+// load reads the recorded keys. A row that does not match its key, or in sealed mode is
+// not authentic, is refused; the other rows are used. In an upgrade, rows that a previous
+// release wrote are accepted.
+func (k *keeper) load(ctx context.Context, upgrade bool) (*keys, error) {
 	s := &keys{public: map[string]*jose.PublicKey{}, refused: map[string]error{}}
 	var err error
 	if s.adopted, err = k.store.AdoptedKey(ctx); err != nil {

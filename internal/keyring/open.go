@@ -121,7 +121,7 @@ func (s *session) upgrade(ctx context.Context, now *keys, authenticate bool, hol
 			return now, false, err
 		}
 		s.log.Info("authenticated the rows of the signing keys under auth.master_key", "keys", len(changes))
-		now, err = s.load(ctx)
+		now, err = s.load(ctx, false)
 		return now, len(changes) > 0, err
 	}
 	if len(changes) > 0 {
@@ -137,17 +137,26 @@ func (s *session) move(row *store.SigningKey, secret vault.Secret) {
 		"kid", row.KID, "file", secret.File)
 }
 
-// first records the first active key: the pending one, the one that is found in the
-// folder, or a new one. Only an installation without any key signs with all its
-// algorithms at once.
+// first records the first active key: the pair that is found in the folder, or a new
+// one. Only an installation without any key signs with all its algorithms at once. If
+// there are rows, somebody has removed that of the active key.
 func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, err error) {
-	if pending := lifecycle.Successor(now.KeySet); pending != nil {
-		now, err = s.apply(ctx, now, system, s.policy.Activate(now.KeySet, *pending, s.now())...)
-		return now, false, err
+	if len(now.all.Keys) > 0 {
+		next, pending := s.policy.Make(s.policy.Default).Key, lifecycle.Successor(now.KeySet)
+		if pending != nil {
+			next = *pending
+		}
+		now, err = s.apply(ctx, now, system, s.policy.Activate(now.KeySet, next, s.now())...)
+		return now, pending == nil, err
 	}
-	pair, err := s.found(now)
+	pair, err := legacy.Pair(s.folder, s.policy.Default)
 	if err != nil {
 		return now, false, err
+	}
+	if pair.Key != nil { // it comes from outside and is checked once
+		if err := pair.Key.Check(); err != nil {
+			return now, false, pair.Unusable(err, legacy.MakeAnother)
+		}
 	}
 	if now.adopted.Pending {
 		if now.adopted, err = s.installation().Decide(ctx, pair); err != nil {
@@ -155,11 +164,7 @@ func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, 
 		}
 	}
 	if pair.Key == nil {
-		changes := s.policy.Begin(s.now())
-		if len(now.Keys) > 0 {
-			changes = s.policy.Activate(now.KeySet, s.policy.Make(s.policy.Default).Key, s.now())
-		}
-		now, err = s.apply(ctx, now, system, changes...)
+		now, err = s.apply(ctx, now, system, s.policy.Begin(s.now())...)
 		return now, true, err
 	}
 	row, err := s.newRow(now, store.SigningKey{Status: store.KeyActive, API: true, ActivatedAt: s.now()}, pair.Key)
@@ -171,22 +176,6 @@ func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, 
 	}
 	now, err = s.put(ctx, now, store.KeyChange{SigningKey: row})
 	return now, false, err
-}
-
-// found returns the pair in the folder, if no key is recorded yet. Its Key is nil when
-// there is none.
-func (s *session) found(now *keys) (vault.Secret, error) {
-	if len(now.all.Keys) > 0 {
-		return vault.Secret{}, nil
-	}
-	pair, err := legacy.Pair(s.folder, s.policy.Default)
-	if err != nil || pair.Key == nil {
-		return vault.Secret{}, err
-	}
-	if err := pair.Key.Check(); err != nil { // it comes from outside and is checked once
-		return vault.Secret{}, pair.Unusable(err, legacy.MakeAnother)
-	}
-	return pair, nil
 }
 
 func (s *session) installation() legacy.Installation {

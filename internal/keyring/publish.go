@@ -59,14 +59,6 @@ func encodeSet(entries []jose.JWK) (keySet, error) {
 // tokens of the API first.
 func (p *Published) Keys() []KeyInfo { return slices.Clone(p.infos) }
 
-// Active describes the key that signs the tokens of the API.
-func (p *Published) Active() KeyInfo {
-	if len(p.infos) == 0 {
-		return KeyInfo{}
-	}
-	return p.infos[0]
-}
-
 // Algorithms returns the algorithms of the main key set, that of the active key first.
 func (p *Published) Algorithms() (all []jose.Algorithm) {
 	for _, k := range p.infos {

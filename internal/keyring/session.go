@@ -107,7 +107,7 @@ func (s *session) put(ctx context.Context, now *keys, changes ...store.KeyChange
 		}
 		s.log.Info("recorded a signing key", attributes...)
 	}
-	now, err := s.load(ctx)
+	now, err := s.load(ctx, false)
 	if err == nil {
 		s.erase(now)
 	}

@@ -35,7 +35,7 @@ func (r *Ring) step(ctx context.Context) error {
 		return err
 	}
 	r.counts = true
-	now, err := k.load(ctx)
+	now, err := k.load(ctx, false)
 	if err != nil {
 		return err
 	}
