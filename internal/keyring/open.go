@@ -139,7 +139,7 @@ func (s *session) move(row *store.SigningKey, secret vault.Secret) {
 
 // first records the first active key: the pair that is found in the folder, or a new
 // one. Only an installation without any key signs with all its algorithms at once. If
-// there are rows, somebody has removed that of the active key.
+// there are rows, an operator has removed that of the active key.
 func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, err error) {
 	if len(now.all.Keys) > 0 {
 		next, pending := s.policy.Make(s.policy.Default).Key, lifecycle.Successor(now.KeySet)

@@ -29,7 +29,7 @@ func (r *Ring) step(ctx context.Context) error {
 	for i := range counted {
 		counted[i].Passed = k.monotonic() - r.from
 	}
-	r.counted = nil // after an error nobody knows whether it was added
+	r.counted = nil // after an error it is unknown whether it was added
 	_, leads, err := k.store.CountKeyTime(ctx, r.holder, countLease, counted...)
 	if err != nil || !leads {
 		return err

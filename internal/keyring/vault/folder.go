@@ -70,7 +70,7 @@ func (f *Folder) Pair(files Files, remedy string) (Secret, error) {
 	if err != nil {
 		return Secret{}, err
 	}
-	if err := f.compare(files, secret.Key); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := f.compare(files, secret.Key); !errors.Is(err, fs.ErrNotExist) {
 		return secret, err
 	}
 	return secret, nil
@@ -88,22 +88,22 @@ func (f *Folder) private(files Files, name, remedy string) (Secret, error) {
 	return secret, nil
 }
 
-// compare reads the public file of a pair.
-func (f *Folder) compare(files Files, key *jose.PrivateKey) error {
-	public, err := f.ReadPublic(files.Public)
+// compare reads the public file of a pair, and returns its mode.
+func (f *Folder) compare(files Files, key *jose.PrivateKey) (fs.FileMode, error) {
+	public, info, err := f.read(files.Public)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	thumbprint, err := files.thumbprint(public)
 	if err != nil {
-		return Secret{File: f.Join(files.Public)}.Unusable(err, "delete it to have it derived from "+files.Private)
+		return 0, Secret{File: f.Join(files.Public)}.Unusable(err, "delete it to have it derived from "+files.Private)
 	}
 	if thumbprint != key.Public().Thumbprint() {
-		return fault.New(fault.Invalid, "key_file", fmt.Sprintf(
+		return 0, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
 			"%s and %s are halves of different keys; restore the right one from a backup, or, if %s is the right one, delete the public file to have it derived",
 			f.Join(files.Private), f.Join(files.Public), files.Private))
 	}
-	return nil
+	return info.Mode(), nil
 }
 
 // File returns the path of the private half of a key. The file may be missing.

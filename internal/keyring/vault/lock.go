@@ -65,6 +65,8 @@ func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 	return nil, folderFault(f.path, "cannot be locked", err)
 }
 
+func (w *Writer) writable() bool { return w.refused == nil }
+
 // Close releases the lock. A folder that Lock made and nothing was written to is
 // removed: a start that is refused leaves no folder behind that looks like one of keys.
 func (w *Writer) Close() {

@@ -40,15 +40,15 @@ func (w *Writer) Complete(secret Secret) error {
 	if secret.File != w.Join(files.Private) {
 		return nil
 	}
-	path := w.Join(files.Public)
-	info, err := os.Lstat(path)
-	missing := errors.Is(err, fs.ErrNotExist)
+	path, missing := w.Join(files.Public), !w.exists(files.Public)
+	var mode fs.FileMode
 	if !missing {
-		if err := w.compare(files, secret.Key); err != nil || !looser(info.Mode(), publicMode) {
+		var err error
+		if mode, err = w.compare(files, secret.Key); err != nil || !looser(mode, publicMode) {
 			return err
 		}
 	}
-	if w.refused != nil {
+	if !w.writable() {
 		return nil // the private half suffices
 	}
 	_, public, err := files.encode(secret.Key)
@@ -61,7 +61,7 @@ func (w *Writer) Complete(secret Secret) error {
 	case missing:
 		w.log.Info("derived a missing public key file", "file", path)
 	default:
-		w.log.Warn("tightened a public key file", "file", path, "from", modeText(info.Mode()), "to", modeText(publicMode))
+		w.log.Warn("tightened a public key file", "file", path, "from", modeText(mode), "to", modeText(publicMode))
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func (w *Writer) Complete(secret Secret) error {
 // Erase removes the files of removed keys. It may be interrupted and repeated, logs
 // errors, and leaves files of unknown keys.
 func (w *Writer) Erase(keys []Key) {
-	if w.refused != nil {
+	if !w.writable() {
 		return
 	}
 	removed := map[string]bool{} // by thumbprint
