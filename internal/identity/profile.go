@@ -14,7 +14,7 @@ import (
 
 // Profile is what users say about themselves besides their name: the claims of
 // OpenID Connect's scope profile (Core 5.4), stored as this JSON. preferred_username
-// is left out, since it would be taken for a name that identifies. All fields are
+// is not among them: it would be taken for a name that identifies. All fields are
 // optional.
 type Profile struct {
 	GivenName  string `json:"given_name,omitempty"`

@@ -49,7 +49,7 @@ func (c *ClaimsRequest) Encode() string {
 // scopeOfClaim has the claims about a user, and for which scope a client gets each of
 // them: OpenID Connect Core 5.4, and our own.
 var scopeOfClaim = map[string]string{
-	"name": ScopeProfile, "given_name": ScopeProfile, "family_name": ScopeProfile, "middle_name": ScopeProfile, "nickname": ScopeProfile,
+	"name": ScopeProfile, "given_name": ScopeProfile, "family_name": ScopeProfile, "middle_name": ScopeProfile, "preferred_username": ScopeProfile, "nickname": ScopeProfile,
 	"profile": ScopeProfile, "picture": ScopeProfile, "website": ScopeProfile, "gender": ScopeProfile, "birthdate": ScopeProfile,
 	"zoneinfo": ScopeProfile, "locale": ScopeProfile, "updated_at": ScopeProfile,
 	"email": ScopeEmail, "email_verified": ScopeEmail,

@@ -80,6 +80,35 @@ func TestOIDCCoreSection54ClaimsByScope(t *testing.T) {
 	}
 }
 
+// Products look users up by preferred_username. It is an address that an administrator
+// has verified, and no client learns one by it that it would not get as email.
+func TestOIDCCoreSection51PreferredUsernameIsTheVerifiedAddress(t *testing.T) {
+	r := newRig(t, "")
+	u := r.user("ada@pico.example")
+	c, b := r.register(nil), r.signedIn(u)
+	named := func(scope string) (inIDToken, atUserinfo any) {
+		tokens := r.want(200, "", r.redeem(c, b.code(c, "scope", scope)))
+		_, id := r.claims(tokens.text("id_token"))
+		return id["preferred_username"], r.userinfo(tokens).body["preferred_username"]
+	}
+	const all = "openid profile email"
+	if id, info := named(all); id != nil || info != nil {
+		t.Errorf("an address that is not verified: %v, %v", id, info)
+	}
+	verified := true
+	_, err := r.Directory.Update(t.Context(), system, u.ID, directory.UserChange{EmailVerified: &verified})
+	r.ok(err)
+	for scope, want := range map[string]any{all: "ada@pico.example", "openid profile": nil, "openid email": nil} {
+		if id, info := named(scope); id != want || info != want {
+			t.Errorf("%s: %v, %v, want %v", scope, id, info, want)
+		}
+	}
+	tokens := r.want(200, "", r.redeem(c, b.code(c, "scope", "openid profile", "claims", `{"userinfo":{"preferred_username":null}}`)))
+	if name := r.userinfo(tokens).body["preferred_username"]; name != nil {
+		t.Errorf("by the parameter claims, without the address: %v", name)
+	}
+}
+
 // OpenID Connect Core 5.5: single claims are asked for by name, for the ID token and for
 // userinfo, and a refresh remembers it. A client gets none of a scope that it is not
 // registered for.

@@ -22,6 +22,7 @@ var userClaims = []userClaim{
 	{"given_name", func(u *identity.User, _ Groups) any { return u.Profile.GivenName }},
 	{"family_name", func(u *identity.User, _ Groups) any { return u.Profile.FamilyName }},
 	{"middle_name", func(u *identity.User, _ Groups) any { return u.Profile.MiddleName }},
+	{"preferred_username", preferredUsername},
 	{"nickname", func(u *identity.User, _ Groups) any { return u.Profile.Nickname }},
 	{"profile", func(u *identity.User, _ Groups) any { return u.Profile.Page }},
 	{"picture", func(u *identity.User, _ Groups) any { return u.Profile.Picture }},
@@ -66,6 +67,16 @@ func ClaimNames() []string {
 	return names
 }
 
+// preferredUsername is the e-mail address, which is the name that the user signs in with.
+// An address that is not verified is not one to know a user by, and the claim has no
+// mark for that as the address has.
+func preferredUsername(u *identity.User, _ Groups) any {
+	if !u.EmailVerified {
+		return ""
+	}
+	return u.Email
+}
+
 // updatedAt is in seconds since 1970; a profile that was never changed has none.
 func updatedAt(u *identity.User, _ Groups) any {
 	if u.UpdatedAt.IsZero() {
@@ -103,6 +114,9 @@ func aboutUser(u identity.User, groups Groups, c oauth.Client, scope string, req
 				about[claim.name] = value
 			}
 		}
+	}
+	if about["email"] == nil { // only the scope email shows the address
+		delete(about, "preferred_username")
 	}
 	customClaims(about, c, u.Metadata)
 	return about
