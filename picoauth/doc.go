@@ -90,5 +90,12 @@
 // Config.AllowHTTP allows it. An attacker who can respond in the server's place can
 // then sign in to this service as any user; a warning is logged at each start.
 //
+// # Compatibility
+//
+// A patch release of pico-auth removes and changes nothing that this package exports. A
+// minor release may remove what the minor release before it has marked Deprecated. Both
+// may add fields to structs: name the fields of a literal. A Guard accepts the tokens of
+// every server from v0.4.0 on.
+//
 // The package picoauthtest is an issuer for your tests.
 package picoauth
