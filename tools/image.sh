@@ -30,7 +30,7 @@ if command -v buildah >/dev/null; then
 	buildah push --quiet "pico-auth:$tag" "docker-archive:$out/pico-auth-docker.tar:pico-auth:$tag"
 	buildah push --quiet --format oci "pico-auth:$tag" "oci:$out/oci:$tag"
 elif command -v docker >/dev/null; then
-	docker build --platform "linux/$ARCH" "${labels[@]}" -f Containerfile -t "pico-auth:$tag" -t pico-auth:latest "$out/context"
+	docker build --platform "linux/$ARCH" --build-arg "TARGETARCH=$ARCH" "${labels[@]}" -f Containerfile -t "pico-auth:$tag" -t pico-auth:latest "$out/context"
 	exit
 else
 	echo 'make image needs buildah or docker' >&2

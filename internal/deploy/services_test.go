@@ -29,6 +29,8 @@ import (
 const (
 	serverURL = "https://localhost:8443"
 	notesURL  = "https://localhost:9443"
+
+	warned = `"msg":"configuration: ` // in the log of the server, about its settings
 )
 
 // hosts are the services in the networks of compose.yaml, as its engine would name them.
@@ -73,6 +75,9 @@ func TestComposeSignsAUserInAtTheApplication(t *testing.T) {
 	if status, _ := call(t, b.client, http.MethodGet, notesURL+"/api/notes", "", nil); status != http.StatusUnauthorized {
 		t.Errorf("the application without a token: %d", status)
 	}
+	if origin := b.allowed(serverURL + "/oauth2/token"); origin != notesURL {
+		t.Errorf("the page of the application may not call the server: %q", origin)
+	}
 	if status, _ := call(t, b.client, http.MethodGet, serverURL+"/metrics", "", nil); status != http.StatusNotFound {
 		t.Errorf("metrics through the proxy: %d", status)
 	}
@@ -88,7 +93,7 @@ func TestComposeSignsAUserInAtTheApplication(t *testing.T) {
 	before := keys()
 	r.running["auth"].stop()
 	log := r.running["auth"].log.String()
-	if strings.Contains(log, `"WARN"`) || !strings.Contains(log, `"client":"127.0.0.1"`) {
+	if strings.Contains(log, warned) || !strings.Contains(log, `"client":"127.0.0.1"`) {
 		t.Errorf("the log has a warning, or the address of the proxy for that of the client:\n%s", log)
 	}
 	r.start("auth")
@@ -173,7 +178,7 @@ func TestKubernetesProbesAreServed(t *testing.T) {
 		t.Errorf("metrics: %d", status)
 	}
 	p.stop()
-	if log := p.log.String(); strings.Contains(log, `"WARN"`) {
+	if log := p.log.String(); strings.Contains(log, warned) {
 		t.Errorf("the log has a warning:\n%s", log)
 	}
 }
@@ -324,6 +329,22 @@ func (b browser) signIn(email, password string) string {
 		b.t.Fatalf("no token: %s", body)
 	}
 	return tokens.AccessToken
+}
+
+// allowed is the origin that the response to a script of the application allows.
+func (b browser) allowed(address string) string {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, address, http.NoBody)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	req.Header.Set("Origin", notesURL)
+	res, err := b.client.Do(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res.Header.Get("Access-Control-Allow-Origin")
 }
 
 // visit returns where the response leads; nil where there is no redirect.
