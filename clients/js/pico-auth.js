@@ -72,7 +72,7 @@ export class PicoAuth {
     history.replaceState(history.state, '', pending?.returnTo ?? location.pathname + location.hash)
     if (!pending) throw new PicoAuthError('unknown_state', 'this sign-in was started in another tab, or was finished before')
     // RFC 9207 section 2.4; our server always sends it.
-    if (params.get('iss') !== this.#issuer) throw new PicoAuthError('invalid_issuer', 'the response is not from the issuer')
+    if (params.get('iss') !== this.#issuer) throw new PicoAuthError('invalid_issuer', `the response is from ${params.get('iss')}, not from ${this.#issuer}`)
     if (params.has('error')) throw new PicoAuthError(params.get('error'), params.get('error_description') ?? 'the sign-in was refused')
     const started = Date.now()
     const answer = await this.#send('/oauth2/token', new URLSearchParams({
@@ -214,7 +214,7 @@ async function request(url, body) {
     })
     text = await response.text()
   } catch (cause) {
-    throw new PicoAuthError('network_error', 'the server did not answer', { cause })
+    throw new PicoAuthError('network_error', 'the server did not answer, or does not allow this origin', { cause })
   }
   let data
   try { data = JSON.parse(text || '{}') } catch { /* of a proxy, or the page of a network that asks for a login */ }
