@@ -47,7 +47,7 @@ func TestNotesInChromium(t *testing.T) {
 	t.Run("a note is kept, and a refused token is replaced", func(t *testing.T) {
 		do(t, first,
 			chromedp.Evaluate[chromedp.Void](spoil),
-			chromedp.SendKeys("#text", "buy bread"),
+			chromedp.SendKeys("#text", "buy bread "+strings.Repeat("x", 80)),
 			chromedp.Click("#write button"),
 			chromedp.WaitVisible("#list li"),
 			chromedp.Reload(),
@@ -56,6 +56,12 @@ func TestNotesInChromium(t *testing.T) {
 		text, err := chromedp.Run(first, chromedp.Text("body"))
 		if err != nil || !strings.Contains(text, "Ada Example") || strings.Count(text, "buy bread") != 1 {
 			t.Errorf("%v:\n%s", err, text)
+		}
+	})
+	t.Run("it fits the width of a phone", func(t *testing.T) {
+		do(t, first, chromedp.EmulateViewport(360, 740))
+		if widths := evaluate(t, first, `Promise.resolve(document.documentElement.scrollWidth + ' of ' + innerWidth)`); widths != "360 of 360" {
+			t.Error(widths)
 		}
 	})
 	t.Run("tabs that need a token at the same moment refresh once", func(t *testing.T) {

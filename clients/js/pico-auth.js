@@ -5,7 +5,7 @@
 // and for the reuse grace (10 s by default for clients) yields the same successor again. So
 // a lost answer is asked for again within the grace, counted from the first attempt.
 const patience = 9_000
-const timeout = 8_000 // of one request
+const timeout = 8_000 // of one attempt
 
 export class PicoAuthError extends Error {
   constructor(code, message, { status = 0, retryAfter = 0, cause } = {}) {
@@ -57,11 +57,13 @@ export class PicoAuth {
     }))
   }
 
-  // The parameters leave the address before the first await: a second call, as frameworks make
-  // in development, gets the result of the first.
+  // The parameters leave the address before the first await: a second call meanwhile, as frameworks
+  // make in development, gets the result of the first.
   handleCallback() {
     const params = new URLSearchParams(location.search)
-    if (params.has('state') && (params.has('code') || params.has('error'))) this.#callback = this.#finish(params)
+    if (params.has('state') && (params.has('code') || params.has('error'))) {
+      this.#callback = this.#finish(params).finally(() => { this.#callback = undefined })
+    }
     return this.#callback ?? Promise.resolve(null)
   }
 
@@ -98,7 +100,7 @@ export class PicoAuth {
 
   async signInWithPassword(email, password) {
     const started = Date.now()
-    const answer = await this.#send('/api/v1/auth/login', { email, password }, { patience: 0 })
+    const answer = await this.#send('/api/v1/auth/login', { email, password }, { patience: 0, timeout: 20_000 }) // it may wait 10 s to be hashed
     await exclusive(this.#key, () => this.#write(sessionOf(answer, started, decode(answer.access_token))))
     return this.user
   }
@@ -169,10 +171,10 @@ export class PicoAuth {
 
   // Sends a request until it is answered or the patience is over. After 429 and 503 the server
   // has used nothing; after a lost answer it may have, so that is repeated only where it may be.
-  async #send(path, body, { lost = false, patience: limit = patience } = {}) {
+  async #send(path, body, { lost = false, patience: limit = patience, timeout: each = timeout } = {}) {
     for (let end = Date.now() + limit, wait = 250; ; wait *= 2) {
       try {
-        return await request(this.#base + path, body)
+        return await request(this.#base + path, body, each)
       } catch (error) {
         const pause = Math.max(wait, 1000 * error.retryAfter)
         if (!isTemporary(error) || Date.now() + pause > end || (!lost && error.status !== 429 && error.status !== 503)) throw error
@@ -200,11 +202,11 @@ export class PicoAuth {
   #tell() {
     if (this.user === this.#told) return
     this.#told = this.#user
-    for (const listener of [...this.#listeners]) listener(this.#user)
+    for (const listener of this.#listeners) queueMicrotask(() => listener(this.#user)) // its faults are its own
   }
 }
 
-async function request(url, body) {
+async function request(url, body, timeout) {
   const form = body instanceof URLSearchParams
   let response, text
   try {
@@ -219,7 +221,7 @@ async function request(url, body) {
   let data
   try { data = JSON.parse(text || '{}') } catch { /* of a proxy, or the page of a network that asks for a login */ }
   if (response.ok && data) return data
-  if (response.ok) throw new PicoAuthError('network_error', 'the answer is not of the server')
+  if (response.ok) throw new PicoAuthError('network_error', 'the answer is not from the server')
   throw new PicoAuthError(data?.error ?? 'http_error', data?.error_description ?? data?.detail ?? `the server answered ${response.status}`, {
     status: response.status, retryAfter: Number(response.headers.get('Retry-After')) || 0,
   })

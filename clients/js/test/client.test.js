@@ -66,7 +66,7 @@ test('the code flow signs the user in and leads back to where it began', async (
   assert.deepEqual(seen, [email])
   const response = await auth.fetch(`${site.issuer}/oauth2/userinfo`)
   assert.equal((await response.json()).sub, auth.user.sub)
-  assert.equal(await open().handleCallback(), null)
+  assert.equal(await auth.handleCallback(), null)
 })
 
 test('a session is there for the next page and for other tabs', async () => {
