@@ -13,6 +13,9 @@ import (
 	"strings"
 )
 
+// errNo is the error for a name that does not exist.
+func errNo(kind, name string) error { return fmt.Errorf("there is no %s: %s", kind, name) }
+
 // run runs a program and adds its output to the error.
 func run(dir string, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
@@ -93,8 +96,15 @@ func checkModule(path string) error {
 // runGo builds and starts an application, as go run does. Where its modules are missing,
 // and need not be there, it is checked only.
 func runGo(args []string) error {
-	if len(args) != 2 || args[0] != "run" {
-		return fmt.Errorf("go %s has no stand-in", strings.Join(args, " "))
+	switch {
+	case len(args) == 2 && args[0] == "install":
+		path := strings.TrimPrefix(strings.TrimSuffix(args[1], "@latest"), "github.com/pico-auth/pico-auth/")
+		_, err := os.Stat(filepath.Join(os.Getenv("REPOSITORY"), path, "main.go"))
+		return err
+	case args[0] == "test":
+		return checkTests(args[1:])
+	case len(args) != 2 || args[0] != "run":
+		return errNo("stand-in for go", strings.Join(args, " "))
 	}
 	sources, err := filepath.Glob(filepath.Join(args[1], "*.go"))
 	if err != nil {
@@ -201,6 +211,9 @@ func runDevice([]string) error {
 // runContained runs the command of a container in the folder data, which stands for the
 // volume; a server is not started, its configuration is checked.
 func runContained(args []string) error {
+	if args[0] == "compose" {
+		return checkCompose(args[1:])
+	}
 	words := args[1:]
 	env := append(os.Environ(), "HOME="+inCheckout("data"))
 	for len(words) > 0 && strings.HasPrefix(words[0], "-") {
@@ -229,7 +242,7 @@ func runContained(args []string) error {
 	case args[0] == "exec" && len(words) > 0 && words[0] == "/pico-auth":
 		words = words[1:]
 	case args[0] != "run":
-		return fmt.Errorf("docker %s has no stand-in", args[0])
+		return errNo("stand-in for docker", args[0])
 	}
 	if len(words) == 0 || words[0] == "serve" {
 		words = []string{"config", "check"}

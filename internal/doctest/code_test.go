@@ -16,8 +16,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 // languages are what a block may be written in. Text without one is output or a drawing.
@@ -75,13 +73,7 @@ func TestJSONOfTheDocumentsParses(t *testing.T) {
 
 // The blocks of YAML are parts of application.yaml.
 func TestYAMLOfTheDocumentsIsAConfiguration(t *testing.T) {
-	program, err := programtest.Build(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if program, err = filepath.Abs(program); err != nil {
-		t.Fatal(err)
-	}
+	program := programPath(t)
 	eachBlock(t, "yaml", func(t *testing.T, _ document, b block) {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "wiki"), strings.Repeat("x", 40))

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 // repository is the root, as an absolute path.
@@ -19,6 +21,19 @@ func repository(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return root
+}
+
+// programPath returns the program that the documents are tested with.
+func programPath(t *testing.T) string {
+	t.Helper()
+	program, err := programtest.Build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if program, err = filepath.Abs(program); err != nil {
+		t.Fatal(err)
+	}
+	return program
 }
 
 // block is a fenced block of a document.
