@@ -169,13 +169,16 @@ func responds(url string) bool {
 	return resp.StatusCode < http.StatusInternalServerError
 }
 
+// alive reports whether a process exists, as one does whose end nothing has waited for.
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
 // stop ends the server of the process and waits for its end.
 func stop(pid int) error {
 	_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended
 	for range 600 {
 		// Nothing waits for a process whose parent has ended, in a container without init.
 		stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat") // absent on other systems
-		if ended := syscall.Kill(pid, 0) != nil; ended || bytes.Contains(stat, []byte(") Z ")) {
+		if !alive(pid) || bytes.Contains(stat, []byte(") Z ")) {
 			return nil
 		}
 		time.Sleep(100 * time.Millisecond)
