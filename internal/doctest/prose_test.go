@@ -16,8 +16,12 @@ import (
 // their own. Those of pico-auth are parsed in cmd/pico-auth, those of make in TestTargets.
 var (
 	foreignSpan    = regexp.MustCompile(`^(?:buildah|docker|go|kubectl|openssl|pg_dump|sqlite3|systemctl|source) \S`)
-	foreignComment = regexp.MustCompile("\\b(?:docker|systemctl|kubectl) [a-z-]+[^`;)\n]*|  make [^`;)\n]*")
+	foreignLine    = regexp.MustCompile(`^#\s{2,}((?:docker|kubectl|make|systemctl) .*)`)
+	foreignComment = regexp.MustCompile("\\b(?:docker|kubectl|systemctl) [a-z-]+[^`;)\n]*")
 )
+
+// continued is the end of a line of a command in a comment.
+var continued = regexp.MustCompile(`\s*\\\n#\s+`)
 
 func TestCommandsInProseRun(t *testing.T) {
 	var commands []string
@@ -35,12 +39,17 @@ func TestCommandsInProseRun(t *testing.T) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		for line := range strings.Lines(text) {
-			if strings.HasPrefix(line, "#") {
-				for _, found := range foreignComment.FindAllString(line, -1) {
-					command, _, _ := strings.Cut(strings.TrimSpace(found), "  #")
-					commands = append(commands, strings.TrimRight(command, " .:"))
-				}
+		for line := range strings.Lines(continued.ReplaceAllString(text, " ")) {
+			if !strings.HasPrefix(line, "#") {
+				continue
+			}
+			if found := foreignLine.FindStringSubmatch(line); found != nil {
+				command, _, _ := strings.Cut(found[1], "  #")
+				commands = append(commands, strings.TrimSpace(command))
+				continue
+			}
+			for _, found := range foreignComment.FindAllString(line, -1) {
+				commands = append(commands, strings.TrimRight(found, " .:"))
 			}
 		}
 	}
@@ -69,6 +78,18 @@ func checkCompose(args []string) error {
 	}
 	if !slices.Contains([]string{"up", "down", "ps", "logs", "cp", "kill", "exec", "pull"}, args[0]) {
 		return errNo("command of docker compose", args[0])
+	}
+	return nil
+}
+
+// checkManifests checks that the files that a command applies exist.
+func checkManifests(args []string) error {
+	for i, arg := range args {
+		if arg == "-f" {
+			if _, err := os.Stat(args[i+1]); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ var prepared = map[string]preparation{
 }
 
 // usedInProse are stand-ins that TestCommandsInProseRun uses and no block.
-var usedInProse = map[string]bool{"systemctl": true}
+var usedInProse = map[string]bool{"kubectl": true, "systemctl": true}
 
 // prelude runs before a document. The line of a failed command is the one of the
 // document.

@@ -61,6 +61,7 @@ var standIns = map[string]standIn{
 		reason: "an application in the foreground never ends",
 		run:    runGo,
 	},
+	"kubectl":   {reason: "needs a cluster; the files exist, and contrib checks them", run: checkManifests},
 	"systemctl": {reason: "needs systemd; the units are checked", run: checkUnits},
 	"npm":       {reason: "make examples installs and starts these", run: checkNPM},
 	"pip":       {reason: "make examples installs and starts these", run: checkPip},
