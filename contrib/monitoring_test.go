@@ -1,7 +1,9 @@
 package contrib
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -134,7 +136,7 @@ func checkSelectors(t *testing.T, where, expr string, all []sample) {
 		}
 	}
 	for _, g := range grouping.FindAllStringSubmatch(expr, -1) {
-		for _, label := range strings.Split(g[1], ",") {
+		for label := range strings.SplitSeq(g[1], ",") {
 			if label = strings.TrimSpace(label); !labels[label] {
 				t.Errorf("%s: no metric of %q has the label %s", where, expr, label)
 			}
@@ -147,15 +149,25 @@ func checkSelectors(t *testing.T, where, expr string, all []sample) {
 func traffic(t *testing.T, s *server) {
 	t.Helper()
 	base := fmt.Sprintf("http://127.0.0.1:%d", s.port)
-	post := func(path, media, body string) {
+	post := func(path, media, body string) string {
 		resp, err := http.Post(base+path, media, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = resp.Body.Close()
+		defer resp.Body.Close()
+		content, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
 	}
-	post("/api/v1/auth/login", "application/json", login)
-	post("/api/v1/auth/refresh", "application/json", `{"refresh_token":"unknown"}`)
+	var pair struct {
+		Refresh string `json:"refresh_token"`
+	}
+	if err := json.Unmarshal([]byte(post("/api/v1/auth/login", "application/json", login)), &pair); err != nil {
+		t.Fatal(err)
+	}
+	post("/api/v1/auth/refresh", "application/json", fmt.Sprintf(`{"refresh_token":%q}`, pair.Refresh))
 	post("/oauth2/token", "application/x-www-form-urlencoded", "grant_type=client_credentials")
 	post("/sign-in", "application/x-www-form-urlencoded", "email=a")
 	for _, path := range []string{"/api/v1/auth/me", "/.well-known/jwks.json", "/livez", "/nothing"} {

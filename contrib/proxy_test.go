@@ -53,7 +53,7 @@ var proxies = []proxy{
 			"127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server))
 		return []string{"run", "--adapter", "caddyfile", "--config", write(t, dir, "Caddyfile", example)}
 	}},
-	{"haproxy", true, true, func(t *testing.T, dir string, port, server int, cert, key string) []string {
+	{"haproxy", true, true, func(t *testing.T, dir string, port, server int, cert, _ string) []string {
 		example := replaced(t, "haproxy/haproxy.cfg", "bind :443", fmt.Sprintf("bind 127.0.0.1:%d", port), "/etc/ssl/private/auth.example.com.pem", cert,
 			"127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server), "log /dev/log local0", "log stderr format raw local0")
 		return []string{"-db", "-f", write(t, dir, "haproxy.cfg", example)}
@@ -79,6 +79,7 @@ type behind struct {
 // Each example of a proxy keeps the same promises, with a real server behind the real
 // proxy.
 func TestProxies(t *testing.T) {
+	t.Parallel()
 	for _, p := range proxies {
 		t.Run(p.program, func(t *testing.T) {
 			path := tool(t, p.program)
@@ -166,8 +167,16 @@ func (b *behind) client1(from string) *http.Client {
 	return c
 }
 
-// send sends a request and returns the response and its body.
-func (b *behind) send(c *http.Client, method, path, body string, header ...string) (*http.Response, string) {
+// response is what the proxy responded with.
+type response struct {
+	status int
+	header http.Header
+	major  int // of the version of HTTP
+	body   string
+}
+
+// send sends a request.
+func (b *behind) send(c *http.Client, method, path, body string, header ...string) response {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(b.t.Context(), method, site+path, strings.NewReader(body))
 	if err != nil {
@@ -188,18 +197,18 @@ func (b *behind) send(c *http.Client, method, path, body string, header ...strin
 	if err != nil {
 		b.t.Fatalf("%s %s: %v\n%s", method, path, err, b.log)
 	}
-	return resp, string(content)
+	return response{resp.StatusCode, resp.Header, resp.ProtoMajor, string(content)}
 }
 
 // want is send that requires a status, and returns the fields of the response.
 func (b *behind) want(code int, c *http.Client, method, path, body string, header ...string) map[string]any {
 	b.t.Helper()
-	resp, content := b.send(c, method, path, body, header...)
-	if resp.StatusCode != code {
-		b.t.Fatalf("%s %s: %d, want %d: %s\n%s", method, path, resp.StatusCode, code, content, b.log)
+	resp := b.send(c, method, path, body, header...)
+	if resp.status != code {
+		b.t.Fatalf("%s %s: %d, want %d: %s\n%s", method, path, resp.status, code, resp.body, b.log)
 	}
 	var fields map[string]any
-	_ = json.Unmarshal([]byte(content), &fields) // a page has none
+	_ = json.Unmarshal([]byte(resp.body), &fields) // a page has none
 	return fields
 }
 
@@ -217,14 +226,14 @@ func walk(b *behind) {
 	if d := b.want(200, c, "GET", "/.well-known/openid-configuration", ""); d["issuer"] != site || d["token_endpoint"] != site+"/oauth2/token" {
 		b.t.Errorf("discovery says %v", d)
 	}
-	resp, page := b.send(c, "GET", "/account", "", "Accept", "text/html")
-	if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to, "/sign-in") && !strings.HasPrefix(to, site+"/sign-in") {
-		b.t.Errorf("the account page is %d %s", resp.StatusCode, page)
+	resp := b.send(c, "GET", "/account", "", "Accept", "text/html")
+	if to := resp.header.Get("Location"); resp.status != http.StatusSeeOther || !strings.HasPrefix(to, "/sign-in") && !strings.HasPrefix(to, site+"/sign-in") {
+		b.t.Errorf("the account page is %d %s", resp.status, resp.body)
 	}
-	if resp.ProtoMajor != 2 {
-		b.t.Errorf("the proxy speaks %s", resp.Proto)
+	if resp.major != 2 {
+		b.t.Errorf("the proxy speaks HTTP/%d", resp.major)
 	}
-	if resp.Header.Get("Strict-Transport-Security") == "" {
+	if resp.header.Get("Strict-Transport-Security") == "" {
 		b.t.Error("no Strict-Transport-Security")
 	}
 	// The address of a redirect has the state that the client sent.
@@ -235,10 +244,10 @@ func walk(b *behind) {
 		b.t.Fatal(err)
 	}
 	state := strings.Repeat("s", 2000)
-	resp, page = b.send(c, "GET", "/oauth2/authorize?response_type=code&prompt=none&scope=openid&redirect_uri=https://app.example.com/&client_id="+created.ID+
+	resp = b.send(c, "GET", "/oauth2/authorize?response_type=code&prompt=none&scope=openid&redirect_uri=https://app.example.com/&client_id="+created.ID+
 		"&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&state="+state, "")
-	if to := resp.Header.Get("Location"); !strings.Contains(to, "error=login_required") || !strings.Contains(to, state) {
-		b.t.Errorf("the authorization response is %d %s %s", resp.StatusCode, to, page)
+	if to := resp.header.Get("Location"); !strings.Contains(to, "error=login_required") || !strings.Contains(to, state) {
+		b.t.Errorf("the authorization response is %d %s %s", resp.status, to, resp.body)
 	}
 }
 
@@ -251,8 +260,7 @@ func clientAddress(b *behind) {
 		if more != nil {
 			c = b.client1("127.0.0.3") // HTTP/2 has no Connection
 		}
-		resp, _ := b.send(c, "GET", "/api/v1/auth/me", "", append(forged, more...)...)
-		id := resp.Header.Get("X-Request-Id")
+		id := b.send(c, "GET", "/api/v1/auth/me", "", append(forged, more...)...).header.Get("X-Request-Id")
 		if id == "" || id == "forged" {
 			b.t.Errorf("%s: the request has the ID %q", name, id)
 			continue
@@ -266,8 +274,8 @@ func clientAddress(b *behind) {
 func metricsAreRefused(b *behind) {
 	c := b.client("127.0.0.2")
 	for _, path := range []string{"/metrics", "/%6detrics", "//metrics", "/metrics/", "/x/../metrics"} {
-		if resp, page := b.send(c, "GET", path, ""); resp.StatusCode < 300 || strings.Contains(page, "pico_auth_") {
-			b.t.Errorf("%s: %d", path, resp.StatusCode)
+		if resp := b.send(c, "GET", path, ""); resp.status < 300 || strings.Contains(resp.body, "pico_auth_") {
+			b.t.Errorf("%s: %d", path, resp.status)
 		}
 	}
 	if !strings.Contains(b.server.scrape(), "pico_auth_build_info") {
@@ -328,8 +336,8 @@ func postIsNotRepeated(b *behind) {
 	for range attempts {
 		b.want(200, c, "GET", "/livez", "")
 		b.want(200, c, "GET", "/readyz", "")
-		if resp, _ := b.send(c, "POST", "/api/v1/auth/refresh", `{"refresh_token":"x"}`); resp.StatusCode < 500 {
-			b.t.Errorf("a POST without a response is %d", resp.StatusCode)
+		if resp := b.send(c, "POST", "/api/v1/auth/refresh", `{"refresh_token":"x"}`); resp.status < 500 {
+			b.t.Errorf("a POST without a response is %d", resp.status)
 		}
 	}
 	if n := posts.Load(); n != attempts {
@@ -454,9 +462,14 @@ func connectionLimit(b *behind) {
 			refused <- 0
 			break
 		}
-		_, _ = io.Copy(conn, bytes.NewReader([]byte("POST /api/v1/auth/login HTTP/1.1\r\nHost: auth.example.com\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")))
+		_, _ = io.Copy(conn, bytes.NewReader([]byte("POST /api/v1/auth/login HTTP/1.1\r\nHost: auth.example.com\r\nContent-Type: application/json\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{")))
 		go func() {
-			if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil && resp.StatusCode == http.StatusTooManyRequests {
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				return
+			}
+			defer resp.Body.Close()
+			if resp.StatusCode == http.StatusTooManyRequests {
 				refused <- resp.StatusCode
 			}
 		}()

@@ -60,7 +60,7 @@ func group(t *testing.T, name string) (calls []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, word := range strings.Fields(regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(string(out), "")) {
+	for word := range strings.FieldsSeq(regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(string(out), "")) {
 		switch {
 		case word == name:
 		case word[0] == '@':
@@ -78,7 +78,7 @@ func allowed(t *testing.T) []string {
 	calls := group(t, "@default") // of every list
 	for _, line := range regexp.MustCompile(`(?m)^SystemCallFilter=(.*)$`).FindAllStringSubmatch(replaced(t, unit), -1) {
 		words, not := strings.CutPrefix(line[1], "~")
-		for _, word := range strings.Fields(words) {
+		for word := range strings.FieldsSeq(words) {
 			named := []string{word}
 			if word[0] == '@' {
 				named = group(t, word)
@@ -129,9 +129,9 @@ var watched = []string{"mmap", "mprotect", "pkey_mprotect", "socket", "socketpai
 // allow fail as systemd does. It writes them to a file, with those that are watched.
 func confined(t *testing.T, s *server) (calls string) {
 	t.Helper()
-	strace, path := tool(t, "strace"), ""
-	var err error
-	if path, err = built(); err != nil {
+	strace := tool(t, "strace")
+	path, err := built()
+	if err != nil {
 		t.Fatal(err)
 	}
 	var known, silent []string
@@ -172,6 +172,7 @@ func confined(t *testing.T, s *server) (calls string) {
 // configuration and certificate again, and drains, without a system call that the unit
 // forbids.
 func TestServerNeedsNoMoreThanTheUnitAllows(t *testing.T) {
+	t.Parallel()
 	tool(t, "systemd-analyze")
 	s := &server{t: t, dir: t.TempDir(), port: freePort(t), metrics: freePort(t), log: &text{}}
 	b := &behind{t: t, server: s, port: s.port, log: s.log}
@@ -179,7 +180,7 @@ func TestServerNeedsNoMoreThanTheUnitAllows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer notify.Close()
+	t.Cleanup(func() { _ = notify.Close() })
 	var said text
 	go func() { _, _ = io.Copy(&said, notify) }()
 	b.certificate(s.dir)
