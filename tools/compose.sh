@@ -11,6 +11,9 @@ if command -v buildah >/dev/null; then
 	rm -f "$out/pico-auth-notes-docker.tar"
 	buildah bud --quiet --format docker --os linux --arch "$ARCH" -f examples/notes/Containerfile -t pico-auth-notes "$out/notes" >/dev/null
 	buildah push --quiet pico-auth-notes "docker-archive:$out/pico-auth-notes-docker.tar:pico-auth-notes:latest"
+	if docker info >/dev/null 2>&1; then
+		docker load --quiet --input "$out/pico-auth-notes-docker.tar"
+	fi
 else
 	docker build --platform "linux/$ARCH" -f examples/notes/Containerfile -t pico-auth-notes "$out/notes"
 fi

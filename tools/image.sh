@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Builds the container image of DIST/image/context, with buildah or docker.
 #
-# buildah: the image is in its store, where podman finds it, and in two archives:
-# DIST/image/pico-auth-docker.tar (docker load, podman load) and pico-auth-oci.tar (an
-# OCI layout, for skopeo copy and registries). The same commit gives the same OCI archive.
+# buildah: the image is in its store, where podman finds it, in an engine of Docker if there
+# is one, and in two archives: DIST/image/pico-auth-docker.tar (docker load, podman load)
+# and pico-auth-oci.tar (an OCI layout, for skopeo copy and registries). The same commit
+# gives the same OCI archive.
 #
 # docker: the image is in the engine, in its own format; docker save writes it.
 #
@@ -58,4 +59,10 @@ jq -cj --argjson new "$new" '.manifests[0] += $new' "$out/oci/index.json" >"$out
 mv "$out/blob" "$out/oci/index.json"
 tar -C "$out/oci" --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner -cf "$out/pico-auth-oci.tar" .
 rm -r "$out/oci"
+
+# An engine of Docker beside buildah has a store of its own.
+if docker info >/dev/null 2>&1; then
+	docker load --quiet --input "$out/pico-auth-docker.tar"
+	docker tag "pico-auth:$tag" pico-auth:latest
+fi
 ls "$out"/*.tar

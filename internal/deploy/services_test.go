@@ -331,14 +331,15 @@ func (b browser) signIn(email, password string) string {
 	return tokens.AccessToken
 }
 
-// allowed is the origin that the response to a script of the application allows.
+// allowed is the origin that may read the response to a request of the application.
 func (b browser) allowed(address string) string {
 	b.t.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, address, http.NoBody)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, address, strings.NewReader("client_id=notes"))
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	req.Header.Set("Origin", notesURL)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	res, err := b.client.Do(req)
 	if err != nil {
 		b.t.Fatal(err)
