@@ -76,6 +76,7 @@ func (sh *shell) complete(node *kong.Node, words []string) int {
 	var value *kong.Flag // that the next word belongs to
 	for _, word := range words[:len(words)-1] {
 		switch flag := flagOf(node, word); {
+		case value != nil && word == "=": // bash splits --flag=value into three words
 		case value != nil:
 			value = nil
 		case flag != nil && !flag.IsBool():
@@ -86,8 +87,12 @@ func (sh *shell) complete(node *kong.Node, words []string) int {
 			}
 		}
 	}
+	last := words[len(words)-1]
+	if value != nil && last == "=" {
+		last = ""
+	}
 	var lines strings.Builder
-	for _, candidate := range candidates(node, value, words[len(words)-1]) {
+	for _, candidate := range candidates(node, value, last) {
 		lines.WriteString(candidate + "\n")
 	}
 	if sh.say("%s", lines.String()) != nil {
@@ -104,9 +109,12 @@ func candidates(node *kong.Node, value *kong.Flag, word string) (found []string)
 			found = append(found, strings.TrimSuffix(name+"\t"+help, "\t"))
 		}
 	}
-	switch {
+	flag, _, assigned := strings.Cut(word, "=")
+	switch of := flagOf(node, flag); {
 	case value != nil:
 		addEnum(value.Value, add)
+	case assigned && of != nil:
+		addEnum(of.Value, func(name, help string) { add(flag+"="+name, help) })
 	case strings.HasPrefix(word, "-"):
 		for _, group := range node.AllFlags(true) {
 			for _, flag := range group {
