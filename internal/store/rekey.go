@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pressly/goose/v3"
 
@@ -46,19 +49,26 @@ func bytewise(kind string) string {
 }
 
 // addressed is a user's address as stored, or as it should be.
-type addressed struct{ id, email, key string }
+type addressed struct {
+	id, email, key string
+	status, last   string // last is when the user signed in last; empty: never
+}
+
+const addressedColumns = "id, email, email_key, status, COALESCE(last_login_at, '')"
+
+func (a *addressed) dest() []any { return []any{&a.id, &a.email, &a.key, &a.status, &a.last} }
 
 // stale reads all users and returns what should be stored of those for whom
 // something else is.
 func stale(ctx context.Context, q engine.Querier) (all []addressed, err error) {
-	rows, err := q.QueryContext(ctx, "SELECT id, email, email_key FROM users")
+	rows, err := q.QueryContext(ctx, "SELECT "+addressedColumns+" FROM users")
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var is addressed
-		if err := rows.Scan(&is.id, &is.email, &is.key); err != nil {
+		if err := rows.Scan(is.dest()...); err != nil {
 			return nil, err
 		}
 		if should := is.renewed(); should != is {
@@ -69,14 +79,21 @@ func stale(ctx context.Context, q engine.Querier) (all []addressed, err error) {
 }
 
 func (a addressed) renewed() addressed {
-	shown := identity.ShownEmail(a.email)
-	return addressed{a.id, shown, identity.EmailKey(shown)}
+	a.email = identity.ShownEmail(a.email)
+	a.key = identity.EmailKey(a.email)
+	return a
+}
+
+// byUse orders active users before suspended ones, then those who signed in last.
+func byUse(a, b addressed) int {
+	return cmp.Or(cmp.Compare(a.status, b.status), cmp.Compare(b.last, a.last), cmp.Compare(a.id, b.id))
 }
 
 func (a addressed) String() string { return fmt.Sprintf("%q (id %q)", a.email, a.id) }
 
 // EmailCollisions returns a sentence for each address that two users have by the
-// present rule, with the command that resolves it.
+// present rule, with the commands that resolve it: they give all users but the one who
+// uses the address another one.
 func EmailCollisions(ctx context.Context, q engine.Querier) ([]string, error) {
 	changing, err := stale(ctx, q)
 	if err != nil {
@@ -92,33 +109,79 @@ func collisions(ctx context.Context, q engine.Querier, changing []addressed) (se
 		sharing[u.key] = append(sharing[u.key], u)
 		changes[u.id] = true
 	}
-	for key, users := range sharing {
-		holder := addressed{key: key}
-		err := q.QueryRowContext(ctx, "SELECT id, email FROM users WHERE email_key = $1", key).Scan(&holder.id, &holder.email)
+	proposed := map[string]bool{}
+	free := func(key string) (bool, error) {
+		if proposed[key] || len(sharing[key]) > 0 {
+			return false, nil
+		}
+		var used bool
+		err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM users WHERE email_key = $1)", key).Scan(&used)
+		proposed[key] = true
+		return !used, err
+	}
+	for _, key := range slices.Sorted(maps.Keys(sharing)) {
+		users := sharing[key]
+		var holder addressed
+		err := q.QueryRowContext(ctx, "SELECT "+addressedColumns+" FROM users WHERE email_key = $1", key).Scan(holder.dest()...)
 		if err == nil && !changes[holder.id] {
 			users = append(users, holder)
 		} else if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, err
 		}
 		if len(users) > 1 {
-			slices.SortFunc(users, func(a, b addressed) int { return cmp.Compare(a.id, b.id) })
-			sentences = append(sentences, collision(users))
+			slices.SortFunc(users, byUse)
+			sentence, err := collision(users, free)
+			if err != nil {
+				return nil, err
+			}
+			sentences = append(sentences, sentence)
 		}
 	}
 	slices.Sort(sentences)
 	return sentences, nil
 }
 
-func collision(users []addressed) string {
+// collision is the sentence about users of one address. free reports whether no user has,
+// and no other sentence proposes, the address of a key.
+func collision(users []addressed, free func(key string) (bool, error)) (string, error) {
 	var names, commands []string
 	for i, u := range users {
 		names = append(names, u.String())
-		if i > 0 {
-			commands = append(commands, "pico-auth user set-email "+u.id+" NEW-ADDRESS")
+		if i == 0 {
+			continue
 		}
+		another, err := anotherEmail(u.email, free)
+		if err != nil {
+			return "", err
+		}
+		commands = append(commands, "pico-auth user set-email "+shellWord(u.id)+" "+shellWord(another))
 	}
 	return fmt.Sprintf("%d users have one e-mail address by the present rule, which compares letters by full case folding: %s; "+
-		"give all but one of them another address, for example by: %s", len(users), strings.Join(names, ", "), strings.Join(commands, "; "))
+		"give all but the first, who uses it most, another address, for example by: %s", len(users), strings.Join(names, ", "), strings.Join(commands, "; ")), nil
+}
+
+// anotherEmail is the first of 2-EMAIL, 3-EMAIL and so on that is free, or a placeholder
+// for an address that is not valid with a number before it either.
+func anotherEmail(email string, free func(key string) (bool, error)) (string, error) {
+	for n := 2; ; n++ {
+		another, invalid := identity.ParseEmail(strconv.Itoa(n) + "-" + email)
+		if invalid != nil {
+			return "NEW-ADDRESS", nil
+		}
+		if ok, err := free(identity.EmailKey(another)); ok || err != nil {
+			return another, err
+		}
+	}
+}
+
+// shellWord quotes what a shell would take apart.
+func shellWord(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool {
+		return r < utf8.RuneSelf && !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("@._+-", r))
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // Rekeys reports whether Open will store the e-mail keys by the present rule, and
@@ -197,7 +260,7 @@ func (s *Store) CompleteUsers(ctx context.Context, after string, limit int) (mor
 }
 
 func (t *tx) complete(log *slog.Logger, u identity.User) error {
-	is := addressed{u.ID, u.Email, u.EmailKey}
+	is := addressed{id: u.ID, email: u.Email, key: u.EmailKey}
 	should := is.renewed()
 	if should.key != is.key {
 		var other addressed

@@ -97,12 +97,19 @@ func TestTwoUsersWithOneKeyStopTheUpgradeAndTheNamedCommandResolvesIt(t *testing
 		storetest.Exec(t, url, versionSeven(t, url, pairs...)+`
 INSERT INTO sessions (id, user_id, created_at, auth_time, amr, acr, last_used_at, idle_expires_at, expires_at)
 	VALUES ('f', 's2', '2026-11-21T12:00:00.000000Z', '2026-11-21T12:00:00.000000Z', 'pwd', '1', '2026-11-21T12:00:00.000000Z', '2099', '2099');
-INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id) VALUES ('f', 's2', '2026-11-21T12:00:00.000000Z', '2099', 'f');`)
+INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id) VALUES ('f', 's2', '2026-11-21T12:00:00.000000Z', '2099', 'f');
+UPDATE users SET last_login_at = '2026-11-21T12:00:00.000000Z' WHERE id = 'z2';`)
 		cfg := store.Config{URL: url}
 		plan, err := transfer.Check(t.Context(), cfg)
 		if err != nil || plan.OK() || len(plan.Collisions) != 2 ||
-			!strings.Contains(plan.Collisions[0], "pico-auth user set-email") || !strings.Contains(plan.Collisions[0]+plan.Collisions[1], "pico-auth user set-email s2 NEW-ADDRESS") {
+			!strings.Contains(plan.Collisions[0], "pico-auth user set-email") || !strings.Contains(plan.Collisions[0]+plan.Collisions[1], "pico-auth user set-email s2 2-\u03c3\u03b1\u03c3@b.gr") {
 			t.Fatalf("%+v, %v", plan, err)
+		}
+		all := strings.Join(plan.Collisions, "\n")
+		for _, command := range []string{"z1 2-stra\u00dfe@b.de", "z3 3-STRA\u1e9eE@b.de"} { // each other free address, and none for the user who signed in
+			if !strings.Contains(all, "pico-auth user set-email "+command) || strings.Contains(all, "set-email z2") {
+				t.Errorf("no %s in %s", command, all)
+			}
 		}
 		refused := func() string {
 			t.Helper()
