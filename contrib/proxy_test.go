@@ -1,3 +1,5 @@
+//go:build linux
+
 package contrib
 
 import (
@@ -38,7 +40,7 @@ type proxy struct {
 
 var proxies = []proxy{
 	{"nginx", true, false, func(t *testing.T, dir string, port, server int, cert, key string) []string {
-		example := write(t, dir, "site", replaced(t, "nginx/pico-auth.conf", "listen 443", fmt.Sprintf("listen 127.0.0.1:%d", port),
+		example := write(t, dir, "site", replaced(t, "nginx/pico-auth.conf", "listen [::]:443 ssl http2;", "", "listen 443", fmt.Sprintf("listen 127.0.0.1:%d", port),
 			"127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server), "/etc/ssl/certs/auth.example.com.pem", cert, "/etc/ssl/private/auth.example.com.key", key))
 		var temp strings.Builder
 		for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
@@ -54,7 +56,7 @@ var proxies = []proxy{
 		return []string{"run", "--adapter", "caddyfile", "--config", write(t, dir, "Caddyfile", example)}
 	}},
 	{"haproxy", true, true, func(t *testing.T, dir string, port, server int, cert, _ string) []string {
-		example := replaced(t, "haproxy/haproxy.cfg", "bind :443", fmt.Sprintf("bind 127.0.0.1:%d", port), "/etc/ssl/private/auth.example.com.pem", cert,
+		example := replaced(t, "haproxy/haproxy.cfg", "bind :443", fmt.Sprintf("bind 127.0.0.1:%d", port), "bind [::]:443 v6only", fmt.Sprintf("bind 127.0.0.2:%d", port), "/etc/ssl/private/auth.example.com.pem", cert,
 			"127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server), "log /dev/log local0", "log stderr format raw local0")
 		return []string{"-db", "-f", write(t, dir, "haproxy.cfg", example)}
 	}},

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package contrib tests the files of this folder with the programs that read them and
 // with a server that runs as a process.
 //

@@ -158,7 +158,7 @@ grep -q auth.admin_password "$place/refused" || fail 'the error does not name au
 
 if [[ -n $nginx ]]; then
 	openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=auth.example.com -keyout "$place/key" -out "$place/cert" 2>/dev/null
-	sed -e "s#127.0.0.1:8100#127.0.0.1:$port#; s#listen 443#listen 127.0.0.1:$((port + 2))#" \
+	sed -e "s#127.0.0.1:8100#127.0.0.1:$port#; /listen \[::\]/d; s#listen 443#listen 127.0.0.1:$((port + 2))#" \
 		-e "s#/etc/ssl/certs/.*pem#$place/cert#; s#/etc/ssl/private/.*key#$place/key#" "$contrib/nginx/pico-auth.conf" >"$place/site"
 	# The service behind auth_request is pico-auth itself: /livez responds to everyone.
 	sed -e "s#127.0.0.1:8100#127.0.0.1:$port#; s#127.0.0.1:9000#127.0.0.1:$port#; s#listen 8080#listen 127.0.0.1:$((port + 3))#" \
