@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -81,7 +82,9 @@ func TestNotesInChromium(t *testing.T) {
 		}
 	})
 	t.Run("a sign-out shows in every tab", func(t *testing.T) {
-		do(t, first, chromedp.Click("#sign-out"), chromedp.WaitVisible("#sign-in"))
+		// The page shows #sign-in before it leaves for the server, and again when it is back.
+		do(t, first, chromedp.Evaluate[chromedp.Void](`window.leaves = true`), chromedp.Click("#sign-out"))
+		until(t, first, `!window.leaves && Boolean(document.querySelector('#sign-in')?.checkVisibility())`)
 		do(t, second, chromedp.WaitVisible("#sign-in"))
 		do(t, first, chromedp.Click("#sign-in"), chromedp.WaitVisible(`input[name="password"]`))
 	})
@@ -137,6 +140,18 @@ func signIn(t *testing.T, tab context.Context) {
 		chromedp.Click(`button[value="allow"]`),
 		chromedp.WaitVisible("#sign-out"),
 	)
+}
+
+// until waits until the expression is true on some page that the tab is at.
+func until(t *testing.T, tab context.Context, expression string) {
+	t.Helper()
+	for range 600 {
+		if ok, err := chromedp.Run(tab, chromedp.Evaluate[bool](expression)); err == nil && ok {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("not true: %s", expression)
 }
 
 // do runs actions in a tab; a failure says where the tab was.
