@@ -451,7 +451,7 @@ func requestLimit(b *behind) {
 func connectionLimit(b *behind) {
 	other := b.client("127.0.0.8")
 	refused := make(chan int, 400)
-	opened := 0
+	opened, start := 0, time.Now()
 	for ; opened < 400 && len(refused) == 0; opened++ {
 		raw, err := b.dial(b.t.Context(), "127.0.0.7")
 		if err != nil {
@@ -475,7 +475,7 @@ func connectionLimit(b *behind) {
 				refused <- resp.StatusCode
 			}
 		}()
-		time.Sleep(5 * time.Millisecond) // fewer than the limit of requests
+		time.Sleep(time.Until(start.Add(time.Duration(opened) * 5 * time.Millisecond))) // fewer than the limit of requests
 	}
 	select {
 	case <-refused:

@@ -185,55 +185,31 @@ func TestServerNeedsNoMoreThanTheUnitAllows(t *testing.T) {
 	t.Cleanup(func() { _ = notify.Close() })
 	var said text
 	go func() { _, _ = io.Copy(&said, notify) }()
-	b.certificate(s.dir)
-	for _, file := range []string{"notify", "cert.pem", "key.pem"} {
-		if err := os.Chown(filepath.Join(s.dir, file), 64999, 64999); os.Geteuid() == 0 && err != nil {
-			t.Fatal(err)
+	certify := func() {
+		b.certificate(s.dir)
+		for _, file := range []string{"notify", "cert.pem", "key.pem"} {
+			if err := os.Chown(filepath.Join(s.dir, file), 64999, 64999); os.Geteuid() == 0 && err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	certify()
 	calls := confined(t, s)
 	await(t, "systemd is not told that the server is ready", s.log, func() bool { return strings.Contains(said.String(), "READY=1") })
 
-	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: b.roots, ServerName: "auth.example.com"}}}
-	base := fmt.Sprintf("https://127.0.0.1:%d", s.port)
-	post := func(path, body string) map[string]any {
-		resp, err := c.Post(base+path, "application/json", strings.NewReader(body))
-		if err != nil {
-			t.Errorf("%s: %v\n%s", path, err, s.log)
-			return nil
-		}
-		defer resp.Body.Close()
-		var fields map[string]any
-		if err := json.NewDecoder(resp.Body).Decode(&fields); err != nil || resp.StatusCode != 200 && resp.StatusCode != 429 {
-			t.Errorf("%s: %d %v %v", path, resp.StatusCode, fields, err)
-		}
-		return fields
-	}
-	var all sync.WaitGroup
-	for i := range 16 {
-		all.Go(func() {
-			post("/api/v1/auth/register", fmt.Sprintf(`{"email":"u%d@example.com","password":"correct horse"}`, i))
-			pair := post("/api/v1/auth/login", fmt.Sprintf(`{"email":"u%d@example.com","password":"correct horse"}`, i))
-			post("/api/v1/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, pair["refresh_token"]))
-		})
-	}
-	all.Wait()
-	for _, path := range []string{"/sign-in", "/.well-known/jwks.json", "/docs", "/openapi.json"} {
-		resp, err := c.Get(base + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		_ = resp.Body.Close()
-	}
-	if m := s.scrape(); !strings.Contains(m, "process_open_fds") || !strings.Contains(m, "pico_auth_start_time_seconds") {
-		t.Error("/metrics lacks those of the process")
-	}
+	useEverything(t, b)
+	certify()
 	server := pid(t, calls)
 	if err := syscall.Kill(server, syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the configuration is not read again", s.log, func() bool { return strings.Contains(s.log.String(), "configuration") })
+	await(t, "the configuration is not read again", s.log, func() bool { return strings.Contains(s.log.String(), "configuration reloaded") })
+	conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), &tls.Config{RootCAs: b.roots, ServerName: "auth.example.com"})
+	if err != nil {
+		t.Errorf("the renewed certificate: %v\n%s", err, s.log)
+	} else {
+		_ = conn.Close()
+	}
 	if err := syscall.Kill(server, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -256,6 +232,54 @@ func TestServerNeedsNoMoreThanTheUnitAllows(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(s.dir, file)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// useEverything signs users in at once, refreshes, and opens pages.
+func useEverything(t *testing.T, b *behind) {
+	t.Helper()
+	s := b.server
+	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: b.roots, ServerName: "auth.example.com"}}}
+	base := fmt.Sprintf("https://127.0.0.1:%d", s.port)
+	post := func(path, body string) map[string]any {
+		resp, err := c.Post(base+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Errorf("%s: %v\n%s", path, err, s.log)
+			return nil
+		}
+		defer resp.Body.Close()
+		var fields map[string]any
+		if err := json.NewDecoder(resp.Body).Decode(&fields); err != nil || resp.StatusCode != 200 && resp.StatusCode != 429 {
+			t.Errorf("%s: %d %v %v", path, resp.StatusCode, fields, err)
+		}
+		if resp.StatusCode != 200 {
+			return nil
+		}
+		return fields
+	}
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Go(func() {
+			user := fmt.Sprintf(`{"email":"u%d@example.com","password":"correct horse"}`, i)
+			if post("/api/v1/auth/register", user) == nil {
+				return
+			}
+			if pair := post("/api/v1/auth/login", user); pair != nil {
+				post("/api/v1/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, pair["refresh_token"]))
+			}
+		})
+	}
+	all.Wait()
+	for _, path := range []string{"/sign-in", "/.well-known/jwks.json", "/docs", "/openapi.json"} {
+		resp, err := c.Get(base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+	}
+	if m := s.scrape(); !strings.Contains(m, "process_open_fds") || !strings.Contains(m, "pico_auth_start_time_seconds") {
+		t.Error("/metrics lacks those of the process")
 	}
 }
 
