@@ -29,7 +29,7 @@ if command -v buildah >/dev/null; then
 	buildah bud --quiet --format docker --os linux --arch "$ARCH" --timestamp "$epoch" --build-arg "TARGETARCH=$ARCH" --identity-label=false \
 		"${labels[@]}" -f Containerfile -t "pico-auth:$tag" -t pico-auth:latest "$out/context" >/dev/null
 	buildah push --quiet "pico-auth:$tag" "docker-archive:$out/pico-auth-docker.tar:pico-auth:$tag"
-	buildah push --quiet --format oci "pico-auth:$tag" "oci:$out/oci:$tag"
+	buildah push --quiet --format oci "pico-auth:$tag" "oci:$out/oci:pico-auth:$tag"
 elif command -v docker >/dev/null; then
 	docker build --platform "linux/$ARCH" --build-arg "TARGETARCH=$ARCH" "${labels[@]}" -f Containerfile -t "pico-auth:$tag" -t pico-auth:latest "$out/context"
 	exit

@@ -19,9 +19,9 @@ import (
 const patience = 3 * time.Minute
 
 // Chromium returns the context of a headless Chromium with a window of that size in
-// pixels, in the dark or light color scheme. Without a Chromium the test is skipped,
+// pixels, in the dark or light color scheme, and with further options. Without a Chromium the test is skipped,
 // unless REQUIRE_BROWSER=1.
-func Chromium(t *testing.T, width, height int, dark bool) context.Context {
+func Chromium(t *testing.T, width, height int, dark bool, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
@@ -40,9 +40,11 @@ func Chromium(t *testing.T, width, height int, dark bool) context.Context {
 	if dark {
 		scheme = "preferredColorScheme=0"
 	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+	options = append([]chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(width, height),
-		chromedp.Flag("blink-settings", scheme), chromedp.Flag("hide-scrollbars", true))...)
+		chromedp.Flag("blink-settings", scheme), chromedp.Flag("hide-scrollbars", true),
+	}, options...)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:], options...)...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)

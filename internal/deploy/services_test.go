@@ -23,6 +23,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
+	"github.com/pico-auth/pico-auth/internal/browsertest"
 	"github.com/pico-auth/pico-auth/internal/postgrestest"
 )
 
@@ -85,6 +88,8 @@ func TestComposeSignsAUserInAtTheApplication(t *testing.T) {
 		t.Errorf("metrics behind the proxy: %d", status)
 	}
 
+	t.Run("in Chromium", func(t *testing.T) { inChromium(t, strings.TrimSpace(string(password))) })
+
 	// A new container has nothing of the former one, and the same keys.
 	keys := func() string {
 		_, set := call(t, b.client, http.MethodGet, serverURL+"/.well-known/jwks.json", "", nil)
@@ -102,6 +107,27 @@ func TestComposeSignsAUserInAtTheApplication(t *testing.T) {
 	}
 	if status, _ := call(t, b.client, http.MethodGet, notesURL+"/api/notes", token, nil); status != http.StatusOK {
 		t.Errorf("the token after a restart: %d", status)
+	}
+}
+
+// inChromium signs the administrator in on the page of the application.
+func inChromium(t *testing.T, password string) {
+	t.Helper()
+	tab := browsertest.Chromium(t, 1280, 900, false, chromedp.IgnoreCertErrors) // the authority of the proxy is of this test
+	err := chromedp.Do(tab,
+		chromedp.Navigate(notesURL+"/"),
+		chromedp.WaitVisible("#sign-in"),
+		chromedp.Click("#sign-in"),
+		chromedp.WaitVisible(`input[name="password"]`),
+		chromedp.SendKeys(`input[name="email"]`, "admin@example.com"),
+		chromedp.SendKeys(`input[name="password"]`, password),
+		chromedp.Click(`button[value="sign-in"]`),
+		chromedp.WaitVisible("#list li"), // the note
+	)
+	if err != nil {
+		where, _ := chromedp.Run(tab, chromedp.Location())
+		text, _ := chromedp.Run(tab, chromedp.Text("body"))
+		t.Errorf("%v, at %s:\n%s", err, where, text)
 	}
 }
 
