@@ -34,7 +34,7 @@ type preparation struct {
 	shell    string            // runs first
 	values   map[string]string // what a reader replaces, by what the document says
 	programs []string          // without which the document is skipped
-	postgres bool              // $POSTGRES is the URL of an empty database
+	postgres bool              // $POSTGRES and $EMPTY are URLs of empty databases
 }
 
 // prepared are the documents that presuppose something.
@@ -48,8 +48,8 @@ var prepared = map[string]preparation{
 	"docs/clients/device.md":   {shell: "pico-auth serve", programs: []string{"curl", "jq"}},
 	"docs/clients/machine.md":  {shell: "pico-auth serve; (cd examples && AUDIENCE=https://notes.example.com go run ./go-resource-server)", programs: []string{"curl", "jq"}},
 	"docs/clients/native.md":   {shell: "pico-auth serve"},
-	"docs/clients/products.md": {shell: "pico-auth serve"},
-	"docs/clients/spa.md":      {shell: "pico-auth serve"},
+	"docs/clients/products.md": {shell: "pico-auth migrate"},
+	"docs/clients/spa.md":      {shell: "pico-auth migrate"},
 	"docs/clients/web.md":      {shell: "pico-auth serve"},
 	"docs/audit.md": {
 		shell: `pico-auth serve
@@ -75,7 +75,7 @@ var prepared = map[string]preparation{
 			URL=$POSTGRES
 			pico-auth serve`,
 		values: map[string]string{
-			"postgresql://auth@db.internal/auth": `"$POSTGRES"`, "/var/lib/pico-auth": "var/lib/pico-auth",
+			"postgresql://auth@db.internal/auth": `"$POSTGRES"`, "postgresql://auth@db.internal/new": `"$EMPTY"`, "/var/lib/pico-auth": "var/lib/pico-auth",
 		},
 		programs: []string{"openssl", "pg_dump", "pg_restore"}, postgres: true,
 	},
@@ -156,8 +156,9 @@ func (d document) run(t *testing.T, program, used string) {
 	}
 	cmd.Env = append(cmd.Env, goFolders(t)...)
 	if p.postgres {
-		cmd.Env = append(cmd.Env, "POSTGRES="+storetest.EmptyPostgres(t))
+		cmd.Env = append(cmd.Env, "POSTGRES="+storetest.EmptyPostgres(t), "EMPTY="+storetest.EmptyPostgres(t))
 	}
+	cmd.Stdin = strings.NewReader("correct horse battery staple\n") // what a command asks for
 	output, err := runGroup(cmd)
 	if err != nil {
 		log, _ := os.ReadFile(filepath.Join(state, "server.log")) // absent if none was started

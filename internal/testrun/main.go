@@ -45,7 +45,7 @@ var withoutRace = map[string]string{
 
 // longest are the packages that start first: their tests wait for processes, so a
 // run that begins them last ends with idle cores.
-var longest = []string{"internal/server", "internal/httpapi", "internal/torture"}
+var longest = []string{"internal/server", "internal/httpapi", "internal/torture", "internal/doctest"}
 
 // settings are what the tests read to know how much is asked of them: see
 // CONTRIBUTING.md.
