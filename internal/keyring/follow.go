@@ -69,7 +69,7 @@ func (r *Ring) refresh(ctx context.Context) error {
 // take returns the keys with a signer for each active one. If one is unavailable the
 // former one of its algorithm signs while it is published, and failed is the cause.
 func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held, failed, err error) {
-	next = &held{keys: now, signers: map[jose.Algorithm]signing{}, legacy: before.legacy}
+	next = &held{keys: now, signers: map[jose.Algorithm]Signer{}, legacy: before.legacy}
 	if next.Published, err = k.publish(now); err != nil {
 		return nil, nil, err
 	}
@@ -80,14 +80,14 @@ func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held,
 		}
 		algorithm := jose.Algorithm(row.Algorithm)
 		former := before.signers[algorithm]
-		if former.kid == row.KID {
+		if former.KID == row.KID {
 			next.signers[algorithm] = former
 			continue
 		}
 		secret, err := k.secret(now.of(row))
 		if err = errors.Join(unraised, err); err == nil {
-			next.signers[algorithm] = signing{row.KID, jose.NewSigner(secret.Key, row.KID)}
-			if former.kid != "" {
+			next.signers[algorithm] = Signer{KID: row.KID, Algorithm: algorithm, signer: jose.NewSigner(secret.Key, row.KID)}
+			if former.KID != "" {
 				k.log.Info("signing with another active key", "kid", row.KID, "algorithm", algorithm)
 			}
 			continue
@@ -98,20 +98,20 @@ func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held,
 	if signer := lifecycle.Signer(now.KeySet); signer != nil {
 		next.signing = jose.Algorithm(signer.Algorithm)
 	}
-	if was := before.signers[before.signing]; was.kid != "" && next.signers[next.signing].kid == "" {
-		failed = errors.Join(fmt.Errorf("signing is unavailable: %s is not an active key any more", was.kid), failed)
+	if was := before.signers[before.signing]; was.KID != "" && next.signers[next.signing].KID == "" {
+		failed = errors.Join(fmt.Errorf("signing is unavailable: %s is not an active key any more", was.KID), failed)
 	}
 	return next, failed, nil
 }
 
 // keepFormer keeps signing with the former key of an algorithm, and delays its removal.
-func (k *keeper) keepFormer(ctx context.Context, next *held, algorithm jose.Algorithm, former signing, cause error) error {
-	info, published := next.find(former.kid)
+func (k *keeper) keepFormer(ctx context.Context, next *held, algorithm jose.Algorithm, former Signer, cause error) error {
+	info, published := next.find(former.KID)
 	if !published {
 		return cause // its tokens would be refused
 	}
 	next.signers[algorithm] = former
-	cause = fmt.Errorf("still signing with %s: %w", former.kid, cause)
+	cause = fmt.Errorf("still signing with %s: %w", former.KID, cause)
 	if info.Status != store.KeyRetiring {
 		return cause
 	}

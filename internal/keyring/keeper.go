@@ -153,31 +153,16 @@ func (k *keeper) load(ctx context.Context, upgrade bool) (*keys, error) {
 }
 
 // authentic refuses a row that was written without the master key. In an upgrade, a row
-// has no MAC yet; that its private half can be loaded proves the same. If the row is
-// under another master key, the error of its private half is more precise.
+// has no MAC yet; that its private half can be loaded proves the same.
 func (k *keeper) authentic(key vault.Key, upgrade bool) error {
-	if upgrade && key.MAC == "" {
-		if key.Status == store.KeyRemoved {
-			return nil // it has none
-		}
-		_, err := k.secret(key)
-		return err
+	switch {
+	case !upgrade || key.MAC != "":
+		return k.rows.Verify(key)
+	case key.Status == store.KeyRemoved:
+		return nil // it has no private half
 	}
-	err := k.rows.Verify(key.SigningKey)
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, vault.ErrOtherMaster) {
-		if _, sealed := k.rows.Load(key); key.Sealed != "" && sealed != nil {
-			return sealed
-		}
-		return fault.New(fault.Invalid, "master_key", fmt.Sprintf(
-			"auth.master_key is not the master key under which the signing key %s was authenticated in the database; set auth.master_key to the previous master key, or set that as auth.former_master_key; if that is lost, revoke the key or run `pico-auth key accept %s`",
-			key.KID, vault.Argument(key.KID)))
-	}
-	return fault.New(fault.Invalid, "key_row", fmt.Sprintf(
-		"the %s signing key %s (%s) in the database is not trusted: %v; find the cause of the change, and to use the key as it is run `pico-auth key accept %s`",
-		key.Status, key.KID, key.Algorithm, err, vault.Argument(key.KID)))
+	_, err := k.secret(key)
+	return err
 }
 
 // secret returns the private half of a recorded key.

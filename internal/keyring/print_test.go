@@ -24,8 +24,8 @@ func TestNothingInsidePrintsAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := &keeper{rows: vault.Rows{Master: master}}
-	signer := signing{kid: "a", signer: jose.NewSigner(key, "a")}
-	holder := held{signers: map[jose.Algorithm]signing{jose.EdDSA: signer}}
+	signer := Signer{KID: "a", signer: jose.NewSigner(key, "a")}
+	holder := held{signers: map[jose.Algorithm]Signer{jose.EdDSA: signer}}
 	ring := &Ring{keeper: k, history: newHistory(k)}
 	ring.held.Store(&holder)
 	for _, v := range []any{file, &file, []vault.Secret{file}, k.rows, holder, ring, Signer{ring: ring, signer: signer.signer}, &Admin{k}, &session{keeper: k}} {

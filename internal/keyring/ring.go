@@ -41,15 +41,10 @@ type held struct {
 	*Published
 
 	keys    *keys
-	signers map[jose.Algorithm]signing
+	signers map[jose.Algorithm]Signer
 	signing jose.Algorithm // of the key that signs the tokens of the API
 	behind  bool           // the private half of an active key was unavailable
 	legacy  []byte
-}
-
-type signing struct {
-	kid    string
-	signer *jose.Signer
 }
 
 // Signer signs with the active key of one algorithm.
@@ -98,7 +93,8 @@ func (r *Ring) Signer(algorithm jose.Algorithm) (Signer, error) {
 		r.failed.Add(1)
 		return Signer{}, errNoSigner
 	}
-	return Signer{KID: s.kid, Algorithm: algorithm, ring: r, signer: s.signer}, nil
+	s.ring = r
+	return s, nil
 }
 
 // Ready returns an error, Unavailable, when Sign would, or when another key may have
@@ -143,7 +139,7 @@ func (r *Ring) Published() *Published { return r.held.Load().Published }
 // the former one while that is unavailable.
 func (r *Ring) Active() KeyInfo {
 	h := r.held.Load()
-	info, _ := h.find(h.signers[h.signing].kid)
+	info, _ := h.find(h.signers[h.signing].KID)
 	return info
 }
 

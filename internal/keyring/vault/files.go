@@ -24,7 +24,7 @@ func FilesOf(algorithm jose.Algorithm) Files {
 		files.Private, files.Public = "private.pem", "public.pem"
 	case algorithm == jose.MLDSA65 || algorithm == jose.MLDSA87:
 		files.Private, files.Public = "pqc_secret.bin", "pqc_public.bin"
-	case files.Expanded():
+	case files.expanded():
 		files.Private, files.Public = stem+"_secret.bin", stem+"_public.bin"
 	default:
 		files.Private, files.Public = stem+"_private.pem", stem+"_public.pem"
@@ -32,13 +32,13 @@ func FilesOf(algorithm jose.Algorithm) Files {
 	return files
 }
 
-// Expanded reports whether keys are written in the encoding of FIPS 204, as the
+// expanded reports whether keys are written in the encoding of FIPS 204, as the
 // original wrote them. All others are PEM.
-func (f Files) Expanded() bool { return strings.HasPrefix(string(f.Algorithm), "ML-DSA-") }
+func (f Files) expanded() bool { return strings.HasPrefix(string(f.Algorithm), "ML-DSA-") }
 
 // own is the file of any later key.
 func (f Files) own(kid string) string {
-	if f.Expanded() {
+	if f.expanded() {
 		return "key-" + kid + ".bin"
 	}
 	return "key-" + kid + ".pem"
@@ -46,7 +46,7 @@ func (f Files) own(kid string) string {
 
 // encode returns both halves in the format of the files.
 func (f Files) encode(key *jose.PrivateKey) (secret, public []byte, err error) {
-	if f.Expanded() {
+	if f.expanded() {
 		secret, public = key.MarshalExpanded()
 		return secret, public, nil
 	}
@@ -67,7 +67,7 @@ func (f Files) Parse(secret []byte) (*jose.PrivateKey, error) {
 	switch {
 	case len(secret) == 0:
 		return nil, errEmpty
-	case f.Expanded():
+	case f.expanded():
 		return jose.ParseExpandedMLDSA(f.Algorithm, secret, nil)
 	}
 	return jose.ParsePrivatePEM(f.Algorithm, secret)
@@ -79,7 +79,7 @@ func (f Files) thumbprint(public []byte) (string, error) {
 		return "", errEmpty
 	}
 	parse := jose.ParsePublicPEM
-	if f.Expanded() {
+	if f.expanded() {
 		parse = jose.ParseExpandedPublic
 	}
 	key, err := parse(f.Algorithm, public)

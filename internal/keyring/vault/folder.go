@@ -46,7 +46,7 @@ func (f *Folder) exists(name string) bool {
 // of the first key of its algorithm.
 func (f *Folder) Load(k Key) (Secret, error) {
 	files, want := FilesOf(k.PublicKey.Algorithm()), k.PublicKey.Thumbprint()
-	remedy := "restore it from a backup; " + GiveUp(k.SigningKey, "move it away and run")
+	remedy := "restore it from a backup; " + giveUp(k.SigningKey, "move it away and run")
 	for _, name := range []string{files.own(k.KID), files.Private} {
 		secret, err := f.private(files, name, remedy)
 		switch {

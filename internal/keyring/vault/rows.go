@@ -84,22 +84,26 @@ func (r Rows) Authenticate(row *store.SigningKey, present []store.SigningKey) {
 	row.MAC = master.MAC(macLabel, parts(*row)...)
 }
 
-// The errors of Verify.
-var (
-	ErrNotAuthentic = errors.New("its row was not written by this server: the MAC is missing or wrong")
-	ErrOtherMaster  = errors.New("its row was authenticated under another master key")
-)
-
-// Verify returns nil for a row with the MAC that Authenticate set.
-func (r Rows) Verify(row store.SigningKey) error {
-	err := r.Master.Verify(row.MAC, macLabel, parts(row)...)
+// Verify refuses a row without the MAC that Authenticate set. If the row is under another
+// master key, the error of its private half is more precise.
+func (r Rows) Verify(k Key) error {
+	err := r.Master.Verify(k.MAC, macLabel, parts(k.SigningKey)...)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, seal.ErrOtherKey):
-		return ErrOtherMaster
+		if k.Sealed != "" {
+			if _, err := r.Load(k); err != nil {
+				return err
+			}
+		}
+		return fault.New(fault.Invalid, "master_key", fmt.Sprintf(
+			"auth.master_key is not the master key under which the signing key %s was authenticated in the database; set auth.master_key to the previous master key, or set that as auth.former_master_key; if that is lost, revoke the key or run `pico-auth key accept %s`",
+			k.KID, Argument(k.KID)))
 	}
-	return ErrNotAuthentic
+	return fault.New(fault.Invalid, "key_row", fmt.Sprintf(
+		"the %s signing key %s (%s) in the database is not trusted: its row was not written by this server: the MAC is missing or wrong; find the cause of the change, and to use the key as it is run `pico-auth key accept %s`",
+		k.Status, k.KID, k.Algorithm, Argument(k.KID)))
 }
 
 func parts(row store.SigningKey) []string {

@@ -96,11 +96,11 @@ func lost(row store.SigningKey, folder string) error {
 	return fault.New(fault.Invalid, "key_lost", fmt.Sprintf(
 		"the %s signing key %s (%s) is not in auth.data_dir %s; restore its files from a backup, or set auth.data_dir to the folder that holds them, "+
 			"which all replicas share; %s",
-		row.Status, row.KID, row.Algorithm, folder, GiveUp(row, "run")))
+		row.Status, row.KID, row.Algorithm, folder, giveUp(row, "run")))
 }
 
-// GiveUp tells the operator how to continue without the private half of a recorded key.
-func GiveUp(row store.SigningKey, run string) string {
+// giveUp tells the operator how to continue without the private half of a recorded key.
+func giveUp(row store.SigningKey, run string) string {
 	kid := Argument(row.KID)
 	switch row.Status {
 	case store.KeyPending:
