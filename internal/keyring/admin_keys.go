@@ -30,7 +30,7 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 		}
 		if pending := now.First(store.KeyPending, string(algorithm)); pending != nil {
 			return fault.New(fault.Conflict, "key_status", fmt.Sprintf(
-				"%s is pending already; withdraw it first: pico-auth key retire %s", pending.KID, Argument(pending.KID)))
+				"%s is pending already; withdraw it first: pico-auth key retire %s", pending.KID, vault.Argument(pending.KID)))
 		}
 		for _, known := range now.Keys {
 			// By thumbprint: one RSA key fits several algorithms.

@@ -10,14 +10,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
-	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
-
-// AdoptedKID is the constant key ID of the original server. The key that an adopted
-// installation signed with keeps it.
-const AdoptedKID = vault.AdoptedKID
 
 // AtRest is the place of private keys.
 type AtRest string
@@ -157,9 +152,6 @@ func Clock(at, now time.Time) string {
 	}
 	return at.UTC().Format("2006-01-02 15:04 UTC")
 }
-
-// Argument returns a key ID as an argument of a command.
-func Argument(kid string) string { return vault.Argument(kid) }
 
 // Stats counts signatures since Open.
 type Stats struct {

@@ -9,6 +9,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
@@ -85,7 +86,7 @@ func TestTheRemedyForARecordedKeyWorks(t *testing.T) {
 			lost := open(t, cfg).Active().KID
 			path := filepath.Join(cfg.Dir, "eddsa_private.pem")
 			damage(t, path)
-			refused(t, cfg, "move it away and run `pico-auth key revoke --lost "+keyring.Argument(lost)+"` to have a new one made", path)
+			refused(t, cfg, "move it away and run `pico-auth key revoke --lost "+vault.Argument(lost)+"` to have a new one made", path)
 			must(t, os.Rename(path, path+".broken"))
 			if _, err := keyring.Open(t.Context(), cfg); fault.KindOf(err) != fault.Invalid {
 				t.Errorf("moved away only: %v", err)

@@ -187,7 +187,7 @@ func (s *session) hashKey(ctx context.Context, now *keys) ([]byte, error) {
 	if now.adopted.Thumbprint == "" {
 		return nil, nil
 	}
-	if key, err := now.key(AdoptedKID); err == nil && key.Status != store.KeyRemoved {
+	if key, err := now.key(vault.AdoptedKID); err == nil && key.Status != store.KeyRemoved {
 		return s.installation().HashKey(ctx, &key)
 	}
 	return s.installation().HashKey(ctx, nil)

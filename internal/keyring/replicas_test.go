@@ -15,6 +15,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
@@ -235,7 +236,7 @@ func TestFilesMoveIntoTheDatabase(t *testing.T) {
 	}
 	cfg.Dir = noFolder(t)
 	for _, ring := range []*keyring.Ring{moved, open(t, cfg)} {
-		if ring.Created() || ring.Active().KID != keyring.AdoptedKID || !bytes.Equal(ring.LegacyHashKey(), before.LegacyHashKey()) || ring.LegacyHashKey() == nil {
+		if ring.Created() || ring.Active().KID != vault.AdoptedKID || !bytes.Equal(ring.LegacyHashKey(), before.LegacyHashKey()) || ring.LegacyHashKey() == nil {
 			t.Errorf("%+v, hash key %x", ring.Active(), ring.LegacyHashKey())
 		}
 		accepts(t, ring, before)
@@ -251,7 +252,7 @@ func TestAnAdoptionOnPostgresIsDecidedIntoTheDatabase(t *testing.T) {
 	cfg.Dir = noFolder(t)
 	second := open(t, cfg)
 	want := derived(string(read(t, filepath.Join(dir, "private.pem"))))
-	if first.Active().KID != keyring.AdoptedKID || second.Active() != first.Active() || !bytes.Equal(second.LegacyHashKey(), want) {
+	if first.Active().KID != vault.AdoptedKID || second.Active() != first.Active() || !bytes.Equal(second.LegacyHashKey(), want) {
 		t.Errorf("%+v %+v %x", first.Active(), second.Active(), second.LegacyHashKey())
 	}
 	if files := list(t, dir); len(files) != 2 {

@@ -12,6 +12,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
@@ -80,7 +81,7 @@ func TestAnAttackerPlantsNoKey(t *testing.T) {
 		for _, status := range []string{"next", "retiring"} {
 			for name, text := range map[string]string{"none": "", "of another row": mac, "made up": "v1.x.y"} {
 				kid, token := a.plant(status, text)
-				if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "pico-auth key accept "+keyring.Argument(kid)) && name != "made up" {
+				if err := ring.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "pico-auth key accept "+vault.Argument(kid)) && name != "made up" {
 					t.Errorf("%s, MAC %s: %v", status, name, err)
 				}
 				for when, r := range map[string]*keyring.Ring{"running": ring, "started": open(t, a.cfg)} {
@@ -151,7 +152,7 @@ func TestEveryFieldOfARowIsAuthenticated(t *testing.T) {
 		} {
 			before := storetest.Rows(t, a.url, "SELECT "+field+" FROM signing_keys")
 			a.exec("UPDATE signing_keys SET " + field + " = " + value)
-			refused(t, a.cfg, kid, "pico-auth key accept "+keyring.Argument(kid))
+			refused(t, a.cfg, kid, "pico-auth key accept "+vault.Argument(kid))
 			if _, err := keyring.Load(t.Context(), a.cfg); err == nil {
 				t.Errorf("%s: it is shown as if it were good", field)
 			}
@@ -176,7 +177,7 @@ func TestAStartReplacesNoKeyWhoseStatusWasChanged(t *testing.T) {
 		kid := open(t, a.cfg).Active().KID
 		for _, status := range []string{"next", "retiring", "removed"} {
 			a.exec("UPDATE signing_keys SET status = '" + status + "'")
-			refused(t, a.cfg, kid, "pico-auth key accept "+keyring.Argument(kid))
+			refused(t, a.cfg, kid, "pico-auth key accept "+vault.Argument(kid))
 		}
 		a.exec("UPDATE signing_keys SET status = 'active'")
 		if ring := open(t, a.cfg); ring.Active().KID != kid || len(rows(t, a.cfg.Store).Keys) != 1 {

@@ -13,6 +13,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
@@ -91,7 +92,7 @@ func TestAStartNamesTheKeysThatItCannotUse(t *testing.T) {
 	}
 	must(t, os.Remove(filepath.Join(cfg.Dir, "key-"+next+".pem")))
 	open(t, cfg)
-	if !strings.Contains(log.String(), says) || !strings.Contains(log.String(), "key retire "+keyring.Argument(next)) {
+	if !strings.Contains(log.String(), says) || !strings.Contains(log.String(), "key retire "+vault.Argument(next)) {
 		t.Errorf("the lost one: %s", log)
 	}
 
@@ -130,7 +131,7 @@ func TestTheRemedyFitsTheKey(t *testing.T) {
 	active := open(t, cfg).Active().KID
 	write(t, filepath.Join(cfg.Dir, "key-"+active+".pem"), []byte("half"), 0o600)
 	_, err := keyring.Open(t.Context(), cfg)
-	refusedWith(t, err, "pico-auth key revoke --lost "+keyring.Argument(active), "key-"+active+".pem")
+	refusedWith(t, err, "pico-auth key revoke --lost "+vault.Argument(active), "key-"+active+".pem")
 	if strings.Contains(err.Error(), "the pair away") {
 		t.Errorf("the active one: %v", err)
 	}

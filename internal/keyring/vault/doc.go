@@ -2,9 +2,9 @@
 // or in the rows of the keys, sealed under the master key.
 //
 //	folder := vault.NewFolder(dir, log)
-//	secret, err := folder.Load(key)      // reads and changes nothing
+//	secret, err := folder.Load(key)      // reads, and changes nothing
 //	writer, err := folder.Lock(ctx)      // keeps other processes out until Close
-//	err = writer.Save(&row, private)
+//	err = writer.Save(row, private, false)
 //
 // In the folder the first key of an installation is a pair with the file names of the
 // original server, and every later key is a private file named by its key ID. A private
