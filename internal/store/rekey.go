@@ -164,9 +164,9 @@ func collision(users []addressed, free func(key string) (bool, error)) (string, 
 // for an address that is not valid with a number before it either.
 func anotherEmail(email string, free func(key string) (bool, error)) (string, error) {
 	for n := 2; ; n++ {
-		another, invalid := identity.ParseEmail(strconv.Itoa(n) + "-" + email)
-		if invalid != nil {
-			return "NEW-ADDRESS", nil
+		another, err := identity.ParseEmail(strconv.Itoa(n) + "-" + email)
+		if err != nil {
+			return "NEW-ADDRESS", nil //nolint:nilerr // see above
 		}
 		if ok, err := free(identity.EmailKey(another)); ok || err != nil {
 			return another, err
@@ -176,9 +176,10 @@ func anotherEmail(email string, free func(key string) (bool, error)) (string, er
 
 // shellWord quotes what a shell would take apart.
 func shellWord(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool {
-		return r < utf8.RuneSelf && !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("@._+-", r))
-	}) {
+	plain := func(r rune) bool {
+		return r >= utf8.RuneSelf || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("@._+-", r)
+	}
+	if strings.TrimFunc(s, plain) == "" {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
