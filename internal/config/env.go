@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -91,18 +90,11 @@ func (l *loader) readSecretFile(k setting, name string, alsoPlain bool) bool {
 	return true
 }
 
-// mounted is where container engines mount secrets. The engine chooses their modes, and
-// the users of the machine do not see the folder.
-const mounted = "/run/secrets/"
-
 // warnOpen warns about the file of a secret that others than its owner may read or write.
 // It does not where the operator cannot change that, and need not: Kubernetes, compose
 // and systemd mount secrets read-only into what only the server sees. The group of a
 // file that belongs to another account may read it: that is how root gives it to us.
 func (l *loader) warnOpen(name, where, path string) {
-	if strings.HasPrefix(filepath.Clean(path), mounted) {
-		return
-	}
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || runtime.GOOS == "windows" || onReadOnlyMount(path) {
 		return

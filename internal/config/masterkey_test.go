@@ -67,29 +67,6 @@ func TestAFileOfASecretThatOthersMayOpenIsWarnedAbout(t *testing.T) {
 	}
 }
 
-// Container engines mount secrets there with modes of their own, and chmod is no remedy.
-func TestASecretThatAContainerEngineMountsIsNotWarnedAbout(t *testing.T) {
-	const folder = "/run/secrets"
-	if os.Mkdir(folder, 0o755) == nil {
-		t.Cleanup(func() { _ = os.Remove(folder) })
-	}
-	dir, err := os.MkdirTemp(folder, "pico-auth-")
-	if err != nil {
-		t.Skip(err) // only root may
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	elsewhere := filepath.Join(t.TempDir(), "master")
-	for file, open := range map[string]bool{filepath.Join(dir, "master"): false, folder + "/../.." + elsewhere: true} {
-		if err := os.WriteFile(file, []byte(masterStd), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		_, warnings, err := load(t, "", postgres, "AUTH_MASTER_KEY_FILE="+file)
-		if got := strings.Join(warnings, "\n"); err != nil || strings.Contains(got, "chmod") != open {
-			t.Errorf("%s: %v, %q", file, err, got)
-		}
-	}
-}
-
 func TestABadMasterKeyIsNamedAndNotShown(t *testing.T) {
 	const rule = "must be 32 bytes in base64, such as `openssl rand -base64 32` prints, or file:PATH of a file that holds them"
 	short := filepath.Join(t.TempDir(), "short")

@@ -46,6 +46,7 @@ type rig struct {
 	secrets string
 	file    compose
 	data    string // volume of the proxy
+	created map[string]container
 	running map[string]*process
 }
 
@@ -101,6 +102,7 @@ func TestComposeSignsAUserInAtTheApplication(t *testing.T) {
 	if strings.Contains(log, warned) || !strings.Contains(log, `"client":"127.0.0.1"`) {
 		t.Errorf("the log has a warning, or the address of the proxy for that of the client:\n%s", log)
 	}
+	delete(r.created, "auth")
 	r.start("auth")
 	if after := keys(); after != before {
 		t.Errorf("keys before and after a restart:\n%s\n%s", before, after)
@@ -133,7 +135,7 @@ func inChromium(t *testing.T, password string) {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: images(t), secrets: filepath.Join(t.TempDir(), "secrets"), file: readCompose(t), data: t.TempDir(), running: map[string]*process{}}
+	r := &rig{t: t, dir: images(t), secrets: filepath.Join(t.TempDir(), "secrets"), file: readCompose(t), data: t.TempDir(), created: map[string]container{}, running: map[string]*process{}}
 	makeSecrets(t, r.secrets)
 	names := filepath.Join(t.TempDir(), "hosts")
 	r.write(names, hosts)
@@ -175,16 +177,14 @@ func TestKubernetesProbesAreServed(t *testing.T) {
 	}
 	r.write(filepath.Join(root, "etc/hosts"), hosts)
 	pod := container{t: t, root: root, config: found.config}
+	secrets := map[string]string{}
 	for variable, value := range c.environment() {
 		if name, inside := strings.CutPrefix(value, "/run/secrets/pico-auth/"); inside {
-			text, err := os.ReadFile(filepath.Join(r.secrets, strings.ReplaceAll(name, "-", "_")))
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.write(filepath.Join(root, value), string(text))
+			secrets[name] = strings.ReplaceAll(name, "-", "_")
 		}
 		pod.env = append(pod.env, variable+"="+value)
 	}
+	r.mount(filepath.Join(root, "run/secrets/pico-auth"), secrets)
 	p := pod.start()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, probed := range []probe{c.Startup, c.Liveness, c.Readiness} {
@@ -245,19 +245,21 @@ func (r *rig) healthy(name string) error {
 	return exec.Command(args[0], args[1:]...).Run()
 }
 
-// container is a new one of the service, with its files in their places.
+// container is that of the service, with its files in their places; a new one if it was
+// removed.
 func (r *rig) container(name string) container {
 	r.t.Helper()
+	if c, ok := r.created[name]; ok {
+		return c
+	}
 	s := r.file.Services[name]
 	found := readDocker(r.t, filepath.Join(r.dir, strings.Replace(s.Image, ":", "-", 1)+"-docker.tar"))
 	root, _ := found.unpack(r.t)
+	secrets := map[string]string{}
 	for _, secret := range s.Secrets {
-		text, err := os.ReadFile(filepath.Join(r.secrets, filepath.Base(r.file.Secrets[secret].File)))
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		r.write(filepath.Join(root, "run/secrets", secret), string(text))
+		secrets[secret] = filepath.Base(r.file.Secrets[secret].File)
 	}
+	r.mount(filepath.Join(root, "run/secrets"), secrets)
 	for _, volume := range s.Volumes {
 		parts := strings.Split(volume, ":")
 		r.write(filepath.Join(root, parts[1]), string(read(r.t, parts[0])))
@@ -267,7 +269,30 @@ func (r *rig) container(name string) container {
 	for variable, value := range s.Environment {
 		c.env = append(c.env, variable+"="+value)
 	}
+	r.created[name] = c
 	return c
+}
+
+// mount puts secrets into a folder that is mounted read-only, as engines do. The names in
+// the folder lead to those of secrets.sh.
+func (r *rig) mount(target string, secrets map[string]string) {
+	r.t.Helper()
+	source := r.t.TempDir()
+	err := errors.Join(os.Chmod(source, 0o755), os.MkdirAll(target, 0o755))
+	for name, file := range secrets {
+		text, failed := os.ReadFile(filepath.Join(r.secrets, file))
+		err = errors.Join(err, failed, os.WriteFile(filepath.Join(source, name), text, 0o644))
+	}
+	if err == nil {
+		err = syscall.Mount(source, target, "", syscall.MS_BIND, "")
+	}
+	if err == nil {
+		r.t.Cleanup(func() { _ = syscall.Unmount(target, syscall.MNT_DETACH) })
+		err = syscall.Mount("", target, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // database starts PostgreSQL on all addresses, with the role and the database that the
