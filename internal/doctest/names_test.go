@@ -103,6 +103,19 @@ func TestVariablesInTheDocumentsExist(t *testing.T) {
 	})
 }
 
+func TestEveryEndpointIsInTheDocumentOfTheAPI(t *testing.T) {
+	page := read(t, "docs/api.md")
+	endpoints := regexp.MustCompile(`(?m)^[A-Z]+ /api/\S+`).FindAllString(read(t, "docs/authorization.md"), -1)
+	if len(endpoints) < 50 {
+		t.Fatalf("only %d endpoints found", len(endpoints))
+	}
+	for _, endpoint := range endpoints {
+		if !strings.Contains(page, "`"+endpoint+"`") {
+			t.Errorf("docs/api.md does not describe %s", endpoint)
+		}
+	}
+}
+
 func TestEndpointsInTheDocumentsExist(t *testing.T) {
 	// The table of docs/authorization.md is made from the routes of the API, the list in
 	// the tests of the server from all.
