@@ -24,7 +24,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION)
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: run build test test-all e2e pictures reproduce examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release image compose image-check clean help
+.PHONY: run build test test-all e2e pictures reproduce notes examples torture lint fmt vuln bench bench-check bench-report soak microbench bench-slow fuzz cover release image compose image-check clean help
 
 run: build ## build and start the server on its embedded default
 	@exec $(BIN)/pico-auth serve
@@ -51,6 +51,9 @@ e2e: $(AXE) ## the pages in Chromium, with axe-core from npm; pictures of each i
 
 pictures: ## the pictures of README in docs/images, made in Chromium
 	@REQUIRE_BROWSER=1 PICTURES=$(abspath docs/images) $(GO) test -count 1 -run PictureForTheReadme ./internal/hosted
+
+notes: ## run examples/notes for the client CLIENT_ID, on http://localhost:3000
+	@cd examples && exec $(GO) run -trimpath ./notes
 
 examples: build ## sign in through the applications of examples, build those of picoauth/examples (ONLY=Go: some)
 	@cd picoauth/examples && $(GO) mod tidy -diff && $(GO) build -o /dev/null ./... && $(GO) vet ./... && $(GO) test ./...
