@@ -195,6 +195,31 @@ func TestFilesFollowTheLifecycleOfAKey(t *testing.T) {
 	}
 }
 
+// Earlier versions gave an active pair the file names of the first one.
+func TestFilesUnderTheNamesOfEarlierVersionsAreUsed(t *testing.T) {
+	c := newClockwork()
+	cfg := c.config(storetest.Open(t, storetest.WithClock(c.wall)), filepath.Join(t.TempDir(), "keys"))
+	file := func(name string) string { return filepath.Join(cfg.Dir, name) }
+	former := open(t, cfg).Active().KID
+	active := rotate(t, cfg, true)
+	must(t, os.Rename(file("eddsa_private.pem"), file("key-"+former+".pem")))
+	must(t, os.Rename(file("key-"+active+".pem"), file("eddsa_private.pem")))
+	must(t, os.Remove(file("eddsa_public.pem")))
+	ring := open(t, cfg)
+	if ring.Active().KID != active || ring.Active().File != file("eddsa_private.pem") {
+		t.Errorf("%+v", ring.Active())
+	}
+	accepts(t, ring, ring)
+	next := rotate(t, cfg, true)
+	c.tick(t, 0, ring)
+	for range 2 {
+		c.tick(t, time.Hour, ring)
+	}
+	if got := strings.Join(list(t, cfg.Dir), " "); got != "key-"+next+".pem keys.lock" || ring.Active().KID != next {
+		t.Errorf("in the end %s", got)
+	}
+}
+
 func TestNothingIsCountedWhileNoServerRuns(t *testing.T) {
 	eachClocked(t, func(t *testing.T, c *clockwork, cfg keyring.Config) {
 		ring := open(t, cfg)

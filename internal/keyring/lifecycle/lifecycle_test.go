@@ -177,6 +177,34 @@ func TestAnInstallationWithoutKeysBeginsAtOnce(t *testing.T) {
 	}
 }
 
+// TestTheFirstLateKeySignsAtOnce, and a start neither makes nor ends it.
+func TestTheFirstLateKeySignsAtOnce(t *testing.T) {
+	p := policy(jose.ES256)
+	p.Late = jose.ES256
+	rs, es := key("rs", "RS256", store.KeyActive), forClients(key("es", "ES256", store.KeyActive))
+	waiting := forClients(key("new", "ES256", store.KeyPending))
+	for name, c := range map[string]struct {
+		keys []store.SigningKey
+		want string
+	}{
+		"there is none":     {[]store.SigningKey{rs}, "+ES256* active"},
+		"there is one":      {[]store.SigningKey{rs, es}, ""},
+		"there will be one": {[]store.SigningKey{rs, waiting}, ""},
+	} {
+		set := store.KeySet{Keys: c.keys}
+		var got []string
+		for _, group := range p.Due(set, noon) {
+			got = append(got, text(group))
+		}
+		if joined := strings.Join(got, "; "); joined != c.want || p.Busy(set, noon) != (c.want != "" || len(set.Keys) > 1 && set.Keys[1].Status == store.KeyPending) {
+			t.Errorf("%s: %q, want %q", name, joined, c.want)
+		}
+		if got := text(p.Start(set, noon)); got != "" {
+			t.Errorf("%s: a start: %q", name, got)
+		}
+	}
+}
+
 // TestTheKeySetBeginsWithTheSigner: there are clients that take the first key.
 func TestTheKeySetBeginsWithTheSigner(t *testing.T) {
 	older := key("older", "RS256", store.KeyRetiring)
