@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -141,5 +142,23 @@ func TestDependencyUpdatesCoverEveryModule(t *testing.T) {
 				t.Errorf("dependabot.yml: %s does not list %s", e, folder)
 			}
 		}
+	}
+}
+
+// The text of a release is what CHANGELOG.md says about its version, and no other one's.
+func TestReleaseNotesAreThoseOfTheVersion(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("no bash")
+	}
+	out, err := exec.CommandContext(t.Context(), "bash", root+"/tools/notes.sh", "v0.4.0").Output()
+	text := string(out)
+	if err != nil || !strings.Contains(text, "### Before you upgrade from 0.1, 0.2 or 0.3") || strings.Contains(text, "Unreleased") {
+		t.Errorf("%v: %s", err, text)
+	}
+	if !strings.Contains(text, "(https://github.com/pico-auth/pico-auth/blob/v0.4.0/docs/moving-from-python.md)") || strings.Contains(text, "](docs/") {
+		t.Error("links to files do not lead to those of the version")
+	}
+	if out, err := exec.CommandContext(t.Context(), "bash", root+"/tools/notes.sh", "v0.4").Output(); err == nil {
+		t.Errorf("notes of a version that does not exist: %s", out)
 	}
 }
