@@ -15,7 +15,7 @@ import (
 // Commands of other programs in prose are code spans, in a comment code spans or lines of
 // their own. Those of pico-auth are parsed in cmd/pico-auth, those of make in TestTargets.
 var (
-	foreignSpan    = regexp.MustCompile(`^(?:buildah|docker|go|kubectl|openssl|pg_dump|sqlite3|systemctl|source) \S`)
+	foreignSpan    = regexp.MustCompile(`^(?:buildah|docker|go|kubectl|openssl|pg_dump|sqlite3|systemctl|source) \S+ \S`)
 	foreignLine    = regexp.MustCompile(`^#\s{2,}((?:docker|kubectl|make|systemctl) .*)`)
 	foreignComment = regexp.MustCompile("\\b(?:docker|kubectl|systemctl) [a-z-]+[^`;)\n]*")
 )
