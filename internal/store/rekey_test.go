@@ -90,9 +90,13 @@ func TestTheUpgradeRewritesTheKeysThatChange(t *testing.T) {
 
 func TestTwoUsersWithOneKeyStopTheUpgradeAndTheNamedCommandResolvesIt(t *testing.T) {
 	pairs := [][3]string{
-		{"s1", "\u03c3\u03b1\u03c2@b.gr", "\u03c3\u03b1\u03c2@b.gr"}, {"s2", "\u03c3\u03b1\u03c3@b.gr", "\u03c3\u03b1\u03c3@b.gr"}, // final sigma
-		{"z1", "stra\u00dfe@b.de", "stra\u00dfe@b.de"}, {"z2", "strasse@b.de", "strasse@b.de"}, {"z3", "STRA\u1e9eE@b.de", "stra\u00df\u200be@b.de"},
-		{"q1", "o''\u00df@b.de", "o''\u00df@b.de"}, {"q2", "o''ss@b.de", "o''ss@b.de"},
+		{"s1", "\u03c3\u03b1\u03c2@b.gr", "\u03c3\u03b1\u03c2@b.gr"},
+		{"s2", "\u03c3\u03b1\u03c3@b.gr", "\u03c3\u03b1\u03c3@b.gr"}, // final sigma
+		{"z1", "stra\u00dfe@b.de", "stra\u00dfe@b.de"},
+		{"z2", "strasse@b.de", "strasse@b.de"},
+		{"z3", "STRA\u1e9eE@b.de", "stra\u00df\u200be@b.de"},
+		{"q1", "o''\u00df@b.de", "o''\u00df@b.de"},
+		{"q2", "o''ss@b.de", "o''ss@b.de"},
 	}
 	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		storetest.Exec(t, url, versionSeven(t, url, pairs...)+`
