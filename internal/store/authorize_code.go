@@ -174,10 +174,9 @@ func (s *Store) UseCode(ctx context.Context, by identity.Actor, use CodeUse, fir
 	return g, nil
 }
 
-// useCode starts what the code is exchanged for. The lock keeps the consent until the
-// commit.
+// useCode starts what the code is exchanged for.
 func (t *tx) useCode(by identity.Actor, use CodeUse, c Code, first *NewFamily) (Subject, error) {
-	if err := t.lock("users", "u", "u.id = (SELECT s.user_id FROM sessions s WHERE s.id = $1)", c.SessionID); err != nil {
+	if err := t.lockUserOf(c.SessionID); err != nil {
 		return Subject{}, err
 	}
 	a := Authorization{ID: c.ID, Request: use.Request, Decided: c.Decided, CreatedAt: c.CreatedAt}

@@ -231,6 +231,9 @@ func (s *Store) RedeemDevice(ctx context.Context, by identity.Actor, hash string
 		if err != nil {
 			return err
 		}
+		if err := t.lockUserOf(sessionID); err != nil {
+			return err
+		}
 		var a Authorization
 		a.Request.ClientID = f.ClientID
 		if err := t.completeAuthorization(&a, sessionID, t.forShare); err != nil {

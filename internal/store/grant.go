@@ -9,6 +9,12 @@ import (
 	"github.com/pico-auth/pico-auth/internal/oauth"
 )
 
+// lockUserOf locks the user of the session before startGrant: the consent stays until the
+// commit, and the limit of families counts one grant of the user after the other.
+func (t *tx) lockUserOf(sessionID string) error {
+	return t.lock("users", "u", "u.id = (SELECT s.user_id FROM sessions s WHERE s.id = $1)", sessionID)
+}
+
 // startGrant stores what a registered client holds from now on of the session in a,
 // which completeAuthorization read in this transaction with forShare. It is
 // identity.ErrInvalidToken when the session has ended, or when the user may not have a

@@ -167,3 +167,41 @@ func TestAFamilyThatIsNotPermittedIsNotStored(t *testing.T) {
 		}
 	})
 }
+
+func TestConcurrentGrantsKeepTheLimit(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		w.registered("app", nil)
+		u := w.add("u", identity.Viewer, "default")
+		actor, session := by(u), w.browse(u, "cookie", false).Session.ID
+		actor.SessionID = session
+		for i := range 8 {
+			w.device(itoa(i), "app")
+			w.ok(w.s.DecideDevice(w.t.Context(), store.Act{Action: "device.decide", By: actor}, itoa(i), true))
+			_, err := w.s.IssueCodeAtOnce(w.t.Context(), store.Act{Action: "code"}, request("r-"+itoa(i), "app", "n", ""), session,
+				store.NewCode{Hash: "code-" + itoa(i), ExpiresAt: w.clock.Now().Add(time.Minute), Ready: anyone})
+			w.ok(err)
+		}
+		family := func(i int) store.NewFamily {
+			return store.NewFamily{
+				ClientID: "app", Granted: store.Granted{Scope: "openid"}, ExpiresAt: w.clock.Now().Add(month), First: w.ofClient("f" + itoa(i)), Limit: 3,
+			}
+		}
+		for _, err := range race(16, func(i int) error {
+			f := family(i)
+			if i < 8 {
+				_, err := w.s.RedeemDevice(w.t.Context(), identity.Actor{}, "hash-"+itoa(i), f)
+				return err
+			}
+			c, err := w.s.Code(w.t.Context(), "code-"+itoa(i-8))
+			if err == nil {
+				_, err = w.s.UseCode(w.t.Context(), identity.Actor{}, store.CodeUse{Hash: "code-" + itoa(i-8), Request: c.Request, May: anyone}, &f)
+			}
+			return err
+		}) {
+			w.ok(err)
+		}
+		if n := len(query("SELECT id FROM refresh_families WHERE ended_at IS NULL")); n != 3 {
+			w.t.Errorf("%d families", n)
+		}
+	})
+}
