@@ -34,17 +34,23 @@ func (t *tx) limitSessions(by identity.Actor, u identity.User, limit int) error 
 // limitFamilies is limitSessions for the families of offline_access of a user, and for
 // those without it that one client has of one session: an application may sign in
 // silently again and again. The last use of a family is the time of its newest token.
+//
+// Of several clients, the one that has most of the user loses one: otherwise a client
+// could end what all others hold.
 func (t *tx) limitFamilies(by identity.Actor, u identity.User, sessionID string, f NewFamily) error {
 	if f.Limit == 0 || f.ClientID == identity.FirstPartyClient {
 		return nil
 	}
-	whose, args := "f.session_id = $5 AND f.client_id = $6 AND NOT "+offlineFamily, []any{sessionID, f.ClientID}
+	// SQLite would read all families of the user by the index, thousands that ended among them.
+	whose, args := "f.user_id || '' = $1 AND f.session_id = $5 AND f.client_id = $6 AND NOT "+offlineFamily, []any{sessionID, f.ClientID}
 	if slices.Contains(strings.Fields(f.Scope), "offline_access") {
-		whose, args = offlineFamily, nil
+		whose, args = "f.user_id = $1 AND "+offlineFamily, nil
 	}
-	excess, err := collect(t, scanText, `SELECT f.id FROM refresh_families f
-		WHERE f.user_id = $1 AND f.ended_at IS NULL AND f.expires_at > $2 AND `+whose+`
-		ORDER BY COALESCE((SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.family_id = f.id), '') DESC, f.id DESC LIMIT $3 OFFSET $4`,
+	excess, err := collect(t, scanText, `SELECT id FROM
+		(SELECT id, used, ROW_NUMBER() OVER (PARTITION BY client_id ORDER BY used DESC, id DESC) AS nth FROM
+			(SELECT f.id, f.client_id, COALESCE((SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.family_id = f.id), '') AS used
+			FROM refresh_families f WHERE f.ended_at IS NULL AND f.expires_at > $2 AND `+whose+`) live) ranked
+		ORDER BY nth, used DESC, id DESC LIMIT $3 OFFSET $4`,
 		append([]any{u.ID, t.stamp(), endedAtOnce, f.Limit - 1}, args...)...)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,6 +112,23 @@ func TestFamiliesOfOfflineAccessHaveALimitOfTheirOwn(t *testing.T) {
 		}
 		if w.reason(u, "family-s") != "" {
 			w.t.Error("the session ended")
+		}
+	})
+}
+
+func TestAClientDoesNotEndWhatOthersHold(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u := w.add("u", identity.Viewer, "default")
+		session := w.browse(u, "one", false).Session.ID
+		for _, id := range []string{"phone", "mail", "app1", "app2", "app3", "app4", "app5"} {
+			w.clock.Advance(time.Second)
+			f := w.family(id, w.clock.Now().Add(month), w.ofClient(id))
+			f.ClientID, f.Scope, f.Limit = strings.TrimRight(id, "12345"), "offline_access", 4
+			w.ok(w.s.StartFamily(w.t.Context(), u, session, f))
+		}
+		live := query("SELECT id FROM refresh_families WHERE ended_at IS NULL ORDER BY id")
+		if diff := cmp.Diff([]string{"app4", "app5", "mail", "phone"}, live); diff != "" {
+			w.t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }
