@@ -151,3 +151,23 @@ func anchorsOf(text string) []string {
 	})
 	return names
 }
+
+// Decisions are cited by number.
+func TestDecisionsAreNumberedOnceAndWithoutAGap(t *testing.T) {
+	var names []string
+	texts := documents(t)
+	for name := range texts {
+		if path.Dir(name) == "docs/decisions" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for i, name := range names {
+		if want := fmt.Sprintf("docs/decisions/%04d-", i+1); !strings.HasPrefix(name, want) {
+			t.Errorf("%s: the name should begin with %s", name, want)
+		}
+		if want := fmt.Sprintf("# %d. ", i+1); !strings.HasPrefix(texts[name], want) {
+			t.Errorf("%s: the heading should begin with %q", name, want)
+		}
+	}
+}
