@@ -9,37 +9,56 @@ import (
 )
 
 // Kubernetes and compose mount secrets with mode 0644, and read-only; no command of the
-// operator can change that.
+// operator can change that. ProtectSystem=strict of systemd mounts the file system of the
+// machine read-only, where the operator can.
 func TestAMountedSecretIsNotWarnedAbout(t *testing.T) {
-	dir, mounted := t.TempDir(), t.TempDir()
-	file := filepath.Join(dir, "master")
-	if err := os.WriteFile(file, []byte(masterStd+"\n"), 0o644); err != nil {
-		t.Fatal(err)
+	if !onRoot(t) {
+		t.Skip("temporary files are not on the file system of /")
 	}
-	if err := syscall.Mount(dir, mounted, "", syscall.MS_BIND, ""); err != nil {
-		t.Skip("a folder cannot be mounted a second time, which needs root: " + err.Error())
+	for name, c := range map[string]struct {
+		fstype string // empty: a folder of the machine is mounted a second time
+		warned bool
+	}{"of its own": {"tmpfs", false}, "of the machine": {"", true}} {
+		t.Run(name, func(t *testing.T) {
+			source, mounted := t.TempDir(), t.TempDir()
+			flags := uintptr(0)
+			if c.fstype == "" {
+				flags = syscall.MS_BIND
+			}
+			if err := syscall.Mount(source, mounted, c.fstype, flags, ""); err != nil {
+				t.Skip("nothing can be mounted, which needs root: " + err.Error())
+			}
+			t.Cleanup(func() { _ = syscall.Unmount(mounted, syscall.MNT_DETACH) })
+			file := filepath.Join(mounted, "master")
+			if err := os.WriteFile(file, []byte(masterStd+"\n"), 0o644); err != nil { //nolint:gosec // the point of the test
+				t.Fatal(err)
+			}
+			warned := func() bool {
+				t.Helper()
+				_, warnings, err := load(t, "", postgres, "AUTH_MASTER_KEY_FILE="+file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return strings.Contains(strings.Join(warnings, "\n"), "chmod")
+			}
+			if !warned() {
+				t.Error("a mount that can be written hides the mode")
+			}
+			if err := syscall.Mount("", mounted, "", flags|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+				t.Fatal(err)
+			}
+			if got := warned(); got != c.warned {
+				t.Errorf("mounted read-only: warned about %v", got)
+			}
+		})
 	}
-	t.Cleanup(func() { _ = syscall.Unmount(mounted, syscall.MNT_DETACH) })
-	warned := func(path string) bool {
-		t.Helper()
-		_, warnings, err := load(t, "", postgres, "AUTH_MASTER_KEY_FILE="+path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.Contains(strings.Join(warnings, "\n"), "chmod")
-	}
-	if !warned(filepath.Join(mounted, "master")) {
-		t.Error("a mount that can be written hides the mode")
-	}
-	if err := syscall.Mount("", mounted, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
-	if warned(filepath.Join(mounted, "master")) {
-		t.Error("a mounted secret is warned about")
-	}
-	if !warned(file) {
-		t.Error("the same file elsewhere is not warned about")
-	}
+}
+
+// onRoot reports whether temporary files are on the file system of /.
+func onRoot(t *testing.T) bool {
+	t.Helper()
+	var temporary, root syscall.Stat_t
+	return syscall.Stat(t.TempDir(), &temporary) == nil && syscall.Stat("/", &root) == nil && temporary.Dev == root.Dev
 }
 
 // root:pico-auth 0640 is how packages give a service its secret.
