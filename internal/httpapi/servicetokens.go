@@ -67,7 +67,7 @@ type ServiceTokenCreation struct {
 	Role        string     `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"Default: operator." example:"operator"`
 	OrgID       string     `json:"org_id,omitempty" maxLength:"36" doc:"Default: the own organization." example:"default"`
 	Description string     `json:"description,omitempty" maxLength:"500" example:"Nightly invoices"`
-	Audiences   []string   `json:"audiences,omitempty" maxItems:"50" doc:"Absolute URIs of services, or the audience of this server, that it may be exchanged for. Default: the audience of this server. Only users give others." example:"[\"https://api.example\"]"`
+	Audiences   []string   `json:"audiences,omitempty" maxItems:"50" doc:"Absolute URIs of services, or the audience of this server, that it may be exchanged for. Default: the audience of this server, or those of the service token that creates it. Only users give others." example:"[\"https://api.example\"]"`
 	ExpiresAt   *time.Time `json:"expires_at,omitempty" doc:"Default: it does not expire; of one that a service token creates, the expiry of that." example:"2027-11-22T00:00:00Z"`
 }
 

@@ -33,9 +33,23 @@ func (t *tx) claimAudiences(actor identity.Principal, orgID string, audiences, h
 }
 
 // claimForService is claimAudiences for the audiences of a new service token besides
-// those that are shared.
-func (t *tx) claimForService(actor identity.Principal, st identity.ServiceToken, shared []string) error {
-	claimed := slices.DeleteFunc(slices.Clone(st.Audiences), func(a string) bool { return slices.Contains(shared, a) })
+// those that are shared. One that a service token creates has the audiences of that, or
+// some of them: it could otherwise be exchanged for what that may not be.
+func (t *tx) claimForService(actor identity.Principal, st *identity.ServiceToken, shared []string) error {
+	given := shared
+	if actor.Kind == identity.ActorServiceToken {
+		creator, err := t.service("s.id = $1", "", actor.ID)
+		if err != nil {
+			return err
+		}
+		if len(creator.Audiences) > 0 {
+			given = creator.Audiences
+			if len(st.Audiences) == 0 {
+				st.Audiences = given
+			}
+		}
+	}
+	claimed := slices.DeleteFunc(slices.Clone(st.Audiences), func(a string) bool { return slices.Contains(given, a) })
 	if len(claimed) == 0 {
 		return nil
 	}

@@ -3,12 +3,14 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/oauth"
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 // claims creates a client, or a service token, with the audience.
@@ -116,5 +118,36 @@ func TestOnlyUsersAndTheSystemGiveAudiencesToServiceTokens(t *testing.T) {
 		w.forbidden(insert("a", "shared", "https://api.acme.example"))
 		w.ok(insert("a"))
 		w.ok(insert("b", "shared"))
+	})
+}
+
+func TestAServiceTokenCreatesNoneThatMayBeExchangedForMore(t *testing.T) {
+	onEach(t, func(w *world) {
+		const api, files = "https://api.acme.example", "https://files.acme.example"
+		boss := w.add("boss", identity.OrgAdmin, "acme")
+		st, _, err := w.s.InsertServiceToken(w.t.Context(), act(boss),
+			identity.ServiceToken{Name: "ci", Role: identity.OrgAdmin, Audiences: []string{api, files}}, "hash", "shared")
+		w.ok(err)
+		program := store.Act{Action: "test", By: identity.Actor{Kind: identity.ActorServiceToken, ID: st.ID}}
+		insert := func(name string, audiences ...string) ([]string, error) {
+			made, _, err := w.s.InsertServiceToken(w.t.Context(), program,
+				identity.ServiceToken{Name: name, Role: identity.Viewer, Audiences: audiences}, "hash of "+name, "shared")
+			return made.Audiences, err
+		}
+		for _, more := range [][]string{{"shared"}, {api, "shared"}, {"https://other.example"}} {
+			_, err := insert("more", more...)
+			w.forbidden(err)
+		}
+		for name, audiences := range map[string][]string{"same": nil, "less": {files}} {
+			got, err := insert(name, audiences...)
+			w.ok(err)
+			want := audiences
+			if want == nil {
+				want = st.Audiences
+			}
+			if !slices.Equal(got, want) {
+				w.t.Errorf("%s: %v, want %v", name, got, want)
+			}
+		}
 	})
 }

@@ -73,7 +73,7 @@ func (t *tx) insertService(act Act, st identity.ServiceToken, hash string, share
 	if err := t.inherit(act.By, &st); err != nil {
 		return st, false, err
 	}
-	if err := t.claimForService(actor, st, shared); err != nil {
+	if err := t.claimForService(actor, &st, shared); err != nil {
 		return st, false, err
 	}
 	if err := t.ensureOrg(act, st.OrgID); err != nil {
