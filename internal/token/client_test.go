@@ -335,3 +335,64 @@ func TestAGrantWithoutARefreshTokenIsStored(t *testing.T) {
 		}
 	})
 }
+
+// Whatever an access token comes from, it names the row by which its end is known.
+func TestEachAccessTokenOfAClientEndsWithItsFamily(t *testing.T) {
+	eachPortal(t, func(t *testing.T, p *portal) {
+		u := p.viewer(t)
+		plain, once := p.client(t, oauth.Settings{"refresh_reuse_grace_seconds": 10}), p.client(t, oauth.Settings{"grant_types": []string{oauth.GrantCode}})
+		active := func(pair token.Pair) bool {
+			t.Helper()
+			a, err := p.Verify(t.Context(), pair.AccessToken)
+			p.must(t, err)
+			_, err = p.Holder(t.Context(), a)
+			if err != nil {
+				wantFault(t, err, fault.Unauthenticated, "invalid_token")
+			}
+			return err == nil
+		}
+		b := p.browser(t, u)
+		for name, grant := range map[string]func(c oauth.Client, scope string) []token.Pair{
+			"of a code": func(c oauth.Client, scope string) []token.Pair { return []token.Pair{p.grant(t, c, b, scope)} },
+			"of a refresh": func(c oauth.Client, scope string) []token.Pair {
+				first := p.grant(t, c, b, scope)
+				return []token.Pair{first, p.refresh(t, token.ClientRequest{Client: c}, first.RefreshToken)}
+			},
+			"repeated": func(c oauth.Client, scope string) []token.Pair {
+				first := p.grant(t, c, b, scope)
+				second := p.refresh(t, token.ClientRequest{Client: c}, first.RefreshToken)
+				p.clock.Advance(time.Second)
+				return []token.Pair{first, second, p.refresh(t, token.ClientRequest{Client: c}, first.RefreshToken)}
+			},
+		} {
+			for _, c := range []oauth.Client{plain, once} {
+				if c.ID == once.ID && name != "of a code" {
+					continue // it has no refresh tokens
+				}
+				for _, scope := range []string{"openid", "openid offline_access"} {
+					other := p.grant(t, c, b, scope)
+					pairs := grant(c, scope)
+					for end := range pairs { // by each of the tokens
+						if end > 0 {
+							pairs = grant(c, scope)
+						}
+						for i, pair := range pairs {
+							if !active(pair) {
+								t.Errorf("%s, %s: token %d is not active", name, scope, i)
+							}
+						}
+						p.must(t, p.RevokeOf(t.Context(), web, c.ID, pairs[end].AccessToken))
+						for i, pair := range pairs {
+							if active(pair) {
+								t.Errorf("%s, %s: token %d is active after the end of its family by token %d", name, scope, i, end)
+							}
+						}
+					}
+					if !active(other) {
+						t.Errorf("%s, %s: the token of another family ended", name, scope)
+					}
+				}
+			}
+		}
+	})
+}
