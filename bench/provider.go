@@ -78,18 +78,24 @@ func register(addr string, settings map[string]any) (r registered, err error) {
 type providing struct {
 	*target
 	web, machine registered
-	access       []string // an access token of the web client for each session
+	browsers     []*session // with a signed-in user; those of sessions among them
+	access       []string   // an access token of the web client for each session
 }
+
+// browsersEach is how many browsers a client of the code flow takes turns with, so that
+// none of them meets the limit of what one application starts in one session.
+const browsersEach = 64
 
 // openProvider signs with the algorithm.
 func (l *lab) openProvider(algorithm string) (_ *providing, err error) {
-	w, err := l.open(site.Seed{Users: readClients, Cost: 10, Opens: true}, map[string]string{
-		"AUTH_ALGORITHM": algorithm, "THROTTLE_ENABLED": "false", "AUTH_SESSIONS_PER_USER": "100000",
+	w, err := l.open(site.Seed{Users: readClients * browsersEach, Cost: 10, Opens: true}, map[string]string{
+		"AUTH_ALGORITHM": algorithm, "THROTTLE_ENABLED": "false",
 	})
 	if err != nil {
 		return nil, err
 	}
-	p := &providing{target: w}
+	p := &providing{target: w, browsers: w.sessions}
+	w.sessions = w.sessions[:readClients]
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
@@ -157,11 +163,17 @@ func tokensOf(body []byte) (access, refresh string, err error) {
 	return tokens.Access, tokens.Refresh, err
 }
 
-// codeFlows are browsers of which each signs its user in again and again.
+// codeFlows are clients that sign users in, one after the other, who have a session.
 func (p *providing) codeFlows() (steps []load.Step) {
-	for _, s := range p.sessions {
-		request := p.authorization(s.n)
+	for of := range slices.Chunk(p.browsers, browsersEach) {
+		var requests [][]byte
+		for _, s := range of {
+			requests = append(requests, p.authorization(s.n))
+		}
+		next := 0
 		steps = append(steps, func(c *load.Conn) error {
+			request := requests[next%len(requests)]
+			next++
 			_, _, err := p.exchange(c, request)
 			return err
 		})
