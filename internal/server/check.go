@@ -96,14 +96,13 @@ func dataDir(cfg config.Config) *vault.Folder {
 // checkKeyFile examines the file of the active key of auth.algorithm where keys are files.
 func checkKeyFile(cfg config.Config) error {
 	folder := dataDir(cfg)
-	if cfg.Keys.AtRest == "sealed" || folder.Check() != nil { // Check says it
-		return nil
+	if cfg.Keys.AtRest != "sealed" && folder.Check() == nil { // else Check says it
+		_, err := folder.ReadPrivate(vault.FilesOf(jose.Algorithm(cfg.Auth.Algorithm)).Private)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	_, err := folder.ReadPrivate(vault.FilesOf(jose.Algorithm(cfg.Auth.Algorithm)).Private)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // checkNew returns what a start would refuse after it has made the database, so that it

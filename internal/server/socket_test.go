@@ -208,7 +208,7 @@ func TestAccountsThatLockTheFolderOfTheSocketKeepNoServerFromIt(t *testing.T) {
 	if err := folder.Lock(); err != nil {
 		t.Fatal(err)
 	}
-	defer folder.Close()
+	defer func() { _ = folder.Close() }()
 	path := filepath.Join(dir, "http.sock")
 	for range 2 { // the second one finds the file of the first
 		s := start(t, t.TempDir(), onSocket(path))
