@@ -16,6 +16,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/pico-auth/pico-auth/bench/load"
 	"github.com/pico-auth/pico-auth/bench/report"
@@ -219,6 +222,19 @@ func TestOnlyARunOfAllReplacesEverything(t *testing.T) {
 		}
 		if !slices.Equal(keys, c.want) {
 			t.Errorf("after %s: %v, want %v", c.key, keys, c.want)
+		}
+	}
+}
+
+// A latency of seconds is as easy to read as one of microseconds.
+func TestShortLatenciesHaveNoExponent(t *testing.T) {
+	for nanoseconds, want := range map[int64]string{2_230_000_000: "2230", 99_900_000: "99.9", 1_234_000: "1.23", 45_000: "0.045"} {
+		r := load.Result{Latency: hdrhistogram.New(1, int64(time.Minute), 5)}
+		if err := r.Latency.RecordValue(nanoseconds); err != nil {
+			t.Fatal(err)
+		}
+		if got := short(r, 50); got != want {
+			t.Errorf("%d ns is %s ms, want %s", nanoseconds, got, want)
 		}
 	}
 }

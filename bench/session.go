@@ -167,6 +167,11 @@ func say(r load.Result, what string) string {
 	return strings.Join(parts, "; ")
 }
 
+// short is a percentile in milliseconds: three digits, all of them from 100 on.
 func short(r load.Result, percentile float64) string {
-	return fmt.Sprintf("%.3g", milliseconds(r.Quantile(percentile)))
+	ms := milliseconds(r.Quantile(percentile))
+	if ms >= 100 {
+		return fmt.Sprintf("%.0f", ms)
+	}
+	return fmt.Sprintf("%.3g", ms)
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,7 +26,7 @@ const releasedFile = "testdata/released.txt"
 // What a release had stays: a line that is removed breaks a program or a database. What is
 // new is no part of the promise before it is released.
 func TestWhatWasReleasedStays(t *testing.T) {
-	now := slices.Concat(settingNames(t), errorCodes(t), metricNames(t), actionNames(t), apiNames(t), migrationSums(t))
+	now := slices.Concat(settingNames(t), errorCodes(t), metricNames(t), actionNames(t), claimNames(t), apiNames(t), migrationSums(t))
 	slices.Sort(now)
 	now = slices.Compact(now)
 	if *released {
@@ -45,6 +46,7 @@ func TestTheReleasedListIsComplete(t *testing.T) {
 	list := string(read(t, releasedFile))
 	for _, want := range []string{
 		"setting auth.issuer (AUTH_ISSUER)", "error invalid_credentials", "error invalid_grant", "error body_too_large", "metric pico_auth_build_info", "metric pico_auth_job_failures_total job", "action login",
+		"claim of access tokens: jti", "claim of access tokens: groups", "claim of ID tokens: nonce", "claim of logout tokens: events", "claim of users: email_verified",
 		"POST /api/v1/auth/login", "POST /api/v1/auth/login < email (required)", "POST /api/v1/auth/login > 200 access_token",
 		"GET /api/v1/auth/users > 200 users[].email", "migration 0001_schema.sql ", "GET /.well-known/openid-configuration > 200 token_endpoint",
 	} {
@@ -133,6 +135,46 @@ func metricNames(t *testing.T) (names []string) {
 func actionNames(t *testing.T) (names []string) {
 	for value := range actions(t) {
 		names = append(names, "action "+value)
+	}
+	return names
+}
+
+// claimStructs are the types of the package token whose fields are claims, by the kind of
+// token that has them.
+var claimStructs = map[string]string{
+	"claims": "access tokens", "profile": "access tokens", "rfc9068": "access tokens", "Groups": "access tokens",
+	"idClaims": "ID tokens", "logoutClaims": "logout tokens",
+}
+
+// claimNames are the claims of tokens, and those about users in ID tokens and userinfo.
+func claimNames(t *testing.T) (names []string) {
+	for _, s := range program(t) {
+		if s.dir != "internal/token" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.TypeSpec:
+				fields, ok := n.Type.(*ast.StructType)
+				if kind := claimStructs[n.Name.Name]; ok && kind != "" {
+					for _, field := range fields.Fields.List {
+						if field.Tag != nil {
+							name, _, _ := strings.Cut(reflect.StructTag(strings.Trim(field.Tag.Value, "`")).Get("json"), ",")
+							names = append(names, "claim of "+kind+": "+name)
+						}
+					}
+				}
+			case *ast.CompositeLit: // {"name", value}
+				if elements, ok := n.Type.(*ast.ArrayType); ok && named(elements.Elt, "userClaim") {
+					for _, element := range n.Elts {
+						if claim, ok := element.(*ast.CompositeLit); ok {
+							names = append(names, "claim of users: "+text(claim.Elts[0]))
+						}
+					}
+				}
+			}
+			return true
+		})
 	}
 	return names
 }
