@@ -159,12 +159,47 @@ func TestComposeHasNoPasswords(t *testing.T) {
 	}
 }
 
+// A secret that was made in part would be kept by every later run: an empty one is a
+// password that everyone knows.
+func TestSecretsAreWholeOrNotThere(t *testing.T) {
+	bin, dir := t.TempDir(), filepath.Join(t.TempDir(), "secrets")
+	makeSecrets(t, filepath.Join(t.TempDir(), "secrets")) // skips where it cannot run
+	if err := os.WriteFile(filepath.Join(bin, "openssl"), []byte("#!/bin/sh\nprintf half\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := secrets(dir)
+	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err == nil {
+		t.Errorf("secrets.sh succeeds without openssl: %s", out)
+	}
+	for name, secret := range readCompose(t).Secrets {
+		if path := filepath.Join(dir, filepath.Base(secret.File)); exists(path) {
+			t.Errorf("%s was made without openssl", name)
+		}
+	}
+	makeSecrets(t, dir)
+	for name, secret := range readCompose(t).Secrets {
+		if info, err := os.Stat(filepath.Join(dir, filepath.Base(secret.File))); err != nil || info.Size() < 32 {
+			t.Errorf("%s is not made by the next run: %v", name, err)
+		}
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func secrets(dir string) *exec.Cmd {
+	return exec.Command("sh", filepath.Join(repository, "contrib/compose/secrets.sh"), dir)
+}
+
 func makeSecrets(t *testing.T, dir string) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("files have no mode there")
 	}
-	if out, err := exec.Command("sh", filepath.Join(repository, "contrib/compose/secrets.sh"), dir).CombinedOutput(); err != nil {
+	if out, err := secrets(dir).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Fatalf("secrets.sh: %v: %s", err, out)
 	}
 }
