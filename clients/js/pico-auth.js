@@ -187,7 +187,7 @@ export class PicoAuth {
     const raw = this.#storage.getItem(this.#key)
     if (raw === this.#raw) return this.#session
     this.#raw = raw
-    this.#session = JSON.parse(raw)
+    try { this.#session = JSON.parse(raw) } catch { this.#session = null } // of another program: the user signs in again
     const user = this.#session?.user ?? null
     if (JSON.stringify(user) !== JSON.stringify(this.#user)) this.#user = user // the same object while it is equal
     return this.#session

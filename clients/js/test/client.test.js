@@ -75,6 +75,17 @@ test('a session is there for the next page and for other tabs', async () => {
   assert.equal(auth.user, auth.user, 'the same object')
 })
 
+test('what another program left in the storage is no session, and a sign-in replaces it', async () => {
+  for (const text of ['', '{', 'text', '5', '[]', '{}', 'null', '"text"']) {
+    const storage = memory()
+    storage.setItem(`pico-auth:${site.issuer}:${site.clientId}`, text)
+    const auth = open(storage)
+    assert.deepEqual([auth.user, await auth.accessToken()], [null, null], text)
+    await auth.signInWithPassword(email, password)
+    assert.equal(auth.user.email, email)
+  }
+})
+
 test('RFC 6749 section 10.12: a response that this tab did not ask for is refused', async () => {
   const auth = open()
   await signIn(auth)
