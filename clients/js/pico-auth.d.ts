@@ -62,7 +62,7 @@ export declare class PicoAuth {
   /** A valid access token, refreshed when it is about to expire; null: no user is signed in. */
   accessToken(): Promise<string | null>
   /**
-   * As the global `fetch`, with the access token. After a 401 the request is repeated once with a new token.
+   * As the global `fetch`, with the access token. After a 401 the request is repeated once with a new token of the same user.
    * Rejects for an origin that is not this page's, the issuer's or one of `apis`.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>

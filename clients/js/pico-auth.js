@@ -136,12 +136,12 @@ export class PicoAuth {
     const request = new Request(input, init), again = request.clone()
     const origin = new URL(request.url).origin
     if (!this.#origins.has(origin)) throw new PicoAuthError('invalid_request', `${origin} is not in apis: the access token is not sent to it`)
-    const token = await this.accessToken()
+    const token = await this.accessToken(), sub = this.user?.sub
     const response = await fetch(authorize(request, token))
     // A user who has to sign in again gets nothing new by a refresh (RFC 9470).
     if (response.status !== 401 || !token || response.headers.get('WWW-Authenticate')?.includes('insufficient_user_authentication')) return response
     const next = await this.#refresh(token)
-    return next ? fetch(authorize(again, next)) : response
+    return next && this.user?.sub === sub ? fetch(authorize(again, next)) : response // never as another user
   }
 
   // One refresh at a time in this tab, and by the lock in all tabs.

@@ -294,6 +294,25 @@ test('fetch refreshes once on a 401, repeats the request with its body, and send
   }
 })
 
+test('fetch does not repeat the request of one user as another who signed in meanwhile', async () => {
+  const auth = await signedIn(), seen = []
+  const api = http.createServer((request, response) => {
+    seen.push(request.headers.authorization)
+    change(auth, { access: 'of another', expires: Date.now() + 60_000, lifetime: 60_000, user: { sub: 'another' } }) // in another tab
+    response.writeHead(401).end()
+  }).listen(0, 'localhost')
+  await once(api, 'listening')
+  try {
+    const origin = `http://localhost:${api.address().port}`, same = open(auth.storage, { apis: [origin] })
+    assert.equal((await same.fetch(origin, { method: 'POST', body: 'milk' })).status, 401)
+    assert.equal(seen.length, 1)
+    assert.equal(await same.accessToken(), 'of another')
+  } finally {
+    api.close()
+    api.closeAllConnections()
+  }
+})
+
 test('signing out ends the session here and at the server', async () => {
   const auth = open(), visit = visitor(site.issuer)
   await signIn(auth, {}, visit)
