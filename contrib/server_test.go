@@ -41,11 +41,17 @@ func tool(t *testing.T, name string) string {
 			return found
 		}
 	}
-	if slices.Contains(strings.Fields(os.Getenv("REQUIRE_CONTRIB")), name) {
-		t.Fatalf("REQUIRE_CONTRIB names %s, which is not on this machine", name)
-	}
+	missing(t, name)
 	t.Skipf("NOT TESTED: there is no %s on this machine (REQUIRE_CONTRIB=%[1]s makes that a failure)", name)
 	return ""
+}
+
+// missing fails the test where REQUIRE_CONTRIB names what this machine lacks.
+func missing(t *testing.T, name string) {
+	t.Helper()
+	if slices.Contains(strings.Fields(os.Getenv("REQUIRE_CONTRIB")), name) {
+		t.Fatalf("REQUIRE_CONTRIB names %s, which this machine lacks", name)
+	}
 }
 
 // text is what a process has written so far.

@@ -3,7 +3,6 @@ package repotest
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path"
 	"regexp"
 	"slices"
@@ -22,15 +21,8 @@ const foreignDocument = "internal/hosted/assets/pico.LICENSE.md"
 // documents returns the text of every Markdown file of the repository by its path.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
-	if _, err := os.Stat(root + "/.git"); err != nil {
-		t.Skip("not a checkout")
-	}
-	out, err := exec.CommandContext(t.Context(), "git", "-C", root, "ls-files", "--cached", "--others", "--exclude-standard", "*.md").Output()
-	if err != nil {
-		t.Skipf("git ls-files: %v", err)
-	}
 	texts := map[string]string{}
-	for name := range strings.FieldsSeq(string(out)) {
+	for _, name := range checkout(t, "--others", "--exclude-standard", "*.md") {
 		text, err := os.ReadFile(root + "/" + name)
 		if os.IsNotExist(err) {
 			continue // removed and not committed
