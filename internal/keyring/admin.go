@@ -193,6 +193,12 @@ func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost 
 			}
 			return err == nil
 		})
+		for i, c := range changes {
+			if now.refused[c.Key.KID] != nil && c.Key.Status != store.KeyRemoved {
+				// What is written is authentic from then on, and someone else may have written the row.
+				changes[i] = lifecycle.Withdraw(c.Key, s.now(), "its row is not trusted")
+			}
+		}
 		after, err := s.apply(ctx, now, by, changes...)
 		if last := changes[len(changes)-1]; err == nil && last.Action == identity.ActionKeyActivate {
 			successor = after.First(store.KeyActive, last.Key.Algorithm).KID

@@ -141,6 +141,33 @@ func TestAPlantedKeyCanBeRevoked(t *testing.T) {
 	})
 }
 
+// The end of a lost key must not accept another row that the attacker has changed.
+func TestALostKeyIsRevokedWithoutAcceptingAPlantedOne(t *testing.T) {
+	eachAttacked(t, func(t *testing.T, a attacked) {
+		a.cfg.Algorithms = []jose.Algorithm{jose.ES256}
+		ring := open(t, a.cfg)
+		for _, k := range ring.Keys() {
+			if k.Algorithm == jose.ES256 {
+				a.exec("DELETE FROM signing_keys WHERE kid = '" + k.KID + "'")
+			}
+		}
+		kid, token := a.plant("active", "")
+		_, err := admin(t, a.cfg).Revoke(t.Context(), operator, ring.Active().KID, true)
+		must(t, err)
+		_ = ring.Refresh(t.Context()) // it says what it refuses
+		if _, err := verify(t, ring, token); err == nil {
+			t.Error("a forged token is accepted")
+		}
+		if body, _ := ring.Published().AllJWKS(); strings.Contains(string(body), kid) {
+			t.Error("the planted key is published")
+		}
+		if got := statuses(t, a.cfg.Store, kid); got != "removed" {
+			t.Errorf("the planted key is %s", got)
+		}
+		accepts(t, open(t, a.cfg), ring)
+	})
+}
+
 // TestEveryFieldOfARowIsAuthenticated: a change of any of them stops the start
 // where the key is the active one, with the command that helps.
 func TestEveryFieldOfARowIsAuthenticated(t *testing.T) {
