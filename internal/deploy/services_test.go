@@ -89,6 +89,8 @@ func TestComposeSignsAUserInAtTheApplication(t *testing.T) {
 		t.Errorf("metrics behind the proxy: %d", status)
 	}
 
+	b.forge(serverURL + "/api/v1/auth/me")
+
 	t.Run("in Chromium", func(t *testing.T) { inChromium(t, strings.TrimSpace(string(password))) })
 
 	// A new container has nothing of the former one, and the same keys.
@@ -101,6 +103,9 @@ func TestComposeSignsAUserInAtTheApplication(t *testing.T) {
 	log := r.running["auth"].log.String()
 	if strings.Contains(log, warned) || !strings.Contains(log, `"client":"127.0.0.1"`) {
 		t.Errorf("the log has a warning, or the address of the proxy for that of the client:\n%s", log)
+	}
+	if strings.Contains(log, forged) {
+		t.Errorf("the server believes headers of the client:\n%s", log)
 	}
 	delete(r.created, "auth")
 	r.start("auth")
@@ -397,6 +402,27 @@ func (b browser) allowed(address string) string {
 	}
 	_ = res.Body.Close()
 	return res.Header.Get("Access-Control-Allow-Origin")
+}
+
+// forged is an address that clients claim to have, and a request ID that they choose.
+const forged = "203.0.113.7"
+
+// forge sends what only a proxy may say.
+func (b browser) forge(address string) {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, address, http.NoBody)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, name := range []string{"X-Forwarded-For", "X-Real-IP", "X-Request-Id"} {
+		req.Header.Set(name, forged)
+	}
+	req.Header.Set("Forwarded", "for="+forged)
+	res, err := b.client.Do(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_ = res.Body.Close()
 }
 
 // visit returns where the response leads; nil where there is no redirect.
