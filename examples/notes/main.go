@@ -5,7 +5,7 @@
 //	pico-auth client create --kind spa --name Notes --scope openid,profile,email,roles \
 //	  --audience https://notes.example.com --redirect-uri http://localhost:3000/ \
 //	  --post-logout-redirect-uri http://localhost:3000/
-//	CLIENT_ID=... go run ./notes
+//	make notes CLIENT_ID=...
 package main
 
 import (
@@ -82,8 +82,12 @@ func run(s settings) error {
 	defer stop()
 	server := &http.Server{Addr: s.listen, Handler: routes(s, guard), ReadHeaderTimeout: 5 * time.Second}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return err
+	}
 	log.Println("open http://" + s.listen)
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

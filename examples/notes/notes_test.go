@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -50,5 +54,21 @@ func TestNotesAreOfTheirUserAndOperatorsSeeAll(t *testing.T) {
 		if status != step.status || !strings.Contains(text, step.has) || (step.hasNot != "" && strings.Contains(text, step.hasNot)) {
 			t.Errorf("%s %s: %d %s", step.method, step.path, status, text)
 		}
+	}
+}
+
+// The address is announced once the application responds there.
+func TestAnAddressInUseIsNotAnnounced(t *testing.T) {
+	taken, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	var logged bytes.Buffer
+	log.SetOutput(&logged)
+	defer log.SetOutput(os.Stderr)
+	err = run(settings{issuer: "http://localhost:8100", clientID: "notes", audience: "https://notes.example.com", listen: taken.Addr().String()})
+	if err == nil || logged.Len() > 0 {
+		t.Fatalf("error %v, log %q", err, logged.String())
 	}
 }
