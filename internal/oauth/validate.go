@@ -91,9 +91,13 @@ func (c Client) uriProblems() (problems []Problem) {
 }
 
 // ValidateAudience checks a resource, RFC 8707 section 2. As an absolute URI it never
-// equals a client_id (RFC 9700 section 4.15), which has no colon.
+// equals a client_id (RFC 9700 section 4.15), which has no colon; that of the client that
+// is built in is among the names of this server.
 func ValidateAudience(uri string) error {
 	_, err := parseURI(uri)
+	if err == nil && strings.HasPrefix(uri, "urn:pico-auth:") {
+		err = fmt.Errorf("must not be a name of this server, which begin with urn:pico-auth:")
+	}
 	return err
 }
 

@@ -96,7 +96,7 @@ func TestAServiceTokenIsExchangedForItsAudiencesOnly(t *testing.T) {
 func TestTheAudiencesOfAServiceTokenAreAbsoluteURIs(t *testing.T) {
 	w := open(t)
 	tooMany := slices.Repeat([]string{"https://a.example"}, 51)
-	for _, audiences := range [][]string{{""}, {"billing"}, {"https://a.example/#x"}, {"https://a.example", "https://*.example"}, tooMany, {"https://a.example/" + strings.Repeat("a", 1990)}} {
+	for _, audiences := range [][]string{{""}, {"billing"}, {identity.FirstPartyClient}, {"https://a.example/#x"}, {"https://a.example", "https://*.example"}, tooMany, {"https://a.example/" + strings.Repeat("a", 1990)}} {
 		_, _, err := w.CreateServiceToken(t.Context(), system, token.NewServiceToken{Name: "x", Audiences: audiences})
 		wantFault(t, err, fault.Invalid, "validation_failed")
 	}
