@@ -97,8 +97,10 @@ func TestSigningOutOnThePage(t *testing.T) {
 	r := newRig(t, "")
 	r.user("ada@example.com")
 	b := r.signedIn("ada@example.com")
-	b.submit("/account/sign-out").shows(200, "/signed-out", "You are signed out")
+	b.open("/signed-out").shows(200, "/account", "Ada Lovelace")
+	b.open("/account").submit("/account/sign-out").shows(200, "/signed-out", "You are signed out")
 	b.open("/account").shows(200, "/sign-in")
+	b.open("/signed-out").shows(200, "/signed-out", "You are signed out")
 }
 
 func TestAConnectedAppIsRemovedOnThePage(t *testing.T) {

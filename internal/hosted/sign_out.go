@@ -9,7 +9,12 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
+// signedOut is where a sign-out ends. A user who is signed in must not read the contrary.
 func (p *Pages) signedOut(w http.ResponseWriter, r *http.Request) {
+	if v, err := p.visitor(r); err == nil && v.in {
+		p.seeOther(w, "/account")
+		return
+	}
 	p.SignedOut(w, r, nil, "", nil)
 }
 
