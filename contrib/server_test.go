@@ -72,13 +72,21 @@ func (l *text) String() string {
 	return l.b.String()
 }
 
-var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "contrib")
-	if err != nil {
-		return "", err
+// built is the program, in a folder that TestMain removes.
+var (
+	folder string
+	built  = sync.OnceValues(func() (string, error) { return programtest.Build(folder) })
+)
+
+func TestMain(m *testing.M) {
+	var err error
+	if folder, err = os.MkdirTemp("", "contrib"); err != nil {
+		panic(err)
 	}
-	return programtest.Build(dir)
-})
+	code := m.Run()
+	_ = os.RemoveAll(folder)
+	os.Exit(code)
+}
 
 // server is a process of the program with a folder of its own.
 type server struct {

@@ -278,23 +278,23 @@ func (r *rig) container(name string) container {
 	return c
 }
 
-// mount puts secrets into a folder that is mounted read-only, as engines do. The names in
-// the folder lead to those of secrets.sh.
+// mount puts secrets into a file system of their own that is mounted read-only, as engines
+// do. The names in it lead to those of secrets.sh.
 func (r *rig) mount(target string, secrets map[string]string) {
 	r.t.Helper()
-	source := r.t.TempDir()
-	err := errors.Join(os.Chmod(source, 0o755), os.MkdirAll(target, 0o755))
+	err := os.MkdirAll(target, 0o755)
+	if err == nil {
+		err = syscall.Mount("tmpfs", target, "tmpfs", 0, "mode=0755")
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = syscall.Unmount(target, syscall.MNT_DETACH) })
 	for name, file := range secrets {
 		text, failed := os.ReadFile(filepath.Join(r.secrets, file))
-		err = errors.Join(err, failed, os.WriteFile(filepath.Join(source, name), text, 0o644))
+		err = errors.Join(err, failed, os.WriteFile(filepath.Join(target, name), text, 0o644))
 	}
-	if err == nil {
-		err = syscall.Mount(source, target, "", syscall.MS_BIND, "")
-	}
-	if err == nil {
-		r.t.Cleanup(func() { _ = syscall.Unmount(target, syscall.MNT_DETACH) })
-		err = syscall.Mount("", target, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
-	}
+	err = errors.Join(err, syscall.Mount("", target, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -144,7 +144,7 @@ func (d document) run(t *testing.T, program, used string) {
 	write(t, filepath.Join(dir, "script"), script)
 	write(t, filepath.Join(dir, "prelude"), prelude+p.shell+"\n")
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute) // the first build of an application takes minutes
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", filepath.Join(dir, "script"))
 	cmd.Dir = checkout
