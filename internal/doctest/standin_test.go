@@ -4,6 +4,7 @@ package doctest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -52,6 +53,9 @@ var standIns = map[string]standIn{
 				return err
 			}
 			if !slices.ContainsFunc(args, regexp.MustCompile(`^(?:-[a-zA-Z]*f|--fail)`).MatchString) {
+				if slices.Contains(args, "--retry") { // a server that starts responds with 503
+					return errors.New("with --retry and without -f, curl writes the body of each refusal before that of the response")
+				}
 				args = append([]string{"--fail-with-body"}, args...)
 			}
 			return syscall.Exec(path, append([]string{"curl"}, args...), os.Environ())
