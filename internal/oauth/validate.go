@@ -96,7 +96,7 @@ func (c Client) uriProblems() (problems []Problem) {
 func ValidateAudience(uri string) error {
 	_, err := parseURI(uri)
 	if err == nil && strings.HasPrefix(uri, "urn:pico-auth:") {
-		err = fmt.Errorf("must not be a name of this server, which begin with urn:pico-auth:")
+		err = fmt.Errorf("must not begin with urn:pico-auth:, as names of this server do")
 	}
 	return err
 }
