@@ -37,7 +37,8 @@ const defaultPurge = 200
 // access token issued with it has expired for every verifier, since that might have to be
 // listed as revoked. A used one that shares a part with its family is removed as soon
 // as that: its reuse ends the family without it. So are those of what a limit of sessions
-// or families ended: of these, a client that signs in without pause would leave too many. Other used ones stay as long as unused ones. Audit rows stay.
+// or families ended: of these, a client that signs in without pause would leave too
+// many. Other used ones stay as long as unused ones. Audit rows stay.
 //
 // accessLifetime is the longest that access tokens are valid; 0: 15 minutes.
 func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch int) (n int, more bool, err error) {

@@ -124,7 +124,7 @@ func (i *Issuer) draft(g Grant, presented string) draft {
 		issuedAt: now,
 		next:     store.NewRefresh{ID: store.NewIDAt(now), AccessJTI: uuid.NewString(), AccessExpiresAt: now.Add(g.AccessLifetime).Truncate(time.Second)},
 	}
-	if g.ClientID != identity.FirstPartyClient {
+	if g.ClientID != identity.FirstPartyClient { // store.ClientBearer finds the row by it
 		d.next.AccessJTI = d.next.ID
 	}
 	if g.stored() {
