@@ -16,6 +16,7 @@ const (
 	revokedPath    = "/api/v1/auth/revoked-jtis"
 	revokedTokens  = 100_000
 	revokedPollers = 10_000 // requests a second
+	revokedConns   = 4      // enough for them; each is a thread that competes with the server for a core
 )
 
 // revoked measures the list of 100,000 revoked tokens, and what others notice of
@@ -39,7 +40,7 @@ func (l *lab) revoked() (err error) {
 		return fmt.Errorf("the list has %d bytes: too few for %d tokens", size, revokedTokens)
 	}
 	known := step(load.Request("GET", revokedPath, w.sessions[0].access, "", "If-None-Match: "+etag))
-	bystanders := load.Open{Addr: w.Addr, Conns: 16, Step: step(w.sessions[0].me), Rate: 200, Warm: l.pace.flood / 4, For: l.pace.flood}
+	bystanders := load.Open{Addr: w.Addr, Conns: 16, Step: step(w.sessions[0].me), Rate: 200, Warm: l.pace.flood / 4, For: l.pace.flood, First: true}
 	var me, lists, quiets, louds, polls []load.Result
 	side := func(client load.Step, kept *[]load.Result) func() (float64, error) {
 		clients := make([]load.Step, readClients)
@@ -111,7 +112,7 @@ func polled(w *target, bystanders load.Open, poll load.Step) (them, polls load.R
 	done := make(chan outcome, 1)
 	go func() {
 		r, err := load.Open{
-			Addr: w.Addr, Conns: 32, Step: poll, Rate: revokedPollers, Warm: time.Second,
+			Addr: w.Addr, Conns: revokedConns, Step: poll, Rate: revokedPollers, Warm: time.Second,
 			For: bystanders.Warm + bystanders.For, CPU: w.CPU,
 		}.Run()
 		done <- outcome{r, err}

@@ -6,10 +6,13 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pico-auth/pico-auth/bench/load"
 )
@@ -70,6 +73,38 @@ func TestOpenLoopCountsWhatAStallKeptFromBeingSent(t *testing.T) {
 	}
 	if late := time.Duration(r.Late.Max()); late < stall/2 {
 		t.Errorf("the generator says that it was late by %v at most", late)
+	}
+}
+
+// TestFirstLoadRunsBeforeOrdinaryThreads: without the right to, it runs like them.
+func TestFirstLoadRunsBeforeOrdinaryThreads(t *testing.T) {
+	permitted := make(chan bool)
+	go func() {
+		runtime.LockOSThread()
+		permitted <- unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0) == nil
+	}()
+	want := uint32(unix.SCHED_NORMAL)
+	if <-permitted {
+		want = unix.SCHED_FIFO
+	}
+	addr := serve(t, func(http.ResponseWriter, *http.Request) {})
+	for _, first := range []bool{true, false} {
+		var policy atomic.Uint32
+		r, err := load.Open{Addr: addr, Conns: 1, Rate: 100, For: 20 * time.Millisecond, First: first, Step: func(c *load.Conn) error {
+			attr, err := unix.SchedGetAttr(0, 0)
+			if err != nil {
+				return err
+			}
+			policy.Store(attr.Policy)
+			return get(c)
+		}}.Run()
+		if err != nil || r.Done == 0 {
+			t.Fatalf("%d answers, %v", r.Done, err)
+		}
+		if got := policy.Load(); got != want {
+			t.Errorf("first %v: the policy of its thread is %d, not %d", first, got, want)
+		}
+		want = unix.SCHED_NORMAL
 	}
 }
 

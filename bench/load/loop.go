@@ -138,6 +138,10 @@ type Open struct {
 	Warm  time.Duration
 	For   time.Duration
 	CPU   func() time.Duration // of the server so far; nil: not asked
+
+	// First lets the threads of this load run before all others of the machine,
+	// where that is permitted: a client that waits has cores of its own.
+	First bool
 }
 
 // Run applies the load. Each connection has a thread of its own that sleeps in
@@ -161,8 +165,10 @@ func (l Open) Run() (Result, error) {
 		t, late := &tallies[i], newHistogram()
 		t.latency, lates[i] = newHistogram(), late
 		clients.Go(func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
+			runtime.LockOSThread() // never unlocked: the thread ends with its goroutine, and its priority with it
+			if l.First {
+				precede()
+			}
 			for n := next.Add(1) - 1; n < last; n = next.Add(1) - 1 {
 				intended := start.Add(time.Duration(n) * interval)
 				errs[i] = sleepUntil(intended)
