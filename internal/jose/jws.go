@@ -56,22 +56,24 @@ func NewSigner(key *PrivateKey, kid string) *Signer {
 // a JSON object of claims; Sign does not parse it.
 func (s *Signer) Sign(payload []byte) (string, error) { return s.sign(s.jwt, payload) }
 
-// SignAccessToken is Sign for a token of type at+jwt.
-func (s *Signer) SignAccessToken(payload []byte) (string, error) { return s.sign(s.access, payload) }
-
-// SignLogoutToken is Sign for a token of type logout+jwt.
-func (s *Signer) SignLogoutToken(payload []byte) (string, error) { return s.sign(s.logout, payload) }
+// SignAs is Sign for a token of the type: TypeJWT, TypeAccessToken or TypeLogoutToken.
+func (s *Signer) SignAs(typ string, payload []byte) (string, error) {
+	return s.sign(s.prefix(typ), payload)
+}
 
 // Size is the length of a token of the type whose payload has so many bytes.
 func (s *Signer) Size(typ string, payload int) int {
-	prefix := s.jwt
+	return len(s.prefix(typ)) + base64.RawURLEncoding.EncodedLen(payload) + 1 + base64.RawURLEncoding.EncodedLen(s.key.public.key.signatureSize())
+}
+
+func (s *Signer) prefix(typ string) string {
 	switch typ {
 	case TypeAccessToken:
-		prefix = s.access
+		return s.access
 	case TypeLogoutToken:
-		prefix = s.logout
+		return s.logout
 	}
-	return len(prefix) + base64.RawURLEncoding.EncodedLen(payload) + 1 + base64.RawURLEncoding.EncodedLen(s.key.public.key.signatureSize())
+	return s.jwt
 }
 
 func (s *Signer) sign(prefix string, payload []byte) (string, error) {

@@ -39,7 +39,7 @@ func (k *PublicKey) Equal(other *PublicKey) bool {
 }
 
 // PrivateKey signs the tokens of one algorithm. It does not print, and only
-// MarshalPEM and MarshalExpanded marshal it.
+// Marshal, MarshalPEM and MarshalExpanded marshal it.
 type PrivateKey struct {
 	algorithm *algorithm
 	key       privateKey
