@@ -8,7 +8,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/config"
-	"github.com/pico-auth/pico-auth/internal/keyring/vault"
+	"github.com/pico-auth/pico-auth/internal/datadir"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -150,7 +150,7 @@ func (sh *shell) master(cfg config.Config) (*seal.Master, error) {
 	}
 	if master == nil {
 		return nil, usage("there is no master key: auth.master_key is not set and %s does not exist; a server makes it at its first start",
-			printable(vault.NewFolder(cfg.Auth.DataDir, sh.log()).Join(vault.MasterFile)))
+			printable(datadir.New(cfg.Auth.DataDir, sh.log()).Join(datadir.MasterFile)))
 	}
 	return master, nil
 }

@@ -5,7 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pico-auth/pico-auth/internal/keyring/vault"
+	"github.com/pico-auth/pico-auth/internal/datadir"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/transfer"
 )
@@ -41,7 +41,7 @@ func (c backupCmd) Run(sh *shell) error {
 		return misconfigured(err)
 	}
 	text := "wrote " + printable(c.File) + "\n"
-	master := filepath.Join(cfg.Auth.DataDir, vault.MasterFile)
+	master := filepath.Join(cfg.Auth.DataDir, datadir.MasterFile)
 	if _, err := os.Lstat(master); err == nil {
 		text += printable(master) + " belongs to the backup: without it what is sealed in the database cannot be read; copy it as well\n"
 	}

@@ -1,4 +1,4 @@
-package vault
+package datadir
 
 import (
 	"errors"
@@ -8,13 +8,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
-	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/owner"
-	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 const (
@@ -25,119 +22,65 @@ const (
 	maxFile = 64 << 10
 )
 
-// Folder is the folder of the key files. It only reads; Lock returns a Writer.
+// Folder is auth.data_dir. It only reads; Lock returns a Writer.
 type Folder struct {
 	path string
 	log  *slog.Logger
 }
 
-// NewFolder returns the folder at path, which need not exist.
-func NewFolder(path string, log *slog.Logger) *Folder { return &Folder{path: path, log: log} }
+// New returns the folder at path, which need not exist.
+func New(path string, log *slog.Logger) *Folder { return &Folder{path: path, log: log} }
+
+// Path is the path of the folder.
+func (f *Folder) Path() string { return f.path }
 
 // Join is the path of a file in the folder.
 func (f *Folder) Join(name string) string { return filepath.Join(f.path, name) }
 
-func (f *Folder) exists(name string) bool {
+// Has reports whether something in the folder has that name.
+func (f *Folder) Has(name string) bool {
 	_, err := os.Lstat(f.Join(name))
 	return err == nil
 }
 
-// Load returns the private half of a recorded key: from a file of its own, or from that
-// of the first key of its algorithm.
-func (f *Folder) Load(k Key) (Secret, error) {
-	files, want := FilesOf(k.PublicKey.Algorithm()), k.PublicKey.Thumbprint()
-	remedy := "restore it from a backup; " + giveUp(k.SigningKey, "move it away and run")
-	for _, name := range []string{files.own(k.KID), files.Private} {
-		secret, err := f.private(files, name, remedy)
-		switch {
-		case err == nil && secret.Key.Public().Thumbprint() == want:
-			return secret, nil
-		case err == nil && name != files.Private:
-			return Secret{}, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
-				"%s holds another key than the one in its name; restore it from a backup", secret.File))
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			return Secret{}, err
-		}
-	}
-	return Secret{}, lost(k.SigningKey, f.path)
-}
-
-// Pair returns the private half of the first key of an algorithm, which must belong to
-// the public one beside it if there is one; fs.ErrNotExist when it is missing. remedy
-// tells the operator what to do about a damaged private file.
-func (f *Folder) Pair(files Files, remedy string) (Secret, error) {
-	secret, err := f.private(files, files.Private, remedy)
-	if err != nil {
-		return Secret{}, err
-	}
-	if _, err := f.compare(files, secret.Key); !errors.Is(err, fs.ErrNotExist) {
-		return secret, err
-	}
-	return secret, nil
-}
-
-func (f *Folder) private(files Files, name, remedy string) (Secret, error) {
-	raw, err := f.ReadPrivate(name)
-	if err != nil {
-		return Secret{}, err
-	}
-	secret := Secret{File: f.Join(name), Raw: raw}
-	if secret.Key, err = files.Parse(raw); err != nil {
-		return Secret{}, secret.Unusable(err, remedy)
-	}
-	return secret, nil
-}
-
-// compare reads the public file of a pair, and returns its mode.
-func (f *Folder) compare(files Files, key *jose.PrivateKey) (fs.FileMode, error) {
-	public, info, err := f.read(files.Public)
-	if err != nil {
-		return 0, err
-	}
-	thumbprint, err := files.thumbprint(public)
-	if err != nil {
-		return 0, Secret{File: f.Join(files.Public)}.Unusable(err, "delete it to have it derived from "+files.Private)
-	}
-	if thumbprint != key.Public().Thumbprint() {
-		return 0, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
-			"%s and %s are halves of different keys; restore the right one from a backup, or, if %s is the right one, delete the public file to have it derived",
-			f.Join(files.Private), f.Join(files.Public), files.Private))
-	}
-	return info.Mode(), nil
-}
-
-// File returns the path of the private half of a key. The file may be missing.
-func (f *Folder) File(k Key) string {
-	files := FilesOf(k.PublicKey.Algorithm())
-	if f.exists(files.own(k.KID)) {
-		return f.Join(files.own(k.KID))
-	}
-	return f.Join(files.Private)
-}
-
-// Unknown returns the files of keys that are not in the database. Such a file may be
-// left by a crash between the file and its row, or be the only copy of a key of
-// another database, so it is not removed.
-func (f *Folder) Unknown(set store.KeySet) (files []string) {
-	for _, name := range f.names() {
-		kid, ours := strings.CutPrefix(name, "key-")
-		kid, pem := strings.CutSuffix(kid, ".pem")
-		kid, bin := strings.CutSuffix(kid, ".bin")
-		if ours && (pem || bin) && set.Key(kid) == nil {
-			files = append(files, f.Join(name))
-		}
-	}
-	return files
-}
-
-// names lists the folder. filepath.Glob does not work here: the path of the folder
-// may contain characters that are special in a pattern.
-func (f *Folder) names() (all []string) {
-	entries, _ := os.ReadDir(f.path) // an unreadable folder has no files to remove
+// Names lists the folder; one that cannot be read is empty. filepath.Glob does not work
+// here: the path of the folder may contain characters that are special in a pattern.
+func (f *Folder) Names() (all []string) {
+	entries, _ := os.ReadDir(f.path)
 	for _, entry := range entries {
 		all = append(all, entry.Name())
 	}
 	return all
+}
+
+// Check returns why the folder is refused, without changing it. One that does not exist
+// is no fault.
+func (f *Folder) Check() error {
+	_, err := f.examine()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := owner.MayCreate(f.path); err != nil {
+		return folderFault(f.path, "cannot be created", err)
+	}
+	return nil
+}
+
+// examine returns what is at the path of the folder.
+func (f *Folder) examine() (fs.FileInfo, error) {
+	info, err := os.Stat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case err != nil:
+		return nil, folderFault(f.path, "cannot be read", err)
+	case !info.IsDir():
+		return nil, fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s is not a folder", f.path))
+	case looser(info.Mode(), folderMode) && info.Mode()&fs.ModeSticky != 0:
+		return nil, fault.New(fault.Invalid, "data_dir",
+			fmt.Sprintf("auth.data_dir %s is a folder shared by all users; signing keys need one of their own", f.path))
+	}
+	return info, nil
 }
 
 // ReadPrivate reads a file that other users must not be able to read. The error of a

@@ -1,4 +1,4 @@
-package vault
+package datadir
 
 import (
 	"context"
@@ -65,46 +65,17 @@ func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 	return nil, folderFault(f.path, "cannot be locked", err)
 }
 
-func (w *Writer) writable() bool { return w.refused == nil }
+// Writable reports whether changes are possible at all.
+func (w *Writer) Writable() bool { return w.refused == nil }
 
 // Close releases the lock. A folder that Lock made and nothing was written to is
 // removed: a start that is refused leaves no folder behind that looks like one of keys.
 func (w *Writer) Close() {
-	if names := w.names(); w.made != nil && len(names) == 1 && names[0] == lockFile {
+	if names := w.Names(); w.made != nil && len(names) == 1 && names[0] == lockFile {
 		_ = os.Remove(w.Join(lockFile)) // as the folder, it may stay
 		owner.Remove(w.made)
 	}
 	_ = w.lock.Close()
-}
-
-// Check returns why the folder is refused, without changing it. One that does not exist
-// is no fault.
-func (f *Folder) Check() error {
-	_, err := f.examine()
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := owner.MayCreate(f.path); err != nil {
-		return folderFault(f.path, "cannot be created", err)
-	}
-	return nil
-}
-
-// examine returns what is at the path of the folder.
-func (f *Folder) examine() (fs.FileInfo, error) {
-	info, err := os.Stat(f.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, err
-	case err != nil:
-		return nil, folderFault(f.path, "cannot be read", err)
-	case !info.IsDir():
-		return nil, fault.New(fault.Invalid, "data_dir", fmt.Sprintf("auth.data_dir %s is not a folder", f.path))
-	case looser(info.Mode(), folderMode) && info.Mode()&fs.ModeSticky != 0:
-		return nil, fault.New(fault.Invalid, "data_dir",
-			fmt.Sprintf("auth.data_dir %s is a folder shared by all users; signing keys need one of their own", f.path))
-	}
-	return info, nil
 }
 
 // prepare creates the folder, or restricts its mode. made are the folders that it made.
@@ -134,7 +105,7 @@ func (f *Folder) prepare() (made []string, err error) {
 // sweep removes temporary files of killed processes. It runs under the lock, so no
 // other process is writing.
 func (w *Writer) sweep() {
-	for _, name := range w.names() {
+	for _, name := range w.Names() {
 		if strings.Contains(name, tempMark) && os.Remove(w.Join(name)) == nil {
 			w.log.Info("removed an unfinished file", "file", w.Join(name))
 		}

@@ -1,4 +1,4 @@
-package vault
+package datadir
 
 import (
 	"crypto/rand"

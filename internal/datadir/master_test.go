@@ -1,4 +1,4 @@
-package vault_test
+package datadir_test
 
 import (
 	"errors"
@@ -9,20 +9,20 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pico-auth/pico-auth/internal/datadir"
 	"github.com/pico-auth/pico-auth/internal/fault"
-	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/seal"
 )
 
 var place = seal.Place{Table: "t", Column: "c", Row: "r"}
 
-func folder(t *testing.T) (*vault.Folder, string) {
+func folder(t *testing.T) (*datadir.Folder, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "keys")
-	return vault.NewFolder(dir, slog.New(slog.DiscardHandler)), filepath.Join(dir, vault.MasterFile)
+	return datadir.New(dir, slog.New(slog.DiscardHandler)), filepath.Join(dir, datadir.MasterFile)
 }
 
-func makeMaster(t *testing.T, f *vault.Folder) *seal.Master {
+func makeMaster(t *testing.T, f *datadir.Folder) *seal.Master {
 	t.Helper()
 	w, err := f.Lock(t.Context())
 	if err != nil {

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package vault
+package datadir
 
 // noFollow has no equivalent here; only the check before opening applies.
 const noFollow = 0

@@ -54,7 +54,7 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 
 // offered parses and checks a key of an operator.
 func offered(algorithm jose.Algorithm, secret []byte) (*jose.PrivateKey, error) {
-	key, err := vault.FilesOf(algorithm).Parse(secret)
+	key, err := jose.ParsePrivate(algorithm, secret)
 	if err == nil {
 		err = key.Check()
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/datadir"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
@@ -20,7 +21,7 @@ import (
 // keeper reads the keys. A session changes them.
 type keeper struct {
 	store  *store.Store
-	folder *vault.Folder
+	files  vault.Files
 	rows   vault.Rows
 	atRest AtRest
 	policy lifecycle.Policy
@@ -46,7 +47,7 @@ func newKeeper(cfg Config) (*keeper, error) {
 		}
 	}
 	return &keeper{
-		store: cfg.Store, folder: vault.NewFolder(cfg.Dir, cfg.Log), rows: vault.Rows{Master: cfg.Master},
+		store: cfg.Store, files: vault.Files{Folder: datadir.New(cfg.Dir, cfg.Log), Log: cfg.Log}, rows: vault.Rows{Master: cfg.Master},
 		atRest: cfg.AtRest, policy: policy, rsaBits: cfg.RSABits, log: cfg.Log, wall: cfg.Now, monotonic: cfg.Monotonic,
 	}, nil
 }
@@ -170,7 +171,7 @@ func (k *keeper) secret(key vault.Key) (vault.Secret, error) {
 	if key.Sealed != "" {
 		return k.rows.Load(key)
 	}
-	return k.folder.Load(key)
+	return k.files.Load(key)
 }
 
 // holds refuses to change keys if an active one is unavailable: with another master
@@ -216,10 +217,10 @@ func (k *keeper) info(s *keys, row store.SigningKey) KeyInfo {
 	}
 	info.Thumbprint = key.PublicKey.Thumbprint()
 	if row.Status == store.KeyRemoved { // not erased if the folder is read-only or keys are sealed
-		secret, _ := k.folder.Load(key)
+		secret, _ := k.files.Load(key)
 		info.File = secret.File
 	} else if row.Sealed == "" {
-		info.File = k.folder.File(key)
+		info.File = k.files.File(key)
 	}
 	return info
 }
@@ -251,7 +252,7 @@ func Load(ctx context.Context, cfg Config) (*Published, error) {
 	}
 	if lifecycle.Signer(s.KeySet) == nil && len(s.refused) == 0 {
 		return nil, fault.New(fault.NotFound, "no_signing_key",
-			fmt.Sprintf("there is no signing key yet in %s; the first start of the server creates it", k.folder.Join("")))
+			fmt.Sprintf("there is no signing key yet in %s; the first start of the server creates it", k.files.Path()))
 	}
 	return k.publish(s)
 }

@@ -33,11 +33,14 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	}
 	defer s.close()
 	var ring *Ring
-	err = retried(func() (err error) {
-		ring, err = s.start(ctx)
-		return err
+	err = retried(func() error {
+		ring = &Ring{keeper: k, history: newHistory(k), checking: make(chan struct{}, 1), holder: rand.Text()}
+		return s.start(ctx, ring)
 	})
-	return ring, err
+	if err != nil {
+		return nil, err
+	}
+	return ring, nil
 }
 
 // retried repeats an operation that failed because another process changed the keys
@@ -52,44 +55,43 @@ func retried(do func() error) (err error) {
 }
 
 // start brings the recorded keys, the configuration and the folder into agreement.
-func (s *session) start(ctx context.Context) (*Ring, error) {
-	ring := &Ring{keeper: s.keeper, history: newHistory(s.keeper), checking: make(chan struct{}, 1), holder: rand.Text()}
+func (s *session) start(ctx context.Context, ring *Ring) error {
 	begin := s.monotonic()
 	now, upgrade, err := s.read(ctx)
 	if err == nil {
 		err = s.holds(now, "")
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if s.atRest == Sealed {
 		if now, ring.counts, err = s.upgrade(ctx, now, upgrade, ring.holder); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if lifecycle.Signer(now.KeySet) == nil {
 		for _, cause := range now.refused { // the active key may be one whose status was changed
-			return nil, cause
+			return cause
 		}
 		if now, ring.created, err = s.first(ctx, now); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if now, err = s.configure(ctx, now); err != nil {
-		return nil, err
+		return err
 	}
 	now, _ = ring.history.merge(ctx, now) // logged
 	h, failed, err := s.take(ctx, now, &held{keys: &keys{}})
 	if err := errors.Join(failed, err); err != nil {
-		return nil, err
+		return err
 	}
 	if h.legacy, err = s.hashKey(ctx, now); err != nil {
-		return nil, err
+		return err
 	}
 	s.warn(now)
 	ring.held.Store(h)
 	ring.seen.Store(int64(begin))
-	return ring, nil
+	return nil
 }
 
 // upgrade seals keys that are files, and once authenticates the rows that a previous
@@ -100,7 +102,7 @@ func (s *session) upgrade(ctx context.Context, now *keys, authenticate bool, hol
 	for _, row := range now.Keys {
 		change := store.KeyChange{SigningKey: row}
 		if row.Sealed == "" && row.Status != store.KeyRemoved {
-			secret, err := s.folder.Load(now.of(row))
+			secret, err := s.files.Load(now.of(row))
 			if err != nil && row.Status == store.KeyActive {
 				return now, false, err
 			}
@@ -149,14 +151,9 @@ func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, 
 		now, err = s.apply(ctx, now, system, s.policy.Activate(now.KeySet, next, s.now())...)
 		return now, pending == nil, err
 	}
-	pair, err := legacy.Pair(s.folder, s.policy.Default)
+	pair, err := s.files.FirstPair(s.policy.Default)
 	if err != nil {
 		return now, false, err
-	}
-	if pair.Key != nil { // it comes from outside and is checked once
-		if err := pair.Key.Check(); err != nil {
-			return now, false, pair.Unusable(err, legacy.MakeAnother)
-		}
 	}
 	if now.adopted.Pending {
 		if now.adopted, err = s.installation().Decide(ctx, pair); err != nil {
@@ -179,7 +176,7 @@ func (s *session) first(ctx context.Context, now *keys) (_ *keys, created bool, 
 }
 
 func (s *session) installation() legacy.Installation {
-	return legacy.Installation{Store: s.store, Folder: s.folder, Rows: s.rows, Writer: s.writer, Log: s.log}
+	return legacy.Installation{Store: s.store, Files: s.files, Rows: s.rows, Log: s.log}
 }
 
 // hashKey returns the hash key of an adopted installation.
@@ -202,7 +199,7 @@ func (s *session) configure(ctx context.Context, now *keys) (_ *keys, err error)
 			return now, err
 		}
 	}
-	if s.writer == nil {
+	if s.files.Writer == nil {
 		return now, nil
 	}
 	s.erase(now)
@@ -212,7 +209,7 @@ func (s *session) configure(ctx context.Context, now *keys) (_ *keys, err error)
 		}
 		secret, err := s.secret(now.of(row))
 		if err == nil {
-			err = s.writer.Complete(secret)
+			err = s.files.Complete(secret)
 		}
 		if err != nil {
 			return now, err
@@ -232,10 +229,10 @@ func (s *session) warn(now *keys) {
 		}
 	}
 	s.warnOfClocks(now)
-	if s.writer == nil {
+	if s.files.Writer == nil {
 		return
 	}
-	for _, file := range s.folder.Unknown(now.all) {
+	for _, file := range s.files.Unknown(now.all) {
 		s.log.Warn("unknown key file: its key is not in the database; if no other server uses this folder, remove it", "file", file)
 	}
 }

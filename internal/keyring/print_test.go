@@ -28,7 +28,7 @@ func TestNothingInsidePrintsAKey(t *testing.T) {
 	holder := held{signers: map[jose.Algorithm]Signer{jose.EdDSA: signer}}
 	ring := &Ring{keeper: k, history: newHistory(k)}
 	ring.held.Store(&holder)
-	for _, v := range []any{file, &file, []vault.Secret{file}, k.rows, holder, ring, Signer{ring: ring, signer: signer.signer}, &Admin{k}, &session{keeper: k}} {
+	for _, v := range []any{file, &file, []vault.Secret{file}, k.rows, holder, ring, Signer{ring: ring, signer: signer.signer}, &Admin{k}, &session{keeper: *k}} {
 		var log strings.Builder
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "v", v)
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "v", v)

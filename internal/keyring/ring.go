@@ -63,14 +63,7 @@ func (s Signer) Size(typ string, claims int) int { return s.signer.Size(typ, cla
 // jose.TypeJWT, jose.TypeAccessToken or jose.TypeLogoutToken.
 func (s Signer) Sign(typ string, claims []byte) (token string, err error) {
 	begin := time.Now()
-	switch typ {
-	case jose.TypeAccessToken:
-		token, err = s.signer.SignAccessToken(claims)
-	case jose.TypeLogoutToken:
-		token, err = s.signer.SignLogoutToken(claims)
-	default:
-		token, err = s.signer.Sign(claims)
-	}
+	token, err = s.signer.SignAs(typ, claims)
 	s.ring.nanoseconds.Add(uint64(time.Since(begin))) //nolint:gosec // monotonic, never negative
 	if err != nil {
 		s.ring.failed.Add(1)

@@ -16,24 +16,22 @@ import (
 var system = identity.Actor{Kind: identity.ActorSystem}
 
 // session changes keys. It holds the lock of the folder unless keys are sealed.
-type session struct {
-	*keeper
-
-	writer *vault.Writer // nil: private halves are sealed in the database, and the folder is only read
-}
+type session struct{ keeper }
 
 // enter begins a session. Close it.
 func (k *keeper) enter(ctx context.Context) (*session, error) {
+	s := &session{*k}
 	if k.atRest == Sealed {
-		return &session{keeper: k}, nil
+		return s, nil // the folder is only read
 	}
-	writer, err := k.folder.Lock(ctx)
-	return &session{keeper: k, writer: writer}, err
+	var err error
+	s.files.Writer, err = k.files.Lock(ctx)
+	return s, err
 }
 
 func (s *session) close() {
-	if s.writer != nil {
-		s.writer.Close()
+	if s.files.Writer != nil {
+		s.files.Writer.Close()
 	}
 }
 
@@ -85,10 +83,10 @@ func (s *session) newRow(now *keys, as store.SigningKey, key *jose.PrivateKey) (
 
 // save stores the private half of a key that is not recorded yet.
 func (s *session) save(row *store.SigningKey, key *jose.PrivateKey, first bool) error {
-	if s.writer == nil {
+	if s.atRest == Sealed {
 		return s.rows.Save(row, key)
 	}
-	return s.writer.Save(*row, key, first)
+	return s.files.Save(*row, key, first)
 }
 
 // put records changes and returns the changed keys.
@@ -126,14 +124,11 @@ func (s *session) authenticate(now *keys, changes []store.KeyChange) {
 
 // erase removes the files of removed keys.
 func (s *session) erase(now *keys) {
-	if s.writer == nil {
-		return
-	}
 	var all []vault.Key
 	for _, row := range now.Keys {
 		all = append(all, now.of(row))
 	}
-	s.writer.Erase(all)
+	s.files.Erase(all)
 }
 
 // generate makes a key whose ID is not read as a flag on a command line: one of 64

@@ -2,7 +2,7 @@
 // runs as when root runs a command, and describes the owner of a file to an operator
 // whose account may not use it.
 //
-// It decides nothing about content and creates no files. Packages vault, store/engine,
+// It decides nothing about content and creates no files. Packages datadir, store/engine,
 // store/adopt and store/transfer call it. On systems without numeric accounts it does
 // nothing: access lists decide there.
 package owner

@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"internal/store/adopt"},
 	{"internal/store"},
 	{"internal/config"},
-	{"internal/store/engine"},
+	{"internal/store/engine", "internal/datadir"},
 	{"picoauth/picoauthtest"},
 	{"picoauth", "clients/js"},
 	{"internal/identity", "internal/oauth", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen", "internal/localkeys", "internal/roots"},

@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/datadir"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
-	"github.com/pico-auth/pico-auth/internal/keyring/legacy"
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/owner"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -89,15 +89,16 @@ func checkAdmins(cfg config.Config, admins Admins) error {
 	return gather(found...)
 }
 
-func dataDir(cfg config.Config) *vault.Folder {
-	return vault.NewFolder(cfg.Auth.DataDir, slog.New(slog.DiscardHandler))
+func dataDir(cfg config.Config) *datadir.Folder {
+	return datadir.New(cfg.Auth.DataDir, slog.New(slog.DiscardHandler))
 }
 
 // checkKeyFile examines the file of the active key of auth.algorithm where keys are files.
 func checkKeyFile(cfg config.Config) error {
 	folder := dataDir(cfg)
 	if cfg.Keys.AtRest != "sealed" && folder.Check() == nil { // else Check says it
-		_, err := folder.ReadPrivate(vault.FilesOf(jose.Algorithm(cfg.Auth.Algorithm)).Private)
+		private, _ := vault.PairNames(jose.Algorithm(cfg.Auth.Algorithm))
+		_, err := folder.ReadPrivate(private)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -113,7 +114,7 @@ func checkNew(cfg config.Config) error {
 	}
 	folder := dataDir(cfg)
 	if folder.Check() == nil { // else Check says it
-		_, err := legacy.Pair(folder, jose.Algorithm(cfg.Auth.Algorithm))
+		_, err := vault.Files{Folder: folder}.FirstPair(jose.Algorithm(cfg.Auth.Algorithm))
 		return err
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"log/slog"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/datadir"
 	"github.com/pico-auth/pico-auth/internal/fault"
-	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
@@ -37,7 +37,7 @@ func configuredMaster(cfg config.Config) (*seal.Master, error) {
 // that in the file of the data folder, nil when there is none. Where the setting
 // came after the file, the file's is the former one.
 func Master(cfg config.Config, log *slog.Logger) (*seal.Master, error) {
-	file, err := vault.NewFolder(cfg.Auth.DataDir, log).Master()
+	file, err := datadir.New(cfg.Auth.DataDir, log).Master()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -65,10 +65,10 @@ func needMaster(ctx context.Context, cfg config.Config, st *store.Store, log *sl
 	}
 	if head != "" {
 		log.Error("master key unavailable: audit events are not linked; restore the file from a backup, or set auth.master_key",
-			"file", vault.NewFolder(cfg.Auth.DataDir, log).Join(vault.MasterFile))
+			"file", datadir.New(cfg.Auth.DataDir, log).Join(datadir.MasterFile))
 		return nil, nil
 	}
-	w, err := vault.NewFolder(cfg.Auth.DataDir, log).Lock(ctx)
+	w, err := datadir.New(cfg.Auth.DataDir, log).Lock(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/datadir"
 	"github.com/pico-auth/pico-auth/internal/fault"
-	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 )
 
 // The files of a certificate that the server makes. The private one has both parts,
@@ -35,7 +35,7 @@ const (
 
 // selfSigned keeps a certificate for localhost in the data folder.
 type selfSigned struct {
-	folder *vault.Folder
+	folder *datadir.Folder
 	log    *slog.Logger
 	now    func() time.Time
 }

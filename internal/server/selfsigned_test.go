@@ -10,14 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/datadir"
 	"github.com/pico-auth/pico-auth/internal/fault"
-	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 )
 
 func ownCertificate(t *testing.T, dir string, now *time.Time) *selfSigned {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	return &selfSigned{folder: vault.NewFolder(dir, log), log: log, now: func() time.Time { return *now }}
+	return &selfSigned{folder: datadir.New(dir, log), log: log, now: func() time.Time { return *now }}
 }
 
 // trusted returns the certificate of the file that programs trust, and requires that it

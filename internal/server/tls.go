@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/config"
-	"github.com/pico-auth/pico-auth/internal/keyring/vault"
+	"github.com/pico-auth/pico-auth/internal/datadir"
 )
 
 // certificateCheck is the period in which the files of a certificate are checked.
@@ -45,7 +45,7 @@ func (s *Server) certificate(ctx context.Context) (*certificate, error) {
 	c := s.cfg.Config.Server
 	switch {
 	case c.TLSMode == config.SelfSigned:
-		own := &selfSigned{folder: vault.NewFolder(s.cfg.Config.Auth.DataDir, s.cfg.Log), log: s.cfg.Log, now: s.cfg.Now}
+		own := &selfSigned{folder: datadir.New(s.cfg.Config.Auth.DataDir, s.cfg.Log), log: s.cfg.Log, now: s.cfg.Now}
 		if err := own.renew(ctx); err != nil {
 			return nil, fmt.Errorf("server.tls: %w", err)
 		}

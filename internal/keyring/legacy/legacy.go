@@ -22,37 +22,12 @@ const hashKeyFile = "legacy-token-hash.key"
 // HashKeyPlace is where the sealed hash key is when signing keys are in the database.
 var HashKeyPlace = seal.Place{Table: "settings", Column: "value", Row: "legacy_hash_key"}
 
-// MakeAnother tells the operator what to do about a damaged private file of a key
-// that is not in the database.
-const MakeAnother = "restore it from a backup, or move the pair away to have a new one made"
-
 // Installation is an adopted Python installation.
 type Installation struct {
-	Store  *store.Store
-	Folder *vault.Folder
-	Rows   vault.Rows
-	Writer *vault.Writer // nil: the signing keys are sealed in the database
-	Log    *slog.Logger
-}
-
-// Pair returns the pair that an installation signed with: that of the configured
-// algorithm, or else of another one that the original supports, since the algorithm
-// may have changed with the adoption. Its Key is nil when there is no pair.
-func Pair(folder *vault.Folder, configured jose.Algorithm) (vault.Secret, error) {
-	for _, algorithm := range []jose.Algorithm{configured, jose.RS256, jose.MLDSA65, jose.MLDSA87} {
-		files := vault.FilesOf(algorithm)
-		if algorithm != configured && files.Private == vault.FilesOf(configured).Private {
-			continue // it was read above
-		}
-		pair, err := folder.Pair(files, MakeAnother)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil && algorithm == jose.MLDSA65 && algorithm != configured: // it may be one of ML-DSA-87, which has the same name
-		default:
-			return pair, err
-		}
-	}
-	return vault.Secret{}, nil
+	Store *store.Store
+	Files vault.Files // without a Writer: the signing keys are sealed in the database
+	Rows  vault.Rows
+	Log   *slog.Logger
 }
 
 // Decide records which key the installation signed with, or that it had none. It runs
@@ -71,7 +46,7 @@ func (i Installation) Decide(ctx context.Context, found vault.Secret) (store.Ado
 	}
 	if found.Key == nil {
 		i.Log.Warn("the signing key of the adopted database is missing; tokens issued before the adoption are not valid",
-			"folder", i.Folder.Join(""))
+			"folder", i.Files.Path())
 	} else {
 		i.Log.Info("adopted the signing key", "kid", vault.AdoptedKID, "algorithm", found.Key.Algorithm(), "thumbprint", decided.Thumbprint)
 	}
@@ -82,7 +57,7 @@ func (i Installation) Decide(ctx context.Context, found vault.Secret) (store.Ado
 // derived again while the private half of the adopted key is available; after that it
 // is logged as lost. adopted is nil when that key is removed.
 func (i Installation) HashKey(ctx context.Context, adopted *vault.Key) ([]byte, error) {
-	if i.Writer == nil {
+	if i.Files.Writer == nil {
 		sealed, err := i.Store.LegacyHashKey(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read the hash key of the adopted installation: %w", err)
@@ -91,7 +66,7 @@ func (i Installation) HashKey(ctx context.Context, adopted *vault.Key) ([]byte, 
 			return i.Rows.Open(HashKeyPlace, sealed, "the hash key of the adopted installation")
 		}
 	}
-	key, err := i.Folder.ReadPrivate(hashKeyFile)
+	key, err := i.Files.ReadPrivate(hashKeyFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return i.recover(ctx, adopted)
@@ -100,8 +75,8 @@ func (i Installation) HashKey(ctx context.Context, adopted *vault.Key) ([]byte, 
 	case len(key) != sha256.Size:
 		return nil, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
 			"%s has %d bytes and must have %d; restore it from a backup, or delete it to have it derived from the adopted key",
-			i.Folder.Join(hashKeyFile), len(key), sha256.Size))
-	case i.Writer == nil:
+			i.Files.Join(hashKeyFile), len(key), sha256.Size))
+	case i.Files.Writer == nil:
 		return key, i.keep(ctx, key)
 	}
 	return key, nil
@@ -109,7 +84,7 @@ func (i Installation) HashKey(ctx context.Context, adopted *vault.Key) ([]byte, 
 
 func (i Installation) recover(ctx context.Context, adopted *vault.Key) ([]byte, error) {
 	if adopted != nil {
-		secret, err := i.Folder.Load(*adopted) // the hash key is derived from the file
+		secret, err := i.Files.Load(*adopted) // the hash key is derived from the file
 		if err == nil {
 			return i.derive(ctx, secret)
 		}
@@ -118,7 +93,7 @@ func (i Installation) recover(ctx context.Context, adopted *vault.Key) ([]byte, 
 		}
 	}
 	i.Log.Warn("the hash key of the adopted installation is lost with its signing key; keyed refresh and service tokens from before the adoption are not valid",
-		"file", i.Folder.Join(hashKeyFile))
+		"file", i.Files.Join(hashKeyFile))
 	return nil, nil
 }
 
@@ -129,17 +104,17 @@ func (i Installation) derive(ctx context.Context, secret vault.Secret) ([]byte, 
 
 // keep stores the hash key beside the signing keys.
 func (i Installation) keep(ctx context.Context, key []byte) error {
-	if i.Writer == nil {
+	if i.Files.Writer == nil {
 		if err := i.Store.SetLegacyHashKey(ctx, i.Rows.Master.Seal(HashKeyPlace, key)); err != nil {
 			return fmt.Errorf("store the hash key of the adopted installation: %w", err)
 		}
 		i.Log.Info("sealed the hash key of the adopted installation in the database")
 		return nil
 	}
-	if err := i.Writer.WritePrivate(hashKeyFile, key); err != nil {
+	if err := i.Files.Writer.WritePrivate(hashKeyFile, key); err != nil {
 		return err
 	}
-	i.Log.Info("derived the hash key of the adopted installation", "file", i.Folder.Join(hashKeyFile))
+	i.Log.Info("derived the hash key of the adopted installation", "file", i.Files.Join(hashKeyFile))
 	return nil
 }
 

@@ -62,7 +62,7 @@ func Rank(status store.KeyStatus) int {
 	return slices.Index([]store.KeyStatus{store.KeyPending, store.KeyActive, store.KeyRetiring, store.KeyRemoved}, status)
 }
 
-func postQuantum(algorithm string) bool { return strings.HasPrefix(algorithm, "ML-DSA-") }
+func postQuantum(algorithm string) bool { return jose.Algorithm(algorithm).PostQuantum() }
 
 // PQCOnly reports whether a key is left out of the main key set. Some clients refuse a
 // whole set because of one key of type AKP, so the main set has such a key only if it

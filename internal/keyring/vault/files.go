@@ -3,88 +3,227 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"strings"
 
+	"github.com/pico-auth/pico-auth/internal/datadir"
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Files names the pair of the first key of an algorithm, and the format of all keys of
-// the algorithm.
+// Files keeps private halves in files of the data folder.
 type Files struct {
-	Algorithm       jose.Algorithm
-	Private, Public string
+	*datadir.Folder
+
+	Writer *datadir.Writer // nil: nothing is changed
+	Log    *slog.Logger
 }
 
-// FilesOf returns the files of the first key of an algorithm: those of the original
-// server for its algorithms, otherwise files named by the algorithm.
-func FilesOf(algorithm jose.Algorithm) Files {
-	files, stem := Files{Algorithm: algorithm}, strings.ToLower(string(algorithm))
+// PairNames returns the names of the pair of the first key of an algorithm: those of the
+// original server for its algorithms, otherwise names with the algorithm in them.
+func PairNames(algorithm jose.Algorithm) (private, public string) {
+	stem := strings.ToLower(string(algorithm))
 	switch {
 	case algorithm == jose.RS256:
-		files.Private, files.Public = "private.pem", "public.pem"
+		return "private.pem", "public.pem"
 	case algorithm == jose.MLDSA65 || algorithm == jose.MLDSA87:
-		files.Private, files.Public = "pqc_secret.bin", "pqc_public.bin"
-	case files.expanded():
-		files.Private, files.Public = stem+"_secret.bin", stem+"_public.bin"
-	default:
-		files.Private, files.Public = stem+"_private.pem", stem+"_public.pem"
+		return "pqc_secret.bin", "pqc_public.bin"
+	case algorithm.PostQuantum():
+		return stem + "_secret.bin", stem + "_public.bin"
 	}
-	return files
+	return stem + "_private.pem", stem + "_public.pem"
 }
 
-// expanded reports whether keys are written in the encoding of FIPS 204, as the
-// original wrote them. All others are PEM.
-func (f Files) expanded() bool { return strings.HasPrefix(string(f.Algorithm), "ML-DSA-") }
-
-// own is the file of any later key.
-func (f Files) own(kid string) string {
-	if f.expanded() {
+// ownName is the file of any later key.
+func ownName(algorithm jose.Algorithm, kid string) string {
+	if algorithm.PostQuantum() {
 		return "key-" + kid + ".bin"
 	}
 	return "key-" + kid + ".pem"
 }
 
-// encode returns both halves in the format of the files.
-func (f Files) encode(key *jose.PrivateKey) (secret, public []byte, err error) {
-	if f.expanded() {
-		secret, public = key.MarshalExpanded()
-		return secret, public, nil
+// Load returns the private half of a recorded key: from a file of its own, or from that
+// of the first key of its algorithm.
+func (f Files) Load(k Key) (Secret, error) {
+	algorithm, remedy := k.PublicKey.Algorithm(), "restore it from a backup; "+giveUp(k.SigningKey, "move it away and run")
+	shared, _ := PairNames(algorithm)
+	for _, name := range []string{ownName(algorithm, k.KID), shared} {
+		secret, err := f.private(algorithm, name, remedy)
+		switch {
+		case err == nil && secret.Key.Public().Equal(k.PublicKey):
+			return secret, nil
+		case err == nil && name != shared:
+			return Secret{}, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
+				"%s holds another key than the one in its name; restore it from a backup", secret.File))
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return Secret{}, err
+		}
 	}
-	secret, err = key.MarshalPEM()
+	return Secret{}, lost(k.SigningKey, f.Path())
+}
+
+func (f Files) private(algorithm jose.Algorithm, name, remedy string) (Secret, error) {
+	raw, err := f.ReadPrivate(name)
+	if err != nil {
+		return Secret{}, err
+	}
+	secret := Secret{File: f.Join(name), Raw: raw}
+	if secret.Key, err = jose.ParsePrivate(algorithm, raw); err != nil {
+		return Secret{}, unusable(secret.File, err, remedy)
+	}
+	return secret, nil
+}
+
+// FirstPair returns the pair that an installation signs with which has no rows yet: that
+// of the configured algorithm, or else of another one that the original supports, since
+// the algorithm may have changed with the adoption. It is checked, since it comes from
+// outside. Its Key is nil when there is no pair.
+func (f Files) FirstPair(configured jose.Algorithm) (Secret, error) {
+	const remedy = "restore it from a backup, or move the pair away to have a new one made"
+	own, _ := PairNames(configured)
+	for _, algorithm := range []jose.Algorithm{configured, jose.RS256, jose.MLDSA65, jose.MLDSA87} {
+		name, _ := PairNames(algorithm)
+		if algorithm != configured && name == own {
+			continue // it was read above
+		}
+		pair, err := f.private(algorithm, name, remedy)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil && algorithm == jose.MLDSA65 && algorithm != configured:
+			continue // it may be one of ML-DSA-87, which has the same name
+		case err == nil:
+			err = f.compare(pair.Key)
+		}
+		if err == nil {
+			if bad := pair.Key.Check(); bad != nil {
+				err = unusable(pair.File, bad, remedy)
+			}
+		}
+		return pair, err
+	}
+	return Secret{}, nil
+}
+
+// compare refuses a public file beside the private one that is damaged or of another key.
+func (f Files) compare(key *jose.PrivateKey) error {
+	private, name := PairNames(key.Algorithm())
+	data, err := f.ReadPublic(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	public, err := jose.ParsePublic(key.Algorithm(), data)
+	if err != nil {
+		return unusable(f.Join(name), err, "delete it to have it derived from "+private)
+	}
+	if !public.Equal(key.Public()) {
+		return fault.New(fault.Invalid, "key_file", fmt.Sprintf(
+			"%s and %s are halves of different keys; restore the right one from a backup, or, if %s is the right one, delete the public file to have it derived",
+			f.Join(private), f.Join(name), private))
+	}
+	return nil
+}
+
+// File returns the path of the private half of a key. The file may be missing.
+func (f Files) File(k Key) string {
+	name := ownName(k.PublicKey.Algorithm(), k.KID)
+	if !f.Has(name) {
+		name, _ = PairNames(k.PublicKey.Algorithm())
+	}
+	return f.Join(name)
+}
+
+// Unknown returns the files of keys that are not in the database. Such a file may be
+// left by a crash between the file and its row, or be the only copy of a key of
+// another database, so it is not removed.
+func (f Files) Unknown(set store.KeySet) (files []string) {
+	for _, name := range f.Names() {
+		kid, ours := strings.CutPrefix(name, "key-")
+		kid, pem := strings.CutSuffix(kid, ".pem")
+		kid, bin := strings.CutSuffix(kid, ".bin")
+		if ours && (pem || bin) && set.Key(kid) == nil {
+			files = append(files, f.Join(name))
+		}
+	}
+	return files
+}
+
+// Save writes the private half of a key that is not recorded yet into a file of its own.
+// With first it writes a pair, where the next start finds it after a crash, and where
+// the Python server looks for it, unless there is a private file.
+func (f Files) Save(row store.SigningKey, key *jose.PrivateKey, first bool) error {
+	secret, err := key.Marshal()
+	if err != nil {
+		return err
+	}
+	private, public := PairNames(key.Algorithm())
+	if !first || f.Has(private) {
+		return f.Writer.WritePrivate(ownName(key.Algorithm(), row.KID), secret)
+	}
+	if f.Has(public) {
+		f.Log.Warn("replaced a public key file without a private key file", "file", f.Join(public))
+	}
+	half, err := key.Public().Marshal()
 	if err == nil {
-		public, err = key.Public().MarshalPEM()
+		err = f.Writer.WritePublic(public, half)
 	}
-	if err != nil {
-		err = fmt.Errorf("encode a signing key: %w", err)
+	if err == nil {
+		err = f.Writer.WritePrivate(private, secret)
 	}
-	return secret, public, err
+	return err
 }
 
-var errEmpty = errors.New("it is empty")
-
-// Parse reads a private half in the format of its file.
-func (f Files) Parse(secret []byte) (*jose.PrivateKey, error) {
-	switch {
-	case len(secret) == 0:
-		return nil, errEmpty
-	case f.expanded():
-		return jose.ParseExpandedMLDSA(f.Algorithm, secret, nil)
+// Complete checks the public file beside the private one of an active key, if that is of
+// a pair. It writes one that is missing, or that other users may write.
+func (f Files) Complete(secret Secret) error {
+	private, public := PairNames(secret.Key.Algorithm())
+	if secret.File != f.Join(private) {
+		return nil
 	}
-	return jose.ParsePrivatePEM(f.Algorithm, secret)
+	err := f.compare(secret.Key)
+	half, encoding := secret.Key.Public().Marshal()
+	if err := errors.Join(err, encoding); err != nil {
+		return err
+	}
+	return f.Writer.KeepPublic(public, half)
 }
 
-// thumbprint reads a public file.
-func (f Files) thumbprint(public []byte) (string, error) {
-	if len(public) == 0 {
-		return "", errEmpty
+// Erase removes the files of removed keys. It may be interrupted and repeated, logs
+// errors, and leaves files of unknown keys.
+func (f Files) Erase(keys []Key) {
+	if f.Writer == nil || !f.Writer.Writable() {
+		return
 	}
-	parse := jose.ParsePublicPEM
-	if f.expanded() {
-		parse = jose.ParseExpandedPublic
+	removed := map[string]bool{} // by thumbprint
+	var names []string
+	for _, k := range keys {
+		if k.Status == store.KeyRemoved {
+			removed[k.PublicKey.Thumbprint()] = true
+			names = append(names, ownName(k.PublicKey.Algorithm(), k.KID))
+		}
 	}
-	key, err := parse(f.Algorithm, public)
-	if err != nil {
-		return "", err
+	if len(removed) == 0 {
+		return
 	}
-	return key.Thumbprint(), nil
+	for _, algorithm := range jose.Algorithms() {
+		private, public := PairNames(algorithm)
+		if pair, err := f.private(algorithm, private, ""); err == nil && removed[pair.Key.Public().Thumbprint()] {
+			names = append(names, public, private)
+		}
+	}
+	for _, name := range names {
+		if err := f.Writer.Remove(name); err != nil {
+			f.Log.Warn("could not erase the private half of a removed key", "error", err)
+		}
+	}
+}
+
+// unusable returns the error for a damaged file, with the remedy.
+func unusable(file string, cause error, remedy string) error {
+	return fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s cannot be used: %s; %s", file, cause, remedy))
 }

@@ -25,11 +25,11 @@ func (r Rows) Load(k Key) (Secret, error) {
 	if err != nil {
 		return Secret{}, err
 	}
-	key, err := FilesOf(k.PublicKey.Algorithm()).Parse(raw)
+	key, err := jose.ParsePrivate(k.PublicKey.Algorithm(), raw)
 	if err != nil {
 		return Secret{}, Unusable(k.SigningKey, err)
 	}
-	if key.Public().Thumbprint() != k.PublicKey.Thumbprint() {
+	if !key.Public().Equal(k.PublicKey) {
 		return Secret{}, Unusable(k.SigningKey, errors.New("its halves are of different keys"))
 	}
 	return Secret{Raw: raw, Key: key}, nil
@@ -37,7 +37,7 @@ func (r Rows) Load(k Key) (Secret, error) {
 
 // Save stores the private half of a new key in its row.
 func (r Rows) Save(row *store.SigningKey, key *jose.PrivateKey) error {
-	raw, _, err := FilesOf(key.Algorithm()).encode(key)
+	raw, err := key.Marshal()
 	if err == nil {
 		r.Seal(row, raw)
 	}

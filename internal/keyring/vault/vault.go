@@ -69,11 +69,6 @@ type Secret struct {
 // Format redacts the secret in fmt, which does not call methods of unexported fields.
 func (Secret) Format(state fmt.State, _ rune) { _, _ = fmt.Fprint(state, "[redacted]") }
 
-// Unusable returns the error for a damaged file, with the remedy.
-func (s Secret) Unusable(cause error, remedy string) error {
-	return fault.New(fault.Invalid, "key_file", fmt.Sprintf("%s cannot be used: %s; %s", s.File, cause, remedy))
-}
-
 // Bytes are secret. Printing them redacts them.
 type Bytes []byte
 
