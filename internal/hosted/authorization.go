@@ -70,7 +70,7 @@ func (p *Pages) respond(w http.ResponseWriter, r *http.Request, response oauth.A
 func (p *Pages) Return(w http.ResponseWriter, r *http.Request, response oauth.AuthorizationResponse) {
 	address, host := response.Location(), hostOf(response.RedirectURI)
 	if r.Header.Get("Sec-Fetch-Site") == "same-origin" && host != "" {
-		p.render(w, r, page{name: "return", view: returnView{URL: address, Client: host}})
+		p.render(w, r, page{name: "return", locales: strings.Join(response.UILocales, " "), view: returnView{URL: address, Client: host}})
 		return
 	}
 	w.Header().Set("Location", address)
@@ -88,7 +88,7 @@ func (p *Pages) FormPost(w http.ResponseWriter, r *http.Request, response oauth.
 	if strings.HasPrefix(response.RedirectURI, "http:") {
 		to = "http: https:" // loopback
 	}
-	p.render(w, r, page{name: "form_post", view: view, policy: policy{formTo: to, onlyFor: true}})
+	p.render(w, r, page{name: "form_post", locales: strings.Join(response.UILocales, " "), view: view, policy: policy{formTo: to, onlyFor: true}})
 }
 
 func (p *Pages) showConsent(w http.ResponseWriter, r *http.Request) {

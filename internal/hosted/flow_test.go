@@ -334,6 +334,11 @@ func TestPagesSpeakTheLanguageOfTheRequest(t *testing.T) {
 	b.open(authorization(c, "ui_locales", "es-ES")).shows(200, "/sign-in", `<html lang="es">`, "para continuar en Northwind Notes")
 	b.submit("/sign-in", "email", "ada@example.com", "password", "wrong").shows(403, "/sign-in", "no son correctos")
 	b.signIn("ada@example.com").shows(200, "/consent", "Ver su correo electrónico")
+	silent := r.client(oauth.Settings{"consent": false})
+	b.open(authorization(silent, "ui_locales", "es", "response_mode", "form_post"))
+	b.shows(200, "/oauth2/authorize", `<html lang="es">`, `name="code"`)
+	b.open(authorization(silent, "ui_locales", "es", "response_mode", "form_post", "scope", "phone"))
+	b.shows(200, "/oauth2/authorize", `<html lang="es">`, `value="invalid_scope"`)
 }
 
 // The client is not proved, so it gets nothing; the user learns what to do, the developer

@@ -45,6 +45,7 @@ type Destination struct {
 	Implied      bool         `json:"implied,omitempty"` // the request named none, and the client has one
 	ResponseMode ResponseMode `json:"response_mode"`
 	State        string       `json:"state,omitempty"`
+	UILocales    []string     `json:"ui_locales,omitempty"` // of the pages that lead there
 }
 
 // AuthorizationRequest is a valid authorization request, RFC 6749 section 4.1.1 and
@@ -62,7 +63,6 @@ type AuthorizationRequest struct {
 	IDTokenHint   string         `json:"-"`                // as received; never stored
 	HintedUser    string         `json:"hinted,omitempty"` // the user that IDTokenHint is about, once it was verified
 	ACRValues     []string       `json:"acr_values,omitempty"`
-	UILocales     []string       `json:"ui_locales,omitempty"`
 	ClaimsLocales []string       `json:"claims_locales,omitempty"`
 	Display       string         `json:"display,omitempty"`
 	Claims        *ClaimsRequest `json:"claims,omitempty"`
@@ -91,7 +91,7 @@ func ClientOf(params url.Values) (string, error) {
 // DestinationOf returns where the response goes. An error is for a page, and never for
 // the redirect URI, which is not proved (RFC 6749 section 4.1.2.1).
 func DestinationOf(params url.Values, c Client) (Destination, error) {
-	d := Destination{ClientID: c.ID, ResponseMode: modeOf(params)}
+	d := Destination{ClientID: c.ID, ResponseMode: modeOf(params), UILocales: strings.Fields(params.Get("ui_locales"))}
 	uri, err := single(params, "redirect_uri")
 	switch {
 	case len(params["redirect_uri"]) > 1:
@@ -167,7 +167,6 @@ func ParseAuthorization(params url.Values, c Client, d Destination, issuer strin
 	}
 	r.Nonce, r.LoginHint, r.IDTokenHint = params.Get("nonce"), params.Get("login_hint"), params.Get("id_token_hint")
 	r.ACRValues = strings.Fields(params.Get("acr_values"))
-	r.UILocales = strings.Fields(params.Get("ui_locales"))
 	r.ClaimsLocales = strings.Fields(params.Get("claims_locales"))
 	r.Display = params.Get("display")
 	return r, nil

@@ -89,6 +89,10 @@ type Claim struct {
 	Value json.RawMessage `json:"value,omitempty"` // constant
 }
 
+// constant reports whether the claim is one: null is no value of a claim (OpenID Connect
+// Core 5.3.2).
+func (c Claim) constant() bool { return len(c.Value) > 0 && string(c.Value) != "null" }
+
 // Public reports whether the client cannot keep a secret.
 func (c Client) Public() bool { return c.AuthMethod == AuthNone }
 

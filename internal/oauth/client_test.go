@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"encoding/json"
 	"reflect"
 	"testing"
 
@@ -31,6 +32,18 @@ func TestNoCustomClaimIsReadAsOneOfTheServer(t *testing.T) {
 	}
 	if oauth.ReservedClaim("department") {
 		t.Error("department is reserved")
+	}
+}
+
+// A claim is never null (OpenID Connect Core 5.3.2), so as a constant it would be none.
+func TestAConstantClaimHasAValue(t *testing.T) {
+	for value, want := range map[string]bool{"null": false, "false": true, `""`: true, "[null]": true} {
+		_, problems := oauth.NewClient(oauth.Settings{
+			"redirect_uris": []string{"https://app.example/"}, "claims": map[string]oauth.Claim{"tier": {Value: json.RawMessage(value)}},
+		})
+		if (problems == nil) != want {
+			t.Errorf("%s: %v", value, problems)
+		}
 	}
 }
 

@@ -259,7 +259,7 @@ func (c Client) claimProblems() (problems []Problem) {
 			problems = append(problems, wrong("claims", "must not set a claim that the server sets or reserves"))
 		case !scopePattern.MatchString(name) || len(name) > maxScope:
 			problems = append(problems, wrong("claims", "must have names of ASCII characters without spaces, quotes and backslashes"))
-		case (source.Path == "") == (len(source.Value) == 0):
+		case (source.Path != "") == source.constant():
 			problems = append(problems, wrong("claims", "must have either a path or a value for each claim"))
 		case source.Path != "" && !claimPath.MatchString(source.Path):
 			problems = append(problems, wrong("claims", "must have paths such as admin.department or user.theme.color"))

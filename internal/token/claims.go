@@ -123,15 +123,15 @@ func aboutUser(u identity.User, groups Groups, c oauth.Client, scope string, req
 }
 
 // customClaims adds the claims that the client is registered with, of a user with this
-// metadata. What the metadata lacks is left out, and no claim that means something to
-// others is replaced.
+// metadata. What the metadata lacks, or has as null, is left out (OpenID Connect Core
+// 5.3.2), and no claim that means something to others is replaced.
 func customClaims(about map[string]any, c oauth.Client, metadata string) {
 	for name, source := range c.Claims {
 		value := source.Value
 		if source.Path != "" {
 			value = at(json.RawMessage(metadata), source.Path)
 		}
-		if len(value) > 0 && !oauth.ReservedClaim(name) {
+		if len(value) > 0 && string(value) != "null" && !oauth.ReservedClaim(name) {
 			about[name] = value
 		}
 	}
