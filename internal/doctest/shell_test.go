@@ -45,6 +45,7 @@ var prepared = map[string]preparation{
 		values:   map[string]string{"before.dump DATABASE": `before.dump "$POSTGRES"`, "PASSWORD=...": "PASSWORD=correct-horse"},
 		programs: []string{"openssl", "pg_dump", "sqlite3"}, postgres: true,
 	},
+	"docs/clients/README.md":   {shell: "pico-auth serve"},
 	"docs/clients/device.md":   {shell: "pico-auth serve", programs: []string{"curl", "jq"}},
 	"docs/clients/machine.md":  {shell: "pico-auth serve; (cd examples && AUDIENCE=https://notes.example.com go run ./go-resource-server)", programs: []string{"curl", "jq"}},
 	"docs/clients/native.md":   {shell: "pico-auth serve"},
