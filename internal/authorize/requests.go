@@ -90,6 +90,10 @@ func New(cfg Config) *Requests {
 type Browser struct {
 	Secret    Secret // of its cookie for authorization requests; empty: none
 	SessionID string // of the session that its cookie names; empty: none
+
+	// CookieHash is the form of that cookie in the store, by which Begin finds the session;
+	// empty: none.
+	CookieHash string
 }
 
 // Secret tells the browser that a request belongs to: 256 random bits. The store has
@@ -133,23 +137,18 @@ type Next struct {
 // client or its redirect URI is not proved. Other faults of the request are a response
 // to the client. Neither they nor a request with prompt=none store anything that waits.
 func (q *Requests) Begin(ctx context.Context, by identity.Actor, params url.Values, b Browser) (Next, error) {
-	r, c, refused, err := q.validate(ctx, params)
+	a, refused, err := q.validate(ctx, params, b.CookieHash)
 	if err != nil || refused != nil {
 		return Next{Response: refused}, err
 	}
-	a := store.Authorization{Request: r, Client: c}
-	if b.SessionID != "" {
-		if a, err = q.store.Authorizing(ctx, r, c, b.SessionID); err != nil {
-			return Next{}, fmt.Errorf("read what decides about an authorization request: %w", err)
-		}
-	}
+	r := a.Request
 	step, refusal := missing(a)
 	switch {
 	case refusal == nil && step == Nothing:
 		if err := q.throttle.AuthorizationRequest(ctx, by); err != nil { // a code is stored too
 			return Next{}, err
 		}
-		return q.issueAtOnce(ctx, by, r, b)
+		return q.issueAtOnce(ctx, by, r, a.SessionID)
 	case refusal == nil && r.Prompts(oauth.PromptNone):
 		refusal = silent(step)
 	}
@@ -175,14 +174,14 @@ func (q *Requests) Begin(ctx context.Context, by identity.Actor, params url.Valu
 // Post stores an authorization request that arrived without cookies. It belongs to the
 // browser that asks for it first, with Bind.
 func (q *Requests) Post(ctx context.Context, by identity.Actor, params url.Values) (Next, error) {
-	r, _, refused, err := q.validate(ctx, params)
+	a, refused, err := q.validate(ctx, params, "")
 	if err != nil || refused != nil {
 		return Next{Response: refused}, err
 	}
 	if err := q.throttle.WaitingRequest(ctx, by); err != nil {
 		return Next{}, err
 	}
-	n := q.fresh(by, r)
+	n := q.fresh(by, a.Request)
 	if _, err := q.store.InsertAuthorization(ctx, n); err != nil {
 		return Next{}, fmt.Errorf("store authorization request: %w", err)
 	}
@@ -235,40 +234,41 @@ func (q *Requests) Continue(ctx context.Context, by identity.Actor, id string, b
 	return q.granted(a.Request.Destination, code), nil
 }
 
-// validate returns the valid request with its client; or the response of an invalid one,
-// when the client and its redirect URI are proved.
+// validate returns the valid request with all that decides about it in the browser with
+// that session cookie; or the response of an invalid one, when the client and its redirect
+// URI are proved.
 func (q *Requests) validate(
-	ctx context.Context, params url.Values,
-) (r oauth.AuthorizationRequest, c oauth.Client, refused *oauth.AuthorizationResponse, err error) {
+	ctx context.Context, params url.Values, cookieHash string,
+) (a store.Authorization, refused *oauth.AuthorizationResponse, err error) {
 	id, err := oauth.ClientOf(params)
 	if err != nil {
-		return r, c, nil, err
+		return a, nil, err
 	}
-	c, err = q.store.Client(ctx, id)
+	a, err = q.store.Authorizing(ctx, id, cookieHash)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		return r, c, nil, oauth.Refuse(oauth.InvalidClient, "client_id is not the id of a client")
+		return a, nil, oauth.Refuse(oauth.InvalidClient, "client_id is not the id of a client")
 	case err != nil:
-		return r, c, nil, fmt.Errorf("read client: %w", err)
-	case c.Suspended:
-		return r, c, nil, oauth.Refuse(oauth.InvalidClient, "the client is suspended")
+		return a, nil, fmt.Errorf("read what decides about an authorization request: %w", err)
+	case a.Client.Suspended:
+		return a, nil, oauth.Refuse(oauth.InvalidClient, "the client is suspended")
 	}
-	d, err := oauth.DestinationOf(params, c)
+	d, err := oauth.DestinationOf(params, a.Client)
 	if err != nil {
-		return r, c, nil, err
+		return a, nil, err
 	}
-	r, err = oauth.ParseAuthorization(params, c, d, q.issuer)
+	a.Request, err = oauth.ParseAuthorization(params, a.Client, d, q.issuer)
 	if err == nil {
-		err = q.readHint(&r)
+		err = q.readHint(&a.Request)
 	}
-	if err == nil && len(r.Encode()) > MaxRequest {
+	if err == nil && len(a.Request.Encode()) > MaxRequest {
 		err = oauth.Refuse(oauth.InvalidRequest, "the request is larger than 16 KiB")
 	}
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
 		response := d.Refused(q.issuer, e)
-		return r, c, &response, nil
+		return a, &response, nil
 	}
-	return r, c, nil, err
+	return a, nil, err
 }
 
 // readHint replaces id_token_hint with the user that it is about. One that cannot be
@@ -293,10 +293,10 @@ func (q *Requests) fresh(by identity.Actor, r oauth.AuthorizationRequest) store.
 }
 
 // issueAtOnce issues the code of a request for which nothing is missing.
-func (q *Requests) issueAtOnce(ctx context.Context, by identity.Actor, r oauth.AuthorizationRequest, b Browser) (Next, error) {
+func (q *Requests) issueAtOnce(ctx context.Context, by identity.Actor, r oauth.AuthorizationRequest, sessionID string) (Next, error) {
 	code := newSecret()
 	act := store.Act{Action: identity.ActionAuthorize, By: by}
-	if _, err := q.store.IssueCodeAtOnce(ctx, act, q.fresh(by, r), b.SessionID, q.code(code)); err != nil {
+	if _, err := q.store.IssueCodeAtOnce(ctx, act, q.fresh(by, r), sessionID, q.code(code)); err != nil {
 		return Next{}, fmt.Errorf("issue code: %w", err)
 	}
 	return q.granted(r.Destination, code), nil

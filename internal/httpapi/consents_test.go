@@ -22,11 +22,11 @@ func (r *rig) allow(u identity.User, name, scope string) (clientID string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	_, b, err := r.sessions.StartBrowser(ctx, identity.Actor{}, identity.NewProof(u, r.now(), identity.MethodPassword), "", false)
+	cookie, b, err := r.sessions.StartBrowser(ctx, identity.Actor{}, identity.NewProof(u, r.now(), identity.MethodPassword), "", false)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	in := authorize.Browser{SessionID: b.Session.ID}
+	in := authorize.Browser{SessionID: b.Session.ID, CookieHash: cookie.Hash()}
 	params := url.Values{"client_id": {c.ID}, "redirect_uri": {"https://app.example/cb"}, "response_type": {"code"}, "scope": {scope}}
 	next, err := r.requests.Begin(ctx, identity.Actor{}, params, in)
 	if err != nil || next.Step != authorize.Consent {

@@ -63,10 +63,13 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.pages.Error(w, r, oauth.Refuse(oauth.InvalidRequest, "the query is not well formed"))
 		return
 	}
-	b, err := p.browser(r)
-	if err != nil {
-		p.pages.Error(w, r, err)
+	if !p.hasCookies {
+		p.pages.Error(w, r, errInsecure)
 		return
+	}
+	b := authorize.Browser{
+		Secret:     authorize.Secret(p.cookies.Get(r, web.RequestCookie)),
+		CookieHash: session.Cookie(p.cookies.Get(r, web.SessionCookie)).Hash(),
 	}
 	next, err := p.requests.Begin(r.Context(), web.Actor(r.Context()), params, b)
 	p.goOn(w, r, next, err)

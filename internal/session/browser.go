@@ -30,8 +30,8 @@ func newCookie() Cookie {
 	return Cookie(base64.RawURLEncoding.EncodeToString(secret[:]))
 }
 
-// hash is the form in which the store has the cookie; empty for text that cannot be one.
-func (c Cookie) hash() string {
+// Hash is the form in which the store has the cookie; empty for text that cannot be one.
+func (c Cookie) Hash() string {
 	if len(c) != cookieChars {
 		return ""
 	}
@@ -62,7 +62,7 @@ func (s *Sessions) StartBrowser(ctx context.Context, by identity.Actor, proof id
 	by.UserAgent = storable(by.UserAgent)
 	cookie := newCookie()
 	b, err := s.store.StartBrowserSession(ctx, store.Act{Action: identity.ActionLogin, By: by}, proof, store.BrowserSignIn{
-		CookieHash: cookie.hash(), PresentedHash: presented.hash(), Stay: stay, Limit: s.limit,
+		CookieHash: cookie.Hash(), PresentedHash: presented.Hash(), Stay: stay, Limit: s.limit,
 	})
 	if err != nil {
 		if fault.KindOf(err) == fault.Unauthenticated { // suspended, or other credentials, since the proof
@@ -86,10 +86,10 @@ func CookieLifetime(b Browser) time.Duration {
 // the cookie is unknown, when the session has ended or expired, and when its user may
 // not sign in.
 func (s *Sessions) Browser(ctx context.Context, presented Cookie) (b Browser, found bool, err error) {
-	if presented.hash() == "" {
+	if presented.Hash() == "" {
 		return Browser{}, false, nil
 	}
-	b, err = s.store.BrowserSession(ctx, presented.hash())
+	b, err = s.store.BrowserSession(ctx, presented.Hash())
 	switch {
 	case err != nil && fault.KindOf(err) == fault.NotFound:
 		return Browser{}, false, nil
@@ -103,7 +103,7 @@ func (s *Sessions) Browser(ctx context.Context, presented Cookie) (b Browser, fo
 // their sessions end except the actor's, which only the new cookie opens.
 func (s *Sessions) ChangePasswordInBrowser(ctx context.Context, act store.Act, proof identity.Proof, hash identity.PasswordHash) (Cookie, error) {
 	cookie := newCookie()
-	if err := s.store.ChangePasswordInBrowser(ctx, act, proof, hash, cookie.hash()); err != nil {
+	if err := s.store.ChangePasswordInBrowser(ctx, act, proof, hash, cookie.Hash()); err != nil {
 		return "", err
 	}
 	return cookie, nil
@@ -113,11 +113,11 @@ func (s *Sessions) ChangePasswordInBrowser(ctx context.Context, act store.Act, p
 // unknown. frames are the addresses that the page after it loads, so that clients notice
 // in the same browser (OpenID Connect Front-Channel Logout 1.0, section 2).
 func (s *Sessions) EndBrowser(ctx context.Context, by identity.Actor, presented Cookie) (frames []string, err error) {
-	if presented.hash() == "" {
+	if presented.Hash() == "" {
 		return nil, nil
 	}
 	act := store.Act{Action: identity.ActionLogout, By: by}
-	id, tell, err := s.store.EndBrowserSession(ctx, act, presented.hash())
+	id, tell, err := s.store.EndBrowserSession(ctx, act, presented.Hash())
 	if err != nil {
 		return nil, fmt.Errorf("sign out: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -117,19 +116,22 @@ type Authorization struct {
 	Groups    []string // ids, sorted
 	Granted   string   // scopes that the user allowed the client before
 
-	sessionEnd time.Time
+	sessionEnd, lastUsed time.Time
+	stay                 bool // "stay signed in"
 }
 
 // openRequest is the condition on requests without a response that have not expired; $1
 // is the time.
 const openRequest = "code_hash IS NULL AND expires_at > $1"
 
-// Authorizing returns what decides about a request of the client in a browser with the
-// session, before anything is stored.
-func (s *Store) Authorizing(ctx context.Context, r oauth.AuthorizationRequest, c oauth.Client, sessionID string) (a Authorization, err error) {
+// Authorizing returns what decides about a request of the client, but the request, in the
+// browser with the session cookie of that hash, before anything is stored; empty: it has
+// none. It is identity.ErrNoClient when there is no client.
+func (s *Store) Authorizing(ctx context.Context, clientID, cookieHash string) (a Authorization, err error) {
 	err = s.lookup(ctx, func(t *tx) error { // what is issued is decided again in its transaction
-		a = Authorization{Request: r, Client: c, CreatedAt: t.now}
-		return t.inSession(&a, sessionID, unlocked)
+		a = Authorization{CreatedAt: t.now}
+		a.Request.ClientID = clientID
+		return t.authorizing(&a, "s.cookie_hash = $1", cookieHash, "")
 	})
 	return a, err
 }
@@ -170,7 +172,7 @@ func (t *tx) authorization(ref AuthorizationRef, lock func(string) string) (a Au
 		}
 	}
 	if err == nil {
-		err = t.completeAuthorization(&a, ref.SessionID, unlocked)
+		err = t.completeAuthorization(&a, ref.SessionID, "")
 	}
 	if err == nil && (answered || !expires.After(t.now)) {
 		err = &EndedAuthorization{
@@ -196,33 +198,41 @@ func decodeAuthorization(request, decided string, a *Authorization) error {
 	return nil
 }
 
-// completeAuthorization reads the client without its logo, and the session with its user if it is still
-// valid; lock is forShare or unlocked.
-func (t *tx) completeAuthorization(a *Authorization, sessionID string, lock func(string) string) (err error) {
-	if a.Client, err = t.clientAlone(a.Request.ClientID, lock("c")); err != nil || sessionID == "" {
-		return err
-	}
-	return t.inSession(a, sessionID, lock)
+// completeAuthorization reads the client without its logo, and the session with its user
+// if it is still valid and the user may sign in; lock is for the aliases c, u and s.
+func (t *tx) completeAuthorization(a *Authorization, sessionID, lock string) error {
+	return t.authorizing(a, "s.id = $1", sessionID, lock)
 }
 
-// inSession reads the session, if it is still valid, and its user, who may sign in.
-func (t *tx) inSession(a *Authorization, sessionID string, lock func(string) string) error {
-	var s Authorization
-	var methods string
-	found, err := t.get(append(userDest(&s.User), &s.User.Metadata, &s.SessionID, timeColumn{&s.AuthTime}, &methods, &s.ACR, timeColumn{&s.sessionEnd}, &s.Granted),
-		"SELECT "+userColumns+", u.metadata, s.id, s.auth_time, s.amr, s.acr, s.expires_at, COALESCE(c.scope, '') FROM "+userTables+`
-		JOIN sessions s ON s.user_id = u.id LEFT JOIN consents c ON c.user_id = u.id AND c.client_id = $3
-		WHERE s.id = $1 AND s.ended_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2`+lock("u, s"),
-		sessionID, t.stamp(), a.Client.ID)
-	if err != nil || !found || !identity.CanSignIn(s.User) {
-		return err
+// authorizing is completeAuthorization with the condition on the session. It is one
+// statement, since each sign-in at a client makes it three times.
+func (t *tx) authorizing(a *Authorization, session, value, lock string) (err error) {
+	found, of := false, *a
+	if value != "" {
+		var methods fieldsColumn
+		err = t.each(func(r scanner) (err error) {
+			found = true
+			of.Client, err = t.scanKnownClient(r, append(claimsDest(&of.User, &of.Groups), &of.SessionID, timeColumn{&of.AuthTime}, &methods, &of.ACR,
+				timeColumn{&of.sessionEnd}, timeColumn{&of.lastUsed}, &of.stay, &of.Granted)...)
+			return err
+		}, "SELECT "+clientColumns+", "+claimsColumns+", s.id, s.auth_time, s.amr, s.acr, s.expires_at, s.last_used_at, s.stay, COALESCE(n.scope, '') FROM "+userTables+`
+			JOIN sessions s ON s.user_id = u.id JOIN clients c ON c.id = $3 LEFT JOIN organizations co ON co.id = c.org_id
+			LEFT JOIN consents n ON n.user_id = u.id AND n.client_id = $3
+			WHERE `+session+" AND s.ended_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2"+lock,
+			value, t.stamp(), a.Request.ClientID)
+		of.Methods = methods
 	}
-	if s.Groups, err = t.groupIDs(s.User.ID); err != nil {
+	switch {
+	case err != nil:
 		return err
+	case !found:
+		a.Client, err = t.clientAlone(a.Request.ClientID, "")
+	case !identity.CanSignIn(of.User):
+		a.Client = of.Client
+	default:
+		*a = of
 	}
-	a.SessionID, a.AuthTime, a.Methods, a.ACR, a.sessionEnd = s.SessionID, s.AuthTime, strings.Fields(methods), s.ACR, s.sessionEnd
-	a.User, a.Groups, a.Granted = s.User, s.Groups, s.Granted
-	return nil
+	return err
 }
 
 // InsertAuthorization stores a request and reports whether the browser keeps the secret

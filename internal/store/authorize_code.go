@@ -54,14 +54,18 @@ func (s *Store) IssueCode(ctx context.Context, act Act, ref AuthorizationRef, co
 	return a, err
 }
 
-// IssueCodeAtOnce stores a request for which nothing is missing together with its code.
+// IssueCodeAtOnce stores a request for which nothing is missing together with its code,
+// and records the use of the session.
 func (s *Store) IssueCodeAtOnce(ctx context.Context, act Act, n NewAuthorization, sessionID string, code NewCode) (a Authorization, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		a = Authorization{ID: n.ID, Request: n.Request, CreatedAt: t.now}
-		if err := t.completeAuthorization(&a, sessionID, t.forShare); err != nil {
+		if err := t.completeAuthorization(&a, sessionID, t.forShare("c, u")+t.forUpdate("s")); err != nil {
 			return err
 		}
 		return t.issueCode(act, a, code, func(of string) error {
+			if err := t.usedInBrowser(a); err != nil {
+				return err
+			}
 			_, err := t.exec(`INSERT INTO authorization_requests
 				(id, client_id, request, decided, network, session_id, created_at, expires_at, purge_at, code_hash, code_expires_at)
 				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $8)`, n.ID, n.Request.ClientID, n.Request.OfCode().Encode(), of, n.Network, a.SessionID,
@@ -70,6 +74,15 @@ func (s *Store) IssueCodeAtOnce(ctx context.Context, act Act, n NewAuthorization
 		})
 	})
 	return a, err
+}
+
+// usedInBrowser records the use of the session in a, as BrowserSession does.
+func (t *tx) usedInBrowser(a Authorization) error {
+	if t.now.Sub(a.lastUsed) < lastUsedEvery {
+		return nil
+	}
+	idle, _ := t.browserTimes.ends(t.now, a.stay)
+	return t.used(a.SessionID, earlier(idle, a.sessionEnd))
 }
 
 // issueCode asks whether the code may be issued, and stores it with put.
@@ -180,7 +193,7 @@ func (t *tx) useCode(by identity.Actor, use CodeUse, c Code, first *NewFamily) (
 		return Subject{}, err
 	}
 	a := Authorization{ID: c.ID, Request: use.Request, Decided: c.Decided, CreatedAt: c.CreatedAt}
-	if err := t.completeAuthorization(&a, c.SessionID, t.forShare); err != nil {
+	if err := t.completeAuthorization(&a, c.SessionID, t.forShare("c, u, s")); err != nil {
 		return Subject{}, err
 	}
 	if a.SessionID == "" {

@@ -297,7 +297,7 @@ func TestAConsentIsRememberedAndWithdrawn(t *testing.T) {
 			ref := store.AuthorizationRef{ID: n.ID, BrowserHash: "b", SessionID: b.Session.ID}
 			w.ok(w.s.Consent(w.t.Context(), store.Act{Action: identity.ActionConsent}, ref, anyoneMay))
 		}
-		a, err := w.s.Authorizing(w.t.Context(), request("x", "app", "n", "").Request, oauth.Client{ID: "app"}, b.Session.ID)
+		a, err := w.s.Authorizing(w.t.Context(), "app", "cookie")
 		if w.ok(err); a.Granted != "openid email" {
 			w.t.Errorf("granted %q", a.Granted)
 		}
@@ -475,7 +475,7 @@ func authorizeVerbs(w *world) []step {
 		insert("a1", "browser-a"), insert("a2", ""), insert("a3", "browser-a"),
 		{"BindAuthorization", func() error { _, err := s.BindAuthorization(ctx, "a2", "browser-a", "other"); return err }},
 		{"Authorizing", func() error {
-			_, err := s.Authorizing(ctx, request("x", "app-a", "n", "").Request, oauth.Client{ID: "app-a"}, b.Session.ID)
+			_, err := s.Authorizing(ctx, "app-a", "cookie-a")
 			return err
 		}},
 		{"Authorization", func() error { _, err := s.Authorization(ctx, ref("a1", "browser-a")); return err }},

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -123,6 +124,73 @@ func TestTheUseOfABrowserSessionIsWrittenOnceAMinute(t *testing.T) {
 			if !b.Session.LastUsedAt.Equal(want) || !b.Session.ExpiresAt.Equal(want.Add(day)) {
 				w.t.Errorf("after %s: last used %s", w.clock.Now().Sub(began), b.Session.LastUsedAt)
 			}
+		}
+	})
+}
+
+// issue issues a code named like its hash at once, in the session.
+func (w *world) issue(session, hash string, ready func(store.Authorization) error) error {
+	_, err := w.s.IssueCodeAtOnce(w.t.Context(), store.Act{Action: "code"}, request("r-"+hash, "app", "n", ""), session,
+		store.NewCode{Hash: hash, ExpiresAt: w.clock.Now().Add(time.Minute), Ready: ready})
+	return err
+}
+
+func TestACodeIsAUseOfTheBrowserSessionOnceAMinute(t *testing.T) {
+	onEach(t, func(w *world) {
+		w.client("app")
+		u := w.add("u", identity.Viewer, "default")
+		session := w.browse(u, "c", false).Session.ID
+		began := w.clock.Now()
+		lastUse := func() time.Duration {
+			w.t.Helper()
+			list, err := w.s.Sessions(w.t.Context(), by(u), u.ID, store.ListFilter{})
+			w.ok(err)
+			s := list.Items[0]
+			if ends := s.LastUsedAt.Add(day); !s.ExpiresAt.Equal(earliest(ends, began.Add(14*day))) {
+				w.t.Errorf("used at %s, ends at %s", s.LastUsedAt, s.ExpiresAt)
+			}
+			return s.LastUsedAt.Sub(began)
+		}
+		for i, want := range []time.Duration{0, 0, 75 * time.Second, 75 * time.Second} {
+			w.clock.Advance(25 * time.Second)
+			if w.ok(w.issue(session, itoa(i), anyone)); lastUse() != want {
+				w.t.Errorf("code %d: the last use is %s after the sign-in", i, lastUse())
+			}
+		}
+		w.clock.Advance(time.Hour)
+		refusal := errors.New("not ready")
+		if err := w.issue(session, "refused", func(store.Authorization) error { return refusal }); !errors.Is(err, refusal) || lastUse() != 75*time.Second {
+			w.t.Errorf("%v; the last use is %s after the sign-in", err, lastUse())
+		}
+		for i := 0; w.clock.Now().Before(began.Add(13*day + time.Hour)); i++ {
+			w.clock.Advance(20 * time.Hour)
+			w.ok(w.issue(session, "later-"+itoa(i), anyone))
+			lastUse()
+		}
+	})
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// Several tabs sign in at once: each transaction writes the use of the session, and none
+// has to be repeated since two hold what the other needs.
+func TestConcurrentCodesOfOneSessionDoNotDeadlock(t *testing.T) {
+	onEach(t, func(w *world) {
+		w.client("app")
+		session := w.browse(w.add("u", identity.Viewer, "default"), "c", false).Session.ID
+		for round := range 5 {
+			w.clock.Advance(2 * time.Minute)
+			for _, err := range race(8, func(i int) error { return w.issue(session, itoa(8*round+i), anyone) }) {
+				w.ok(err)
+			}
+		}
+		if n := w.s.Stats().Retries; n != 0 {
+			w.t.Errorf("%d transactions were repeated", n)
 		}
 	})
 }

@@ -54,10 +54,7 @@ func (t *tx) clientPolicy(clientID, lock string) (identity.ClientPolicy, error) 
 // userForClient reads a user with everything that claims are made of, and their groups.
 // It is identity.ErrInvalidToken when they may not have a token of the client.
 func (t *tx) userForClient(userID string, policy identity.ClientPolicy, lock string) (u identity.User, groups []string, err error) {
-	found, err := t.get(append(userDest(&u), &u.Metadata), "SELECT "+userColumns+", u.metadata FROM "+userTables+" WHERE u.id = $1"+lock, userID)
-	if err == nil && found {
-		groups, err = t.groupIDs(userID)
-	}
+	_, err = t.get(claimsDest(&u, &groups), "SELECT "+claimsColumns+" FROM "+userTables+" WHERE u.id = $1"+lock, userID)
 	if err == nil && !identity.CanUseClient(u, groups, policy) {
 		err = identity.ErrInvalidToken
 	}

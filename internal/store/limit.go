@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -42,16 +43,21 @@ func (t *tx) limitFamilies(by identity.Actor, u identity.User, sessionID string,
 		return nil
 	}
 	// SQLite would read all families of the user by the index, thousands that ended among them.
-	whose, args := "f.user_id || '' = $1 AND f.session_id = $5 AND f.client_id = $6 AND NOT "+offlineFamily, []any{sessionID, f.ClientID}
+	whose, args := "f.user_id || '' = $1 AND f.session_id = $3 AND f.client_id = $4 AND NOT "+offlineFamily, []any{u.ID, t.stamp(), sessionID, f.ClientID}
 	if slices.Contains(strings.Fields(f.Scope), "offline_access") {
-		whose, args = "f.user_id = $1 AND "+offlineFamily, nil
+		whose, args = "f.user_id = $1 AND "+offlineFamily, args[:2]
 	}
-	excess, err := collect(t, scanText, `SELECT id FROM
+	whose = "f.ended_at IS NULL AND f.expires_at > $2 AND " + whose
+	var live int
+	if _, err := t.get([]any{&live}, "SELECT COUNT(*) FROM refresh_families f WHERE "+whose, args...); err != nil || live < f.Limit {
+		return err // ranking them costs far more than counting
+	}
+	n := len(args)
+	excess, err := collect(t, scanText, fmt.Sprintf(`SELECT id FROM
 		(SELECT id, used, ROW_NUMBER() OVER (PARTITION BY client_id ORDER BY used DESC, id DESC) AS nth FROM
 			(SELECT f.id, f.client_id, COALESCE((SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.family_id = f.id), '') AS used
-			FROM refresh_families f WHERE f.ended_at IS NULL AND f.expires_at > $2 AND `+whose+`) live) ranked
-		ORDER BY nth, used DESC, id DESC LIMIT $3 OFFSET $4`,
-		append([]any{u.ID, t.stamp(), endedAtOnce, f.Limit - 1}, args...)...)
+			FROM refresh_families f WHERE %s) live) ranked
+		ORDER BY nth, used DESC, id DESC LIMIT $%d OFFSET $%d`, whose, n+1, n+2), append(args, endedAtOnce, f.Limit-1)...)
 	if err != nil {
 		return err
 	}

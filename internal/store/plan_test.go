@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -132,6 +133,43 @@ func TestAGrantBeyondTheLimitReadsLiveFamiliesOnly(t *testing.T) {
 	}
 	if checked < 3 {
 		t.Errorf("only %d statements were checked", checked)
+	}
+}
+
+// Each statement of a sign-in at a client costs it CPU, and on PostgreSQL a round trip.
+func TestASignInAtAClientTakesTwelveStatements(t *testing.T) {
+	log := &statements{seen: map[string]bool{}}
+	clock := storetest.NewClock()
+	s := storetest.OpenURL(t, storetest.SQLite(t), storetest.WithClock(clock), echoTo(log))
+	w := &world{t: t, s: s, clock: clock}
+	w.client("app")
+	session := w.browse(w.add("u", identity.Viewer, "default"), "c", false).Session.ID
+	clock.Advance(time.Hour)
+	first := store.NewFamily{
+		ClientID: "app", Granted: store.Granted{Scope: "openid email"}, ExpiresAt: clock.Now().Add(month), First: w.next("t"), Limit: 9,
+	}
+	var code store.Code
+	var all []string
+	for _, step := range []func() error{
+		func() error { _, err := s.Authorizing(t.Context(), "app", "c"); return err },
+		func() error { return w.issue(session, "code", anyone) },
+		func() error { _, _, err := s.ClientSecrets(t.Context(), "app"); return err },
+		func() (err error) { code, err = s.Code(t.Context(), "code"); return err },
+		func() error {
+			_, err := s.UseCode(t.Context(), identity.Actor{}, store.CodeUse{Hash: "code", Request: code.Request, May: anyone}, &first)
+			return err
+		},
+	} {
+		clear(log.seen)
+		w.ok(step())
+		for statement := range log.seen {
+			if strings.Contains(statement, " FROM ") || strings.HasPrefix(statement, "INSERT") || strings.HasPrefix(statement, "UPDATE") {
+				all = append(all, statement)
+			}
+		}
+	}
+	if len(all) != 12 {
+		t.Errorf("%d statements:\n%s", len(all), strings.Join(all, "\n"))
 	}
 }
 

@@ -58,6 +58,21 @@ func storedProfile(p identity.Profile) string {
 	return string(text)
 }
 
+// claimsColumns are what a client needs of a user: that of which claims are made, and what
+// decides whether it gets any. Each further column costs every grant.
+const claimsColumns = `u.id, u.email, u.display_name, u.role, u.org_id, o.status, u.status, u.profile, u.updated_at,
+	u.email_verified, u.metadata, ` + groupsOfUser
+
+// claimsDest is where claimsColumns are scanned to; groups are ids, sorted, never nil.
+func claimsDest(u *identity.User, groups *[]string) []any {
+	return []any{
+		&u.ID, &u.Email, &u.DisplayName, (*string)(&u.Role), &u.OrgID, (*string)(&u.OrgStatus), (*string)(&u.Status),
+		profileColumn{&u.Profile},
+		timeColumn{&u.UpdatedAt},
+		&u.EmailVerified, &u.Metadata, (*groupsColumn)(groups),
+	}
+}
+
 func scanUser(r scanner) (u identity.User, err error) {
 	err = r.Scan(userDest(&u)...)
 	return u, err

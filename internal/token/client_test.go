@@ -54,9 +54,9 @@ func (p *portal) client(t testing.TB, more oauth.Settings) oauth.Client {
 // browser is a browser in which the user is signed in.
 func (p *portal) browser(t testing.TB, u identity.User) authorize.Browser {
 	t.Helper()
-	_, s, err := p.Rig.Sessions.StartBrowser(t.Context(), web, identity.NewProof(u, p.clock.Now(), identity.MethodPassword), "", false)
+	cookie, s, err := p.Rig.Sessions.StartBrowser(t.Context(), web, identity.NewProof(u, p.clock.Now(), identity.MethodPassword), "", false)
 	p.must(t, err)
-	return authorize.Browser{SessionID: s.Session.ID}
+	return authorize.Browser{SessionID: s.Session.ID, CookieHash: cookie.Hash()}
 }
 
 const (
