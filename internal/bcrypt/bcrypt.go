@@ -15,6 +15,9 @@ const (
 	sumText  = 31 // characters of a sum
 	// hashText is the length of a hash: "$2a$12$", salt and sum.
 	hashText = 7 + saltText + sumText
+
+	minCost = 4
+	maxCost = 31
 )
 
 // ErrMalformed is returned for text that is no bcrypt hash.
@@ -41,7 +44,7 @@ func Parse(text string) (Hash, error) {
 		return Hash{}, ErrMalformed
 	}
 	cost, err := strconv.ParseUint(text[4:6], 10, 8)
-	if err != nil || cost < 4 || cost > 31 {
+	if err != nil || cost < minCost || cost > maxCost {
 		return Hash{}, ErrMalformed
 	}
 	salt, err := alphabet.DecodeString(text[7 : 7+saltText])
@@ -56,50 +59,111 @@ func (h Hash) String() string {
 	return fmt.Sprintf("$2a$%02d$%s%s", h.Cost, alphabet.EncodeToString(h.Salt[:]), h.Sum)
 }
 
-// Work is one hash to be computed. The zero value is not useful: see NewWork.
+// Work is one hash to be computed. Its fields are set before Lanes.Add.
 type Work struct {
-	cost      int
-	blowfish  state
-	key, salt schedule
-	raw       [4]uint32 // the salt
+	Password string // of at most 72 bytes; what follows them is ignored
+	Salt     Salt
+	Cost     int // of the hash, at least 4
+
+	// Effort is the cost that the work takes, at least Cost: the sum of a cheaper
+	// hash is taken on the way, so that the time does not reveal its cost.
+	Effort int
+
+	Sum string // the result, as in Hash; empty until the work is done
+
+	rounds uint64 // so far
 }
 
-// NewWork prepares the hash at a cost of a password of at most 72 bytes; what
-// follows them is ignored.
-func NewWork(password string, salt Salt, cost int) *Work {
-	w := &Work{cost: cost, blowfish: initial}
-	for i := range w.raw {
-		w.raw[i] = binary.BigEndian.Uint32(salt[4*i:])
+// stepRounds is how many rounds a step takes: half a millisecond. The rounds of each
+// cost are a multiple of it.
+const stepRounds = 8
+
+// Lanes computes up to MaxLanes works side by side. A work begins when it is added and
+// is done after its own rounds, whatever the others: nothing is waited for. The zero
+// value has no work.
+type Lanes struct {
+	works       []*Work
+	states      [MaxLanes]state
+	keys, salts [MaxLanes]schedule
+}
+
+// Add begins a work. It panics if there are MaxLanes works, or at costs that no hash has.
+func (l *Lanes) Add(w *Work) {
+	n := len(l.works)
+	if n == MaxLanes || w.Cost < minCost || w.Effort < w.Cost || w.Effort > maxCost {
+		panic(fmt.Sprintf("bcrypt: a work of cost %d of effort %d, beside %d others", w.Cost, w.Effort, n))
 	}
-	// The key is the password and a NUL, over and over.
+	l.states[n] = initial
+	l.keys[n], l.salts[n] = keySchedule(w.Password), saltSchedule(w.Salt)
+	l.states[n].expandSalted(&l.keys[n], &l.salts[n])
+	l.works = append(l.works, w)
+}
+
+// Step computes half a millisecond of each work and returns those that are done. It
+// panics without a work.
+func (l *Lanes) Step() (done []*Work) {
+	expand := expanders[len(l.works)]
+	for range stepRounds {
+		expand(&l.states, &l.keys)
+		expand(&l.states, &l.salts)
+	}
+	for i := len(l.works) - 1; i >= 0; i-- {
+		w := l.works[i]
+		w.rounds += stepRounds
+		if w.rounds == 1<<w.Cost {
+			w.Sum = l.states[i].sum()
+		}
+		if w.rounds == 1<<w.Effort {
+			done = append(done, w)
+			l.remove(i)
+		}
+	}
+	return done
+}
+
+// remove gives the lane to the last work. Nothing of a password remains.
+func (l *Lanes) remove(i int) {
+	last := len(l.works) - 1
+	l.works[i], l.states[i], l.keys[i], l.salts[i] = l.works[last], l.states[last], l.keys[last], l.salts[last]
+	l.works[last], l.states[last], l.keys[last], l.salts[last] = nil, state{}, schedule{}, schedule{}
+	l.works = l.works[:last]
+}
+
+// keySchedule is the password and a NUL, over and over.
+func keySchedule(password string) (key schedule) {
 	at := 0
-	for i := range w.key {
+	for i := range key {
 		for range 4 {
-			w.key[i] <<= 8
+			key[i] <<= 8
 			if at < len(password) {
-				w.key[i] |= uint32(password[at])
+				key[i] |= uint32(password[at])
 				at++
 			} else {
 				at = 0
 			}
 		}
-		w.salt[i] = w.raw[i%4]
 	}
-	w.expandSalted()
-	return w
+	return key
+}
+
+// saltSchedule is the salt, over and over.
+func saltSchedule(salt Salt) (words schedule) {
+	for i := range words {
+		words[i] = binary.BigEndian.Uint32(salt[4*(i%4):])
+	}
+	return words
 }
 
 // expandSalted is the first expansion: as expand1, but the chain of
 // encryptions takes in the salt at each step.
-func (w *Work) expandSalted() {
-	t := &w.blowfish
+func (t *state) expandSalted(key, salt *schedule) {
 	for i := range t.p {
-		t.p[i] ^= w.key[i]
+		t.p[i] ^= key[i]
 	}
 	var l, r uint32
 	half := 0
 	step := func() (uint32, uint32) {
-		l, r = t.encipher(l^w.raw[half], r^w.raw[half+1])
+		l, r = t.encipher(l^salt[half], r^salt[half+1])
 		half ^= 2
 		return l, r
 	}
@@ -111,49 +175,6 @@ func (w *Work) expandSalted() {
 			t.s[box][i], t.s[box][i+1] = step()
 		}
 	}
-}
-
-// pauseEvery is after how many rounds Compute pauses: half a millisecond.
-const pauseEvery = 8
-
-// Compute makes the sums of one to MaxLanes works, in the order of the works. It
-// takes the rounds of the given cost, whatever the works' own: the sum of a
-// cheaper one is taken on the way, so that the time does not reveal it. Each half
-// millisecond it calls pause. It panics at other numbers and at a work of a higher
-// cost.
-func Compute(cost int, pause func(), works ...*Work) []string {
-	if len(works) == 0 || len(works) > MaxLanes {
-		panic(fmt.Sprintf("bcrypt: %d works at once", len(works)))
-	}
-	var lanes struct {
-		states      [MaxLanes]state
-		keys, salts [MaxLanes]schedule
-	}
-	for i, w := range works {
-		if w.cost > cost {
-			panic(fmt.Sprintf("bcrypt: a work of cost %d among those of %d", w.cost, cost))
-		}
-		lanes.states[i], lanes.keys[i], lanes.salts[i] = w.blowfish, w.key, w.salt
-	}
-	expand := expanders[len(works)]
-	sums := make([]string, len(works))
-	for reached, round := 0, uint64(1); reached <= cost; round++ {
-		expand(&lanes.states, &lanes.keys)
-		expand(&lanes.states, &lanes.salts)
-		if round%pauseEvery == 0 {
-			pause()
-		}
-		if round != 1<<reached {
-			continue
-		}
-		for i, w := range works {
-			if w.cost == reached {
-				sums[i] = lanes.states[i].sum()
-			}
-		}
-		reached++
-	}
-	return sums
 }
 
 // sum encrypts the magic text 64 times; its last byte is dropped, as the first

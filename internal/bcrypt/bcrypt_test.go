@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	reference "golang.org/x/crypto/bcrypt"
+	"pgregory.net/rapid"
 )
 
 // vectors are hashes of other implementations: crypt_blowfish's own test and
@@ -24,45 +25,97 @@ func vectors() map[string]string {
 	}
 }
 
-func noPause() {}
+// compute makes the sums of works that begin together.
+func compute(works ...*Work) {
+	var lanes Lanes
+	for _, w := range works {
+		lanes.Add(w)
+	}
+	for left := len(works); left > 0; {
+		left -= len(lanes.Step())
+	}
+}
 
-func compute(t *testing.T, hash, password string) string {
+func hash(t *testing.T, text, password string) string {
 	t.Helper()
-	h, err := Parse(hash)
+	h, err := Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Sum = Compute(h.Cost, noPause, NewWork(password, h.Salt, h.Cost))[0]
+	w := &Work{Password: password, Salt: h.Salt, Cost: h.Cost, Effort: h.Cost}
+	compute(w)
+	h.Sum = w.Sum
 	return h.String()
 }
 
+// agrees asks the reference whether the sum is that of the password.
+func agrees(w *Work) error {
+	text := Hash{Cost: w.Cost, Salt: w.Salt, Sum: w.Sum}.String()
+	return reference.CompareHashAndPassword([]byte(text), []byte(w.Password[:min(len(w.Password), 72)]))
+}
+
 func TestVectors(t *testing.T) {
-	for hash, password := range vectors() {
-		if got := compute(t, hash, password); got != hash {
-			t.Errorf("%q: %s, want %s", password, got, hash)
+	for text, password := range vectors() {
+		if got := hash(t, text, password); got != text {
+			t.Errorf("%q: %s, want %s", password, got, text)
 		}
 	}
 }
 
 func TestEveryLaneAgreesWithTheReference(t *testing.T) {
 	for i := range 24 {
-		lanes, cost := 1+i%MaxLanes, 4+i%3
-		passwords, salts, works := make([]string, lanes), make([]Salt, lanes), make([]*Work, lanes)
+		works := make([]*Work, 1+i%MaxLanes)
 		for lane := range works {
-			length := (7*i + 31*lane) % 73 // from nothing to as much as counts
-			password := make([]byte, length)
+			password := make([]byte, (7*i+31*lane)%73) // from nothing to as much as counts
 			_, _ = rand.Read(password)
-			_, _ = rand.Read(salts[lane][:])
-			passwords[lane] = string(password)
-			works[lane] = NewWork(passwords[lane], salts[lane], cost-lane%2*min(1, cost-4)) // some are cheaper
+			w := &Work{Password: string(password), Effort: 4 + i%3}
+			w.Cost = max(w.Effort-lane%2, 4) // some are cheaper
+			_, _ = rand.Read(w.Salt[:])
+			works[lane] = w
 		}
-		for lane, sum := range Compute(cost, noPause, works...) {
-			hash := Hash{Cost: works[lane].cost, Salt: salts[lane], Sum: sum}.String()
-			if err := reference.CompareHashAndPassword([]byte(hash), []byte(passwords[lane])); err != nil {
-				t.Errorf("lane %d of %d, password %x: %v", lane, lanes, passwords[lane], err)
+		compute(works...)
+		for lane, w := range works {
+			if err := agrees(w); err != nil {
+				t.Errorf("lane %d of %d, password %x: %v", lane, len(works), w.Password, err)
 			}
 		}
 	}
+}
+
+// TestAWorkMayBeginAndEndBesideOthers lets works of several costs come at any step:
+// each agrees with the reference, and takes the steps of its effort.
+func TestAWorkMayBeginAndEndBesideOthers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var lanes Lanes
+		began, running := map[*Work]int{}, 0
+		for step := 0; step < 12 || running > 0; step++ {
+			for step < 12 && running < MaxLanes && rapid.Bool().Draw(t, "another") {
+				w := &Work{Password: rapid.String().Draw(t, "password"), Effort: rapid.IntRange(4, 6).Draw(t, "effort")}
+				w.Cost = rapid.IntRange(4, w.Effort).Draw(t, "cost")
+				copy(w.Salt[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "salt"))
+				lanes.Add(w)
+				began[w] = step
+				running++
+			}
+			if running == 0 {
+				continue
+			}
+			for _, w := range lanes.Step() {
+				running--
+				if took, want := step-began[w]+1, 1<<w.Effort/stepRounds; took != want {
+					t.Fatalf("a work of effort %d took %d steps, not %d", w.Effort, took, want)
+				}
+				if err := agrees(w); err != nil {
+					t.Fatalf("%q, cost %d: %v", w.Password, w.Cost, err)
+				}
+			}
+		}
+		for i := range MaxLanes {
+			if lanes.keys[i] != (schedule{}) || lanes.salts[i] != (schedule{}) || lanes.states[i] != (state{}) {
+				t.Fatalf("lane %d remembers a password", i)
+			}
+		}
+	})
 }
 
 // FuzzLanes lets the fuzzer choose what all lanes hash together.
@@ -72,12 +125,14 @@ func FuzzLanes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b, c, d string, seed []byte) {
 		var salt Salt
 		copy(salt[:], seed)
-		passwords := []string{a, b, c, d}
-		sums := Compute(5, noPause, NewWork(a, salt, 4), NewWork(b, salt, 5), NewWork(c, salt, 4), NewWork(d, salt, 5))
-		for i, p := range passwords {
-			hash := Hash{Cost: 4 + i%2, Salt: salt, Sum: sums[i]}.String()
-			if err := reference.CompareHashAndPassword([]byte(hash), []byte(p)); err != nil {
-				t.Errorf("lane %d, %q: %v", i, p, err)
+		var works []*Work
+		for i, password := range []string{a, b, c, d} {
+			works = append(works, &Work{Password: password, Salt: salt, Cost: 4 + i%2, Effort: 5})
+		}
+		compute(works...)
+		for i, w := range works {
+			if err := agrees(w); err != nil {
+				t.Errorf("lane %d, %q: %v", i, w.Password, err)
 			}
 		}
 	})
@@ -114,9 +169,17 @@ func TestParseRefusesWhatIsNoHash(t *testing.T) {
 	}
 }
 
-func TestComputeRefusesWhatItCannotDo(t *testing.T) {
-	for name, works := range map[string][]*Work{
-		"nothing": nil, "more than the lanes": make([]*Work, MaxLanes+1), "a dearer one": {NewWork("a", Salt{}, 4), NewWork("b", Salt{}, 5)},
+func TestLanesRefuseWhatTheyCannotDo(t *testing.T) {
+	var full Lanes
+	for range MaxLanes {
+		full.Add(&Work{Cost: 4, Effort: 4})
+	}
+	for name, try := range map[string]func(){
+		"no work":                   func() { new(Lanes).Step() },
+		"more than the lanes":       func() { full.Add(&Work{Cost: 4, Effort: 4}) },
+		"less effort than it costs": func() { new(Lanes).Add(&Work{Cost: 5, Effort: 4}) },
+		"too cheap":                 func() { new(Lanes).Add(&Work{Cost: 3, Effort: 4}) },
+		"too dear":                  func() { new(Lanes).Add(&Work{Cost: 4, Effort: 32}) },
 	} {
 		func() {
 			defer func() {
@@ -124,18 +187,8 @@ func TestComputeRefusesWhatItCannotDo(t *testing.T) {
 					t.Errorf("%s: no panic", name)
 				}
 			}()
-			Compute(4, noPause, works...)
+			try()
 		}()
-	}
-}
-
-func TestComputePausesEachEighthRound(t *testing.T) {
-	for cost, want := range map[int]int{4: 2, 7: 16} {
-		pauses := 0
-		Compute(cost, func() { pauses++ }, NewWork("a", Salt{}, cost), NewWork("b", Salt{}, 4))
-		if pauses != want {
-			t.Errorf("cost %d: %d pauses, want %d", cost, pauses, want)
-		}
 	}
 }
 
@@ -179,9 +232,9 @@ func BenchmarkLanes(b *testing.B) {
 			for b.Loop() {
 				works := make([]*Work, lanes)
 				for i := range works {
-					works[i] = NewWork("secret123", Salt{byte(i)}, 10)
+					works[i] = &Work{Password: "secret123", Salt: Salt{byte(i)}, Cost: 10, Effort: 10}
 				}
-				Compute(10, noPause, works...)
+				compute(works...)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*lanes), "ns/hash")
 		})

@@ -7,7 +7,7 @@
 // hashes and each takes little longer than alone.
 //
 // It owns the arithmetic and the text form of a hash, nothing else: which costs
-// and passwords are good, who waits, and when hashes are put together is
-// decided by password, its only caller, which leaves lone hashes to
-// golang.org/x/crypto/bcrypt. Tests hold both to the same answers, bit for bit.
+// and passwords are good, who waits, and when a hash begins is decided by
+// password, its only caller. Tests hold it to the same answers as
+// golang.org/x/crypto/bcrypt, bit for bit.
 package bcrypt

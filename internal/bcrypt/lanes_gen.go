@@ -148,7 +148,7 @@ var initial = state{
 	},
 }
 
-// MaxLanes is how many hashes Compute can make at once.
+// MaxLanes is how many works Lanes can hold.
 const MaxLanes = 4
 
 // expanders[n] mixes a key into each of the first n states.

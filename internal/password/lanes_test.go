@@ -18,78 +18,63 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// batches replaces the computation of a pool by one that notes how many were
-// computed together, and waits.
-func batches(p *pool, g *gate) *[]int {
-	var mu sync.Mutex
-	sizes := &[]int{}
-	p.compute = func(_ int, works ...*bcrypt.Work) []string {
-		mu.Lock()
-		*sizes = append(*sizes, len(works))
-		mu.Unlock()
-		<-g.open
-		return make([]string, len(works))
-	}
-	return sizes
-}
-
-func (g *gate) startLane(p *pool, n, cost int) chan error {
-	answer := make(chan error, 1)
-	l := &lane{cost: cost, work: func() *bcrypt.Work { return nil }, settle: func(string) {}}
-	go func() { answer <- p.do(context.Background(), "", g.work(n), l) }()
-	return answer
-}
-
-func TestHashesThatWaitAreComputedTogether(t *testing.T) {
+// A hash begins at once while there is a lane, on the worker that has the fewest, and
+// ends before those that began later.
+func TestAHashBeginsAsSoonAsALaneIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(1, 20, 12), newGate()
+		const workers = 2
+		p := newPool(workers, 20, 12)
 		defer p.close()
-		sizes := batches(p, g)
-		var answers []chan error
-		costs := []int{12, 12, 12, 12, 12, 12, 12, 10, 12} // the first runs alone at once
-		for n, cost := range costs {
-			answers = append(answers, g.startLane(p, n, cost))
+		var mu sync.Mutex
+		most, clock := map[*worker]int{}, make(chan struct{})
+		p.step = func(w *worker) []*job {
+			mu.Lock()
+			most[w] = max(most[w], len(w.jobs))
+			mu.Unlock()
+			<-clock
+			return w.step()
+		}
+		tick := func() {
+			for range workers {
+				select {
+				case clock <- struct{}{}:
+				default:
+				}
+			}
 			synctest.Wait()
 		}
-		if got := p.stats(); got.Running != 1 || got.Waiting != 8 {
-			t.Fatalf("%+v", got)
-		}
-		close(g.open)
-		for _, answer := range answers {
-			if err := <-answer; err != nil {
-				t.Error(err)
+		var ended []int
+		for n := range workers*bcrypt.MaxLanes + 1 {
+			go func() {
+				_, err := p.do(context.Background(), "", bcrypt.Work{Cost: 8, Effort: 8})
+				mu.Lock()
+				defer mu.Unlock()
+				if ended = append(ended, n); err != nil {
+					t.Error(err)
+				}
+			}()
+			synctest.Wait()
+			tick()
+			if got, want := p.stats().Running, min(n+1, workers*bcrypt.MaxLanes); got != want {
+				t.Errorf("%d of %d hashes run", got, n+1)
+			}
+			for w, jobs := range most {
+				if share := n/workers + 1; jobs > min(share, bcrypt.MaxLanes) {
+					t.Errorf("worker %p has %d of %d hashes", w, jobs, n+1)
+				}
 			}
 		}
-		synctest.Wait()
-		// Then four, two (the next has another cost), and two alone.
-		if want := []int{4, 2}; !slices.Equal(*sizes, want) {
-			t.Errorf("computed together %v, want %v", *sizes, want)
+		for p.stats().Running > 0 {
+			tick()
 		}
-		if got := p.stats(); got.Done != 9 || got.Running != 0 {
-			t.Errorf("%+v", got)
+		if !slices.IsSorted(ended) || len(ended) != workers*bcrypt.MaxLanes+1 {
+			t.Errorf("ended as %v", ended)
 		}
-	})
-}
-
-func TestIdleWorkersTakeOneHashEach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(3, 20, 12), newGate()
-		defer p.close()
-		sizes := batches(p, g)
-		for n := range 3 {
-			g.startLane(p, n, 12)
-		}
-		synctest.Wait()
-		if got := p.stats(); got.Running != 3 || len(*sizes) != 0 {
-			t.Errorf("%+v, together %v: three workers should have one each", got, *sizes)
-		}
-		close(g.open)
-		synctest.Wait()
 	})
 }
 
 // However many try one account at once, the work does not tell what hash it has,
-// or that the user is unknown: as many are computed together, by as many rounds.
+// or that the user is unknown: each step computes as many.
 func TestNeighboursDoNotTellAHashFromNobody(t *testing.T) {
 	cheap, err := single.GenerateFromPassword([]byte("right"), 4)
 	if err != nil {
@@ -99,31 +84,25 @@ func TestNeighboursDoNotTellAHashFromNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	work := func(n int, hashes ...identity.PasswordHash) (done [][2]int) {
+	work := func(n int, hashes ...identity.PasswordHash) (steps []int) {
 		synctest.Test(t, func(*testing.T) {
 			h := New(Config{Cost: 5, Workers: 1, Queue: 100})
 			defer h.Close()
-			inner := h.pool.compute
-			h.pool.compute = func(cost int, works ...*bcrypt.Work) []string {
-				done = append(done, [2]int{len(works), cost})
-				return inner(cost, works...)
+			clock := make(chan struct{})
+			h.pool.step = func(w *worker) []*job {
+				<-clock
+				steps = append(steps, len(w.jobs))
+				return w.step()
 			}
-			g := newGate()
-			first := make(chan error, 1)
-			go func() { first <- h.pool.do(context.Background(), "", g.work(0), nil) }() // the others wait for it
-			synctest.Wait()
 			var all sync.WaitGroup
 			for i := range n {
 				all.Go(func() { _, _ = h.Verify(context.Background(), "", hashes[i%len(hashes)], "wrong") })
 				synctest.Wait()
 			}
-			close(g.open)
+			close(clock)
 			all.Wait()
-			if err := <-first; err != nil {
-				t.Error(err)
-			}
 		})
-		return done
+		return steps
 	}
 	for _, n := range []int{1, 2, 4, 7} {
 		want := work(n, "")
@@ -132,7 +111,7 @@ func TestNeighboursDoNotTellAHashFromNobody(t *testing.T) {
 			"mixed": {identity.PasswordHash(cheap), "", identity.PasswordHash(equal)},
 		} {
 			if got := work(n, hashes...); !slices.Equal(got, want) {
-				t.Errorf("%d with the hash %s: together, by cost %v; unknown user: %v", n, name, got, want)
+				t.Errorf("%d with the hash %s: steps %v; unknown user: %v", n, name, got, want)
 			}
 		}
 	}
@@ -145,10 +124,9 @@ func TestNeighboursDoNotMixUpTheirAnswers(t *testing.T) {
 	defer h.Close()
 	h.pool.patience = time.Minute // the race detector is slow
 	together := 0
-	inner := h.pool.compute
-	h.pool.compute = func(cost int, works ...*bcrypt.Work) []string {
-		together += len(works) // one worker: no other takes any
-		return inner(cost, works...)
+	h.pool.step = func(w *worker) []*job {
+		together = max(together, len(w.jobs)) // one worker: no other takes any
+		return w.step()
 	}
 	long := strings.Repeat("x", 80)
 	hash := func(password string, cost int, form string) identity.PasswordHash {
@@ -191,21 +169,18 @@ func TestNeighboursDoNotMixUpTheirAnswers(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if together == 0 {
-		t.Error("nothing was computed together, so nothing was tested")
+	if together != bcrypt.MaxLanes {
+		t.Errorf("%d were computed together, so little was tested", together)
 	}
 }
 
 func TestAPanicFailsTheHashAndNotTheProcess(t *testing.T) {
 	h := New(Config{Cost: 4, Workers: 1})
 	defer h.Close()
-	working := h.compare
-	h.compare = func([]byte, []byte) error { panic("the reason") }
 	var f *fault.Error
-	if ok, err := h.Verify(t.Context(), "", "", "password"); ok || !errors.As(err, &f) || f.Kind != fault.Internal || strings.Contains(f.Message, "the reason") {
-		t.Errorf("%t, %#v", ok, err)
+	if _, err := h.pool.do(t.Context(), "", bcrypt.Work{Cost: 99}); !errors.As(err, &f) || f.Kind != fault.Internal || strings.Contains(f.Message, "cost") {
+		t.Errorf("%#v", err)
 	}
-	h.compare = working
 	if _, err := h.Verify(t.Context(), "", "", "password"); err != nil {
 		t.Errorf("the worker ended: %v", err)
 	}

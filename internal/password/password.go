@@ -12,8 +12,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -62,9 +60,6 @@ type Hasher struct {
 	// cost: until users choose new passwords their old hashes take longer, and
 	// unknown users must take as long.
 	floor atomic.Int64
-
-	generate func(password []byte, cost int) ([]byte, error) // bcrypt, or a counter in tests
-	compare  func(hash, password []byte) error
 }
 
 // New starts the workers of a Hasher. Close ends them.
@@ -74,8 +69,6 @@ func New(cfg Config) *Hasher {
 		minLength: cfg.MinLength,
 		names:     []string{"pico", "pico-auth", cfg.ServiceName},
 		common:    sync.OnceValue(unpackCommon),
-		generate:  single.GenerateFromPassword,
-		compare:   single.CompareHashAndPassword,
 	}
 	if h.cost == 0 {
 		h.cost = defaultCost
@@ -111,31 +104,14 @@ func (h *Hasher) Hash(ctx context.Context, network, password string) (identity.P
 	if len(password) > maxBytes {
 		return "", errTooLong("password")
 	}
-	var hash string
-	var failed error
-	alone := func() {
-		var b []byte
-		b, failed = h.generate([]byte(password), h.cost)
-		hash = string(b)
-	}
-	if err := h.pool.do(ctx, network, alone, h.hashLane(password, &hash)); err != nil {
-		return "", err
-	}
-	if failed != nil {
-		return "", fmt.Errorf("hash a password: %w", failed)
-	}
-	return identity.PasswordHash(hash), nil
-}
-
-// hashLane is Hash together with others.
-func (h *Hasher) hashLane(password string, hash *string) *lane {
 	made := bcrypt.Hash{Cost: h.cost}
 	_, _ = rand.Read(made.Salt[:]) // never fails
-	return &lane{
-		cost:   h.cost,
-		work:   func() *bcrypt.Work { return bcrypt.NewWork(password, made.Salt, made.Cost) },
-		settle: func(sum string) { made.Sum = sum; *hash = made.String() },
+	var err error
+	made.Sum, err = h.pool.do(ctx, network, bcrypt.Work{Password: password, Salt: made.Salt, Cost: made.Cost, Effort: made.Cost})
+	if err != nil {
+		return "", err
 	}
+	return identity.PasswordHash(made.String()), nil
 }
 
 // Verify reports whether the hash is one of the password in the form received, or in
@@ -146,14 +122,19 @@ func (h *Hasher) hashLane(password string, hash *string) *lane {
 // is a malformed one. It returns Throttled when the network's share of the queue is
 // full and the context's error when that ended first; neither depends on the hash.
 func (h *Hasher) Verify(ctx context.Context, network string, hash identity.PasswordHash, password string) (bool, error) {
-	var match bool
+	stored, ok := parse(string(hash))
+	if !ok {
+		stored = bcrypt.Hash{Cost: h.cost} // the salt is zero, and the sum empty
+	}
+	effort := h.raiseFloor(stored.Cost)
+	match := false
 	for _, form := range forms(password) {
-		var matches bool
-		alone := func() { matches = h.verify(string(hash), form) }
-		if err := h.pool.do(ctx, network, alone, h.verifyLane(string(hash), form, &matches)); err != nil {
+		sum, err := h.pool.do(ctx, network, bcrypt.Work{Password: form, Salt: stored.Salt, Cost: stored.Cost, Effort: effort})
+		if err != nil {
 			return false, err
 		}
-		match = match || matches
+		equal := subtle.ConstantTimeCompare([]byte(sum), []byte(stored.Sum)) == 1
+		match = match || ok && equal && acceptable(string(hash), form)
 	}
 	return match, nil
 }
@@ -175,8 +156,8 @@ func forms(password string) []string {
 // returned as it is, with another form to store. It returns the errors of Hash;
 // the stored hash stays good.
 func (h *Hasher) Renew(ctx context.Context, network string, stored identity.PasswordHash, form identity.PasswordForm, password string) (identity.PasswordHash, error) {
-	cost, _ := hashCost(string(stored))
-	current := cost == h.cost && strings.HasPrefix(string(stored), "$2a$")
+	parsed, _ := parse(string(stored))
+	current := parsed.Cost == h.cost && strings.HasPrefix(string(stored), "$2a$")
 	switch {
 	case current && form == identity.FormNFC:
 		return "", nil
@@ -185,47 +166,6 @@ func (h *Hasher) Renew(ctx context.Context, network string, stored identity.Pass
 	default:
 		return h.Hash(ctx, network, password)
 	}
-}
-
-// verifyLane is verify together with others. The hash has no influence on which
-// others it is computed with, and it takes the floor's work.
-func (h *Hasher) verifyLane(text, password string, match *bool) *lane {
-	cost, ok := hashCost(text)
-	floor := h.raiseFloor(cost)
-	stored, err := bcrypt.Parse(text)
-	if ok = ok && err == nil; !ok {
-		stored = bcrypt.Hash{Cost: floor} // unknown user: the salt is zero, and the sum empty
-	}
-	return &lane{
-		cost: floor,
-		work: func() *bcrypt.Work { return bcrypt.NewWork(password, stored.Salt, stored.Cost) },
-		settle: func(sum string) {
-			equal := subtle.ConstantTimeCompare([]byte(sum), []byte(stored.Sum)) == 1
-			*match = ok && equal && acceptable(text, password)
-		},
-	}
-}
-
-// verify takes the work of one hash at the floor's cost in every case. A
-// cheaper hash leaves work over: bcrypt doubles with each cost, so one more run
-// at each cost from the hash's own up to below the floor makes up for it.
-func (h *Hasher) verify(hash, password string) bool {
-	cost, ok := hashCost(hash)
-	floor := h.raiseFloor(cost)
-	match := false
-	if ok {
-		err := h.compare([]byte(hash), []byte(truncate(password)))
-		match = err == nil
-		ok = match || errors.Is(err, single.ErrMismatchedHashAndPassword) // else nothing was computed
-	}
-	if !ok {
-		h.burn(floor, password)
-		return false
-	}
-	for ; cost < floor; cost++ {
-		h.burn(cost, password)
-	}
-	return match && acceptable(hash, password)
 }
 
 // raiseFloor raises the floor to a hash's cost and returns it.
@@ -238,30 +178,20 @@ func (h *Hasher) raiseFloor(cost int) int {
 	}
 }
 
-// burn takes the work of one hash. The hash compared with is made up: finding
-// a password for it is as hard as for any other, and the result is not used.
-func (h *Hasher) burn(cost int, password string) {
-	dummy := fmt.Sprintf("$2a$%02d$%s%s", cost, strings.Repeat("abcdefghijkl", 2)[:22], strings.Repeat("m", 31))
-	_ = h.compare([]byte(dummy), []byte(truncate(password)))
-}
-
 // IsDefault reports whether the hash is one of the default password. It takes
 // as long as one hash and does not queue: it is for adoption and start-up.
 func IsDefault(hash identity.PasswordHash) bool {
-	_, ok := hashCost(string(hash))
+	_, ok := parse(string(hash))
 	return ok && single.CompareHashAndPassword([]byte(hash), []byte(Default)) == nil
 }
 
-// hashCost returns the cost of a hash that can be verified, 0 and false else.
-func hashCost(hash string) (cost int, ok bool) {
-	if len(hash) != 60 || !strings.HasPrefix(hash, "$2") || !strings.ContainsRune("aby", rune(hash[2])) {
-		return 0, false
+// parse takes a hash that can be verified apart; false for any other text.
+func parse(hash string) (bcrypt.Hash, bool) {
+	h, err := bcrypt.Parse(hash)
+	if err != nil || h.Cost > maxCost {
+		return bcrypt.Hash{}, false
 	}
-	cost, err := single.Cost([]byte(hash))
-	if err != nil || cost > maxCost {
-		return 0, false
-	}
-	return cost, true
+	return h, true
 }
 
 // acceptable reports whether a password that bcrypt matches is really the one.
@@ -271,8 +201,6 @@ func hashCost(hash string) (cost int, ok bool) {
 func acceptable(hash, password string) bool {
 	return !strings.HasPrefix(hash, "$2a$") || (len(password) <= maxBytes && !strings.ContainsRune(password, 0))
 }
-
-func truncate(password string) string { return password[:min(len(password), maxBytes)] }
 
 func errTooLong(field string) error {
 	return fault.BadField(field, "a password must be at most 72 bytes long in UTF-8")

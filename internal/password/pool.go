@@ -3,9 +3,7 @@ package password
 import (
 	"container/list"
 	"context"
-	"fmt"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -24,30 +22,24 @@ type Stats struct {
 
 var errClosed = fault.New(fault.Unavailable, "unavailable", "the server is shutting down")
 
-// pool runs work on a fixed number of workers, and shares them fairly between client
-// networks: see queue. Each
-// worker is locked to an OS thread: the kernel then shares the cores between
-// hashing and everything else, which it does in finer slices than Go's 10 ms.
-// The thread has a lower priority, and yields twice a millisecond, so that token
-// checks stay fast while logins saturate the machine.
-//
-// A worker that finds several hashes of one cost waiting, more than the idle
-// workers can take one each, computes up to four of them together: that takes
-// little longer than one.
+// pool computes hashes on a fixed number of workers, and shares them fairly between
+// client networks: see queue. A worker computes up to four hashes side by side, which
+// takes little longer than one; each begins as soon as a lane is free, on the worker
+// that has the fewest.
 type pool struct {
-	compute func(cost int, works ...*bcrypt.Work) []string // bcrypt.Compute, or a counter in tests
+	step func(*worker) []*job // (*worker).step, or a slower one in tests
 
 	workers  int
+	lanes    int // hashes on one worker at the same time
 	queue    int
-	patience time.Duration // that a caller may wait for a worker
+	patience time.Duration // that a caller may wait for a lane
 	known    networks      // from which a user has signed in
 	ended    sync.WaitGroup
 
 	mu      sync.Mutex
 	work    *sync.Cond // waiting is not empty, or closed
 	waiting queue
-	busy    int // workers
-	running int // jobs; several on a worker are done together
+	running int // jobs
 	closed  bool
 	done    uint64
 	refused uint64
@@ -55,19 +47,12 @@ type pool struct {
 }
 
 type job struct {
-	run      func()     // the work when it is done alone
-	lane     *lane      // the same work when it is done together with others; nil: it cannot be
+	work     bcrypt.Work
+	failed   error
 	finished chan error // buffered: a caller that left is not waited for
 
 	line  *line         // in the queue; nil: it does not wait any more
 	place *list.Element // in the line
-}
-
-// lane is a single hash, which can be computed together with others of its cost.
-type lane struct {
-	cost   int
-	work   func() *bcrypt.Work // prepares it
-	settle func(sum string)
 }
 
 func newPool(workers, queue, cost int) *pool {
@@ -77,10 +62,10 @@ func newPool(workers, queue, cost int) *pool {
 	if queue <= 0 {
 		queue = workers * defaultQueue(cost)
 	}
-	p := &pool{compute: computeYielding, workers: workers, queue: queue, patience: defaultPatience}
+	p := &pool{step: (*worker).step, workers: workers, lanes: bcrypt.MaxLanes, queue: queue, patience: defaultPatience}
 	p.work = sync.NewCond(&p.mu)
 	for range workers {
-		p.ended.Go(p.serve)
+		p.ended.Go(func() { p.serve(&worker{}) })
 	}
 	return p
 }
@@ -99,30 +84,29 @@ func defaultQueue(cost int) int {
 	return min(16<<(defaultCost-cost), 64)
 }
 
-// do runs the work for a client of that network on a worker and waits for it. A
-// context that ends takes a waiting caller out of the queue, and so does the end of
-// the pool's patience; work that has begun is completed, after a context's end
-// unwatched. together may be nil: the work is then always done alone.
-func (p *pool) do(ctx context.Context, network string, work func(), together *lane) error {
+// do computes a hash for a client of that network and returns its sum. A context that
+// ends takes a waiting caller out of the queue, and so does the end of the pool's
+// patience; a hash that has begun is completed, after a context's end unwatched.
+func (p *pool) do(ctx context.Context, network string, work bcrypt.Work) (sum string, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return "", err
 	}
-	j := &job{run: work, lane: together, finished: make(chan error, 1)}
+	j := &job{work: work, finished: make(chan error, 1)}
 	if err := p.enter(j, network); err != nil {
-		return err
+		return "", err
 	}
 	late := time.NewTimer(p.patience)
 	defer late.Stop()
 	for {
 		select {
 		case err := <-j.finished:
-			return err
+			return j.work.Sum, err
 		case <-ctx.Done():
 			p.leave(j)
-			return ctx.Err()
+			return "", ctx.Err()
 		case <-late.C:
 			if p.leave(j) {
-				return p.refuse()
+				return "", p.refuse()
 			}
 		}
 	}
@@ -137,7 +121,7 @@ func (p *pool) enter(j *job, network string) error {
 	if p.closed {
 		return errClosed
 	}
-	if p.waiting.len()+p.busy >= p.workers+p.queue {
+	if p.waiting.len()+p.running >= p.workers*p.lanes+p.queue {
 		displaced := p.waiting.displaced(network, known)
 		if displaced == nil {
 			return p.full()
@@ -180,77 +164,46 @@ func (p *pool) leave(j *job) bool {
 	return p.waiting.remove(j)
 }
 
-// serve is one worker. It never unlocks its thread, which therefore ends with it:
-// nothing else must run at its priority.
-func (p *pool) serve() {
-	runtime.LockOSThread()
-	lowerPriority()
-	for jobs := p.next(); len(jobs) > 0; jobs = p.next() {
+// serve is one worker's loop.
+func (p *pool) serve(w *worker) {
+	w.begin()
+	for p.take(w) {
 		start := time.Now()
-		err := p.run(jobs)
-		p.finish(len(jobs), time.Since(start))
-		for _, j := range jobs {
-			j.finished <- err
-		}
+		done := p.step(w)
+		p.finish(done, time.Since(start))
+		yield()
 	}
 }
 
-// run does the jobs. A panic is the failure of these jobs, not of the process.
-func (p *pool) run(jobs []*job) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fault.Wrap(fault.Internal, "", "a password hash panicked", fmt.Errorf("%v\n%s", r, debug.Stack()))
-		}
-	}()
-	if len(jobs) == 1 {
-		jobs[0].run()
-		return nil
-	}
-	works := make([]*bcrypt.Work, len(jobs))
-	for i, j := range jobs {
-		works[i] = j.lane.work()
-	}
-	for i, sum := range p.compute(jobs[0].lane.cost, works...) {
-		jobs[i].lane.settle(sum)
-	}
-	return nil
-}
-
-// next waits for a job and returns it with those that are done together with it;
+// take gives the worker the jobs whose turn it is, if a lane is free and no other worker
+// has fewer. It waits for one if the worker has none, and reports whether there is one;
 // none ends the worker.
-func (p *pool) next() []*job {
+func (p *pool) take(w *worker) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.waiting.len() == 0 && !p.closed {
+	for len(w.jobs) == 0 && p.waiting.len() == 0 && !p.closed {
 		p.work.Wait()
 	}
-	if p.closed {
-		return nil
+	for len(w.jobs) < p.lanes && len(w.jobs)*p.workers <= p.running {
+		j := p.waiting.pop()
+		if j == nil {
+			break
+		}
+		w.jobs = append(w.jobs, j)
+		p.running++
 	}
-	idle := p.workers - p.busy
-	share := min((p.waiting.len()+idle-1)/idle, bcrypt.MaxLanes)
-	jobs := []*job{p.waiting.pop()}
-	for len(jobs) < share && together(jobs[0], p.waiting.next()) {
-		jobs = append(jobs, p.waiting.pop())
-	}
-	p.busy++
-	p.running += len(jobs)
-	return jobs
+	return len(w.jobs) > 0
 }
 
-// together reports whether the job whose turn it is can be done with j. No job
-// is overtaken for it.
-func together(j, next *job) bool {
-	return next != nil && j.lane != nil && next.lane != nil && j.lane.cost == next.lane.cost
-}
-
-func (p *pool) finish(jobs int, took time.Duration) {
+func (p *pool) finish(done []*job, took time.Duration) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.busy--
-	p.running -= jobs
-	p.done += uint64(jobs) //nolint:gosec // one to four
+	p.running -= len(done)
+	p.done += uint64(len(done))
 	p.took += took
+	p.mu.Unlock()
+	for _, j := range done {
+		j.finished <- j.failed
+	}
 }
 
 // close refuses those who wait and returns when the workers have ended.
@@ -272,8 +225,4 @@ func (p *pool) stats() Stats {
 		Waiting: p.waiting.len(), Running: p.running,
 		Done: p.done, Refused: p.refused, Seconds: p.took.Seconds(),
 	}
-}
-
-func computeYielding(cost int, works ...*bcrypt.Work) []string {
-	return bcrypt.Compute(cost, yield, works...)
 }

@@ -3,6 +3,7 @@ package password
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,46 +11,68 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/pico-auth/pico-auth/internal/bcrypt"
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// gate is work that stands still until it is opened.
+// gate makes the workers of a pool stand still until it is opened: then the jobs of one
+// worker are done.
 type gate struct {
 	began chan int
 	open  chan struct{}
 }
 
-func newGate() *gate { return &gate{began: make(chan int, 100), open: make(chan struct{})} }
-
-func (g *gate) work(n int) func() {
-	return func() {
-		g.began <- n
-		<-g.open
-	}
+// gated is a pool behind a gate. Each worker has that many lanes.
+func gated(workers, lanes, queue int) (*pool, *gate) {
+	p, g := newPool(workers, queue, 12), &gate{began: make(chan int, 2000), open: make(chan struct{})}
+	p.lanes, p.step = lanes, g.step
+	return p, g
 }
 
-// start runs the n-th caller of p in the background.
-func (g *gate) start(ctx context.Context, p *pool, n int) chan error {
+func (g *gate) step(w *worker) []*job {
+	for ; w.begun < len(w.jobs); w.begun++ {
+		n, _ := strconv.Atoi(w.jobs[w.begun].work.Password)
+		g.began <- n
+	}
+	<-g.open
+	return w.all()
+}
+
+// all takes the jobs of the worker.
+func (w *worker) all() []*job {
+	jobs := w.jobs
+	w.jobs, w.begun = nil, 0
+	return jobs
+}
+
+// try is the n-th caller of the pool, from the network.
+func try(ctx context.Context, p *pool, network string, n int) error {
+	_, err := p.do(ctx, network, bcrypt.Work{Password: strconv.Itoa(n)})
+	return err
+}
+
+// start is try in the background.
+func start(ctx context.Context, p *pool, network string, n int) chan error {
 	answer := make(chan error, 1)
-	go func() { answer <- p.do(ctx, "", g.work(n), nil) }()
+	go func() { answer <- try(ctx, p, network, n) }()
 	return answer
 }
 
 func TestNoMoreThanTheWorkersRunAndTheQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(2, 3, 12), newGate()
+		p, g := gated(2, 1, 3)
 		defer p.close()
 		var answers []chan error
 		for n := range 5 {
-			answers = append(answers, g.start(context.Background(), p, n))
+			answers = append(answers, start(context.Background(), p, "", n))
 		}
 		synctest.Wait()
 		if got := p.stats(); got.Running != 2 || got.Waiting != 3 || len(g.began) != 2 {
 			t.Fatalf("%+v", got)
 		}
-		err := p.do(context.Background(), "", func() { t.Error("ran although refused") }, nil)
+		err := try(context.Background(), p, "", 1000)
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Kind != fault.Throttled || f.Code != "rate_limited" || f.RetryAfter < time.Second {
 			t.Errorf("the sixth caller got %#v", err)
@@ -72,15 +95,20 @@ func TestNoMoreThanTheWorkersRunAndTheQueueIsBounded(t *testing.T) {
 
 func TestRetryAfterFollowsTheTimeAHashTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(1, 4, 12), newGate()
+		p, g := gated(1, 1, 4)
 		defer p.close()
-		_ = p.do(context.Background(), "", func() { time.Sleep(3 * time.Second) }, nil)
+		p.step = func(w *worker) []*job {
+			time.Sleep(3 * time.Second)
+			return w.all()
+		}
+		_ = try(context.Background(), p, "", 0)
+		p.step = g.step
 		for n := range 5 {
-			g.start(context.Background(), p, n)
+			start(context.Background(), p, "", n)
 		}
 		synctest.Wait()
 		var f *fault.Error
-		if err := p.do(context.Background(), "", func() {}, nil); !errors.As(err, &f) || f.RetryAfter != 13*time.Second {
+		if err := try(context.Background(), p, "", 1000); !errors.As(err, &f) || f.RetryAfter != 13*time.Second {
 			t.Errorf("%#v", err)
 		}
 		close(g.open)
@@ -90,10 +118,10 @@ func TestRetryAfterFollowsTheTimeAHashTakes(t *testing.T) {
 
 func TestFirstComeFirstServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(1, 10, 12), newGate()
+		p, g := gated(1, 1, 10)
 		defer p.close()
 		for n := range 10 {
-			g.start(context.Background(), p, n)
+			start(context.Background(), p, "", n)
 			synctest.Wait()
 		}
 		close(g.open)
@@ -108,12 +136,12 @@ func TestFirstComeFirstServed(t *testing.T) {
 
 func TestCancelledCallerLeavesTheQueueAndItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(1, 2, 12), newGate()
+		p, g := gated(1, 1, 2)
 		defer p.close()
-		first := g.start(context.Background(), p, 0)
+		first := start(context.Background(), p, "", 0)
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(context.Background())
-		second, third := g.start(ctx, p, 1), g.start(context.Background(), p, 2)
+		second, third := start(ctx, p, "", 1), start(context.Background(), p, "", 2)
 		synctest.Wait()
 		cancel()
 		if err := <-second; !errors.Is(err, context.Canceled) {
@@ -122,7 +150,7 @@ func TestCancelledCallerLeavesTheQueueAndItsPlace(t *testing.T) {
 		if got := p.stats(); got.Waiting != 1 {
 			t.Errorf("%+v", got)
 		}
-		fourth := g.start(context.Background(), p, 3)
+		fourth := start(context.Background(), p, "", 3)
 		synctest.Wait()
 		close(g.open)
 		for _, answer := range []chan error{first, third, fourth} {
@@ -143,12 +171,12 @@ func TestCancelledCallerLeavesTheQueueAndItsPlace(t *testing.T) {
 // a minute, and by then the connection is closed.
 func TestJobThatWaitsTooLongIsRefusedAndARunningOneIsNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(1, 3, 12), newGate()
+		p, g := gated(1, 1, 3)
 		defer p.close()
-		served := g.start(context.Background(), p, 0)
+		served := start(context.Background(), p, "", 0)
 		synctest.Wait()
 		begin := time.Now()
-		err := p.do(context.Background(), "", func() { t.Error("ran although refused") }, nil)
+		err := try(context.Background(), p, "", 1000)
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Kind != fault.Throttled || time.Since(begin) != defaultPatience {
 			t.Errorf("after %v: %v", time.Since(begin), err)
@@ -166,11 +194,11 @@ func TestJobThatWaitsTooLongIsRefusedAndARunningOneIsNot(t *testing.T) {
 
 func TestCancelledCallerDoesNotWaitForWorkThatHasBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(1, 2, 12), newGate()
+		p, g := gated(1, 1, 2)
 		defer p.close()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		if err := <-g.start(ctx, p, 0); !errors.Is(err, context.DeadlineExceeded) {
+		if err := <-start(ctx, p, "", 0); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		if got := p.stats(); got.Running != 1 {
@@ -185,22 +213,22 @@ func TestCancelledCallerDoesNotWaitForWorkThatHasBegun(t *testing.T) {
 }
 
 func TestEndedContextCostsNothing(t *testing.T) {
-	p := newPool(1, 1, 12)
+	p, g := gated(1, 1, 1)
 	defer p.close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := p.do(ctx, "", func() { t.Error("ran") }, nil); !errors.Is(err, context.Canceled) {
+	if err := try(ctx, p, "", 0); !errors.Is(err, context.Canceled) || len(g.began) > 0 {
 		t.Error(err)
 	}
 }
 
 func TestCloseRefusesWhoWaitsAndLetsRunningWorkFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(1, 2, 12), newGate()
-		running := g.start(context.Background(), p, 0)
+		p, g := gated(1, 1, 2)
+		running := start(context.Background(), p, "", 0)
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(context.Background())
-		waiting := g.start(ctx, p, 1)
+		waiting := start(ctx, p, "", 1)
 		synctest.Wait()
 		closed := make(chan struct{})
 		go func() { p.close(); close(closed) }()
@@ -219,7 +247,7 @@ func TestCloseRefusesWhoWaitsAndLetsRunningWorkFinish(t *testing.T) {
 			t.Errorf("who was being served got %v", err)
 		}
 		<-closed
-		if err := p.do(context.Background(), "", func() {}, nil); fault.KindOf(err) != fault.Unavailable {
+		if err := try(context.Background(), p, "", 1000); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("after close: %v", err)
 		}
 		if got := p.stats(); got.Waiting != 0 || got.Running != 0 {
@@ -251,7 +279,7 @@ func TestManyCallersComeAndGo(t *testing.T) {
 				ctx = context.Background()
 			}
 			defer cancel()
-			err := p.do(ctx, "", func() { time.Sleep(50 * time.Microsecond) }, nil)
+			_, err := p.do(ctx, "", bcrypt.Work{Password: strconv.Itoa(n), Cost: 4, Effort: 4})
 			outcome := "served"
 			switch {
 			case errors.Is(err, context.DeadlineExceeded):

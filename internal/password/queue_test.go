@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -14,28 +13,20 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
-// startFrom is start for a client of the network.
-func (g *gate) startFrom(p *pool, network string, n int) chan error {
-	answer := make(chan error, 1)
-	go func() { answer <- p.do(context.Background(), network, g.work(n), nil) }()
-	return answer
-}
-
 // The flood has all places and sends more whenever one is free.
 func TestAFloodFromOneNetworkDelaysAnotherByOneHash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const workers, places, victim = 2, 16, 1000
-		p := newPool(workers, places, 12)
+		p, g := gated(workers, 1, places)
 		defer p.close()
-		g := &gate{began: make(chan int, 2000), open: make(chan struct{})}
 		flood := make([]chan error, 500)
 		for n := range flood {
-			flood[n] = g.startFrom(p, "flood", n)
+			flood[n] = start(context.Background(), p, "flood", n)
 		}
 		synctest.Wait()
 		var others []chan error
 		for n := range 3 {
-			others = append(others, g.startFrom(p, "other", victim+n))
+			others = append(others, start(context.Background(), p, "other", victim+n))
 			synctest.Wait()
 			if got := p.stats(); got.Waiting != places || got.Running != workers {
 				t.Fatalf("%+v", got)
@@ -76,20 +67,20 @@ func TestAFloodFromOneNetworkDelaysAnotherByOneHash(t *testing.T) {
 func TestHalfOfThePlacesAreKeptForNetworksThatHaveSignedIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const places = 8
-		p, g := newPool(1, places, 12), &gate{began: make(chan int, 100), open: make(chan struct{})}
+		p, g := gated(1, 1, places)
 		defer p.close()
 		for n := range 3 * places {
-			g.startFrom(p, fmt.Sprint("attacker ", n), n)
+			start(context.Background(), p, fmt.Sprint("attacker ", n), n)
 			synctest.Wait()
 		}
-		if err := p.do(context.Background(), "unknown", func() {}, nil); fault.KindOf(err) != fault.Throttled {
+		if err := try(context.Background(), p, "unknown", 1000); fault.KindOf(err) != fault.Throttled {
 			t.Errorf("a network like the others took a place from them: %v", err)
 		}
 		var answers []chan error
 		for n := range places {
 			network := fmt.Sprint("office ", n)
 			p.known.add(network)
-			answers = append(answers, g.startFrom(p, network, 1000+n))
+			answers = append(answers, start(context.Background(), p, network, 1000+n))
 			synctest.Wait()
 		}
 		for n, answer := range answers {
@@ -119,14 +110,14 @@ func TestHalfOfThePlacesAreKeptForNetworksThatHaveSignedIn(t *testing.T) {
 
 func TestAKnownNetworkKeepsNoPlaceFromAnUnknownOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(1, 4, 12), newGate()
+		p, g := gated(1, 1, 4)
 		defer p.close()
 		p.known.add("office")
 		for n := range 20 {
-			g.startFrom(p, "office", n)
+			start(context.Background(), p, "office", n)
 		}
 		synctest.Wait()
-		unknown := g.startFrom(p, "unknown", 1000)
+		unknown := start(context.Background(), p, "unknown", 1000)
 		synctest.Wait()
 		g.open <- struct{}{}
 		synctest.Wait()
@@ -141,25 +132,28 @@ func TestAKnownNetworkKeepsNoPlaceFromAnUnknownOne(t *testing.T) {
 	})
 }
 
-// Hashes of different networks are computed together.
+// Hashes of different networks are computed side by side.
 func TestAFloodLeavesAnotherNetworkALane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(1, 20, 12), newGate()
+		p, g := gated(1, bcrypt.MaxLanes, 20)
 		defer p.close()
-		sizes := batches(p, g)
 		for n := range 10 {
-			g.startLane(p, n, 12)
-			synctest.Wait() // the first begins alone
+			start(context.Background(), p, "flood", n)
 		}
-		var served atomic.Bool
-		l := &lane{cost: 12, work: func() *bcrypt.Work { return nil }, settle: func(string) { served.Store(true) }}
-		go func() { _ = p.do(context.Background(), "other", func() {}, l) }()
 		synctest.Wait()
-		g.open <- struct{}{} // ends the first, alone
-		g.open <- struct{}{} // and the first four
+		other := start(context.Background(), p, "other", 1000)
 		synctest.Wait()
-		if !served.Load() || (*sizes)[0] != 4 {
-			t.Errorf("served %t, together %v", served.Load(), *sizes)
+		for range 3 { // the hash that began alone, four of the flood, and three with the other
+			g.open <- struct{}{}
+			synctest.Wait()
+		}
+		select {
+		case err := <-other:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("the other network waits for a second round of the flood")
 		}
 		close(g.open)
 		synctest.Wait()
@@ -287,15 +281,15 @@ func (m *model) serve(t *rapid.T, q *queue) {
 
 func TestADisplacedCallerIsThrottledOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, g := newPool(1, 2, 12), newGate()
+		p, g := gated(1, 1, 2)
 		defer p.close()
 		for n := range 2 {
-			g.startFrom(p, "flood", n)
+			start(context.Background(), p, "flood", n)
 			synctest.Wait()
 		}
-		displaced := g.startFrom(p, "flood", 2)
+		displaced := start(context.Background(), p, "flood", 2)
 		synctest.Wait()
-		g.startFrom(p, "other", 3)
+		start(context.Background(), p, "other", 3)
 		var f *fault.Error
 		if err := <-displaced; !errors.As(err, &f) || f.Kind != fault.Throttled || p.stats().Refused != 1 || p.stats().Waiting != 2 {
 			t.Errorf("%#v, %+v", err, p.stats())
@@ -327,13 +321,13 @@ func TestNetworksAreABoundedSetOfTheLast(t *testing.T) {
 func TestTheNetworksOfASiteTakeTheTurnOfOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const places = 8
-		p, g := newPool(1, places, 12), &gate{began: make(chan int, 100), open: make(chan struct{})}
+		p, g := gated(1, 1, places)
 		defer p.close()
 		for n := range 3 * places {
-			g.startFrom(p, fmt.Sprintf("2001:db8:1:%x00::/56", n), n)
+			start(context.Background(), p, fmt.Sprintf("2001:db8:1:%x00::/56", n), n)
 			synctest.Wait()
 		}
-		other := g.startFrom(p, "2001:db8:2::/56", 1000)
+		other := start(context.Background(), p, "2001:db8:2::/56", 1000)
 		synctest.Wait()
 		select {
 		case err := <-other:

@@ -11,10 +11,13 @@ func TestHashingThreadsStepBackBehindTheOthers(t *testing.T) {
 	own := priority(t)
 	want := max(own-niceness, 1)
 	p := newPool(2, 4, 12)
+	var got int
+	p.step = func(w *worker) []*job {
+		got = priority(t)
+		return w.all()
+	}
 	for range 10 {
-		var got int
-		err := p.do(context.Background(), "", func() { got = priority(t) }, nil)
-		if err != nil || got != want {
+		if err := try(context.Background(), p, "", 0); err != nil || got != want {
 			t.Errorf("priority %d, want %d, %v", got, want, err)
 		}
 	}
