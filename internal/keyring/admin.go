@@ -33,7 +33,7 @@ func (a *Admin) Default() jose.Algorithm { return a.keeper.policy.Default }
 // be none yet.
 func (a *Admin) Keys(ctx context.Context) (all []KeyInfo, err error) {
 	k := a.keeper
-	now, _, err := k.read(ctx)
+	now, err := k.load(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) error
 	}
 	defer s.close()
 	return retried(func() error {
-		now, _, err := s.read(ctx)
+		now, err := s.load(ctx, false)
 		if err != nil {
 			return err
 		}
@@ -211,7 +211,7 @@ func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost 
 // Accept authenticates the row of a key as it is, after an operator has found the cause
 // of its change.
 func (a *Admin) Accept(ctx context.Context, by identity.Actor, kid string) error {
-	if a.keeper.atRest != Sealed {
+	if !a.keeper.Sealed() {
 		return fault.New(fault.Conflict, "at_rest", "rows of signing keys are authenticated only if the keys are sealed (keys.at_rest)")
 	}
 	return a.change(ctx, func(s *session, now *keys) error {

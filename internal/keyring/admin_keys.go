@@ -8,8 +8,8 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
-	"github.com/pico-auth/pico-auth/internal/keyring/legacy"
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
+	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -38,10 +38,7 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 				return fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key cannot be imported again", known.KID, known.Status))
 			}
 		}
-		row, err := s.newRow(now, s.policy.Make(algorithm).Key, key)
-		if err == nil {
-			err = s.save(&row, key, false)
-		}
+		row, err := s.make(now, s.policy.Make(algorithm).Key, vault.Secret{Key: key})
 		if err != nil {
 			return err
 		}
@@ -71,7 +68,7 @@ func offered(algorithm jose.Algorithm, secret []byte) (*jose.PrivateKey, error) 
 // Export returns the private half of a key, PEM, or for ML-DSA the encoding of FIPS 204,
 // and records that in the audit log.
 func (a *Admin) Export(ctx context.Context, by identity.Actor, kid string) (vault.Bytes, error) {
-	now, _, err := a.keeper.read(ctx)
+	now, err := a.keeper.load(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -86,13 +83,13 @@ func (a *Admin) Export(ctx context.Context, by identity.Actor, kid string) (vaul
 	if err != nil {
 		return nil, err
 	}
-	return secret.Raw, a.keeper.store.NoteKey(ctx, store.Act{Action: identity.ActionKeyExport, By: by}, kid)
+	return secret.Raw, a.keeper.Store.NoteKey(ctx, store.Act{Action: identity.ActionKeyExport, By: by}, kid)
 }
 
 // Public returns the public half of a key, which may be removed, and its entry in the
 // key set.
 func (a *Admin) Public(ctx context.Context, kid string) (*jose.PublicKey, jose.JWK, error) {
-	now, _, err := a.keeper.read(ctx)
+	now, err := a.keeper.load(ctx, false)
 	if err != nil {
 		return nil, jose.JWK{}, err
 	}
@@ -120,50 +117,41 @@ func (a *Admin) Reseal(ctx context.Context, by identity.Actor) (changed int, err
 
 func (a *Admin) reseal(ctx context.Context, by identity.Actor) (changed int, err error) {
 	k := a.keeper
-	now, _, err := k.read(ctx)
+	now, err := k.load(ctx, false)
 	if err != nil {
 		return 0, err
 	}
 	for _, cause := range now.refused {
 		return 0, cause // without the previous master key it could never be opened again
 	}
-	again := 0 // rows to be authenticated
-	var rows []store.SigningKey
-	for _, row := range now.Keys {
-		if row.Sealed != "" {
-			secret, err := k.rows.Load(now.of(row))
-			if err != nil {
-				return 0, err
-			}
-			if !k.rows.Master.Sealed(row.Sealed) {
-				k.rows.Seal(&row, secret.Raw)
-				changed++
-			}
+	again := func(at seal.Place, sealed, what string) (string, error) {
+		if sealed == "" {
+			return "", nil
 		}
-		if k.atRest == Sealed {
-			if !k.rows.Master.Sealed(row.MAC) {
-				again++
-			}
-			k.rows.Authenticate(&row, nil)
+		secret, err := k.rows.Open(at, sealed, what)
+		if err != nil || k.rows.Master.Sealed(sealed) {
+			return sealed, err
 		}
-		rows = append(rows, row)
+		changed++
+		return k.rows.Master.Seal(at, secret), nil
 	}
-	hashKey, err := k.store.LegacyHashKey(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if hashKey != "" {
-		secret, err := k.rows.Open(legacy.HashKeyPlace, hashKey, "the hash key of the adopted installation")
-		if err != nil {
+	unchanged := true
+	for i := range now.Keys {
+		row := &now.Keys[i]
+		if row.Sealed, err = again(vault.KeyPlace(row.KID), row.Sealed, "the signing key "+row.KID); err != nil {
 			return 0, err
 		}
-		if !k.rows.Master.Sealed(hashKey) {
-			hashKey = k.rows.Master.Seal(legacy.HashKeyPlace, secret)
-			changed++
+		if k.Sealed() {
+			unchanged = unchanged && k.rows.Master.Sealed(row.MAC)
+			k.rows.Authenticate(row, nil)
 		}
 	}
-	if changed == 0 && again == 0 {
-		return 0, nil
+	hashKey, err := k.Store.LegacyHashKey(ctx)
+	if err == nil {
+		hashKey, err = again(vault.HashKeyPlace, hashKey, "the hash key of the adopted installation")
 	}
-	return changed, k.store.ResealSigningKeys(ctx, now.Version, store.Act{Action: identity.ActionKeyReseal, By: by}, hashKey, rows...)
+	if err != nil || unchanged && changed == 0 {
+		return 0, err
+	}
+	return changed, k.Store.ResealSigningKeys(ctx, now.Version, store.Act{Action: identity.ActionKeyReseal, By: by}, hashKey, now.Keys...)
 }

@@ -48,8 +48,8 @@ func TestAdoptedPairKeepsTheOriginalsKid(t *testing.T) {
 			}
 			for range 2 {
 				ring := open(t, cfg)
-				if ring.Created() || ring.Active().KID != "pico-auth-1" || !bytes.Equal(ring.LegacyHashKey(), want) {
-					t.Errorf("created %v, %+v, key %x", ring.Created(), ring.Active(), ring.LegacyHashKey())
+				if created(ring) || ring.Active().KID != "pico-auth-1" || !bytes.Equal(hashKey(t, cfg), want) {
+					t.Errorf("created %v, %+v, key %x", created(ring), ring.Active(), hashKey(t, cfg))
 				}
 				token, err := sign(ring)
 				if err != nil {
@@ -80,8 +80,9 @@ func TestLegacyHashKeyIsTheOneThatPythonDerives(t *testing.T) {
 	path := filepath.Join(dir, "private.pem")
 	text := string(read(t, path))
 	write(t, path, []byte(strings.ReplaceAll(text, "\n", "\r\n")), 0o600)
-	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s})
-	if got, want := ring.LegacyHashKey(), derived(text); !bytes.Equal(got, want) {
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
+	open(t, cfg)
+	if got, want := hashKey(t, cfg), derived(text); !bytes.Equal(got, want) {
 		t.Errorf("%x, want %x", got, want)
 	}
 	// python3 -c 'import hashlib; print(hashlib.sha256(b"pico-auth/token-hash-key/v1:x\n").hexdigest())'
@@ -96,8 +97,8 @@ func TestAdoptionWithoutTheKeyDecidesForNone(t *testing.T) {
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	for range 2 {
 		ring := open(t, cfg)
-		if ring.Active().KID != ring.Active().Thumbprint || ring.LegacyHashKey() != nil {
-			t.Errorf("%+v %x", ring.Active(), ring.LegacyHashKey())
+		if ring.Active().KID != ring.Active().Thumbprint || hashKey(t, cfg) != nil {
+			t.Errorf("%+v %x", ring.Active(), hashKey(t, cfg))
 		}
 	}
 	if decided, err := s.AdoptedKey(t.Context()); err != nil || decided != (store.AdoptedKey{}) {
@@ -116,7 +117,8 @@ func TestAnAlgorithmChangedWithTheMoveIsARotation(t *testing.T) {
 	} {
 		s, dir := adopted(t), pair(t, move.from)
 		old := open(t, keyring.Config{Dir: dir, Algorithm: move.from, Store: storetest.Open(t)}).Active().Thumbprint
-		ring := open(t, keyring.Config{Dir: dir, Algorithm: move.to, Store: s})
+		cfg := keyring.Config{Dir: dir, Algorithm: move.to, Store: s}
+		ring := open(t, cfg)
 		keys := ring.Keys()
 		if len(keys) != 2 || keys[0].KID != "pico-auth-1" || keys[0].Thumbprint != old || keys[0].Algorithm != move.from {
 			t.Errorf("%s to %s: %+v", move.from, move.to, keys)
@@ -124,7 +126,7 @@ func TestAnAlgorithmChangedWithTheMoveIsARotation(t *testing.T) {
 		if len(keys) == 2 && (keys[1].Status != store.KeyPending || keys[1].Algorithm != move.to || keys[1].KID != keys[1].Thumbprint) {
 			t.Errorf("%s to %s: %+v", move.from, move.to, keys[1])
 		}
-		if len(ring.LegacyHashKey()) == 0 {
+		if len(hashKey(t, cfg)) == 0 {
 			t.Errorf("%s to %s: the hash key is lost", move.from, move.to)
 		}
 	}
@@ -147,27 +149,29 @@ func TestDecisionIsRepeatedAfterACrash(t *testing.T) {
 	s, dir := adopted(t), pair(t, jose.RS256)
 	want := derived(string(read(t, filepath.Join(dir, "private.pem"))))
 	write(t, filepath.Join(dir, legacyFile), want, 0o600)
-	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s})
-	if ring.Active().KID != "pico-auth-1" || !bytes.Equal(ring.LegacyHashKey(), want) {
-		t.Errorf("%+v %x", ring.Active(), ring.LegacyHashKey())
+	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
+	ring := open(t, cfg)
+	if ring.Active().KID != "pico-auth-1" || !bytes.Equal(hashKey(t, cfg), want) {
+		t.Errorf("%+v %x", ring.Active(), hashKey(t, cfg))
 	}
 }
 
 func TestHashKeyOutlivesTheAdoptedSigningKey(t *testing.T) {
 	s, dir := adopted(t), pair(t, jose.RS256)
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
-	want := open(t, cfg).LegacyHashKey()
+	open(t, cfg)
+	want := hashKey(t, cfg)
 
 	cfg.Algorithm = jose.MLDSA65
 	rotate(t, cfg, true)
 	pq := open(t, cfg)
-	if !bytes.Equal(pq.LegacyHashKey(), want) || pq.Keys()[1].KID != "pico-auth-1" || pq.Active().KID == "pico-auth-1" {
-		t.Errorf("after a change of algorithm: %x, %+v", pq.LegacyHashKey(), pq.Keys())
+	if !bytes.Equal(hashKey(t, cfg), want) || pq.Keys()[1].KID != "pico-auth-1" || pq.Active().KID == "pico-auth-1" {
+		t.Errorf("after a change of algorithm: %x, %+v", hashKey(t, cfg), pq.Keys())
 	}
 	if err := os.Remove(filepath.Join(dir, legacyFile)); err != nil {
 		t.Fatal(err)
 	}
-	if again := open(t, cfg).LegacyHashKey(); !bytes.Equal(again, want) {
+	if again := hashKey(t, cfg); !bytes.Equal(again, want) {
 		t.Errorf("lost while the pair is there, derived as %x", again)
 	}
 
@@ -176,7 +180,7 @@ func TestHashKeyOutlivesTheAdoptedSigningKey(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if kept := open(t, cfg).LegacyHashKey(); !bytes.Equal(kept, want) {
+	if kept := hashKey(t, cfg); !bytes.Equal(kept, want) {
 		t.Errorf("after the pair went: %x", kept)
 	}
 	if err := os.Remove(filepath.Join(dir, legacyFile)); err != nil {
@@ -184,7 +188,7 @@ func TestHashKeyOutlivesTheAdoptedSigningKey(t *testing.T) {
 	}
 	var log bytes.Buffer
 	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
-	if gone := open(t, cfg).LegacyHashKey(); gone != nil || !strings.Contains(log.String(), "lost with its signing key") {
+	if gone := hashKey(t, cfg); gone != nil || !strings.Contains(log.String(), "lost with its signing key") {
 		t.Errorf("%x, log %s", gone, log.String())
 	}
 }
@@ -194,11 +198,11 @@ func TestDamagedHashKeyIsRefused(t *testing.T) {
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
 	open(t, cfg)
 	write(t, filepath.Join(dir, legacyFile), []byte("short"), 0o600)
-	if _, err := keyring.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "has 5 bytes and must have 32") {
+	if _, err := adoption(cfg).HashKey(t.Context()); err == nil || !strings.Contains(err.Error(), "has 5 bytes and must have 32") {
 		t.Errorf("%v", err)
 	}
 	write(t, filepath.Join(dir, legacyFile), make([]byte, 32), 0o644)
-	if _, err := keyring.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "open to other users") {
+	if _, err := adoption(cfg).HashKey(t.Context()); err == nil || !strings.Contains(err.Error(), "open to other users") {
 		t.Errorf("%v", err)
 	}
 }
@@ -209,7 +213,7 @@ func TestUnavailableDatabaseStopsTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
-	if _, err := keyring.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "which key was adopted") {
+	if _, err := start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "which key was adopted") {
 		t.Errorf("open: %v", err)
 	}
 	if _, err := keyring.Load(t.Context(), cfg); err == nil {

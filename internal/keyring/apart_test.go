@@ -37,7 +37,7 @@ func TestAStartSignsWithTheKeyThatItNames(t *testing.T) {
 			}
 		})
 		for time.Since(begin) < time.Second {
-			ring, err := keyring.Open(t.Context(), cfg)
+			ring, err := start(t.Context(), cfg)
 			if errors.Is(err, store.ErrKeysChanged) {
 				continue // others were faster ten times in a row
 			}
@@ -220,7 +220,7 @@ func TestARowIsBoundToItsKey(t *testing.T) {
 		if err := ring.Ready(t.Context()); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("it signs what its own key set refuses: %v", err)
 		}
-		if _, err := keyring.Open(t.Context(), cfg); fault.KindOf(err) != fault.Invalid {
+		if _, err := start(t.Context(), cfg); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("a start: %v", err)
 		}
 	})
@@ -231,7 +231,7 @@ func TestAnEditedStatusStopsTheStart(t *testing.T) {
 	cfg := keyring.Config{Dir: filepath.Join(t.TempDir(), "keys"), Algorithm: jose.EdDSA, Store: storetest.OpenURL(t, url)}
 	open(t, cfg)
 	storetest.Rows(t, url, "UPDATE signing_keys SET status = 'ACTIVE'")
-	if _, err := keyring.Open(t.Context(), cfg); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), `"ACTIVE"`) && !strings.Contains(err.Error(), "database") {
+	if _, err := start(t.Context(), cfg); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), `"ACTIVE"`) && !strings.Contains(err.Error(), "database") {
 		t.Errorf("%v", err)
 	}
 }

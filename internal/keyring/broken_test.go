@@ -89,7 +89,7 @@ func TestBrokenFoldersAreRefusedByName(t *testing.T) {
 			c.damage(t, path)
 			before := fingerprint(t, dir)
 			for range 2 {
-				_, err := keyring.Open(t.Context(), cfg)
+				_, err := start(t.Context(), cfg)
 				refusedWith(t, err, c.says, path)
 			}
 			if after := fingerprint(t, dir); after != before {
@@ -206,8 +206,8 @@ func TestMissingPublicFileIsDerived(t *testing.T) {
 		before := read(t, path)
 		must(t, os.Remove(path))
 		second := open(t, cfg)
-		if second.Created() || second.Active() != first.Active() || !bytes.Equal(read(t, path), before) {
-			t.Errorf("%s: created %v, %+v", algorithm, second.Created(), second.Active())
+		if created(second) || second.Active() != first.Active() || !bytes.Equal(read(t, path), before) {
+			t.Errorf("%s: created %v, %+v", algorithm, created(second), second.Active())
 		}
 		if !strings.Contains(log.String(), "derived a missing public key file") {
 			t.Errorf("%s: log %s", algorithm, log.String())
@@ -225,8 +225,8 @@ func TestPublicFileAloneWasNeverAPair(t *testing.T) {
 	write(t, filepath.Join(dir, "pqc_secret.bin.new-abc"), []byte("half"), 0o600)
 	cfg.Store = storetest.Open(t) // the kill came before the first record
 	second := open(t, cfg)
-	if !second.Created() || second.Active().Thumbprint == first.Active().Thumbprint {
-		t.Errorf("created %v", second.Created())
+	if !created(second) || second.Active().Thumbprint == first.Active().Thumbprint {
+		t.Errorf("created %v", created(second))
 	}
 	if !strings.Contains(log.String(), "without a private key file") || !strings.Contains(log.String(), "removed an unfinished file") {
 		t.Errorf("log %s", log.String())
@@ -239,7 +239,7 @@ func TestFailedCreationLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	blocked := filepath.Join(dir, "pqc_public.bin")
 	must(t, os.Mkdir(blocked, 0o700))
-	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: storetest.Open(t)})
+	_, err := start(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: storetest.Open(t)})
 	refusedWith(t, err, "cannot be written", blocked)
 	for _, name := range list(t, dir) {
 		if name != "keys.lock" && name != "pqc_public.bin" {
@@ -258,7 +258,7 @@ func TestDataDirMustBeAFolderOfItsOwn(t *testing.T) {
 		filepath.Join(file, "below"): "not a directory",
 		shared:                       "shared by all users",
 	} {
-		_, err := keyring.Open(t.Context(), keyring.Config{Dir: path, Algorithm: jose.RS256, Store: storetest.Open(t)})
+		_, err := start(t.Context(), keyring.Config{Dir: path, Algorithm: jose.RS256, Store: storetest.Open(t)})
 		refusedWith(t, err, says, path)
 	}
 	if info, err := os.Stat(shared); err != nil || info.Mode().Perm() != 0o777 {
@@ -291,10 +291,10 @@ func TestFolderThatCannotBeReadIsRefused(t *testing.T) {
 	must(t, os.Chmod(dir, 0))
 	t.Cleanup(func() { must(t, os.Chmod(dir, 0o700)) })
 	db := asUnprivileged(t, dir)
-	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: db})
+	_, err := start(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: db})
 	refusedWith(t, err, "permission denied", dir)
 	below := filepath.Join(dir, "below")
-	_, err = keyring.Open(t.Context(), keyring.Config{Dir: below, Algorithm: jose.RS256, Store: db})
+	_, err = start(t.Context(), keyring.Config{Dir: below, Algorithm: jose.RS256, Store: db})
 	refusedWith(t, err, "permission denied", below)
 }
 
@@ -303,7 +303,7 @@ func TestFileThatCannotBeReadIsRefused(t *testing.T) {
 	path := filepath.Join(dir, "private.pem")
 	must(t, os.Chmod(path, 0))
 	db := asUnprivileged(t, dir, path)
-	_, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: db})
+	_, err := start(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: db})
 	refusedWith(t, err, "permission denied", path)
 }
 
@@ -325,7 +325,7 @@ func TestFolderThatCannotBeWrittenCreatesNothing(t *testing.T) {
 	empty := t.TempDir()
 	must(t, os.Chmod(empty, 0o500))
 	db := asUnprivileged(t, empty)
-	_, err := keyring.Open(t.Context(), keyring.Config{Dir: empty, Algorithm: jose.RS256, Store: db})
+	_, err := start(t.Context(), keyring.Config{Dir: empty, Algorithm: jose.RS256, Store: db})
 	refusedWith(t, err, "cannot be written", empty)
 }
 

@@ -24,55 +24,83 @@ const (
 // updated if only a private half is unavailable or a row is refused. Such an error is
 // returned once for each change.
 func (r *Ring) Refresh(ctx context.Context) error {
+	return r.check(ctx, func() error { return r.refresh(ctx, false) })
+}
+
+// Recheck is Refresh for a token of a key that is not in the set: another replica may
+// have just begun to sign with it. Concurrent callers share one check.
+func (r *Ring) Recheck(ctx context.Context) error {
+	asked := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
+	defer cancel()
+	return r.check(ctx, func() error {
+		if r.checked.After(asked) {
+			return nil
+		}
+		select {
+		case <-time.After(recheckPause - time.Since(r.checked)):
+			return r.refresh(ctx, false)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// check runs one check for changes at a time.
+func (r *Ring) check(ctx context.Context, do func() error) error {
 	select {
 	case r.checking <- struct{}{}:
 		defer func() { <-r.checking }()
-		return r.refresh(ctx)
+		return do()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (r *Ring) refresh(ctx context.Context) error {
+// refresh loads the keys if they changed. With all it loads them anyway, since the
+// counted time is no change.
+func (r *Ring) refresh(ctx context.Context, all bool) error {
 	r.checked = time.Now()
 	k, now := r.keeper, r.held.Load()
-	begin := k.monotonic()
-	version, err := k.store.KeySetVersion(ctx)
+	begin := k.Monotonic()
+	version, err := k.Store.KeySetVersion(ctx)
 	if err != nil {
 		return err
 	}
-	if version == now.keys.Version && !now.behind {
+	if version == now.keys.Version && !now.behind && !all {
 		r.seen.Store(int64(begin))
 		return nil
 	}
-	loaded, err := k.load(ctx, false)
+	loaded, err := k.load(ctx, true)
 	if err != nil {
 		return err
 	}
-	loaded, refused := r.history.merge(ctx, loaded)
-	if loaded.Version != now.keys.Version {
-		k.warnOfClocks(loaded)
-		r.lacked.Store(false) // another replica has activated it, or it was withdrawn; or the next step fails again
-	}
-	next, failed, err := k.take(ctx, loaded, now)
-	if err != nil {
-		return err
-	}
-	r.held.Store(next)
-	r.seen.Store(int64(begin))
+	refused, failed := r.follow(ctx, loaded, begin)
 	if version == now.keys.Version {
 		return nil // returned before
 	}
 	return errors.Join(failed, refused)
 }
 
+// follow publishes the keys that were loaded at the time begin and signs with the active
+// ones. refused is a row, failed a private half that is unavailable.
+func (r *Ring) follow(ctx context.Context, loaded *keys, begin time.Duration) (refused, failed error) {
+	before := r.held.Load()
+	loaded, refused = r.history.merge(ctx, r.keeper, loaded)
+	if loaded.Version != before.keys.Version {
+		r.keeper.warnOfClocks(loaded)
+		r.lacked.Store(false) // another replica has activated it, or it was withdrawn; or the next step fails again
+	}
+	next, failed := r.keeper.take(ctx, loaded, before)
+	r.held.Store(next)
+	r.seen.Store(int64(begin))
+	return refused, failed
+}
+
 // take returns the keys with a signer for each active one. If one is unavailable the
 // former one of its algorithm signs while it is published, and failed is the cause.
-func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held, failed, err error) {
-	next = &held{keys: now, signers: map[jose.Algorithm]Signer{}, legacy: before.legacy}
-	if next.Published, err = k.publish(now); err != nil {
-		return nil, nil, err
-	}
+func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held, failed error) {
+	next = &held{Published: k.publish(now), keys: now, signers: map[jose.Algorithm]Signer{}}
 	unraised := k.raise(ctx, now)
 	for _, row := range now.Keys {
 		if row.Status != store.KeyActive {
@@ -85,15 +113,15 @@ func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held,
 			continue
 		}
 		secret, err := k.secret(now.of(row))
-		if err = errors.Join(unraised, err); err == nil {
-			next.signers[algorithm] = Signer{KID: row.KID, Algorithm: algorithm, signer: jose.NewSigner(secret.Key, row.KID)}
-			if former.KID != "" {
-				k.log.Info("signing with another active key", "kid", row.KID, "algorithm", algorithm)
-			}
+		if err = errors.Join(unraised, err); err != nil {
+			next.behind = true
+			failed = errors.Join(failed, k.keepFormer(ctx, next, algorithm, former, err))
 			continue
 		}
-		next.behind = true
-		failed = errors.Join(failed, k.keepFormer(ctx, next, algorithm, former, err))
+		next.signers[algorithm] = Signer{KID: row.KID, Algorithm: algorithm, signer: jose.NewSigner(secret.Key, row.KID)}
+		if former.KID != "" {
+			k.Log.Info("signing with another active key", "kid", row.KID, "algorithm", algorithm)
+		}
 	}
 	if signer := lifecycle.Signer(now.KeySet); signer != nil {
 		next.signing = jose.Algorithm(signer.Algorithm)
@@ -101,7 +129,7 @@ func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held,
 	if was := before.signers[before.signing]; was.KID != "" && next.signers[next.signing].KID == "" {
 		failed = errors.Join(fmt.Errorf("signing is unavailable: %s is not an active key any more", was.KID), failed)
 	}
-	return next, failed, nil
+	return next, failed
 }
 
 // keepFormer keeps signing with the former key of an algorithm, and delays its removal.
@@ -115,28 +143,30 @@ func (k *keeper) keepFormer(ctx context.Context, next *held, algorithm jose.Algo
 	if info.Status != store.KeyRetiring {
 		return cause
 	}
-	return errors.Join(cause, k.store.RecountKey(ctx, info.KID))
+	return errors.Join(cause, k.Store.RecountKey(ctx, info.KID))
 }
 
-// Recheck is Refresh for a token of a key that is not in the set: another replica may
-// have just begun to sign with it. Concurrent callers share one check.
-func (r *Ring) Recheck(ctx context.Context) error {
-	asked := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
-	defer cancel()
-	select {
-	case r.checking <- struct{}{}:
-		defer func() { <-r.checking }()
-	case <-ctx.Done():
-		return ctx.Err()
+// raise records the lifetime of this server's tokens in the rows of the active keys,
+// before it signs with them.
+func (k *keeper) raise(ctx context.Context, now *keys) error {
+	for _, row := range now.Keys {
+		signs := row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLifetime == 0
+		if signs && row.TokenLifetime < k.policy.TokenLifetime {
+			if err := k.Store.RaiseTokenLifetime(ctx, row.KID, k.policy.TokenLifetime); err != nil {
+				return fmt.Errorf("record the lifetime of the tokens of %s: %w", row.KID, err)
+			}
+		}
 	}
-	if r.checked.After(asked) {
-		return nil
-	}
-	select {
-	case <-time.After(recheckPause - time.Since(r.checked)):
-		return r.refresh(ctx)
-	case <-ctx.Done():
-		return ctx.Err()
+	return nil
+}
+
+// warnOfClocks logs retiring keys that stay in the key set longer than the lifetime of
+// their tokens, since they were retired by a clock that was ahead.
+func (k *keeper) warnOfClocks(now *keys) {
+	for _, row := range now.Keys {
+		if row.Status == store.KeyRetiring && row.RetiredAt.Sub(k.Now()) > lifecycle.Leeway {
+			k.Log.Warn("a signing key was retired in the future, by a clock that was ahead; it stays in the key set until then plus the lifetime of its tokens, or until it is revoked",
+				"kid", row.KID, "retired_at", row.RetiredAt, "until", row.RetiredAt.Add(k.policy.Keep(row)))
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
@@ -16,30 +15,22 @@ import (
 // history is the rows that a server has read. A key never goes back in its lifecycle,
 // whatever its row says later: a revoked key stays revoked until the process ends.
 type history struct {
-	keeper *keeper
-
-	mutex    sync.Mutex
 	seen     map[string]store.SigningKey // the last valid row of each key
 	reported map[string]string           // what was last reported of a row, by key ID
-}
-
-func newHistory(k *keeper) *history {
-	return &history{keeper: k, seen: map[string]store.SigningKey{}, reported: map[string]string{}}
 }
 
 // merge returns the keys with the last valid row instead of each that went back, and
 // with an active one whose row is missing, since no server deletes rows. A change that no
 // server made is returned as the error, and once written to the log and the audit log.
-func (h *history) merge(ctx context.Context, now *keys) (*keys, error) {
-	h.mutex.Lock()
-	defer h.mutex.Unlock()
+func (h history) merge(ctx context.Context, k *keeper, now *keys) (*keys, error) {
 	var all []error
+	refuse := func(row store.SigningKey, cause error) { all = append(all, h.report(ctx, k, row, cause)) }
 	merged := *now
 	merged.Keys = slices.Clone(now.Keys)
 	for i, row := range merged.Keys {
 		before, known := h.seen[row.KID]
 		if known && lifecycle.Rank(row.Status) < lifecycle.Rank(before.Status) {
-			all = append(all, h.report(ctx, row, fmt.Errorf("the signing key %s is %s in the database and was %s; the change is ignored", row.KID, row.Status, before.Status)))
+			refuse(row, fmt.Errorf("the signing key %s is %s in the database and was %s; the change is ignored", row.KID, row.Status, before.Status))
 			merged.Keys[i] = before
 			continue
 		}
@@ -48,14 +39,14 @@ func (h *history) merge(ctx context.Context, now *keys) (*keys, error) {
 	}
 	for _, row := range now.all.Keys {
 		if cause := now.refused[row.KID]; cause != nil {
-			all = append(all, h.report(ctx, row, cause))
+			refuse(row, cause)
 		}
 	}
 	for kid, row := range h.seen {
 		if row.Status != store.KeyActive || now.all.Key(kid) != nil || merged.First(store.KeyActive, row.Algorithm) != nil {
 			continue
 		}
-		all = append(all, h.report(ctx, row, fmt.Errorf("the row of the active signing key %s is missing in the database; the key is used until the next start", kid)))
+		refuse(row, fmt.Errorf("the row of the active signing key %s is missing in the database; the key is used until the next start", kid))
 		if key, err := vault.Parse(row, now.adopted.Thumbprint); err == nil {
 			merged.add(key)
 		}
@@ -64,13 +55,13 @@ func (h *history) merge(ctx context.Context, now *keys) (*keys, error) {
 }
 
 // report logs the cause once for each change of a row.
-func (h *history) report(ctx context.Context, row store.SigningKey, cause error) error {
+func (h history) report(ctx context.Context, k *keeper, row store.SigningKey, cause error) error {
 	text := row.Status.String() + row.MAC + cause.Error()
 	if h.reported[row.KID] == text {
 		return nil
 	}
 	h.reported[row.KID] = text
-	h.keeper.log.Error("signing key row refused", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status.String(), "error", cause)
+	k.Log.Error("signing key row refused", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status.String(), "error", cause)
 	act := store.Act{Action: identity.ActionKeyRefuse, By: system, Detail: problem(cause)}
-	return errors.Join(cause, h.keeper.store.NoteKey(ctx, act, row.KID))
+	return errors.Join(cause, k.Store.NoteKey(ctx, act, row.KID))
 }

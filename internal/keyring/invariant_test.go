@@ -172,7 +172,7 @@ func (m *model) operate(what string) {
 }
 
 func (m *model) restart(i int) {
-	ring, err := keyring.Open(m.t.Context(), m.cfg)
+	ring, err := start(m.t.Context(), m.cfg)
 	if err != nil {
 		m.r.Fatal(err)
 	}

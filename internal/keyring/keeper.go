@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -20,16 +19,11 @@ import (
 
 // keeper reads the keys. A session changes them.
 type keeper struct {
-	store  *store.Store
+	Config // with defaults
+
 	files  vault.Files
 	rows   vault.Rows
-	atRest AtRest
 	policy lifecycle.Policy
-
-	rsaBits   int
-	log       *slog.Logger
-	wall      func() time.Time
-	monotonic func() time.Duration
 }
 
 func newKeeper(cfg Config) (*keeper, error) {
@@ -37,7 +31,7 @@ func newKeeper(cfg Config) (*keeper, error) {
 		return nil, fault.New(fault.Invalid, "data_dir", "auth.data_dir is empty; it must name the folder of the signing keys")
 	}
 	cfg = cfg.withDefaults()
-	if cfg.AtRest == Sealed && cfg.Master == nil {
+	if cfg.Sealed() && cfg.Master == nil {
 		return nil, fault.New(fault.Invalid, "at_rest", "keys.at_rest is sealed, which needs auth.master_key")
 	}
 	policy := cfg.policy()
@@ -47,8 +41,8 @@ func newKeeper(cfg Config) (*keeper, error) {
 		}
 	}
 	return &keeper{
-		store: cfg.Store, files: vault.Files{Folder: datadir.New(cfg.Dir, cfg.Log), Log: cfg.Log}, rows: vault.Rows{Master: cfg.Master},
-		atRest: cfg.AtRest, policy: policy, rsaBits: cfg.RSABits, log: cfg.Log, wall: cfg.Now, monotonic: cfg.Monotonic,
+		Config: cfg, policy: policy, rows: vault.Rows{Master: cfg.Master},
+		files: vault.Files{Folder: datadir.New(cfg.Dir, cfg.Log), Log: cfg.Log},
 	}, nil
 }
 
@@ -61,12 +55,12 @@ func unknownAlgorithm() error {
 }
 
 // now is the wall clock with the precision of the database.
-func (k *keeper) now() time.Time { return k.wall().UTC().Truncate(time.Microsecond) }
+func (k *keeper) now() time.Time { return k.Now().UTC().Truncate(time.Microsecond) }
 
 // since is the time since a moment of the monotonic clock at which this process read
 // the database.
 func (k *keeper) since(moment *atomic.Int64) time.Duration {
-	return k.monotonic() - time.Duration(moment.Load())
+	return k.Monotonic() - time.Duration(moment.Load())
 }
 
 // keys is the recorded keys at one version.
@@ -77,6 +71,7 @@ type keys struct {
 	public  map[string]*jose.PublicKey // of those that can be used, by key ID
 	refused map[string]error           // why the others are neither published nor used, by key ID
 	adopted store.AdoptedKey
+	upgrade bool // no server has authenticated the rows
 }
 
 func (s *keys) add(key vault.Key) {
@@ -109,30 +104,22 @@ func (s *keys) row(kid string) (store.SigningKey, error) {
 
 var errNoSuchKey = fault.New(fault.NotFound, "not_found", "unknown signing key; `pico-auth key list --all` shows the IDs")
 
-// read is load for a start and for commands: in an upgrade until a server has
-// authenticated all rows.
-func (k *keeper) read(ctx context.Context) (s *keys, upgrade bool, err error) {
-	if k.atRest == Sealed {
-		done, err := k.store.KeyRowsAuthenticated(ctx)
-		if err != nil {
-			return nil, false, err
-		}
-		upgrade = !done
-	}
-	s, err = k.load(ctx, upgrade)
-	return s, upgrade, err
-}
-
 // load reads the recorded keys. A row that does not match its key, or in sealed mode is
-// not authentic, is refused; the other rows are used. In an upgrade, rows that a previous
-// release wrote are accepted.
-func (k *keeper) load(ctx context.Context, upgrade bool) (*keys, error) {
-	s := &keys{public: map[string]*jose.PublicKey{}, refused: map[string]error{}}
-	var err error
-	if s.adopted, err = k.store.AdoptedKey(ctx); err != nil {
+// not authentic, is refused; the other rows are used. A start and a command, but not a
+// running server, accept rows without a MAC until a server has authenticated all rows.
+func (k *keeper) load(ctx context.Context, running bool) (s *keys, err error) {
+	s = &keys{public: map[string]*jose.PublicKey{}, refused: map[string]error{}}
+	if k.Sealed() && !running {
+		done, err := k.Store.KeyRowsAuthenticated(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.upgrade = !done
+	}
+	if s.adopted, err = k.Store.AdoptedKey(ctx); err != nil {
 		return nil, fmt.Errorf("read which key was adopted: %w", err)
 	}
-	if s.all, err = k.store.SigningKeys(ctx); err != nil {
+	if s.all, err = k.Store.SigningKeys(ctx); err != nil {
 		return nil, fmt.Errorf("read the signing keys: %w", err)
 	}
 	s.Version = s.all.Version
@@ -141,8 +128,8 @@ func (k *keeper) load(ctx context.Context, upgrade bool) (*keys, error) {
 			return nil, vault.Unusable(row, fmt.Errorf("its status is %q", string(row.Status)))
 		}
 		key, err := vault.Parse(row, s.adopted.Thumbprint)
-		if err == nil && k.atRest == Sealed {
-			err = k.authentic(key, upgrade)
+		if err == nil && k.Sealed() {
+			err = k.authentic(key, s.upgrade)
 		}
 		if err != nil {
 			s.refused[row.KID] = err
@@ -155,14 +142,13 @@ func (k *keeper) load(ctx context.Context, upgrade bool) (*keys, error) {
 
 // authentic refuses a row that was written without the master key. In an upgrade, a row
 // has no MAC yet; that its private half can be loaded proves the same.
-func (k *keeper) authentic(key vault.Key, upgrade bool) error {
-	switch {
-	case !upgrade || key.MAC != "":
+func (k *keeper) authentic(key vault.Key, upgrade bool) (err error) {
+	if !upgrade || key.MAC != "" {
 		return k.rows.Verify(key)
-	case key.Status == store.KeyRemoved:
-		return nil // it has no private half
 	}
-	_, err := k.secret(key)
+	if key.Status != store.KeyRemoved { // it has no private half
+		_, err = k.secret(key)
+	}
 	return err
 }
 
@@ -177,30 +163,30 @@ func (k *keeper) secret(key vault.Key) (vault.Secret, error) {
 // holds refuses to change keys if an active one is unavailable: with another master
 // key or folder than the servers', they could not use a new key. but is the key that a
 // change ends; its row may be refused if another active key is available.
-func (k *keeper) holds(s *keys, but string) (err error) {
-	var refused error
+func (k *keeper) holds(s *keys, but string) error {
+	var ended error
 	available := false
 	for _, row := range s.all.Keys {
 		if row.Status != store.KeyActive {
 			continue
 		}
-		key, cause := s.key(row.KID)
-		if cause != nil && row.KID == but {
-			refused = cause
+		key, err := s.key(row.KID)
+		if err != nil && row.KID == but {
+			ended = err
 			continue
 		}
-		if cause == nil {
-			_, cause = k.secret(key)
+		if err == nil {
+			_, err = k.secret(key)
 		}
-		if cause != nil {
-			return cause
+		if err != nil {
+			return err
 		}
 		available = true
 	}
 	if available {
 		return nil
 	}
-	return refused
+	return ended
 }
 
 // info describes a recorded key. A problem is that of the row.
@@ -243,7 +229,7 @@ func Load(ctx context.Context, cfg Config) (*Published, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := k.read(ctx)
+	s, err := k.load(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -254,5 +240,5 @@ func Load(ctx context.Context, cfg Config) (*Published, error) {
 		return nil, fault.New(fault.NotFound, "no_signing_key",
 			fmt.Sprintf("there is no signing key yet in %s; the first start of the server creates it", k.files.Path()))
 	}
-	return k.publish(s)
+	return k.publish(s), nil
 }

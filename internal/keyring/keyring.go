@@ -64,15 +64,14 @@ type Config struct {
 	Monotonic func() time.Duration // the monotonic clock, from any origin; nil: that of the system
 }
 
+// Sealed reports whether private keys are sealed in the database.
+func (c Config) Sealed() bool {
+	return c.AtRest == Sealed || c.AtRest == "" && c.Master != nil && c.Store.Engine() == "postgres"
+}
+
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
-	}
-	if c.AtRest == "" {
-		c.AtRest = Files
-		if c.Master != nil && c.Store.Engine() == "postgres" {
-			c.AtRest = Sealed
-		}
 	}
 	c.PublishAhead = cmp.Or(c.PublishAhead, DefaultPublishAhead)
 	c.RSABits = cmp.Or(c.RSABits, defaultRSABits)

@@ -41,7 +41,7 @@ func TestALostKeyIsReplacedOnRequestOnly(t *testing.T) {
 				t.Errorf("%s: %s", at, got)
 			}
 			ring := open(t, without)
-			if ring.Created() || ring.Active().KID != successor {
+			if created(ring) || ring.Active().KID != successor {
 				t.Errorf("%s: %+v", at, ring.Active())
 			}
 			accepts(t, ring, ring)
@@ -68,7 +68,7 @@ func TestAServerKeepsAKeyWhoseRowIsMissing(t *testing.T) {
 		accepts(t, running, running)
 		cfg.Dir = t.TempDir()
 		fresh := open(t, cfg)
-		if !fresh.Created() || fresh.Active().KID == running.Active().KID {
+		if !created(fresh) || fresh.Active().KID == running.Active().KID {
 			t.Errorf("%+v", fresh.Active())
 		}
 	})
@@ -88,7 +88,7 @@ func TestTheRemedyForARecordedKeyWorks(t *testing.T) {
 			damage(t, path)
 			refused(t, cfg, "move it away and run `pico-auth key revoke --lost "+vault.Argument(lost)+"` to have a new one made", path)
 			must(t, os.Rename(path, path+".broken"))
-			if _, err := keyring.Open(t.Context(), cfg); fault.KindOf(err) != fault.Invalid {
+			if _, err := start(t.Context(), cfg); fault.KindOf(err) != fault.Invalid {
 				t.Errorf("moved away only: %v", err)
 			}
 			_, err := admin(t, cfg).Revoke(t.Context(), operator, lost, true)

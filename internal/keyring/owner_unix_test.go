@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
-	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -82,7 +81,7 @@ func TestRootChangesNoOwnerOfALinkedFile(t *testing.T) {
 	must(t, os.Chmod(dir, 0o700))
 	must(t, os.Chown(dir, serverUID, serverUID))
 	must(t, os.Link(outside, filepath.Join(dir, "keys.lock")))
-	if _, err := keyring.Open(t.Context(), newClockwork().config(storetest.Open(t), dir)); err == nil {
+	if _, err := start(t.Context(), newClockwork().config(storetest.Open(t), dir)); err == nil {
 		t.Error("the lock is taken")
 	}
 	info, err := os.Stat(outside)

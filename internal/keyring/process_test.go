@@ -45,7 +45,7 @@ func openOnce(url, dir string, algorithm jose.Algorithm) (thumbprint string, err
 		return "", err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	ring, err := keyring.Open(context.Background(), keyring.Config{Dir: dir, Algorithm: algorithm, Store: s})
+	ring, err := start(context.Background(), keyring.Config{Dir: dir, Algorithm: algorithm, Store: s})
 	if err != nil {
 		return "", err
 	}
@@ -109,12 +109,12 @@ func TestKilledFirstStartLeavesAFolderThatOpens(t *testing.T) {
 		if existed {
 			committed++
 		}
-		ring, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: storetest.OpenURL(t, url)})
+		ring, err := start(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: storetest.OpenURL(t, url)})
 		if err != nil {
 			t.Fatalf("killed after %d steps: %v", round, err)
 		}
-		if ring.Created() == existed {
-			t.Errorf("committed %v, created again %v", existed, ring.Created())
+		if created(ring) == existed {
+			t.Errorf("committed %v, created again %v", existed, created(ring))
 		}
 		for _, name := range list(t, dir) {
 			if strings.Contains(name, ".new-") {

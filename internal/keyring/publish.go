@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/pico-auth/pico-auth/internal/jose"
@@ -25,7 +24,7 @@ type keySet struct {
 }
 
 // publish makes the key sets: the main one, and the one with every key.
-func (k *keeper) publish(s *keys) (*Published, error) {
+func (k *keeper) publish(s *keys) *Published {
 	p := &Published{public: map[string]*jose.PublicKey{}}
 	main, all := []jose.JWK{}, []jose.JWK{}
 	for _, row := range lifecycle.Order(s.KeySet) {
@@ -39,20 +38,17 @@ func (k *keeper) publish(s *keys) (*Published, error) {
 			main = append(main, key.JWK())
 		}
 	}
-	var err error
-	if p.main, err = encodeSet(main); err == nil {
-		p.all, err = encodeSet(all)
-	}
-	return p, err
+	p.main, p.all = encodeSet(main), encodeSet(all)
+	return p
 }
 
-func encodeSet(entries []jose.JWK) (keySet, error) {
+func encodeSet(entries []jose.JWK) keySet {
 	body, err := json.Marshal(jose.JWKSet{Keys: entries})
 	if err != nil {
-		return keySet{}, fmt.Errorf("encode the key set: %w", err)
+		panic(err) // structures of strings always marshal
 	}
 	sum := sha256.Sum256(body)
-	return keySet{slices.Clip(body), `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`}, nil
+	return keySet{slices.Clip(body), `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`}
 }
 
 // Keys describes all keys in the order of the key set: the one that signs the

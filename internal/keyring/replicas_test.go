@@ -46,7 +46,7 @@ func rows(t testing.TB, s *store.Store) store.KeySet {
 // refused opens and wants a sentence with all the words.
 func refused(t testing.TB, cfg keyring.Config, words ...string) {
 	t.Helper()
-	_, err := keyring.Open(t.Context(), cfg)
+	_, err := start(t.Context(), cfg)
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Kind != fault.Invalid {
 		t.Fatalf("%v is no refusal", err)
@@ -76,8 +76,8 @@ func TestKeysInFilesAreRecordedAtTheNextStart(t *testing.T) {
 		cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}
 		for range 2 {
 			ring := open(t, cfg)
-			if ring.Created() || ring.Active().KID != before.Active().KID || ring.Active().File != before.Active().File {
-				t.Errorf("created %v: %+v, was %+v", ring.Created(), ring.Active(), before.Active())
+			if created(ring) || ring.Active().KID != before.Active().KID || ring.Active().File != before.Active().File {
+				t.Errorf("created %v: %+v, was %+v", created(ring), ring.Active(), before.Active())
 			}
 			set := rows(t, s)
 			if set.Version != 1 || len(set.Keys) != 1 || set.First(store.KeyActive, "").KID != before.Active().KID || set.First(store.KeyActive, "").Sealed != "" {
@@ -108,7 +108,7 @@ func TestAServerWithoutTheActiveKeyMakesNone(t *testing.T) {
 		if files := list(t, empty); len(files) != 1 || files[0] != "keys.lock" {
 			t.Errorf("left %v", files)
 		}
-		if again := open(t, cfg); again.Created() || again.Active().KID != kid {
+		if again := open(t, cfg); created(again) || again.Active().KID != kid {
 			t.Errorf("%+v", again.Active())
 		}
 	})
@@ -141,8 +141,8 @@ func TestAChangeOfAlgorithmIsARotation(t *testing.T) {
 		}
 		cfg.Algorithm = jose.RS256
 		back := open(t, cfg)
-		if back.Created() || back.Active().KID != rsa.Active().KID || len(back.Keys()) != 1 {
-			t.Errorf("back before the new key signed: created %v, %d keys", back.Created(), len(back.Keys()))
+		if created(back) || back.Active().KID != rsa.Active().KID || len(back.Keys()) != 1 {
+			t.Errorf("back before the new key signed: created %v, %d keys", created(back), len(back.Keys()))
 		}
 		if row := rows(t, s).Key(first); row.Status != store.KeyRemoved {
 			t.Errorf("the withdrawn key is %s", row.Status)
@@ -176,7 +176,7 @@ func TestSealedKeysNeedNoFolderAndTheRightMasterKey(t *testing.T) {
 		var log bytes.Buffer
 		cfg := keyring.Config{Dir: noFolder(t), Algorithm: algorithm, Store: s, Master: master(t, 1), Log: slog.New(slog.NewTextHandler(&log, nil))}
 		first := open(t, cfg)
-		if !first.Created() || first.Active().File != "" {
+		if !created(first) || first.Active().File != "" {
 			t.Errorf("%+v", first.Active())
 		}
 		if _, err := os.Stat(cfg.Dir); !os.IsNotExist(err) {
@@ -186,7 +186,7 @@ func TestSealedKeysNeedNoFolderAndTheRightMasterKey(t *testing.T) {
 			t.Errorf("sealed as %.40s", sealed)
 		}
 		second := open(t, keyring.Config{Dir: noFolder(t), Algorithm: algorithm, Store: s, Master: master(t, 1)})
-		if second.Created() {
+		if created(second) {
 			t.Error("made another")
 		}
 		accepts(t, second, first)
@@ -220,7 +220,8 @@ func TestFilesMoveIntoTheDatabase(t *testing.T) {
 	lite := storetest.SQLite(t)
 	storetest.Exec(t, lite, string(read(t, "../store/testdata/original-0.1.sql")))
 	source := storetest.OpenURL(t, lite)
-	before := open(t, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: source})
+	old := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: source}
+	before, hash := open(t, old), hashKey(t, old)
 	dest := storetest.EmptyPostgres(t)
 	if _, err := transfer.Copy(t.Context(), store.Config{URL: lite}, dest, nil); err != nil {
 		t.Fatal(err)
@@ -231,13 +232,16 @@ func TestFilesMoveIntoTheDatabase(t *testing.T) {
 	var log bytes.Buffer
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s, Master: master(t, 1), Log: slog.New(slog.NewTextHandler(&log, nil))}
 	moved := open(t, cfg)
+	if got := hashKey(t, cfg); !bytes.Equal(got, hash) {
+		t.Errorf("the hash key moves as %x", got)
+	}
 	if !strings.Contains(log.String(), "moved the signing key into the database") {
 		t.Errorf("log %s", log.String())
 	}
 	cfg.Dir = noFolder(t)
 	for _, ring := range []*keyring.Ring{moved, open(t, cfg)} {
-		if ring.Created() || ring.Active().KID != vault.AdoptedKID || !bytes.Equal(ring.LegacyHashKey(), before.LegacyHashKey()) || ring.LegacyHashKey() == nil {
-			t.Errorf("%+v, hash key %x", ring.Active(), ring.LegacyHashKey())
+		if created(ring) || ring.Active().KID != vault.AdoptedKID || !bytes.Equal(hashKey(t, cfg), hash) || hash == nil {
+			t.Errorf("%+v, hash key %x", ring.Active(), hashKey(t, cfg))
 		}
 		accepts(t, ring, before)
 	}
@@ -252,8 +256,8 @@ func TestAnAdoptionOnPostgresIsDecidedIntoTheDatabase(t *testing.T) {
 	cfg.Dir = noFolder(t)
 	second := open(t, cfg)
 	want := derived(string(read(t, filepath.Join(dir, "private.pem"))))
-	if first.Active().KID != vault.AdoptedKID || second.Active() != first.Active() || !bytes.Equal(second.LegacyHashKey(), want) {
-		t.Errorf("%+v %+v %x", first.Active(), second.Active(), second.LegacyHashKey())
+	if first.Active().KID != vault.AdoptedKID || second.Active() != first.Active() || !bytes.Equal(hashKey(t, cfg), want) {
+		t.Errorf("%+v %+v %x", first.Active(), second.Active(), hashKey(t, cfg))
 	}
 	if files := list(t, dir); len(files) != 2 {
 		t.Errorf("the folder has %v", files)
@@ -294,7 +298,7 @@ func TestAMasterKeyIsReplacedUnderRunningReplicas(t *testing.T) {
 	s := storetest.OpenURL(t, url)
 	cfg := keyring.Config{Dir: pair(t, jose.RS256), Algorithm: jose.RS256, Store: s, Master: master(t, 1)}
 	old := open(t, cfg)
-	hash := old.LegacyHashKey()
+	hash := hashKey(t, cfg)
 	cfg.Dir = noFolder(t)
 	both := cfg
 	both.Master = master(t, 2).After(master(t, 1))
@@ -321,7 +325,7 @@ func TestAMasterKeyIsReplacedUnderRunningReplicas(t *testing.T) {
 	for _, ring := range []*keyring.Ring{middle, after} {
 		accepts(t, after, ring)
 	}
-	if !bytes.Equal(after.LegacyHashKey(), hash) || len(hash) == 0 {
+	if !bytes.Equal(hashKey(t, fresh), hash) || len(hash) == 0 {
 		t.Error("the hash key of the adopted installation is another one")
 	}
 	refused(t, cfg, "auth.master_key is not the master key", "auth.former_master_key")
@@ -346,25 +350,25 @@ func TestReplicasThatStartTogetherAgreeOnOneKey(t *testing.T) {
 				}
 				all.Go(func() {
 					var err error
-					if rings[i], err = keyring.Open(t.Context(), cfg); err != nil {
+					if rings[i], err = start(t.Context(), cfg); err != nil {
 						t.Error(err)
 					}
 				})
 			}
 			all.Wait()
-			created := 0
+			made := 0
 			for _, ring := range rings {
 				if ring == nil {
 					t.Fatal("not all are there")
 				}
-				if ring.Created() {
-					created++
+				if created(ring) {
+					made++
 				}
 				accepts(t, rings[0], ring)
 				accepts(t, ring, rings[0])
 			}
-			if created != 1 {
-				t.Errorf("%d made a key", created)
+			if made != 1 {
+				t.Errorf("%d made a key", made)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -17,8 +18,7 @@ import (
 // process changed the keys, and is safe for concurrent use.
 type Ring struct {
 	keeper  *keeper
-	history *history
-	created bool
+	history history // guarded by checking
 	held    atomic.Pointer[held]
 
 	checking chan struct{} // has an element during a check for changes
@@ -44,7 +44,15 @@ type held struct {
 	signers map[jose.Algorithm]Signer
 	signing jose.Algorithm // of the key that signs the tokens of the API
 	behind  bool           // the private half of an active key was unavailable
-	legacy  []byte
+}
+
+func newRing(k *keeper) *Ring {
+	r := &Ring{
+		keeper: k, checking: make(chan struct{}, 1), holder: rand.Text(),
+		history: history{seen: map[string]store.SigningKey{}, reported: map[string]string{}},
+	}
+	r.held.Store(&held{Published: &Published{}, keys: &keys{}})
+	return r
 }
 
 // Signer signs with the active key of one algorithm.
@@ -141,13 +149,6 @@ func (r *Ring) Keys() []KeyInfo { return r.Published().Keys() }
 
 // JWKS returns the main key set and its strong ETag, as Published.JWKS does.
 func (r *Ring) JWKS() (body []byte, etag string) { return r.Published().JWKS() }
-
-// LegacyHashKey returns the HMAC key under which later versions of the
-// original server hashed refresh and service tokens; nil when none is known.
-func (r *Ring) LegacyHashKey() []byte { return r.held.Load().legacy }
-
-// Created reports whether Open made the active key.
-func (r *Ring) Created() bool { return r.created }
 
 // Behind reports whether this process could not load the private half of a key that is
 // active, or due to be.

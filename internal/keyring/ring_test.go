@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gofrs/flock"
@@ -17,6 +18,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/adopt"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -25,11 +27,68 @@ var signable = []jose.Algorithm{jose.RS256, jose.MLDSA65, jose.MLDSA87}
 
 func open(t testing.TB, cfg keyring.Config) *keyring.Ring {
 	t.Helper()
-	ring, err := keyring.Open(t.Context(), cfg)
+	ring, err := start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ring
+}
+
+// start opens the keys as a server does.
+func start(ctx context.Context, cfg keyring.Config) (*keyring.Ring, error) {
+	count := &countMade{Handler: slog.DiscardHandler}
+	if cfg.Log != nil {
+		count.Handler = cfg.Log.Handler()
+	}
+	cfg.Log = slog.New(count)
+	if cfg.Store != nil {
+		if err := adoption(cfg).Decide(ctx); err != nil {
+			return nil, err
+		}
+	}
+	ring, err := keyring.Open(ctx, cfg)
+	if err == nil && count.made.Load() > 0 {
+		makers.Store(ring, true)
+	}
+	return ring, err
+}
+
+// adoption is what a server does for the keys of an adopted installation.
+func adoption(cfg keyring.Config) adopt.Keys {
+	return adopt.Keys{Store: cfg.Store, Dir: cfg.Dir, Algorithm: cfg.Algorithm, Sealed: cfg.Sealed(), Master: cfg.Master, Log: cfg.Log}
+}
+
+// hashKey is the key of the token hashes of an adopted installation.
+func hashKey(t testing.TB, cfg keyring.Config) []byte {
+	t.Helper()
+	key, err := adoption(cfg).HashKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// makers are the rings that made a key when they were opened.
+var makers sync.Map
+
+func created(ring *keyring.Ring) bool {
+	_, made := makers.Load(ring)
+	return made
+}
+
+// countMade counts the keys that are made, by the log.
+type countMade struct {
+	slog.Handler
+	made atomic.Int32
+}
+
+func (*countMade) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *countMade) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "made a signing key" {
+		c.made.Add(1)
+	}
+	return c.Handler.Handle(ctx, r)
 }
 
 // pair returns a folder with a pair that was made once for all tests: RSA keys
@@ -146,7 +205,7 @@ func TestFirstOpenCreatesAndTheNextLoads(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "deep", "data")
 			cfg := keyring.Config{Dir: dir, Algorithm: algorithm, Store: storetest.Open(t)}
 			first := open(t, cfg)
-			if !first.Created() {
+			if !created(first) {
 				t.Error("the first did not create")
 			}
 			private, public := files(algorithm)
@@ -158,8 +217,8 @@ func TestFirstOpenCreatesAndTheNextLoads(t *testing.T) {
 				t.Error(diff)
 			}
 			second := open(t, cfg)
-			if second.Created() || second.Active() != first.Active() {
-				t.Errorf("created %v: %+v, then %+v", second.Created(), first.Active(), second.Active())
+			if created(second) || second.Active() != first.Active() {
+				t.Errorf("created %v: %+v, then %+v", created(second), first.Active(), second.Active())
 			}
 			token, err := sign(first)
 			if err != nil {
@@ -169,8 +228,8 @@ func TestFirstOpenCreatesAndTheNextLoads(t *testing.T) {
 			if err != nil || h.Algorithm != algorithm || h.KeyID != first.Active().Thumbprint {
 				t.Errorf("%+v %v", h, err)
 			}
-			if second.Active().Algorithm != algorithm || second.LegacyHashKey() != nil {
-				t.Errorf("algorithm %s, legacy key %x", second.Active().Algorithm, second.LegacyHashKey())
+			if second.Active().Algorithm != algorithm || hashKey(t, cfg) != nil {
+				t.Errorf("algorithm %s, legacy key %x", second.Active().Algorithm, hashKey(t, cfg))
 			}
 			made := first.Active().CreatedAt
 			if diff := cmp.Diff([]keyring.KeyInfo{{
@@ -293,12 +352,12 @@ func TestLoadChangesNothing(t *testing.T) {
 }
 
 func TestOpenNamesAMissingSetting(t *testing.T) {
-	if _, err := keyring.Open(t.Context(), keyring.Config{Algorithm: jose.RS256}); err == nil || !strings.Contains(err.Error(), "auth.data_dir is empty") {
+	if _, err := start(t.Context(), keyring.Config{Algorithm: jose.RS256}); err == nil || !strings.Contains(err.Error(), "auth.data_dir is empty") {
 		t.Errorf("no folder: %v", err)
 	}
 	for _, algorithm := range []jose.Algorithm{"", "none", "HS256", "Ed25519x"} {
 		dir := t.TempDir()
-		if _, err := keyring.Open(t.Context(), keyring.Config{Dir: dir, Algorithm: algorithm, Store: storetest.Open(t)}); err == nil || !strings.Contains(err.Error(), "auth.algorithm must be one of RS256, ") {
+		if _, err := start(t.Context(), keyring.Config{Dir: dir, Algorithm: algorithm, Store: storetest.Open(t)}); err == nil || !strings.Contains(err.Error(), "auth.algorithm must be one of RS256, ") {
 			t.Errorf("%q: %v", algorithm, err)
 		}
 		if len(list(t, dir)) != 0 {

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,13 +20,11 @@ var system = identity.Actor{Kind: identity.ActorSystem}
 type session struct{ keeper }
 
 // enter begins a session. Close it.
-func (k *keeper) enter(ctx context.Context) (*session, error) {
-	s := &session{*k}
-	if k.atRest == Sealed {
-		return s, nil // the folder is only read
+func (k *keeper) enter(ctx context.Context) (s *session, err error) {
+	s = &session{*k}
+	if !k.Sealed() { // otherwise the folder is only read
+		s.files.Writer, err = k.files.Lock(ctx)
 	}
-	var err error
-	s.files.Writer, err = k.files.Lock(ctx)
 	return s, err
 }
 
@@ -43,7 +42,7 @@ func (s *session) apply(ctx context.Context, now *keys, by identity.Actor, chang
 	for _, c := range changes {
 		row, err := c.Key, error(nil)
 		if c.Made() {
-			row, err = s.make(now, c.Key)
+			row, err = s.make(now, c.Key, vault.Secret{})
 		} else if key, missing := now.key(row.KID); missing == nil && c.Action == identity.ActionKeyActivate {
 			_, err = s.secret(key) // a key is not activated without its private half
 		}
@@ -55,44 +54,45 @@ func (s *session) apply(ctx context.Context, now *keys, by identity.Actor, chang
 	return s.put(ctx, now, rows...)
 }
 
-// make makes the key of a row that has all but the key.
-func (s *session) make(now *keys, row store.SigningKey) (store.SigningKey, error) {
-	key, err := generate(jose.Algorithm(row.Algorithm), s.rsaBits)
-	if err != nil {
+// make returns the whole row of a key that is not recorded yet, and stores its private
+// half: the given one, which may be in a file already, or a new one.
+func (s *session) make(now *keys, as store.SigningKey, given vault.Secret) (row store.SigningKey, err error) {
+	key := given.Key
+	if key == nil {
+		if key, err = generate(jose.Algorithm(as.Algorithm), s.RSABits); err != nil {
+			return row, err
+		}
+	}
+	if row, err = vault.NewRow(key, now.adopted.Thumbprint); err != nil {
 		return row, err
 	}
-	if row, err = s.newRow(now, row, key); err == nil {
-		err = s.save(&row, key, row.Status == store.KeyActive && len(now.Keys) == 0)
-	}
-	if err == nil {
-		s.log.Info("made a signing key", "kid", row.KID, "algorithm", row.Algorithm, "at_rest", s.atRest)
-	}
-	return row, err
-}
-
-// newRow completes the row of a key that is not recorded yet.
-func (s *session) newRow(now *keys, as store.SigningKey, key *jose.PrivateKey) (store.SigningKey, error) {
-	row, err := vault.NewRow(key, now.adopted.Thumbprint)
 	row.Status, row.API, row.TokenLifetime = as.Status, as.API, s.policy.TokenLifetime
-	row.CreatedAt, row.ActivatedAt = s.now(), as.ActivatedAt
-	if !as.ActivatedAt.IsZero() {
-		row.CreatedAt = as.ActivatedAt
+	row.CreatedAt, row.ActivatedAt = cmp.Or(as.ActivatedAt, s.now()), as.ActivatedAt
+	switch {
+	case s.Sealed() && given.File != "":
+		s.move(&row, given)
+	case s.Sealed():
+		err = s.rows.Save(&row, key)
+	case given.File == "":
+		err = s.files.Save(row, key, row.Status == store.KeyActive && len(now.Keys) == 0)
+	}
+	if err == nil && given.Key == nil {
+		s.Log.Info("made a signing key", "kid", row.KID, "algorithm", row.Algorithm, "sealed", row.Sealed != "")
 	}
 	return row, err
 }
 
-// save stores the private half of a key that is not recorded yet.
-func (s *session) save(row *store.SigningKey, key *jose.PrivateKey, first bool) error {
-	if s.atRest == Sealed {
-		return s.rows.Save(row, key)
-	}
-	return s.files.Save(*row, key, first)
+// move seals the private half of a file in a row.
+func (s *session) move(row *store.SigningKey, secret vault.Secret) {
+	s.rows.Seal(row, secret.Raw)
+	s.Log.Warn("moved the signing key into the database, sealed under auth.master_key; remove its files when all replicas are restarted",
+		"kid", row.KID, "file", secret.File)
 }
 
 // put records changes and returns the changed keys.
 func (s *session) put(ctx context.Context, now *keys, changes ...store.KeyChange) (*keys, error) {
 	s.authenticate(now, changes)
-	if err := s.store.PutSigningKeys(ctx, now.Version, changes...); err != nil {
+	if err := s.Store.PutSigningKeys(ctx, now.Version, changes...); err != nil {
 		return now, fmt.Errorf("record the signing keys: %w", err)
 	}
 	for _, c := range changes {
@@ -103,9 +103,9 @@ func (s *session) put(ctx context.Context, now *keys, changes ...store.KeyChange
 		if c.Act.Detail != "" {
 			attributes = append(attributes, "cause", c.Act.Detail)
 		}
-		s.log.Info("recorded a signing key", attributes...)
+		s.Log.Info("recorded a signing key", attributes...)
 	}
-	now, err := s.load(ctx, false)
+	now, err := s.load(ctx, true)
 	if err == nil {
 		s.erase(now)
 	}
@@ -116,7 +116,7 @@ func (s *session) put(ctx context.Context, now *keys, changes ...store.KeyChange
 func (s *session) authenticate(now *keys, changes []store.KeyChange) {
 	for i := range changes {
 		changes[i].MAC = ""
-		if s.atRest == Sealed {
+		if s.Sealed() {
 			s.rows.Authenticate(&changes[i].SigningKey, now.Keys)
 		}
 	}

@@ -27,20 +27,18 @@ func (r *Ring) Step(ctx context.Context) error {
 func (r *Ring) step(ctx context.Context) error {
 	k, counted := r.keeper, r.counted
 	for i := range counted {
-		counted[i].Passed = k.monotonic() - r.from
+		counted[i].Passed = k.Monotonic() - r.from
 	}
 	r.counted = nil // after an error it is unknown whether it was added
-	_, leads, err := k.store.CountKeyTime(ctx, r.holder, countLease, counted...)
+	_, leads, err := k.Store.CountKeyTime(ctx, r.holder, countLease, counted...)
 	if err != nil || !leads {
 		return err
 	}
 	r.counts = true
-	now, err := k.load(ctx, false)
-	if err != nil {
+	if err := r.check(ctx, func() error { return r.refresh(ctx, true) }); err != nil {
 		return err
 	}
-	now, _ = r.history.merge(ctx, now) // Refresh returns the error, or it is logged
-	if len(k.policy.Due(now.KeySet, k.now())) > 0 {
+	if now := r.held.Load().keys; len(k.policy.Due(now.KeySet, k.now())) > 0 {
 		lacked, err := k.advance(ctx, now)
 		r.lacked.Store(lacked)
 		if err != nil {
@@ -51,7 +49,7 @@ func (r *Ring) step(ctx context.Context) error {
 		}
 	}
 	// Time counts from here for keys that this process knows in their status.
-	r.from = k.monotonic()
+	r.from = k.Monotonic()
 	for _, row := range r.held.Load().keys.Keys {
 		if row.Status == store.KeyPending || row.Status == store.KeyRetiring {
 			r.counted = append(r.counted, store.KeyTime{KID: row.KID, Status: row.Status})
@@ -97,5 +95,5 @@ func (r *Ring) rest(ctx context.Context) error {
 	if !leads {
 		return nil
 	}
-	return r.keeper.store.StopCountingKeyTime(ctx, r.holder)
+	return r.keeper.Store.StopCountingKeyTime(ctx, r.holder)
 }

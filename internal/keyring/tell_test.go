@@ -130,7 +130,7 @@ func TestTheRemedyFitsTheKey(t *testing.T) {
 	_, cfg, _ := logged(t)
 	active := open(t, cfg).Active().KID
 	write(t, filepath.Join(cfg.Dir, "key-"+active+".pem"), []byte("half"), 0o600)
-	_, err := keyring.Open(t.Context(), cfg)
+	_, err := start(t.Context(), cfg)
 	refusedWith(t, err, "pico-auth key revoke --lost "+vault.Argument(active), "key-"+active+".pem")
 	if strings.Contains(err.Error(), "the pair away") {
 		t.Errorf("the active one: %v", err)
@@ -139,7 +139,7 @@ func TestTheRemedyFitsTheKey(t *testing.T) {
 	_, cfg, _ = logged(t)
 	open(t, keyring.Config{Dir: cfg.Dir, Algorithm: jose.EdDSA, Store: storetest.Open(t)})
 	write(t, filepath.Join(cfg.Dir, "private.pem"), []byte("half"), 0o600)
-	if open(t, cfg).Created() {
+	if created(open(t, cfg)) {
 		t.Error("a new one was made")
 	}
 }

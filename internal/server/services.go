@@ -64,7 +64,7 @@ func OpenReading(ctx context.Context, cfg config.Config, log *slog.Logger) (*Ser
 	if err != nil {
 		return nil, err
 	}
-	services := assemble(cfg, log, st, nil, audit.New(audit.Config{Store: st, Log: log, Addresses: cfg.Log.Addresses}))
+	services := assemble(cfg, log, st, signingKeys{}, audit.New(audit.Config{Store: st, Log: log, Addresses: cfg.Log.Addresses}))
 	return services, nil
 }
 
@@ -81,7 +81,7 @@ func openServices(
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	keys, err := keyring.Open(ctx, ring)
+	keys, err := openKeys(ctx, ring)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
@@ -135,6 +135,25 @@ func KeysConfig(cfg config.Config, st *store.Store, log *slog.Logger) (keyring.C
 	return keys, err
 }
 
+// signingKeys is the keys of the installation, and of an adopted one the key of its token
+// hashes.
+type signingKeys struct {
+	ring       *keyring.Ring
+	legacyHash []byte
+}
+
+func openKeys(ctx context.Context, cfg keyring.Config) (keys signingKeys, err error) {
+	adopted := adopt.Keys{Store: cfg.Store, Dir: cfg.Dir, Algorithm: cfg.Algorithm, Sealed: cfg.Sealed(), Master: cfg.Master, Log: cfg.Log}
+	if err := adopted.Decide(ctx); err != nil {
+		return keys, err
+	}
+	if keys.ring, err = keyring.Open(ctx, cfg); err != nil {
+		return keys, err
+	}
+	keys.legacyHash, err = adopted.HashKey(ctx)
+	return keys, err
+}
+
 // clientAlgorithms are those that clients may ask for. RS256, the default of ID tokens,
 // is always one of them.
 func clientAlgorithms(cfg config.Config) []jose.Algorithm {
@@ -168,7 +187,7 @@ func newPasswords(cfg config.Config) *password.Hasher {
 	})
 }
 
-func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyring.Ring, events *audit.Log) *Services {
+func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys signingKeys, events *audit.Log) *Services {
 	passwords := newPasswords(cfg)
 	limits := throttle.New(throttle.Config{
 		Store: st, Log: log, Off: !cfg.Throttle.Enabled, WaitingRequests: cfg.Auth.AuthorizationRequests,
@@ -177,7 +196,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 		Store: st, Passwords: passwords, Audit: events, Throttle: limits, Exposed: exposed(cfg.Server),
 	})
 	tokens := token.New(token.Config{
-		Store: st, Keys: keys, Audit: events, Throttle: limits,
+		Store: st, Keys: keys.ring, LegacyHashKey: keys.legacyHash, Audit: events, Throttle: limits,
 		Issuer:          cfg.Auth.Issuer,
 		Audience:        cfg.Auth.Audience,
 		GroupClaim:      token.GroupClaim(cfg.Auth.GroupClaim),
@@ -194,7 +213,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys *keyrin
 	clients := clientsConfig(cfg)
 	clients.Store, clients.Audit = st, events
 	return &Services{
-		Store: st, Keys: keys, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
+		Store: st, Keys: keys.ring, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
 		Authorize: authorize.New(authorize.Config{Store: st, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer, MaxOpen: cfg.Auth.AuthorizationRequests, Hint: tokens.HintedUser}),
 		Logouts:   newLogouts(cfg, log, st, tokens),
 		Clients:   client.New(clients),

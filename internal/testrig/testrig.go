@@ -23,6 +23,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/session"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/adopt"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/throttle"
 	"github.com/pico-auth/pico-auth/internal/token"
@@ -109,11 +110,19 @@ func New(t testing.TB, url string, opts ...Option) *Rig {
 	r.Passwords = password.New(cfg.Passwords)
 	t.Cleanup(r.Passwords.Close)
 	cfg.Keys.Store = r.Store
-	keys, err := keyring.Open(t.Context(), cfg.Keys)
+	adopted := adopt.Keys{
+		Store: r.Store, Dir: cfg.Keys.Dir, Algorithm: cfg.Keys.Algorithm, Sealed: cfg.Keys.Sealed(), Master: cfg.Keys.Master,
+	}
+	err := adopted.Decide(t.Context())
+	if err == nil {
+		r.Keys, err = keyring.Open(t.Context(), cfg.Keys)
+	}
+	if err == nil {
+		cfg.Tokens.LegacyHashKey, err = adopted.HashKey(t.Context())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Keys = keys
 	r.flows(cfg, log)
 	return r
 }

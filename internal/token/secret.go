@@ -86,7 +86,7 @@ func (i *Issuer) hashes(presented string) ([]string, error) {
 	if presented == "" || len(presented) > maxSecretBytes {
 		return nil, store.InvalidToken(store.ErrUnknownToken)
 	}
-	return candidates(presented, i.keys.LegacyHashKey()), nil
+	return candidates(presented, i.legacyHashKey), nil
 }
 
 // Locate describes a refresh token that the client presents as the store finds it.

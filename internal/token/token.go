@@ -45,6 +45,10 @@ type Config struct {
 	RefreshLifetime time.Duration      // slides with each rotation; 0: DefaultRefreshLifetime
 	Now             func() time.Time   // nil: time.Now
 
+	// LegacyHashKey is the HMAC key under which later versions of the original server
+	// hashed the tokens that were adopted; nil: none.
+	LegacyHashKey []byte
+
 	// ReuseGrace is for how long a used refresh token of the JSON login yields its
 	// successor again while that is unused, at most store.MaxReuseGrace; 0: it ends
 	// its family.
@@ -72,6 +76,7 @@ type Issuer struct {
 	accessLifetime  time.Duration
 	refreshLifetime time.Duration
 	now             func() time.Time
+	legacyHashKey   []byte
 	reuseGrace      time.Duration
 	rotations       *rotations // nil: no limit
 	familiesPerUser int        // 0: no limit
@@ -95,6 +100,7 @@ func New(cfg Config) *Issuer {
 		rotations:       newRotations(cfg.RotationsPerFamily, cfg.FamiliesPerUser),
 		familiesPerUser: cfg.FamiliesPerUser,
 		now:             cfg.Now,
+		legacyHashKey:   cfg.LegacyHashKey,
 	}
 }
 

@@ -199,26 +199,20 @@ func (f Files) Erase(keys []Key) {
 	if f.Writer == nil || !f.Writer.Writable() {
 		return
 	}
-	removed := map[string]bool{} // by thumbprint
-	var names []string
 	for _, k := range keys {
-		if k.Status == store.KeyRemoved {
-			removed[k.PublicKey.Thumbprint()] = true
-			names = append(names, ownName(k.PublicKey.Algorithm(), k.KID))
+		if k.Status != store.KeyRemoved {
+			continue
 		}
-	}
-	if len(removed) == 0 {
-		return
-	}
-	for _, algorithm := range jose.Algorithms() {
+		algorithm := k.PublicKey.Algorithm()
+		names := []string{ownName(algorithm, k.KID)}
 		private, public := PairNames(algorithm)
-		if pair, err := f.private(algorithm, private, ""); err == nil && removed[pair.Key.Public().Thumbprint()] {
+		if pair, err := f.private(algorithm, private, ""); err == nil && pair.Key.Public().Equal(k.PublicKey) {
 			names = append(names, public, private)
 		}
-	}
-	for _, name := range names {
-		if err := f.Writer.Remove(name); err != nil {
-			f.Log.Warn("could not erase the private half of a removed key", "error", err)
+		for _, name := range names {
+			if err := f.Writer.Remove(name); err != nil {
+				f.Log.Warn("could not erase the private half of a removed key", "error", err)
+			}
 		}
 	}
 }

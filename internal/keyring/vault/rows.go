@@ -21,7 +21,7 @@ type Rows struct {
 
 // Load unseals the private half in the row of a key.
 func (r Rows) Load(k Key) (Secret, error) {
-	raw, err := r.Open(place(k.KID), k.Sealed, "the signing key "+k.KID)
+	raw, err := r.Open(KeyPlace(k.KID), k.Sealed, "the signing key "+k.KID)
 	if err != nil {
 		return Secret{}, err
 	}
@@ -45,7 +45,9 @@ func (r Rows) Save(row *store.SigningKey, key *jose.PrivateKey) error {
 }
 
 // Seal stores a private half in the row of its key.
-func (r Rows) Seal(row *store.SigningKey, raw Bytes) { row.Sealed = r.Master.Seal(place(row.KID), raw) }
+func (r Rows) Seal(row *store.SigningKey, raw Bytes) {
+	row.Sealed = r.Master.Seal(KeyPlace(row.KID), raw)
+}
 
 // Open unseals a value. Its errors name what and tell the operator what to do.
 func (r Rows) Open(at seal.Place, sealed, what string) (Bytes, error) {
@@ -65,7 +67,8 @@ func (r Rows) Open(at seal.Place, sealed, what string) (Bytes, error) {
 	return secret, nil
 }
 
-func place(kid string) seal.Place {
+// KeyPlace is where the sealed private half of a key is.
+func KeyPlace(kid string) seal.Place {
 	return seal.Place{Table: "signing_keys", Column: "sealed_key", Row: kid}
 }
 

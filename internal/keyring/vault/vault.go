@@ -8,12 +8,17 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 // AdoptedKID is the constant key id of the original server. The one key that
 // an adopted installation was signing with keeps it.
 const AdoptedKID = "pico-auth-1"
+
+// HashKeyPlace is where the sealed hash key of an adopted installation is; it is resealed
+// with the keys.
+var HashKeyPlace = seal.Place{Table: "settings", Column: "value", Row: "legacy_hash_key"}
 
 // Key is a recorded key whose row was checked by Parse.
 type Key struct {
