@@ -43,9 +43,12 @@ var withoutRace = map[string]string{
 	"internal/torture":  "kills another process, which is built without it",
 }
 
-// longest are the packages that start first: their tests wait for processes, so a
-// run that begins them last ends with idle cores.
-var longest = []string{"internal/server", "internal/httpapi", "internal/torture", "internal/doctest"}
+// longest are the packages that start first, the longest one at the front: a run that
+// begins them last ends with idle cores.
+var longest = []string{
+	"internal/server", "internal/httpapi", "internal/store", "internal/torture", "internal/doctest", "bench",
+	"cmd/pico-auth", "internal/keyring", "internal/hosted", "internal/token", "internal/jose", "internal/oidc",
+}
 
 // settings are what the tests read to know how much is asked of them: see
 // CONTRIBUTING.md.

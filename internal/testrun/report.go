@@ -179,8 +179,8 @@ func (r *report) packageFailed(p *progress, e event) {
 }
 
 // summary prints the tests that took longest, those that were skipped, and how
-// many there were.
-func (r *report) summary() {
+// many there were. The CPU time can be compared on a busy machine too.
+func (r *report) summary(used time.Duration) {
 	slices.SortFunc(r.slowest, func(a, b event) int { return int(1000 * (b.Elapsed - a.Elapsed)) })
 	fmt.Fprintf(r.out, "\nThe slowest tests:\n")
 	for _, e := range r.slowest[:min(shown, len(r.slowest))] {
@@ -189,5 +189,5 @@ func (r *report) summary() {
 	for _, line := range r.skipped {
 		fmt.Fprintf(r.out, "skipped: %s\n", line)
 	}
-	fmt.Fprintf(r.out, "\nin %.0f s, %d skipped\n%d passed, %d failed\n", time.Since(r.started).Seconds(), len(r.skipped), r.passed, r.failed)
+	fmt.Fprintf(r.out, "\nin %.0f s, %.0f s of CPU, %d skipped\n%d passed, %d failed\n", time.Since(r.started).Seconds(), used.Seconds(), len(r.skipped), r.passed, r.failed)
 }

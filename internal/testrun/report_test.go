@@ -18,7 +18,7 @@ func told(lines ...string) string {
 	close(events)
 	r := newReport(&out, time.Now())
 	r.follow(events, time.Hour)
-	r.summary()
+	r.summary(0)
 	return out.String()
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -23,10 +24,11 @@ func (r *run) test(with, without []string) error {
 	events := make(chan event, 100)
 	var kinds sync.WaitGroup
 	var failed [2]error
+	var used [2]time.Duration
 	kinds.Go(func() {
-		failed[0] = r.goTest(events, "1", with, append(foreign(), "-race")...)
+		used[0], failed[0] = r.goTest(events, "1", with, append(computing(), wide("p"), "-race")...)
 	})
-	kinds.Go(func() { failed[1] = r.goTest(events, "0", without) })
+	kinds.Go(func() { used[1], failed[1] = r.goTest(events, "0", without) })
 	go func() {
 		kinds.Wait()
 		close(events)
@@ -36,26 +38,32 @@ func (r *run) test(with, without []string) error {
 	if r.ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
-	p.summary()
+	p.summary(used[0] + used[1])
 	return errors.Join(failed[:]...)
 }
 
-// foreign are the flags that build what others wrote and only computes without
-// the race detector: with it translated SQLite takes four times as long, and
-// bcrypt eight times.
-func foreign() (flags []string) {
-	for _, path := range []string{"modernc.org/", "golang.org/x/crypto/", "github.com/cloudflare/circl/", "filippo.io/"} {
-		flags = append(flags, "-gcflags="+path+"...=-race=false")
+// computing are the flags that build what only computes without the race detector: with
+// it translated SQLite takes four times as long, and bcrypt eight times.
+func computing() (flags []string) {
+	for _, path := range []string{
+		"modernc.org/...", "golang.org/x/crypto/...", "github.com/cloudflare/circl/...", "filippo.io/...", module + "/internal/bcrypt",
+	} {
+		flags = append(flags, "-gcflags="+path+"=-race=false")
 	}
 	return flags
 }
 
-// goTest runs the packages and sends the events of go test.
-func (r *run) goTest(events chan<- event, cgo string, packages []string, flags ...string) error {
+// wide is the flag for how much runs at a time: more than there are cores where those
+// are few, since many tests wait for other processes and for the disk.
+func wide(name string) string { return fmt.Sprintf("-%s=%d", name, max(4, runtime.NumCPU())) }
+
+// goTest runs the packages and sends the events of go test. It returns the CPU time of
+// all processes, except for servers of PostgreSQL, which end elsewhere.
+func (r *run) goTest(events chan<- event, cgo string, packages []string, flags ...string) (used time.Duration, err error) {
 	if len(packages) == 0 {
-		return nil
+		return 0, nil
 	}
-	args := append([]string{"test", "-json", "-vet=all", "-timeout=40m"}, flags...)
+	args := append([]string{"test", "-json", "-vet=all", "-timeout=40m", wide("parallel")}, flags...)
 	cmd := exec.CommandContext(r.ctx, r.goTool, append(args, packages...)...) //nolint:gosec // go itself
 	settings := quickSettings
 	if r.full {
@@ -70,17 +78,17 @@ func (r *run) goTest(events chan<- event, cgo string, packages []string, flags .
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
-		return err
+		return 0, err
 	}
 	send(events, out)
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("go test: %w", err)
+	if err = cmd.Wait(); err != nil {
+		err = fmt.Errorf("go test: %w", err)
 	}
-	return nil
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), err
 }
 
 // send reads one event per line. Other lines are passed on as output.
