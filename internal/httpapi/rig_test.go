@@ -94,17 +94,28 @@ func newRig(t testing.TB) *rig {
 	}
 	r.API = New(cfg)
 	r.mount(web.Config{})
-	r.documented = sync.OnceValue(func() (doc openAPI) {
-		body, err := json.Marshal(r.described())
-		if err != nil {
-			panic(err)
-		}
-		if err := json.Unmarshal(body, &doc); err != nil {
-			panic(err)
-		}
-		return doc
-	})
+	r.documented = func() openAPI {
+		document.Do(func() { documented = r.document() })
+		return documented
+	}
 	return r
+}
+
+// documented is the OpenAPI document of every rig: making it is slow.
+var (
+	document   sync.Once
+	documented openAPI
+)
+
+func (r *rig) document() (doc openAPI) {
+	body, err := json.Marshal(r.described())
+	if err != nil {
+		panic(err)
+	}
+	if err := json.Unmarshal(body, &doc); err != nil {
+		panic(err)
+	}
+	return doc
 }
 
 // now is the clock of everything.
