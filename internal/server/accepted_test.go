@@ -16,6 +16,7 @@ import (
 // A command with another configuration activates a key whose algorithm this
 // server does not accept.
 func TestServerThatRefusesItsOwnTokensLogsIt(t *testing.T) {
+	t.Parallel()
 	const says = `"error":"this server refuses its own tokens: auth_client.accepted_algorithms lacked ES256, which the active key signs with`
 	dir := t.TempDir()
 	accept := func(c *config.Config) {

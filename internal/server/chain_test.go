@@ -46,6 +46,7 @@ func within(t *testing.T, database string, limit time.Duration, events int64) {
 // A process that is killed leaves events without a link; the next one links them,
 // when the lease of the killed one has expired.
 func TestAKilledServerLeavesNoGapInTheChain(t *testing.T) {
+	t.Parallel()
 	path := program(t)
 	for engine, database := range map[string]string{"sqlite": storetest.SQLite(t), "postgres": storetest.EmptyPostgres(t)} {
 		t.Run(engine, func(t *testing.T) {

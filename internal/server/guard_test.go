@@ -10,6 +10,7 @@ import (
 // A service with a service token refuses the tokens of ended sessions within its bound,
 // whatever ended them.
 func TestOtherServicesRefuseEndedSessions(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir(), nil)
 	admin, _ := s.login("admin@pico.local", "admin")
 	service := s.must("POST", "/api/v1/auth/service-tokens", admin, map[string]any{"name": "guard", "role": "viewer"})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/directory"
@@ -41,7 +42,7 @@ type running struct {
 func testConfig(dir string) config.Config {
 	cfg := config.Default()
 	cfg.Auth.DataDir = filepath.Join(dir, "keys")
-	cfg.Auth.BcryptCost = 10
+	cfg.Auth.BcryptCost = bcrypt.MinCost
 	cfg.Auth.Issuer = "http://localhost:8100"
 	cfg.Database.URL = config.Secret("sqlite:///" + filepath.Join(dir, "auth.db"))
 	cfg.Server.Port = 0
@@ -262,6 +263,7 @@ func TestPostQuantumTokensAreAccepted(t *testing.T) {
 // The key of the previous algorithm signs for a while. An accepted list that was
 // changed together with auth.algorithm must not refuse the tokens of that key.
 func TestTokensAreAcceptedAcrossAChangeOfAlgorithm(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := start(t, dir, func(c *config.Config) { c.Keys.PublishAhead = 2 * time.Second })
 	old, _ := first.login("admin@pico.local", "admin")

@@ -79,9 +79,13 @@ func TestReplicasMigrateTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rounds := 2
+	if os.Getenv("TEST_FULL") != "" {
+		rounds = 8
+	}
 	for name, script := range map[string]string{"empty": "", "version one": versionOne(t) + goosePostgres, "original": string(original)} {
 		t.Run(name, func(t *testing.T) {
-			for range 8 {
+			for range rounds {
 				url := storetest.EmptyPostgres(t)
 				if script != "" {
 					storetest.Exec(t, url, script)

@@ -28,7 +28,7 @@ const (
 // starts it again on the same files.
 func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 	t.Parallel()
-	kills := 40
+	kills := 20
 	if os.Getenv("TEST_FULL") != "" {
 		kills = 200
 	}
