@@ -24,9 +24,10 @@ func (s *Store) UseClientAssertion(ctx context.Context, clientID, jtiHash string
 	})
 }
 
-// purgeAssertions removes assertions that no replica accepts any more.
-func (t *tx) purgeAssertions(limit int) error {
-	_, err := t.exec(`DELETE FROM client_assertions WHERE (client_id, jti_hash) IN
+// purgeAssertions removes assertions that no replica accepts any more; more reports that
+// there may be others.
+func (t *tx) purgeAssertions(limit int) (more bool, err error) {
+	n, err := t.exec(`DELETE FROM client_assertions WHERE (client_id, jti_hash) IN
 		(SELECT client_id, jti_hash FROM client_assertions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`, t.verified(), limit)
-	return err
+	return n >= int64(limit), err
 }

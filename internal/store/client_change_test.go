@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/oauth"
@@ -65,6 +66,24 @@ func TestPurgeRemovesClientAssertionsThatExpired(t *testing.T) {
 		w.ok(err)
 		if left := query("SELECT jti_hash FROM client_assertions"); len(left) != 2 {
 			t.Errorf("%v", left)
+		}
+	})
+}
+
+// A client that authenticates often leaves more of them than one batch between two runs.
+func TestPurgeGoesOnWhileThereAreClientAssertions(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		for i := range 7 {
+			w.ok(w.s.UseClientAssertion(t.Context(), "app", itoa(i), w.clock.Now().Add(time.Minute)))
+		}
+		w.clock.Advance(time.Hour)
+		for more := true; more; {
+			var err error
+			_, more, err = w.s.Purge(t.Context(), 0, 2)
+			w.ok(err)
+		}
+		if left := query("SELECT jti_hash FROM client_assertions"); len(left) != 0 {
+			t.Errorf("%v stay", left)
 		}
 	})
 }

@@ -64,7 +64,7 @@ func (s *Store) Purge(ctx context.Context, accessLifetime time.Duration, batch i
 			return err
 		}
 		sessions = t.now
-		if err := t.purgeAssertions(batch); err != nil {
+		if more, err = t.purgeAssertions(batch); err != nil || more {
 			return err
 		}
 		if to == "" {
