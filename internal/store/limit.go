@@ -38,26 +38,30 @@ func (t *tx) limitSessions(by identity.Actor, u identity.User, limit int) error 
 //
 // Of several clients, the one that has most of the user loses one: otherwise a client
 // could end what all others hold.
+//
+// The families of a user are found by their sessions, of which the index has those that are
+// alive: by the user, SQLite would read thousands that ended. The newest token of a family is
+// the one whose access token expires last, which is the last entry of an index.
 func (t *tx) limitFamilies(by identity.Actor, u identity.User, sessionID string, f NewFamily) error {
 	if f.Limit == 0 || f.ClientID == identity.FirstPartyClient {
 		return nil
 	}
-	// SQLite would read all families of the user by the index, thousands that ended among them.
-	whose, args := "f.user_id || '' = $1 AND f.session_id = $3 AND f.client_id = $4 AND NOT "+offlineFamily, []any{u.ID, t.stamp(), sessionID, f.ClientID}
+	of, args := "refresh_families f WHERE f.user_id || '' = $1 AND f.session_id = $3 AND f.client_id = $4 AND NOT "+offlineFamily, []any{u.ID, t.stamp(), sessionID, f.ClientID}
 	if slices.Contains(strings.Fields(f.Scope), "offline_access") {
-		whose, args = "f.user_id = $1 AND "+offlineFamily, args[:2]
+		of, args = "sessions s JOIN refresh_families f ON f.session_id = s.id WHERE s.user_id = $1 AND "+offlineFamily, args[:2]
 	}
-	whose = "f.ended_at IS NULL AND f.expires_at > $2 AND " + whose
+	of += " AND f.ended_at IS NULL AND f.expires_at > $2"
 	var live int
-	if _, err := t.get([]any{&live}, "SELECT COUNT(*) FROM refresh_families f WHERE "+whose, args...); err != nil || live < f.Limit {
+	if _, err := t.get([]any{&live}, "SELECT COUNT(*) FROM "+of, args...); err != nil || live < f.Limit {
 		return err // ranking them costs far more than counting
 	}
 	n := len(args)
 	excess, err := collect(t, scanText, fmt.Sprintf(`SELECT id FROM
 		(SELECT id, used, ROW_NUMBER() OVER (PARTITION BY client_id ORDER BY used DESC, id DESC) AS nth FROM
-			(SELECT f.id, f.client_id, COALESCE((SELECT MAX(t.created_at) FROM refresh_tokens t WHERE t.family_id = f.id), '') AS used
-			FROM refresh_families f WHERE %s) live) ranked
-		ORDER BY nth, used DESC, id DESC LIMIT $%d OFFSET $%d`, whose, n+1, n+2), append(args, endedAtOnce, f.Limit-1)...)
+			(SELECT f.id, f.client_id, COALESCE((SELECT t.created_at FROM refresh_tokens t WHERE t.family_id = f.id
+				ORDER BY t.access_expires_at DESC LIMIT 1), '') AS used
+			FROM %s) live) ranked
+		ORDER BY nth, used DESC, id DESC LIMIT $%d OFFSET $%d`, of, n+1, n+2), append(args, endedAtOnce, f.Limit-1)...)
 	if err != nil {
 		return err
 	}

@@ -116,6 +116,25 @@ func TestFamiliesOfOfflineAccessHaveALimitOfTheirOwn(t *testing.T) {
 	})
 }
 
+// They outlive their sessions, and count wherever they began.
+func TestFamiliesOfOfflineAccessCountAfterTheirSessions(t *testing.T) {
+	onEachURL(t, func(w *world, query rows) {
+		u := w.add("u", identity.Viewer, "default")
+		for _, id := range []string{"a", "b", "c"} {
+			actor, session := by(u), w.browse(u, id, false).Session.ID
+			f := w.family(id, w.clock.Now().Add(month), w.ofClient(id))
+			f.ClientID, f.Scope, f.Limit = "app", "openid offline_access", 2
+			w.ok(w.s.StartFamily(w.t.Context(), u, session, f))
+			w.ok(w.s.EndSession(w.t.Context(), store.Act{Action: "logout", By: actor}, session))
+			w.clock.Advance(time.Hour)
+		}
+		got := query("SELECT id || ' ' || COALESCE(end_reason, '') FROM refresh_families ORDER BY id")
+		if diff := cmp.Diff([]string{"a family_limit", "b ", "c "}, got); diff != "" {
+			w.t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestAClientDoesNotEndWhatOthersHold(t *testing.T) {
 	onEachURL(t, func(w *world, query rows) {
 		u := w.add("u", identity.Viewer, "default")
