@@ -18,9 +18,19 @@ func OpenSuccessor(presented, id, sealed string) (string, error) {
 func Buckets(now time.Time, n int, between time.Duration) (most int) {
 	r := newRotations(1000, 0)
 	for i := range n {
-		r.took("u", strconv.Itoa(i), now)
+		r.took("u", strconv.Itoa(i), "app", now)
 		now = now.Add(between)
 		most = max(most, len(r.full))
 	}
 	return most
+}
+
+// AsksAfter reports whether a rotation costs a read after a client has rotated n tokens of
+// a user, each of another family.
+func AsksAfter(now time.Time, perFamily, families, n int) bool {
+	r := newRotations(perFamily, families)
+	for i := range n {
+		r.took("u", strconv.Itoa(i), "app", now)
+	}
+	return r.permit("other", now) != nil
 }

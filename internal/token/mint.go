@@ -64,7 +64,7 @@ func (i *Issuer) Mint(ctx context.Context, g Grant, commit Commit) (Pair, error)
 	if g.stored() {
 		first = &store.NewFamily{ClientID: g.ClientID, Granted: store.Granted{Scope: g.Scope}, ExpiresAt: g.End, First: d.next, Limit: g.limit}
 		if g.granted != nil {
-			first.Granted, first.Permit = *g.granted, i.rotations.permit(i.now())
+			first.Granted, first.Permit = *g.granted, i.rotations.permit(g.ClientID, i.now())
 		}
 	}
 	subject, err := commit(ctx, first)
@@ -76,7 +76,7 @@ func (i *Issuer) Mint(ctx context.Context, g Grant, commit Commit) (Pair, error)
 	}
 	i.counts.issued.Add(1)
 	if g.granted != nil {
-		i.rotations.took(subject.User.ID, subject.SessionID, i.now())
+		i.rotations.took(subject.User.ID, subject.SessionID, g.ClientID, i.now())
 	}
 	if of := subject.Granted; of != nil {
 		g.AuthTime, g.AMR, g.ACR = of.AuthTime, of.AMR, of.ACR

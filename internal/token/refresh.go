@@ -39,7 +39,7 @@ func (i *Issuer) rotate(
 			return Pair{}, err
 		}
 	}
-	p.Permit, p.Admit = i.rotations.permit(i.now()), admit
+	p.Permit, p.Admit = i.rotations.permit(g.ClientID, i.now()), admit
 	done, err := i.store.RotateRefresh(ctx, by, p, d.next)
 	if err != nil {
 		return Pair{}, fmt.Errorf("rotate refresh token: %w", i.refusal(ctx, by, err))
@@ -49,7 +49,7 @@ func (i *Issuer) rotate(
 		return i.signAgain(*g, presented, done)
 	}
 	i.counts.rotated.Add(1)
-	i.rotations.took(done.User.ID, done.FamilyID, i.now())
+	i.rotations.took(done.User.ID, done.FamilyID, g.ClientID, i.now())
 	return i.sign(*g, d, done.Subject)
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
-// errTooManyRotations is the refusal of a family or user that has no rotation left.
+// errTooManyRotations is the refusal of a family or client that has no rotation left.
 var errTooManyRotations = fault.New(fault.Throttled, "rate_limited", "too many tokens of one session; wait, then repeat the same request")
 
 // maxBuckets limits the memory of rotations to about 10 MiB. A bucket that is full
@@ -22,17 +22,25 @@ type bucket struct {
 	every time.Duration
 }
 
-// rotations limits the refreshes of each family, the families that clients start in each
-// session, and both for each user. Without it one account could fill the database, and
-// the list of revoked tokens, as fast as the server signs. A client that refreshes once a
-// minute for a year meets no limit.
+// holder is what has a bucket: what a client has of a user, a session or a family; without
+// a client, a user.
+type holder struct{ of, client string }
+
+// rotations limits the refreshes of each family, the families that a client starts in
+// each session, and both for each user. Without it one account could fill the database,
+// and the list of revoked tokens, as fast as the server signs. A client that refreshes
+// once a minute for a year meets no limit.
+//
+// The bucket of a user is shared by their clients, and one of them could empty it. So a
+// client is refused for that only when it has had as many rotations of the user as one
+// family may have, too: what a client does never stops another one, or the JSON API.
 //
 // It is in the memory of one replica. The nil pointer has no limit.
 type rotations struct {
 	family, user bucket
 
 	mu    sync.Mutex
-	full  map[string]time.Time // when the bucket of that family or user is full again
+	full  map[holder]time.Time // when the bucket of that one is full again
 	sweep int                  // forget those that are full when there are so many
 	empty time.Time            // until then a bucket may be empty
 }
@@ -41,16 +49,16 @@ func newRotations(perFamily, families int) *rotations {
 	if perFamily == 0 {
 		return nil
 	}
-	r := &rotations{family: bucket{size: perFamily, every: time.Second}, full: map[string]time.Time{}, sweep: 1024}
+	r := &rotations{family: bucket{size: perFamily, every: time.Second}, full: map[holder]time.Time{}, sweep: 1024}
 	if families > 0 {
 		r.user = bucket{size: perFamily * families, every: time.Second / time.Duration(families)}
 	}
 	return r
 }
 
-// permit returns what decides before a rotation whether it may be done, nil while no
-// bucket is empty: asking costs a read.
-func (r *rotations) permit(now time.Time) func(userID, familyID string) error {
+// permit returns what decides before a rotation of the client whether it may be done,
+// nil while no bucket is empty: asking costs a read.
+func (r *rotations) permit(clientID string, now time.Time) func(userID, familyID string) error {
 	if r == nil {
 		return nil
 	}
@@ -62,7 +70,7 @@ func (r *rotations) permit(now time.Time) func(userID, familyID string) error {
 	return func(userID, familyID string) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		wait := max(r.family.wait(r.full[familyID], now), r.user.wait(r.full[userID], now))
+		wait := r.wait(userID, familyID, clientID, now)
 		if wait <= 0 {
 			return nil
 		}
@@ -74,7 +82,7 @@ func (r *rotations) permit(now time.Time) func(userID, familyID string) error {
 }
 
 // took records a rotation that was done.
-func (r *rotations) took(userID, familyID string, now time.Time) {
+func (r *rotations) took(userID, familyID, clientID string, now time.Time) {
 	if r == nil {
 		return
 	}
@@ -83,23 +91,34 @@ func (r *rotations) took(userID, familyID string, now time.Time) {
 	if len(r.full) >= r.sweep {
 		r.forget(now)
 	}
-	r.take(r.family, familyID, now)
-	r.take(r.user, userID, now)
+	r.take(r.family, holder{familyID, clientID}, now)
+	if r.user.size > 0 {
+		r.take(r.user, holder{userID, ""}, now)
+		r.take(r.family, holder{userID, clientID}, now)
+	}
+	if wait := r.wait(userID, familyID, clientID, now); wait > 0 && r.empty.Before(now.Add(wait)) {
+		r.empty = now.Add(wait)
+	}
 }
 
-func (r *rotations) take(b bucket, id string, now time.Time) {
-	if b.size == 0 {
-		return
-	}
-	full := r.full[id]
+// take takes a rotation out of a bucket. What is taken out of an empty one, since another
+// one permits it, is not owed.
+func (r *rotations) take(b bucket, of holder, now time.Time) {
+	full := r.full[of]
 	if full.Before(now) {
 		full = now
 	}
 	full = full.Add(b.every)
-	r.full[id] = full
-	if wait := b.wait(full, now); wait > 0 && r.empty.Before(now.Add(wait)) {
-		r.empty = now.Add(wait)
+	if empty := now.Add(time.Duration(b.size) * b.every); full.After(empty) {
+		full = empty
 	}
+	r.full[of] = full
+}
+
+// wait is how long the client has no rotation of the family.
+func (r *rotations) wait(userID, familyID, clientID string, now time.Time) time.Duration {
+	ofUser := min(r.user.wait(r.full[holder{userID, ""}], now), r.family.wait(r.full[holder{userID, clientID}], now))
+	return max(r.family.wait(r.full[holder{familyID, clientID}], now), ofUser)
 }
 
 // wait is how long there is no rotation in a bucket that is full at that time.

@@ -137,3 +137,55 @@ func TestASessionHasABucketOfWhatClientsStart(t *testing.T) {
 		}
 	}, withRotations(3, 0))
 }
+
+// What one client does with a user's tokens stops neither another client nor the JSON API.
+func TestAClientDoesNotUseUpTheRotationsOfOthers(t *testing.T) {
+	eachPortal(t, func(t *testing.T, p *portal) {
+		greedy, other, u := token.ClientRequest{Client: p.client(t, nil)}, token.ClientRequest{Client: p.client(t, nil)}, p.viewer(t)
+		b := p.browser(t, u)
+		calm, login := p.grant(t, other.Client, b, "openid"), p.issue(t, u)
+		for range 2 { // of nine that the user has, one is taken
+			pair := p.grant(t, greedy.Client, p.browser(t, u), "openid")
+			for range 3 {
+				pair = p.refresh(t, greedy, pair.RefreshToken)
+			}
+		}
+		last, err := p.MintForClient(t.Context(), greedy, p.authorization(t, greedy.Client, p.browser(t, u), "openid"))
+		wantFault(t, err, fault.Throttled, "rate_limited")
+		if last != (token.Pair{}) {
+			t.Error("a client that has used up its part gets another family")
+		}
+		for range 2 {
+			calm, login = p.refresh(t, other, calm.RefreshToken), p.rotate(t, login.RefreshToken)
+		}
+		login = p.rotate(t, login.RefreshToken)
+		p.throttled(t, login.RefreshToken) // each has what one family has
+		_, err = p.RotateForClient(t.Context(), web, other, calm.RefreshToken)
+		wantFault(t, err, fault.Throttled, "rate_limited")
+	}, withRotations(3, 3))
+}
+
+// One client that starts families without pause leaves the session what others need.
+func TestAClientDoesNotUseUpTheSessionOfOthers(t *testing.T) {
+	eachPortal(t, func(t *testing.T, p *portal) {
+		greedy, other, u := p.client(t, nil), p.client(t, nil), p.viewer(t)
+		b := p.browser(t, u)
+		for range 3 {
+			p.grant(t, greedy, b, "openid")
+		}
+		_, err := p.MintForClient(t.Context(), token.ClientRequest{Client: greedy}, p.authorization(t, greedy, b, "openid"))
+		wantFault(t, err, fault.Throttled, "rate_limited")
+		p.grant(t, other, b, "openid")
+	}, withRotations(3, 0))
+}
+
+// While no client is refused, none is looked up for it: only those that hurt others pay.
+func TestAUserOfManyFamiliesCostsNoOneARead(t *testing.T) {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	if token.AsksAfter(now, 100, 10, 999) {
+		t.Error("a client that has used up its own part, and not that of the user, makes others read")
+	}
+	if !token.AsksAfter(now, 100, 10, 1000) {
+		t.Error("a client is not asked about although the user has no rotation left")
+	}
+}
