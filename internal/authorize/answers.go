@@ -63,8 +63,12 @@ func (q *Requests) Another(ctx context.Context, id string, b Browser) error {
 	return nil
 }
 
-// Consent records that the user allows the client all that the request asks for.
+// Consent records that the user allows the client all that the request asks for. Too many
+// decisions of the user are Throttled.
 func (q *Requests) Consent(ctx context.Context, by identity.Actor, id string, b Browser) error {
+	if err := q.throttle.Grant(ctx, by, by.UserID(), ""); err != nil {
+		return err
+	}
 	act := store.Act{Action: identity.ActionConsent, By: by}
 	err := q.store.Consent(ctx, act, b.ref(id), func(a *store.Authorization) error {
 		if step, refusal := missing(*a); refusal != nil || step != Consent {

@@ -92,8 +92,12 @@ func (q *Requests) Device(ctx context.Context, by identity.Actor, typed string) 
 	}, nil
 }
 
-// DecideDevice records whether the user allows the device what it asks for, once.
+// DecideDevice records whether the user allows the device what it asks for, once. Too many
+// decisions of the user are Throttled.
 func (q *Requests) DecideDevice(ctx context.Context, by identity.Actor, typed string, allow bool) error {
+	if err := q.throttle.Grant(ctx, by, by.UserID(), ""); err != nil {
+		return err
+	}
 	act := store.Act{Action: identity.ActionDevice, By: by}
 	if err := q.store.DecideDevice(ctx, act, oauth.ParseUserCode(typed), allow); err != nil {
 		q.audit.Refused(ctx, act, "", err)

@@ -148,6 +148,9 @@ func (q *Requests) Begin(ctx context.Context, by identity.Actor, params url.Valu
 		if err := q.throttle.AuthorizationRequest(ctx, by); err != nil { // a code is stored too
 			return Next{}, err
 		}
+		if refusal := q.tooMany(ctx, by, a); refusal != nil {
+			return q.refused(r.Destination, refusal), nil
+		}
 		return q.issueAtOnce(ctx, by, r, a.SessionID)
 	case refusal == nil && r.Prompts(oauth.PromptNone):
 		refusal = silent(step)
@@ -223,6 +226,9 @@ func (q *Requests) Continue(ctx context.Context, by identity.Actor, id string, b
 	if step != Nothing {
 		return Next{ID: id, Step: step}, nil
 	}
+	if refusal := q.tooMany(ctx, by, a); refusal != nil { // the request stays open
+		return q.refused(a.Request.Destination, refusal), nil
+	}
 	code := newSecret()
 	a, err = q.store.IssueCode(ctx, store.Act{Action: identity.ActionAuthorize, By: by}, b.ref(id), q.code(code))
 	if errors.Is(err, errChanged) { // since it was read above
@@ -232,6 +238,15 @@ func (q *Requests) Continue(ctx context.Context, by identity.Actor, id string, b
 		return Next{}, fmt.Errorf("issue code: %w", err)
 	}
 	return q.granted(a.Request.Destination, code), nil
+}
+
+// tooMany counts a code for the client, or refuses it as RFC 6749 section 4.1.2.1 has it: a
+// client that asks for codes of the user without pause.
+func (q *Requests) tooMany(ctx context.Context, by identity.Actor, a store.Authorization) *oauth.Error {
+	if err := q.throttle.Grant(ctx, by.AsUser(a.User.ID), a.User.ID, a.Client.ID); err != nil {
+		return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "too many sign-ins of this user; try again later", Cause: err}
+	}
+	return nil
 }
 
 // validate returns the valid request with all that decides about it in the browser with

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -40,7 +41,7 @@ func subjectOf(assertion string) string {
 
 // verifyAssertion checks a client assertion, OpenID Connect Core 9 and RFC 7523
 // section 3, and marks it as used.
-func (c *Clients) verifyAssertion(ctx context.Context, of oauth.Client, assertion string) error {
+func (c *Clients) verifyAssertion(ctx context.Context, by identity.Actor, of oauth.Client, assertion string) error {
 	keys, err := jose.ParseJWKSet(of.JWKS)
 	if err != nil {
 		return err // it was checked when it was stored
@@ -55,6 +56,9 @@ func (c *Clients) verifyAssertion(ctx context.Context, of oauth.Client, assertio
 	}
 	jti, expires, err := c.checkAssertion(of.ID, claims)
 	if err != nil {
+		return err
+	}
+	if err := c.throttle.Assertion(ctx, by, of.ID); err != nil {
 		return err
 	}
 	err = c.store.UseClientAssertion(ctx, of.ID, hashOf(jti), expires)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/client"
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -162,4 +163,24 @@ func TestTheTokenEndpointOfAnIssuerWithASlash(t *testing.T) {
 			t.Errorf("%s: %v", aud, err)
 		}
 	}
+}
+
+// Each is stored until it expires: one client must not fill the database.
+func TestAssertionsOfAClientAreBounded(t *testing.T) {
+	each(t, func(w *world) {
+		key := generate(t, jose.EdDSA)
+		c, _ := w.client(oauth.Settings{"token_endpoint_auth_method": "private_key_jwt", "jwks": keySet(key.Public().JWK("k1"))})
+		authenticate := func(n int) error {
+			_, err := w.Clients.Authenticate(t.Context(), remote, w.assertion(jose.NewSigner(key, "k1"), c.ID, map[string]any{"jti": fmt.Sprint(n)}))
+			return err
+		}
+		for n := range 3 {
+			w.ok(authenticate(n))
+		}
+		if err := authenticate(3); fault.KindOf(err) != fault.Throttled {
+			t.Errorf("beyond the limit: %v", err)
+		}
+		w.Clock.Advance(6 * time.Minute)
+		w.ok(authenticate(3)) // it was not used
+	}, func(c *testrig.Config) { c.Throttle.Assertions = 3 })
 }

@@ -15,10 +15,10 @@ import (
 )
 
 // Authenticate returns the active client whose credentials these are, without its logo.
-// Every refusal is an *oauth.Error; other errors are accidents. A client uses exactly
+// Every refusal is an *oauth.Error, or Throttled; other errors are accidents. A client uses exactly
 // the method that it is registered with.
 func (c *Clients) Authenticate(ctx context.Context, by identity.Actor, creds oauth.ClientCredentials) (oauth.Client, error) {
-	found, err := c.authenticate(ctx, creds)
+	found, err := c.authenticate(ctx, by, creds)
 	refusal, refused := errors.AsType[*oauth.Error](err)
 	if refused {
 		act := store.Act{Action: identity.ActionAuthenticateClient, By: by, Detail: refusal.Description}
@@ -32,7 +32,7 @@ func (c *Clients) Authenticate(ctx context.Context, by identity.Actor, creds oau
 }
 
 // authenticate returns the client with a refusal too, if it is known.
-func (c *Clients) authenticate(ctx context.Context, creds oauth.ClientCredentials) (oauth.Client, error) {
+func (c *Clients) authenticate(ctx context.Context, by identity.Actor, creds oauth.ClientCredentials) (oauth.Client, error) {
 	id, err := named(creds)
 	if err != nil {
 		return oauth.Client{}, err
@@ -60,7 +60,7 @@ func (c *Clients) authenticate(ctx context.Context, creds oauth.ClientCredential
 		}
 		return found, nil
 	case oauth.AuthPrivateKeyJWT:
-		return found, c.verifyAssertion(ctx, found, string(creds.Secret))
+		return found, c.verifyAssertion(ctx, by, found, string(creds.Secret))
 	default:
 		return found, errUnknown
 	}

@@ -19,12 +19,15 @@ import (
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/throttle"
 )
 
 // Config is what New needs. Store and Audit are required.
 type Config struct {
 	Store *store.Store
 	Audit *audit.Log
+
+	Throttle *throttle.Throttle // nil: assertions of a client are not limited
 
 	Issuer     string           // of the server: the audience of client assertions
 	Audience   string           // auth.audience: no client_id may equal it, and only superadmins give it to a client
@@ -40,6 +43,7 @@ type Config struct {
 type Clients struct {
 	store      *store.Store
 	audit      *audit.Log
+	throttle   *throttle.Throttle
 	issuer     string
 	audience   string
 	algorithms []jose.Algorithm
@@ -60,7 +64,7 @@ func New(cfg Config) *Clients {
 		cfg.AccessLifetime = 15 * time.Minute
 	}
 	return &Clients{
-		store: cfg.Store, audit: cfg.Audit, issuer: cfg.Issuer, audience: cfg.Audience, algorithms: cfg.Algorithms, lifetime: cfg.AccessLifetime, now: cfg.Now,
+		store: cfg.Store, audit: cfg.Audit, throttle: cfg.Throttle, issuer: cfg.Issuer, audience: cfg.Audience, algorithms: cfg.Algorithms, lifetime: cfg.AccessLifetime, now: cfg.Now,
 	}
 }
 

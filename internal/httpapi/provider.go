@@ -212,7 +212,7 @@ func byClient(invalid string) map[int]string {
 		http.StatusUnauthorized:          "`invalid_client`: unknown, suspended, or authenticated wrongly",
 		http.StatusRequestEntityTooLarge: "`invalid_request`: more than 16 KiB",
 		http.StatusUnsupportedMediaType:  "`invalid_request`: not a form",
-		http.StatusTooManyRequests:       "`temporarily_unavailable`: too many failed attempts; try again after `Retry-After`",
+		http.StatusTooManyRequests:       "`temporarily_unavailable`: too many failed attempts, tokens of one session or assertions; try again after `Retry-After`",
 		http.StatusInternalServerError:   "`server_error`: the server is at fault; its log has the cause",
 		http.StatusServiceUnavailable:    "`temporarily_unavailable`: try again after `Retry-After`",
 	}

@@ -53,7 +53,7 @@ func authorizationEndpoints() []providerEndpoint {
 	}
 	endpoint := func(method, id, summary, description string, statuses map[string]string) providerEndpoint {
 		refusals := map[int]string{
-			http.StatusBadRequest:          "`invalid_request`, `invalid_client`: the client or its redirect URI is not known, or the request is malformed. A browser gets a page. Every other error goes to the client's redirect URI, with `error`, `state` and `iss`",
+			http.StatusBadRequest:          "`invalid_request`, `invalid_client`: the client or its redirect URI is not known, or the request is malformed. A browser gets a page. Every other error goes to the client's redirect URI, with `error`, `state` and `iss`; after too many codes of one user it is `temporarily_unavailable`",
 			http.StatusTooManyRequests:     "Too many requests of one network",
 			http.StatusInternalServerError: "`server_error`: the server is at fault; its log has the cause",
 			http.StatusNotImplemented:      "`auth.issuer` is http beyond loopback, where browsers cannot sign in",

@@ -211,7 +211,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys signing
 		Store: st, Tokens: tokens, Audit: events, Issuer: cfg.Auth.Issuer, Max: days(cfg.Auth.SessionMaxDays), Limit: cfg.Auth.SessionsPerUser,
 	})
 	clients := clientsConfig(cfg)
-	clients.Store, clients.Audit = st, events
+	clients.Store, clients.Audit, clients.Throttle = st, events, limits
 	return &Services{
 		Store: st, Keys: keys.ring, Passwords: passwords, Audit: events, Throttle: limits, Login: logins, Tokens: tokens, Sessions: sessions,
 		Authorize: authorize.New(authorize.Config{Store: st, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer, MaxOpen: cfg.Auth.AuthorizationRequests, Hint: tokens.HintedUser}),

@@ -111,7 +111,7 @@ func (a *Attempt) try(ctx context.Context) (decided <-chan struct{}, err error) 
 		}
 		a.guesses = g
 		full, busy := a.limits()
-		begins := full != nil && full.counter == network && a.tally().begins(t.now())
+		of, begins := a.begins(full)
 		switch {
 		case full != nil:
 		case busy == nil:
@@ -124,7 +124,7 @@ func (a *Attempt) try(ctx context.Context) (decided <-chan struct{}, err error) 
 		}
 		t.mu.Unlock()
 		if begins {
-			t.record(ctx, a.by, network, networkOf(a.by))
+			t.record(ctx, a.by, full.counter, of)
 		}
 		if full != nil {
 			return nil, t.refuse(full.counter, full.quota, full.window, full.wait)
@@ -138,6 +138,19 @@ type fullness struct {
 	counter      counter
 	quota        int
 	window, wait time.Duration
+}
+
+// begins returns the network or the user that the audit log is told about now.
+func (a *Attempt) begins(full *fullness) (of string, begins bool) {
+	now := a.t.now()
+	switch {
+	case full != nil && full.counter == network:
+		return networkOf(a.by), a.tally().begins(now)
+	case full != nil && full.counter == signInsOfUser:
+		return a.user.ID, a.t.limits[signInsOfUser].of(a.user.ID, now).begins(now)
+	default:
+		return "", false
+	}
 }
 
 // limits asks each counter: full is the one that refuses for the longest time, busy
@@ -154,6 +167,11 @@ func (a *Attempt) limits() (full *fullness, busy *signal) {
 	}
 	capacity, wait := capacityInNetwork(a.guesses.Network, now)
 	ask(accountInNetwork, freeInNetwork, failuresCount, capacity, a.own.pending, wait, &a.own.signal)
+	if signIns := a.t.limits[signInsOfUser].all[a.user.ID]; signIns != nil {
+		if r, wait := signIns.full(now, 0, 1); r != nil {
+			ask(signInsOfUser, r.limit, r.per, 0, 0, wait, nil)
+		}
+	}
 	if a.known() {
 		return full, busy
 	}
@@ -172,7 +190,7 @@ func (a *Attempt) limits() (full *fullness, busy *signal) {
 // in other networks cannot use up what it has.
 func (a *Attempt) known() bool { return !a.guesses.SignedInAt.IsZero() }
 
-func (a *Attempt) tally() *tally { return a.t.guesses.of(networkOf(a.by), a.t.now()) }
+func (a *Attempt) tally() *tally { return a.t.limits[network].of(networkOf(a.by), a.t.now()) }
 
 // reserve admits the attempt. The caller holds the lock.
 func (a *Attempt) reserve() {
@@ -218,16 +236,18 @@ func (a *Attempt) notices(g store.Guesses) (events []store.Event) {
 	return events
 }
 
-// Succeeded forgets the failures of the account from the network, and makes the
-// network known. It writes only what has changed.
+// Succeeded counts a sign-in, forgets the failures of the account from the network, and
+// makes the network known. It writes only what has changed.
 func (a *Attempt) Succeeded(ctx context.Context) error {
 	if a.t == nil {
 		return nil
 	}
 	a.t.mu.Lock()
 	changed := a.own.version != a.version
+	now := a.t.now()
+	a.t.limits[signInsOfUser].of(a.user.ID, now).count(now)
 	a.t.mu.Unlock()
-	recently := a.t.now().Sub(a.guesses.SignedInAt) < knownAgain
+	recently := now.Sub(a.guesses.SignedInAt) < knownAgain
 	if recently && !changed && a.guesses.Network.Count == 0 {
 		a.settle(false, false)
 		return nil

@@ -16,7 +16,7 @@ type rate struct {
 	per   time.Duration
 }
 
-// networks counts by network, by several rates.
+// networks counts by network, user or client, by several rates.
 type networks struct {
 	rates []rate
 	all   map[string]*tally
@@ -26,7 +26,7 @@ func newNetworks(rates ...rate) *networks {
 	return &networks{rates: rates, all: map[string]*tally{}}
 }
 
-// tally is the count of one network.
+// tally is the count of one of them.
 type tally struct {
 	signal
 	rates    []rate

@@ -1,6 +1,6 @@
 // Package throttle limits guesses: failed attempts to authenticate as a user, by
 // account and network, by account, and by network; registrations and unknown tokens
-// by network; changes of the own profile by user.
+// by network; and what succeeds and leaves a row, by the user or the client that does it.
 //
 // It owns the limits and what is remembered for them: the failures of accounts in
 // the store, which all replicas share and a restart keeps, those of networks in
@@ -10,10 +10,12 @@
 package throttle
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +34,11 @@ type Config struct {
 
 	// WaitingRequests is how many authorization requests may wait in all. 0: 20,000.
 	WaitingRequests int
+
+	// What succeeds and is stored, for tests; 0: the number that operations.md names.
+	SignIns    int // of a user in a day
+	Grants     int // of a user in a day; one client has at least a tenth
+	Assertions int // of a client in 5 minutes
 }
 
 // Throttle limits guesses. It is safe for concurrent use. A nil Throttle limits
@@ -45,16 +52,11 @@ type Throttle struct {
 	secretMu sync.Mutex
 	secret   []byte // of the digests of unknown addresses; nil: not read yet
 
-	mu            sync.Mutex
-	flights       map[flightKey]*flight
-	guesses       *networks // failed attempts to authenticate
-	tokens        *networks // unknown tokens
-	registrations *networks
-	profiles      *networks // changes of the own profile, by user
-	authorization *networks // authorization requests
-	waiting       *networks // those that wait
-	sites         *networks // the same, by /48 of IPv6
-	providers     *networks // by /32 of IPv6, /16 of IPv4
+	mu      sync.Mutex
+	flights map[flightKey]*flight
+	limits  [counters]*networks // of what is kept in memory, by networks, users or clients
+	waiting *networks           // authorization requests that wait
+	shares  *networks           // grants of a user to one client
 
 	refused [counters]atomic.Uint64
 }
@@ -70,19 +72,30 @@ func New(cfg Config) *Throttle {
 	if cfg.WaitingRequests == 0 {
 		cfg.WaitingRequests = 20_000
 	}
-	const waits = 10 * time.Minute // of a request for its user
-	return &Throttle{
-		store: cfg.Store, log: cfg.Log, now: cfg.Now, off: cfg.Off,
-		flights:       map[flightKey]*flight{},
-		guesses:       newNetworks(rate{60, time.Minute}, rate{1000, time.Hour}),
-		tokens:        newNetworks(rate{60, time.Minute}, rate{1000, time.Hour}),
-		registrations: newNetworks(rate{100, time.Minute}, rate{1000, 24 * time.Hour}),
-		profiles:      newNetworks(rate{600, time.Minute}, rate{2000, 24 * time.Hour}),
-		authorization: newNetworks(rate{600, time.Minute}),
-		waiting:       newNetworks(rate{heldByNetwork, waits}),
-		sites:         newNetworks(rate{max(500, cfg.WaitingRequests/10), waits}),
-		providers:     newNetworks(rate{max(500, cfg.WaitingRequests/4), waits}),
+	const waits, day = 10 * time.Minute, 24 * time.Hour // of a request for its user
+	grants := cmp.Or(cfg.Grants, 5000)
+	t := &Throttle{
+		store: cfg.Store, log: cfg.Log, now: cfg.Now, off: cfg.Off, flights: map[flightKey]*flight{},
+		waiting: newNetworks(rate{heldByNetwork, waits}),
+		shares:  newNetworks(rate{60, time.Minute}, rate{max(grants/10, 1), day}),
 	}
+	for c, rates := range map[counter][]rate{
+		network:                 {{60, time.Minute}, {1000, time.Hour}},
+		tokensOfNetwork:         {{60, time.Minute}, {1000, time.Hour}},
+		registrationsOfNetwork:  {{100, time.Minute}, {1000, day}},
+		registrationsOfSite:     {{3000, day}},
+		registrationsOfProvider: {{20_000, day}},
+		profileChangesOfUser:    {{600, time.Minute}, {2000, day}},
+		signInsOfUser:           {{cmp.Or(cfg.SignIns, 20_000), day}},
+		grantsOfUser:            {{600, time.Minute}, {grants, day}},
+		assertionsOfClient:      {{cmp.Or(cfg.Assertions, 300_000), 5 * time.Minute}},
+		authorizationsOfNetwork: {{600, time.Minute}},
+		waitingOfSite:           {{max(500, cfg.WaitingRequests/10), waits}},
+		waitingOfProvider:       {{max(500, cfg.WaitingRequests/4), waits}},
+	} {
+		t.limits[c] = newNetworks(rates...)
+	}
+	return t
 }
 
 // counter is what a limit counts.
@@ -98,11 +111,19 @@ const (
 	authorizationsOfNetwork
 	waitingOfSite
 	waitingOfProvider
+	registrationsOfSite
+	registrationsOfProvider
+	signInsOfUser
+	grantsOfUser
+	assertionsOfClient
 	counters // how many there are
 )
 
 // names are for clients, metrics and the audit log.
-var names = [counters]string{"account-network", "account", "network", "tokens", "registrations", "profile", "authorizations", "authorizations-site", "authorizations-provider"}
+var names = [counters]string{
+	"account-network", "account", "network", "tokens", "registrations", "profile", "authorizations", "authorizations-site",
+	"authorizations-provider", "registrations-site", "registrations-provider", "sign-ins", "grants", "assertions",
+}
 
 // Stats returns how many attempts each counter has refused.
 func (t *Throttle) Stats() map[string]uint64 {
@@ -126,9 +147,13 @@ func (t *Throttle) refuse(c counter, quota int, window, wait time.Duration) erro
 	}
 }
 
-// Registration counts a registration, or refuses it.
+// Registration counts a registration, or refuses it. A party may have many networks: those
+// around its own have a limit, too.
 func (t *Throttle) Registration(ctx context.Context, by identity.Actor) error {
-	return t.take(ctx, by, registrationsOfNetwork, networkOf(by), factorOf(by))
+	if err := t.take(ctx, by, registrationsOfNetwork, networkOf(by), factorOf(by)); err != nil {
+		return err
+	}
+	return t.takeAround(ctx, by, registrationsOfSite, registrationsOfProvider)
 }
 
 // UnknownToken counts a token that does not exist, and refuses it when there were too
@@ -144,19 +169,57 @@ func (t *Throttle) ProfileChange(ctx context.Context, by identity.Actor) error {
 	return t.take(ctx, by, profileChangesOfUser, by.UserID(), 1)
 }
 
+// Assertion counts a client assertion, which is stored until it expires, or refuses it.
+func (t *Throttle) Assertion(ctx context.Context, by identity.Actor, clientID string) error {
+	return t.take(ctx, by, assertionsOfClient, clientID, 1)
+}
+
+// Grant counts a code for the client, or without a client what the user decides on a page,
+// or refuses it: each is an event in the audit log, and a page of the client makes the
+// browser ask for codes. One client that does so without pause must not stop the others: a
+// client with few of the grants of a user is not refused for all that the user has.
+func (t *Throttle) Grant(ctx context.Context, by identity.Actor, userID, clientID string) error {
+	if t == nil || t.off || userID == "" {
+		return nil
+	}
+	t.mu.Lock()
+	now := t.now()
+	all, own := t.limits[grantsOfUser].of(userID, now), t.shares.of(userID+" "+clientID, now)
+	full, wait := all.full(now, 0, 1)
+	share, sooner := own.full(now, 0, 1)
+	if full == nil || share == nil {
+		if own.count(now); full == nil {
+			all.count(now)
+		}
+		t.mu.Unlock()
+		return nil
+	}
+	begins := own.begins(now)
+	t.mu.Unlock()
+	if begins {
+		t.record(ctx, by, grantsOfUser, strings.TrimSpace(userID+" "+clientID))
+	}
+	pause(ctx)
+	return t.refuse(grantsOfUser, full.limit, full.per, min(wait, sooner))
+}
+
 // refusedAfter is how long a refused authorization request waits for its answer: each is
 // a page, and what a network can ask for is then bounded by its connections.
 const refusedAfter = 250 * time.Millisecond
+
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(refusedAfter):
+	}
+}
 
 // AuthorizationRequest counts an authorization request for which something is stored, or
 // refuses it.
 func (t *Throttle) AuthorizationRequest(ctx context.Context, by identity.Actor) error {
 	err := t.take(ctx, by, authorizationsOfNetwork, networkOf(by), factorOf(by))
 	if err != nil {
-		select {
-		case <-ctx.Done():
-		case <-time.After(refusedAfter):
-		}
+		pause(ctx)
 	}
 	return err
 }
@@ -173,22 +236,22 @@ func (t *Throttle) WaitingRequest(ctx context.Context, by identity.Actor) error 
 	if err := t.AuthorizationRequest(ctx, by); err != nil || t.holdsAll(by) {
 		return err
 	}
-	if err := t.takePlace(ctx, by); err != nil {
+	if err := t.takeAround(ctx, by, waitingOfSite, waitingOfProvider); err != nil {
 		return err
 	}
 	t.holdOne(by)
 	return nil
 }
 
-// takePlace counts a request in the networks around its own.
-func (t *Throttle) takePlace(ctx context.Context, by identity.Actor) error {
+// takeAround counts an act in the networks around that of the actor.
+func (t *Throttle) takeAround(ctx context.Context, by identity.Actor, ofSite, ofProvider counter) error {
 	network := networkOf(by)
 	if site := identity.Around(network, 0, 48); site != network {
-		if err := t.take(ctx, by, waitingOfSite, site, factorOf(by)); err != nil {
+		if err := t.take(ctx, by, ofSite, site, factorOf(by)); err != nil {
 			return err
 		}
 	}
-	return t.take(ctx, by, waitingOfProvider, identity.Around(network, 16, 32), factorOf(by))
+	return t.take(ctx, by, ofProvider, identity.Around(network, 16, 32), factorOf(by))
 }
 
 // holdsAll reports whether a further request replaces another one of its network.
@@ -214,28 +277,15 @@ func (t *Throttle) holdOne(by identity.Actor) {
 	t.waiting.of(networkOf(by), now).count(now)
 }
 
-// take counts an act of the network or user of that name; factor is how many times as
+// take counts an act of the network, user or client of that name; factor is how many times as
 // high its limits are.
 func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter, name string, factor int) error {
 	if t == nil || t.off {
 		return nil
 	}
-	all := t.tokens
-	switch c {
-	case registrationsOfNetwork:
-		all = t.registrations
-	case profileChangesOfUser:
-		all = t.profiles
-	case authorizationsOfNetwork:
-		all = t.authorization
-	case waitingOfSite:
-		all = t.sites
-	case waitingOfProvider:
-		all = t.providers
-	}
 	t.mu.Lock()
 	now := t.now()
-	one := all.of(name, now)
+	one := t.limits[c].of(name, now)
 	full, wait := one.full(now, 0, factor)
 	if full == nil {
 		one.count(now)

@@ -1,0 +1,162 @@
+package throttle_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/throttle"
+)
+
+// limited is a world whose Throttle has other limits.
+func (w *world) limited(cfg throttle.Config) {
+	cfg.Store, cfg.Now = w.store, w.clock.Now
+	w.Throttle = throttle.New(cfg)
+}
+
+// Each sign-in is an event and a session: a user who signs in without pause would fill the
+// database as fast as passwords are hashed.
+func TestSignInsOfAUserAreLimitedToADay(t *testing.T) {
+	each(t, func(w *world) {
+		w.limited(throttle.Config{SignIns: 20})
+		for n := range 20 {
+			w.succeeds(from(n%3), ada)
+		}
+		a, refused := w.admit(from(7), ada, ada.Email) // before it is hashed, so it does not tell whether the password is right
+		if refused == nil || refused.Limit != (fault.Limit{Name: "sign-ins", Quota: 20, Window: 24 * time.Hour}) || a != nil {
+			w.t.Fatalf("refused %+v", refused)
+		}
+		w.succeeds(from(0), bob)
+		if got := w.told(identity.ActionThrottle); len(got) != 1 || got[0].Detail != "sign-ins ada" {
+			w.t.Errorf("told %+v", got)
+		}
+		w.clock.Advance(refused.RetryAfter)
+		w.succeeds(from(0), ada)
+	})
+}
+
+func TestSignInsOfADayAreTwentyThousand(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	for range 20_000 {
+		w.succeeds(from(1), ada)
+	}
+	if _, refused := w.admit(from(1), ada, ada.Email); refused == nil || refused.Limit.Name != "sign-ins" {
+		t.Errorf("refused %+v", refused)
+	}
+}
+
+// granted makes one client ask for codes of the user until it is refused.
+func (w *world) granted(user, client string) (n int, last *fault.Error) {
+	w.t.Helper()
+	ended, cancel := context.WithCancel(w.t.Context())
+	cancel() // a refusal does not wait
+	for {
+		if last = w.refusal(w.Grant(ended, from(n%5).AsUser(user), user, client)); last != nil {
+			return n, last
+		}
+		n++
+	}
+}
+
+func TestAClientDoesNotUseUpTheGrantsOfOthers(t *testing.T) {
+	each(t, func(w *world) {
+		w.limited(throttle.Config{Grants: 100})
+		n, refused := w.granted("ada", "greedy")
+		if n != 100 || refused.Limit != (fault.Limit{Name: "grants", Quota: 100, Window: 24 * time.Hour}) {
+			w.t.Fatalf("%d, then %+v", n, refused)
+		}
+		for _, client := range []string{"calm", "another", ""} {
+			if n, _ := w.granted("ada", client); n != 10 {
+				w.t.Errorf("%q has %d", client, n)
+			}
+		}
+		if n, _ := w.granted("bob", "greedy"); n != 100 {
+			w.t.Errorf("another user has %d", n)
+		}
+		var told []string
+		for _, ev := range w.told(identity.ActionThrottle) {
+			told = append(told, ev.Detail)
+		}
+		if len(told) != 5 || told[4] != "grants ada greedy" {
+			w.t.Errorf("told %q", told)
+		}
+		w.clock.Advance(27 * time.Hour) // a window is counted in parts of two hours
+		if n, _ := w.granted("ada", "greedy"); n != 100 {
+			w.t.Errorf("%d on the next day", n)
+		}
+	})
+}
+
+func TestGrantsOfADayAreFiveThousand(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	n := 0
+	for range 9 {
+		more, refused := w.granted("ada", "app")
+		if more != 600 && n+more != 5000 {
+			t.Fatalf("%d in a minute", more)
+		}
+		n += more
+		w.clock.Advance(min(refused.RetryAfter, 2*time.Minute))
+	}
+	if n != 5000 {
+		t.Errorf("%d in some minutes", n)
+	}
+	if more, _ := w.granted("ada", "calm"); more != 60 {
+		t.Errorf("another client: %d in a minute", more)
+	}
+}
+
+func TestGrantsAreNotLimitedWhereNothingIs(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.limited(throttle.Config{Grants: 1, Off: true})
+	for range 10 {
+		w.ok(w.Grant(t.Context(), from(1), "ada", "app"))
+	}
+}
+
+func TestAssertionsOfAClientAreLimited(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.limited(throttle.Config{Assertions: 50})
+	for i := range 50 {
+		if err := w.Assertion(t.Context(), from(i), "app"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := w.refusal(w.Assertion(t.Context(), from(51), "app"))
+	if refused == nil || refused.Limit != (fault.Limit{Name: "assertions", Quota: 50, Window: 5 * time.Minute}) {
+		t.Fatalf("refused %+v", refused)
+	}
+	w.ok(w.Assertion(t.Context(), from(1), "other"))
+	w.clock.Advance(refused.RetryAfter)
+	w.ok(w.Assertion(t.Context(), from(1), "app"))
+}
+
+// A site with a /48 of IPv6 has 256 networks, a provider with a /32 65,536 sites.
+func TestRegistrationsAreLimitedInWiderNetworks(t *testing.T) {
+	for name, c := range map[string]struct {
+		network func(i int) string
+		limit   int
+		of      string
+		other   string
+	}{
+		"IPv6 site":     {func(i int) string { return fmt.Sprintf("2001:db8:1:%x00::/56", i%256) }, 3000, "registrations-site", "2001:db8:2::/56"},
+		"IPv6 provider": {func(i int) string { return fmt.Sprintf("2001:db8:%x::/56", i) }, 20_000, "registrations-provider", "2001:db9::/56"},
+		"IPv4 provider": {func(i int) string { return fmt.Sprintf("198.51.%d.0/24", i%256) }, 20_000, "registrations-provider", "198.52.0.0/24"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, sqlite(t))
+			for i := range c.limit {
+				if err := w.Registration(t.Context(), identity.Actor{Network: c.network(i)}); err != nil {
+					t.Fatalf("registration %d: %v", i, err)
+				}
+			}
+			if refused := w.refusal(w.Registration(t.Context(), identity.Actor{Network: c.network(c.limit)})); refused == nil || refused.Limit.Name != c.of {
+				t.Errorf("beyond the limit: %+v", refused)
+			}
+			w.ok(w.Registration(t.Context(), identity.Actor{Network: c.other}))
+		})
+	}
+}
