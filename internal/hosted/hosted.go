@@ -136,6 +136,6 @@ const maxForm = 16 << 10
 func (p *Pages) home(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, page{name: "home", wide: true, view: homeView{
 		Version: p.version, Issuer: p.issuer, Healthy: p.ready(r.Context()), Account: p.hasCookies,
-		Command: "pico-auth client create --kind web --redirect-uri http://localhost:3000/callback",
+		Command: []string{"pico-auth client create", "--kind web", "--redirect-uri http://localhost:3000/callback"},
 	}})
 }

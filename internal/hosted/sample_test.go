@@ -26,7 +26,7 @@ func samples(now time.Time) map[string]page {
 	longScopes := []string{l.text("scope.other", strings.Repeat("https://api.example/", 10))}
 	code := field{Name: "user_code", Type: "text", Label: l.text("field.user_code"), Hint: l.text("field.user_code.hint"), Autocomplete: "off", Required: true, Focus: true, Value: "BCDF-GHJK"}
 	return map[string]page{
-		"home":            {name: "home", wide: true, view: homeView{Version: "1.4.0", Issuer: "https://auth.example.com", Healthy: true, Account: true, Command: "pico-auth client create --kind web --redirect-uri http://localhost:3000/callback"}},
+		"home":            {name: "home", wide: true, view: homeView{Version: "1.4.0", Issuer: "https://auth.example.com", Healthy: true, Account: true, Command: []string{"pico-auth client create", "--kind web", "--redirect-uri http://localhost:3000/callback"}}},
 		"sign-in":         {name: "sign_in", view: signInView{form: form{Action: "/sign-in", Fields: []field{email, password}}, Client: &app, Register: "/register", Cancel: true}},
 		"sign-in-wrong":   {name: "sign_in", status: http.StatusForbidden, view: signInView{form: form{Action: "/sign-in", Alert: l.text("fault.invalid_credentials"), Fields: []field{wrong, password}}, Stay: true, Register: "/register"}},
 		"sign-in-again":   {name: "sign_in", view: signInView{form: form{Action: "/sign-in", Fields: []field{password}}, Client: &app, User: &user, Cancel: true}},

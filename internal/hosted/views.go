@@ -179,8 +179,8 @@ type homeView struct {
 	Version string
 	Issuer  string
 	Healthy bool
-	Account bool // its page can be used
-	Command string
+	Account bool     // its page can be used
+	Command []string // parts that stay on one line if they can
 }
 
 // returnView leads to the client at once.
