@@ -32,7 +32,7 @@ type clientFlags struct {
 	PKCE                  *bool    `name:"pkce" negatable:"" help:"Require PKCE; --no-pkce is for old libraries of confidential clients."`
 	Consent               *bool    `negatable:"" help:"Ask users before it gets their data (the default)."`
 	FirstParty            *bool    `negatable:"" help:"It belongs to the operator of this server: users are not asked."`
-	Role                  *string  `help:"The role of its tokens without a user, and the highest of those with the scope admin; by default superadmin, with --org org_admin."`
+	Role                  *string  `help:"The role of its tokens without a user, by default viewer, and the highest of those with the scope admin, by default superadmin, with --org org_admin."`
 	IDTokenAlg            *string  `name:"id-token-alg" placeholder:"ALG" help:"Algorithm of its ID tokens; by default RS256."`
 	AccessTokenAlg        *string  `placeholder:"ALG" help:"Algorithm of its access tokens; by default auth.algorithm."`
 	Claim                 []string `sep:"none" placeholder:"NAME=PATH" help:"A custom claim from the metadata of the user, such as team=admin.team; NAME:=JSON is a constant."`

@@ -91,7 +91,8 @@ func (c *Clients) List(ctx context.Context, by identity.Actor, f Filter) (Page, 
 }
 
 // Update changes fields of a client; status, active or suspended, is one of them. A
-// suspension ends all that the client holds. A client of the configuration is changed
+// suspension ends all that the client holds. One that newly has tokens without a user gets
+// the role viewer for them unless another is among the fields. A client of the configuration is changed
 // there: Conflict "declared_client".
 func (c *Clients) Update(ctx context.Context, by identity.Actor, id string, s oauth.Settings) (oauth.Client, error) {
 	if !identity.ValidID(id) {
@@ -112,6 +113,9 @@ func (c *Clients) Update(ctx context.Context, by identity.Actor, id string, s oa
 				return oauth.Client{}, errDeclared
 			}
 			after, problems := before.With(s)
+			if _, given := s["role"]; !given && after.Allows(oauth.GrantClientCredentials) && !before.Allows(oauth.GrantClientCredentials) {
+				after.Role = string(identity.Viewer) // as in a new one: the role was for tokens of users
+			}
 			err := c.check(&after, problems)
 			return after, err
 		}

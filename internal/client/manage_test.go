@@ -239,6 +239,62 @@ func TestWhoMayCreateWhichClient(t *testing.T) {
 	})
 }
 
+// Nothing else limits what a client may do without a user.
+func TestAClientWithTokensOfItsOwnHasTheWeakestRoleUnlessAnotherIsGiven(t *testing.T) {
+	each(t, func(w *world) {
+		both := []string{oauth.GrantCode, oauth.GrantClientCredentials}
+		root, boss := w.user("root", identity.Superadmin, "default"), w.user("boss", identity.OrgAdmin, "acme")
+		create := func(by identity.Actor, s oauth.Settings) oauth.Client {
+			w.t.Helper()
+			c, _, err := w.Clients.Create(t.Context(), by, s)
+			w.ok(err)
+			return c
+		}
+		web := func(more oauth.Settings) oauth.Settings {
+			s := oauth.Settings{"kind": "web", "redirect_uris": []string{callback}}
+			maps.Copy(s, more)
+			return s
+		}
+		for _, c := range []struct {
+			by   identity.Actor
+			s    oauth.Settings
+			want identity.Role
+		}{
+			{system, oauth.Settings{"kind": "machine"}, identity.Viewer},
+			{root, oauth.Settings{"kind": "machine", "scopes": []string{"admin"}, "org_id": "acme"}, identity.Viewer},
+			{boss, oauth.Settings{"kind": "machine"}, identity.Viewer},
+			{root, web(oauth.Settings{"grant_types": both}), identity.Viewer},
+			{root, oauth.Settings{"kind": "machine", "role": "operator"}, identity.Operator},
+			{root, web(nil), identity.Superadmin},
+			{root, web(oauth.Settings{"org_id": "acme"}), identity.OrgAdmin},
+		} {
+			if got := create(c.by, c.s); got.Role != string(c.want) {
+				t.Errorf("%v has the role %s, want %s", c.s, got.Role, c.want)
+			}
+		}
+		update := func(id string, s oauth.Settings) string {
+			w.t.Helper()
+			c, err := w.Clients.Update(t.Context(), root, id, s)
+			w.ok(err)
+			return c.Role
+		}
+		first, second := create(root, web(nil)), create(root, web(nil))
+		if got := update(first.ID, oauth.Settings{"grant_types": both}); got != "viewer" {
+			t.Errorf("a client that newly acts for itself has the role %s", got)
+		}
+		if got := update(second.ID, oauth.Settings{"grant_types": both, "role": "org_admin"}); got != "org_admin" {
+			t.Errorf("the role that was given is %s", got)
+		}
+		if got := update(second.ID, oauth.Settings{"grant_types": both, "name": "Second"}); got != "org_admin" {
+			t.Errorf("another change makes the role %s", got)
+		}
+		w.declare(client.Declared{Settings: oauth.Settings{"client_id": "job", "kind": "machine"}, Secret: chosen})
+		if got, err := w.Clients.Get(t.Context(), "job"); err != nil || got.Role != "viewer" {
+			t.Errorf("declared: %s, %v", got.Role, err)
+		}
+	})
+}
+
 func TestClientsAreChangedAfterARecentSignInOnly(t *testing.T) {
 	each(t, func(w *world) {
 		root := w.user("root", identity.Superadmin, "default")

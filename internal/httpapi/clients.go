@@ -95,7 +95,7 @@ type ClientSettings struct {
 	AllowedOrigins *[]string               `json:"allowed_origins,omitempty" maxItems:"50" doc:"Origins of scripts for CORS. Default: those of the redirect URIs."`
 	AllowedGroups  *[]string               `json:"allowed_groups,omitempty" maxItems:"50" doc:"Only members of these groups, by their ids, may sign in. Default: all."`
 	AllowedRoles   *[]string               `json:"allowed_roles,omitempty" maxItems:"50" doc:"Only users with these roles may sign in. Default: all."`
-	Role           *string                 `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"That tokens of the client without a user have, and the highest that those of the scope admin have. Default: that of its creator." example:"viewer"`
+	Role           *string                 `json:"role,omitempty" enum:"viewer,operator,org_admin,superadmin" doc:"That tokens of the client without a user have, and the highest that those of the scope admin have. Default: viewer with the grant type client_credentials, otherwise that of its creator." example:"viewer"`
 	Claims         *map[string]ClaimSource `json:"claims,omitempty" doc:"Custom claims by name. Names that the server sets or reserves are refused."`
 
 	Consent    *bool `json:"consent,omitempty" doc:"Ask users before the client gets their data. Default: true." example:"true"`

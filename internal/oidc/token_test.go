@@ -197,10 +197,14 @@ func TestRFC8707Section22OneAudience(t *testing.T) {
 // Services with the audience of the API decide by role and organization.
 func TestATokenForTheAudienceOfTheAPIAlwaysHasRoleAndOrganization(t *testing.T) {
 	r := newRig(t, "")
-	c := r.machine(oauth.Settings{"audiences": []string{"pico-bot"}, "role": "operator"})
-	a := r.want(200, "", r.token(c, "grant_type", "client_credentials"))
-	_, claims := r.claims(a.text("access_token"))
-	if claims["aud"] != "pico-bot" || claims["role"] != "operator" || claims["email"] != "" || claims["groups"] == nil || claims["org_id"] == nil {
-		t.Errorf("%v", claims)
+	for role, settings := range map[string]oauth.Settings{
+		"operator": {"audiences": []string{"pico-bot"}, "role": "operator"},
+		"viewer":   {"audiences": []string{"pico-bot"}}, // by default the weakest
+	} {
+		a := r.want(200, "", r.token(r.machine(settings), "grant_type", "client_credentials"))
+		_, claims := r.claims(a.text("access_token"))
+		if claims["aud"] != "pico-bot" || claims["role"] != role || claims["email"] != "" || claims["groups"] == nil || claims["org_id"] == nil {
+			t.Errorf("%s: %v", role, claims)
+		}
 	}
 }

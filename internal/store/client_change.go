@@ -26,8 +26,8 @@ const maxSecrets = 2
 
 // InsertClient stores a client with the hash of its first secret; empty: none. An id in
 // use is a Conflict "client_exists". A client of an org_admin belongs to their
-// organization, and one without a role gets the actor's. The organization must exist;
-// empty: users of all organizations.
+// organization, and one without a role gets that of defaultRole. The organization must
+// exist; empty: users of all organizations.
 func (s *Store) InsertClient(ctx context.Context, act Act, c oauth.Client, secretHash string, may ClientRule) (stored oauth.Client, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		stored, err = t.insertClient(act, c, secretHash, may)
@@ -80,11 +80,16 @@ func (t *tx) insertClient(act Act, c oauth.Client, secretHash string, may Client
 	return c, t.done(act, c.ID, c.OrgID)
 }
 
-// defaultRole is the role of the client: its own, else that of its creator, but for a
-// client of an organization at most that of the administrators there.
+// defaultRole is the role of the client: its own, else the weakest one if it has tokens
+// without a user, since nothing else limits these. The tokens of others are limited by the
+// role of their user, so they get that of their creator, but in an organization at most
+// that of the administrators there.
 func defaultRole(c oauth.Client, creator identity.Principal) string {
 	role := creator.Role
-	if c.OrgID != "" && role == identity.Superadmin {
+	switch {
+	case c.Allows(oauth.GrantClientCredentials):
+		role = identity.Viewer
+	case c.OrgID != "" && role == identity.Superadmin:
 		role = identity.OrgAdmin
 	}
 	return cmp.Or(c.Role, string(role))
