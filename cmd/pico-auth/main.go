@@ -37,7 +37,7 @@ type cli struct {
 	Session      sessionCmd      `cmd:"" help:"List and end sessions of a user."`
 	Org          orgCmd          `cmd:"" help:"Create, list and change organizations."`
 	Group        groupCmd        `cmd:"" help:"Create, list and change groups."`
-	ServiceToken serviceTokenCmd `cmd:"" name:"service-token" help:"Create, list and revoke service tokens."`
+	ServiceToken serviceTokenCmd `cmd:"" name:"service-token" help:"Create, list, change and revoke service tokens."`
 	Client       clientCmd       `cmd:"" help:"Create clients of the OpenID provider: the applications that users sign in to."`
 	Key          keyCmd          `cmd:"" help:"List, rotate, retire, revoke, import and export signing keys."`
 	Migrate      migrateCmd      `cmd:"" help:"Migrate the database to the schema of this version, or show what a migration would do."`

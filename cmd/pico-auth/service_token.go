@@ -15,6 +15,7 @@ import (
 type serviceTokenCmd struct {
 	Create serviceTokenCreateCmd `cmd:"" help:"Create a service token and print it."`
 	List   serviceTokenListCmd   `cmd:"" help:"List service tokens."`
+	Update serviceTokenUpdateCmd `cmd:"" help:"Give a service token other audiences."`
 	Revoke serviceTokenRevokeCmd `cmd:"" help:"Revoke a service token."`
 }
 
@@ -98,26 +99,60 @@ func orNever(at time.Time) string {
 	return moment(at)
 }
 
-// serviceTokensJSON has the field names of the API.
 func serviceTokensJSON(tokens []identity.ServiceToken) any {
+	all := make([]map[string]any, len(tokens))
+	for i, t := range tokens {
+		all[i] = serviceTokenJSON(t)
+	}
+	return map[string]any{"tokens": all, "total": len(all)}
+}
+
+// serviceTokenJSON has the field names of the API.
+func serviceTokenJSON(t identity.ServiceToken) map[string]any {
 	optional := func(text string, given bool) any {
 		if !given {
 			return nil
 		}
 		return text
 	}
-	all := make([]map[string]any, len(tokens))
-	for i, t := range tokens {
-		all[i] = map[string]any{
-			"id": t.ID, "name": t.Name, "role": t.Role, "org_id": t.OrgID, "description": t.Description,
-			"audiences":    slices.Concat([]string{}, t.Audiences),
-			"created_at":   t.CreatedAt.UTC().Format(time.RFC3339Nano),
-			"expires_at":   optional(t.ExpiresAt.UTC().Format(time.RFC3339Nano), !t.ExpiresAt.IsZero()),
-			"last_used_at": optional(t.LastUsedAt.UTC().Format(time.RFC3339Nano), !t.LastUsedAt.IsZero()),
-			"owner_id":     optional(t.OwnerID, t.OwnerID != ""),
-		}
+	return map[string]any{
+		"id": t.ID, "name": t.Name, "role": t.Role, "org_id": t.OrgID, "description": t.Description,
+		"audiences":    slices.Concat([]string{}, t.Audiences),
+		"created_at":   t.CreatedAt.UTC().Format(time.RFC3339Nano),
+		"expires_at":   optional(t.ExpiresAt.UTC().Format(time.RFC3339Nano), !t.ExpiresAt.IsZero()),
+		"last_used_at": optional(t.LastUsedAt.UTC().Format(time.RFC3339Nano), !t.LastUsedAt.IsZero()),
+		"owner_id":     optional(t.OwnerID, t.OwnerID != ""),
 	}
-	return map[string]any{"tokens": all, "total": len(all)}
+}
+
+type serviceTokenUpdateCmd struct {
+	Name     string   `arg:"" help:"Its name."`
+	Org      string   `default:"default" placeholder:"ID" help:"Its organization (${default})."`
+	Audience []string `sep:"none" required:"" placeholder:"URI" help:"A service whose access tokens it may be exchanged for; those that are given replace the previous ones."`
+	JSON     bool     `help:"Print JSON."`
+}
+
+// Help is the end of `pico-auth service-token update --help`.
+func (serviceTokenUpdateCmd) Help() string {
+	return `The token itself stays. Access tokens for a previous audience are valid for at most five minutes more.
+
+Example:
+
+    pico-auth service-token update billing --audience https://api.example --audience https://files.example`
+}
+
+// Run replaces the audiences of a service token.
+func (c serviceTokenUpdateCmd) Run(sh *shell) error {
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		t, err := services.Tokens.UpdateServiceToken(ctx, operator(), c.Org, c.Name, c.Audience)
+		switch {
+		case err != nil:
+			return err
+		case c.JSON:
+			return sh.json(serviceTokenJSON(t))
+		}
+		return sh.say("%s has the audiences %s\n", printable(t.Name), printable(strings.Join(t.Audiences, " ")))
+	})
 }
 
 type serviceTokenRevokeCmd struct {

@@ -81,6 +81,7 @@ var rules = map[string]rule{
 	"GET /api/v1/auth/service-tokens":                      {web.OrgAdmin, web.Bearer},
 	"POST /api/v1/auth/service-tokens/exchange":            {web.Service, web.Bearer},
 	"POST /api/v1/auth/service-tokens/validate":            {web.Anonymous, web.NoCredential},
+	"PATCH /api/v1/auth/service-tokens/{name}":             {web.OrgAdmin, web.Bearer},
 	"DELETE /api/v1/auth/service-tokens/{name}":            {web.OrgAdmin, web.Bearer},
 	"GET /api/v1/auth/revoked-jtis":                        {web.UserOrService, web.Bearer},
 	"POST /api/v1/clients":                                 {web.OrgAdmin, web.Bearer},

@@ -24,6 +24,10 @@ func (r *rig) privileged() map[string]func(access string) response {
 		"make a service token of a superadmin": func(access string) response {
 			return r.call(http.MethodPost, "/api/v1/auth/service-tokens", access, fmt.Sprintf(`{"name":%q,"role":"superadmin"}`, uuid.NewString()))
 		},
+		"give a service token of a superadmin audiences": func(access string) response {
+			st, _ := r.service(identity.Superadmin, "default", time.Time{})
+			return r.call(http.MethodPatch, "/api/v1/auth/service-tokens/"+st.Name, access, `{"audiences":["https://api.example"]}`)
+		},
 		"change an address": func(access string) response {
 			return r.call(http.MethodPatch, "/api/v1/auth/users/"+r.user(identity.Viewer, "default").ID, access, fmt.Sprintf(`{"email":"%s@example.com"}`, uuid.NewString()))
 		},

@@ -12,7 +12,11 @@ import (
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-const tagServiceTokens = "service tokens"
+const (
+	tagServiceTokens = "service tokens"
+
+	takenAudience = "`audience_taken`: an audience belongs to a client or service token of another organization, or to a client of all; a superadmin can add it"
+)
 
 func (a *API) serviceTokenRoutes() []route {
 	return []route{
@@ -21,7 +25,7 @@ func (a *API) serviceTokenRoutes() []route {
 			Tag:   tagServiceTokens, Summary: "Create a service token",
 			Description: "The token is not shown again. If an active one of that name exists, it stays unchanged: the response has `already_exists` and no `token`.",
 			body:        jsonBody, typed: endpoint(a, a.createServiceToken),
-			refusals: map[int]string{401: notRecent, 404: otherOrg, 409: "`audience_taken`: an audience belongs to a client or service token of another organization, or to a client of all; a superadmin can add it"},
+			refusals: map[int]string{401: notRecent, 404: otherOrg, 409: takenAudience},
 		},
 		{
 			Route: at(http.MethodGet, "/api/v1/auth/service-tokens", "list_service_tokens", web.OrgAdmin, web.Bearer),
@@ -43,6 +47,13 @@ func (a *API) serviceTokenRoutes() []route {
 			Description: "For services that verify signatures. The access token (`at+jwt`, RFC 9068) has the role and organization of the service token, whose id is its `sub` and `client_id`, and expires after five minutes at most. This API refuses it.",
 			body:        optionalBody, typed: endpoint(a, a.exchangeServiceToken),
 			refusals: map[int]string{422: "`validation_failed`: see `errors`; `invalid_target`: an audience that the service token may not request"},
+		},
+		{
+			Route: at(http.MethodPatch, "/api/v1/auth/service-tokens/{name}", "update_service_token", web.OrgAdmin, web.Bearer),
+			Tag:   tagServiceTokens, Summary: "Give a service token other audiences",
+			Description: "They replace the previous ones. Users do this, no service token and no client does. Access tokens for a previous one are accepted until they expire.",
+			body:        jsonBody, query: []string{"org_id"}, typed: endpoint(a, a.updateServiceToken),
+			refusals: map[int]string{401: notRecent, 409: takenAudience},
 		},
 		{
 			Route: at(http.MethodDelete, "/api/v1/auth/service-tokens/{name}", "revoke_service_token", web.OrgAdmin, web.Bearer),
@@ -69,6 +80,11 @@ type ServiceTokenCreation struct {
 	Description string     `json:"description,omitempty" maxLength:"500" example:"Nightly invoices"`
 	Audiences   []string   `json:"audiences,omitempty" maxItems:"50" doc:"Absolute URIs of services, or the audience of this server, that it may be exchanged for. Default: the audience of this server, or those of the service token that creates it. Only users give others." example:"[\"https://api.example\"]"`
 	ExpiresAt   *time.Time `json:"expires_at,omitempty" doc:"Default: it does not expire; of one that a service token creates, the expiry of that." example:"2027-11-22T00:00:00Z"`
+}
+
+// ServiceTokenChange has the new audiences of a service token.
+type ServiceTokenChange struct {
+	Audiences []string `json:"audiences" nullable:"false" maxItems:"50" doc:"Absolute URIs of services, or the audience of this server, that it may be exchanged for. Empty: the audience of this server." example:"[\"https://api.example\"]"`
 }
 
 // CreatedServiceToken is a new service token, or the existing one.
@@ -181,11 +197,22 @@ func (a *API) exchangeServiceToken(ctx context.Context, by caller, in *struct{ B
 	return ExchangedToken{AccessToken: pair.AccessToken, TokenType: "Bearer", ExpiresIn: int64(pair.ExpiresIn / time.Second)}, err
 }
 
-type revokeServiceTokenInput struct {
+// ServiceTokenName is the service token in the path.
+type ServiceTokenName struct {
 	Name  string `path:"name" doc:"Name of the service token." example:"billing"`
 	OrgID string `query:"org_id" doc:"Its organization. Default: the own one; another one is not found, except by a superadmin."`
 }
 
-func (a *API) revokeServiceToken(ctx context.Context, by caller, in *revokeServiceTokenInput) (Message, error) {
+type updateServiceTokenInput struct {
+	ServiceTokenName
+	Body ServiceTokenChange
+}
+
+func (a *API) updateServiceToken(ctx context.Context, by caller, in *updateServiceTokenInput) (ServiceToken, error) {
+	t, err := a.tokens.UpdateServiceToken(ctx, by.actor, in.OrgID, in.Name, in.Body.Audiences)
+	return serviceTokenOf(t), err
+}
+
+func (a *API) revokeServiceToken(ctx context.Context, by caller, in *ServiceTokenName) (Message, error) {
 	return Message{"Service token revoked"}, a.tokens.RevokeServiceToken(ctx, by.actor, in.OrgID, in.Name)
 }

@@ -125,6 +125,7 @@ func TestAServiceTokenNeverTouchesASuperadmin(t *testing.T) {
 		{"PUT", users + "/" + viewer.ID + "/role", `"superadmin"`},
 		{"POST", users, `{"email":"new@example.com","password":"staple the other horse","role":"superadmin"}`},
 		{"POST", tokens, `{"name":"mighty","role":"superadmin"}`},
+		{"PATCH", tokens + "/" + other.Name, `{"audiences":[]}`},
 		{"DELETE", tokens + "/" + other.Name, ""},
 		{"PATCH", "/api/v1/organizations/acme", `{"status":"suspended"}`},
 	} {
@@ -196,6 +197,37 @@ func TestAServiceTokenIsCreatedForTheAudiencesOfItsOrganization(t *testing.T) {
 		t.Errorf("%s", a.raw)
 	}
 	r.want(http.StatusForbidden, r.call("POST", path, r.want(http.StatusOK, r.call("POST", path, acme, `{"name":"boss","role":"org_admin"}`)).text("token"), body))
+}
+
+func TestAServiceTokenGetsOtherAudiencesWithoutAnotherSecret(t *testing.T) {
+	r := newRig(t)
+	acme, root := r.as(identity.OrgAdmin, "acme"), r.as(identity.Superadmin, "default")
+	const path, body = "/api/v1/auth/service-tokens", `{"audiences":["https://files.example"]}`
+	secret := r.want(http.StatusOK, r.call("POST", path, acme, `{"name":"ci","role":"org_admin"}`)).text("token")
+	exchange := func(audience string) int {
+		return r.call("POST", path+"/exchange", secret, fmt.Sprintf(`{"audience":%q}`, audience)).status
+	}
+	if exchange(testAudience) != 200 || exchange("https://files.example") != 422 {
+		t.Error("a service token without audiences is not for the server alone")
+	}
+	for bearer, status := range map[string]int{secret: 403, r.as(identity.OrgAdmin, "other"): 404, r.as(identity.Operator, "acme"): 403} {
+		if a := r.call("PATCH", path+"/ci", bearer, body); a.status != status {
+			t.Errorf("%d %s", a.status, a.raw)
+		}
+	}
+	for _, bad := range []string{`{}`, `{"audiences":null}`, `{"audiences":["files"]}`, `{"audiences":["https://files.example"],"role":"superadmin"}`} {
+		r.want(http.StatusUnprocessableEntity, r.call("PATCH", path+"/ci", acme, bad))
+	}
+	r.want(http.StatusNotFound, r.call("PATCH", path+"/unknown", acme, body))
+	changed := r.want(http.StatusOK, r.call("PATCH", path+"/ci", acme, body))
+	wantFields(t, changed, "id", "name", "role", "org_id", "description", "audiences", "owner_id", "created_at", "expires_at", "last_used_at")
+	if fmt.Sprint(changed.body["audiences"]) != "[https://files.example]" || exchange(testAudience) != 422 || exchange("https://files.example") != 200 {
+		t.Errorf("%s", changed.raw)
+	}
+	r.want(http.StatusOK, r.call("PATCH", path+"/ci?org_id=acme", root, `{"audiences":[]}`))
+	if exchange(testAudience) != 200 || exchange("https://files.example") != 422 {
+		t.Error("no audiences are not the default")
+	}
 }
 
 func TestTheOwnerOfServiceTokensIsNamedAndDecidedAbout(t *testing.T) {

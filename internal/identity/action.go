@@ -40,6 +40,7 @@ const (
 	ActionRemoveMember Action = "group.remove_member"
 
 	ActionCreateServiceToken Action = "service_token.create"
+	ActionUpdateServiceToken Action = "service_token.update" // other audiences
 	ActionRevokeServiceToken Action = "service_token.revoke"
 	ActionTakeServiceToken   Action = "service_token.take"     // another user owns it
 	ActionExchange           Action = "service_token.exchange" // in the log only

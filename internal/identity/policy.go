@@ -144,9 +144,9 @@ func MayMove(actor, target Principal) error {
 	return MayConfigure(actor)
 }
 
-// MayGiveAudiences decides whether actor, who may create the service token, may let it
-// request audiences besides that of the server: users themselves and the system, as with
-// clients, but no service token and no client.
+// MayGiveAudiences decides whether actor, who may give the role of the service token, may
+// let it request audiences besides that of the server, or change those it has: users
+// themselves and the system, as with clients, but no service token and no client.
 func MayGiveAudiences(actor Principal) error {
 	if actor.Kind != ActorUser && actor.Kind != ActorSystem {
 		return ErrForbidden

@@ -14,7 +14,7 @@ var errAudienceTaken = fault.New(fault.Conflict, "audience_taken",
 	"an audience belongs to a client or service token of another organization, or to a client of all: a superadmin can add it")
 
 // claimAudiences refuses audiences for a client or service token of the organization
-// that are not among those it has had, when an administrator of the organization adds
+// that are not among those it has had, or that all may have, when an administrator of the organization adds
 // them and a client or service token of another one, or a client of all, has them: it
 // would get tokens for a resource server of others.
 func (t *tx) claimAudiences(actor identity.Principal, orgID string, audiences, had []string) error {

@@ -151,3 +151,66 @@ func TestAServiceTokenCreatesNoneThatMayBeExchangedForMore(t *testing.T) {
 		}
 	})
 }
+
+// A program that could change audiences would give itself, or another one, more than it has.
+func TestAudiencesOfAServiceTokenAreReplacedByThoseWhoMayGiveThem(t *testing.T) {
+	onEach(t, func(w *world) {
+		const api, files = "https://api.acme.example", "https://files.acme.example"
+		root := w.add("root", identity.Superadmin, "default")
+		boss, rival, operator := w.add("boss", identity.OrgAdmin, "acme"), w.add("rival", identity.OrgAdmin, "other"), w.add("op", identity.Operator, "acme")
+		create := func(name string, role identity.Role, audiences ...string) identity.Actor {
+			w.t.Helper()
+			st, _, err := w.s.InsertServiceToken(w.t.Context(), act(root),
+				identity.ServiceToken{Name: name, Role: role, OrgID: "acme", Audiences: audiences}, "hash of "+name, "shared")
+			w.ok(err)
+			return identity.Actor{Kind: identity.ActorServiceToken, ID: st.ID}
+		}
+		ci, mighty := create("ci", identity.OrgAdmin, api, files), create("mighty", identity.Superadmin)
+		create("job", identity.Viewer, api)
+		update := func(a store.Act, name string, audiences ...string) error {
+			_, err := w.s.UpdateServiceToken(w.t.Context(), a, "acme", name, audiences, "shared")
+			return err
+		}
+		for _, program := range []identity.Actor{ci, mighty, {Kind: identity.ActorClient, ID: "x"}, {}} {
+			a := store.Act{Action: "test", By: program}
+			for _, audiences := range [][]string{{files}, {api}, {"shared"}, {"https://new.example"}, nil} {
+				w.forbidden(update(a, "job", audiences...))
+				w.forbidden(update(a, "ci", audiences...))
+			}
+		}
+		w.forbidden(update(act(operator), "job", api))
+		w.forbidden(update(act(boss), "mighty", api)) // of a role above the own
+		w.notFound(update(act(rival), "job", api))
+		w.notFound(update(act(boss), "unknown", api))
+		if got := w.tokens(root, "acme")["job"]; !slices.Equal(got, []string{api}) {
+			w.t.Errorf("refused changes made the audiences %v", got)
+		}
+
+		w.ok(w.claims(rival, true, "theirs", "https://api.other.example"))
+		if err := update(act(boss), "job", api, "https://api.other.example"); !isTaken(err) {
+			w.t.Errorf("got %v, want audience_taken", err)
+		}
+		for _, audiences := range [][]string{{api, files}, {"shared", files}, {"https://new.acme.example"}, {}} {
+			w.ok(update(act(boss), "job", audiences...))
+			if got := w.tokens(root, "acme")["job"]; !slices.Equal(got, audiences) {
+				w.t.Errorf("the audiences are %v, want %v", got, audiences)
+			}
+		}
+		// What it has lost is free, and what a superadmin gave it may keep.
+		w.ok(w.claims(rival, true, "theirs-2", "https://new.acme.example"))
+		w.ok(update(act(root), "job", "https://api.other.example"))
+		w.ok(update(act(boss), "job", "https://api.other.example", "shared"))
+	})
+}
+
+// tokens are the audiences of the service tokens of the organization, by name.
+func (w *world) tokens(u identity.User, orgID string) map[string][]string {
+	w.t.Helper()
+	page, err := w.s.ServiceTokens(w.t.Context(), by(u), store.ListFilter{OrgID: orgID})
+	w.ok(err)
+	audiences := map[string][]string{}
+	for _, st := range page.Items {
+		audiences[st.Name] = st.Audiences
+	}
+	return audiences
+}

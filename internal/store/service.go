@@ -158,6 +158,44 @@ func (s *Store) ServiceTokens(ctx context.Context, by identity.Actor, f ListFilt
 	return p, err
 }
 
+// UpdateServiceToken replaces the audiences of the active token of the name in the
+// organization, empty: the actor's own. One of a role above the actor's own is Forbidden,
+// one of another organization NotFound. shared are as in InsertServiceToken.
+func (s *Store) UpdateServiceToken(ctx context.Context, act Act, orgID, name string, audiences []string, shared ...string) (
+	updated identity.ServiceToken, err error,
+) {
+	err = s.write(ctx, func(t *tx) error {
+		actor, err := t.principal(act.By, t.forShare)
+		if err != nil {
+			return err
+		}
+		orgID := cmp.Or(orgID, actor.OrgID)
+		if err := identity.MayAdminister(actor, orgID, "service token"); err != nil {
+			return err
+		}
+		st, err := t.serviceByName(orgID, name, t.forUpdate("s"))
+		if err != nil {
+			return err
+		}
+		if err := identity.MayGrant(actor, st.Role); err != nil {
+			return err
+		}
+		if err := identity.MayGiveAudiences(actor); err != nil {
+			return err
+		}
+		if err := t.claimAudiences(actor, st.OrgID, audiences, slices.Concat(st.Audiences, shared)); err != nil {
+			return err
+		}
+		if _, err := t.exec("UPDATE service_tokens SET audiences = $1 WHERE id = $2", storedList(audiences), st.ID); err != nil {
+			return err
+		}
+		st.Audiences = audiences
+		updated = st
+		return t.done(act, st.ID, st.OrgID)
+	})
+	return updated, err
+}
+
 // RevokeServiceToken revokes the active token of the name in the organization,
 // empty: the actor's own. One of a role above the actor's own is Forbidden, one of
 // another organization NotFound.

@@ -45,10 +45,7 @@ func (i *Issuer) CreateServiceToken(
 		return identity.ServiceToken{}, "", err
 	}
 	secret = newServiceToken()
-	act := store.Act{Action: identity.ActionCreateServiceToken, By: by, Detail: t.Name}
-	if len(t.Audiences) > 0 {
-		act.Detail += " for " + strings.Join(t.Audiences, ", ")
-	}
+	act := store.Act{Action: identity.ActionCreateServiceToken, By: by, Detail: nameWith(t.Name, t.Audiences)}
 	stored, isNew, err := i.store.InsertServiceToken(ctx, act, t, hashOf(secret), i.audience)
 	if err != nil {
 		i.audit.Refused(ctx, act, "", err)
@@ -58,6 +55,14 @@ func (i *Issuer) CreateServiceToken(
 		return stored, "", nil
 	}
 	return stored, secret, nil
+}
+
+// nameWith is what an audit event says about the service token.
+func nameWith(name string, audiences []string) string {
+	if len(audiences) == 0 {
+		return name
+	}
+	return name + " for " + strings.Join(audiences, ", ")
 }
 
 // A service token has as many audiences as a client, at most, and they fit into an audit
@@ -139,6 +144,25 @@ func (i *Issuer) ServiceTokens(ctx context.Context, by identity.Actor, f Filter)
 		return ServiceTokenPage{}, fmt.Errorf("list service tokens: %w", err)
 	}
 	return page, nil
+}
+
+// UpdateServiceToken replaces the audiences of the service token of that name in the
+// organization, empty: the actor's own. None: that of the Issuer. Access tokens that it
+// was exchanged for before are accepted by other services until they expire.
+func (i *Issuer) UpdateServiceToken(ctx context.Context, by identity.Actor, orgID, name string, audiences []string) (identity.ServiceToken, error) {
+	if !identity.Storable(name) || !identity.Storable(orgID) {
+		return identity.ServiceToken{}, identity.ErrNoServiceToken
+	}
+	if err := fault.Gather(checkAudiences(audiences, i.audience)); err != nil {
+		return identity.ServiceToken{}, err
+	}
+	act := store.Act{Action: identity.ActionUpdateServiceToken, By: by, Detail: nameWith(name, audiences)}
+	updated, err := i.store.UpdateServiceToken(ctx, act, orgID, name, audiences, i.audience)
+	if err != nil {
+		i.audit.Refused(ctx, act, "", err)
+		return identity.ServiceToken{}, fmt.Errorf("update service token: %w", err)
+	}
+	return updated, nil
 }
 
 // RevokeServiceToken revokes the service token of that name in the organization,
