@@ -14,6 +14,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/testrig"
+	"github.com/pico-auth/pico-auth/internal/token"
 )
 
 func (w *world) works(c oauth.Client, secret string) bool {
@@ -396,5 +397,56 @@ func TestAnOrgAdminTakesNoAudienceOfOthers(t *testing.T) {
 		w.ok(err)
 		_, err = w.Clients.Update(t.Context(), other, theirs.ID, oauth.Settings{"audiences": []string{"https://api.acme.example", "https://new.other.example"}})
 		w.ok(err)
+	})
+}
+
+// An organization would get tokens for what is for the server itself.
+func TestOnlySuperadminsGiveTheIssuerAsAnAudience(t *testing.T) {
+	each(t, func(w *world) {
+		root, boss := w.user("root", identity.Superadmin, "default"), w.user("boss", identity.OrgAdmin, "acme")
+		create := func(by identity.Actor, audience string) (oauth.Client, error) {
+			c, _, err := w.Clients.Create(t.Context(), by, oauth.Settings{"redirect_uris": []string{callback}, "org_id": "acme", "audiences": []string{audience}})
+			return c, err
+		}
+		const api = "https://api.acme.example"
+		own, err := create(boss, api)
+		w.ok(err)
+		_, _, err = w.Tokens.CreateServiceToken(t.Context(), boss, token.NewServiceToken{Name: "ci"})
+		w.ok(err)
+		for _, audience := range []string{testrig.Issuer, testrig.Issuer + "/", strings.Replace(testrig.Issuer, "auth", "AUTH", 1)} {
+			_, err := create(boss, audience)
+			w.wants(fault.Forbidden, "forbidden", err)
+			_, err = w.Clients.Update(t.Context(), boss, own.ID, oauth.Settings{"audiences": []string{api, audience}})
+			w.wants(fault.Forbidden, "forbidden", err)
+			_, _, err = w.Tokens.CreateServiceToken(t.Context(), boss, token.NewServiceToken{Name: "job", Audiences: []string{audience}})
+			w.wants(fault.Forbidden, "forbidden", err)
+			_, err = w.Tokens.UpdateServiceToken(t.Context(), boss, "", "ci", []string{audience})
+			w.wants(fault.Forbidden, "forbidden", err)
+		}
+		for _, by := range []identity.Actor{root, system} {
+			c, err := create(by, testrig.Issuer)
+			w.ok(err)
+			_, err = w.Clients.Update(t.Context(), boss, c.ID, oauth.Settings{"name": "Renamed", "audiences": []string{testrig.Issuer, api}}) // what it has stays
+			w.ok(err)
+			_, err = w.Tokens.UpdateServiceToken(t.Context(), by, "acme", "ci", []string{testrig.Issuer})
+			w.ok(err)
+		}
+		w.declare(declaration("wiki", chosen, oauth.Settings{"audiences": []any{testrig.Issuer}})) // by the operator
+	})
+}
+
+// These name no service, or are names of this server.
+func TestTheNamesOfScopesAndOfThisServerAreNoAudiences(t *testing.T) {
+	each(t, func(w *world) {
+		c, _ := w.client(nil)
+		for _, audience := range []string{"account", "admin", "openid", "*", c.ID, identity.FirstPartyClient, identity.FirstPartyClient + "#x", ""} {
+			_, err := w.Clients.Update(t.Context(), system, c.ID, oauth.Settings{"audiences": []string{audience}})
+			w.wants(fault.Invalid, "validation_failed", err)
+			_, _, err = w.Tokens.CreateServiceToken(t.Context(), system, token.NewServiceToken{Name: "x", Audiences: []string{audience}})
+			w.wants(fault.Invalid, "validation_failed", err)
+			if wrong := w.Clients.CheckDeclared([]client.Declared{declaration("wiki", chosen, oauth.Settings{"audiences": []any{audience}})}); len(wrong[0]) != 1 || wrong[0][0].Name != "audiences" {
+				t.Errorf("declared with %q: %v", audience, wrong)
+			}
+		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 const (
 	tagClients = "clients"
 
-	notAllowed = "`forbidden`: the role does not allow this; only superadmins give a client `first_party`, the scopes `account` and `admin`, the audience of this API, or a role above the own"
+	notAllowed = "`forbidden`: the role does not allow this; only superadmins give a client `first_party`, the scopes `account` and `admin`, the issuer or the audience of this API as an audience, or a role above the own"
 	declared   = "`declared_client`: the client is declared in the configuration"
 )
 

@@ -104,6 +104,7 @@ func StoreConfig(cfg config.Config, log *slog.Logger) store.Config {
 		Committed: audit.Writer(log),
 		Echo:      cfg.Database.Echo,
 
+		Issuer:     cfg.Auth.Issuer,
 		GroupNames: cfg.Auth.GroupClaim != config.GroupIDs,
 
 		PrivilegedMaxAge: minutes(cfg.Auth.PrivilegedMaxAgeMinutes),

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -16,11 +17,14 @@ var errAudienceTaken = fault.New(fault.Conflict, "audience_taken",
 // claimAudiences refuses audiences for a client or service token of the organization
 // that are not among those it has had, or that all may have, when an administrator of the organization adds
 // them and a client or service token of another one, or a client of all, has them: it
-// would get tokens for a resource server of others.
+// would get tokens for a resource server of others. The issuer belongs to the server.
 func (t *tx) claimAudiences(actor identity.Principal, orgID string, audiences, had []string) error {
 	claimed := slices.DeleteFunc(slices.Clone(audiences), func(a string) bool { return slices.Contains(had, a) })
 	if actor.Role == identity.Superadmin || len(claimed) == 0 {
 		return nil
+	}
+	if slices.ContainsFunc(claimed, t.isIssuer) {
+		return identity.ErrForbidden
 	}
 	if err := t.alone("audiences"); err != nil { // two first claims at the same moment do not see each other
 		return err
@@ -30,6 +34,12 @@ func (t *tx) claimAudiences(actor identity.Principal, orgID string, audiences, h
 		err = errAudienceTaken
 	}
 	return err
+}
+
+// isIssuer reports whether the audience is the issuer of the server, or written so that it
+// is taken for it.
+func (t *tx) isIssuer(audience string) bool {
+	return t.issuer != "" && strings.EqualFold(strings.TrimRight(audience, "/"), strings.TrimRight(t.issuer, "/"))
 }
 
 // claimForService is claimAudiences for the audiences of a new service token besides

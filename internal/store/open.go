@@ -47,7 +47,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 func newStore(target engine.Target, cfg Config) *Store {
 	return &Store{
 		target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo(), outbox: outbox{tell: cfg.Committed},
-		privilegedMaxAge: cfg.PrivilegedMaxAge, browserTimes: cfg.Browser, groupNames: cfg.GroupNames,
+		privilegedMaxAge: cfg.PrivilegedMaxAge, browserTimes: cfg.Browser, groupNames: cfg.GroupNames, issuer: cfg.Issuer,
 	}
 }
 

@@ -35,6 +35,10 @@ type Config struct {
 
 	Browser BrowserTimes // how long sessions in browsers last
 
+	// Issuer is the issuer of the server. As an audience only superadmins give it to clients
+	// and service tokens. Empty: all may.
+	Issuer string
+
 	GroupNames bool // what reads the groups of a user for a token reads their names, too
 
 	// Committed receives each audit event that a method wrote, after the commit and
@@ -69,6 +73,7 @@ type Store struct {
 	privilegedMaxAge time.Duration
 	browserTimes     BrowserTimes
 	groupNames       bool
+	issuer           string
 
 	adopted *Adoption // by this Open; nil: nothing
 

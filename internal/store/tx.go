@@ -36,6 +36,7 @@ type tx struct {
 	privilegedMaxAge time.Duration // of Config
 	browserTimes     BrowserTimes  // of Config
 	groupNames       bool          // of Config
+	issuer           string        // of Config
 	clients          *clientMemo
 
 	trace trace.Context // of the request
@@ -54,7 +55,7 @@ type tx struct {
 func (s *Store) newTx(ctx context.Context, run runner) *tx {
 	return &tx{
 		ctx: ctx, run: run, locks: s.target.Engine == engine.Postgres,
-		now: s.now().UTC().Truncate(time.Microsecond), privilegedMaxAge: s.privilegedMaxAge, browserTimes: s.browserTimes, groupNames: s.groupNames,
+		now: s.now().UTC().Truncate(time.Microsecond), privilegedMaxAge: s.privilegedMaxAge, browserTimes: s.browserTimes, groupNames: s.groupNames, issuer: s.issuer,
 		clients: &s.clients,
 	}
 }

@@ -103,6 +103,7 @@ func New(t testing.TB, url string, opts ...Option) *Rig {
 	log := slog.New(slog.NewJSONHandler(r.Log, nil))
 	r.Store = storetest.OpenURL(t, url, func(c *store.Config) {
 		c.Now, c.Committed, c.PrivilegedMaxAge = cfg.Now, audit.Writer(log), cfg.MaxAge
+		c.Issuer = cfg.Tokens.Issuer
 		c.GroupNames = cfg.Tokens.GroupClaim != "" && cfg.Tokens.GroupClaim != token.GroupIDs
 	})
 	r.Audit = audit.New(audit.Config{Store: r.Store, Log: log, Now: cfg.Now})
