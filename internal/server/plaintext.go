@@ -10,7 +10,9 @@ import (
 )
 
 // What net/http writes where a request is too broken for a handler. Over TLS it is
-// encrypted before it comes here, and stays as it is.
+// encrypted before it comes here, and stays as it is: net/http speaks HTTP/2 with a tls.Conn
+// only, which nothing can stand in front of. What it writes there is a status and a
+// constant, and says nothing of this server.
 const (
 	plainHeader = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 	plainToTLS  = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
