@@ -164,7 +164,7 @@ type Server struct {
 	TLSMode       string   // SelfSigned, or empty
 	TLSCert       string   // empty: plain HTTP, unless TLSMode is SelfSigned
 	TLSKey        string
-	MetricsListen string // empty: /metrics is on the API's listener, if that is for this machine only
+	MetricsListen string // address and port, or SocketPrefix and a path; empty: /metrics is on the API's listener, if that is for this machine only
 }
 
 // SelfSigned is the value of server.tls for a certificate that the server makes.
@@ -313,7 +313,16 @@ const SocketPrefix = "unix:"
 // host and port.
 func (s Server) Socket() string { return strings.TrimPrefix(s.Listen, SocketPrefix) }
 
-// SocketMode is the mode of the socket.
+// MetricsSocket is the path of the socket for /metrics; empty: it has none.
+func (s Server) MetricsSocket() string {
+	path, found := strings.CutPrefix(s.MetricsListen, SocketPrefix)
+	if !found {
+		return ""
+	}
+	return path
+}
+
+// SocketMode is the mode of the sockets.
 func (s Server) SocketMode() fs.FileMode {
 	mode, _ := strconv.ParseUint(s.ListenMode, 8, 9) // no error: it was understood
 	return fs.FileMode(mode)

@@ -116,6 +116,10 @@ func socketPath(s string) bool {
 	return found && strings.HasPrefix(path, "/") && !strings.HasSuffix(path, "/") && len(path) <= 80 && !strings.ContainsFunc(path, unicode.IsControl)
 }
 
+func either(a, b func(string) bool) func(string) bool {
+	return func(s string) bool { return a(s) || b(s) }
+}
+
 func octalMode(s string) bool {
 	_, err := strconv.ParseUint(s, 8, 9)
 	return err == nil && (len(s) == 3 || len(s) == 4)

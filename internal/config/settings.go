@@ -172,7 +172,7 @@ func serverKeys() []setting {
 			"A socket of the unix domain to listen on, instead of `server.host` and `server.port`. A socket that was left behind is replaced; one in use, or another file, is not. Who connects to it is a trusted proxy: the client is the rightmost address in `X-Forwarded-For` that is not in `server.trusted_proxies`. A socket of systemd comes before this setting."),
 		text("server.listen_mode", func(c *Config) *string { return &c.Server.ListenMode },
 			"a mode in octal, such as 0660", octalMode,
-			"Mode of that socket: who may connect to it. Its group is that of the process, or of the folder where that is setgid."),
+			"Mode of that socket, and of one in `server.metrics_listen`: who may connect to it. Its group is that of the process, or of the folder where that is setgid."),
 		list("server.trusted_proxies", func(c *Config) *[]string { return &c.Server.TrustedProxies },
 			"a list of IP addresses and CIDR ranges", addressOrPrefix,
 			"Proxies whose `X-Forwarded-For` is trusted; the client is the rightmost address in it that is not one of these. Empty: the peer is the client. Where it is set, others reach the server: the start is refused while an active superadmin has the default password."),
@@ -190,8 +190,8 @@ func serverKeys() []setting {
 		text("server.tls_key", func(c *Config) *string { return &c.Server.TLSKey }, "a path", anything,
 			"PEM file of the certificate's private key."),
 		text("server.metrics_listen", func(c *Config) *string { return &c.Server.MetricsListen },
-			"an address with port, such as 127.0.0.1:9100", orEmpty(hostPort),
-			"A separate listener for `/metrics`, which serves nothing else and every client that reaches it. As in `server.host`, `0.0.0.0` is IPv4 only, and `::` or no address is both. Without it `/metrics` is on the API's listener, for clients on this machine only, where `server.host` is loopback and `server.trusted_proxies` is empty; elsewhere there is none."),
+			"an address with port, such as 127.0.0.1:9100, or a socket as in server.listen", orEmpty(either(hostPort, socketPath)),
+			"A separate listener for `/metrics`, which serves nothing else and every client that reaches it. As in `server.host`, `0.0.0.0` is IPv4 only, and `::` or no address is both. A socket of the unix domain has the mode `server.listen_mode`. Without it `/metrics` is on the API's listener, for clients on this machine only, where `server.host` is loopback and `server.trusted_proxies` is empty; elsewhere there is none."),
 	}
 }
 

@@ -47,7 +47,7 @@ type Admins struct {
 // CheckAll is Check, and what can be seen of the socket, the signing key and the
 // superadmins. A start finds that when it opens them.
 func CheckAll(cfg config.Config, admins Admins) error {
-	found := []error{Check(cfg), checkSocket(cfg.Server), checkKeyFile(cfg)}
+	found := []error{Check(cfg), checkSocket("server.listen", cfg.Server.Socket()), checkSocket("server.metrics_listen", cfg.Server.MetricsSocket()), checkKeyFile(cfg)}
 	if exists, err := store.Exists(StoreConfig(cfg, nil)); err == nil && exists {
 		found = append(found, checkAdmins(cfg, admins))
 	}
@@ -137,20 +137,19 @@ func checkStream(path string) error {
 	return refused("audit.stream", path, err)
 }
 
-// checkSocket returns why a start cannot make the socket of server.listen.
-func checkSocket(c config.Server) error {
-	path := c.Socket()
+// checkSocket returns why a start cannot make the socket of the setting; empty: it has none.
+func checkSocket(setting, path string) error {
 	if path == "" {
 		return nil
 	}
 	info, err := os.Lstat(path)
 	switch {
 	case err == nil && info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("server.listen: %s exists and is no socket; remove it, or set another path", path)
+		return fmt.Errorf("%s: %s exists and is no socket; remove it, or set another path", setting, path)
 	case err == nil || errors.Is(err, fs.ErrNotExist):
 		err = mayFill(filepath.Dir(path))
 	}
-	return refused("server.listen", path, err)
+	return refused(setting, path, err)
 }
 
 // mayFill returns why nothing can be made in the folder.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"strconv"
@@ -40,18 +41,23 @@ func (s *Server) listen(ctx context.Context, ln net.Listener) error {
 // open returns the listener of a socket of the unix domain, or of host and port.
 func open(ctx context.Context, c config.Server) (net.Listener, error) {
 	if path := c.Socket(); path != "" {
-		if err := gather(checkSocket(c)); err != nil {
-			return nil, err
-		}
-		ln, err := listenSocket(ctx, path, c.SocketMode())
-		if err != nil {
-			return nil, fmt.Errorf("server.listen: %w", err)
-		}
-		return ln, nil
+		return openSocket(ctx, "server.listen", path, c.SocketMode())
 	}
 	ln, err := listenTCP(ctx, net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if err != nil {
 		return nil, cannotListen("server.host and server.port", "server.port (SERVER_PORT)", err)
+	}
+	return ln, nil
+}
+
+// openSocket returns the listener of the socket that the setting names.
+func openSocket(ctx context.Context, setting, path string, mode fs.FileMode) (net.Listener, error) {
+	if err := gather(checkSocket(setting, path)); err != nil {
+		return nil, err
+	}
+	ln, err := listenSocket(ctx, path, mode)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
 	return ln, nil
 }
@@ -77,15 +83,24 @@ func cannotListen(settings, other string, err error) error {
 
 // listenMetrics does nothing when /metrics has no listener of its own.
 func (s *Server) listenMetrics(ctx context.Context) error {
-	address := s.cfg.Config.Server.MetricsListen
-	if address == "" {
+	const setting = "server.metrics_listen"
+	c := s.cfg.Config.Server
+	var ln net.Listener
+	var err error
+	switch path := c.MetricsSocket(); {
+	case path != "":
+		ln, err = openSocket(ctx, setting, path, c.SocketMode())
+	case c.MetricsListen != "":
+		if ln, err = listenTCP(ctx, c.MetricsListen); err != nil {
+			err = cannotListen(setting, setting+" (SERVER_METRICS_LISTEN)", err)
+		}
+	default:
 		return nil
 	}
-	ln, err := listenTCP(ctx, address)
 	if err != nil {
-		return cannotListen("server.metrics_listen", "server.metrics_listen (SERVER_METRICS_LISTEN)", err)
+		return err
 	}
-	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, idle: s.cfg.Config.Server.IdleTimeout, log: s.cfg.Log})
+	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, idle: c.IdleTimeout, log: s.cfg.Log})
 	return nil
 }
 

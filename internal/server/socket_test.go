@@ -103,6 +103,44 @@ func TestSocketHasItsModeAndItsPeersAreProxies(t *testing.T) {
 	}
 }
 
+func TestMetricsOnASocketOfTheirOwn(t *testing.T) {
+	dir := socketFolder(t)
+	path := filepath.Join(dir, "metrics.sock")
+	both := func(c *config.Config) {
+		onSocket(filepath.Join(dir, "http.sock"))(c)
+		c.Server.MetricsListen, c.Server.ListenMode = config.SocketPrefix+path, "0600"
+	}
+	s := start(t, t.TempDir(), both)
+	if info, err := os.Lstat(path); err != nil || info.Mode() != fs.ModeSocket|0o600 {
+		t.Fatalf("%v %v", info, err)
+	}
+	if !strings.Contains(s.out.String(), "metrics       /metrics at unix:"+path+"\n") {
+		t.Errorf("the start does not name the socket:\n%s", s.out)
+	}
+	for url, want := range map[string]int{"/metrics": 200, "/readyz": 404, "/api/v1/auth/jwks": 404} {
+		if status, body := through(t, path, "GET", url, ""); status != want || strings.Contains(body, "pico_auth_build_info") != (want == 200) {
+			t.Errorf("%s: %d %s", url, status, body)
+		}
+	}
+	if status, _ := through(t, filepath.Join(dir, "http.sock"), "GET", "/metrics", ""); status != 404 {
+		t.Errorf("/metrics for clients of the proxy: %d", status)
+	}
+	cfg := testConfig(t.TempDir())
+	cfg.Server.MetricsListen = config.SocketPrefix + path
+	if second, err := server.New(t.Context(), server.Config{Config: cfg}); err == nil || !strings.Contains(err.Error(), "server.metrics_listen: "+path+" is in use") {
+		if err == nil {
+			_ = second.Close()
+		}
+		t.Errorf("a second server: %v", err)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("the server leaves %v, %v", left, err)
+	}
+}
+
 func TestSocketIsTakenOnlyWhereNothingElseIs(t *testing.T) {
 	dir := socketFolder(t)
 	path := filepath.Join(dir, "http.sock")

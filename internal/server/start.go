@@ -225,6 +225,8 @@ func (s *Server) announce(defaultPassword string) {
 		fmt.Fprintf(out, "  certificate   %s, self-signed: trust it in browsers, and with curl --cacert, SSL_CERT_FILE or NODE_EXTRA_CA_CERTS\n", filepath.Join(c.Auth.DataDir, trustFile))
 	}
 	switch {
+	case c.Server.MetricsSocket() != "":
+		fmt.Fprintf(out, "  metrics       /metrics at %s\n", c.Server.MetricsListen)
 	case c.Server.MetricsListen != "":
 		fmt.Fprintf(out, "  metrics       http://%s/metrics%s\n", s.scrape.Addr(), interfaces(s.scrape.Addr()))
 	case !metricsOnAPI(c.Server):
