@@ -157,15 +157,20 @@ func adoption(db *store.Store) string {
 }
 
 func mustExist(cfg config.Config) error {
-	there, err := store.Exists(server.StoreConfig(cfg, nil))
+	url := server.StoreConfig(cfg, nil)
+	there, err := store.Exists(url)
 	if err != nil {
 		return misconfigured(err)
 	}
-	if !there {
-		return fmt.Errorf("database.url: no database at %s (from %s); run the command in the working folder of the server and with its configuration",
-			cfg.Database.Redacted(), cfg.Origins()["database.url"])
+	if there {
+		return nil
 	}
-	return nil
+	target, err := url.Target()
+	if err != nil {
+		return misconfigured(err)
+	}
+	return fmt.Errorf("database.url: no database at %s, which %s (from %s) names; run the command in the working folder of the server and with its configuration",
+		printable(target.Path), cfg.Database.Redacted(), cfg.Origins()["database.url"])
 }
 
 // misconfigured marks a damaged key or database, or one of another
