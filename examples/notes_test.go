@@ -81,6 +81,19 @@ func TestNotesInChromium(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a tab that hangs with the lock keeps no other one waiting for ever", func(t *testing.T) {
+		hanging, closeTab := chromedp.NewContext(first)
+		do(t, hanging, chromedp.Navigate(base+"/"), chromedp.WaitVisible("#sign-out"), chromedp.Evaluate[chromedp.Void](hang))
+		before := s.refreshes(t)
+		do(t, first, chromedp.Evaluate[chromedp.Void](expire))
+		if code := evaluate(t, first, impatient+`.then(() => 'a token', (error) => error.code)`); code != "lock_timeout" || s.refreshes(t) != before {
+			t.Errorf("while it hangs: %s, %d refreshes", code, s.refreshes(t)-before)
+		}
+		closeTab()
+		if token := evaluate(t, first, accessToken); token == "" || s.refreshes(t) != before+1 {
+			t.Errorf("after it is closed: %d refreshes", s.refreshes(t)-before)
+		}
+	})
 	t.Run("a sign-out shows in every tab", func(t *testing.T) {
 		// The page shows #sign-in before it leaves for the server, and again when it is back.
 		do(t, first, chromedp.Evaluate[chromedp.Void](`window.leaves = true`), chromedp.Click("#sign-out"))
@@ -110,6 +123,15 @@ const (
 	spoil   = `{ ` + session + ` localStorage[key] = JSON.stringify({ ...session, access: 'spoiled' }) }`
 	expire  = `{ ` + session + ` localStorage[key] = JSON.stringify({ ...session, expires: 0 }) }`
 	expired = `Object.values(localStorage).some((value) => value.includes('"expires":0'))`
+
+	// A tab whose script does not go on keeps the lock until it is closed.
+	hang = `void navigator.locks.request(Object.keys(localStorage)[0], () => new Promise(() => {}))`
+	// What waits for 20 s waits for less in this script.
+	impatient = `(async () => {
+		const real = AbortSignal.timeout
+		AbortSignal.timeout = (ms) => real.call(AbortSignal, ms === 20_000 ? 200 : ms)
+		try { return await ` + accessToken + ` } finally { AbortSignal.timeout = real }
+	})()`
 
 	accessToken = `(async () => {
 		const { PicoAuth } = await import('/pico-auth.js')

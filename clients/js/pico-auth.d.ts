@@ -59,7 +59,10 @@ export declare class PicoAuth {
    * session is gone from this browser in any case; rejects when the server could not be told.
    */
   signOut(): Promise<void>
-  /** A valid access token, refreshed when it is about to expire; null: no user is signed in. */
+  /**
+   * A valid access token, refreshed when it is about to expire; null: no user is signed in. Rejects with `lock_timeout` when
+   * another tab that refreshes has not responded for 20 seconds.
+   */
   accessToken(): Promise<string | null>
   /**
    * As the global `fetch`, with the access token. After a 401 the request is repeated once with a new token of the same user.
@@ -71,7 +74,7 @@ export declare class PicoAuth {
 export declare class PicoAuthError extends Error {
   constructor(code: string, message: string, options?: { status?: number; retryAfter?: number; cause?: unknown })
   /** The `error` of the server, such as `invalid_credentials` or `access_denied`, or one of
-   * `network_error`, `http_error`, `invalid_request`, `unknown_state`, `invalid_issuer` and `invalid_id_token`. */
+   * `network_error`, `http_error`, `lock_timeout` (another tab does not respond), `invalid_request`, `unknown_state`, `invalid_issuer` and `invalid_id_token`. */
   readonly code: string
   /** Of the response; 0: there was none. */
   readonly status: number

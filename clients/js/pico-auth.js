@@ -6,6 +6,7 @@
 // a lost answer is asked for again within the grace, counted from the first attempt.
 const patience = 9_000
 const timeout = 8_000 // of one attempt
+const turn = 20_000 // to wait for the lock of all tabs: longer than a refresh holds it
 
 export class PicoAuthError extends Error {
   constructor(code, message, { status = 0, retryAfter = 0, cause } = {}) {
@@ -86,7 +87,7 @@ export class PicoAuth {
     const claims = this.#idToken(answer.id_token)
     if (claims.nonce !== pending.nonce) throw new PicoAuthError('invalid_id_token', 'the ID token is of another sign-in')
     if (!(claims.exp * 1000 + 300_000 > Date.now())) throw new PicoAuthError('invalid_id_token', 'the ID token has expired: check the clock of this device')
-    await exclusive(this.#key, () => this.#write(sessionOf(answer, started, claims)))
+    await exclusive(this.#key, () => this.#write(sessionOf(answer, started, claims)), true)
     return pending.returnTo
   }
 
@@ -101,7 +102,7 @@ export class PicoAuth {
   async signInWithPassword(email, password) {
     const started = Date.now()
     const answer = await this.#send('/api/v1/auth/login', { email, password }, { patience: 0, timeout: 20_000 }) // it may wait 10 s to be hashed
-    await exclusive(this.#key, () => this.#write(sessionOf(answer, started, decode(answer.access_token))))
+    await exclusive(this.#key, () => this.#write(sessionOf(answer, started, decode(answer.access_token))), true)
     return this.user
   }
 
@@ -110,7 +111,7 @@ export class PicoAuth {
       const s = this.#read()
       this.#write(null)
       return s
-    })
+    }, true)
     if (!s) return
     if (!s.idToken) return void await this.#send('/api/v1/auth/logout', { refresh_token: s.refresh }, { lost: true })
     // With offline_access the tokens outlive the session in the browser, so they are revoked, too.
@@ -160,14 +161,19 @@ export class PicoAuth {
         : await this.#send('/api/v1/auth/refresh', { refresh_token: s.refresh }, { lost: true })
       const claims = answer.id_token ? this.#idToken(answer.id_token) : s.idToken ? s.user : decode(answer.access_token)
       if (claims.sub !== s.user.sub) throw new PicoAuthError('invalid_id_token', 'the ID token is of another user') // Core 12.2
+      if (this.#replaced(s)) return this.#read()?.access ?? null
       this.#write({ ...s, ...sessionOf(answer, started, claims) })
       return answer.access_token
     } catch (error) {
       if (error.code !== 'invalid_grant' && error.code !== 'invalid_token') throw error
+      if (this.#replaced(s)) return this.#read()?.access ?? null
       this.#write(null) // the session has ended; every tab sees it
       return null
     }
   }
+
+  // A sign-in or sign-out that waited too long for this tab was not stopped by its lock.
+  #replaced(s) { return this.#read()?.refresh !== s.refresh }
 
   // Sends a request until it is answered or the patience is over. After 429 and 503 the server
   // has used nothing; after a lost answer it may have, so that is repeated only where it may be.
@@ -227,7 +233,7 @@ async function request(url, body, timeout) {
   })
 }
 
-const isTemporary = ({ code, status }) => code === 'network_error' || status === 429 || status >= 500
+const isTemporary = ({ code, status }) => code === 'network_error' || code === 'lock_timeout' || status === 429 || status >= 500
 
 // Tokens expire by the clock of this device since the request, never by the exp of a server
 // whose clock differs. A time that lies too far ahead is of a clock that was set back.
@@ -243,19 +249,25 @@ function sessionOf(answer, started, { iss, aud, azp, exp, iat, nbf, jti, nonce, 
 
 // The lock of all tabs; without one (Node, plain http) of this process. What a tab writes to
 // localStorage reaches the others later than the end of its lock does (measured in Chromium: after
-// one of three refreshes they read the used token), so it keeps the lock for a moment more.
+// one of three refreshes they read the used token), so it keeps the lock for a moment more. A tab
+// that hangs never lets go: a sign-in or sign-out then goes on without the lock. A refresh fails,
+// since that tab may have used the refresh token.
 const queues = new Map()
-function exclusive(name, run) {
+function exclusive(name, run, must = false) {
   const locks = globalThis.navigator?.locks
-  if (locks) {
-    return new Promise((resolve, reject) => locks.request(name, async () => {
-      await new Promise((done) => done(run())).then(resolve, reject)
-      await sleep(100)
-    }).catch(reject))
+  if (!locks) {
+    const last = (queues.get(name) ?? Promise.resolve()).then(run)
+    queues.set(name, last.catch(() => {}))
+    return last
   }
-  const turn = (queues.get(name) ?? Promise.resolve()).then(run)
-  queues.set(name, turn.catch(() => {}))
-  return turn
+  return new Promise((resolve, reject) => {
+    const go = () => new Promise((done) => done(run())).then(resolve, reject)
+    locks.request(name, { signal: AbortSignal.timeout(turn) }, () => go().then(() => sleep(100))).catch((cause) => {
+      if (cause?.name !== 'TimeoutError') reject(cause)
+      else if (must) go()
+      else reject(new PicoAuthError('lock_timeout', 'another tab of this application does not respond: close or reload it', { cause }))
+    })
+  })
 }
 
 function authorize(request, token) {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import { after, before, beforeEach, test } from 'node:test'
 import { PicoAuth } from '../pico-auth.js'
-import { email, home, memory, openPage, password, startSite, visitor } from './site.js'
+import { email, home, memory, openLocks, openPage, password, startSite, visitor } from './site.js'
 
 const token = '/oauth2/token', refresh = '/api/v1/auth/refresh'
 let site, page, user
@@ -310,6 +310,51 @@ test('fetch does not repeat the request of one user as another who signed in mea
   } finally {
     api.close()
     api.closeAllConnections()
+  }
+})
+
+test('a tab that hangs with the lock stops no sign-in and no sign-out, and a refresh fails with a clear error', async (t) => {
+  openLocks(t)
+  const real = AbortSignal.timeout
+  t.mock.method(AbortSignal, 'timeout', (ms) => real.call(AbortSignal, ms === 20_000 ? 100 : ms))
+  const auth = await signedInWithPassword(), [key] = auth.storage.keys(), count = site.gate.count(refresh)
+  let close
+  const hanging = navigator.locks.request(key, {}, () => new Promise((done) => { close = done }))
+
+  const old = await auth.accessToken()
+  change(auth, { expires: Date.now() + 20_000 }) // about to expire, and valid
+  assert.equal(await auth.accessToken(), old)
+  expire(auth)
+  await assert.rejects(auth.accessToken(), refused('lock_timeout'))
+  assert.equal(site.gate.count(refresh), count, 'the other tab may have used the token')
+  await auth.signInWithPassword(email, password)
+  assert.notEqual(await auth.accessToken(), old)
+  await auth.signOut()
+  assert.equal(auth.user, null)
+
+  close()
+  await hanging
+  await auth.signInWithPassword(email, password)
+  expire(auth)
+  assert.ok(await auth.accessToken())
+  assert.equal(site.gate.count(refresh), count + 1)
+})
+
+test('a refresh that was overtaken by a sign-out or another sign-in leaves that as it is', async (t) => {
+  const theirs = { access: 'theirs', refresh: 'theirs', expires: Date.now() + 60_000, lifetime: 60_000, user: { sub: 'another' } }
+  const ended = () => Response.json({ error: 'invalid_token' }, { status: 401 })
+  for (const [session, answer] of [[null], [theirs], [null, ended], [theirs, ended]]) {
+    const auth = await signedInWithPassword(), [key] = auth.storage.keys(), real = fetch
+    expire(auth)
+    t.mock.method(globalThis, 'fetch', async (...args) => {
+      const response = await real(...args)
+      if (session) auth.storage.setItem(key, JSON.stringify(session))
+      else auth.storage.removeItem(key)
+      return answer ? answer() : response
+    })
+    assert.equal(await auth.accessToken(), session?.access ?? null)
+    assert.deepEqual(stored(auth), session)
+    t.mock.restoreAll()
   }
 })
 

@@ -97,6 +97,22 @@ export function openPage(address) {
   return page
 }
 
+// openLocks gives the tabs of this process the locks of a browser, which Node has from 24 on,
+// until the test ends.
+export function openLocks(t) {
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator'), tails = new Map()
+  const request = (name, { signal }, run) => new Promise((resolve, reject) => {
+    let begun = false, release
+    const last = tails.get(name) ?? Promise.resolve(), mine = new Promise((done) => { release = done })
+    tails.set(name, last.then(() => mine))
+    const begin = (then) => { if (!begun) begun = true, then() }
+    signal?.addEventListener('abort', () => begin(() => (release(), reject(signal.reason))))
+    last.then(() => begin(() => Promise.resolve(run()).then(resolve, reject).finally(release)))
+  })
+  Object.defineProperty(globalThis, 'navigator', { value: { locks: { request } }, configurable: true })
+  t.after(() => before ? Object.defineProperty(globalThis, 'navigator', before) : delete globalThis.navigator)
+}
+
 export function memory() {
   const items = new Map()
   return {
