@@ -4,7 +4,6 @@ package contrib
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 type panel struct {
@@ -48,14 +49,14 @@ func dashboard(t *testing.T) (panels []panel) {
 // second, and returns its address.
 func prometheus(t *testing.T, s *server) string {
 	t.Helper()
-	path, dir, port, log := tool(t, "prometheus"), t.TempDir(), freePort(t), &text{}
+	path, dir, port, log := tool(t, "prometheus"), t.TempDir(), programtest.FreePort(t), &text{}
 	rules, err := filepath.Abs("prometheus/alerts.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := write(t, dir, "prometheus.yml", replaced(t, "prometheus/prometheus.yml",
-		"15s", "1s", "alerts.yml", rules, "127.0.0.1:9100", fmt.Sprintf("127.0.0.1:%d", s.metrics)))
-	address := fmt.Sprintf("127.0.0.1:%d", port)
+		"15s", "1s", "alerts.yml", rules, "127.0.0.1:9100", "127.0.0.1:"+s.metrics))
+	address := "127.0.0.1:" + port
 	cmd := exec.Command(path, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	cmd.Stdout, cmd.Stderr = log, log
 	run(t, cmd)

@@ -150,7 +150,7 @@ func checkSelectors(t *testing.T, where, expr string, all []sample) {
 // them.
 func traffic(t *testing.T, s *server) {
 	t.Helper()
-	base := fmt.Sprintf("http://127.0.0.1:%d", s.port)
+	base := "http://127.0.0.1:" + s.port
 	post := func(path, media, body string) string {
 		resp, err := http.Post(base+path, media, strings.NewReader(body))
 		if err != nil {

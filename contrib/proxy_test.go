@@ -25,6 +25,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 const site = "https://auth.example.com"
@@ -35,13 +37,13 @@ type proxy struct {
 	limits  bool // of requests and connections of one address
 	refuses bool // HTTP/2 streams whose server closed the connection, so that clients repeat the request
 	// command writes the example with the ports and the certificate of the test to dir.
-	command func(t *testing.T, dir string, port, server int, cert, key string) []string
+	command func(t *testing.T, dir string, port, server, cert, key string) []string
 }
 
 var proxies = []proxy{
-	{"nginx", true, false, func(t *testing.T, dir string, port, server int, cert, key string) []string {
-		example := write(t, dir, "site", replaced(t, "nginx/pico-auth.conf", "listen [::]:443 ssl http2;", "", "listen 443", fmt.Sprintf("listen 127.0.0.1:%d", port),
-			"127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server), "/etc/ssl/certs/auth.example.com.pem", cert, "/etc/ssl/private/auth.example.com.key", key))
+	{"nginx", true, false, func(t *testing.T, dir string, port, server, cert, key string) []string {
+		example := write(t, dir, "site", replaced(t, "nginx/pico-auth.conf", "listen [::]:443 ssl http2;", "", "listen 443", "listen 127.0.0.1:"+port,
+			"127.0.0.1:8100", "127.0.0.1:"+server, "/etc/ssl/certs/auth.example.com.pem", cert, "/etc/ssl/private/auth.example.com.key", key))
 		var temp strings.Builder
 		for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 			fmt.Fprintf(&temp, "%s_temp_path %s/%[1]s; ", of, dir)
@@ -49,21 +51,21 @@ var proxies = []proxy{
 		main := fmt.Sprintf("daemon off; master_process off; pid %s/pid; error_log stderr; events { worker_connections 4096; }\nhttp { access_log off; %s include %s; }\n", dir, &temp, example)
 		return []string{"-e", "stderr", "-c", write(t, dir, "nginx.conf", main)}
 	}},
-	{"caddy", false, false, func(t *testing.T, dir string, port, server int, cert, key string) []string {
+	{"caddy", false, false, func(t *testing.T, dir string, port, server, cert, key string) []string {
 		example := replaced(t, "caddy/Caddyfile", "{\n\tservers {", "{\n\tadmin off\n\tauto_https off\n\tservers {",
-			"auth.example.com {", fmt.Sprintf("https://auth.example.com:%d {\n\tbind 127.0.0.1\n\ttls %s %s", port, cert, key),
-			"127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server))
+			"auth.example.com {", fmt.Sprintf("https://auth.example.com:%s {\n\tbind 127.0.0.1\n\ttls %s %s", port, cert, key),
+			"127.0.0.1:8100", "127.0.0.1:"+server)
 		return []string{"run", "--adapter", "caddyfile", "--config", write(t, dir, "Caddyfile", example)}
 	}},
-	{"haproxy", true, true, func(t *testing.T, dir string, port, server int, cert, _ string) []string {
-		example := replaced(t, "haproxy/haproxy.cfg", "bind :443", fmt.Sprintf("bind 127.0.0.1:%d", port), "bind [::]:443 v6only", fmt.Sprintf("bind 127.0.0.2:%d", port), "/etc/ssl/private/auth.example.com.pem", cert,
-			"127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server), "log /dev/log local0", "log stderr format raw local0")
+	{"haproxy", true, true, func(t *testing.T, dir string, port, server, cert, _ string) []string {
+		example := replaced(t, "haproxy/haproxy.cfg", "bind :443", "bind 127.0.0.1:"+port, "bind [::]:443 v6only", "bind 127.0.0.2:"+port, "/etc/ssl/private/auth.example.com.pem", cert,
+			"127.0.0.1:8100", "127.0.0.1:"+server, "log /dev/log local0", "log stderr format raw local0")
 		return []string{"-db", "-f", write(t, dir, "haproxy.cfg", example)}
 	}},
-	{"traefik", true, false, func(t *testing.T, dir string, port, server int, cert, key string) []string {
-		dynamic := write(t, dir, "pico-auth.yaml", replaced(t, "traefik/pico-auth.yaml", "127.0.0.1:8100", fmt.Sprintf("127.0.0.1:%d", server),
+	{"traefik", true, false, func(t *testing.T, dir string, port, server, cert, key string) []string {
+		dynamic := write(t, dir, "pico-auth.yaml", replaced(t, "traefik/pico-auth.yaml", "127.0.0.1:8100", "127.0.0.1:"+server,
 			"/etc/ssl/certs/auth.example.com.pem", cert, "/etc/ssl/private/auth.example.com.key", key))
-		static := replaced(t, "traefik/traefik.yaml", ":443", fmt.Sprintf("127.0.0.1:%d", port), "/etc/traefik/pico-auth.yaml", dynamic)
+		static := replaced(t, "traefik/traefik.yaml", ":443", "127.0.0.1:"+port, "/etc/traefik/pico-auth.yaml", dynamic)
 		return []string{"--configFile=" + write(t, dir, "traefik.yaml", static)}
 	}},
 }
@@ -73,7 +75,7 @@ type behind struct {
 	proxy
 	t      *testing.T
 	server *server
-	port   int
+	port   string
 	log    *text // of the proxy
 	roots  *x509.CertPool
 }
@@ -85,7 +87,7 @@ func TestProxies(t *testing.T) {
 	for _, p := range proxies {
 		t.Run(p.program, func(t *testing.T) {
 			path := tool(t, p.program)
-			b := &behind{proxy: p, t: t, server: newServer(t), port: freePort(t), log: &text{}}
+			b := &behind{proxy: p, t: t, server: newServer(t), port: programtest.FreePort(t), log: &text{}}
 			dir := t.TempDir()
 			cert, key := b.certificate(dir)
 			cmd := exec.Command(path, p.command(t, dir, b.port, b.server.port, cert, key)...)
@@ -146,7 +148,7 @@ func (b *behind) certificate(dir string) (cert, key string) {
 // dial connects to the proxy from an address of this machine.
 func (b *behind) dial(ctx context.Context, from string) (net.Conn, error) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
-	return d.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", b.port))
+	return d.DialContext(ctx, "tcp", "127.0.0.1:"+b.port)
 }
 
 // client is a client with that address.
@@ -298,7 +300,7 @@ func sizes(b *behind) {
 // served another request.
 func postIsNotRepeated(b *behind) {
 	b.server.stop()
-	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", b.server.port))
+	ln, err := net.Listen("tcp", "127.0.0.1:"+b.server.port)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -92,8 +91,8 @@ func TestMain(m *testing.M) {
 type server struct {
 	t       *testing.T
 	dir     string
-	port    int
-	metrics int
+	port    string
+	metrics string
 	env     []string
 	log     *text
 	cmd     *exec.Cmd
@@ -102,9 +101,9 @@ type server struct {
 // newServer starts a server as the examples of proxies want it.
 func newServer(t *testing.T, env ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), port: freePort(t), metrics: freePort(t), log: &text{}}
+	s := &server{t: t, dir: t.TempDir(), port: programtest.FreePort(t), metrics: programtest.FreePort(t), log: &text{}}
 	s.env = append([]string{
-		"HOME=" + s.dir, fmt.Sprintf("SERVER_PORT=%d", s.port), fmt.Sprintf("SERVER_METRICS_LISTEN=127.0.0.1:%d", s.metrics),
+		"HOME=" + s.dir, "SERVER_PORT=" + s.port, "SERVER_METRICS_LISTEN=127.0.0.1:" + s.metrics,
 		"SERVER_TRUSTED_PROXIES=127.0.0.1", "AUTH_ISSUER=https://auth.example.com", "AUTH_BCRYPT_COST=10",
 		"AUTH_ADMIN_EMAIL=" + rootEmail, "AUTH_ADMIN_PASSWORD=" + rootPassword,
 	}, env...)
@@ -121,7 +120,7 @@ func (s *server) start() {
 	s.cmd = exec.Command(path, "serve")
 	s.cmd.Env, s.cmd.Dir, s.cmd.Stderr, s.cmd.Stdout = s.env, s.dir, s.log, io.Discard
 	run(s.t, s.cmd)
-	await(s.t, "the server is not ready", s.log, func() bool { return status(fmt.Sprintf("http://127.0.0.1:%d/readyz", s.port)) == 200 })
+	await(s.t, "the server is not ready", s.log, func() bool { return status("http://127.0.0.1:"+s.port+"/readyz") == 200 })
 }
 
 // stop ends the process as an operator does.
@@ -150,7 +149,7 @@ func (s *server) command(args ...string) string {
 // scrape is the content of /metrics.
 func (s *server) scrape() string {
 	s.t.Helper()
-	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", s.metrics))
+	resp, err := http.Get("http://127.0.0.1:" + s.metrics + "/metrics")
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -211,16 +210,6 @@ func status(url string) int {
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
 }
 
 // replaced is a file of this folder with its ports, paths and names replaced by those of

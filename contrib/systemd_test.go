@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 const unit = "systemd/pico-auth.service"
@@ -150,7 +152,7 @@ func confined(t *testing.T, s *server) (calls string) {
 	inside := func(dir, program string) []string {
 		return []string{
 			"env", "-i", "HOME=" + dir, "NOTIFY_SOCKET=" + filepath.Join(dir, "notify"), "GOMEMLIMIT=256MiB",
-			fmt.Sprintf("SERVER_PORT=%d", s.port), fmt.Sprintf("SERVER_METRICS_LISTEN=127.0.0.1:%d", s.metrics), "AUTH_BCRYPT_COST=10",
+			"SERVER_PORT=" + s.port, "SERVER_METRICS_LISTEN=127.0.0.1:" + s.metrics, "AUTH_BCRYPT_COST=10",
 			"AUTH_ADMIN_EMAIL=" + rootEmail, "AUTH_ADMIN_PASSWORD=" + rootPassword, "AUTH_ISSUER=https://localhost", "LOG_FORMAT=json",
 			"SERVER_TLS_CERT=" + filepath.Join(dir, "cert.pem"), "SERVER_TLS_KEY=" + filepath.Join(dir, "key.pem"),
 			strace, "-f", "-qq", "--seccomp-bpf", "-o", filepath.Join(dir, "calls"), "-e", "signal=none",
@@ -177,7 +179,7 @@ func confined(t *testing.T, s *server) (calls string) {
 func TestServerNeedsNoMoreThanTheUnitAllows(t *testing.T) {
 	t.Parallel()
 	tool(t, "systemd-analyze")
-	s := &server{t: t, dir: t.TempDir(), port: freePort(t), metrics: freePort(t), log: &text{}}
+	s := &server{t: t, dir: t.TempDir(), port: programtest.FreePort(t), metrics: programtest.FreePort(t), log: &text{}}
 	b := &behind{t: t, server: s, port: s.port, log: s.log}
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(s.dir, "notify"), Net: "unixgram"})
 	if err != nil {
@@ -205,7 +207,7 @@ func TestServerNeedsNoMoreThanTheUnitAllows(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the configuration is not read again", s.log, func() bool { return strings.Contains(s.log.String(), "configuration reloaded") })
-	conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), &tls.Config{RootCAs: b.roots, ServerName: "auth.example.com"})
+	conn, err := tls.Dial("tcp", "127.0.0.1:"+s.port, &tls.Config{RootCAs: b.roots, ServerName: "auth.example.com"})
 	if err != nil {
 		t.Errorf("the renewed certificate: %v\n%s", err, s.log)
 	} else {
@@ -241,7 +243,7 @@ func useEverything(t *testing.T, b *behind) {
 	t.Helper()
 	s := b.server
 	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: b.roots, ServerName: "auth.example.com"}}}
-	base := fmt.Sprintf("https://127.0.0.1:%d", s.port)
+	base := "https://127.0.0.1:" + s.port
 	post := func(path, body string) map[string]any {
 		resp, err := c.Post(base+path, "application/json", strings.NewReader(body))
 		if err != nil {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 func TestGoWeb(t *testing.T) {
@@ -78,7 +80,7 @@ type webApp struct {
 // password, sign out, and the next sign-in asks for the password again.
 func signInAndOut(t *testing.T, app webApp) {
 	t.Helper()
-	s, port := startServer(t), freePort(t)
+	s, port := startServer(t), programtest.FreePort(t)
 	base := "http://localhost:" + port
 	redirect, login, logout := cmp.Or(app.redirect, "/callback"), cmp.Or(app.login, "/login"), cmp.Or(app.logout, "/logout")
 	env := s.client(t, port, "--kind", "web", "--redirect-uri", base+redirect, "--post-logout-redirect-uri", base+"/")
@@ -141,7 +143,7 @@ func TestDevice(t *testing.T) {
 
 func TestMachineAndResourceServer(t *testing.T) {
 	need(t, "bash", "curl", "jq")
-	s, port := startServer(t), freePort(t)
+	s, port := startServer(t), programtest.FreePort(t)
 	const audience = "https://notes.example.com"
 	start(t, append(os.Environ(), "ISSUER="+s.issuer, "PORT="+port, "AUDIENCE="+audience), ".", compiled(t, "go-resource-server"))
 	notes := "http://localhost:" + port + "/notes"

@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/pico-auth/pico-auth/internal/browsertest"
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 // The client of clients/js, in Node and for TypeScript.
@@ -26,7 +27,7 @@ func TestNodeClient(t *testing.T) {
 // The client of clients/js in Chromium, in the page of notes.
 func TestNotesInChromium(t *testing.T) {
 	first := browsertest.Chromium(t, 1280, 900, false)
-	port := freePort(t)
+	port := programtest.FreePort(t)
 	base := "http://localhost:" + port
 	s := startServer(t, "SERVER_CORS_ORIGINS="+base)
 	env := s.client(t, port, "--kind", "spa", "--name", "Notes", "--scope", "openid,profile,email,roles",

@@ -3,7 +3,6 @@ package examples
 import (
 	"bytes"
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 const (
@@ -27,7 +28,7 @@ type server struct {
 
 func startServer(t *testing.T, settings ...string) *server {
 	t.Helper()
-	folder, port := t.TempDir(), freePort(t)
+	folder, port := t.TempDir(), programtest.FreePort(t)
 	s := &server{issuer: "http://localhost:" + port, env: append(os.Environ(),
 		"HOME="+folder, "SERVER_PORT="+port, "AUTH_DATA_DIR="+filepath.Join(folder, "keys"),
 		"DATABASE_URL=sqlite:///"+filepath.Join(folder, "auth.db"))}
@@ -124,20 +125,6 @@ func (p *process) printed(t *testing.T, text string) string {
 	}
 	t.Fatalf("%q was not printed", text)
 	return ""
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // waitFor waits until the address answers.

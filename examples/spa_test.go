@@ -7,6 +7,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/pico-auth/pico-auth/internal/browsertest"
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 // Another library in the browser.
@@ -14,7 +15,7 @@ func TestSPA(t *testing.T) {
 	need(t, "node", "npm")
 	tab := browsertest.Chromium(t, 1280, 900, false)
 	prepare(t, "spa", "npm", "ci", "--no-audit", "--no-fund")
-	s, port := startServer(t), freePort(t)
+	s, port := startServer(t), programtest.FreePort(t)
 	base := "http://localhost:" + port
 	start(t, s.client(t, port, "--kind", "spa", "--redirect-uri", base+"/", "--post-logout-redirect-uri", base+"/"), "spa", "npm", "start")
 	waitFor(t, base+"/")

@@ -21,6 +21,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/pico-auth/pico-auth/internal/programtest"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -36,7 +37,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			for name, value := range map[string]string{
-				"HOME": env.WorkDir, "USERPROFILE": env.WorkDir, "PORT": freePort(t), "AUTH_BCRYPT_COST": "10",
+				"HOME": env.WorkDir, "USERPROFILE": env.WorkDir, "PORT": programtest.FreePort(t), "AUTH_BCRYPT_COST": "10",
 			} {
 				env.Setenv(name, value)
 			}
@@ -60,19 +61,6 @@ func original(t *testing.T, path string) {
 		}
 		storetest.Exec(t, "sqlite:///"+path, string(text))
 	}
-}
-
-func freePort(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // exits CODE PROGRAM ARGS... runs a program that must exit with that code and

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 // A refusal is one line that says what to do, also where a terminal would have asked.
@@ -27,7 +29,7 @@ func TestARefusedCommandPrintsOneLine(t *testing.T) {
 		"config check --config absent.yaml":       "the configuration file cannot be read: absent.yaml: no such file or directory\n",
 		"health":                                  "/readyz (connection refused): is it running, with this configuration?\n",
 	} {
-		t.Setenv("SERVER_PORT", freePort(t))
+		t.Setenv("SERVER_PORT", programtest.FreePort(t))
 		code, out, said := typed(t, "", strings.Fields(line)...)
 		if code == 0 || out != "" || !strings.HasPrefix(said, "pico-auth: ") || strings.Count(said, "\n") != 1 || !strings.Contains(said, want) {
 			t.Errorf("%s: exit %d, %s%s", line, code, out, said)

@@ -5,7 +5,6 @@ package doctest
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/programtest"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -127,7 +127,7 @@ func TestEveryShellLineOfTheDocumentsRuns(t *testing.T) {
 func (d document) run(t *testing.T, program, used string) {
 	p := prepared[d.name]
 	require(t, p.programs...)
-	dir, port, application := t.TempDir(), freePort(t), freePort(t)
+	dir, port, application := t.TempDir(), programtest.FreePort(t), programtest.FreePort(t)
 	state, checkout := filepath.Join(dir, "state"), filepath.Join(dir, "checkout")
 	makeFolders(t, state, checkout, filepath.Join(dir, "home"), filepath.Join(dir, "commands"))
 	linkCheckout(t, repository(t), checkout)
@@ -292,18 +292,4 @@ func makeFolders(t *testing.T, folders ...string) {
 			t.Fatal(err)
 		}
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

@@ -1,14 +1,16 @@
 // Package programtest builds pico-auth for tests that run it as a process, or
-// returns the build that all test packages share.
+// returns the build that all test packages share, and finds ports for it.
 //
-// It does not start the program. The tests of torture, server and bench call it.
+// It does not start the program. Tests that do so call it.
 package programtest
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"testing"
 )
 
 // Variable is the one of the environment in which a run of many test packages
@@ -29,4 +31,19 @@ func Build(dir string) (path string, err error) {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
 	return path, nil
+}
+
+// FreePort returns a port of 127.0.0.1 on which nothing listens now.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }

@@ -56,7 +56,7 @@ var only = map[string][]string{
 	"github.com/prometheus/":             {"internal/server"},
 	"code.dny.dev/":                      {"internal/outbound"},
 	"github.com/coreos/go-systemd/":      {"internal/server"},
-	"testing":                            {"internal/store/storetest", "internal/testrig", "picoauth/picoauthtest", "internal/browsertest"},
+	"testing":                            {"internal/store/storetest", "internal/testrig", "picoauth/picoauthtest", "internal/browsertest", "internal/programtest"},
 	module + "/internal/config":          {"internal/server", "cmd"},
 	module + "/picoauth":                 {"internal/httpapi", "internal/server", "cmd", "picoauth/picoauthtest"},
 	module + "/internal/localkeys":       {"internal/server", "cmd", "picoauth"},

@@ -23,11 +23,12 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/browsertest"
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 // nginx runs nginx with the directives of a server on a free port, and returns the
 // origin of its clients. Without nginx the test is skipped, unless REQUIRE_NGINX=1.
-func nginx(t *testing.T, port int, directives string) {
+func nginx(t *testing.T, port, directives string) {
 	t.Helper()
 	path, err := exec.LookPath("nginx")
 	if err != nil {
@@ -45,7 +46,7 @@ func nginx(t *testing.T, port int, directives string) {
 		fmt.Fprintf(&temp, "%s_temp_path %s/%s; ", of, dir, of)
 	}
 	file := filepath.Join(dir, "nginx.conf")
-	text := fmt.Sprintf("daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/log; events {}\nhttp { access_log off; %[2]s\nserver { listen 127.0.0.1:%[3]d;\n%[4]s\n} }\n", dir, temp.String(), port, directives)
+	text := fmt.Sprintf("daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/log; events {}\nhttp { access_log off; %[2]s\nserver { listen 127.0.0.1:%[3]s;\n%[4]s\n} }\n", dir, temp.String(), port, directives)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func nginx(t *testing.T, port int, directives string) {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	for range 1200 {
-		if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+		if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 			_ = conn.Close()
 			return
 		}
@@ -63,16 +64,6 @@ func nginx(t *testing.T, port int, directives string) {
 	}
 	log, _ := os.ReadFile(filepath.Join(dir, "log"))
 	t.Fatalf("nginx does not listen:\n%s", log)
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
 }
 
 // browsing is a browser's way through the pages below an issuer.
@@ -224,8 +215,8 @@ func TestEverythingIsBelowThePathOfTheIssuerBehindNginx(t *testing.T) {
 		"stripped, a socket": {"/id/v1/", "location /id/v1/ { proxy_pass http://%s/; " + headers + "}\nlocation = /id/v1 { proxy_pass http://%[1]s/; }", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			port := freePort(t)
-			origin, path := fmt.Sprintf("http://localhost:%d", port), filepath.Join(socketFolder(t), "s")
+			port := programtest.FreePort(t)
+			origin, path := "http://localhost:"+port, filepath.Join(socketFolder(t), "s")
 			s := start(t, t.TempDir(), func(cfg *config.Config) {
 				cfg.Auth.Issuer, cfg.Auth.AdminPassword = origin+c.issuer, "a-good-passphrase"
 				cfg.Server.TrustedProxies = []string{"127.0.0.1"}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pico-auth/pico-auth/internal/programtest"
 )
 
 const (
@@ -44,7 +45,7 @@ func newSite(t *testing.T) *site {
 
 func newSiteAt(t *testing.T, dir, database string) *site {
 	t.Helper()
-	port := freePort(t)
+	port := programtest.FreePort(t)
 	return &site{
 		t: t, dir: dir, database: database, base: "http://127.0.0.1:" + port,
 		env: map[string]string{
@@ -53,20 +54,6 @@ func newSiteAt(t *testing.T, dir, database string) *site {
 			"AUTH_ACCESS_TOKEN_EXPIRE_MINUTES": "600", "AUTH_ISSUER": "http://127.0.0.1:" + port,
 		},
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 func (s *site) environ() []string {
