@@ -83,7 +83,7 @@ func TestEveryFaultNamesItsKeyAndPlace(t *testing.T) {
 		{name: "database in memory", env: []string{"DATABASE_URL=sqlite:///:memory:"}, want: "database.url (environment DATABASE_URL) must name a file: a database in memory would forget every user at the next start"},
 		{name: "two slashes", env: []string{"DATABASE_URL=sqlite://auth.db"}, want: "database.url (environment DATABASE_URL) needs three slashes before a relative path (sqlite:///auth.db) and four before an absolute one"},
 		{name: "port of PostgreSQL", yaml: "database: {url: 'postgresql://u:hunter22@h:99999/d'}", want: "database.url (a.yaml:1) has an invalid port; use a number from 1 to 65535"},
-		{name: "file of PostgreSQL", yaml: "database: {url: 'postgresql://u:hunter22@h/d?sslmode=verify-full&sslrootcert=absent.pem'}", want: "database.url (a.yaml:1) names a file in sslrootcert that cannot be read: no such file or directory"},
+		{name: "file of PostgreSQL", yaml: "database: {url: 'postgresql://u:hunter22@h/d?sslmode=verify-full&sslrootcert=absent.pem'}", want: "database.url (a.yaml:1) names a file in sslrootcert that cannot be read: " + absence(t, "absent.pem")},
 		{name: "end of a line in the URL", env: []string{"DATABASE_URL=sqlite:///auth.db\r"}, want: "database.url (environment DATABASE_URL) must not contain a carriage return (U+000D)"},
 		{name: "database without scheme", yaml: "database: {url: auth.db}", want: "database.url (a.yaml:1) is not a URL such as sqlite:///auth.db or postgresql://user:password@host/name"},
 		{name: "host with port", yaml: "server: {host: 'localhost:80'}", want: "server.host (a.yaml:1) must be an IP address or a host name, without port"},
@@ -115,7 +115,7 @@ func TestEveryFaultNamesItsKeyAndPlace(t *testing.T) {
 		{name: "variable not closed", yaml: "auth: {admin_password: '${ENV:HOME'}", want: "auth.admin_password (a.yaml:1) has a ${ENV:...} without the name of a variable in it"},
 		{name: "variable with a strange name", yaml: "auth: {admin_password: '${ENV:1A}'}", want: "auth.admin_password (a.yaml:1) has a ${ENV:...} without the name of a variable in it"},
 		{name: "secret from two variables", env: []string{"AUTH_ADMIN_PASSWORD=hunter22", "AUTH_ADMIN_PASSWORD_FILE=x"}, want: "auth.admin_password (environment AUTH_ADMIN_PASSWORD_FILE) is set by AUTH_ADMIN_PASSWORD as well: keep one of them"},
-		{name: "secret file absent", env: []string{"DATABASE_URL_FILE=" + absent}, want: "database.url (environment DATABASE_URL_FILE) cannot be read: " + absent + ": no such file or directory"},
+		{name: "secret file absent", env: []string{"DATABASE_URL_FILE=" + absent}, want: "database.url (environment DATABASE_URL_FILE) cannot be read: " + absent + ": " + absence(t, absent)},
 		{name: "secret file empty", env: []string{"DATABASE_URL_FILE=" + os.DevNull}, want: "database.url (" + os.DevNull + " (DATABASE_URL_FILE)) is not a URL such as sqlite:///auth.db or postgresql://user:password@host/name"},
 		{name: "audience of the built-in client", env: []string{"AUTH_AUDIENCE=urn:pico-auth:client:first-party"}, want: "auth.audience (environment AUTH_AUDIENCE) must not be the id of the client that is built in: an audience and a client_id never are the same"},
 		{name: "color by name", env: []string{"PAGES_ACCENT=green"}, want: "pages.accent (environment PAGES_ACCENT) must be a color as #rrggbb, such as #0b7a4b"},
@@ -242,7 +242,7 @@ func TestTheNamedFileMustExistAndTheUsualOneNeedNot(t *testing.T) {
 	t.Chdir(t.TempDir())
 	env := []string{"HOME=/home/ada", "USERPROFILE=/home/ada"}
 	if _, _, err := config.Load(config.Options{File: "absent.yaml", Environ: env}); err == nil ||
-		err.Error() != "the configuration file cannot be read: absent.yaml: no such file or directory" {
+		err.Error() != "the configuration file cannot be read: absent.yaml: "+absence(t, "absent.yaml") {
 		t.Error(err)
 	}
 	if _, _, err := config.Load(config.Options{File: ".", Environ: env}); err == nil {

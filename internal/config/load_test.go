@@ -303,13 +303,13 @@ func TestAliasesAreFollowed(t *testing.T) {
 
 func TestALinkToALostFileIsNotTheAbsenceOfAFile(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if _, _, err := config.Load(config.Options{Environ: []string{"HOME=/home/ada"}}); err != nil {
+	if _, _, err := config.Load(config.Options{Environ: []string{"HOME=/home/ada", "USERPROFILE=/home/ada"}}); err != nil {
 		t.Errorf("without a file: %v", err)
 	}
 	if err := os.Symlink("lost.yaml", config.DefaultFile); err != nil {
 		t.Skip(err)
 	}
-	_, _, err := config.Load(config.Options{Environ: []string{"HOME=/home/ada"}})
+	_, _, err := config.Load(config.Options{Environ: []string{"HOME=/home/ada", "USERPROFILE=/home/ada"}})
 	if err == nil || !strings.Contains(err.Error(), config.DefaultFile) {
 		t.Errorf("with a dangling link: %v, want a fault that names it", err)
 	}
