@@ -95,6 +95,11 @@ func TestNotesInChromium(t *testing.T) {
 			t.Errorf("after it is closed: %d refreshes", s.refreshes(t)-before)
 		}
 	})
+	t.Run("nothing of a user is shown to the next one", func(t *testing.T) {
+		if seen := evaluate(t, first, replaced); seen != "Bob, notes: , draft: , all: false" {
+			t.Error(seen)
+		}
+	})
 	t.Run("a sign-out shows in every tab", func(t *testing.T) {
 		// The page shows #sign-in before it leaves for the server, and again when it is back.
 		do(t, first, chromedp.Evaluate[chromedp.Void](`window.leaves = true`), chromedp.Click("#sign-out"))
@@ -125,6 +130,35 @@ const (
 	expire  = `{ ` + session + ` localStorage[key] = JSON.stringify({ ...session, expires: 0 }) }`
 	expired = `Object.values(localStorage).some((value) => value.includes('"expires":0'))`
 
+	// Bob signs in while the notes of the user before are on their way.
+	replaced = `(async () => {
+		` + session + `
+		const of = (id) => document.getElementById(id), real = window.fetch
+		let arrive, ask
+		const arrived = new Promise((done) => { arrive = done }), asked = new Promise((done) => { ask = done })
+		window.fetch = async (request) => {
+			if (!request.url?.includes('/api/notes')) return real(request)
+			if (of('name').textContent === 'Bob') return ask(), Response.json([])
+			const response = await real(request)
+			await arrived
+			return response
+		}
+		of('text').value = 'a secret draft'
+		const listed = of('all').onchange()
+		of('all').checked = true
+		const sign = (user) => {
+			localStorage[key] = JSON.stringify({ ...session, user })
+			dispatchEvent(new Event('storage')) // as other tabs get it
+		}
+		sign({ sub: 'bob', name: 'Bob' })
+		await asked
+		arrive()
+		await listed
+		const seen = of('name').textContent + ', notes: ' + of('list').textContent + ', draft: ' + of('text').value + ', all: ' + of('all').checked
+		window.fetch = real
+		sign(session.user)
+		return seen
+	})()`
 	// A tab whose script does not go on keeps the lock until it is closed.
 	hang = `void navigator.locks.request(Object.keys(localStorage)[0], () => new Promise(() => {}))`
 	// What waits for 20 s waits for less in this script.

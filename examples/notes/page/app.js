@@ -22,12 +22,20 @@ async function attempt(action) {
   }
 }
 
+let shown // the sub of the user whose page this is
+
 function show(user) {
+  if (user?.sub !== shown) {
+    shown = user?.sub
+    element('list').replaceChildren()
+    element('empty').hidden = element('fault').hidden = true
+    element('text').value = ''
+    element('all').checked = false
+  }
   element('welcome').hidden = user !== null
   element('notes').hidden = element('account').hidden = user === null
   element('name').textContent = user?.name ?? user?.email ?? ''
   element('everyone').hidden = !['operator', 'org_admin', 'superadmin'].includes(user?.role)
-  element('list').replaceChildren()
   if (user) attempt(list)
 }
 
@@ -39,7 +47,9 @@ async function call(path, init) {
 
 async function list() {
   const all = element('all').checked
+  const of = shown
   const notes = await call(all ? '/api/notes/all' : '/api/notes')
+  if (shown !== of) return // another user has signed in meanwhile
   element('empty').hidden = notes.length > 0
   element('list').replaceChildren(...notes.map(({ text, author, written }) => {
     const item = document.createElement('li')
