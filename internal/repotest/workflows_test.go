@@ -145,6 +145,31 @@ func TestDependencyUpdatesCoverEveryModule(t *testing.T) {
 	}
 }
 
+// Who takes the image `latest`, or the latest release, must not get an earlier minor one
+// because that had a patch.
+func TestOnlyTheHighestVersionIsTheLatest(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("no bash")
+	}
+	const tags = "v0.9.1\nv0.10.0\nv0.4.0\nv1.0.0-rc.1\nvalue\nv0.9.12\n"
+	for version, want := range map[string]bool{
+		"v0.10.0": true, "v0.10.1": true, "v0.11.0": true, "v1.0.0": true,
+		"v0.9.13": false, "v0.4.1": false, "v0.9.1": false, "v1.0.0-rc.1": false, "v1.0.0-rc.2": false, "v0.100": false, "": false,
+	} {
+		cmd := exec.CommandContext(t.Context(), "bash", root+"/tools/latest.sh", version)
+		cmd.Stdin = strings.NewReader(tags)
+		if got := cmd.Run() == nil; got != want {
+			t.Errorf("%q is the latest: %v", version, got)
+		}
+	}
+	for _, step := range workflows(t)["release.yml"].Jobs["publish"].Steps {
+		if strings.Contains(step.Run, ":latest") && !strings.Contains(step.Run, `| tools/latest.sh "$GITHUB_REF_NAME"; then`) ||
+			strings.Contains(step.Run, "gh release create") && !strings.Contains(step.Run, `--latest="$LATEST"`) {
+			t.Errorf("release.yml makes every version the latest:\n%s", step.Run)
+		}
+	}
+}
+
 // The text of a release is what CHANGELOG.md says about its version, and no other one's.
 func TestReleaseNotesAreThoseOfTheVersion(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
