@@ -145,6 +145,36 @@ func TestDependencyUpdatesCoverEveryModule(t *testing.T) {
 	}
 }
 
+var (
+	releaseHeading = regexp.MustCompile(`(?m)^## \[(\d+\.\d+\.\d+)\]`)
+	packageVersion = regexp.MustCompile(`(?m)^(?:  |      )"version": "([^"]+)"`) // its own, not those that it needs
+	imageVersion   = regexp.MustCompile(`/pico-auth:([^\s]+)`)
+)
+
+// What is published with a release, or tells users to take it, has its version.
+func TestFilesThatNameTheVersionNameTheReleasedOne(t *testing.T) {
+	latest := releaseHeading.FindSubmatch(read(t, root+"/CHANGELOG.md"))
+	if latest == nil {
+		t.Fatal("CHANGELOG.md has no release")
+	}
+	for name, c := range map[string]struct {
+		form *regexp.Regexp
+		n    int
+	}{
+		"clients/js/package.json": {packageVersion, 1}, "clients/js/package-lock.json": {packageVersion, 2}, "contrib/kubernetes/pico-auth.yaml": {imageVersion, 2},
+	} {
+		found := c.form.FindAllSubmatch(read(t, root+"/"+name), -1)
+		if len(found) < c.n {
+			t.Errorf("%s names %d versions, want %d", name, len(found), c.n)
+		}
+		for _, m := range found[:min(c.n, len(found))] {
+			if string(m[1]) != string(latest[1]) {
+				t.Errorf("%s has the version %s, and the latest release of CHANGELOG.md is %s", name, m[1], latest[1])
+			}
+		}
+	}
+}
+
 // Who takes the image `latest`, or the latest release, must not get an earlier minor one
 // because that had a patch.
 func TestOnlyTheHighestVersionIsTheLatest(t *testing.T) {
