@@ -26,7 +26,7 @@ const releasedFile = "testdata/released.txt"
 // What a release had stays: a line that is removed breaks a program or a database. What is
 // new is no part of the promise before it is released.
 func TestWhatWasReleasedStays(t *testing.T) {
-	now := slices.Concat(settingNames(t), errorCodes(t), metricNames(t), actionNames(t), claimNames(t), apiNames(t), migrationSums(t))
+	now := slices.Concat(settingNames(t), errorCodes(t), metricNames(t), actionNames(t), claimNames(t), apiNames(t), commandNames(t), migrationSums(t))
 	slices.Sort(now)
 	now = slices.Compact(now)
 	if *released {
@@ -48,6 +48,7 @@ func TestTheReleasedListIsComplete(t *testing.T) {
 		"setting auth.issuer (AUTH_ISSUER)", "error invalid_credentials", "error invalid_grant", "error body_too_large", "metric pico_auth_build_info", "metric pico_auth_job_failures_total job", "action login",
 		"claim of access tokens: jti", "claim of access tokens: groups", "claim of ID tokens: nonce", "claim of logout tokens: events", "claim of users: email_verified",
 		"POST /api/v1/auth/login", "POST /api/v1/auth/login < email (required)", "POST /api/v1/auth/login > 200 access_token",
+		"command user create <email> (required)", "command user list --json", "command client create --kind=machine", "command client create --no-pkce", "command -c",
 		"GET /api/v1/auth/users > 200 users[].email", "migration 0001_schema.sql ", "GET /.well-known/openid-configuration > 200 token_endpoint",
 	} {
 		if !strings.Contains("\n"+list, "\n"+want) {
@@ -128,6 +129,15 @@ func metricNames(t *testing.T) (names []string) {
 			}
 			return true
 		})
+	}
+	return names
+}
+
+// commandNames are the commands with their arguments and flags, as the list beside the
+// program has them.
+func commandNames(t *testing.T) (names []string) {
+	for line := range strings.Lines(string(read(t, root+"/cmd/pico-auth/testdata/commands.txt"))) {
+		names = append(names, "command "+strings.TrimSpace(line))
 	}
 	return names
 }
