@@ -161,10 +161,10 @@ const (
 	})()`
 	// A tab whose script does not go on keeps the lock until it is closed.
 	hang = `void navigator.locks.request(Object.keys(localStorage)[0], () => new Promise(() => {}))`
-	// What waits for 20 s waits for less in this script.
+	// What waits for 18 s waits for less in this script.
 	impatient = `(async () => {
 		const real = AbortSignal.timeout
-		AbortSignal.timeout = (ms) => real.call(AbortSignal, ms === 20_000 ? 200 : ms)
+		AbortSignal.timeout = (ms) => real.call(AbortSignal, ms === 18_000 ? 200 : ms)
 		try { return await ` + accessToken + ` } finally { AbortSignal.timeout = real }
 	})()`
 

@@ -61,7 +61,7 @@ export declare class PicoAuth {
   signOut(): Promise<void>
   /**
    * A valid access token, refreshed when it is about to expire; null: no user is signed in. Rejects with `lock_timeout` when
-   * another tab that refreshes has not responded for 20 seconds.
+   * another tab that refreshes has not responded for 18 seconds.
    */
   accessToken(): Promise<string | null>
   /**

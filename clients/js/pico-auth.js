@@ -6,7 +6,7 @@
 // a lost answer is asked for again within the grace, counted from the first attempt.
 const patience = 9_000
 const timeout = 8_000 // of one attempt
-const turn = 20_000 // to wait for the lock of all tabs: longer than a refresh holds it
+const turn = 18_000 // to wait for the lock of all tabs: longer than a refresh holds it
 
 export class PicoAuthError extends Error {
   constructor(code, message, { status = 0, retryAfter = 0, cause } = {}) {

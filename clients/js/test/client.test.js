@@ -316,7 +316,7 @@ test('fetch does not repeat the request of one user as another who signed in mea
 test('a tab that hangs with the lock stops no sign-in and no sign-out, and a refresh fails with a clear error', async (t) => {
   openLocks(t)
   const real = AbortSignal.timeout
-  t.mock.method(AbortSignal, 'timeout', (ms) => real.call(AbortSignal, ms === 20_000 ? 100 : ms))
+  t.mock.method(AbortSignal, 'timeout', (ms) => real.call(AbortSignal, ms === 18_000 ? 100 : ms))
   const auth = await signedInWithPassword(), [key] = auth.storage.keys(), count = site.gate.count(refresh)
   let close
   const hanging = navigator.locks.request(key, {}, () => new Promise((done) => { close = done }))
