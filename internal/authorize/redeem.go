@@ -66,7 +66,7 @@ func (q *Requests) Redeem(ctx context.Context, by identity.Actor, e Exchange) (R
 		SessionID: c.SessionID, AuthTime: c.AuthTime, AMR: c.Methods, ACR: c.ACR,
 	}
 	redemption.Commit = func(ctx context.Context, first *store.NewFamily) (store.Subject, error) {
-		of, err := q.store.UseCode(ctx, by, store.CodeUse{Hash: hash, Request: c.Request, May: mayRedeem}, first)
+		of, err := q.store.UseCode(ctx, by, store.CodeUse{Hash: hash, Code: c, May: mayRedeem}, first)
 		if errors.Is(err, store.ErrNoCode) || errors.Is(err, store.ErrCodeReuse) || errors.Is(err, identity.ErrInvalidToken) {
 			err = errInvalidCode(err)
 		}

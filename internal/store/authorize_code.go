@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
-	"github.com/pico-auth/pico-auth/internal/oauth"
 )
 
 // ErrNoCode refuses a code that is unknown, was used, or has expired.
@@ -117,21 +116,18 @@ type Code struct {
 // none.
 func (s *Store) Code(ctx context.Context, hash string) (c Code, err error) {
 	err = s.lookup(ctx, func(t *tx) error {
-		c, err = t.code(selectCode, hash)
+		c, err = t.code(hash)
 		return err
 	})
 	return c, err
 }
 
-const (
-	codeColumns = "id, request, decided, created_at, code_used_at IS NOT NULL, COALESCE(family_id, ''), code_expires_at"
-	selectCode  = "SELECT " + codeColumns + " FROM authorization_requests WHERE code_hash = $1"
-)
-
-// code runs a statement that returns codeColumns. It is ErrNoCode without a row.
-func (t *tx) code(statement string, args ...any) (c Code, err error) {
+// code is Code in a transaction.
+func (t *tx) code(hash string) (c Code, err error) {
 	var request, decided string
-	found, err := t.get([]any{&c.ID, &request, &decided, timeColumn{&c.CreatedAt}, &c.Used, &c.FamilyID, timeColumn{&c.Expires}}, statement, args...)
+	found, err := t.get([]any{&c.ID, &request, &decided, timeColumn{&c.CreatedAt}, &c.Used, &c.FamilyID, timeColumn{&c.Expires}},
+		`SELECT id, request, decided, created_at, code_used_at IS NOT NULL, COALESCE(family_id, ''), code_expires_at
+		FROM authorization_requests WHERE code_hash = $1`, hash)
 	if err == nil && !found {
 		err = ErrNoCode
 	}
@@ -151,8 +147,8 @@ func (t *tx) code(statement string, args ...any) (c Code, err error) {
 
 // CodeUse is the use of a code by its client.
 type CodeUse struct {
-	Hash    string
-	Request oauth.AuthorizationRequest // that Code has returned: what the row keeps of it is less
+	Hash string
+	Code Code // that Code has returned: it never changes, but for its use
 	// May decides in the transaction whether the user may have a token of the client.
 	May func(Authorization) error
 }
@@ -170,14 +166,14 @@ func (s *Store) UseCode(ctx context.Context, by identity.Actor, use CodeUse, fir
 		if first != nil {
 			family = sql.NullString{String: first.ID, Valid: true}
 		}
-		c, err := t.code(`UPDATE authorization_requests SET code_used_at = $2, family_id = $3, request = $4, purge_at = $5
-			WHERE code_hash = $1 AND code_used_at IS NULL AND code_expires_at > $2 RETURNING `+codeColumns,
-			use.Hash, t.stamp(), family, use.Request.OfUsedCode().Encode(), FormatTime(t.now.Add(usedCodesStay)))
-		if errors.Is(err, ErrNoCode) {
+		n, err := t.exec(`UPDATE authorization_requests SET code_used_at = $2, family_id = $3, request = $4, purge_at = $5
+			WHERE code_hash = $1 AND code_used_at IS NULL AND code_expires_at > $2`,
+			use.Hash, t.stamp(), family, use.Code.Request.OfUsedCode().Encode(), FormatTime(t.now.Add(usedCodesStay)))
+		if err == nil && n != 1 {
 			return t.notUsable(by, use.Hash)
 		}
 		if err == nil {
-			g, err = t.useCode(by, use, c, first)
+			g, err = t.useCode(by, use, first)
 		}
 		return err
 	})
@@ -188,11 +184,12 @@ func (s *Store) UseCode(ctx context.Context, by identity.Actor, use CodeUse, fir
 }
 
 // useCode starts what the code is exchanged for.
-func (t *tx) useCode(by identity.Actor, use CodeUse, c Code, first *NewFamily) (Subject, error) {
+func (t *tx) useCode(by identity.Actor, use CodeUse, first *NewFamily) (Subject, error) {
+	c := use.Code
 	if err := t.lockUserOf(c.SessionID); err != nil {
 		return Subject{}, err
 	}
-	a := Authorization{ID: c.ID, Request: use.Request, Decided: c.Decided, CreatedAt: c.CreatedAt}
+	a := Authorization{ID: c.ID, Request: c.Request, Decided: c.Decided, CreatedAt: c.CreatedAt}
 	if err := t.completeAuthorization(&a, c.SessionID, t.forShare("c, u, s")); err != nil {
 		return Subject{}, err
 	}
@@ -211,7 +208,7 @@ func (t *tx) useCode(by identity.Actor, use CodeUse, c Code, first *NewFamily) (
 // notUsable decides about a code that could not be marked used: it was used before, or
 // has expired.
 func (t *tx) notUsable(by identity.Actor, hash string) error {
-	c, err := t.code(selectCode, hash)
+	c, err := t.code(hash)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (w *world) use(client, code, first string) (store.Subject, error) {
 	if err != nil && !errors.Is(err, store.ErrNoCode) {
 		return store.Subject{}, err
 	}
-	return w.s.UseCode(w.t.Context(), identity.Actor{}, store.CodeUse{Hash: code, Request: c.Request, May: anyone}, &f)
+	return w.s.UseCode(w.t.Context(), identity.Actor{}, store.CodeUse{Hash: code, Code: c, May: anyone}, &f)
 }
 
 func TestARequestBelongsToOneBrowserForTenMinutes(t *testing.T) {

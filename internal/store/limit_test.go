@@ -231,7 +231,7 @@ func TestConcurrentGrantsKeepTheLimit(t *testing.T) {
 			}
 			c, err := w.s.Code(w.t.Context(), "code-"+itoa(i-8))
 			if err == nil {
-				_, err = w.s.UseCode(w.t.Context(), identity.Actor{}, store.CodeUse{Hash: "code-" + itoa(i-8), Request: c.Request, May: anyone}, &f)
+				_, err = w.s.UseCode(w.t.Context(), identity.Actor{}, store.CodeUse{Hash: "code-" + itoa(i-8), Code: c, May: anyone}, &f)
 			}
 			return err
 		}) {

@@ -158,7 +158,7 @@ func TestASignInAtAClientTakesTwelveStatements(t *testing.T) {
 		func() error { _, _, err := s.ClientSecrets(t.Context(), "app"); return err },
 		func() (err error) { code, err = s.Code(t.Context(), "code"); return err },
 		func() error {
-			_, err := s.UseCode(t.Context(), identity.Actor{}, store.CodeUse{Hash: "code", Request: code.Request, May: anyone}, &first)
+			_, err := s.UseCode(t.Context(), identity.Actor{}, store.CodeUse{Hash: "code", Code: code, May: anyone}, &first)
 			return err
 		},
 	} {

@@ -30,8 +30,8 @@ var errQueueFull = errors.New("the queue of the database writer is full")
 var errClosed = errors.New("the store is closed")
 
 // writer is the one writer of a SQLite database. It commits waiting operations
-// together, so that they share one sync of the disk, each in a savepoint of its
-// own, so that one failure does not affect the others. No caller gets a result
+// together, so that they share one sync of the disk, each but the first one in a
+// savepoint of its own, so that one failure does not affect the others. No caller gets a result
 // before the commit has returned. A batch is what arrived during the previous
 // commit; the writer never waits to fill one.
 //
@@ -147,7 +147,7 @@ func (w *writer) batch(first *job) {
 		if !j.state.CompareAndSwap(waiting, running) {
 			continue
 		}
-		answer, err := w.perform(ctx, j)
+		answer, err := w.perform(ctx, j, len(jobs) == 0)
 		jobs, answers = append(jobs, j), append(answers, answer)
 		if err != nil {
 			w.abort(jobs, err)
@@ -216,10 +216,15 @@ func (w *writer) begin(ctx context.Context) error {
 	return err
 }
 
-// perform runs one operation in a savepoint. answer is for its caller; err means
-// that the whole transaction is lost.
-func (w *writer) perform(ctx context.Context, j *job) (answer, err error) {
-	if _, err := w.run.ExecContext(ctx, "SAVEPOINT op"); err != nil {
+// perform runs one operation. answer is for its caller; err means that the whole
+// transaction is lost. The first one of a transaction needs no savepoint, for which
+// SQLite would copy each page that the operation changes.
+func (w *writer) perform(ctx context.Context, j *job, first bool) (answer, err error) {
+	begin, undo, end := []string{"SAVEPOINT op"}, []string{"ROLLBACK TO op"}, []string{"RELEASE op"}
+	if first {
+		begin, undo, end = nil, []string{"ROLLBACK", "BEGIN IMMEDIATE"}, nil
+	}
+	if err := w.each(ctx, begin); err != nil {
 		return nil, err
 	}
 	t := w.store.newTx(ctx, w.run)
@@ -228,14 +233,23 @@ func (w *writer) perform(ctx context.Context, j *job) (answer, err error) {
 		return nil, t.failed // SQLite may have rolled back everything by itself
 	}
 	if !commit {
-		if _, err := w.run.ExecContext(ctx, "ROLLBACK TO op"); err != nil {
+		if err := w.each(ctx, undo); err != nil {
 			return nil, err
 		}
 	} else {
 		j.events, j.ended = t.events, t.ended
 	}
-	_, err = w.run.ExecContext(ctx, "RELEASE op")
-	return answer, err
+	return answer, w.each(ctx, end)
+}
+
+// each runs statements without a result.
+func (w *writer) each(ctx context.Context, statements []string) error {
+	for _, statement := range statements {
+		if _, err := w.run.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // protect runs the operation and turns a panic into an error.

@@ -92,6 +92,45 @@ func TestOperationsShareACommitAndFailAlone(t *testing.T) {
 	}
 }
 
+// The first operation of a transaction has no savepoint.
+func TestTheFirstOperationOfACommitFailsAlone(t *testing.T) {
+	for name, fail := range map[string]func(tx *store.Tx) error{
+		"refusal":    func(*store.Tx) error { return errAct },
+		"constraint": func(tx *store.Tx) error { return note(tx, "first") },
+		"panic":      func(*store.Tx) error { panic("act") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := storetest.Open(t)
+			started, release, first := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			go func() {
+				first <- s.Write(context.Background(), func(tx *store.Tx) error {
+					close(started)
+					<-release
+					return errors.Join(note(tx, "first"), fail(tx))
+				})
+			}()
+			<-started
+			second := make(chan error, 1)
+			go func() {
+				second <- s.Write(context.Background(), func(tx *store.Tx) error { return note(tx, "second") })
+			}()
+			for s.Stats().Queue != 1 {
+				time.Sleep(time.Millisecond)
+			}
+			close(release)
+			if err := <-first; err == nil {
+				t.Error("the first operation did not fail")
+			}
+			if err := <-second; err != nil || !noted(t, s, "second") || noted(t, s, "first") {
+				t.Errorf("%v; first stored: %v", err, noted(t, s, "first"))
+			}
+			if n := s.Stats().LargestBatch; n != 2 {
+				t.Errorf("the largest commit has %d operations", n)
+			}
+		})
+	}
+}
+
 func TestNoCallerReturnsBeforeTheCommit(t *testing.T) {
 	s := storetest.Open(t)
 	running, release := make(chan struct{}), make(chan struct{})
