@@ -30,7 +30,7 @@ func (w *world) byEmail(t *testing.T, email string) identity.User {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return u
+	return *u
 }
 
 func TestTheFirstAdminHasTheDefaultPasswordAndItsMark(t *testing.T) {

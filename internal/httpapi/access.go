@@ -31,11 +31,11 @@ type callerKey struct{}
 
 // callerFrom returns the caller that admit has admitted, or the unknown one of an
 // anonymous route.
-func callerFrom(ctx context.Context) caller {
-	if by, ok := ctx.Value(callerKey{}).(caller); ok {
+func callerFrom(ctx context.Context) *caller {
+	if by, ok := ctx.Value(callerKey{}).(*caller); ok {
 		return by
 	}
-	return caller{actor: web.Actor(ctx)}
+	return &caller{actor: web.Actor(ctx)}
 }
 
 // errClientToken refuses the access tokens that clients and service tokens obtained
@@ -62,7 +62,7 @@ func (a *API) admit(r *http.Request, rule web.Access) (*http.Request, error) {
 }
 
 // authorize returns the caller, or why it is refused.
-func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
+func (a *API) authorize(r *http.Request, rule web.Access) (*caller, error) {
 	switch rule {
 	case web.User:
 		return a.authenticate(r, notClients)
@@ -79,17 +79,17 @@ func (a *API) authorize(r *http.Request, rule web.Access) (caller, error) {
 	case web.Service:
 		by, err := a.authenticateAny(r)
 		if err == nil && by.actor.Kind != identity.ActorServiceToken {
-			err = identity.ErrForbidden
+			return nil, identity.ErrForbidden
 		}
 		return by, err
 	case web.UserOrRefresh:
 		by, err := a.authenticate(r, notClients)
 		if err != nil {
-			by = caller{actor: web.Actor(r.Context()), refused: err}
+			by = &caller{actor: web.Actor(r.Context()), refused: err}
 		}
 		return by, nil
 	default:
-		return caller{}, identity.ErrForbidden
+		return nil, identity.ErrForbidden
 	}
 }
 
@@ -99,7 +99,7 @@ const notClients = ""
 // authenticate takes the user's id from the access token, and the rest from the
 // database: role, organization and status may have changed since it was signed. scope
 // is what a client's token needs.
-func (a *API) authenticate(r *http.Request, scope string) (caller, error) {
+func (a *API) authenticate(r *http.Request, scope string) (*caller, error) {
 	return a.authenticateWith(r, scope, func(ctx context.Context, p token.Presented) (identity.User, token.Groups, error) {
 		u, err := a.tokens.Bearer(ctx, p)
 		return u, token.Groups{}, err
@@ -108,7 +108,7 @@ func (a *API) authenticate(r *http.Request, scope string) (caller, error) {
 
 func (a *API) authenticateWith(
 	r *http.Request, scope string, bearer func(context.Context, token.Presented) (identity.User, token.Groups, error),
-) (caller, error) {
+) (*caller, error) {
 	claims, err := a.guard.Authenticate(r)
 	switch {
 	case err != nil:
@@ -118,69 +118,69 @@ func (a *API) authenticateWith(
 	}
 	user, groups, err := bearer(r.Context(), token.Presented{UserID: claims.Subject, SessionID: claims.SessionID, ID: claims.TokenID})
 	if err != nil {
-		return caller{}, err
+		return nil, err
 	}
-	by := caller{actor: web.Actor(r.Context()).AsUser(user.ID), role: user.Role, user: user, groups: groups}
+	by := &caller{actor: web.Actor(r.Context()).AsUser(user.ID), role: user.Role, user: user, groups: groups}
 	by.actor.SessionID, by.actor.TokenID = claims.SessionID, claims.TokenID
 	return by, nil
 }
 
 // authenticateClient decides about a request whose token is not one of the JSON login;
 // refused is why. Only a client's token for this server with the scope is accepted.
-func (a *API) authenticateClient(r *http.Request, scope string, refused error) (caller, error) {
+func (a *API) authenticateClient(r *http.Request, scope string, refused error) (*caller, error) {
 	presented, ok := bearerToken(r)
 	switch {
 	case !ok:
-		return caller{}, refused
+		return nil, refused
 	case strings.HasPrefix(presented, token.ServiceTokenPrefix):
-		return caller{}, errServiceToken
+		return nil, errServiceToken
 	}
 	t, err := a.tokens.Verify(r.Context(), presented)
 	switch {
 	case err != nil && !isInvalidToken(err):
-		return caller{}, err
+		return nil, err
 	case err != nil || t.ClientID == "":
-		return caller{}, refused
+		return nil, refused
 	case t.Audience != a.issuer || scope == notClients || !slices.Contains(strings.Fields(t.Scope), scope):
-		return caller{}, errClientToken
+		return nil, errClientToken
 	}
 	h, err := a.tokens.Holder(r.Context(), t)
 	if err != nil {
-		return caller{}, err
+		return nil, err
 	}
 	if h.Client.ID == "" || h.User.ID == "" && scope == oauth.ScopeAccount {
-		return caller{}, errClientToken
+		return nil, errClientToken
 	}
-	by := caller{actor: web.Actor(r.Context()).AsClient(h.Client.ID, h.User.ID), role: h.Role(), user: h.User, groups: a.tokens.GroupsOf(h)}
+	by := &caller{actor: web.Actor(r.Context()).AsClient(h.Client.ID, h.User.ID), role: h.Role(), user: h.User, groups: a.tokens.GroupsOf(h)}
 	by.actor.SessionID, by.actor.TokenID = t.SessionID, t.ID
 	return by, nil
 }
 
 // authenticateAny accepts an access token or a service token. Which of its objects a
 // service token may read and change is decided in the transaction, as for a user.
-func (a *API) authenticateAny(r *http.Request) (caller, error) {
+func (a *API) authenticateAny(r *http.Request) (*caller, error) {
 	secret, ok := bearerToken(r)
 	if !ok || !strings.HasPrefix(secret, token.ServiceTokenPrefix) {
 		return a.authenticate(r, oauth.ScopeAdmin)
 	}
-	by := caller{actor: web.Actor(r.Context())}
+	by := &caller{actor: web.Actor(r.Context())}
 	t, err := a.tokens.ValidateServiceToken(r.Context(), by.actor, secret)
 	if err != nil {
-		return caller{}, err
+		return nil, err
 	}
 	by.role = t.Role
 	by.actor.Kind, by.actor.ID = identity.ActorServiceToken, t.ID
 	return by, nil
 }
 
-func (a *API) authenticateRole(r *http.Request, least identity.Role) (caller, error) {
+func (a *API) authenticateRole(r *http.Request, least identity.Role) (*caller, error) {
 	by, err := a.authenticateAny(r)
 	if err != nil {
-		return caller{}, err
+		return nil, err
 	}
 	if !by.role.AtLeast(least) {
 		audit.Denied(r.Context(), a.log, by.actor, r.Pattern)
-		return caller{}, identity.ErrForbidden
+		return nil, identity.ErrForbidden
 	}
 	return by, nil
 }

@@ -290,7 +290,7 @@ func TestAServiceTokenIsAnActorOfItsOwn(t *testing.T) {
 		t.Errorf("%+v, %v, want %+v", who, err, want)
 	}
 	req.Header.Set("Authorization", "Bearer "+secret+"x")
-	if who, err := r.authorize(req, web.UserOrService); err == nil || who.actor.Kind != "" {
+	if who, err := r.authorize(req, web.UserOrService); err == nil || who != nil {
 		t.Errorf("an unknown one is %+v, %v", who, err)
 	}
 }

@@ -211,12 +211,12 @@ type Message struct {
 	Text string `json:"message" example:"done"`
 }
 
-func (a *API) register(ctx context.Context, by caller, in *struct{ Body Registration }) (Account, error) {
+func (a *API) register(ctx context.Context, by *caller, in *struct{ Body Registration }) (Account, error) {
 	user, err := a.directory.Register(ctx, by.actor, in.Body.Email, in.Body.Password, in.Body.DisplayName)
 	return accountOf(user), err
 }
 
-func (a *API) logIn(ctx context.Context, by caller, in *struct{ Body Credentials }) (Tokens, error) {
+func (a *API) logIn(ctx context.Context, by *caller, in *struct{ Body Credentials }) (Tokens, error) {
 	proof, err := a.login.Password(ctx, by.actor, in.Body.Email, in.Body.Password)
 	if err != nil {
 		return Tokens{}, err
@@ -224,11 +224,11 @@ func (a *API) logIn(ctx context.Context, by caller, in *struct{ Body Credentials
 	return tokensOf(a.sessions.Start(ctx, by.actor, proof))
 }
 
-func (a *API) refresh(ctx context.Context, by caller, in *struct{ Body RefreshToken }) (Tokens, error) {
+func (a *API) refresh(ctx context.Context, by *caller, in *struct{ Body RefreshToken }) (Tokens, error) {
 	return tokensOf(a.tokens.Rotate(ctx, by.actor, in.Body.Token))
 }
 
-func (a *API) logOut(ctx context.Context, by caller, in *struct{ Body *LogoutRequest }) (Message, error) {
+func (a *API) logOut(ctx context.Context, by *caller, in *struct{ Body *LogoutRequest }) (Message, error) {
 	var err error
 	switch {
 	case in.Body != nil && in.Body.Token != "":
@@ -241,20 +241,20 @@ func (a *API) logOut(ctx context.Context, by caller, in *struct{ Body *LogoutReq
 	return Message{"Logged out"}, err
 }
 
-func (a *API) me(_ context.Context, by caller, _ *struct{}) (OwnProfile, error) {
+func (a *API) me(_ context.Context, by *caller, _ *struct{}) (OwnProfile, error) {
 	profile := profileOf(by.user)
 	profile.Metadata = Object(identity.OwnMetadata(by.user.Metadata))
 	return OwnProfile{Profile: profile, Groups: by.groups.Groups, GroupNames: by.groups.Names}, nil
 }
 
-func (a *API) changePassword(ctx context.Context, by caller, in *struct{ Body PasswordChange }) (PasswordChanged, error) {
+func (a *API) changePassword(ctx context.Context, by *caller, in *struct{ Body PasswordChange }) (PasswordChanged, error) {
 	t, err := tokensOf(a.directory.ChangePassword(ctx, by.actor, in.Body.Old, in.Body.New))
 	return PasswordChanged{
 		Text: "Password changed", AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, TokenType: t.TokenType, ExpiresIn: t.ExpiresIn,
 	}, err
 }
 
-func (a *API) reauthenticate(ctx context.Context, by caller, in *struct{ Body Reauthentication }) (Message, error) {
+func (a *API) reauthenticate(ctx context.Context, by *caller, in *struct{ Body Reauthentication }) (Message, error) {
 	return Message{"Confirmed"}, a.directory.Reauthenticate(ctx, by.actor, in.Body.Password)
 }
 

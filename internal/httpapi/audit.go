@@ -95,7 +95,7 @@ func (a *API) searchAudit(api huma.API, rt *route) {
 
 // findEvents returns what writes the response. The first page is read before, so
 // that what is wrong with the request is a refusal.
-func (a *API) findEvents(ctx context.Context, by caller, in *AuditFilter) (func(huma.Context), error) {
+func (a *API) findEvents(ctx context.Context, by *caller, in *AuditFilter) (func(huma.Context), error) {
 	filter := audit.Filter{
 		OrgID: in.OrgID, From: in.From, To: in.To, ActorID: in.Actor, TargetID: in.Target,
 		Action: in.Action, Outcome: in.Outcome, Address: in.Address, Limit: in.Limit, Cursor: in.Cursor,

@@ -218,7 +218,7 @@ func clientOf(c oauth.Client) (out RegisteredClient, err error) {
 	return out, nil
 }
 
-func (a *API) createClient(ctx context.Context, by caller, in *struct{ Body ClientCreation }) (out CreatedClient, err error) {
+func (a *API) createClient(ctx context.Context, by *caller, in *struct{ Body ClientCreation }) (out CreatedClient, err error) {
 	settings, err := settingsOf(in.Body)
 	if err != nil {
 		return out, err
@@ -232,7 +232,7 @@ func (a *API) createClient(ctx context.Context, by caller, in *struct{ Body Clie
 	return out, err
 }
 
-func (a *API) listClients(ctx context.Context, by caller, in *ClientFilter) (ClientList, error) {
+func (a *API) listClients(ctx context.Context, by *caller, in *ClientFilter) (ClientList, error) {
 	page, err := a.clients.List(ctx, by.actor, client.Filter{OrgID: in.OrgID, Limit: in.Limit, Cursor: in.Cursor})
 	list := ClientList{Clients: make([]RegisteredClient, 0, len(page.Items)), Total: page.Total, Next: page.Next}
 	if err != nil {
@@ -248,7 +248,7 @@ func (a *API) listClients(ctx context.Context, by caller, in *ClientFilter) (Cli
 	return list, nil
 }
 
-func (a *API) getClient(ctx context.Context, by caller, in *ClientID) (out ClientDetail, err error) {
+func (a *API) getClient(ctx context.Context, by *caller, in *ClientID) (out ClientDetail, err error) {
 	d, err := a.clients.Show(ctx, by.actor, in.ClientID)
 	if err != nil {
 		return out, err
@@ -266,7 +266,7 @@ type updateClientInput struct {
 	Body ClientChange
 }
 
-func (a *API) updateClient(ctx context.Context, by caller, in *updateClientInput) (out RegisteredClient, err error) {
+func (a *API) updateClient(ctx context.Context, by *caller, in *updateClientInput) (out RegisteredClient, err error) {
 	settings, err := settingsOf(in.Body)
 	if err != nil {
 		return out, err
@@ -278,7 +278,7 @@ func (a *API) updateClient(ctx context.Context, by caller, in *updateClientInput
 	return clientOf(c)
 }
 
-func (a *API) deleteClient(ctx context.Context, by caller, in *ClientID) (Message, error) {
+func (a *API) deleteClient(ctx context.Context, by *caller, in *ClientID) (Message, error) {
 	return Message{"Client deleted"}, a.clients.Delete(ctx, by.actor, in.ClientID)
 }
 
@@ -287,7 +287,7 @@ type createClientSecretInput struct {
 	Body *ClientSecretCreation
 }
 
-func (a *API) createClientSecret(ctx context.Context, by caller, in *createClientSecretInput) (CreatedClientSecret, error) {
+func (a *API) createClientSecret(ctx context.Context, by *caller, in *createClientSecretInput) (CreatedClientSecret, error) {
 	added, secret, err := a.clients.AddSecret(ctx, by.actor, in.ClientID.ClientID, in.Body != nil && in.Body.Revoke)
 	return CreatedClientSecret{ClientSecret: ClientSecret{ID: added.ID, CreatedAt: added.CreatedAt.UTC()}, Secret: secret}, err
 }
@@ -297,6 +297,6 @@ type deleteClientSecretInput struct {
 	ID string `path:"id" doc:"Id of the secret." example:"01981b61-52ab-7c9e-8d1f-3b8f5f6a7c88"`
 }
 
-func (a *API) deleteClientSecret(ctx context.Context, by caller, in *deleteClientSecretInput) (Message, error) {
+func (a *API) deleteClientSecret(ctx context.Context, by *caller, in *deleteClientSecretInput) (Message, error) {
 	return Message{"Secret removed"}, a.clients.RemoveSecret(ctx, by.actor, in.ClientID.ClientID, in.ID)
 }

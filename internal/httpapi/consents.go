@@ -45,7 +45,7 @@ type ConsentClient struct {
 	ClientID string `path:"client_id" doc:"The client_id of the client." example:"01981b63-8f0e-7d11-9a53-5b0c2d4e6f70"`
 }
 
-func (a *API) listConsents(ctx context.Context, by caller, _ *struct{}) (ConsentList, error) {
+func (a *API) listConsents(ctx context.Context, by *caller, _ *struct{}) (ConsentList, error) {
 	all, err := a.requests.Consents(ctx, by.user.ID)
 	list := ConsentList{Consents: make([]Consent, 0, len(all)), Total: len(all)}
 	for _, c := range all {
@@ -54,6 +54,6 @@ func (a *API) listConsents(ctx context.Context, by caller, _ *struct{}) (Consent
 	return list, err
 }
 
-func (a *API) withdrawConsent(ctx context.Context, by caller, in *ConsentClient) (Message, error) {
+func (a *API) withdrawConsent(ctx context.Context, by *caller, in *ConsentClient) (Message, error) {
 	return Message{"Consent withdrawn"}, a.requests.Withdraw(ctx, by.actor, in.ClientID)
 }

@@ -132,14 +132,14 @@ type MemberAddition struct {
 	UserID string `json:"user_id" example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 }
 
-func (a *API) createGroup(ctx context.Context, by caller, in *struct{ Body GroupCreation }) (CreatedGroup, error) {
+func (a *API) createGroup(ctx context.Context, by *caller, in *struct{ Body GroupCreation }) (CreatedGroup, error) {
 	g, err := a.directory.CreateGroup(ctx, by.actor, directory.NewGroup{
 		Name: in.Body.Name, Description: in.Body.Description, OrgID: in.Body.OrgID,
 	})
 	return CreatedGroup{ID: g.ID, Name: g.Name, OrgID: g.OrgID}, err
 }
 
-func (a *API) listGroups(ctx context.Context, by caller, in *GroupFilter) (GroupList, error) {
+func (a *API) listGroups(ctx context.Context, by *caller, in *GroupFilter) (GroupList, error) {
 	page, err := a.directory.Groups(ctx, by.actor,
 		directory.Filter{OrgID: in.OrgID, Limit: in.Limit, Cursor: in.Cursor})
 	list := GroupList{Groups: make([]Group, 0, len(page.Items)), Total: page.Total, Next: page.Next}
@@ -149,7 +149,7 @@ func (a *API) listGroups(ctx context.Context, by caller, in *GroupFilter) (Group
 	return list, err
 }
 
-func (a *API) getGroup(ctx context.Context, by caller, in *GroupID) (GroupDetail, error) {
+func (a *API) getGroup(ctx context.Context, by *caller, in *GroupID) (GroupDetail, error) {
 	g, members, err := a.directory.Group(ctx, by.actor, in.ID)
 	detail := GroupDetail{Group: groupOf(g), Members: make([]Member, 0, len(members))}
 	for _, m := range members {
@@ -163,12 +163,12 @@ type updateGroupInput struct {
 	Body GroupChange
 }
 
-func (a *API) updateGroup(ctx context.Context, by caller, in *updateGroupInput) (ChangedGroup, error) {
+func (a *API) updateGroup(ctx context.Context, by *caller, in *updateGroupInput) (ChangedGroup, error) {
 	g, err := a.directory.UpdateGroup(ctx, by.actor, in.ID, in.Body.Name, in.Body.Description)
 	return ChangedGroup{ID: g.ID, Name: g.Name, Description: g.Description}, err
 }
 
-func (a *API) deleteGroup(ctx context.Context, by caller, in *GroupID) (Message, error) {
+func (a *API) deleteGroup(ctx context.Context, by *caller, in *GroupID) (Message, error) {
 	return Message{"Group deleted"}, a.directory.DeleteGroup(ctx, by.actor, in.ID)
 }
 
@@ -177,7 +177,7 @@ type addMemberInput struct {
 	Body MemberAddition
 }
 
-func (a *API) addMember(ctx context.Context, by caller, in *addMemberInput) (Message, error) {
+func (a *API) addMember(ctx context.Context, by *caller, in *addMemberInput) (Message, error) {
 	return Message{"Member added"}, a.directory.AddMember(ctx, by.actor, in.ID, in.Body.UserID)
 }
 
@@ -186,7 +186,7 @@ type removeMemberInput struct {
 	UserID string `path:"user_id" doc:"Id of the member." example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 }
 
-func (a *API) removeMember(ctx context.Context, by caller, in *removeMemberInput) (Message, error) {
+func (a *API) removeMember(ctx context.Context, by *caller, in *removeMemberInput) (Message, error) {
 	return Message{"Member removed"}, a.directory.RemoveMember(ctx, by.actor, in.ID, in.UserID)
 }
 

@@ -82,12 +82,12 @@ type OrganizationID struct {
 	ID string `path:"id" doc:"Id of the organization." example:"acme"`
 }
 
-func (a *API) createOrganization(ctx context.Context, by caller, in *struct{ Body OrganizationCreation }) (Organization, error) {
+func (a *API) createOrganization(ctx context.Context, by *caller, in *struct{ Body OrganizationCreation }) (Organization, error) {
 	o, err := a.directory.CreateOrganization(ctx, by.actor, directory.NewOrganization{ID: in.Body.ID, Name: in.Body.Name})
 	return organizationOf(o), err
 }
 
-func (a *API) listOrganizations(ctx context.Context, by caller, in *Paging) (OrganizationList, error) {
+func (a *API) listOrganizations(ctx context.Context, by *caller, in *Paging) (OrganizationList, error) {
 	page, err := a.directory.Organizations(ctx, by.actor, directory.Filter{Limit: in.Limit, Cursor: in.Cursor})
 	list := OrganizationList{Organizations: make([]Organization, 0, len(page.Items)), Total: page.Total, Next: page.Next}
 	for _, o := range page.Items {
@@ -96,7 +96,7 @@ func (a *API) listOrganizations(ctx context.Context, by caller, in *Paging) (Org
 	return list, err
 }
 
-func (a *API) getOrganization(ctx context.Context, by caller, in *OrganizationID) (Organization, error) {
+func (a *API) getOrganization(ctx context.Context, by *caller, in *OrganizationID) (Organization, error) {
 	o, err := a.directory.Organization(ctx, by.actor, in.ID)
 	return organizationOf(o), err
 }
@@ -106,13 +106,13 @@ type updateOrganizationInput struct {
 	Body OrganizationChange
 }
 
-func (a *API) updateOrganization(ctx context.Context, by caller, in *updateOrganizationInput) (Organization, error) {
+func (a *API) updateOrganization(ctx context.Context, by *caller, in *updateOrganizationInput) (Organization, error) {
 	o, err := a.directory.UpdateOrganization(ctx, by.actor, in.ID,
 		directory.OrganizationChange{Name: in.Body.Name, Status: in.Body.Status})
 	return organizationOf(o), err
 }
 
-func (a *API) deleteOrganization(ctx context.Context, by caller, in *OrganizationID) (Message, error) {
+func (a *API) deleteOrganization(ctx context.Context, by *caller, in *OrganizationID) (Message, error) {
 	return Message{"Organization deleted"}, a.directory.DeleteOrganization(ctx, by.actor, in.ID)
 }
 

@@ -151,7 +151,7 @@ func profileOf(u identity.User) Profile {
 	}
 }
 
-func (a *API) getUser(ctx context.Context, by caller, in *UserID) (Profile, error) {
+func (a *API) getUser(ctx context.Context, by *caller, in *UserID) (Profile, error) {
 	standing, err := a.directory.User(ctx, by.actor, in.ID)
 	profile := profileOf(standing.User)
 	profile.Metadata = Object(standing.Metadata)
@@ -163,7 +163,7 @@ type updateUserInput struct {
 	Body UserUpdate
 }
 
-func (a *API) updateUser(ctx context.Context, by caller, in *updateUserInput) (Profile, error) {
+func (a *API) updateUser(ctx context.Context, by *caller, in *updateUserInput) (Profile, error) {
 	user, err := a.directory.Update(ctx, by.actor, in.ID, directory.UserChange{
 		Profile: in.Body.fields(), Email: in.Body.Email, OrgID: in.Body.OrgID, Tokens: in.Body.ServiceTokens,
 		EmailVerified: in.Body.EmailVerified, Metadata: in.Body.Metadata.parts(),
@@ -171,7 +171,7 @@ func (a *API) updateUser(ctx context.Context, by caller, in *updateUserInput) (P
 	return profileOf(user), err
 }
 
-func (a *API) updateMe(ctx context.Context, by caller, in *struct{ Body OwnUpdate }) (Profile, error) {
+func (a *API) updateMe(ctx context.Context, by *caller, in *struct{ Body OwnUpdate }) (Profile, error) {
 	var metadata json.RawMessage
 	if in.Body.Metadata != nil {
 		metadata = json.RawMessage(in.Body.Metadata.User)
@@ -180,7 +180,7 @@ func (a *API) updateMe(ctx context.Context, by caller, in *struct{ Body OwnUpdat
 	return profileOf(user), err
 }
 
-func (a *API) deleteMe(ctx context.Context, by caller, in *struct{ Body *AccountDeletion }) (Message, error) {
+func (a *API) deleteMe(ctx context.Context, by *caller, in *struct{ Body *AccountDeletion }) (Message, error) {
 	var body AccountDeletion
 	if in.Body != nil {
 		body = *in.Body

@@ -58,7 +58,7 @@ func (rt *route) locate(field string) string {
 
 // endpoint adapts a handler that takes the caller as an argument and returns
 // the body of the 200.
-func endpoint[I, O any](a *API, handle func(context.Context, caller, *I) (O, error)) typed {
+func endpoint[I, O any](a *API, handle func(context.Context, *caller, *I) (O, error)) typed {
 	return func(api huma.API, rt *route) {
 		huma.Register(api, *rt.operation(), func(ctx context.Context, in *I) (*reply[O], error) {
 			out, err := handle(ctx, callerFrom(ctx), in)

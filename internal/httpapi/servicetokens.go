@@ -149,7 +149,7 @@ type Validity struct {
 }
 
 func (a *API) createServiceToken(
-	ctx context.Context, by caller, in *struct{ Body ServiceTokenCreation },
+	ctx context.Context, by *caller, in *struct{ Body ServiceTokenCreation },
 ) (CreatedServiceToken, error) {
 	n := token.NewServiceToken{Name: in.Body.Name, Role: in.Body.Role, OrgID: in.Body.OrgID, Description: in.Body.Description, Audiences: in.Body.Audiences}
 	if in.Body.ExpiresAt != nil {
@@ -159,7 +159,7 @@ func (a *API) createServiceToken(
 	return CreatedServiceToken{ID: t.ID, Name: t.Name, Token: secret, AlreadyExists: secret == ""}, err
 }
 
-func (a *API) listServiceTokens(ctx context.Context, by caller, in *ServiceTokenFilter) (ServiceTokenList, error) {
+func (a *API) listServiceTokens(ctx context.Context, by *caller, in *ServiceTokenFilter) (ServiceTokenList, error) {
 	page, err := a.tokens.ServiceTokens(ctx, by.actor,
 		token.Filter{OrgID: in.OrgID, Limit: in.Limit, Cursor: in.Cursor})
 	list := ServiceTokenList{Tokens: make([]ServiceToken, 0, len(page.Items)), Total: page.Total, Next: page.Next}
@@ -180,7 +180,7 @@ func serviceTokenOf(t identity.ServiceToken) ServiceToken {
 	return st
 }
 
-func (a *API) validateServiceToken(ctx context.Context, by caller, in *struct{ Body PresentedToken }) (Validity, error) {
+func (a *API) validateServiceToken(ctx context.Context, by *caller, in *struct{ Body PresentedToken }) (Validity, error) {
 	t, err := a.tokens.ValidateServiceToken(ctx, by.actor, in.Body.Token)
 	if isInvalidToken(err) {
 		return Validity{}, nil
@@ -188,7 +188,7 @@ func (a *API) validateServiceToken(ctx context.Context, by caller, in *struct{ B
 	return Validity{Valid: err == nil, Name: t.Name, Role: t.Role, OrgID: t.OrgID}, err
 }
 
-func (a *API) exchangeServiceToken(ctx context.Context, by caller, in *struct{ Body *ExchangeRequest }) (ExchangedToken, error) {
+func (a *API) exchangeServiceToken(ctx context.Context, by *caller, in *struct{ Body *ExchangeRequest }) (ExchangedToken, error) {
 	var audience string
 	if in.Body != nil {
 		audience = in.Body.Audience
@@ -208,11 +208,11 @@ type updateServiceTokenInput struct {
 	Body ServiceTokenChange
 }
 
-func (a *API) updateServiceToken(ctx context.Context, by caller, in *updateServiceTokenInput) (ServiceToken, error) {
+func (a *API) updateServiceToken(ctx context.Context, by *caller, in *updateServiceTokenInput) (ServiceToken, error) {
 	t, err := a.tokens.UpdateServiceToken(ctx, by.actor, in.OrgID, in.Name, in.Body.Audiences)
 	return serviceTokenOf(t), err
 }
 
-func (a *API) revokeServiceToken(ctx context.Context, by caller, in *ServiceTokenName) (Message, error) {
+func (a *API) revokeServiceToken(ctx context.Context, by *caller, in *ServiceTokenName) (Message, error) {
 	return Message{"Service token revoked"}, a.tokens.RevokeServiceToken(ctx, by.actor, in.OrgID, in.Name)
 }

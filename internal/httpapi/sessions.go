@@ -89,15 +89,15 @@ type UserSessionID struct {
 	SessionID string `path:"session_id" doc:"ID of the session." example:"01981b63-8f0e-7d11-9a53-5b0c2d4e6f70"`
 }
 
-func (a *API) listSessions(ctx context.Context, by caller, in *Paging) (SessionList, error) {
+func (a *API) listSessions(ctx context.Context, by *caller, in *Paging) (SessionList, error) {
 	return a.sessionsOf(ctx, by, by.user.ID, *in)
 }
 
-func (a *API) listUserSessions(ctx context.Context, by caller, in *UserSessionsFilter) (SessionList, error) {
+func (a *API) listUserSessions(ctx context.Context, by *caller, in *UserSessionsFilter) (SessionList, error) {
 	return a.sessionsOf(ctx, by, in.ID, in.Paging)
 }
 
-func (a *API) sessionsOf(ctx context.Context, by caller, userID string, in Paging) (SessionList, error) {
+func (a *API) sessionsOf(ctx context.Context, by *caller, userID string, in Paging) (SessionList, error) {
 	page, err := a.sessions.List(ctx, by.actor, userID, session.Filter{Limit: in.Limit, Cursor: in.Cursor})
 	list := SessionList{Sessions: make([]Session, 0, len(page.Items)), Total: page.Total, Next: page.Next}
 	for _, s := range page.Items {
@@ -113,20 +113,20 @@ func sessionOf(s identity.Session, by identity.Actor) Session {
 	}
 }
 
-func (a *API) endSession(ctx context.Context, by caller, in *SessionID) (Message, error) {
+func (a *API) endSession(ctx context.Context, by *caller, in *SessionID) (Message, error) {
 	return Message{"Session ended"}, a.sessions.EndOne(ctx, by.actor, by.user.ID, in.ID)
 }
 
-func (a *API) logOutAll(ctx context.Context, by caller, _ *struct{}) (Message, error) {
+func (a *API) logOutAll(ctx context.Context, by *caller, _ *struct{}) (Message, error) {
 	_, err := a.sessions.EndAll(ctx, by.actor, by.user.ID)
 	return Message{"Logged out everywhere"}, err
 }
 
-func (a *API) endUserSession(ctx context.Context, by caller, in *UserSessionID) (Message, error) {
+func (a *API) endUserSession(ctx context.Context, by *caller, in *UserSessionID) (Message, error) {
 	return Message{"Session ended"}, a.sessions.EndOne(ctx, by.actor, in.ID, in.SessionID)
 }
 
-func (a *API) endUserSessions(ctx context.Context, by caller, in *UserID) (Message, error) {
+func (a *API) endUserSessions(ctx context.Context, by *caller, in *UserID) (Message, error) {
 	_, err := a.sessions.EndAll(ctx, by.actor, in.ID)
 	return Message{"Sessions ended"}, err
 }

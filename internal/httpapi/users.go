@@ -179,7 +179,7 @@ type UserID struct {
 	ID string `path:"id" doc:"Id of the user." example:"01981b5e-7a2c-7bb0-9c3e-2f5f4e1a9d10"`
 }
 
-func (a *API) listUsers(ctx context.Context, by caller, in *UserFilter) (UserList, error) {
+func (a *API) listUsers(ctx context.Context, by *caller, in *UserFilter) (UserList, error) {
 	page, err := a.directory.Users(ctx, by.actor,
 		directory.Filter{
 			OrgID: in.OrgID, Email: in.Email, Limit: in.Limit, Cursor: in.Cursor,
@@ -195,7 +195,7 @@ func (a *API) listUsers(ctx context.Context, by caller, in *UserFilter) (UserLis
 	return list, err
 }
 
-func (a *API) createUser(ctx context.Context, by caller, in *struct{ Body UserCreation }) (Account, error) {
+func (a *API) createUser(ctx context.Context, by *caller, in *struct{ Body UserCreation }) (Account, error) {
 	user, err := a.directory.CreateUser(ctx, by.actor, directory.NewUser{
 		Email: in.Body.Email, Password: in.Body.Password, DisplayName: in.Body.DisplayName,
 		Role: in.Body.Role, OrgID: in.Body.OrgID, EmailVerified: in.Body.EmailVerified,
@@ -203,13 +203,13 @@ func (a *API) createUser(ctx context.Context, by caller, in *struct{ Body UserCr
 	return accountOf(user), err
 }
 
-func (a *API) getRegistration(ctx context.Context, _ caller, _ *struct{}) (RegistrationState, error) {
+func (a *API) getRegistration(ctx context.Context, _ *caller, _ *struct{}) (RegistrationState, error) {
 	enabled, err := a.directory.Registration(ctx)
 	return RegistrationState{enabled}, err
 }
 
 func (a *API) setRegistration(
-	ctx context.Context, by caller, in *struct{ Body RegistrationSwitch },
+	ctx context.Context, by *caller, in *struct{ Body RegistrationSwitch },
 ) (RegistrationState, error) {
 	enabled, err := a.directory.SetRegistration(ctx, by.actor, in.Body.Enabled)
 	return RegistrationState{enabled}, err
@@ -220,7 +220,7 @@ type setRoleInput struct {
 	Body RoleRequest
 }
 
-func (a *API) setRole(ctx context.Context, by caller, in *setRoleInput) (ChangedRole, error) {
+func (a *API) setRole(ctx context.Context, by *caller, in *setRoleInput) (ChangedRole, error) {
 	u, err := a.directory.SetRole(ctx, by.actor, in.ID, in.Body.Role, in.Body.ServiceTokens)
 	return ChangedRole{ID: u.ID, Email: u.Email, Role: u.Role}, err
 }
@@ -230,7 +230,7 @@ type setStatusInput struct {
 	Body StatusRequest
 }
 
-func (a *API) setStatus(ctx context.Context, by caller, in *setStatusInput) (ChangedStatus, error) {
+func (a *API) setStatus(ctx context.Context, by *caller, in *setStatusInput) (ChangedStatus, error) {
 	u, err := a.directory.SetStatus(ctx, by.actor, in.ID, in.Body.Status, in.Body.ServiceTokens)
 	return ChangedStatus{ID: u.ID, Email: u.Email, Status: u.Status}, err
 }
@@ -240,7 +240,7 @@ type resetPasswordInput struct {
 	Body PasswordReset
 }
 
-func (a *API) resetPassword(ctx context.Context, by caller, in *resetPasswordInput) (Message, error) {
+func (a *API) resetPassword(ctx context.Context, by *caller, in *resetPasswordInput) (Message, error) {
 	return Message{"Password reset"}, a.directory.ResetPassword(ctx, by.actor, in.ID, in.Body.New)
 }
 
@@ -249,6 +249,6 @@ type deleteUserInput struct {
 	ServiceTokens identity.TokenDecision `query:"service_tokens" enum:"revoke,keep" doc:"What happens to the service tokens that the user owns: they are revoked, or you keep them as yours. Required for a user who owns some."`
 }
 
-func (a *API) deleteUser(ctx context.Context, by caller, in *deleteUserInput) (Message, error) {
+func (a *API) deleteUser(ctx context.Context, by *caller, in *deleteUserInput) (Message, error) {
 	return Message{"User deleted"}, a.directory.Delete(ctx, by.actor, in.ID, in.ServiceTokens)
 }

@@ -31,13 +31,18 @@ func (l *Login) Password(ctx context.Context, by identity.Actor, email, password
 		l.refuse(ctx, by, user, email, why)
 		return identity.Proof{}, identity.ErrInvalidCredentials
 	}
+	return l.prove(ctx, by, user, password), nil
+}
+
+// prove is the proof of a user whose password matches.
+func (l *Login) prove(ctx context.Context, by identity.Actor, user *identity.User, password string) identity.Proof {
 	l.passwords.SignedIn(by.Network)
-	proof := identity.NewProof(user, l.now(), identity.MethodPassword)
+	proof := identity.NewProof(*user, l.now(), identity.MethodPassword)
 	renewed, err := l.passwords.Renew(ctx, by.Network, user.PasswordHash, user.PasswordForm, password)
 	if err == nil && renewed != "" { // otherwise the stored hash stays, and the next login tries again
 		proof = proof.Renewing(user.PasswordHash, renewed)
 	}
-	return proof, nil
+	return proof
 }
 
 // Confirm reauthenticates a signed-in user by their password. A wrong one is
@@ -47,7 +52,7 @@ func (l *Login) Confirm(ctx context.Context, by identity.Actor, userID, password
 	if err != nil {
 		return identity.Proof{}, fmt.Errorf("read user: %w", err)
 	}
-	why, err := l.attempt(ctx, by, user, user.Email, password, matched)
+	why, err := l.attempt(ctx, by, &user, user.Email, password, matched)
 	if err != nil {
 		return identity.Proof{}, err
 	}
@@ -59,7 +64,7 @@ func (l *Login) Confirm(ctx context.Context, by identity.Actor, userID, password
 
 // attempt verifies the password, if guesses are not too many, and counts the outcome.
 func (l *Login) attempt(
-	ctx context.Context, by identity.Actor, user identity.User, email, password string, judge func(identity.User, bool) outcome,
+	ctx context.Context, by identity.Actor, user *identity.User, email, password string, judge func(*identity.User, bool) outcome,
 ) (outcome, error) {
 	attempt, err := l.throttle.Admit(ctx, by, user, email)
 	if err != nil {
@@ -78,29 +83,29 @@ func (l *Login) attempt(
 }
 
 // find returns the user of that address, the zero User when there is none.
-func (l *Login) find(ctx context.Context, email string) (identity.User, error) {
+func (l *Login) find(ctx context.Context, email string) (*identity.User, error) {
 	if !identity.Storable(email) {
-		return identity.User{}, nil
+		return new(identity.User), nil
 	}
 	user, err := l.store.UserByEmail(ctx, identity.EmailKey(email))
 	switch {
 	case err == nil:
 		return user, nil
 	case fault.KindOf(err) == fault.NotFound:
-		return identity.User{}, nil
+		return new(identity.User), nil
 	default:
-		return identity.User{}, fmt.Errorf("find user: %w", err)
+		return nil, fmt.Errorf("find user: %w", err)
 	}
 }
 
 // judge returns the outcome of a login.
-func (l *Login) judge(user identity.User, matches bool) outcome {
+func (l *Login) judge(user *identity.User, matches bool) outcome {
 	switch {
 	case user.ID == "":
 		return unknownUser
 	case !matches:
 		return wrongPassword
-	case !identity.CanSignIn(user):
+	case !identity.CanSignIn(*user):
 		return suspendedUser
 	case l.exposed && user.DefaultPassword:
 		// The check at the start covers active superadmins only.
@@ -111,7 +116,7 @@ func (l *Login) judge(user identity.User, matches bool) outcome {
 }
 
 // matched is judge for a user who is signed in.
-func matched(_ identity.User, matches bool) outcome {
+func matched(_ *identity.User, matches bool) outcome {
 	if !matches {
 		return wrongPassword
 	}
@@ -128,7 +133,7 @@ func (l *Login) countAccident(err error) {
 }
 
 // refuse records the failure.
-func (l *Login) refuse(ctx context.Context, by identity.Actor, user identity.User, email string, why outcome) {
+func (l *Login) refuse(ctx context.Context, by identity.Actor, user *identity.User, email string, why outcome) {
 	l.audit.FailedLogin(ctx, store.Act{Action: identity.ActionLogin, By: by, Detail: string(why)}, user.ID, user.OrgID, email)
 }
 

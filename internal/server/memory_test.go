@@ -155,3 +155,47 @@ func (a *attacker) requestHTTP2(n int, path string) {
 		}
 	}
 }
+
+// Each connection has a goroutine, whose stack is a power of two: 16 KiB are enough for
+// what a login reads from the database, below the API, net/http and database/sql. With
+// more of what is passed by value on the way, each login takes 32 KiB.
+func TestALoginHasAStackOf16KiB(t *testing.T) {
+	const logins = 200
+	// Without a collection no stack shrinks, and none is reused.
+	r := newReplica(t, program(t), "sqlite:///"+filepath.Join(t.TempDir(), "auth.db"), "GOGC=off", "SERVER_CONNECTIONS_PER_ADDRESS=1000")
+	r.start()
+	r.ready()
+	const body = `{"email":"ada@pico.example","password":"a wrong password"}`
+	text := fmt.Sprintf("POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	login := func(n int) {
+		a := attack(t, r.base, "127.0.0.1")
+		a.hold(n, text)
+		for _, c := range a.held {
+			if _, err := c.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	login(20) // prepares the statements, describes the API
+	before := r.gauge("go_memstats_stack_inuse_bytes")
+	login(logins)
+	each := (r.gauge("go_memstats_stack_inuse_bytes") - before) / logins
+	t.Logf("%.0f bytes of stack for each login", each)
+	// The other goroutine of a connection, which notices that the client leaves, has 4 KiB.
+	if each > 21<<10 {
+		t.Errorf("a login takes %.0f bytes of stack", each)
+	}
+}
+
+// gauge is a figure of the process from /metrics.
+func (r *replica) gauge(name string) float64 {
+	r.t.Helper()
+	_, text, _ := attack(r.t, r.base, "127.0.0.1").ask("GET", "/metrics")
+	_, rest, _ := strings.Cut("\n"+text, "\n"+name+" ")
+	line, _, _ := strings.Cut(rest, "\n")
+	v, err := strconv.ParseFloat(line, 64)
+	if err != nil {
+		r.t.Fatalf("%s: %v", name, err)
+	}
+	return v
+}

@@ -79,16 +79,17 @@ func scanUser(r scanner) (u identity.User, err error) {
 }
 
 // user reads a user; lock is the result of forShare, forUpdate or unlocked.
-func (t *tx) user(id, lock string) (identity.User, error) {
-	return t.oneUser("u.id = $1", lock, id)
+func (t *tx) user(id, lock string) (u identity.User, err error) {
+	err = t.oneUser(&u, "u.id = $1", lock, id)
+	return u, err
 }
 
-func (t *tx) oneUser(condition, lock string, args ...any) (u identity.User, err error) {
-	found, err := t.get(userDest(&u), "SELECT "+userColumns+" FROM "+userTables+" WHERE "+condition+lock, args...)
+func (t *tx) oneUser(u *identity.User, condition, lock string, args ...any) error {
+	found, err := t.get(userDest(u), "SELECT "+userColumns+" FROM "+userTables+" WHERE "+condition+lock, args...)
 	if err == nil && !found {
 		err = identity.ErrNoUser
 	}
-	return u, err
+	return err
 }
 
 // UserByID returns the user of the id, NotFound when there is none.
@@ -102,12 +103,12 @@ func (s *Store) UserByID(ctx context.Context, id string) (u identity.User, err e
 
 // UserByEmail returns the user whose address has that identity.EmailKey, NotFound
 // when there is none.
-func (s *Store) UserByEmail(ctx context.Context, emailKey string) (u identity.User, err error) {
-	err = s.read(ctx, func(t *tx) error {
-		u, err = t.oneUser("u.email_key = $1", "", emailKey)
-		return err
-	})
-	return u, err
+func (s *Store) UserByEmail(ctx context.Context, emailKey string) (*identity.User, error) {
+	u := new(identity.User)
+	if err := s.lookup(ctx, func(t *tx) error { return t.oneUser(u, "u.email_key = $1", "", emailKey) }); err != nil {
+		return nil, err
+	}
+	return u, nil
 }
 
 // Bearer is the current state behind an access token.

@@ -28,7 +28,7 @@ func TestUserIsReadAsStored(t *testing.T) {
 		}
 		got, err := w.s.UserByEmail(w.t.Context(), "zoë@example.org")
 		w.ok(err)
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(&want, got); diff != "" {
 			w.t.Errorf("by e-mail (-want +got):\n%s", diff)
 		}
 	})

@@ -33,7 +33,7 @@ const (
 type Attempt struct {
 	t       *Throttle
 	by      identity.Actor
-	user    identity.User // zero: no user has the address
+	user    *identity.User // zero: no user has the address
 	key     store.ThrottleKey
 	own     *flight // the account from the network
 	all     *flight // the account over all networks
@@ -48,7 +48,7 @@ type Attempt struct {
 // user has that e-mail address, or refuses it as Throttled. It is reserved before the
 // password is hashed: attempts that are made at once cannot all pass before the first
 // has failed. Those that would pass the limit if the others failed wait for them.
-func (t *Throttle) Admit(ctx context.Context, by identity.Actor, user identity.User, email string) (*Attempt, error) {
+func (t *Throttle) Admit(ctx context.Context, by identity.Actor, user *identity.User, email string) (*Attempt, error) {
 	if t == nil || t.off {
 		return &Attempt{}, nil
 	}
@@ -296,7 +296,7 @@ func (a *Attempt) settle(written, failed bool) {
 
 // keyOf names the rows of the account. An unknown address has one of a fixed number,
 // so that a flood of them takes no space, and the rows do not tell which it was.
-func (t *Throttle) keyOf(ctx context.Context, by identity.Actor, user identity.User, email string) (store.ThrottleKey, error) {
+func (t *Throttle) keyOf(ctx context.Context, by identity.Actor, user *identity.User, email string) (store.ThrottleKey, error) {
 	key, err := t.digestKey(ctx)
 	if err != nil {
 		return store.ThrottleKey{}, err

@@ -94,7 +94,7 @@ func (w *world) succeeds(by identity.Actor, user identity.User) {
 
 func (w *world) admit(by identity.Actor, user identity.User, email string) (*throttle.Attempt, *fault.Error) {
 	w.t.Helper()
-	a, err := w.Admit(w.t.Context(), by, user, email)
+	a, err := w.Admit(w.t.Context(), by, &user, email)
 	return a, w.refusal(err)
 }
 
