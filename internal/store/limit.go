@@ -32,6 +32,11 @@ func (t *tx) limitSessions(by identity.Actor, u identity.User, limit int) error 
 	return nil
 }
 
+// ofNewest selects the newest token of the family f: the one whose access token expires
+// last, which is the last entry of an index. A client that refreshes without pause leaves
+// thousands of used ones, which no statement of others may read.
+const ofNewest = " FROM refresh_tokens t WHERE t.family_id = f.id ORDER BY t.access_expires_at DESC LIMIT 1"
+
 // limitFamilies is limitSessions for the families of offline_access of a user, and for
 // those without it that one client has of one session: an application may sign in
 // silently again and again. The last use of a family is the time of its newest token.
@@ -40,8 +45,7 @@ func (t *tx) limitSessions(by identity.Actor, u identity.User, limit int) error 
 // could end what all others hold.
 //
 // The families of a user are found by their sessions, of which the index has those that are
-// alive: by the user, SQLite would read thousands that ended. The newest token of a family is
-// the one whose access token expires last, which is the last entry of an index.
+// alive: by the user, SQLite would read thousands that ended.
 func (t *tx) limitFamilies(by identity.Actor, u identity.User, sessionID string, f NewFamily) error {
 	if f.Limit == 0 || f.ClientID == identity.FirstPartyClient {
 		return nil
@@ -58,8 +62,7 @@ func (t *tx) limitFamilies(by identity.Actor, u identity.User, sessionID string,
 	n := len(args)
 	excess, err := collect(t, scanText, fmt.Sprintf(`SELECT id FROM
 		(SELECT id, used, ROW_NUMBER() OVER (PARTITION BY client_id ORDER BY used DESC, id DESC) AS nth FROM
-			(SELECT f.id, f.client_id, COALESCE((SELECT t.created_at FROM refresh_tokens t WHERE t.family_id = f.id
-				ORDER BY t.access_expires_at DESC LIMIT 1), '') AS used
+			(SELECT f.id, f.client_id, COALESCE((SELECT t.created_at`+ofNewest+`), '') AS used
 			FROM %s) live) ranked
 		ORDER BY nth, used DESC, id DESC LIMIT $%d OFFSET $%d`, of, n+1, n+2), append(args, endedAtOnce, f.Limit-1)...)
 	if err != nil {

@@ -53,11 +53,10 @@ func (c *fieldsColumn) Scan(src any) error {
 const heldSessions = `(SELECT s.id, s.user_id, s.created_at, s.last_used_at, s.idle_expires_at, s.expires_at, s.address, s.user_agent,
 		s.amr, s.acr, s.auth_time, s.stay
 	FROM sessions s WHERE s.user_id = $2 AND s.ended_at IS NULL AND s.idle_expires_at > $1 AND s.expires_at > $1
-	UNION ALL SELECT f.id, f.user_id, f.created_at, t.created_at, t.expires_at, f.expires_at, COALESCE(s.address, ''), COALESCE(s.user_agent, ''),
+	UNION ALL SELECT f.id, f.user_id, f.created_at, (SELECT t.created_at` + ofNewest + `), (SELECT t.expires_at` + ofNewest + `), f.expires_at, COALESCE(s.address, ''), COALESCE(s.user_agent, ''),
 		f.amr, f.acr, COALESCE(f.auth_time, f.created_at), 0
 	FROM refresh_families f LEFT JOIN sessions s ON s.id = f.session_id
-		JOIN refresh_tokens t ON t.family_id = f.id AND t.used_at IS NULL AND t.expires_at > $1
-	WHERE f.user_id = $2 AND f.ended_at IS NULL AND f.expires_at > $1 AND ` + listedAlone + `) s`
+	WHERE f.user_id = $2 AND f.ended_at IS NULL AND f.expires_at > $1 AND (SELECT t.expires_at` + ofNewest + `) > $1 AND ` + listedAlone + `) s`
 
 // listedAlone is the condition that a family, alias f, is listed on its own.
 const listedAlone = "f.client_id <> '" + identity.FirstPartyClient + "' AND " + offlineFamily
