@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/session"
+	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -47,7 +49,7 @@ func (p *Provider) logoutByForm(w http.ResponseWriter, r *http.Request) {
 // logout is the end session endpoint, OpenID Connect RP-Initiated Logout 1.0, section 2.
 // Anyone can send a browser here. So the session ends at once, and the browser is sent
 // back, only for a client that shows an ID token of this very session; in all other cases
-// the user is asked, and stays here.
+// the user is asked, and stays here. Where no session is left there is nothing to ask.
 func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
 	if len(r.URL.RawQuery) > maxLogout {
 		p.pages.Error(w, r, oauth.Refuse(oauth.InvalidRequest, "the request is larger than 16 KiB"))
@@ -59,24 +61,27 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b, found, err := p.present(r)
+	var client *oauth.Client
+	var hint token.Hint
+	if err == nil {
+		client, hint, err = p.asker(r, params)
+	}
 	if err != nil {
 		p.pages.Error(w, r, err)
 		return
 	}
-	if !found {
+	uri := params.Get("post_logout_redirect_uri")
+	proved := client != nil && hint.ClientID == client.ID && (uri == "" || client.PostLogoutRedirect(uri))
+	switch {
+	case !found && !proved:
 		p.pages.SignedOut(w, r, nil, "", nil)
-		return
-	}
-	client, asked, err := p.endedBy(r, params, b)
-	if err != nil {
-		p.pages.Error(w, r, err)
-		return
-	}
-	if !asked {
+	case !found: // the session has ended before: with a link, the user can go back
+		p.pages.SignedOut(w, r, client, returnTo(params), nil)
+	case proved && hint.UserID == b.User.ID && hint.SessionID == b.Session.ID:
+		p.endPresent(w, r, client, returnTo(params))
+	default:
 		p.pages.ConfirmSignOut(w, r, client, prefix+"/logout/confirm", localesOf(params))
-		return
 	}
-	p.endPresent(w, r, client, returnTo(params))
 }
 
 // present returns the session of the browser.
@@ -91,30 +96,26 @@ func (p *Provider) cookieOf(r *http.Request) session.Cookie {
 	return session.Cookie(p.cookies.Get(r, web.SessionCookie))
 }
 
-// endedBy decides whether the request ends the session without a question, and which
-// client asks; nil: unknown. The hint must be an ID token of the client for this session,
-// and the URI to return to, if there is one, must be registered.
-func (p *Provider) endedBy(r *http.Request, params url.Values, b session.Browser) (c *oauth.Client, ends bool, err error) {
+// asker returns the client that asks for the logout, nil if it is unknown, and what the
+// ID token says that it shows, zero if that is none of ours.
+func (p *Provider) asker(r *http.Request, params url.Values) (*oauth.Client, token.Hint, error) {
 	hint, valid := p.tokens.Hint(params.Get("id_token_hint"))
-	id := params.Get("client_id")
-	if valid && id == "" {
-		id = hint.ClientID
+	if !valid {
+		hint = token.Hint{}
 	}
+	id := cmp.Or(params.Get("client_id"), hint.ClientID)
 	if id == "" {
-		return nil, false, nil
+		return nil, hint, nil
 	}
 	found, err := p.clients.Get(r.Context(), id)
 	switch {
 	case err == nil:
+		return &found, hint, nil
 	case fault.KindOf(err) == fault.NotFound:
-		return nil, false, nil
+		return nil, hint, nil
 	default:
-		return nil, false, err
+		return nil, hint, err
 	}
-	uri := params.Get("post_logout_redirect_uri")
-	ends = valid && hint.ClientID == found.ID && hint.UserID == b.User.ID && hint.SessionID == b.Session.ID &&
-		(uri == "" || found.PostLogoutRedirect(uri))
-	return &found, ends, nil
 }
 
 // returnTo is where the browser is sent after a logout; empty: it stays.

@@ -109,8 +109,31 @@ func TestRPInitiatedLogoutSection2AHintOfThisSessionEndsIt(t *testing.T) {
 	if a := l.logout(); a.status != 200 || a.raw != `signed out to "" with []` || l.isIn() {
 		t.Errorf("without a URI: %d %s, signed in %t", a.status, a.raw, l.isIn())
 	}
-	if a := l.logout("post_logout_redirect_uri", outURI); a.status != 200 || a.raw != `signed out to "" with []` {
-		t.Errorf("without a session: %d %s", a.status, a.raw)
+}
+
+// A session that has ended before leaves nothing to ask. The browser is not sent away, but
+// the page has a link for a client that shows one of its ID tokens.
+func TestRPInitiatedLogoutSection2WithoutASessionThePageLeadsBack(t *testing.T) {
+	r := newRig(t, "")
+	other := r.leaving(r.user("bob@pico.example"), nil)
+	l := r.leaving(r.user("ada@pico.example"), nil)
+	l.logout()
+	for _, c := range []struct {
+		params []string
+		link   string
+	}{
+		{[]string{"post_logout_redirect_uri", outURI, "state", "s"}, outURI + "?state=s"},
+		{[]string{"post_logout_redirect_uri", ""}, ""},
+		{[]string{"post_logout_redirect_uri", "https://evil.example/out"}, ""},
+		{[]string{"post_logout_redirect_uri", outURI, "id_token_hint", ""}, ""},
+		{[]string{"post_logout_redirect_uri", outURI, "id_token_hint", "", "client_id", l.client.ID}, ""},
+		{[]string{"post_logout_redirect_uri", outURI, "id_token_hint", other.idToken, "client_id", l.client.ID}, ""},
+		{[]string{"post_logout_redirect_uri", outURI, "id_token_hint", l.idToken + "x"}, ""},
+	} {
+		a := l.logout(c.params...)
+		if a.status != 200 || a.raw != fmt.Sprintf("signed out to %q with []", c.link) || a.header.Get("Location") != "" || a.header.Get("Refresh") != "" {
+			t.Errorf("%v: %d %s", c.params, a.status, a.raw)
+		}
 	}
 }
 
