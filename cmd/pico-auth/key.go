@@ -80,8 +80,8 @@ func place(k keyring.KeyInfo) string {
 
 // keys loads the published signing keys; it creates none.
 func (sh *shell) keys(cfg config.Config) (published *keyring.Published, err error) {
-	err = sh.withKeys(cfg, store.OpenReading, func(ctx context.Context, keys keyring.Config) error {
-		published, err = keyring.Load(ctx, keys)
+	err = sh.withAdmin(cfg, store.OpenReading, func(ctx context.Context, admin *keyring.Admin) error {
+		published, err = admin.Published(ctx)
 		return err
 	})
 	return published, err
@@ -106,18 +106,12 @@ func (sh *shell) adminOf(open opener, do func(context.Context, *keyring.Admin) e
 	if err != nil {
 		return err
 	}
-	return sh.withKeys(cfg, open, func(ctx context.Context, keys keyring.Config) error {
-		admin, err := keyring.NewAdmin(keys)
-		if err != nil {
-			return err
-		}
-		return do(ctx, admin)
-	})
+	return sh.withAdmin(cfg, open, do)
 }
 
-// withKeys runs do with the database open; it creates none. Every error, such as an
+// withAdmin runs do with the database open; it creates none. Every error, such as an
 // unavailable key, is reported as one of the configuration.
-func (sh *shell) withKeys(cfg config.Config, open opener, do func(context.Context, keyring.Config) error) error {
+func (sh *shell) withAdmin(cfg config.Config, open opener, do func(context.Context, *keyring.Admin) error) error {
 	if err := mustExist(cfg); err != nil {
 		return err
 	}
@@ -127,9 +121,13 @@ func (sh *shell) withKeys(cfg config.Config, open opener, do func(context.Contex
 		return misconfigured(err)
 	}
 	sh.tell(adoption(db))
+	var admin *keyring.Admin
 	keys, err := server.KeysConfig(cfg, db, sh.log())
-	if err != nil {
-		return errors.Join(misconfigured(err), db.Close())
+	if err == nil {
+		admin, err = keyring.NewAdmin(keys)
 	}
-	return errors.Join(misconfigured(do(ctx, keys)), db.Close())
+	if err == nil {
+		err = do(ctx, admin)
+	}
+	return errors.Join(misconfigured(err), db.Close())
 }

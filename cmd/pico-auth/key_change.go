@@ -9,6 +9,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -64,7 +65,7 @@ func (keyRotateCmd) made(ctx context.Context, sh *shell, admin *keyring.Admin, k
 		return err
 	}
 	text := fmt.Sprintf("made %s, which is published now and signs %s; %s\n", describe(k), from(k), followed)
-	if change := keyring.Transition(all, admin.Default(), time.Now()); change != "" && k.Algorithm == admin.Default() {
+	if change := server.Transition(all, admin.Default(), time.Now()); change != "" && k.Algorithm == admin.Default() {
 		text += change + "\n"
 	}
 	return sh.say("%s", text)

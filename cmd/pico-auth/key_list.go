@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/keyring"
+	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -48,7 +49,7 @@ func (c keyListCmd) Run(sh *shell) error {
 		if err := sh.table(rows); err != nil {
 			return err
 		}
-		if text := keyring.Transition(all, admin.Default(), time.Now()); text != "" {
+		if text := server.Transition(all, admin.Default(), time.Now()); text != "" {
 			return sh.say("%s\n", text)
 		}
 		return nil
@@ -94,7 +95,7 @@ func nextStep(k keyring.KeyInfo) string {
 // from formats the time at which a pending key signs.
 func from(k keyring.KeyInfo) string {
 	now := time.Now()
-	return "from " + keyring.Clock(now.Add(k.Due), now) + ", in " + span(k.Due)
+	return "from " + server.Clock(now.Add(k.Due), now) + ", in " + span(k.Due)
 }
 
 // span formats a time to wait.

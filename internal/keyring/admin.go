@@ -48,6 +48,24 @@ func (a *Admin) Keys(ctx context.Context) (all []KeyInfo, err error) {
 	return all, nil
 }
 
+// Published returns the published keys. It is an error when there is none: the first
+// start makes it, or finds it in the folder.
+func (a *Admin) Published(ctx context.Context) (*Published, error) {
+	k := a.keeper
+	now, err := k.load(ctx, false)
+	if err == nil {
+		err = k.holds(now, "")
+	}
+	if err == nil && lifecycle.Signer(now.KeySet) == nil && len(now.refused) == 0 {
+		err = fault.New(fault.NotFound, "no_signing_key",
+			fmt.Sprintf("there is no signing key yet in %s; the first start of the server creates it", k.files.Path()))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return k.publish(now), nil
+}
+
 // Key describes one key. The error is NotFound when there is no key with this ID.
 func (a *Admin) Key(ctx context.Context, kid string) (KeyInfo, error) {
 	all, err := a.Keys(ctx)
@@ -63,23 +81,24 @@ func (a *Admin) Key(ctx context.Context, kid string) (KeyInfo, error) {
 }
 
 // change runs do on the recorded keys, again when another process changed them
-// concurrently.
-func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) error) error {
+// concurrently, and returns the key ID that do returns.
+func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) (kid string, err error)) (kid string, err error) {
 	s, err := a.keeper.enter(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer s.close()
-	return retried(func() error {
+	err = retried(func() error {
 		now, err := s.load(ctx, false)
-		if err != nil {
-			return err
+		if err == nil && now.First(store.KeyActive, "") == nil && len(now.refused) == 0 {
+			err = fault.New(fault.Conflict, "no_signing_key", "no signing key is active; the next start of the server creates one")
 		}
-		if now.First(store.KeyActive, "") == nil && len(now.refused) == 0 {
-			return fault.New(fault.Conflict, "no_signing_key", "no signing key is active; the next start of the server creates one")
+		if err == nil {
+			kid, err = do(s, now)
 		}
-		return do(s, now)
+		return err
 	})
+	return kid, err
 }
 
 // algorithm returns the algorithm of a command: empty is auth.algorithm.
@@ -102,67 +121,64 @@ func (a *Admin) Rotate(ctx context.Context, by identity.Actor, algorithm jose.Al
 	if algorithm, err = a.algorithm(algorithm); err != nil {
 		return "", false, err
 	}
-	err = a.change(ctx, func(s *session, present *keys) error {
+	kid, err = a.change(ctx, func(s *session, present *keys) (string, error) {
 		if err := s.holds(present, ""); err != nil {
-			return err
+			return "", err
 		}
-		var found bool
-		if kid, found, err = s.rotate(ctx, present, by, algorithm, now); err == nil {
-			made = made || !found
-		}
-		return err
+		found := s.policy.Waiting(present.KeySet, algorithm) != nil
+		kid, err := s.rotate(ctx, present, by, algorithm, now)
+		made = err == nil && !found
+		return kid, err
 	})
 	return kid, made, err
 }
 
-func (s *session) rotate(ctx context.Context, present *keys, by identity.Actor, algorithm jose.Algorithm, now bool) (kid string, found bool, err error) {
+func (s *session) rotate(ctx context.Context, present *keys, by identity.Actor, algorithm jose.Algorithm, now bool) (kid string, err error) {
 	pending := s.policy.Waiting(present.KeySet, algorithm)
-	if found = pending != nil; !found {
+	if pending == nil {
 		if present, err = s.apply(ctx, present, by, s.policy.Make(algorithm)); err != nil {
-			return "", false, err
+			return "", err
 		}
 		if pending = present.First(store.KeyPending, string(algorithm)); pending == nil {
-			return "", false, store.ErrKeysChanged
+			return "", store.ErrKeysChanged
 		}
 	}
 	if !now {
-		return pending.KID, found, nil
+		return pending.KID, nil
 	}
 	if lifecycle.Untimely(present.KeySet, *pending) {
-		return "", found, fault.New(fault.Conflict, "key_status", "the active key of this algorithm still signs the tokens of the API; the pending key for clients becomes active when the change of auth.algorithm is complete")
+		return "", fault.New(fault.Conflict, "key_status", "the active key of this algorithm still signs the tokens of the API; the pending key for clients becomes active when the change of auth.algorithm is complete")
 	}
 	changes := s.policy.Activate(present.KeySet, *pending, s.now())
 	changes[len(changes)-1].Detail = "now"
 	_, err = s.apply(ctx, present, by, changes...)
-	return pending.KID, found, err
+	return pending.KID, err
 }
 
 // Retire ends the use of a key without an interruption. A pending one is withdrawn: it
 // has signed nothing. For an active one a successor is published, which replaces it
 // later. For any other status the error is a Conflict.
 func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (successor string, err error) {
-	err = a.change(ctx, func(s *session, now *keys) error {
+	return a.change(ctx, func(s *session, now *keys) (string, error) {
 		key, err := now.key(kid)
 		switch {
 		case err != nil:
-			return err
+			return "", err
 		case key.Status == store.KeyPending:
 			_, err := s.apply(ctx, now, by, lifecycle.Withdraw(key.SigningKey, s.now(), ""))
-			return err
+			return "", err
 		case key.Status != store.KeyActive:
-			return fault.New(fault.Conflict, "key_status", "the signing key is "+key.Status.String())
+			return "", fault.New(fault.Conflict, "key_status", "the signing key is "+key.Status.String())
 		}
 		if err := s.holds(now, ""); err != nil {
-			return err
+			return "", err
 		}
 		algorithm, err := a.algorithm(jose.Algorithm(key.Algorithm))
 		if err != nil {
 			algorithm = s.policy.Default // of its successor
 		}
-		successor, _, err = s.rotate(ctx, now, by, algorithm, false)
-		return err
+		return s.rotate(ctx, now, by, algorithm, false)
 	})
-	return successor, err
 }
 
 // Revoke ends a key at once: every token that it signed is refused from then on. If it
@@ -170,20 +186,20 @@ func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (succ
 // successor is empty. With lost it works without the private half of the active keys,
 // after the loss of the files or of the master key.
 func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost bool) (successor string, err error) {
-	err = a.change(ctx, func(s *session, now *keys) error {
+	return a.change(ctx, func(s *session, now *keys) (string, error) {
 		row, err := now.row(kid)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if row.Status == store.KeyRemoved {
-			return fault.New(fault.Conflict, "key_status", "the signing key is removed already; its tokens are refused")
+			return "", fault.New(fault.Conflict, "key_status", "the signing key is removed already; its tokens are refused")
 		}
 		set := now.KeySet
 		if lost {
 			set = now.all // without the previous master key all rows are refused
 		} else if row.Status == store.KeyActive {
 			if err := s.holds(now, kid); err != nil {
-				return err
+				return "", err
 			}
 		}
 		changes := s.policy.Revoke(set, row, s.now(), func(pending store.SigningKey) bool {
@@ -201,11 +217,10 @@ func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost 
 		}
 		after, err := s.apply(ctx, now, by, changes...)
 		if last := changes[len(changes)-1]; err == nil && last.Action == identity.ActionKeyActivate {
-			successor = after.First(store.KeyActive, last.Key.Algorithm).KID
+			return after.First(store.KeyActive, last.Key.Algorithm).KID, nil
 		}
-		return err
+		return "", err
 	})
-	return successor, err
 }
 
 // Accept authenticates the row of a key as it is, after an operator has found the cause
@@ -214,24 +229,23 @@ func (a *Admin) Accept(ctx context.Context, by identity.Actor, kid string) error
 	if !a.keeper.Sealed() {
 		return fault.New(fault.Conflict, "at_rest", "rows of signing keys are authenticated only if the keys are sealed (keys.at_rest)")
 	}
-	return a.change(ctx, func(s *session, now *keys) error {
+	_, err := a.change(ctx, func(s *session, now *keys) (string, error) {
 		row, err := now.row(kid)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if now.Key(kid) != nil {
-			return fault.New(fault.Conflict, "key_row", "the row of this signing key is authentic already")
+			return "", fault.New(fault.Conflict, "key_row", "the row of this signing key is authentic already")
 		}
 		key, err := vault.Parse(row, now.adopted.Thumbprint)
-		if err != nil {
-			return err
+		if err == nil && (len(now.Keys) == 0 || row.Sealed != "") { // otherwise nothing shows that this is the right master key
+			_, err = s.secret(key)
 		}
-		if len(now.Keys) == 0 || row.Sealed != "" { // otherwise nothing shows that this is the right master key
-			if _, err := s.secret(key); err != nil {
-				return err
-			}
+		if err != nil {
+			return "", err
 		}
 		_, err = s.put(ctx, now, store.KeyChange{SigningKey: row, Act: store.Act{Action: identity.ActionKeyAccept, By: by, Detail: row.Status.String()}})
-		return err
+		return kid, err
 	})
+	return err
 }

@@ -24,29 +24,27 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 	if err != nil {
 		return "", err
 	}
-	err = a.change(ctx, func(s *session, now *keys) error {
+	return a.change(ctx, func(s *session, now *keys) (string, error) {
 		if err := s.holds(now, ""); err != nil {
-			return err
+			return "", err
 		}
 		if pending := now.First(store.KeyPending, string(algorithm)); pending != nil {
-			return fault.New(fault.Conflict, "key_status", fmt.Sprintf(
+			return "", fault.New(fault.Conflict, "key_status", fmt.Sprintf(
 				"%s is pending already; withdraw it first: pico-auth key retire %s", pending.KID, vault.Argument(pending.KID)))
 		}
 		for _, known := range now.Keys {
 			// By thumbprint: one RSA key fits several algorithms.
 			if now.public[known.KID].Thumbprint() == key.Public().Thumbprint() {
-				return fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key cannot be imported again", known.KID, known.Status))
+				return "", fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key cannot be imported again", known.KID, known.Status))
 			}
 		}
 		row, err := s.make(now, s.policy.Make(algorithm).Key, vault.Secret{Key: key})
 		if err != nil {
-			return err
+			return "", err
 		}
-		kid = row.KID
 		_, err = s.put(ctx, now, store.KeyChange{SigningKey: row, Act: store.Act{Action: identity.ActionKeyImport, By: by}})
-		return err
+		return row.KID, err
 	})
-	return kid, err
 }
 
 // offered parses and checks a key of an operator.
@@ -68,11 +66,7 @@ func offered(algorithm jose.Algorithm, secret []byte) (*jose.PrivateKey, error) 
 // Export returns the private half of a key, PEM, or for ML-DSA the encoding of FIPS 204,
 // and records that in the audit log.
 func (a *Admin) Export(ctx context.Context, by identity.Actor, kid string) (vault.Bytes, error) {
-	now, err := a.keeper.load(ctx, false)
-	if err != nil {
-		return nil, err
-	}
-	key, err := now.key(kid)
+	key, err := a.find(ctx, kid)
 	if err != nil {
 		return nil, err
 	}
@@ -89,15 +83,19 @@ func (a *Admin) Export(ctx context.Context, by identity.Actor, kid string) (vaul
 // Public returns the public half of a key, which may be removed, and its entry in the
 // key set.
 func (a *Admin) Public(ctx context.Context, kid string) (*jose.PublicKey, jose.JWK, error) {
-	now, err := a.keeper.load(ctx, false)
-	if err != nil {
-		return nil, jose.JWK{}, err
-	}
-	key, err := now.key(kid)
+	key, err := a.find(ctx, kid)
 	if err != nil {
 		return nil, jose.JWK{}, err
 	}
 	return key.PublicKey, key.JWK(), nil
+}
+
+func (a *Admin) find(ctx context.Context, kid string) (vault.Key, error) {
+	now, err := a.keeper.load(ctx, false)
+	if err != nil {
+		return vault.Key{}, err
+	}
+	return now.key(kid)
 }
 
 // Reseal seals under the master key all secrets that are sealed under the previous one,

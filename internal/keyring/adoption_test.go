@@ -43,7 +43,7 @@ func TestAdoptedPairKeepsTheOriginalsKid(t *testing.T) {
 			want := derived(string(read(t, filepath.Join(dir, private))))
 			cfg := keyring.Config{Dir: dir, Algorithm: algorithm, Store: s}
 
-			if _, err := keyring.Load(t.Context(), cfg); err == nil {
+			if _, err := load(t.Context(), cfg); err == nil {
 				t.Error("a look before the decision shows a key")
 			}
 			for range 2 {
@@ -67,7 +67,7 @@ func TestAdoptedPairKeepsTheOriginalsKid(t *testing.T) {
 			if err != nil || info.Size() != sha256.Size || info.Mode().Perm() != 0o600 {
 				t.Errorf("%v %v", info, err)
 			}
-			if loaded, err := keyring.Load(t.Context(), cfg); err != nil || loaded.Keys()[0].KID != "pico-auth-1" {
+			if loaded, err := load(t.Context(), cfg); err != nil || loaded.Keys()[0].KID != "pico-auth-1" {
 				t.Errorf("%+v %v", loaded, err)
 			}
 		})
@@ -216,7 +216,7 @@ func TestUnavailableDatabaseStopsTheStart(t *testing.T) {
 	if _, err := start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "which key was adopted") {
 		t.Errorf("open: %v", err)
 	}
-	if _, err := keyring.Load(t.Context(), cfg); err == nil {
+	if _, err := load(t.Context(), cfg); err == nil {
 		t.Error("load ignores that")
 	}
 }

@@ -11,8 +11,7 @@
 // The status of each key is in the database, so all replicas sign with the same keys
 // and publish the same set. Private halves are in a vault: files of one folder, or
 // sealed in the database, where each row is also authenticated under the master key.
-// Ring is for servers, Admin for the commands of an operator beside running servers,
-// and Load for commands that change nothing.
+// Ring is for servers, Admin for the commands of an operator beside running servers.
 //
 // It does not know claims (see token) nor signature algorithms (see jose). server,
 // token, httpapi and cmd call it.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/datadir"
@@ -37,7 +36,8 @@ func newKeeper(cfg Config) (*keeper, error) {
 	policy := cfg.policy()
 	for _, algorithm := range append([]jose.Algorithm{policy.Default}, policy.Further...) {
 		if !slices.Contains(jose.Algorithms(), algorithm) {
-			return nil, unknownAlgorithm()
+			known := strings.Trim(fmt.Sprint(jose.Algorithms()), "[]")
+			return nil, fault.New(fault.Invalid, "algorithm", "auth.algorithm must be one of "+strings.ReplaceAll(known, " ", ", "))
 		}
 	}
 	return &keeper{
@@ -46,22 +46,8 @@ func newKeeper(cfg Config) (*keeper, error) {
 	}, nil
 }
 
-func unknownAlgorithm() error {
-	var names []string
-	for _, a := range jose.Algorithms() {
-		names = append(names, string(a))
-	}
-	return fault.New(fault.Invalid, "algorithm", "auth.algorithm must be one of "+strings.Join(names, ", "))
-}
-
 // now is the wall clock with the precision of the database.
 func (k *keeper) now() time.Time { return k.Now().UTC().Truncate(time.Microsecond) }
-
-// since is the time since a moment of the monotonic clock at which this process read
-// the database.
-func (k *keeper) since(moment *atomic.Int64) time.Duration {
-	return k.Monotonic() - time.Duration(moment.Load())
-}
 
 // keys is the recorded keys at one version.
 type keys struct {
@@ -220,25 +206,4 @@ func problem(err error) string {
 		return err.Error()
 	}
 	return ""
-}
-
-// Load returns the published keys, for commands that change nothing. It is an error
-// when there is none: the first start makes it, or finds it in the folder.
-func Load(ctx context.Context, cfg Config) (*Published, error) {
-	k, err := newKeeper(cfg)
-	if err != nil {
-		return nil, err
-	}
-	s, err := k.load(ctx, false)
-	if err != nil {
-		return nil, err
-	}
-	if err := k.holds(s, ""); err != nil {
-		return nil, err
-	}
-	if lifecycle.Signer(s.KeySet) == nil && len(s.refused) == 0 {
-		return nil, fault.New(fault.NotFound, "no_signing_key",
-			fmt.Sprintf("there is no signing key yet in %s; the first start of the server creates it", k.files.Path()))
-	}
-	return k.publish(s), nil
 }

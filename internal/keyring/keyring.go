@@ -2,7 +2,6 @@ package keyring
 
 import (
 	"cmp"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -127,29 +126,6 @@ type KeyInfo struct {
 	// Due is the time until the next status of a pending or retiring key when it was
 	// read. It passes only while a server runs; zero: now, or there is no next status.
 	Due time.Duration
-}
-
-// Transition describes a change of the algorithm to the configured one that is not
-// complete; it is empty when there is none. keys are in the order of the key set.
-func Transition(keys []KeyInfo, configured jose.Algorithm, now time.Time) string {
-	if len(keys) == 0 || keys[0].Status != store.KeyActive || keys[0].Algorithm == configured {
-		return ""
-	}
-	for _, k := range keys {
-		if k.Status == store.KeyPending && k.Algorithm == configured {
-			return fmt.Sprintf("signing with %s; %s is published and signs from %s; `pico-auth key rotate --now` signs with it at once",
-				keys[0].Algorithm, configured, Clock(now.Add(k.Due), now))
-		}
-	}
-	return ""
-}
-
-// Clock formats a time in the near future for users, in UTC.
-func Clock(at, now time.Time) string {
-	if at.Sub(now) < 24*time.Hour {
-		return at.UTC().Format("15:04 UTC")
-	}
-	return at.UTC().Format("2006-01-02 15:04 UTC")
 }
 
 // Stats counts signatures since Open.

@@ -84,7 +84,7 @@ func TestKeysInFilesAreRecordedAtTheNextStart(t *testing.T) {
 				t.Errorf("%+v", set)
 			}
 		}
-		loaded, err := keyring.Load(t.Context(), cfg)
+		loaded, err := load(t.Context(), cfg)
 		if err != nil || loaded.Keys()[0].KID != before.Active().KID || rows(t, s).Version != 1 {
 			t.Errorf("%v", err)
 		}
@@ -101,7 +101,7 @@ func TestAServerWithoutTheActiveKeyMakesNone(t *testing.T) {
 			refused(t, lost, kid, dir, "restore its files", "pico-auth key revoke --lost ")
 			lost.Algorithm = jose.RS256
 			refused(t, lost, kid, dir)
-			if _, err := keyring.Load(t.Context(), lost); err == nil {
+			if _, err := load(t.Context(), lost); err == nil {
 				t.Error("it can be loaded")
 			}
 		}
@@ -136,7 +136,7 @@ func TestAChangeOfAlgorithmIsARotation(t *testing.T) {
 				t.Error("the restart made another next key")
 			}
 		}
-		if loaded, err := keyring.Load(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.ES256, Store: s}); err != nil || loaded.Keys()[0].KID != rsa.Active().KID || len(rows(t, s).Keys) != 2 {
+		if loaded, err := load(t.Context(), keyring.Config{Dir: dir, Algorithm: jose.ES256, Store: s}); err != nil || loaded.Keys()[0].KID != rsa.Active().KID || len(rows(t, s).Keys) != 2 {
 			t.Errorf("a look with another algorithm configured: %v", err)
 		}
 		cfg.Algorithm = jose.RS256

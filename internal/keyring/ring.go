@@ -98,6 +98,11 @@ func (r *Ring) Signer(algorithm jose.Algorithm) (Signer, error) {
 	return s, nil
 }
 
+// unread is the time since this process began to read the database last.
+func (r *Ring) unread() time.Duration {
+	return r.keeper.Monotonic() - time.Duration(r.seen.Load())
+}
+
 // Ready returns an error, Unavailable, when Sign would, or when another key may have
 // been activated so long ago that a token of this one may be refused before it expires.
 // Call it before an operation that is useless without a token. It reads the database if
@@ -106,8 +111,8 @@ func (r *Ring) Ready(ctx context.Context) error {
 	// Another key may have been activated just after the last check. The former one
 	// stays published for the leeway longer than the lifetime of its tokens.
 	longest := lifecycle.Leeway / 2
-	if r.keeper.since(&r.seen) > longest {
-		if err := r.Recheck(ctx); r.keeper.since(&r.seen) > longest {
+	if r.unread() > longest {
+		if err := r.Recheck(ctx); r.unread() > longest {
 			return &fault.Error{
 				Kind: fault.Unavailable, Code: "no_signing_key", Message: "the signing keys could not be read recently",
 				RetryAfter: lifecycle.FollowWithin, Cause: err,
@@ -124,7 +129,7 @@ func (r *Ring) Ready(ctx context.Context) error {
 // the database for so long that the set may have changed.
 func (r *Ring) MaxAge() time.Duration {
 	ahead := r.keeper.policy.PublishAhead
-	if r.keeper.since(&r.seen) > margin(ahead) {
+	if r.unread() > margin(ahead) {
 		return 0
 	}
 	return MaxAge(ahead)

@@ -180,7 +180,7 @@ func TestEveryFieldOfARowIsAuthenticated(t *testing.T) {
 			before := storetest.Rows(t, a.url, "SELECT "+field+" FROM signing_keys")
 			a.exec("UPDATE signing_keys SET " + field + " = " + value)
 			refused(t, a.cfg, kid, "pico-auth key accept "+vault.Argument(kid))
-			if _, err := keyring.Load(t.Context(), a.cfg); err == nil {
+			if _, err := load(t.Context(), a.cfg); err == nil {
 				t.Errorf("%s: it is shown as if it were good", field)
 			}
 			if _, _, err := admin(t, a.cfg).Rotate(t.Context(), operator, "", false); err == nil {
@@ -260,7 +260,7 @@ func TestRowsOfThePreviousReleaseAreAuthenticatedOnce(t *testing.T) {
 		must(t, before.Refresh(t.Context()))
 		a.exec("UPDATE signing_keys SET row_mac = ''; DELETE FROM settings WHERE key = 'key_rows_authenticated'")
 		planted, token := a.plant("retiring", "")
-		if loaded, err := keyring.Load(t.Context(), a.cfg); err != nil || len(loaded.Keys()) != 3 {
+		if loaded, err := load(t.Context(), a.cfg); err != nil || len(loaded.Keys()) != 3 {
 			t.Errorf("a look before the upgrade: %v", err)
 		}
 		held, err := a.cfg.Store.TakeLease(t.Context(), "keys", "release before", time.Hour)

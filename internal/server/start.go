@@ -18,7 +18,6 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
-	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/password"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/web"
@@ -251,11 +250,11 @@ func (s *Server) keysLine() string {
 	}
 	for _, k := range keys {
 		if k.Status == store.KeyPending {
-			coming += fmt.Sprintf("; another key (%s) signs from %s", k.Algorithm, keyring.Clock(now.Add(k.Due), now))
+			coming += fmt.Sprintf("; another key (%s) signs from %s", k.Algorithm, Clock(now.Add(k.Due), now))
 			s.cfg.Log.Info("signing key rotation under way", "pending", k.KID, "algorithm", k.Algorithm, "signs_in", k.Due.Round(time.Second).String())
 		}
 	}
-	if text := keyring.Transition(keys, jose.Algorithm(c.Auth.Algorithm), now); text != "" {
+	if text := Transition(keys, jose.Algorithm(c.Auth.Algorithm), now); text != "" {
 		s.cfg.Log.Warn(text)
 		return place + ": " + text
 	}
