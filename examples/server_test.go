@@ -127,14 +127,16 @@ func (p *process) printed(t *testing.T, text string) string {
 	return ""
 }
 
-// waitFor waits until the address answers.
+// waitFor waits until the address answers. 503 is a server that starts.
 func waitFor(t *testing.T, address string) {
 	t.Helper()
 	client := &http.Client{Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for range 600 {
 		if resp, err := client.Get(address); err == nil {
 			resp.Body.Close()
-			return
+			if resp.StatusCode != http.StatusServiceUnavailable {
+				return
+			}
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
