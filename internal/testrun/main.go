@@ -33,6 +33,7 @@ const module = "github.com/pico-auth/pico-auth"
 var withoutRace = map[string]string{
 	"bench":             "measures another process, which is built without it",
 	"bench/report":      "starts no goroutine",
+	"cmd/pico-auth":     "runs each command as a process, which takes three times as long with it",
 	"internal/bcrypt":   "starts no goroutine",
 	"internal/config":   "starts no goroutine",
 	"internal/doctest":  "runs other processes, which are built without it",
