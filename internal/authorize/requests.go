@@ -311,7 +311,9 @@ func (q *Requests) fresh(by identity.Actor, r oauth.AuthorizationRequest) store.
 func (q *Requests) issueAtOnce(ctx context.Context, by identity.Actor, r oauth.AuthorizationRequest, sessionID string) (Next, error) {
 	code := newSecret()
 	act := store.Act{Action: identity.ActionAuthorize, By: by}
-	if _, err := q.store.IssueCodeAtOnce(ctx, act, q.fresh(by, r), sessionID, q.code(code)); err != nil {
+	n := q.fresh(by, r)
+	n.ID = store.NewID() // no browser gets it, and ids in the order of time share pages of the index
+	if _, err := q.store.IssueCodeAtOnce(ctx, act, n, sessionID, q.code(code)); err != nil {
 		return Next{}, fmt.Errorf("issue code: %w", err)
 	}
 	return q.granted(r.Destination, code), nil

@@ -131,7 +131,7 @@ func (s *Store) Authorizing(ctx context.Context, clientID, cookieHash string) (a
 	err = s.lookup(ctx, func(t *tx) error { // what is issued is decided again in its transaction
 		a = Authorization{CreatedAt: t.now}
 		a.Request.ClientID = clientID
-		return t.authorizing(&a, "s.cookie_hash = $1", cookieHash, "")
+		return t.authorizing(&a, authorizingByCookie, cookieHash)
 	})
 	return a, err
 }
@@ -198,39 +198,45 @@ func decodeAuthorization(request, decided string, a *Authorization) error {
 	return nil
 }
 
+// What decides about a request of the client $3 in a session that is valid at $2. It is
+// one statement, since each sign-in at a client makes it three times.
+const (
+	authorizing = "SELECT " + clientColumns + ", " + claimsColumns + `,
+			s.id, s.auth_time, s.amr, s.acr, s.expires_at, s.last_used_at, s.stay, COALESCE(n.scope, '')
+		FROM ` + userTables + ` JOIN sessions s ON s.user_id = u.id
+		JOIN clients c ON c.id = $3 LEFT JOIN organizations co ON co.id = c.org_id
+		LEFT JOIN consents n ON n.user_id = u.id AND n.client_id = $3
+		WHERE s.ended_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2`
+	authorizingInSession = authorizing + " AND s.id = $1"
+	authorizingByCookie  = authorizing + " AND s.cookie_hash = $1"
+)
+
 // completeAuthorization reads the client without its logo, and the session with its user
 // if it is still valid and the user may sign in; lock is for the aliases c, u and s.
 func (t *tx) completeAuthorization(a *Authorization, sessionID, lock string) error {
-	return t.authorizing(a, "s.id = $1", sessionID, lock)
+	return t.authorizing(a, authorizingInSession+lock, sessionID)
 }
 
-// authorizing is completeAuthorization with the condition on the session. It is one
-// statement, since each sign-in at a client makes it three times.
-func (t *tx) authorizing(a *Authorization, session, value, lock string) (err error) {
-	found, of := false, *a
+// authorizing is completeAuthorization with one of the statements for the session that
+// the value names.
+func (t *tx) authorizing(a *Authorization, statement, value string) (err error) {
+	found, before := false, *a
 	if value != "" {
-		var methods fieldsColumn
 		err = t.each(func(r scanner) (err error) {
 			found = true
-			of.Client, err = t.scanKnownClient(r, append(claimsDest(&of.User, &of.Groups), &of.SessionID, timeColumn{&of.AuthTime}, &methods, &of.ACR,
-				timeColumn{&of.sessionEnd}, timeColumn{&of.lastUsed}, &of.stay, &of.Granted)...)
+			a.Client, err = t.scanKnownClient(r, append(claimsDest(&a.User, &a.Groups),
+				&a.SessionID, timeColumn{&a.AuthTime}, (*fieldsColumn)(&a.Methods), &a.ACR,
+				timeColumn{&a.sessionEnd}, timeColumn{&a.lastUsed}, &a.stay, &a.Granted)...)
 			return err
-		}, "SELECT "+clientColumns+", "+claimsColumns+", s.id, s.auth_time, s.amr, s.acr, s.expires_at, s.last_used_at, s.stay, COALESCE(n.scope, '') FROM "+userTables+`
-			JOIN sessions s ON s.user_id = u.id JOIN clients c ON c.id = $3 LEFT JOIN organizations co ON co.id = c.org_id
-			LEFT JOIN consents n ON n.user_id = u.id AND n.client_id = $3
-			WHERE `+session+" AND s.ended_at IS NULL AND s.idle_expires_at > $2 AND s.expires_at > $2"+lock,
-			value, t.stamp(), a.Request.ClientID)
-		of.Methods = methods
+		}, statement, value, t.stamp(), a.Request.ClientID)
 	}
 	switch {
 	case err != nil:
-		return err
 	case !found:
 		a.Client, err = t.clientAlone(a.Request.ClientID, "")
-	case !identity.CanSignIn(of.User):
-		a.Client = of.Client
-	default:
-		*a = of
+	case !identity.CanSignIn(a.User):
+		before.Client = a.Client
+		*a = before
 	}
 	return err
 }
