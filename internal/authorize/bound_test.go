@@ -3,6 +3,7 @@ package authorize_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -56,9 +57,7 @@ func (a *attack) ok(err error) {
 func (a *attack) register(more oauth.Settings) oauth.Client {
 	a.t.Helper()
 	s := oauth.Settings{"redirect_uris": []string{"https://app.example/cb"}, "require_pkce": false}
-	for name, value := range more {
-		s[name] = value
-	}
+	maps.Copy(s, more)
 	c, _, err := a.Clients.Create(a.t.Context(), system, s)
 	a.ok(err)
 	return c

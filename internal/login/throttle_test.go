@@ -121,3 +121,35 @@ func TestSixHundredLoginsAMinuteFromOneNetworkAreNotLimited(t *testing.T) {
 		all.Wait()
 	})
 }
+
+// Each is an event and a session. The refusal comes before the hash, so it does not tell
+// whether the password is right, and reauthentication counts as well.
+func TestSignInsOfOneUserAreBoundedAndOthersSignIn(t *testing.T) {
+	testrig.Each(t, func(t *testing.T, r *testrig.Rig) {
+		w := newWorld(r)
+		u := w.user(t, "ada@pico.example", identity.Active)
+		for range 2 {
+			if _, err := w.Password(t.Context(), web, u.Email, secret); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := w.Confirm(t.Context(), web, u.ID, secret); err != nil {
+			t.Fatal(err)
+		}
+		before := w.hasher.Stats().Done
+		for _, password := range []string{secret, "wrong horse"} {
+			if _, err := w.Password(t.Context(), web, u.Email, password); fault.KindOf(err) != fault.Throttled {
+				t.Errorf("a further sign-in: %v", err)
+			}
+		}
+		if _, err := w.Confirm(t.Context(), web, u.ID, secret); fault.KindOf(err) != fault.Throttled {
+			t.Errorf("a further reauthentication: %v", err)
+		}
+		if done := w.hasher.Stats().Done - before; done != 0 {
+			t.Errorf("%d hashes for what is refused", done)
+		}
+		if _, err := w.Password(t.Context(), web, "nobody@pico.example", secret); fault.KindOf(err) != fault.Unauthenticated {
+			t.Errorf("another address: %v", err)
+		}
+	}, func(c *testrig.Config) { c.Throttle.SignIns = 3 })
+}
