@@ -123,6 +123,26 @@ func TestAnAttackerPlantsNoKey(t *testing.T) {
 	})
 }
 
+// TestAPlantedKeyDelaysNoStep: the step that meets it first says so and is still taken.
+func TestAPlantedKeyDelaysNoStep(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		c := newClockwork()
+		cfg := c.config(storetest.OpenURL(t, url, storetest.WithClock(c.wall)), noFolder(t))
+		cfg.Master, cfg.AtRest = master(t, 1), keyring.Sealed
+		ring := open(t, cfg)
+		next := rotate(t, cfg, false)
+		c.tick(t, 0, ring)
+		planted, _ := attacked{t: t, url: url, cfg: cfg}.plant("next", "")
+		c.pass(5 * time.Minute)
+		if err := ring.Step(t.Context()); err == nil || !strings.Contains(err.Error(), planted) {
+			t.Errorf("it is not reported: %v", err)
+		}
+		if got := statuses(t, cfg.Store, next); got != "active" || ring.Active().KID != next {
+			t.Errorf("the key that is due is %s", got)
+		}
+	})
+}
+
 // TestAPlantedKeyCanBeRevoked, and so can one that took the place of the active one.
 func TestAPlantedKeyCanBeRevoked(t *testing.T) {
 	eachAttacked(t, func(t *testing.T, a attacked) {

@@ -35,17 +35,19 @@ func (r *Ring) step(ctx context.Context) error {
 		return err
 	}
 	r.counts = true
-	if err := r.check(ctx, func() error { return r.refresh(ctx, true) }); err != nil {
-		return err
+	before := r.held.Load()
+	err = r.check(ctx, func() error { return r.refresh(ctx, true) })
+	if r.held.Load() == before {
+		return err // the keys were not read; any other error concerns a single key
 	}
 	if now := r.held.Load().keys; len(k.policy.Due(now.KeySet, k.now())) > 0 {
-		lacked, err := k.advance(ctx, now)
+		lacked, failed := k.advance(ctx, now)
 		r.lacked.Store(lacked)
-		if err != nil {
-			return errors.Join(err, r.rest(ctx)) // another replica may have the missing private half
+		if failed != nil {
+			return errors.Join(err, failed, r.rest(ctx)) // another replica may have the missing private half
 		}
-		if err := r.Refresh(ctx); err != nil {
-			return err
+		if failed := r.Refresh(ctx); failed != nil {
+			return errors.Join(err, failed)
 		}
 	}
 	// Time counts from here for keys that this process knows in their status.
@@ -55,7 +57,7 @@ func (r *Ring) step(ctx context.Context) error {
 			r.counted = append(r.counted, store.KeyTime{KID: row.KID, Status: row.Status})
 		}
 	}
-	return nil
+	return err
 }
 
 // advance applies the due changes, one group after another, since each may change what
