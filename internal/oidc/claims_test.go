@@ -12,6 +12,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/testrig"
@@ -182,6 +183,31 @@ func TestCustomClaims(t *testing.T) {
 		check(t, name, claims)
 	}
 	check(t, "userinfo", r.userinfo(tokens).body)
+}
+
+// Verifiers, this server among them, refuse tokens of more than 16 KiB unread. Claims that
+// would make a longer one are at userinfo only.
+func TestCustomClaimsThatNoTokenHoldsAreAtUserInfo(t *testing.T) {
+	r := newRig(t, "")
+	u := r.user("ada@pico.example")
+	c := r.register(oauth.Settings{"scopes": []string{"openid"}, "claims": map[string]any{
+		"constant": map[string]any{"value": strings.Repeat("x", 8000)}, "own": map[string]any{"path": "user.own"},
+	}})
+	b := r.signedIn(u)
+	for own, kept := range map[string]bool{"small": true, strings.Repeat("y", 8000): false} {
+		_, err := r.Directory.Update(t.Context(), system, u.ID, directory.UserChange{Metadata: map[string]json.RawMessage{"user": json.RawMessage(`{"own":"` + own + `"}`)}})
+		r.ok(err)
+		tokens := r.want(200, "", r.redeem(c, b.code(c)))
+		for _, name := range []string{"id_token", "access_token"} {
+			_, claims := r.claims(tokens.text(name))
+			if _, there := claims["own"]; there != kept || len(tokens.text(name)) > jose.MaxToken {
+				t.Errorf("%s of %d bytes: %t, want %t", name, len(tokens.text(name)), there, kept)
+			}
+		}
+		if info := r.userinfo(tokens).body; info["own"] != own || info["constant"] == nil {
+			t.Errorf("userinfo has %d claims", len(info))
+		}
+	}
 }
 
 func check(t *testing.T, where string, claims map[string]any) {

@@ -3,6 +3,7 @@ package token
 import (
 	"sort"
 
+	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 )
 
@@ -51,6 +52,20 @@ func (g Groups) first(n int) Groups {
 		g.Names = g.Names[:n]
 	}
 	return g
+}
+
+// encodeFor returns the claims of a token of the grant, with as many of the groups as fit.
+// Custom claims of a client with which no verifier would read the token are left out of
+// it; userinfo has them.
+func encodeFor(s keyring.Signer, typ string, g Grant, all Groups, encode func(Grant, Groups) ([]byte, error)) ([]byte, error) {
+	claims, err := fit(s, typ, all, func(groups Groups) ([]byte, error) { return encode(g, groups) })
+	if err != nil || g.client == nil || len(g.client.Claims) == 0 || s.Size(typ, len(claims)) <= jose.MaxToken {
+		return claims, err
+	}
+	client := *g.client
+	client.Claims = nil
+	g.client = &client
+	return fit(s, typ, all, func(groups Groups) ([]byte, error) { return encode(g, groups) })
 }
 
 // fit returns the claims that encode makes for as many of the groups as a token of at

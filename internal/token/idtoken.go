@@ -69,7 +69,7 @@ func (i *Issuer) idToken(g Grant, d draft, of store.Subject, access string) (str
 	if !g.AuthTime.IsZero() {
 		c.AuthTime = g.AuthTime.Unix()
 	}
-	body, err := fit(signer, jose.TypeJWT, i.groups(of.Groups, of.GroupNames), func(groups Groups) ([]byte, error) {
+	body, err := encodeFor(signer, jose.TypeJWT, g, i.groups(of.Groups, of.GroupNames), func(g Grant, groups Groups) ([]byte, error) {
 		body, err := json.Marshal(c)
 		if err == nil {
 			body, err = withMore(body, aboutUser(of.User, groups, *g.client, g.Scope, g.requested()))

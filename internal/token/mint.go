@@ -146,7 +146,7 @@ func (i *Issuer) sign(g Grant, d draft, of store.Subject) (Pair, error) {
 		return Pair{}, fmt.Errorf("sign access token: %w", err)
 	}
 	typ := cmp.Or(g.Typ, jose.TypeJWT)
-	body, err := fit(signer, typ, i.groups(of.Groups, of.GroupNames), func(groups Groups) ([]byte, error) {
+	body, err := encodeFor(signer, typ, g, i.groups(of.Groups, of.GroupNames), func(g Grant, groups Groups) ([]byte, error) {
 		body, err := json.Marshal(i.claims(g, d, of, groups))
 		if err == nil && g.client != nil {
 			body, err = withMore(body, i.moreClaims(g, of, groups))
