@@ -30,8 +30,8 @@ func TestAMethodThatFailsAnywhereChangesNothing(t *testing.T) {
 		w := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock), o.option()), clock: clock}
 		fuse := w.s.Fuse()
 		for _, step := range everyVerb(w) {
+			before, events := w.dump(), len(o.events) // and after each failure, since it must be the same
 			for n := 0; ; n++ {
-				before, events := w.dump(), len(o.events)
 				fuse.Arm(n)
 				err := step.do()
 				if !fuse.Disarm() {
