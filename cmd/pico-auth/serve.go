@@ -54,6 +54,7 @@ func (serveCmd) Run(sh *shell) error {
 	}
 	go sh.reload(ctx, hangups, s, log)
 	server.TuneScheduler() // after New has read the number of cores
+	server.TuneMemory()
 	return s.Run(ctx)
 }
 
