@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -64,21 +65,17 @@ func TestJunkForEveryRouteStoresNothing(t *testing.T) {
 			j.signIn("ada@pico.example", "correct horse battery")
 
 			before := rowCounts(t, address)
-			sent := j.everything()
-			first := rowCounts(t, address)
-			sent += j.everything()
-			second := rowCounts(t, address)
-			for _, counted := range []map[string]string{before, first, second} {
-				t.Logf("audit events %s, throttle %s, sent %d", counted["audit_events"], counted["throttle"], sent)
-			}
-			if first["audit_events"] != second["audit_events"] {
-				t.Errorf("the second time %s audit events became %s", first["audit_events"], second["audit_events"])
+			sent := j.everything() + j.everything()
+			after := rowCounts(t, address)
+			t.Logf("sent %d, audit events %s and %s, throttle %s", sent, before["audit_events"], after["audit_events"], after["throttle"])
+			if added := number(t, after["audit_events"]) - number(t, before["audit_events"]); added > sent/100 {
+				t.Errorf("%d requests have written %d audit events", sent, added) // limits begin, and refusals are counted by the minute
 			}
 			for _, bounded := range []string{"audit_events", "throttle", "settings", "leases"} { // settings: the key of digests
 				delete(before, bounded)
-				delete(second, bounded)
+				delete(after, bounded)
 			}
-			if diff := cmp.Diff(before, second); diff != "" {
+			if diff := cmp.Diff(before, after); diff != "" {
 				t.Errorf("%d requests have stored (-before +after):\n%s", sent, diff)
 			}
 		})
@@ -93,6 +90,15 @@ func rowCounts(t *testing.T, database string) map[string]string {
 		counts[table] = storetest.Rows(t, database, "SELECT COUNT(*) FROM "+table)[0][0]
 	}
 	return counts
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 type junkSender struct {
@@ -119,7 +125,7 @@ func (j *junkSender) signIn(email, password string) {
 // routes are those that may write: the described ones, and the forms of the pages.
 func (j *junkSender) routes() (all [][2]string) {
 	j.t.Helper()
-	resp, err := http.Get(j.s.base + "/openapi.json") //nolint:noctx // of the test's own server
+	resp, err := http.Get(j.s.base + "/openapi.json")
 	if err != nil {
 		j.t.Fatal(err)
 	}
