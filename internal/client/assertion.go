@@ -58,10 +58,9 @@ func (c *Clients) verifyAssertion(ctx context.Context, by identity.Actor, of oau
 	if err != nil {
 		return err
 	}
-	if err := c.throttle.Assertion(ctx, by, of.ID); err != nil {
-		return err
-	}
-	err = c.store.UseClientAssertion(ctx, of.ID, hashOf(jti), expires)
+	err = c.throttle.Assertion(ctx, by, of.ID, func() error {
+		return c.store.UseClientAssertion(ctx, of.ID, hashOf(jti), expires)
+	})
 	if errors.Is(err, store.ErrAssertionUsed) {
 		return badAssertion("was used before", nil)
 	}

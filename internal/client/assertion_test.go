@@ -174,9 +174,14 @@ func TestAssertionsOfAClientAreBounded(t *testing.T) {
 			_, err := w.Clients.Authenticate(t.Context(), remote, w.assertion(jose.NewSigner(key, "k1"), c.ID, map[string]any{"jti": fmt.Sprint(n)}))
 			return err
 		}
-		for n := range 3 {
-			w.ok(authenticate(n))
+		w.ok(authenticate(0))
+		for range 3 { // by an attacker who has got hold of it
+			if err := authenticate(0); fault.KindOf(err) == fault.Throttled || err == nil {
+				t.Errorf("a used assertion: %v", err)
+			}
 		}
+		w.ok(authenticate(1))
+		w.ok(authenticate(2))
 		if err := authenticate(3); fault.KindOf(err) != fault.Throttled {
 			t.Errorf("beyond the limit: %v", err)
 		}

@@ -147,7 +147,7 @@ func (a *Attempt) begins(full *fullness) (of string, begins bool) {
 	case full != nil && full.counter == network:
 		return networkOf(a.by), a.tally().begins(now)
 	case full != nil && full.counter == signInsOfUser:
-		return a.user.ID, a.t.limits[signInsOfUser].of(a.user.ID, now).begins(now)
+		return a.user.ID, a.signIns().begins(now)
 	default:
 		return "", false
 	}
@@ -167,8 +167,9 @@ func (a *Attempt) limits() (full *fullness, busy *signal) {
 	}
 	capacity, wait := capacityInNetwork(a.guesses.Network, now)
 	ask(accountInNetwork, freeInNetwork, failuresCount, capacity, a.own.pending, wait, &a.own.signal)
-	if signIns := a.t.limits[signInsOfUser].all[a.user.ID]; signIns != nil {
-		if r, wait := signIns.full(now, 0, 1); r != nil {
+	if signIns := a.signIns(); signIns != nil {
+		r, wait := signIns.full(now, 0, 1)
+		if wait = signIns.rest(now, wait, signInEach); wait > 0 {
 			ask(signInsOfUser, r.limit, r.per, 0, 0, wait, nil)
 		}
 	}
@@ -190,12 +191,18 @@ func (a *Attempt) limits() (full *fullness, busy *signal) {
 // in other networks cannot use up what it has.
 func (a *Attempt) known() bool { return !a.guesses.SignedInAt.IsZero() }
 
+// signIns is the tally of the user's sign-ins; nil: there were none.
+func (a *Attempt) signIns() *tally { return a.t.limits[signInsOfUser].all[a.user.ID] }
+
 func (a *Attempt) tally() *tally { return a.t.limits[network].of(networkOf(a.by), a.t.now()) }
 
 // reserve admits the attempt. The caller holds the lock.
 func (a *Attempt) reserve() {
 	a.admitted, a.version = true, a.own.version
 	a.own.pending++
+	if signIns := a.signIns(); signIns != nil {
+		signIns.counted = a.t.now() // beyond the limit no other one passes while this is hashed
+	}
 	if a.known() {
 		return
 	}

@@ -2,7 +2,7 @@ package throttle
 
 import "time"
 
-// maxTallies limits the networks that are remembered. An entry takes about 200
+// maxTallies limits the networks that are remembered. An entry takes about 300
 // bytes.
 const maxTallies = 10_000
 
@@ -32,6 +32,7 @@ type tally struct {
 	rates    []rate
 	windows  []window
 	pending  int // attempts that are not decided
+	counted  time.Time
 	noticed  time.Time
 	lastUsed time.Time
 }
@@ -84,7 +85,14 @@ func (o *tally) full(now time.Time, pending, factor int) (full *rate, wait time.
 	return full, wait
 }
 
+// rest is how long a tally that is full waits, if one act in each such time is let through
+// all the same: what a user does honestly must not stop them for a day.
+func (o *tally) rest(now time.Time, wait, each time.Duration) time.Duration {
+	return max(0, min(wait, o.counted.Add(each).Sub(now)))
+}
+
 func (o *tally) count(now time.Time) {
+	o.counted = now
 	for i, r := range o.rates {
 		o.windows[i].add(now, r.per)
 	}
@@ -106,14 +114,14 @@ const slots = 12
 // window counts events in the last parts of a time.
 type window struct {
 	head   int64 // number of the newest slot
-	counts [slots + 1]uint16
+	counts [slots + 1]uint32
 }
 
 // advance forgets the slots that have left the window.
 func (w *window) advance(now time.Time, per time.Duration) {
 	head := now.UnixNano() / int64(per/slots)
 	if head-w.head > slots {
-		w.counts = [slots + 1]uint16{}
+		w.counts = [slots + 1]uint32{}
 		w.head = head
 	}
 	for w.head < head {
@@ -124,9 +132,7 @@ func (w *window) advance(now time.Time, per time.Duration) {
 
 func (w *window) add(now time.Time, per time.Duration) {
 	w.advance(now, per)
-	if c := &w.counts[w.head%(slots+1)]; *c < 1<<16-1 {
-		*c++
-	}
+	w.counts[w.head%(slots+1)]++
 }
 
 func (w *window) sum(now time.Time, per time.Duration) (n int) {

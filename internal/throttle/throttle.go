@@ -169,9 +169,20 @@ func (t *Throttle) ProfileChange(ctx context.Context, by identity.Actor) error {
 	return t.take(ctx, by, profileChangesOfUser, by.UserID(), 1)
 }
 
-// Assertion counts a client assertion, which is stored until it expires, or refuses it.
-func (t *Throttle) Assertion(ctx context.Context, by identity.Actor, clientID string) error {
-	return t.take(ctx, by, assertionsOfClient, clientID, 1)
+// Assertion stores a client assertion with use, until it expires, or refuses it. One that
+// use refuses does not count: an attacker who has a used one must not use up the limit.
+func (t *Throttle) Assertion(ctx context.Context, by identity.Actor, clientID string, use func() error) error {
+	if err := t.ask(ctx, by, assertionsOfClient, clientID, 1, false); err != nil {
+		return err
+	}
+	if err := use(); err != nil || t == nil || t.off {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	t.limits[assertionsOfClient].of(clientID, now).count(now)
+	return nil
 }
 
 // Grant counts a code for the client, or without a client what the user decides on a page,
@@ -187,7 +198,8 @@ func (t *Throttle) Grant(ctx context.Context, by identity.Actor, userID, clientI
 	all, own := t.limits[grantsOfUser].of(userID, now), t.shares.of(userID+" "+clientID, now)
 	full, wait := all.full(now, 0, 1)
 	share, sooner := own.full(now, 0, 1)
-	if full == nil || share == nil {
+	wait = own.rest(now, min(wait, sooner), grantEach)
+	if full == nil || share == nil || wait == 0 {
 		if own.count(now); full == nil {
 			all.count(now)
 		}
@@ -200,8 +212,15 @@ func (t *Throttle) Grant(ctx context.Context, by identity.Actor, userID, clientI
 		t.record(ctx, by, grantsOfUser, strings.TrimSpace(userID+" "+clientID))
 	}
 	pause(ctx)
-	return t.refuse(grantsOfUser, full.limit, full.per, min(wait, sooner))
+	return t.refuse(grantsOfUser, full.limit, full.per, wait)
 }
+
+// Beyond the limits that a user has, one act in such a time goes on: a program that signs
+// in often, or a client that asks for codes, must not stop the user for the rest of a day.
+const (
+	signInEach = time.Second
+	grantEach  = time.Minute // of each client
+)
 
 // refusedAfter is how long a refused authorization request waits for its answer: each is
 // a page, and what a network can ask for is then bounded by its connections.
@@ -280,6 +299,11 @@ func (t *Throttle) holdOne(by identity.Actor) {
 // take counts an act of the network, user or client of that name; factor is how many times as
 // high its limits are.
 func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter, name string, factor int) error {
+	return t.ask(ctx, by, c, name, factor, true)
+}
+
+// ask is take for an act that may count later.
+func (t *Throttle) ask(ctx context.Context, by identity.Actor, c counter, name string, factor int, counts bool) error {
 	if t == nil || t.off {
 		return nil
 	}
@@ -288,7 +312,9 @@ func (t *Throttle) take(ctx context.Context, by identity.Actor, c counter, name 
 	one := t.limits[c].of(name, now)
 	full, wait := one.full(now, 0, factor)
 	if full == nil {
-		one.count(now)
+		if counts {
+			one.count(now)
+		}
 		t.mu.Unlock()
 		return nil
 	}
