@@ -56,6 +56,5 @@ func TestGOGCFollowsTheHeap(t *testing.T) {
 	}
 	until("with 20 MiB of connections", func(percent uint64) bool { return percent <= 60 })
 	runtime.KeepAlive(connections)
-	connections = nil
 	until("without them", func(percent uint64) bool { return percent >= 80 })
 }
