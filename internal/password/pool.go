@@ -51,8 +51,10 @@ type job struct {
 	failed   error
 	finished chan error // buffered: a caller that left is not waited for
 
-	line  *line         // in the queue; nil: it does not wait any more
-	place *list.Element // in the line
+	network string
+	line    *line         // in the queue; nil: it does not wait any more
+	place   *list.Element // in the line
+	round   int           // of its network there
 }
 
 func newPool(workers, queue, cost int) *pool {

@@ -14,8 +14,9 @@ import (
 // take turns first: an attack from many new networks leaves the known ones half of
 // the hashes and half of the places.
 //
-// A line of unknown networks is that of a /48 of IPv6: one site has 256 networks, and
-// each would have a turn.
+// A line is that of a /48 of IPv6: one site has 256 networks, and each would have a turn.
+// One account that signs in from all of them makes them known, so those of known networks
+// are the same. In its line the networks take turns, too.
 //
 // The caller holds the pool's lock.
 type queue struct {
@@ -36,12 +37,14 @@ type class struct {
 	waiting int       // jobs in all lines
 }
 
-// line is the jobs of one network, oldest first. It is dropped when it is empty.
+// line is the jobs of the networks of one site, in rounds: each has one job of each
+// network. It is dropped when it is empty.
 type line struct {
-	class   *class
-	network string
-	turn    *list.Element
-	jobs    list.List // of *job
+	class *class
+	site  string
+	turn  *list.Element
+	jobs  list.List // of *job, those of one round oldest first
+	round int       // of a new job, if no other one of its network waits
 }
 
 func (q *queue) len() int { return q.classes[0].waiting + q.classes[1].waiting }
@@ -52,26 +55,40 @@ func (q *queue) push(j *job, network string, known bool) {
 	if known {
 		c = &q.classes[knownNetworks]
 	}
-	network = lineOf(network, known)
-	l := c.lines[network]
+	site := siteOf(network)
+	l := c.lines[site]
 	if l == nil {
-		l = &line{class: c, network: network}
+		l = &line{class: c, site: site}
 		l.turn = c.turns.PushBack(l)
 		if c.lines == nil {
 			c.lines = map[string]*line{}
 		}
-		c.lines[network] = l
+		c.lines[site] = l
 	}
 	c.waiting++
-	j.line, j.place = l, l.jobs.PushBack(j)
+	j.network, j.round, j.line = network, l.roundOf(network), l
+	after := l.jobs.Back()
+	for after != nil && after.Value.(*job).round > j.round {
+		after = after.Prev()
+	}
+	if after == nil {
+		j.place = l.jobs.PushFront(j)
+	} else {
+		j.place = l.jobs.InsertAfter(j, after)
+	}
 }
 
-// lineOf is the name of the line of a network.
-func lineOf(network string, known bool) string {
-	if known {
-		return network
+// siteOf is the name of the line of a network.
+func siteOf(network string) string { return identity.Around(network, 0, 48) }
+
+// roundOf is the round of a new job of the network.
+func (l *line) roundOf(network string) int {
+	for e := l.jobs.Back(); e != nil; e = e.Prev() {
+		if j := e.Value.(*job); j.network == network {
+			return j.round + 1
+		}
 	}
-	return identity.Around(network, 0, 48)
+	return l.round
 }
 
 // remove takes the job out, and reports whether it was still in.
@@ -84,7 +101,7 @@ func (q *queue) remove(j *job) bool {
 	l.class.waiting--
 	if l.jobs.Len() == 0 {
 		l.class.turns.Remove(l.turn)
-		delete(l.class.lines, l.network)
+		delete(l.class.lines, l.site)
 	}
 	j.line, j.place = nil, nil
 	return true
@@ -100,8 +117,7 @@ func (q *queue) next() *job {
 	return nil
 }
 
-// pop takes the next job out; its class and its network go to the end of their
-// turns.
+// pop takes the next job out; its class and its line go to the end of their turns.
 func (q *queue) pop() *job {
 	j := q.next()
 	if j == nil {
@@ -112,23 +128,26 @@ func (q *queue) pop() *job {
 		q.turn = (q.turn + 1) % len(q.classes)
 	}
 	l.class.turns.MoveToBack(l.turn)
+	l.round = j.round + 1
 	q.remove(j)
 	return j
 }
 
 // displaced is the job that gives its place to a new one of the network when all places
-// are taken; nil if the new one is refused. The newest of the longest line goes, if
+// are taken; nil if the new one is refused. The last of the longest line goes, if
 // that is still longer than the network's own one afterwards. The other class gives
 // a place if it has the larger part of them; to a known network it does so
-// unconditionally: half of the places are kept for those.
+// unconditionally: half of the places are kept for those. At last a network of the same
+// site gives one, if it has more.
 func (q *queue) displaced(network string, known bool) *job {
 	own, other := &q.classes[unknownNetworks], &q.classes[knownNetworks]
 	if known {
 		own, other = other, own
 	}
 	mine := 1 // with the new one
-	if l := own.lines[lineOf(network, known)]; l != nil {
-		mine += l.jobs.Len()
+	site := own.lines[siteOf(network)]
+	if site != nil {
+		mine += site.jobs.Len()
 	}
 	if own.waiting < other.waiting {
 		if l := other.longest(); known || l.jobs.Len() > mine {
@@ -137,6 +156,11 @@ func (q *queue) displaced(network string, known bool) *job {
 	}
 	if l := own.longest(); l != nil && l.jobs.Len() > mine {
 		return l.jobs.Back().Value.(*job)
+	}
+	if site != nil {
+		if last := site.jobs.Back().Value.(*job); last.round > site.roundOf(network) {
+			return last
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -211,7 +212,7 @@ func (m *model) come(t *rapid.T, q *queue, network string, places int) {
 		if j == nil {
 			return
 		}
-		from := j.line.network
+		from := j.line.site
 		if len(m.lines[from]) <= len(m.lines[network])+1 && (!known(network) || known(from)) {
 			t.Fatalf("%s with %d took a place of %s with %d", network, len(m.lines[network]), from, len(m.lines[from]))
 		}
@@ -225,7 +226,7 @@ func (m *model) come(t *rapid.T, q *queue, network string, places int) {
 }
 
 func (m *model) drop(t *rapid.T, q *queue, j *job) {
-	network := j.line.network
+	network := j.line.site
 	if m.lines[network][0] == j {
 		m.served[network] = nil
 	}
@@ -316,36 +317,134 @@ func TestNetworksAreABoundedSetOfTheLast(t *testing.T) {
 	}
 }
 
-// One site with a /48 of IPv6 has 256 networks: they are one line, so that another new
-// network finds a place.
+// One site with a /48 of IPv6 has 256 networks: they are one line, so that another
+// network finds a place. One account that signs in from each makes them known.
 func TestTheNetworksOfASiteTakeTheTurnOfOne(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		t.Run(fmt.Sprintf("known %t", known), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { siteIsALine(t, known) }) })
+	}
+}
+
+func siteIsALine(t *testing.T, known bool) {
+	const places = 8
+	p, g := gated(1, 1, places)
+	defer p.close()
+	from := func(network string, n int) chan error {
+		if known {
+			p.known.add(network)
+		}
+		defer synctest.Wait()
+		return start(context.Background(), p, network, n)
+	}
+	for n := range 3 * places {
+		from(fmt.Sprintf("2001:db8:1:%x00::/56", n), n)
+	}
+	other := from("2001:db8:2::/56", 1000)
+	select {
+	case err := <-other:
+		t.Fatalf("another site found no place: %v", err)
+	default:
+	}
+	for range 3 { // what is being hashed, one of the site, and the other
+		g.open <- struct{}{}
+		synctest.Wait()
+	}
+	select {
+	case err := <-other:
+		if err != nil {
+			t.Error(err)
+		}
+	default:
+		t.Error("the other site waits for more than one hash of the first")
+	}
+	close(g.open)
+}
+
+// A provider may give each customer a /56 of one /48: what one of them floods delays
+// another by two hashes, and leaves it a place.
+func TestTheNetworksOfASiteTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const places = 8
 		p, g := gated(1, 1, places)
 		defer p.close()
 		for n := range 3 * places {
-			start(context.Background(), p, fmt.Sprintf("2001:db8:1:%x00::/56", n), n)
+			start(context.Background(), p, "2001:db8:1::/56", n)
 			synctest.Wait()
 		}
-		other := start(context.Background(), p, "2001:db8:2::/56", 1000)
-		synctest.Wait()
-		select {
-		case err := <-other:
-			t.Fatalf("another site found no place: %v", err)
-		default:
-		}
-		for range 3 { // what is being hashed, one of the site, and the other
-			g.open <- struct{}{}
+		var others []chan error
+		for n := range 2 {
+			others = append(others, start(context.Background(), p, "2001:db8:1:100::/56", 1000+n))
 			synctest.Wait()
 		}
-		select {
-		case err := <-other:
-			if err != nil {
-				t.Error(err)
+		<-g.began
+		for i := range 4 {
+			g.open <- struct{}{} // one ends, and the next begins
+			synctest.Wait()
+			start(context.Background(), p, "2001:db8:1::/56", 2000+i)
+			synctest.Wait()
+			if n := <-g.began; n/1000 == 1 != (i%2 == 1) {
+				t.Errorf("hash %d after the first one is number %d", i, n)
 			}
-		default:
-			t.Error("the other site waits for more than one hash of the first")
 		}
 		close(g.open)
+		for _, answer := range others {
+			if err := <-answer; err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+	})
+}
+
+// Whatever comes, leaves and is served: a network of a site waits while each other one is
+// served at most twice.
+func TestTheNetworksOfASiteAreServedFairly(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		q, waiting, served := &queue{}, map[string][]*job{}, map[string]map[string]int{}
+		gone := func(j *job) {
+			network := j.network
+			if waiting[network][0] == j {
+				served[network] = map[string]int{}
+			}
+			waiting[network] = slices.DeleteFunc(waiting[network], func(other *job) bool { return other == j })
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"come": func(t *rapid.T) {
+				network := fmt.Sprintf("2001:db8:1:%d00::/56", rapid.IntRange(0, 3).Draw(t, "network"))
+				j := &job{}
+				q.push(j, network, true)
+				if waiting[network] = append(waiting[network], j); len(waiting[network]) == 1 {
+					served[network] = map[string]int{}
+				}
+			},
+			"leave": func(t *rapid.T) {
+				for _, jobs := range waiting {
+					if len(jobs) > 0 {
+						j := jobs[len(jobs)-1]
+						q.remove(j)
+						gone(j)
+						return
+					}
+				}
+			},
+			"serve": func(t *rapid.T) {
+				j := q.pop()
+				if j == nil {
+					return
+				}
+				if waiting[j.network][0] != j {
+					t.Fatal("not the first of its network")
+				}
+				gone(j)
+				for network, jobs := range waiting {
+					if network == j.network || len(jobs) == 0 {
+						continue
+					}
+					if served[network][j.network]++; served[network][j.network] > 2 {
+						t.Fatalf("%s waits while %v are served", network, served[network])
+					}
+				}
+			},
+		})
 	})
 }
