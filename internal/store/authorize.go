@@ -212,7 +212,8 @@ const (
 )
 
 // completeAuthorization reads the client without its logo, and the session with its user
-// if it is still valid and the user may sign in; lock is for the aliases c, u and s.
+// if it is still valid and the user may sign in; lock is for the aliases u, c and s, in that
+// order, as all grants and what ends them lock.
 func (t *tx) completeAuthorization(a *Authorization, sessionID, lock string) error {
 	return t.authorizing(a, authorizingInSession+lock, sessionID)
 }

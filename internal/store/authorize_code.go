@@ -58,7 +58,7 @@ func (s *Store) IssueCode(ctx context.Context, act Act, ref AuthorizationRef, co
 func (s *Store) IssueCodeAtOnce(ctx context.Context, act Act, n NewAuthorization, sessionID string, code NewCode) (a Authorization, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		a = Authorization{ID: n.ID, Request: n.Request, CreatedAt: t.now}
-		if err := t.completeAuthorization(&a, sessionID, t.forShare("c, u")+t.forUpdate("s")); err != nil {
+		if err := t.completeAuthorization(&a, sessionID, t.forShare("u, c")+t.forUpdate("s")); err != nil {
 			return err
 		}
 		return t.issueCode(act, a, code, func(of string) error {
@@ -190,7 +190,7 @@ func (t *tx) useCode(by identity.Actor, use CodeUse, first *NewFamily) (Subject,
 		return Subject{}, err
 	}
 	a := Authorization{ID: c.ID, Request: c.Request, Decided: c.Decided, CreatedAt: c.CreatedAt}
-	if err := t.completeAuthorization(&a, c.SessionID, t.forShare("c, u, s")); err != nil {
+	if err := t.completeAuthorization(&a, c.SessionID, t.forShare("u, c, s")); err != nil {
 		return Subject{}, err
 	}
 	if a.SessionID == "" {

@@ -236,7 +236,7 @@ func (s *Store) RedeemDevice(ctx context.Context, by identity.Actor, hash string
 		}
 		var a Authorization
 		a.Request.ClientID = f.ClientID
-		if err := t.completeAuthorization(&a, sessionID, t.forShare("c, u, s")); err != nil {
+		if err := t.completeAuthorization(&a, sessionID, t.forShare("u, c, s")); err != nil {
 			return err
 		}
 		if g, err = t.startGrant(by, a, f); err == nil && len(oauth.MissingScopes(scope, a.Granted)) > 0 {

@@ -162,11 +162,11 @@ func (t *tx) setOrganizationStatus(actor identity.Principal, o identity.Organiza
 	if o.Status == identity.Active {
 		return nil
 	}
-	// Its clients are suspended with it; what they hold is not revived later.
-	if _, err := t.exec("UPDATE clients SET not_before = $1 WHERE org_id = $2", t.stamp(), o.ID); err != nil {
+	if err := t.lock("users", "u", "u.org_id = $1", o.ID); err != nil { // before clients, as each grant locks them
 		return err
 	}
-	if err := t.lock("users", "u", "u.org_id = $1", o.ID); err != nil {
+	// Its clients are suspended with it; what they hold is not revived later.
+	if _, err := t.exec("UPDATE clients SET not_before = $1 WHERE org_id = $2", t.stamp(), o.ID); err != nil {
 		return err
 	}
 	_, err := t.end(EndOrgSuspension, subjects{orgID: o.ID})
