@@ -102,7 +102,7 @@ func TestAWorkMayBeginAndEndBesideOthers(t *testing.T) {
 			}
 			for _, w := range lanes.Step() {
 				running--
-				if took, want := step-began[w]+1, 1<<w.Effort/stepRounds; took != want {
+				if took, want := step-began[w]+1, 1<<w.Effort/8; took != want {
 					t.Fatalf("a work of effort %d took %d steps, not %d", w.Effort, took, want)
 				}
 				if err := agrees(w); err != nil {

@@ -174,6 +174,26 @@ func TestNeighboursDoNotMixUpTheirAnswers(t *testing.T) {
 	}
 }
 
+// A hash that was done before the panic is not lost: its caller would wait for it until
+// its connection ends, and its lane would stay taken.
+func TestAPanicLosesNoHashThatIsDone(t *testing.T) {
+	whole, failed := &job{work: bcrypt.Work{Cost: 4, Effort: 4}}, &job{work: bcrypt.Work{Cost: 4, Effort: 5}}
+	w := &worker{jobs: []*job{whole, failed}, begun: 2}
+	w.lanes.Add(&bcrypt.Work{Cost: 4, Effort: 4}) // of no job: the worker panics when it is done
+	w.lanes.Add(&whole.work)
+	w.lanes.Add(&failed.work)
+	var done []*job
+	for len(done) == 0 {
+		done = w.step()
+	}
+	if !slices.Contains(done, whole) || whole.failed != nil || whole.work.Sum == "" {
+		t.Errorf("the hash that was done: %v", whole.failed)
+	}
+	if !slices.Contains(done, failed) || fault.KindOf(failed.failed) != fault.Internal || len(done) != 2 || len(w.jobs) != 0 {
+		t.Errorf("%d returned, the other failed with %v", len(done), failed.failed)
+	}
+}
+
 func TestAPanicFailsTheHashAndNotTheProcess(t *testing.T) {
 	h := New(Config{Cost: 4, Workers: 1})
 	defer h.Close()

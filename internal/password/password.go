@@ -41,8 +41,8 @@ const (
 type Config struct {
 	Cost        int    // of new hashes, 4 to 15: the work is 2 to its power; 0: 12
 	MinLength   int    // of new passwords, in characters; 0: 8
-	Workers     int    // hashes at the same time; 0: GOMAXPROCS
-	Queue       int    // callers that may wait beyond those; 0: about three seconds of work
+	Workers     int    // threads that hash, up to four hashes each; 0: GOMAXPROCS
+	Queue       int    // callers that may wait beyond those hashes; 0: about three seconds of work
 	ServiceName string // title of the service, no good as a password; empty: none
 	AllowCommon bool   // accept the most common passwords
 }

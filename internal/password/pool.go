@@ -177,9 +177,9 @@ func (p *pool) serve(w *worker) {
 	}
 }
 
-// take gives the worker the jobs whose turn it is, if a lane is free and no other worker
-// has fewer. It waits for one if the worker has none, and reports whether there is one;
-// none ends the worker.
+// take gives the worker the jobs whose turn it is, if a lane is free and it has no more
+// than the average: one of the workers always has that, and takes them. It waits for a
+// job if the worker has none, and reports whether there is one; none ends the worker.
 func (p *pool) take(w *worker) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -261,6 +262,43 @@ func TestQueueHoldsAboutThreeSecondsOfWork(t *testing.T) {
 		if got := defaultQueue(cost); got != want {
 			t.Errorf("cost %d: %d, want %d", cost, got, want)
 		}
+	}
+}
+
+// TestNoJobWaitsWhileAWorkerSleeps lets bursts of jobs come while all workers sleep. The clock
+// stands still as long as any goroutine can go on: half a step later each worker that was
+// woken computes.
+func TestNoJobWaitsWhileAWorkerSleeps(t *testing.T) {
+	for workers := 1; workers <= 4; workers++ {
+		synctest.Test(t, func(t *testing.T) {
+			const jobs, moments, step = 300, 20, time.Millisecond
+			p := newPool(workers, jobs, 12)
+			defer p.close()
+			var computing atomic.Int32
+			p.step = func(w *worker) []*job {
+				computing.Add(1)
+				time.Sleep(step)
+				computing.Add(-1)
+				return w.step()
+			}
+			var all sync.WaitGroup
+			for n := range jobs {
+				all.Go(func() {
+					time.Sleep(time.Duration(n*n%moments) * 400 * step) // bursts of several sizes
+					if _, err := p.do(context.Background(), "", bcrypt.Work{Cost: 4, Effort: 4 + n%3}); err != nil {
+						t.Errorf("%d workers, job %d: %v", workers, n, err)
+					}
+				})
+			}
+			time.Sleep(step / 2)
+			for p.stats().Done < jobs && !t.Failed() {
+				if got := p.stats(); got.Waiting > 0 && int(computing.Load()) != workers {
+					t.Errorf("%d of %d workers compute, and %d jobs wait", computing.Load(), workers, got.Waiting)
+				}
+				time.Sleep(step)
+			}
+			all.Wait()
+		})
 	}
 }
 

@@ -417,7 +417,7 @@ func TestTheNetworksOfASiteAreServedFairly(t *testing.T) {
 					served[network] = map[string]int{}
 				}
 			},
-			"leave": func(t *rapid.T) {
+			"leave": func(*rapid.T) {
 				for _, jobs := range waiting {
 					if len(jobs) > 0 {
 						j := jobs[len(jobs)-1]

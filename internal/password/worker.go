@@ -28,15 +28,15 @@ func (w *worker) begin() {
 }
 
 // step computes half a millisecond of each job and returns those that are done. A panic
-// is the failure of these jobs, not of the process.
+// is the failure of those that are not, and not of the process.
 func (w *worker) step() (done []*job) {
 	defer func() {
 		if r := recover(); r != nil {
 			err := fault.Wrap(fault.Internal, "", "a password hash panicked", fmt.Errorf("%v\n%s", r, debug.Stack()))
-			done = w.jobs
-			for _, j := range done {
+			for _, j := range w.jobs {
 				j.failed = err
 			}
+			done = append(done, w.jobs...)
 			*w = worker{}
 		}
 	}()
