@@ -193,6 +193,27 @@ func TestHashKeyOutlivesTheAdoptedSigningKey(t *testing.T) {
 	}
 }
 
+// A damaged row of the adopted key, which signs no more, stops no start: its hash key is
+// lost if its file is, too.
+func TestADamagedRowOfTheAdoptedKeyStopsNoStart(t *testing.T) {
+	url := storetest.SQLite(t)
+	storetest.Exec(t, url, string(read(t, "../store/testdata/original-0.1.sql")))
+	cfg := keyring.Config{Dir: pair(t, jose.RS256), Algorithm: jose.RS256, Store: storetest.OpenURL(t, url)}
+	open(t, cfg)
+	rotate(t, cfg, true)
+	storetest.Exec(t, url, "UPDATE signing_keys SET public_key = '{}' WHERE kid = 'pico-auth-1'")
+	if key := hashKey(t, cfg); key == nil {
+		t.Error("the hash key that has a file is not found")
+	}
+	must(t, os.Remove(filepath.Join(cfg.Dir, legacyFile)))
+	var log bytes.Buffer
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	open(t, cfg)
+	if key := hashKey(t, cfg); key != nil || !strings.Contains(log.String(), "lost with its signing key") {
+		t.Errorf("%x, log %s", key, log.String())
+	}
+}
+
 func TestDamagedHashKeyIsRefused(t *testing.T) {
 	s, dir := adopted(t), pair(t, jose.RS256)
 	cfg := keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: s}

@@ -139,11 +139,14 @@ func (k Keys) recover(ctx context.Context, files vault.Files, adopted store.Adop
 	if err != nil {
 		return nil, fmt.Errorf("read the signing keys: %w", err)
 	}
-	if row := set.Key(vault.AdoptedKID); row != nil && row.Status != store.KeyRemoved {
-		key, err := vault.Parse(*row, adopted.Thumbprint)
-		if err != nil {
-			return nil, err
-		}
+	var key vault.Key
+	row := set.Key(vault.AdoptedKID)
+	there := row != nil && row.Status != store.KeyRemoved
+	if there {
+		key, err = vault.Parse(*row, adopted.Thumbprint)
+		there = err == nil // keyring goes on without a damaged row, and has said so
+	}
+	if there {
 		secret, err := files.Load(key) // the hash key is derived from the file
 		if err == nil {
 			return k.derive(ctx, files, secret)
