@@ -3,8 +3,8 @@
 // public halves, and applies the changes that lifecycle computes.
 //
 //	ring, err := keyring.Open(ctx, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: store})
-//	token, err := ring.Sign(claims)                  // with the key of the default algorithm
-//	signer, err := ring.Signer(jose.ES256)           // of another one that is configured
+//	signer, err := ring.Signer("")                   // of auth.algorithm, or of another one that is configured
+//	token, err := signer.Sign(jose.TypeJWT, claims)
 //	body, etag := ring.JWKS()
 //	err = ring.Step(ctx)                             // every ring.Pace()
 //
