@@ -85,6 +85,16 @@ func (o *tally) full(now time.Time, pending, factor int) (full *rate, wait time.
 	return full, wait
 }
 
+// reaches reports whether the tally has as many as one of other rates of the same times.
+func (o *tally) reaches(now time.Time, rates []rate) bool {
+	for i, r := range rates {
+		if o.windows[i].sum(now, r.per) >= r.limit {
+			return true
+		}
+	}
+	return false
+}
+
 // rest is how long a tally that is full waits, if one act in each such time is let through
 // all the same: what a user does honestly must not stop them for a day.
 func (o *tally) rest(now time.Time, wait, each time.Duration) time.Duration {

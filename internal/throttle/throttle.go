@@ -195,7 +195,13 @@ func (t *Throttle) Grant(ctx context.Context, by identity.Actor, userID, clientI
 	}
 	t.mu.Lock()
 	now := t.now()
-	all, own := t.limits[grantsOfUser].of(userID, now), t.shares.of(userID+" "+clientID, now)
+	all := t.limits[grantsOfUser].of(userID, now)
+	if !all.reaches(now, t.shares.rates) { // as nearly all users: nothing is kept for each of their clients
+		all.count(now)
+		t.mu.Unlock()
+		return nil
+	}
+	own := t.shares.of(userID+" "+clientID, now)
 	full, wait := all.full(now, 0, 1)
 	share, sooner := own.full(now, 0, 1)
 	wait = own.rest(now, min(wait, sooner), grantEach)

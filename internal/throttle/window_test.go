@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
 func TestNoTimeOfTheLengthOfARateHasMoreThanItsLimit(t *testing.T) {
@@ -61,5 +63,28 @@ func TestAFloodOfNetworksTakesAFixedSpaceAndForgetsTheLeastFirst(t *testing.T) {
 	}
 	if all.all["busy"] != busy {
 		t.Error("a network with a pending attempt was forgotten")
+	}
+}
+
+// Only a user with many grants needs to know which client they are of; all others would
+// take as much memory again.
+func TestNothingIsKeptForEachClientOfUsersWithFewGrants(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	limits := New(Config{Now: func() time.Time { return now }})
+	grant := func(user string, n int) {
+		for i := range n {
+			if err := limits.Grant(t.Context(), identity.Actor{}, user, "app "+strconv.Itoa(i%3)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for user := range 100 {
+		grant(strconv.Itoa(user), 59)
+	}
+	if n := len(limits.shares.all); n != 0 {
+		t.Errorf("%d are kept", n)
+	}
+	if grant("busy", 100); len(limits.shares.all) != 3 {
+		t.Errorf("%d are kept for three clients of a user with many", len(limits.shares.all))
 	}
 }
