@@ -79,8 +79,8 @@ func TestBeyondTheSignInsOfADayOneASecondPasses(t *testing.T) {
 func TestBeyondTheGrantsOfADayEachClientHasOneAMinute(t *testing.T) {
 	each(t, func(w *world) {
 		w.limited(throttle.Config{Grants: 100})
-		w.granted("ada", "greedy")
-		w.granted("ada", "calm")
+		_, _ = w.granted("ada", "greedy")
+		_, _ = w.granted("ada", "calm")
 		for range 60 {
 			_, refused := w.granted("ada", "greedy")
 			if refused.RetryAfter > time.Minute {
