@@ -139,7 +139,7 @@ func (f clientFlags) claims(s oauth.Settings) error {
 
 type clientCreateCmd struct {
 	Kind string `enum:"spa,web,native,machine" required:"" help:"What it is, one of ${enum}: runs in a browser, on a server, on the user's device, or acts without a user."`
-	Org  string `placeholder:"ID" help:"Only users of this organization may sign in; by default all users."`
+	Org  string `placeholder:"ID" help:"Only users of this organization may sign in, and without a user the client acts in it; by default all users."`
 	clientFlags
 	JSON bool `help:"Print JSON."`
 }
@@ -153,7 +153,8 @@ Examples:
 
     pico-auth client create --kind web --redirect-uri http://localhost:3000/callback
     pico-auth client create --kind spa --redirect-uri https://app.example/ --post-logout-redirect-uri https://app.example/
-    pico-auth client create --kind machine --name billing --audience https://api.example --set 'scopes=["invoices"]'`
+    pico-auth client create --kind machine --name billing --audience https://api.example --scope invoices
+    pico-auth client create --kind machine --name staff --org acme --role org_admin --scope admin`
 }
 
 // Run creates a client.

@@ -69,15 +69,24 @@ url := config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)) // open i
 // at the redirect: config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 `, c.ID, base+"/oauth2/authorize", base+"/oauth2/token", redirect, scope)
 	case oauth.KindMachine:
-		text = fmt.Sprintf("\ncurl -u '%s:%s' -d grant_type=client_credentials %s/oauth2/token\n", c.ID, secret, base)
-		if !c.HasSecret() {
-			text = ""
-		}
+		text = machineSnippet(base, c, secret)
 	}
 	if keys := keySetOf(issuer, c); keys != "" {
 		text += "\nThe keys of its tokens are at " + keys + "; discovery names the other key set.\n"
 	}
 	return text
+}
+
+// machineSnippet is empty where the client authenticates with a key.
+func machineSnippet(base string, c oauth.Client, secret string) string {
+	switch c.AuthMethod {
+	case oauth.AuthSecretBasic:
+		return fmt.Sprintf("\ncurl -u '%s:%s' -d grant_type=client_credentials %s/oauth2/token\n", c.ID, secret, base)
+	case oauth.AuthSecretPost:
+		return fmt.Sprintf("\ncurl -d grant_type=client_credentials -d client_id=%s -d client_secret=%s %s/oauth2/token\n", c.ID, secret, base)
+	default:
+		return ""
+	}
 }
 
 // deviceSnippet is for a device without a browser, RFC 8628.

@@ -31,3 +31,17 @@ func TestSnippetIsOfTheGrantsThatTheClientHas(t *testing.T) {
 		}
 	}
 }
+
+// A client has one method, and the token endpoint refuses every other.
+func TestSnippetOfAMachineAuthenticatesByItsMethod(t *testing.T) {
+	for method, want := range map[string]string{
+		oauth.AuthSecretBasic:   "\ncurl -u 'job:secret' -d grant_type=client_credentials http://localhost:8100/oauth2/token\n",
+		oauth.AuthSecretPost:    "\ncurl -d grant_type=client_credentials -d client_id=job -d client_secret=secret http://localhost:8100/oauth2/token\n",
+		oauth.AuthPrivateKeyJWT: "",
+	} {
+		c := oauth.Client{ID: "job", Kind: oauth.KindMachine, AuthMethod: method}
+		if got := snippet("http://localhost:8100", c, "secret"); got != want {
+			t.Errorf("%s: %q, want %q", method, got, want)
+		}
+	}
+}

@@ -52,7 +52,7 @@ func (c serviceTokenCreateCmd) Run(sh *shell) error {
 		case err != nil:
 			return err
 		case secret == "":
-			return fmt.Errorf("a service token named %s exists in %s; revoke it first, or choose another name", printable(c.Name), printable(c.Org))
+			return fmt.Errorf("a service token named %s exists in %s; revoke it first, or choose another name; service-token update gives it other audiences", printable(c.Name), printable(c.Org))
 		case c.JSON:
 			return sh.json(map[string]string{"id": t.ID, "name": t.Name, "token": secret})
 		}
@@ -134,7 +134,8 @@ type serviceTokenUpdateCmd struct {
 
 // Help is the end of `pico-auth service-token update --help`.
 func (serviceTokenUpdateCmd) Help() string {
-	return `The token itself stays. Access tokens for a previous audience are valid for at most five minutes more.
+	return `The token itself stays. Access tokens for a previous audience are valid for at most five minutes more. Name
+auth.audience too, if the token is to be exchanged for that one as before.
 
 Example:
 
