@@ -154,6 +154,16 @@ func TestMachineAndResourceServer(t *testing.T) {
 	if err != nil || !bytes.Contains(output, []byte("notes for ")) {
 		t.Fatalf("%v\n%s", err, output)
 	}
+	t.Run("what is refused is printed", func(t *testing.T) {
+		other := s.client(t, "", "--kind", "machine", "--audience", "https://other.example.com")
+		for want, env := range map[string][]string{"invalid_client: ": append(cmd.Env, "CLIENT_SECRET=another"), "invalid_token": other} {
+			refused := exec.CommandContext(t.Context(), "./machine.sh", notes)
+			refused.Dir, refused.Env = "machine", env
+			if output, err := refused.CombinedOutput(); err == nil || !bytes.Contains(output, []byte(want)) {
+				t.Errorf("%v, want %s:\n%s", err, want, output)
+			}
+		}
+	})
 }
 
 // compiled builds a command of this module.

@@ -5,16 +5,17 @@
 #   CLIENT_ID=... ./device.sh
 set -euo pipefail
 issuer=${ISSUER:-http://localhost:8100}
-found=$(curl -sf "$issuer/.well-known/openid-configuration")
+found=$(curl -sSf "$issuer/.well-known/openid-configuration")
 endpoint() { jq -er ".$1" <<<"$found"; }
 
-started=$(curl -sf "$(endpoint device_authorization_endpoint)" -d "client_id=$CLIENT_ID" -d 'scope=openid email')
+started=$(curl -sS "$(endpoint device_authorization_endpoint)" -d "client_id=$CLIENT_ID" -d 'scope=openid email' |
+	jq -e 'if .error then error(.error + ": " + .error_description) else . end')
 printf 'Open %s and enter the code %s\n' "$(jq -r .verification_uri <<<"$started")" "$(jq -r .user_code <<<"$started")"
 interval=$(jq -r '.interval // 5' <<<"$started")
 
 while :; do
 	sleep "$interval"
-	answer=$(curl -s "$(endpoint token_endpoint)" -d "client_id=$CLIENT_ID" \
+	answer=$(curl -sS "$(endpoint token_endpoint)" -d "client_id=$CLIENT_ID" \
 		-d grant_type=urn:ietf:params:oauth:grant-type:device_code \
 		-d "device_code=$(jq -r .device_code <<<"$started")")
 	case $(jq -r '.error // empty' <<<"$answer") in
@@ -27,4 +28,4 @@ while :; do
 		;;
 	esac
 done
-curl -sf "$(endpoint userinfo_endpoint)" -H "Authorization: Bearer $(jq -r .access_token <<<"$answer")" | jq -r '"Hello " + .email'
+curl -sSf "$(endpoint userinfo_endpoint)" -H "Authorization: Bearer $(jq -r .access_token <<<"$answer")" | jq -r '"Hello " + .email'
