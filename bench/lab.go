@@ -24,7 +24,7 @@ type pace struct {
 	name   string
 	rounds int
 	window time.Duration // of one load
-	logins time.Duration // of one load of logins, which come in batches of 0.2 s
+	logins time.Duration // of one load of logins, each of which takes 0.2 s and more
 	warm   time.Duration
 	flood  time.Duration
 	users  int // of the large database

@@ -44,7 +44,7 @@ type Admins struct {
 	Published []string // addresses of active ones with the default password
 }
 
-// CheckAll is Check, and what can be seen of the socket, the signing key and the
+// CheckAll is Check, and what can be seen of the sockets, the signing key and the
 // superadmins. A start finds that when it opens them.
 func CheckAll(cfg config.Config, admins Admins) error {
 	found := []error{Check(cfg), checkSocket("server.listen", cfg.Server.Socket()), checkSocket("server.metrics_listen", cfg.Server.MetricsSocket()), checkKeyFile(cfg)}
