@@ -229,6 +229,11 @@ func (s *Store) RevokeClientTokens(ctx context.Context, act Act, id string, may 
 // DeleteClient removes a client with all that belongs to it, and ends what it holds.
 func (s *Store) DeleteClient(ctx context.Context, act Act, id string, may ClientRule) error {
 	return s.write(ctx, func(t *tx) error {
+		for _, table := range []string{"authorization_requests", "device_codes"} { // before the client, as each grant locks them
+			if err := t.lock(table, "a", "a.client_id = $1", id); err != nil {
+				return err
+			}
+		}
 		_, c, err := t.changeable(act, id, may)
 		if err != nil {
 			return err

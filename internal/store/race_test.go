@@ -32,9 +32,10 @@ func TestWhatEndsAGrantHoldsAgainstConcurrentOnes(t *testing.T) {
 				_, err := w.s.UpdateClient(ctx, system("x"), of.client, store.ClientChange{Status: identity.Suspended}, anyActor)
 				return err
 			},
-			"session":  func(of subject) error { return w.s.EndSession(ctx, act(of.user), of.session) },
-			"sessions": func(of subject) error { _, err := w.s.EndUserSessions(ctx, system("x"), of.user.ID); return err },
-			"password": func(of subject) error { return w.s.ResetPassword(ctx, system("x"), of.user.ID, "other") },
+			"client deletion": func(of subject) error { return w.s.DeleteClient(ctx, system("x"), of.client, anyActor) },
+			"session":         func(of subject) error { return w.s.EndSession(ctx, act(of.user), of.session) },
+			"sessions":        func(of subject) error { _, err := w.s.EndUserSessions(ctx, system("x"), of.user.ID); return err },
+			"password":        func(of subject) error { return w.s.ResetPassword(ctx, system("x"), of.user.ID, "other") },
 			"role": func(of subject) error {
 				_, err := w.s.SetRole(ctx, system("x"), of.user.ID, identity.Operator)
 				return err
