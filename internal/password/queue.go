@@ -18,10 +18,15 @@ import (
 // One account that signs in from all of them makes them known, so those of known networks
 // are the same. In its line the networks take turns, too.
 //
+// An attack from as many known networks as there are places, or more, takes each new place
+// at once. So one of a line that was served more goes to another one, and a line that was
+// not served recently has every second turn.
+//
 // The caller holds the pool's lock.
 type queue struct {
 	classes [2]class
 	turn    int // the class that is served next, if it has a job
+	served  served
 }
 
 // The classes. A job's class is that of its network when it came.
@@ -35,6 +40,7 @@ type class struct {
 	lines   map[string]*line
 	turns   list.List // of *line, the next to be served first
 	waiting int       // jobs in all lines
+	rare    bool      // the last one served was a rare line
 }
 
 // line is the jobs of the networks of one site, in rounds: each has one job of each
@@ -45,6 +51,7 @@ type line struct {
 	turn  *list.Element
 	jobs  list.List // of *job, those of one round oldest first
 	round int       // of a new job, if no other one of its network waits
+	rare  bool      // it was not served recently
 }
 
 func (q *queue) len() int { return q.classes[0].waiting + q.classes[1].waiting }
@@ -58,8 +65,8 @@ func (q *queue) push(j *job, network string, known bool) {
 	site := siteOf(network)
 	l := c.lines[site]
 	if l == nil {
-		l = &line{class: c, site: site}
-		l.turn = c.turns.PushBack(l)
+		l = &line{class: c, site: site, rare: q.served.of(site) == 0}
+		l.turn = c.begin(l)
 		if c.lines == nil {
 			c.lines = map[string]*line{}
 		}
@@ -76,6 +83,20 @@ func (q *queue) push(j *job, network string, known bool) {
 	} else {
 		j.place = l.jobs.InsertAfter(j, after)
 	}
+}
+
+// begin gives a new line its turn: the last one, and a rare line the first one that is not
+// beside that of another.
+func (c *class) begin(l *line) *list.Element {
+	before := c.rare
+	for e := c.turns.Front(); l.rare && e != nil; e = e.Next() {
+		other := e.Value.(*line).rare
+		if !before && !other {
+			return c.turns.InsertBefore(l, e)
+		}
+		before = other
+	}
+	return c.turns.PushBack(l)
 }
 
 // siteOf is the name of the line of a network.
@@ -129,6 +150,8 @@ func (q *queue) pop() *job {
 	}
 	l.class.turns.MoveToBack(l.turn)
 	l.round = j.round + 1
+	l.class.rare, l.rare = l.rare, false
+	q.served.add(l.site)
 	q.remove(j)
 	return j
 }
@@ -138,7 +161,7 @@ func (q *queue) pop() *job {
 // that is still longer than the network's own one afterwards. The other class gives
 // a place if it has the larger part of them; to a known network it does so
 // unconditionally: half of the places are kept for those. At last a network of the same
-// site gives one, if it has more.
+// site gives one, if it has more, or a line as long that was served more.
 func (q *queue) displaced(network string, known bool) *job {
 	own, other := &q.classes[unknownNetworks], &q.classes[knownNetworks]
 	if known {
@@ -162,6 +185,9 @@ func (q *queue) displaced(network string, known bool) *job {
 			return last
 		}
 	}
+	if l := own.mostServed(mine, &q.served); l != nil && q.served.of(l.site) > q.served.of(siteOf(network)) {
+		return l.jobs.Back().Value.(*job)
+	}
 	return nil
 }
 
@@ -175,3 +201,35 @@ func (c *class) longest() (longest *line) {
 	}
 	return longest
 }
+
+// mostServed is the line that was served most of those with as many jobs; nil if there is
+// none.
+func (c *class) mostServed(jobs int, served *served) (most *line) {
+	for e := c.turns.Front(); e != nil; e = e.Next() {
+		if l := e.Value.(*line); l.jobs.Len() >= jobs && (most == nil || served.of(l.site) > served.of(most.site)) {
+			most = l
+		}
+	}
+	return most
+}
+
+// servedLast is how many hashes a generation of served counts: under attack, those of some
+// ten seconds.
+const servedLast = 500
+
+// served is how many of the last hashes, 500 to 1,000, were those of each site. The zero
+// value is empty.
+type served struct {
+	recent, older map[string]int
+	n             int // in recent
+}
+
+func (s *served) add(site string) {
+	if s.recent == nil || s.n == servedLast {
+		s.older, s.recent, s.n = s.recent, map[string]int{}, 0
+	}
+	s.recent[site]++
+	s.n++
+}
+
+func (s *served) of(site string) int { return s.recent[site] + s.older[site] }

@@ -36,10 +36,10 @@ func TestAFloodFromOneNetworkDelaysAnotherByOneHash(t *testing.T) {
 		for range workers {
 			<-g.began
 		}
-		for i := range 6 {
+		for i := range 6 { // the other network has not been served before, and is the first one
 			g.open <- struct{}{} // one ends, and the next begins
 			synctest.Wait()
-			if n := <-g.began; n >= victim != (i%2 == 1) {
+			if n := <-g.began; n >= victim != (i%2 == 0) {
 				t.Errorf("hash %d after the flood's running ones is number %d", i, n)
 			}
 		}
@@ -164,11 +164,12 @@ func TestAFloodLeavesAnotherNetworkALane(t *testing.T) {
 // TestQueueIsFair lets jobs of several networks come, leave and be served in any
 // order: while a job is the first of its line, each other network of its class is
 // served at most once, and the other class at most once more than its own. The
-// bound holds, and a new job displaces none of a network with fewer.
+// bound holds, and a new job displaces none of a network with fewer, nor one of a network
+// with as many that was not served more.
 func TestQueueIsFair(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := &queue{}
-		m := model{lines: map[string][]*job{}, served: map[string][]string{}}
+		m := model{lines: map[string][]*job{}, served: map[string][]string{}, had: map[string]int{}}
 		places := rapid.IntRange(1, 12).Draw(t, "places")
 		t.Repeat(map[string]func(*rapid.T){
 			"come": func(t *rapid.T) {
@@ -195,6 +196,7 @@ func TestQueueIsFair(t *testing.T) {
 type model struct {
 	lines  map[string][]*job
 	served map[string][]string
+	had    map[string]int // how often each was served
 }
 
 func known(network string) bool { return network < "a" }
@@ -213,7 +215,11 @@ func (m *model) come(t *rapid.T, q *queue, network string, places int) {
 			return
 		}
 		from := j.line.site
-		if len(m.lines[from]) <= len(m.lines[network])+1 && (!known(network) || known(from)) {
+		more := len(m.lines[from]) - len(m.lines[network]) - 1
+		if more == 0 && m.had[from] > m.had[network] && known(network) == known(from) {
+			more = 1
+		}
+		if more <= 0 && (!known(network) || known(from)) {
 			t.Fatalf("%s with %d took a place of %s with %d", network, len(m.lines[network]), from, len(m.lines[from]))
 		}
 		m.drop(t, q, j)
@@ -260,6 +266,7 @@ func (m *model) serve(t *rapid.T, q *queue) {
 		t.Fatal("not the first of its line")
 	}
 	m.lines[network], m.served[network] = m.lines[network][1:], nil
+	m.had[network]++
 	for waiting, jobs := range m.lines {
 		if len(jobs) == 0 || waiting == network {
 			continue
@@ -447,4 +454,85 @@ func TestTheNetworksOfASiteAreServedFairly(t *testing.T) {
 			},
 		})
 	})
+}
+
+// The attacker has signed in from more networks than there are places, so that all are
+// known, and takes each place that becomes free.
+func TestANetworkThatSignsInRarelyFindsAPlaceAmongManyThatFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const places, networks = 8, 24
+		p, g := gated(1, 1, places)
+		defer p.close()
+		attacker := func(n int) string { return fmt.Sprint("attacker ", n%networks) }
+		for n := range networks {
+			p.known.add(attacker(n))
+		}
+		p.known.add("office")
+		next := 0
+		flood := func() {
+			for range networks {
+				start(context.Background(), p, attacker(next), next)
+				next++
+				synctest.Wait()
+			}
+		}
+		flood()
+		for range 2 * networks {
+			g.open <- struct{}{}
+			synctest.Wait()
+			flood()
+		}
+		office := start(context.Background(), p, "office", 1_000_000)
+		synctest.Wait()
+		for range 3 { // what is being hashed, one of the flood at most, and the office
+			flood()
+			g.open <- struct{}{}
+			synctest.Wait()
+		}
+		select {
+		case err := <-office:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("it waits for more than one hash of the flood")
+		}
+		close(g.open)
+		synctest.Wait()
+	})
+}
+
+// However many networks come that were not served before, one that was waits for at most
+// twice the turn of all.
+func TestRareNetworksDoNotStarveTheOthers(t *testing.T) {
+	var q queue
+	for n := range 4 {
+		q.served.add(fmt.Sprint("daily ", n))
+		q.push(&job{}, fmt.Sprint("daily ", n), true)
+	}
+	for n := range 4 {
+		for i := range 2 {
+			q.push(&job{}, fmt.Sprint("rare ", 2*n+i), true)
+			if j := q.pop(); j.line != nil || (j.network == fmt.Sprint("daily ", n)) != (i == 1) {
+				t.Fatalf("%s was served", j.network)
+			}
+		}
+	}
+}
+
+func TestHashesOfLongAgoDoNotCount(t *testing.T) {
+	var s served
+	s.add("office")
+	for i := range 10 * servedLast {
+		s.add(fmt.Sprint(i))
+		if size := len(s.recent) + len(s.older); size > 2*servedLast {
+			t.Fatalf("%d remembered", size)
+		}
+		if counts := i < servedLast-1; counts && s.of("office") != 1 {
+			t.Fatalf("forgotten after %d", i)
+		}
+	}
+	if s.of("office") != 0 || s.of(fmt.Sprint(10*servedLast-1)) != 1 {
+		t.Error("one of long ago counts, or the last one does not")
+	}
 }
