@@ -154,7 +154,10 @@ func checkSocket(setting, path string) error {
 
 // mayFill returns why nothing can be made in the folder.
 func mayFill(folder string) error {
-	if _, err := os.Stat(folder); err != nil {
+	switch _, err := os.Stat(folder); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the folder %s does not exist; make it, or set another path", folder)
+	case err != nil:
 		return err
 	}
 	return owner.MayWrite(folder)

@@ -159,6 +159,10 @@ func TestSocketIsTakenOnlyWhereNothingElseIs(t *testing.T) {
 			t.Errorf("a refused start leaves %v, %v", left, err)
 		}
 	}
+	missing := filepath.Join(dir, "missing")
+	path = filepath.Join(missing, "http.sock")
+	refused("the folder " + missing + " does not exist; make it, or set another path")
+	path = filepath.Join(dir, "http.sock")
 	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
