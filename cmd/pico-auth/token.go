@@ -24,7 +24,8 @@ type tokenInspectCmd struct {
 
 // Help is the end of `pico-auth token inspect --help`.
 func (tokenInspectCmd) Help() string {
-	return `The exit code is 1 if the token is not valid. The command does not check whether the session has ended.
+	return `The exit code is 1 if the token is not valid. One for another audience than auth.audience, such as a token of a client
+for an API of its own, is printed and not valid here. The command does not check whether the session has ended.
 
 Example:
 
