@@ -25,3 +25,7 @@ func Period(t *testing.T, cfg config.Config, name string) time.Duration {
 	}
 	return 0
 }
+
+// Opened is closed when Run serves the API and is ready: until then other requests than
+// those of probes wait.
+func (s *Server) Opened() <-chan struct{} { return s.front.opened }

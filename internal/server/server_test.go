@@ -66,6 +66,7 @@ func start(t *testing.T, dir string, change func(*config.Config)) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
+	<-s.Opened()
 	var once sync.Once
 	var result error
 	stop := func() error {
