@@ -23,7 +23,7 @@ func TestAThrottledLoginIsNotHashedAndLooksTheSameForEveryAccount(t *testing.T) 
 		w.user(t, "sam@pico.example", identity.Suspended)
 		var first error
 		for _, try := range [][2]string{
-			{"ada@pico.example", "wrong horse"}, {"nobody@pico.example", secret}, {"sam@pico.example", secret}, {"ada\x00", secret},
+			{"ada@pico.example", "wrong horse"}, {"unknown@pico.example", secret}, {"sam@pico.example", secret}, {"ada\x00", secret},
 		} {
 			before := w.hasher.Stats().Done
 			for i := range 5 {
@@ -148,7 +148,7 @@ func TestSignInsOfOneUserAreBoundedAndOthersSignIn(t *testing.T) {
 		if done := w.hasher.Stats().Done - before; done != 0 {
 			t.Errorf("%d hashes for what is refused", done)
 		}
-		if _, err := w.Password(t.Context(), web, "nobody@pico.example", secret); fault.KindOf(err) != fault.Unauthenticated {
+		if _, err := w.Password(t.Context(), web, "unknown@pico.example", secret); fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("another address: %v", err)
 		}
 	}, func(c *testrig.Config) { c.Throttle.SignIns = 3 })

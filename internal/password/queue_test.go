@@ -14,6 +14,19 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 )
 
+// wasServed fails the test if the caller waits still, or was refused.
+func wasServed(t *testing.T, answer chan error, waits string) {
+	t.Helper()
+	select {
+	case err := <-answer:
+		if err != nil {
+			t.Error(err)
+		}
+	default:
+		t.Error(waits)
+	}
+}
+
 // The flood has all places and sends more whenever one is free.
 func TestAFloodFromOneNetworkDelaysAnotherByOneHash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -148,14 +161,7 @@ func TestAFloodLeavesAnotherNetworkALane(t *testing.T) {
 			g.open <- struct{}{}
 			synctest.Wait()
 		}
-		select {
-		case err := <-other:
-			if err != nil {
-				t.Error(err)
-			}
-		default:
-			t.Error("the other network waits for a second round of the flood")
-		}
+		wasServed(t, other, "the other network waits for a second round of the flood")
 		close(g.open)
 		synctest.Wait()
 	})
@@ -356,14 +362,7 @@ func siteIsALine(t *testing.T, known bool) {
 		g.open <- struct{}{}
 		synctest.Wait()
 	}
-	select {
-	case err := <-other:
-		if err != nil {
-			t.Error(err)
-		}
-	default:
-		t.Error("the other site waits for more than one hash of the first")
-	}
+	wasServed(t, other, "the other site waits for more than one hash of the first")
 	close(g.open)
 }
 
@@ -489,14 +488,7 @@ func TestANetworkThatSignsInRarelyFindsAPlaceAmongManyThatFlood(t *testing.T) {
 			g.open <- struct{}{}
 			synctest.Wait()
 		}
-		select {
-		case err := <-office:
-			if err != nil {
-				t.Error(err)
-			}
-		default:
-			t.Error("it waits for more than one hash of the flood")
-		}
+		wasServed(t, office, "it waits for more than one hash of the flood")
 		close(g.open)
 		synctest.Wait()
 	})

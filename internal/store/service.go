@@ -165,15 +165,7 @@ func (s *Store) UpdateServiceToken(ctx context.Context, act Act, orgID, name str
 	updated identity.ServiceToken, err error,
 ) {
 	err = s.write(ctx, func(t *tx) error {
-		actor, err := t.principal(act.By, t.forShare)
-		if err != nil {
-			return err
-		}
-		orgID := cmp.Or(orgID, actor.OrgID)
-		if err := identity.MayAdminister(actor, orgID, "service token"); err != nil {
-			return err
-		}
-		st, err := t.serviceByName(orgID, name, t.forUpdate("s"))
+		actor, st, err := t.administeredService(act.By, orgID, name)
 		if err != nil {
 			return err
 		}
@@ -201,15 +193,7 @@ func (s *Store) UpdateServiceToken(ctx context.Context, act Act, orgID, name str
 // another organization NotFound.
 func (s *Store) RevokeServiceToken(ctx context.Context, act Act, orgID, name string) error {
 	return s.write(ctx, func(t *tx) error {
-		actor, err := t.principal(act.By, t.forShare)
-		if err != nil {
-			return err
-		}
-		orgID := cmp.Or(orgID, actor.OrgID)
-		if err := identity.MayAdminister(actor, orgID, "service token"); err != nil {
-			return err
-		}
-		st, err := t.serviceByName(orgID, name, t.forUpdate("s"))
+		actor, st, err := t.administeredService(act.By, orgID, name)
 		if err != nil {
 			return err
 		}
@@ -218,6 +202,20 @@ func (s *Store) RevokeServiceToken(ctx context.Context, act Act, orgID, name str
 		}
 		return t.revokeService(act, st)
 	})
+}
+
+// administeredService returns the active token of the name in the organization, empty: the
+// actor's own, locked, and the actor, who administers the organization.
+func (t *tx) administeredService(by identity.Actor, orgID, name string) (actor identity.Principal, st identity.ServiceToken, err error) {
+	if actor, err = t.principal(by, t.forShare); err != nil {
+		return actor, st, err
+	}
+	orgID = cmp.Or(orgID, actor.OrgID)
+	if err := identity.MayAdminister(actor, orgID, "service token"); err != nil {
+		return actor, st, err
+	}
+	st, err = t.serviceByName(orgID, name, t.forUpdate("s"))
+	return actor, st, err
 }
 
 func (t *tx) revokeService(act Act, st identity.ServiceToken) error {
