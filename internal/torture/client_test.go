@@ -160,15 +160,11 @@ func (c *client) okOrUnavailable(what string, a response) {
 	}
 }
 
-// verifies checks that services can still verify the token: the key set is served
-// at once and contains the key.
+// verifies checks that services can still verify the token: the key set is served, without
+// the database, and contains the key.
 func (c *client) verifies(access string) {
 	c.t.Helper()
-	start := time.Now()
 	keys := c.must(c.call(http.MethodGet, "/api/v1/auth/jwks", "", nil))
-	if took := time.Since(start); took > 5*time.Second {
-		c.t.Errorf("the key set took %v", took)
-	}
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: c.base, Audience: "pico-bot", Client: localkeys.Client(func() []byte { return keys.body }, nil),
 	})

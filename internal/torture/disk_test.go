@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // smallDisk is a file system of that many bytes that is removed at the end of the test.
@@ -73,12 +72,12 @@ func TestAFullDiskRefusesWritesAndRecovers(t *testing.T) {
 		p.unavailable("a refresh on a full disk", refused)
 		p.unavailable("a registration", p.register("unknown@example.org"))
 		p.unavailable("a login", p.login(adminEmail))
-		p.becomesUnready(5 * time.Second)
+		p.becomesUnready()
 		p.verifies(access)
 		p.must(p.me(access))
 
 		empty()
-		p.becomesReady(5 * time.Second)
+		p.becomesReady()
 		a := p.must(p.refresh(refresh)) // the refused one was not used
 		access, refresh = a.field("access_token"), a.field("refresh_token")
 		p.must(p.login(adminEmail))

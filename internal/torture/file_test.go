@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,7 +42,7 @@ func TestRequestsAreUnavailableWhileAnotherProcessHoldsTheLock(t *testing.T) {
 	for i := range 8 {
 		waiting.Go(func() { p.unavailable("a registration", p.register(fmt.Sprintf("p%d@example.org", i))) })
 	}
-	p.becomesUnready(5 * time.Second)
+	p.becomesUnready()
 	p.verifies(access)
 	p.must(p.me(access))
 	p.unavailable("a refresh", p.refresh(refresh))
@@ -49,7 +50,7 @@ func TestRequestsAreUnavailableWhileAnotherProcessHoldsTheLock(t *testing.T) {
 	time.Sleep(time.Until(begun.Add(10 * time.Second)))
 	release()
 
-	p.becomesReady(10 * time.Second)
+	p.becomesReady()
 	a := p.must(p.refresh(refresh)) // the refused one was not used
 	p.must(p.me(a.field("access_token")))
 	p.must(p.register("p0@example.org"))
@@ -141,9 +142,11 @@ func TestADamagedPageIsNeitherHiddenNorRepaired(t *testing.T) {
 				p.okOrDamaged("users", p.call("GET", "/api/v1/auth/users", access, nil))
 				p.verifies(access)
 				if !running || table == "settings" {
-					p.becomesUnready(5 * time.Second)
+					p.becomesUnready()
 					time.Sleep(100 * time.Millisecond)
-					p.becomesUnready(time.Millisecond) // and stays so
+					if got := p.status("/readyz"); got != http.StatusServiceUnavailable {
+						t.Errorf("/readyz of a damaged database: %d, later than its first 503", got)
+					}
 				}
 				p.noOtherDefects()
 				p.kill()
@@ -158,7 +161,7 @@ func TestADamagedPageIsNeitherHiddenNorRepaired(t *testing.T) {
 func (s *site) startsOrRefuses() *process {
 	s.t.Helper()
 	p := s.launch()
-	deadline := time.Now().Add(startTimeout)
+	deadline := time.Now().Add(limit)
 	for p.status("/openapi.json") != 200 { // 503 until the database has been opened
 		select {
 		case <-p.ended:
@@ -207,8 +210,8 @@ func TestAnIndexThatLacksARowIsNoticed(t *testing.T) {
 				}
 				return
 			}
-			p.eventually(startTimeout, "the damage is noticed", func() bool { return strings.Contains(p.tail(), "database damaged") })
-			p.becomesUnready(startTimeout)
+			p.eventually("the damage is noticed", func() bool { return strings.Contains(p.tail(), "database damaged") })
+			p.becomesUnready()
 			if text := p.text("/metrics"); !strings.Contains(text, "\npico_auth_database_damaged 1\n") {
 				t.Error("the metric does not show it")
 			}
@@ -279,7 +282,7 @@ func TestARemovedDatabaseIsNoticedAndNotReplaced(t *testing.T) {
 				readers.Go(func() { p.okOrUnavailable("me", p.me(access)) })
 			}
 			readers.Wait()
-			p.becomesUnready(5 * time.Second)
+			p.becomesUnready()
 			p.verifies(access)
 			p.noDefects()
 			p.kill()
@@ -301,11 +304,11 @@ func TestRestoredDatabaseFileIsUsedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.unavailable("a registration", p.register("p@example.org"))
-	p.becomesUnready(5 * time.Second)
+	p.becomesUnready()
 	if err := os.Rename(away, s.file()); err != nil {
 		t.Fatal(err)
 	}
-	p.becomesReady(5 * time.Second)
+	p.becomesReady()
 	p.must(p.refresh(refresh))
 	p.noDefects()
 	p.stop()

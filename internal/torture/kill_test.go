@@ -146,7 +146,7 @@ func (w *victims) load(p *process, registration bool) {
 			}
 		})
 	}
-	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		if r, n := w.progress(); r >= rotations && n >= users {
 			break
 		}

@@ -93,7 +93,7 @@ func (p *process) stopTraced() {
 	}
 	select {
 	case <-p.ended:
-	case <-time.After(startTimeout):
+	case <-time.After(limit):
 		p.site.t.Fatal("the program does not stop")
 	}
 }

@@ -30,8 +30,11 @@ type traffic struct {
 func drive(p *process, sessions int) *traffic {
 	tr := &traffic{p: p, stop: make(chan struct{}), statuses: map[string]map[int]int{}}
 	access, _ := p.session(adminEmail)
-	for range sessions {
-		_, token := p.session(adminEmail)
+	tokens := make([]string, sessions)
+	for i := range tokens {
+		_, tokens[i] = p.session(adminEmail)
+	}
+	for _, token := range tokens {
 		unknown := false
 		tr.repeat(func() {
 			a := tr.note("refresh", func() response { return p.refresh(token) })
@@ -113,7 +116,7 @@ func (p *process) settles(before int) {
 	p.site.t.Helper()
 	p.hangUp()
 	now := 0
-	p.eventually(30*time.Second, fmt.Sprintf("no more than the previous %d goroutines", before), func() bool {
+	p.eventually(fmt.Sprintf("no more than the previous %d goroutines", before), func() bool {
 		now = p.goroutines()
 		return now <= before+3
 	})
@@ -130,17 +133,17 @@ func TestPostgreSQLStopsAndStartsUnderLoad(t *testing.T) {
 	before := p.goroutines()
 	tr := drive(p, 6)
 	for range 3 {
-		p.eventually(10*time.Second, "refreshes are served", tr.served("refresh", http.StatusOK))
+		p.eventually("refreshes are served", tr.served("refresh", http.StatusOK))
 		outage.Stop()
-		red := p.becomesUnready(5 * time.Second)
+		red := p.becomesUnready()
 		p.unavailable("a registration", p.register("unknown@example.org"))
 		p.unavailable("me", p.me(access))
 		p.verifies(access)
-		p.eventually(10*time.Second, "refreshes are refused", tr.served("refresh", http.StatusServiceUnavailable))
+		p.eventually("refreshes are refused", tr.served("refresh", http.StatusServiceUnavailable))
 		outage.Start()
-		green := p.becomesReady(15 * time.Second)
-		p.eventually(10*time.Second, "refreshes are served again", tr.served("refresh", http.StatusOK))
-		p.eventually(10*time.Second, "access tokens are accepted again", tr.served("me", http.StatusOK))
+		green := p.becomesReady()
+		p.eventually("refreshes are served again", tr.served("refresh", http.StatusOK))
+		p.eventually("access tokens are accepted again", tr.served("me", http.StatusOK))
 		t.Logf("unready after %v, ready after %v", red.Round(time.Millisecond), green.Round(time.Millisecond))
 	}
 	tr.end()
@@ -253,9 +256,10 @@ func (w *wire) forward(from, to net.Conn) {
 	_ = to.Close()
 }
 
-// The limits while the network drops everything: see patience and
-// poolTimeout of the store.
-const longestResponse = 15 * time.Second
+// longestResponse is the limit while the network drops everything: patience and poolTimeout
+// of the store end a request after 12 s, the rest is for a machine with other work. Without
+// them a response takes as long as TCP repeats its segments, a quarter of an hour.
+const longestResponse = 35 * time.Second
 
 func TestACutNetworkIsBoundedAndHeals(t *testing.T) {
 	t.Parallel()
@@ -267,10 +271,10 @@ func TestACutNetworkIsBoundedAndHeals(t *testing.T) {
 	p.hangUp()
 	before := p.goroutines()
 	tr := drive(p, 24) // more than there are connections
-	p.eventually(10*time.Second, "refreshes are served", tr.served("refresh", http.StatusOK))
+	p.eventually("refreshes are served", tr.served("refresh", http.StatusOK))
 
 	w.cut()
-	red := p.becomesUnready(10 * time.Second)
+	red := p.becomesUnready()
 	timed := func(what string, call func() response) {
 		start := time.Now()
 		p.unavailable(what, call())
@@ -291,9 +295,9 @@ func TestACutNetworkIsBoundedAndHeals(t *testing.T) {
 	waiting.Wait()
 
 	w.heal()
-	green := p.becomesReady(15 * time.Second)
-	p.eventually(longestResponse, "refreshes are served again", tr.served("refresh", http.StatusOK))
-	p.eventually(longestResponse, "access tokens are accepted again", tr.served("me", http.StatusOK))
+	green := p.becomesReady()
+	p.eventually("refreshes are served again", tr.served("refresh", http.StatusOK))
+	p.eventually("access tokens are accepted again", tr.served("me", http.StatusOK))
 	t.Logf("unready after %v, ready after %v", red.Round(time.Millisecond), green.Round(time.Millisecond))
 	tr.end()
 	if tr.slowest > longestResponse {

@@ -22,8 +22,8 @@ const (
 	adminEmail = "admin@pico.local"
 	password   = "a-long-enough-passphrase"
 
-	// startTimeout is long enough for a busy machine.
-	startTimeout = 30 * time.Second
+	// limit is how long a test waits for a change: long enough for a busy machine.
+	limit = time.Minute
 )
 
 // site is an installation for several processes one after another: keys,
@@ -52,6 +52,7 @@ func newSiteAt(t *testing.T, dir, database string) *site {
 			"HOME": dir, "DATABASE_URL": database, "SERVER_PORT": port, "AUTH_DATA_DIR": filepath.Join(dir, "keys"),
 			"AUTH_ADMIN_EMAIL": adminEmail, "AUTH_ADMIN_PASSWORD": password, "AUTH_BCRYPT_COST": "10",
 			"AUTH_ACCESS_TOKEN_EXPIRE_MINUTES": "600", "AUTH_ISSUER": "http://127.0.0.1:" + port,
+			"AUTH_ROTATIONS_PER_FAMILY": "0", // the tests refresh without pause, for as long as the machine needs
 		},
 	}
 }
@@ -130,7 +131,7 @@ func (s *site) launch(before ...string) *process {
 func (s *site) start(before ...string) *process {
 	s.t.Helper()
 	p := s.launch(before...)
-	deadline := time.Now().Add(startTimeout)
+	deadline := time.Now().Add(limit)
 	for p.status("/readyz") != http.StatusOK {
 		select {
 		case <-p.ended:
@@ -138,7 +139,7 @@ func (s *site) start(before ...string) *process {
 		case <-time.After(2 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the program is not ready after %v\n%s", startTimeout, p.tail())
+			s.t.Fatalf("the program is not ready after %v\n%s", limit, p.tail())
 		}
 	}
 	return p
@@ -159,7 +160,7 @@ func (p *process) stop() {
 	}
 	select {
 	case <-p.ended:
-	case <-time.After(startTimeout):
+	case <-time.After(limit):
 		p.site.t.Fatalf("the program does not stop\n%s", p.tail())
 	}
 	p.hangUp()
@@ -190,26 +191,26 @@ func (p *process) complaints() []string {
 }
 
 // eventually waits until the condition holds and returns how long that took.
-func (p *process) eventually(within time.Duration, what string, holds func() bool) time.Duration {
+func (p *process) eventually(what string, holds func() bool) time.Duration {
 	p.site.t.Helper()
 	start := time.Now()
 	for !holds() {
-		if time.Since(start) > within {
-			p.site.t.Fatalf("not within %v: %s", within, what)
+		if time.Since(start) > limit {
+			p.site.t.Fatalf("not within %v: %s", limit, what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	return time.Since(start)
 }
 
-func (p *process) becomesReady(within time.Duration) time.Duration {
+func (p *process) becomesReady() time.Duration {
 	p.site.t.Helper()
-	return p.eventually(within, "the program is ready again", func() bool { return p.status("/readyz") == http.StatusOK })
+	return p.eventually("the program is ready again", func() bool { return p.status("/readyz") == http.StatusOK })
 }
 
-func (p *process) becomesUnready(within time.Duration) time.Duration {
+func (p *process) becomesUnready() time.Duration {
 	p.site.t.Helper()
-	return p.eventually(within, "the program is not ready", func() bool {
+	return p.eventually("the program is not ready", func() bool {
 		return p.status("/readyz") == http.StatusServiceUnavailable
 	})
 }
