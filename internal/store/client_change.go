@@ -147,6 +147,11 @@ type ClientChange struct {
 // ends what the client holds, and activation revives nothing.
 func (s *Store) UpdateClient(ctx context.Context, act Act, id string, change ClientChange, may ClientRule) (c oauth.Client, err error) {
 	err = s.write(ctx, func(t *tx) error {
+		if change.Status == identity.Suspended {
+			if err := t.lockIssued(id); err != nil {
+				return err
+			}
+		}
 		actor, before, err := t.changeable(act, id, may)
 		if err != nil {
 			return err
@@ -202,9 +207,32 @@ func (t *tx) replaceClient(c oauth.Client) error {
 	return err
 }
 
-// endClient ends all that the client holds: its refresh token families, and its access
-// tokens, which have no row.
+// issuedTo says which codes a client, $1, can exchange for tokens: of authorization
+// requests, and of devices whose user has decided.
+var issuedTo = []struct{ table, which string }{
+	{"authorization_requests", "client_id = $1 AND code_hash IS NOT NULL AND code_used_at IS NULL"},
+	{"device_codes", "client_id = $1 AND status = '" + deviceAllowed + "'"},
+}
+
+// lockIssued locks what endClient deletes, before the client: each exchange locks the code
+// first.
+func (t *tx) lockIssued(id string) error {
+	for _, of := range issuedTo {
+		if err := t.lock(of.table, "a", of.which, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endClient ends all that the client holds: its codes, its refresh token families, and its
+// access tokens, which have no row.
 func (t *tx) endClient(id string) error {
+	for _, of := range issuedTo {
+		if _, err := t.exec("DELETE FROM "+of.table+" WHERE "+of.which, id); err != nil {
+			return err
+		}
+	}
 	if _, err := t.exec("UPDATE clients SET not_before = $1 WHERE id = $2", t.stamp(), id); err != nil {
 		return err
 	}
@@ -212,9 +240,13 @@ func (t *tx) endClient(id string) error {
 	return err
 }
 
-// RevokeClientTokens ends all tokens that the client holds.
+// RevokeClientTokens ends all tokens that the client holds, and all codes that it could
+// exchange for some.
 func (s *Store) RevokeClientTokens(ctx context.Context, act Act, id string, may ClientRule) error {
 	return s.write(ctx, func(t *tx) error {
+		if err := t.lockIssued(id); err != nil {
+			return err
+		}
 		_, c, err := t.changeable(act, id, may)
 		if err != nil {
 			return err
@@ -257,6 +289,11 @@ func (s *Store) DeleteClient(ctx context.Context, act Act, id string, may Client
 // two: the oldest one is removed. revoke removes all earlier ones, and ends all tokens.
 func (s *Store) AddClientSecret(ctx context.Context, act Act, id, hash string, revoke bool, may ClientRule) (created ClientSecret, err error) {
 	err = s.write(ctx, func(t *tx) error {
+		if revoke {
+			if err := t.lockIssued(id); err != nil {
+				return err
+			}
+		}
 		_, c, err := t.changeable(act, id, may)
 		if err != nil {
 			return err

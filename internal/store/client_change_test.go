@@ -9,32 +9,31 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
+// endsOfClient are the ways to end the client "app", or all that it holds.
+var endsOfClient = map[string]func(w *world, may store.ClientRule) error{
+	"suspension": func(w *world, may store.ClientRule) error {
+		_, err := w.s.UpdateClient(w.t.Context(), system("x"), "app", store.ClientChange{Status: identity.Suspended}, may)
+		return err
+	},
+	"deletion": func(w *world, may store.ClientRule) error {
+		return w.s.DeleteClient(w.t.Context(), system("x"), "app", may)
+	},
+	"revocation of its tokens": func(w *world, may store.ClientRule) error {
+		return w.s.RevokeClientTokens(w.t.Context(), system("x"), "app", may)
+	},
+	"rotation that revokes": func(w *world, may store.ClientRule) error {
+		_, err := w.s.AddClientSecret(w.t.Context(), system("x"), "app", "hash", true, may)
+		return err
+	},
+}
+
 // Whatever ends a client, or all that it holds, ends its refresh token families, those
 // of offline_access too, and nothing of another client.
 func TestWhatEndsAClientEndsItsFamilies(t *testing.T) {
-	for name, end := range map[string]func(w *world, may store.ClientRule) error{
-		"suspension": func(w *world, may store.ClientRule) error {
-			_, err := w.s.UpdateClient(w.t.Context(), system("x"), "app", store.ClientChange{Status: identity.Suspended}, may)
-			return err
-		},
-		"deletion": func(w *world, may store.ClientRule) error {
-			return w.s.DeleteClient(w.t.Context(), system("x"), "app", may)
-		},
-		"revocation of its tokens": func(w *world, may store.ClientRule) error {
-			return w.s.RevokeClientTokens(w.t.Context(), system("x"), "app", may)
-		},
-		"rotation that revokes": func(w *world, may store.ClientRule) error {
-			_, err := w.s.AddClientSecret(w.t.Context(), system("x"), "app", "hash", true, may)
-			return err
-		},
-	} {
+	for name, end := range endsOfClient {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, func(w *world) {
-				for _, id := range []string{"app", "other"} {
-					c := oauth.Client{ID: id, Kind: oauth.KindWeb, Name: id, GrantTypes: []string{oauth.GrantRefresh}, AuthMethod: oauth.AuthSecretBasic}
-					_, err := w.s.InsertClient(w.t.Context(), system("x"), c, "first", everyActor)
-					w.ok(err)
-				}
+				w.confidential("app", "other")
 				u := w.add("u", identity.Viewer, "default")
 				session := w.browse(u, "cookie", false).Session.ID
 				w.of(u, session, "app", "openid", "one")
@@ -49,6 +48,52 @@ func TestWhatEndsAClientEndsItsFamilies(t *testing.T) {
 				w.ok(w.refresh("other", "theirs", "next"))
 			})
 		})
+	}
+}
+
+// What the client could exchange for tokens ends too: otherwise its tokens end and it gets
+// new ones a second later, for a code or a device that a user has allowed. A device that
+// waits for its user, and codes of another client, stay.
+func TestWhatEndsAClientEndsItsCodes(t *testing.T) {
+	for name, end := range endsOfClient {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(w *world) {
+				w.confidential("app", "other")
+				u := w.add("u", identity.Viewer, "default")
+				for _, id := range []string{"app", "other"} {
+					w.code(u, id, "cookie of "+id, "code of "+id)
+					w.device("DEVICE-"+id, id)
+					w.ok(w.decide(w.signedIn(u, "session of "+id), "DEVICE-"+id, true))
+				}
+				w.device("WAITS", "app")
+				w.ok(end(w, everyActor))
+				if name == "suspension" { // the activation revives nothing
+					_, err := w.s.UpdateClient(w.t.Context(), system("x"), "app", store.ClientChange{Status: identity.Active}, everyActor)
+					w.ok(err)
+				}
+				_, err := w.use("app", "code of app", "a")
+				w.is(store.ErrNoCode, err)
+				_, err = w.redeem("app", "DEVICE-app", "b")
+				w.is(store.ErrNoDevice, err)
+				if name != "deletion" {
+					w.is(store.ErrDevicePending, w.poll("app", "WAITS"))
+				}
+				_, err = w.use("other", "code of other", "c")
+				w.ok(err)
+				_, err = w.redeem("other", "DEVICE-other", "d")
+				w.ok(err)
+			})
+		})
+	}
+}
+
+// confidential stores clients that authenticate with a secret.
+func (w *world) confidential(ids ...string) {
+	w.t.Helper()
+	for _, id := range ids {
+		c := oauth.Client{ID: id, Kind: oauth.KindWeb, Name: id, GrantTypes: []string{oauth.GrantRefresh}, AuthMethod: oauth.AuthSecretBasic}
+		_, err := w.s.InsertClient(w.t.Context(), system("x"), c, "first", everyActor)
+		w.ok(err)
 	}
 }
 

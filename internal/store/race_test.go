@@ -32,6 +32,9 @@ func TestWhatEndsAGrantHoldsAgainstConcurrentOnes(t *testing.T) {
 				_, err := w.s.UpdateClient(ctx, system("x"), of.client, store.ClientChange{Status: identity.Suspended}, anyActor)
 				return err
 			},
+			"client revocation": func(of subject) error {
+				return w.s.RevokeClientTokens(ctx, system("x"), of.client, anyActor)
+			},
 			"client deletion": func(of subject) error { return w.s.DeleteClient(ctx, system("x"), of.client, anyActor) },
 			"session":         func(of subject) error { return w.s.EndSession(ctx, act(of.user), of.session) },
 			"sessions":        func(of subject) error { _, err := w.s.EndUserSessions(ctx, system("x"), of.user.ID); return err },
@@ -83,7 +86,11 @@ func TestWhatEndsAGrantHoldsAgainstConcurrentOnes(t *testing.T) {
 				if left := query("SELECT f.id FROM refresh_families f WHERE f.ended_at IS NULL AND f.client_id = '" + of.client + "'"); len(left) != 0 {
 					w.t.Errorf("%s: %d families are left: %v", id, len(left), errs)
 				}
-				for i := range 10 {
+				codes := 10
+				if name == "client revocation" {
+					codes = 5 // the others may have been issued after it
+				}
+				for i := range codes {
 					if _, err := w.use(of.client, id+"-"+itoa(i), "late"+id+itoa(i)); err == nil {
 						w.t.Errorf("%s: code %d is good afterwards", id, i)
 					}
