@@ -6,10 +6,12 @@ package programtest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 )
 
@@ -33,17 +35,28 @@ func Build(dir string) (path string, err error) {
 	return path, nil
 }
 
-// FreePort returns a port of 127.0.0.1 on which nothing listens now.
+// FreePort returns a port of 127.0.0.1 on which nothing listens now, and which no other test
+// gets until this one ends. It is not one of those that the system gives to connections and
+// to listeners without a port, which could take it before the program does.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
+		// The UDP port of the same number marks it as taken, among all processes.
+		mark, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", address)
+		if err != nil {
+			continue
+		}
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			_ = mark.Close()
+			continue
+		}
+		_ = listener.Close()
+		t.Cleanup(func() { _ = mark.Close() })
+		_, port, _ := net.SplitHostPort(address)
+		return port
 	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Fatal("no port is free")
+	return ""
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -41,7 +41,7 @@ func visitor(t *testing.T, from string) func(address string) (status int, header
 	transport := &http.Transport{DialContext: dialer.DialContext}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{
-		Transport: transport, Timeout: time.Minute,
+		Transport: transport, Timeout: server.Patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return func(address string) (int, http.Header) {
@@ -71,14 +71,9 @@ func openRequests(t *testing.T, dir string) string {
 // 600 a minute, of which 500 stay; bench measures what others notice.
 func TestFloodOfAuthorizationRequestsIsBoundedAndOthersAreServed(t *testing.T) {
 	dir := t.TempDir()
-	s := start(t, dir, nil)
+	s := start(t, dir, func(c *config.Config) { c.Auth.RotationsPerFamily = 0 }) // refreshes for as long as the flood takes
 	address := s.authorizationOf()
 	tokens := s.must("POST", "/api/v1/auth/login", "", map[string]string{"email": "admin@pico.local", "password": "admin"})
-	refresh := func() time.Duration {
-		begin := time.Now()
-		tokens = s.must("POST", "/api/v1/auth/refresh", "", map[string]any{"refresh_token": tokens["refresh_token"]})
-		return time.Since(begin)
-	}
 	begin := time.Now()
 	var stored, refused atomic.Int64
 	var flood sync.WaitGroup
@@ -98,23 +93,22 @@ func TestFloodOfAuthorizationRequestsIsBoundedAndOthersAreServed(t *testing.T) {
 			}
 		})
 	}
-	var took []time.Duration
+	refreshed := 0 // during the flood
 	for stored.Load()+refused.Load() < 800 && !t.Failed() {
-		took = append(took, refresh())
-		time.Sleep(20 * time.Millisecond)
+		tokens = s.must("POST", "/api/v1/auth/refresh", "", map[string]any{"refresh_token": tokens["refresh_token"]})
+		refreshed++
 	}
 	flood.Wait()
-	slices.Sort(took)
 	allowed := 600 + int64(10*time.Since(begin).Seconds()) + 1
-	t.Logf("%d stored, %d refused; of %d refreshes the median took %v, the slowest %v", stored.Load(), refused.Load(), len(took), took[len(took)/2], took[len(took)-1])
+	t.Logf("%d stored, %d refused, %d refreshes", stored.Load(), refused.Load(), refreshed)
 	if stored.Load() < 600 || stored.Load() > allowed {
 		t.Errorf("%d requests are stored, want 600 to %d", stored.Load(), allowed)
 	}
 	if got := openRequests(t, dir); got != "500" {
 		t.Errorf("%s requests of one network stay, want 500", got)
 	}
-	if slowest := took[len(took)-1]; slowest > 15*time.Second {
-		t.Errorf("a refresh took %v", slowest)
+	if refreshed < 5 { // each of the 16 visitors has had 50 turns
+		t.Errorf("%d refreshes are served during the flood", refreshed)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/audit"
 	"github.com/pico-auth/pico-auth/internal/seal"
+	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -27,8 +28,8 @@ func chainOf(t *testing.T, database string) audit.Report {
 	return report
 }
 
-// within waits until every event is linked, and requires at least so many.
-func within(t *testing.T, database string, limit time.Duration, events int64) {
+// linked waits until every event is linked, and requires at least so many.
+func linked(t *testing.T, database string, events int64) {
 	t.Helper()
 	begin := time.Now()
 	for {
@@ -36,8 +37,8 @@ func within(t *testing.T, database string, limit time.Duration, events int64) {
 		if report.Unlinked == 0 && report.Verified >= events {
 			return
 		}
-		if time.Since(begin) > limit {
-			t.Fatalf("after %v: %+v, want %d events", limit, report, events)
+		if time.Since(begin) > server.Patience {
+			t.Fatalf("after %v: %+v, want %d events", server.Patience, report, events)
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
@@ -53,7 +54,7 @@ func TestAKilledServerLeavesNoGapInTheChain(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, path, database, 1, "AUTH_MASTER_KEY="+masterKey(1))
 			f.login(rootEmail, rootPassword)
-			within(t, database, 12*time.Second, 2)
+			linked(t, database, 2)
 			f.login(rootEmail, rootPassword)
 			if err := f.replicas[0].cmd.Process.Kill(); err != nil {
 				t.Fatal(err)
@@ -65,7 +66,7 @@ func TestAKilledServerLeavesNoGapInTheChain(t *testing.T) {
 			f.replicas[0].start()
 			f.replicas[0].ready()
 			f.login(rootEmail, rootPassword)
-			within(t, database, 30*time.Second, 4)
+			linked(t, database, 4)
 			f.login(rootEmail, rootPassword)
 			f.replicas[0].stop()
 			if last := chainOf(t, database); last.Unlinked > 0 {
@@ -81,18 +82,19 @@ func TestAKilledServerLeavesNoGapInTheChain(t *testing.T) {
 // When the replica that links is killed, another one continues its chain.
 func TestAReplicaTakesOverTheChain(t *testing.T) {
 	t.Parallel()
-	path, database := program(t), storetest.EmptyPostgres(t)
+	path, database, begin := program(t), storetest.EmptyPostgres(t), time.Now()
 	f := newFleet(t, path, database, 2, "AUTH_MASTER_KEY="+masterKey(1))
 	f.login(rootEmail, rootPassword)
-	within(t, database, 12*time.Second, 2)
+	linked(t, database, 2)
 	holder := 0
-	f.soon("a replica logs the head", func() bool {
+	server.Eventually(t, "a replica logs the head", func() bool {
 		if strings.Contains(f.replicas[1].log.String(), "audit events linked") {
 			holder = 1
 		}
 		return strings.Contains(f.replicas[holder].log.String(), "audit events linked")
 	})
-	if strings.Contains(f.replicas[1-holder].log.String(), "audit events linked") {
+	// Later the lease may have ended while the machine had other work.
+	if strings.Contains(f.replicas[1-holder].log.String(), "audit events linked") && time.Since(begin) < server.ChainLease {
 		t.Error("both replicas link")
 	}
 	if err := f.replicas[holder].cmd.Process.Kill(); err != nil {
@@ -100,8 +102,8 @@ func TestAReplicaTakesOverTheChain(t *testing.T) {
 	}
 	_ = f.replicas[holder].cmd.Wait()
 	f.login(rootEmail, rootPassword)
-	within(t, database, 30*time.Second, 3)
-	f.soon("the other replica logs the head", func() bool {
+	linked(t, database, 3)
+	server.Eventually(t, "the other replica logs the head", func() bool {
 		return strings.Contains(f.replicas[1-holder].log.String(), "audit events linked")
 	})
 }

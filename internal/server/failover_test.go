@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -32,7 +33,7 @@ func TestFailover(t *testing.T) {
 	t.Parallel()
 	pair := storetest.NewPair(t)
 	s := &survivors{
-		fleet: newFleet(t, program(t), pair.URL(), 1, "AUTH_MASTER_KEY="+masterKey(1), "AUTH_REFRESH_REUSE_GRACE_SECONDS=60", "THROTTLE_ENABLED=false"),
+		fleet: newFleet(t, program(t), pair.URL(), 1, "AUTH_MASTER_KEY="+masterKey(1), "AUTH_REFRESH_REUSE_GRACE_SECONDS=60", "THROTTLE_ENABLED=false", "AUTH_ROTATIONS_PER_FAMILY=0"),
 		stop:  make(chan struct{}), served: map[string]int{}, refused: map[string]int{},
 	}
 	acts := []string{"login", "register", "refresh"}
@@ -83,7 +84,7 @@ func (s *survivors) more(what string, counts map[string]int, acts []string, n in
 		want[act] = count(act) + n
 	}
 	for _, act := range acts {
-		for deadline := time.Now().Add(time.Minute); count(act) < want[act]; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(server.Patience); count(act) < want[act]; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				s.t.Fatalf("%s: no more %s\n%s", act, what, s.replicas[0].log)
 			}

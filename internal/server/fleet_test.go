@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/programtest"
+	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/testrig"
 )
@@ -56,16 +56,7 @@ type replica struct {
 // newReplica does not start the process.
 func newReplica(t *testing.T, path, database string, env ...string) *replica {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
+	dir, port := t.TempDir(), programtest.FreePort(t)
 	own := []string{
 		"HOME=" + dir, "DATABASE_URL=" + database, "SERVER_PORT=" + port, "AUTH_ISSUER=http://localhost:8100", "AUTH_BCRYPT_COST=10",
 		"AUTH_ADMIN_EMAIL=" + rootEmail, "AUTH_ADMIN_PASSWORD=" + rootPassword,
@@ -86,14 +77,13 @@ func (r *replica) start() {
 
 func (r *replica) ready() {
 	r.t.Helper()
-	for range 1200 {
+	for begin := time.Now(); time.Since(begin) < server.Patience; time.Sleep(20 * time.Millisecond) {
 		if resp, err := http.Get(r.base + "/readyz"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return
 			}
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	r.t.Fatalf("the replica did not become ready:\n%s", r.log)
 }
@@ -143,7 +133,7 @@ type fleet struct {
 // newFleet starts n replicas concurrently.
 func newFleet(t *testing.T, path, database string, n int, env ...string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	f := &fleet{t: t, client: &http.Client{Timeout: server.Patience, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	for range n {
 		f.replicas = append(f.replicas, newReplica(t, path, database, env...))
 	}

@@ -29,7 +29,7 @@ func TestRequestSmuggledBehindAnAmbiguousLengthIsNotServed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(server.Patience))
 			if _, err := io.WriteString(conn, head+hidden); err != nil {
 				t.Fatal(err)
 			}

@@ -83,6 +83,7 @@ type gateLimits struct {
 	proxies    web.Proxies   // have no limit of their own
 	idle       time.Duration // for which a connection without a request is kept
 	log        *slog.Logger
+	now        func() time.Time
 }
 
 // peer is an address with open connections. Its fields are guarded by the gate's mu.
@@ -130,7 +131,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	if err != nil {
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 			g.mu.Lock()
-			g.lower(time.Now())
+			g.lower(g.now())
 			g.mu.Unlock()
 		}
 		return nil, err
@@ -161,7 +162,7 @@ func (g *gate) most(now time.Time) int {
 func (g *gate) enter(under net.Conn) *conn {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := time.Now()
+	now := g.now()
 	p := g.peerOf(under.RemoteAddr(), now)
 	_, isSocket := under.RemoteAddr().(*net.UnixAddr)
 	c := &conn{Conn: under, gate: g, peer: p, since: now, isSocket: isSocket}
@@ -383,7 +384,7 @@ func (g *gate) changed(c net.Conn, state http.ConnState) {
 		under.header.Store(-1)
 	case state == http.StateIdle:
 		under.handled.Store(false)
-		under.idleSince.Store(time.Now().UnixNano())
+		under.idleSince.Store(g.now().UnixNano())
 		under.timer.Reset(under.gate.idle)
 		under.header.Store(0)
 		under.lines.Store(0)
@@ -476,7 +477,7 @@ func (g *gate) admit(r *http.Request) error {
 // forwards remembers that the peer of the connection is a proxy that the
 // configuration does not name, and widens the connection.
 func (g *gate) forwards(c *conn) {
-	now := time.Now()
+	now := g.now()
 	if last := g.warned.Load(); now.Unix()-last >= int64(time.Hour/time.Second) && g.warned.CompareAndSwap(last, now.Unix()) {
 		g.log.Warn("server.trusted_proxies does not name a proxy that forwards requests; all its clients share one address and its limits", "proxy", c.peer.address.String())
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
 
@@ -25,10 +26,13 @@ func tinyGate(t *testing.T, limits gateLimits) *gate {
 		t.Fatal(err)
 	}
 	limits.log = slog.New(slog.DiscardHandler)
-	limits.idle = time.Minute
+	limits.idle = time.Hour
+	if limits.now == nil {
+		limits.now = time.Now
+	}
 	g := newGate(ln, limits)
 	srv := &http.Server{
-		ReadHeaderTimeout: 20 * time.Second, ConnState: g.changed, ConnContext: g.remember,
+		ReadHeaderTimeout: time.Hour, ConnState: g.changed, ConnContext: g.remember,
 		Handler: g.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := g.admit(r); r.URL.Path != "/livez" && err != nil {
 				w.WriteHeader(http.StatusServiceUnavailable)
@@ -53,7 +57,7 @@ func from(t *testing.T, g *gate, last int, path string) (status int) {
 	if path == "" {
 		return 0
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(Patience))
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
 		t.Fatal(err)
 	}
@@ -93,21 +97,25 @@ func TestHealthIsServedWhenAllPlacesAreTaken(t *testing.T) {
 func TestIdleConnectionsGiveWayWhereConnectionsAreScarce(t *testing.T) {
 	for name, limits := range map[string]gateLimits{"of all": {total: 20}, "of one address": {total: 1000, perAddress: 20}} {
 		t.Run(name, func(t *testing.T) {
+			clock := storetest.NewClock()
+			limits.now = clock.Now
 			g := tinyGate(t, limits)
 			for range 10 {
 				from(t, g, 1, "/x")
 			}
-			old := func() {
+			Eventually(t, "all have become idle", func() bool {
 				g.mu.Lock()
 				defer g.mu.Unlock()
 				for _, p := range g.peers {
 					for c := range p.wide {
-						c.idleSince.CompareAndSwap(c.idleSince.Load(), time.Now().Add(-shortIdle).UnixNano())
+						if c.idleSince.Load() == 0 {
+							return false
+						}
 					}
 				}
-			}
-			time.Sleep(50 * time.Millisecond) // all have become idle
-			old()
+				return true
+			})
+			clock.Advance(shortIdle)
 			from(t, g, 1, "/x")
 			if n := g.count(); n != 11 {
 				t.Errorf("%d connections while there are places for more, want 11", n)
@@ -141,17 +149,11 @@ func TestGateForgetsClosedConnections(t *testing.T) {
 			from(t, g, 1+i%5, []string{"", "/x", "/livez"}[i%3])
 		}
 	})
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+	Eventually(t, "no address and no connection is kept", func() bool {
 		g.mu.Lock()
-		peers, wide, narrow := len(g.peers), g.wide, g.narrow.Len()
-		g.mu.Unlock()
-		if peers == 0 && wide == 0 && narrow == 0 {
-			return
-		}
-		if time.Since(begin) > 10*time.Second {
-			t.Fatalf("%d addresses, %d and %d connections are kept", peers, wide, narrow)
-		}
-	}
+		defer g.mu.Unlock()
+		return len(g.peers) == 0 && g.wide == 0 && g.narrow.Len() == 0
+	})
 }
 
 // A network of IPv6 that one subscriber has counts as one address.
@@ -195,7 +197,7 @@ func unguarded(t *testing.T, idle time.Duration, h http.HandlerFunc) (base strin
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	g := newGate(ln, gateLimits{total: 100, idle: idle, log: log})
+	g := newGate(ln, gateLimits{total: 100, idle: idle, log: log, now: time.Now})
 	srv := (&Server{cfg: Config{Log: log}}).newHTTP(g, h)
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP1(true)
@@ -210,7 +212,7 @@ func clientOf(t *testing.T, http2 bool) *http.Client {
 	p := new(http.Protocols)
 	p.SetHTTP1(!http2)
 	p.SetUnencryptedHTTP2(http2)
-	c := &http.Client{Transport: &http.Transport{Protocols: p}, Timeout: 20 * time.Second}
+	c := &http.Client{Transport: &http.Transport{Protocols: p}, Timeout: Patience}
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }
@@ -247,17 +249,15 @@ func TestNothingOfAClosedHTTP2ConnectionIsKept(t *testing.T) {
 	}
 	_ = (<-opened).Close()
 	all.Wait()
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		if time.Since(begin) > 10*time.Second {
-			t.Fatal("the connection is kept")
-		}
+	Eventually(t, "the connection is freed", func() bool {
 		runtime.GC()
 		select {
 		case <-freed:
-			return
+			return true
 		default:
+			return false
 		}
-	}
+	})
 }
 
 func TestIdleConnectionIsClosedAfterTheIdleTimeout(t *testing.T) {
@@ -280,17 +280,11 @@ func TestIdleConnectionIsClosedAfterTheIdleTimeout(t *testing.T) {
 				time.Sleep(idle / 10)
 			}
 			first := served.Load()
-			for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			Eventually(t, "the connection is closed", func() bool {
 				first.gate.mu.Lock()
-				gone := first.gone
-				first.gate.mu.Unlock()
-				if gone {
-					return
-				}
-				if time.Since(begin) > 10*time.Second {
-					t.Fatal("the connection is still open")
-				}
-			}
+				defer first.gate.mu.Unlock()
+				return first.gone
+			})
 		})
 	}
 }

@@ -27,7 +27,7 @@ func (s *Server) listen(ctx context.Context, ln net.Listener) error {
 			return err
 		}
 	}
-	s.gate = newGate(ln, gateLimits{total: maxConnections, perAddress: c.ConnectionsPerAddress, proxies: proxies, idle: c.IdleTimeout, log: s.cfg.Log})
+	s.gate = newGate(ln, gateLimits{total: maxConnections, perAddress: c.ConnectionsPerAddress, proxies: proxies, idle: c.IdleTimeout, log: s.cfg.Log, now: s.cfg.Now})
 	s.listener = s.gate
 	if s.tls, err = s.certificate(ctx); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (s *Server) listenMetrics(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, idle: c.IdleTimeout, log: s.cfg.Log})
+	s.scrape = newGate(ln, gateLimits{total: maxScrapeConnections, perAddress: maxScrapesPerAddress, idle: c.IdleTimeout, log: s.cfg.Log, now: s.cfg.Now})
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/server"
 )
 
 // net/http answers these by itself, in plain text, before any handler.
@@ -45,7 +46,7 @@ func TestRequestsThatReachNoHandlerAreProblems(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(time.Minute))
+		_ = conn.SetDeadline(time.Now().Add(server.Patience))
 		if _, err := io.WriteString(conn, c.request); err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +95,7 @@ func TestRequestsThatReachNoHandlerRevealNothingOverTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(time.Minute))
+		_ = conn.SetDeadline(time.Now().Add(server.Patience))
 		if _, err := io.WriteString(conn, request); err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/browsertest"
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/programtest"
+	"github.com/pico-auth/pico-auth/internal/server"
 )
 
 // nginx runs nginx with the directives of a server on a free port, and returns the
@@ -55,12 +56,11 @@ func nginx(t *testing.T, port, directives string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for range 1200 {
+	for begin := time.Now(); time.Since(begin) < server.Patience; time.Sleep(20 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 			_ = conn.Close()
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	log, _ := os.ReadFile(filepath.Join(dir, "log"))
 	t.Fatalf("nginx does not listen:\n%s", log)

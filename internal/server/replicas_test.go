@@ -11,10 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
-const auth = "/api/v1/auth"
+const (
+	auth         = "/api/v1/auth"
+	publishAhead = 4 * time.Second // of the keys of replicas
+)
 
 type body = map[string]any
 
@@ -30,7 +34,7 @@ func TestReplicas(t *testing.T) {
 
 func testOneServer(t *testing.T, path string) {
 	database := storetest.EmptyPostgres(t)
-	f := newFleet(t, path, database, 3, "AUTH_MASTER_KEY="+masterKey(1), "KEYS_PUBLISH_AHEAD=4s")
+	f := newFleet(t, path, database, 3, "AUTH_MASTER_KEY="+masterKey(1), "KEYS_PUBLISH_AHEAD="+publishAhead.String())
 	walks := []struct {
 		name string
 		walk func(*fleet)
@@ -138,7 +142,7 @@ func walkServiceTokens(f *fleet) {
 
 // walkSessions refreshes a session at alternating replicas, then reuses a used
 // token: the session ends at all replicas, and each of them lists its access
-// tokens as revoked within 5 seconds.
+// tokens as revoked soon.
 func walkSessions(f *fleet) {
 	f.want(200, "POST", auth+"/register", "", body{"email": "kim@example.com", "password": "correct horse"})
 	access, refresh := f.login("kim@example.com", "correct horse")
@@ -153,20 +157,15 @@ func walkSessions(f *fleet) {
 	f.everywhere(401, "POST", auth+"/refresh", "", body{"refresh_token": tokens[9]})
 	f.everywhere(401, "GET", auth+"/me", access, nil)
 	root, _ := f.login(rootEmail, rootPassword)
-	ended := time.Now()
 	for _, r := range f.replicas {
-		for {
+		server.Eventually(f.t, "all revoked tokens are listed", func() bool {
 			a, err := f.at(r.base, "GET", auth+"/revoked-jtis", root, nil)
+			if err != nil {
+				f.t.Fatal(err)
+			}
 			items, _ := a.fields["items"].([]any)
-			if err == nil && len(items) >= 10 {
-				break
-			}
-			if err != nil || time.Since(ended) > 5*time.Second {
-				f.t.Errorf("%d revoked tokens are listed, %v", len(items), err)
-				break
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
+			return len(items) >= 10
+		})
 	}
 }
 
@@ -211,15 +210,16 @@ func walkRaces(f *fleet) {
 // its key soon, sign with it later, and accept tokens of both keys.
 func walkAlgorithm(f *fleet) {
 	before, _ := f.login(rootEmail, rootPassword)
+	begin := time.Now()
 	f.replicas[0].stop()
 	f.replicas[0].env = append(f.replicas[0].env, "AUTH_ALGORITHM=ML-DSA-65")
 	f.replicas[0].start()
 	f.replicas[0].ready()
 	pending, _ := f.login(rootEmail, rootPassword)
-	if len(pending) > 4000 {
+	if len(pending) > 4000 && time.Since(begin) < publishAhead {
 		f.t.Error("the new key signs before it is published")
 	}
-	f.soon("all publish both keys", func() bool {
+	server.Eventually(f.t, "all publish both keys", func() bool {
 		var sets []string
 		for _, r := range f.replicas {
 			a, err := f.at(r.base, "GET", "/api/v1/auth/jwks", "", nil)
@@ -231,7 +231,7 @@ func walkAlgorithm(f *fleet) {
 		return sets[0] == sets[1] && sets[1] == sets[2] && strings.Contains(sets[0], "ML-DSA-65") && strings.Contains(sets[0], "RS256")
 	})
 	for _, r := range f.replicas {
-		f.soon("it signs with the new key", func() bool {
+		server.Eventually(f.t, "it signs with the new key", func() bool {
 			a, err := f.at(r.base, "POST", auth+"/login", "", body{"email": rootEmail, "password": rootPassword})
 			if err != nil || a.status != 200 {
 				f.t.Fatalf("%v %v", a, err)
@@ -244,20 +244,8 @@ func walkAlgorithm(f *fleet) {
 	f.everywhere(200, "GET", auth+"/me", pending, nil)
 }
 
-// soon waits until the condition holds.
-func (f *fleet) soon(what string, is func() bool) {
-	f.t.Helper()
-	for range 200 {
-		if is() {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	f.t.Errorf("timeout: %s", what)
-}
-
 // walkRevocation revokes the active key by command: its tokens are refused
-// within five seconds, and its sessions continue.
+// soon, and its sessions continue.
 func walkRevocation(f *fleet) {
 	access, refresh := f.login(rootEmail, rootPassword)
 	f.everywhere(200, "GET", auth+"/me", access, nil)
@@ -271,8 +259,15 @@ func walkRevocation(f *fleet) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		f.t.Fatalf("%v\n%s", err, out)
 	}
-	time.Sleep(5 * time.Second)
-	f.everywhere(401, "GET", auth+"/me", access, nil)
+	for _, r := range f.replicas {
+		server.Eventually(f.t, "its tokens are refused", func() bool {
+			a, err := f.at(r.base, "GET", auth+"/me", access, nil)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			return a.status == 401
+		})
+	}
 	a := f.want(200, "POST", auth+"/refresh", "", body{"refresh_token": refresh})
 	f.everywhere(200, "GET", auth+"/me", a.text("access_token"), nil)
 }
@@ -407,7 +402,7 @@ func closed(stop <-chan struct{}) bool {
 }
 
 func testRollingRestart(t *testing.T, path string) {
-	l := &load{fleet: newFleet(t, path, storetest.EmptyPostgres(t), 3, "AUTH_MASTER_KEY="+masterKey(1))}
+	l := &load{fleet: newFleet(t, path, storetest.EmptyPostgres(t), 3, "AUTH_MASTER_KEY="+masterKey(1), "THROTTLE_ENABLED=false", "AUTH_ROTATIONS_PER_FAMILY=0")}
 	tokens := make([]string, 6)
 	for i := range tokens {
 		_, tokens[i] = l.login(rootEmail, rootPassword)
@@ -418,14 +413,16 @@ func testRollingRestart(t *testing.T, path string) {
 	for i := range tokens {
 		all.Go(func() { tokens[i] = l.refresh(stop, tokens[i]) })
 	}
+	cut := 0 // replicas that ended with requests in flight, which they wait for only so long
 	for _, r := range l.replicas {
 		time.Sleep(500 * time.Millisecond)
 		r.stop()
+		cut += strings.Count(r.log.String(), "requests cancelled after the drain timeout")
 		r.start()
 		r.ready()
 	}
 	time.Sleep(500 * time.Millisecond)
-	for limit := time.Now().Add(time.Minute); l.little() && time.Now().Before(limit); {
+	for limit := time.Now().Add(server.Patience); l.little() && time.Now().Before(limit); {
 		time.Sleep(100 * time.Millisecond)
 	}
 	close(stop)
@@ -435,7 +432,7 @@ func testRollingRestart(t *testing.T, path string) {
 	if len(l.refusals) > 0 {
 		t.Errorf("refused:\n%s", strings.Join(l.refusals, "\n"))
 	}
-	if l.little() || l.retried.Load() == 0 || l.unclear.Load() > 2 {
+	if l.little() || l.retried.Load() == 0 || cut == 0 && l.unclear.Load() > 2 {
 		t.Error("too little load, no restart, or requests without a response")
 	}
 	for _, token := range slices.DeleteFunc(tokens, func(s string) bool { return s == "" }) {

@@ -316,7 +316,7 @@ func startBySystemd(t *testing.T, path string, sockets []net.Listener, env ...st
 func (s *systemd) hear(want string) {
 	s.t.Helper()
 	var text [256]byte
-	_ = s.messages.SetReadDeadline(time.Now().Add(time.Minute))
+	_ = s.messages.SetReadDeadline(time.Now().Add(server.Patience))
 	n, err := s.messages.Read(text[:])
 	if err != nil || string(text[:n]) != want {
 		s.t.Fatalf("%q, %v, want %q", text[:n], err, want)

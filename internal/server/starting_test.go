@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
@@ -118,27 +119,23 @@ func (r *replica) exits(code int, sentence string, args ...string) {
 
 func (r *replica) logs(text string) {
 	r.t.Helper()
-	for range 1200 {
-		if strings.Contains(r.log.String(), text) {
-			return
+	for begin := time.Now(); !strings.Contains(r.log.String(), text); time.Sleep(20 * time.Millisecond) {
+		if time.Since(begin) > server.Patience {
+			r.t.Fatalf("the log does not say %q:\n%s", text, r.log)
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	r.t.Fatalf("the log does not say %q:\n%s", text, r.log)
 }
 
 // answersWhileItStarts requires the responses of a server that is starting.
 func (r *replica) answersWhileItStarts() {
 	r.t.Helper()
-	client := &http.Client{Timeout: time.Minute}
+	client := &http.Client{Timeout: server.Patience}
 	var live *http.Response
-	for range 1200 {
-		var err error
-		if live, err = client.Get(r.base + "/livez"); err == nil {
-			live.Body.Close()
-			break
+	for begin := time.Now(); live == nil && time.Since(begin) < server.Patience; time.Sleep(20 * time.Millisecond) {
+		if got, err := client.Get(r.base + "/livez"); err == nil {
+			got.Body.Close()
+			live = got
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	if live == nil || live.StatusCode != http.StatusOK {
 		r.t.Fatalf("/livez: %+v\n%s", live, r.log)
