@@ -1,6 +1,6 @@
 // Command testrun runs tests as `make test` does: it builds the program once,
 // starts one PostgreSQL server for all packages, runs the tests with the race
-// detector except for packages that start no goroutine, and prints a line per
+// detector except for packages in which no goroutines meet, and prints a line per
 // package when the package ends.
 //
 // It does not choose tests and does not know them by name. tools/test.sh calls it
@@ -28,21 +28,35 @@ import (
 
 const module = "github.com/pico-auth/pico-auth"
 
-// withoutRace are the packages whose tests run without the race detector, and
-// why. The full set runs them with it. internal/repotest holds the list to it.
-var withoutRace = map[string]string{
-	"bench":             "measures another process, which is built without it",
-	"bench/report":      "starts no goroutine",
-	"cmd/pico-auth":     "runs each command as a process, which takes three times as long with it",
-	"internal/bcrypt":   "starts no goroutine",
-	"internal/config":   "starts no goroutine",
-	"internal/doctest":  "runs other processes, which are built without it",
-	"internal/fault":    "starts no goroutine",
-	"internal/identity": "starts no goroutine",
-	"internal/repotest": "starts no goroutine",
-	"internal/seal":     "starts no goroutine",
-	"internal/torture":  "kills another process, which is built without it",
+// pure are the packages whose tests run without the race detector, in the full set as well: neither
+// they nor their tests start a goroutine.
+var pure = []string{
+	"bench/report", "internal/bcrypt", "internal/config", "internal/fault", "internal/identity", "internal/keyring/lifecycle",
+	"internal/oauth", "internal/owner", "internal/release", "internal/repotest", "internal/seal", "internal/trace",
 }
+
+// withoutRace are further packages whose tests run without the race detector, and why. The full
+// set runs them with it.
+var withoutRace = map[string]string{
+	"bench":                   "measures another process, which is built without it",
+	"cmd/pico-auth":           "runs each command as a process, which takes three times as long with it",
+	"contrib":                 otherProcesses,
+	"internal/deploy":         otherProcesses,
+	"internal/doctest":        otherProcesses,
+	"internal/hosted":         protocol,
+	"internal/httpapi":        protocol,
+	"internal/jose":           "starts no goroutine, and internal/server verifies for many at a time with it",
+	"internal/oidc":           protocol,
+	"internal/store/adopt":    oneAtATime,
+	"internal/store/transfer": oneAtATime,
+	"internal/torture":        "kills another process, which is built without it",
+}
+
+const (
+	otherProcesses = "runs other processes, which are built without it"
+	protocol       = "starts no goroutine, and internal/server serves its routes to many at a time with it"
+	oneAtATime     = "starts no goroutine, and no other code runs beside it"
+)
 
 // longest are the packages that start first, the longest one at the front: a run that
 // begins them last ends with idle cores.
@@ -187,8 +201,9 @@ func (r *run) split(all packages) (with, without []string) {
 		fmt.Fprintln(r.out, "*** No C compiler was found: the tests run WITHOUT the race detector. ***")
 	}
 	for _, line := range all {
-		_, listed := withoutRace[strings.TrimPrefix(line[0], module+"/")]
-		if detector && (r.full || !listed) {
+		name := strings.TrimPrefix(line[0], module+"/")
+		_, listed := withoutRace[name]
+		if detector && (r.full || !listed) && !slices.Contains(pure, name) {
 			with = append(with, line[0])
 		} else {
 			without = append(without, line[0])
