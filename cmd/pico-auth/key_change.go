@@ -298,14 +298,14 @@ func (c keyExportCmd) Run(sh *shell) error {
 }
 
 func (c keyExportCmd) printPublic(ctx context.Context, sh *shell, admin *keyring.Admin) error {
-	public, jwk, err := admin.Public(ctx, c.KID)
+	k, err := admin.Find(ctx, c.KID)
 	if err != nil {
 		return err
 	}
 	if c.Public == "jwk" {
-		return sh.json(jwk)
+		return sh.json(k.JWK())
 	}
-	text, err := public.MarshalPEM()
+	text, err := k.PublicKey.MarshalPEM()
 	if err != nil {
 		return usage("this key has no PEM form; use --public jwk")
 	}

@@ -39,9 +39,8 @@ func (a *Admin) Keys(ctx context.Context) (all []KeyInfo, err error) {
 	}
 	for _, row := range lifecycle.Order(now.all) {
 		info := k.info(now, row)
-		if info.Problem == "" && (row.Status == store.KeyPending || row.Status == store.KeyActive) {
-			_, err := k.secret(now.of(row))
-			info.Problem = problem(err)
+		if row.Status == store.KeyPending || row.Status == store.KeyActive {
+			info.Problem = problem(k.available(now, row.KID))
 		}
 		all = append(all, info)
 	}
@@ -80,22 +79,13 @@ func (a *Admin) Key(ctx context.Context, kid string) (KeyInfo, error) {
 	return KeyInfo{}, err
 }
 
-// change runs do on the recorded keys, again when another process changed them
-// concurrently, and returns the key ID that do returns.
-func (a *Admin) change(ctx context.Context, do func(s *session, now *keys) (kid string, err error)) (kid string, err error) {
-	s, err := a.keeper.enter(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer s.close()
-	err = retried(func() error {
-		now, err := s.load(ctx, false)
-		if err == nil && now.First(store.KeyActive, "") == nil && len(now.refused) == 0 {
-			err = fault.New(fault.Conflict, "no_signing_key", "no signing key is active; the next start of the server creates one")
+// change runs do on the recorded keys, and returns the key ID that do returns.
+func (a *Admin) change(ctx context.Context, by identity.Actor, do func(s *session) (kid string, err error)) (kid string, err error) {
+	err = a.keeper.change(ctx, by, func(s *session) (err error) {
+		if s.keys.First(store.KeyActive, "") == nil && len(s.keys.refused) == 0 {
+			return fault.New(fault.Conflict, "no_signing_key", "no signing key is active; the next start of the server creates one")
 		}
-		if err == nil {
-			kid, err = do(s, now)
-		}
+		kid, err = do(s)
 		return err
 	})
 	return kid, err
@@ -121,63 +111,54 @@ func (a *Admin) Rotate(ctx context.Context, by identity.Actor, algorithm jose.Al
 	if algorithm, err = a.algorithm(algorithm); err != nil {
 		return "", false, err
 	}
-	kid, err = a.change(ctx, func(s *session, present *keys) (string, error) {
-		if err := s.holds(present, ""); err != nil {
-			return "", err
-		}
-		found := s.policy.Waiting(present.KeySet, algorithm) != nil
-		kid, err := s.rotate(ctx, present, by, algorithm, now)
-		made = err == nil && !found
+	kid, err = a.change(ctx, by, func(s *session) (kid string, err error) {
+		kid, made, err = s.rotate(ctx, algorithm, now)
 		return kid, err
 	})
 	return kid, made, err
 }
 
-func (s *session) rotate(ctx context.Context, present *keys, by identity.Actor, algorithm jose.Algorithm, now bool) (kid string, err error) {
-	pending := s.policy.Waiting(present.KeySet, algorithm)
-	if pending == nil {
-		if present, err = s.apply(ctx, present, by, s.policy.Make(algorithm)); err != nil {
-			return "", err
-		}
-		if pending = present.First(store.KeyPending, string(algorithm)); pending == nil {
-			return "", store.ErrKeysChanged
-		}
+func (s *session) rotate(ctx context.Context, algorithm jose.Algorithm, now bool) (kid string, made bool, err error) {
+	if err := s.holds(s.keys, ""); err != nil {
+		return "", false, err
 	}
-	if !now {
-		return pending.KID, nil
+	next := s.policy.Next(s.keys.KeySet, algorithm)
+	changes := []lifecycle.Change{s.policy.Make(algorithm)}
+	made = next.KID == ""
+	switch {
+	case now && lifecycle.Untimely(s.keys.KeySet, next):
+		return "", false, fault.New(fault.Conflict, "key_status", "the active key of this algorithm still signs the tokens of the API; a key for clients becomes active when the change of auth.algorithm is complete")
+	case now:
+		changes = s.policy.Activate(s.keys.KeySet, next, s.now())
+		changes[len(changes)-1].Detail = "now"
+	case !made:
+		return next.KID, false, nil
 	}
-	if lifecycle.Untimely(present.KeySet, *pending) {
-		return "", fault.New(fault.Conflict, "key_status", "the active key of this algorithm still signs the tokens of the API; the pending key for clients becomes active when the change of auth.algorithm is complete")
-	}
-	changes := s.policy.Activate(present.KeySet, *pending, s.now())
-	changes[len(changes)-1].Detail = "now"
-	_, err = s.apply(ctx, present, by, changes...)
-	return pending.KID, err
+	kid, err = s.apply(ctx, changes...)
+	return kid, made, err
 }
 
 // Retire ends the use of a key without an interruption. A pending one is withdrawn: it
 // has signed nothing. For an active one a successor is published, which replaces it
 // later. For any other status the error is a Conflict.
 func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (successor string, err error) {
-	return a.change(ctx, func(s *session, now *keys) (string, error) {
-		key, err := now.key(kid)
+	return a.change(ctx, by, func(s *session) (string, error) {
+		key, err := s.keys.key(kid)
 		switch {
 		case err != nil:
 			return "", err
 		case key.Status == store.KeyPending:
-			_, err := s.apply(ctx, now, by, lifecycle.Withdraw(key.SigningKey, s.now(), ""))
+			_, err := s.apply(ctx, lifecycle.Withdraw(key.SigningKey, s.now(), ""))
 			return "", err
 		case key.Status != store.KeyActive:
 			return "", fault.New(fault.Conflict, "key_status", "the signing key is "+key.Status.String())
-		}
-		if err := s.holds(now, ""); err != nil {
-			return "", err
 		}
 		algorithm, err := a.algorithm(jose.Algorithm(key.Algorithm))
 		if err != nil {
 			algorithm = s.policy.Default // of its successor
 		}
-		return s.rotate(ctx, now, by, algorithm, false)
+		successor, _, err := s.rotate(ctx, algorithm, false)
+		return successor, err
 	})
 }
 
@@ -186,40 +167,34 @@ func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (succ
 // successor is empty. With lost it works without the private half of the active keys,
 // after the loss of the files or of the master key.
 func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost bool) (successor string, err error) {
-	return a.change(ctx, func(s *session, now *keys) (string, error) {
-		row, err := now.row(kid)
+	return a.change(ctx, by, func(s *session) (string, error) {
+		row, err := s.keys.row(kid)
 		if err != nil {
 			return "", err
 		}
 		if row.Status == store.KeyRemoved {
 			return "", fault.New(fault.Conflict, "key_status", "the signing key is removed already; its tokens are refused")
 		}
-		set := now.KeySet
+		set := s.keys.KeySet
 		if lost {
-			set = now.all // without the previous master key all rows are refused
+			set = s.keys.all // without the previous master key all rows are refused
 		} else if row.Status == store.KeyActive {
-			if err := s.holds(now, kid); err != nil {
+			if err := s.holds(s.keys, kid); err != nil {
 				return "", err
 			}
 		}
-		changes := s.policy.Revoke(set, row, s.now(), func(pending store.SigningKey) bool {
-			key, err := now.key(pending.KID)
-			if err == nil {
-				_, err = s.secret(key)
-			}
-			return err == nil
-		})
+		changes := s.policy.Revoke(set, row, s.now(), func(pending store.SigningKey) bool { return s.available(s.keys, pending.KID) == nil })
 		for i, c := range changes {
-			if now.refused[c.Key.KID] != nil && c.Key.Status != store.KeyRemoved {
+			if s.keys.refused[c.Key.KID] != nil && c.Key.Status != store.KeyRemoved {
 				// What is written is authentic from then on, and someone else may have written the row.
 				changes[i] = lifecycle.Withdraw(c.Key, s.now(), "its row is not trusted")
 			}
 		}
-		after, err := s.apply(ctx, now, by, changes...)
-		if last := changes[len(changes)-1]; err == nil && last.Action == identity.ActionKeyActivate {
-			return after.First(store.KeyActive, last.Key.Algorithm).KID, nil
+		last, err := s.apply(ctx, changes...)
+		if changes[len(changes)-1].Action != identity.ActionKeyActivate {
+			last = ""
 		}
-		return "", err
+		return last, err
 	})
 }
 
@@ -229,23 +204,22 @@ func (a *Admin) Accept(ctx context.Context, by identity.Actor, kid string) error
 	if !a.keeper.Sealed() {
 		return fault.New(fault.Conflict, "at_rest", "rows of signing keys are authenticated only if the keys are sealed (keys.at_rest)")
 	}
-	_, err := a.change(ctx, func(s *session, now *keys) (string, error) {
-		row, err := now.row(kid)
+	_, err := a.change(ctx, by, func(s *session) (string, error) {
+		row, err := s.keys.row(kid)
 		if err != nil {
 			return "", err
 		}
-		if now.Key(kid) != nil {
+		if s.keys.Key(kid) != nil {
 			return "", fault.New(fault.Conflict, "key_row", "the row of this signing key is authentic already")
 		}
-		key, err := vault.Parse(row, now.adopted.Thumbprint)
-		if err == nil && (len(now.Keys) == 0 || row.Sealed != "") { // otherwise nothing shows that this is the right master key
+		key, err := vault.Parse(row, s.keys.adopted.Thumbprint)
+		if err == nil && (len(s.keys.Keys) == 0 || row.Sealed != "") { // otherwise nothing shows that this is the right master key
 			_, err = s.secret(key)
 		}
 		if err != nil {
 			return "", err
 		}
-		_, err = s.put(ctx, now, store.KeyChange{SigningKey: row, Act: store.Act{Action: identity.ActionKeyAccept, By: by, Detail: row.Status.String()}})
-		return kid, err
+		return kid, s.put(ctx, store.KeyChange{SigningKey: row, Act: store.Act{Action: identity.ActionKeyAccept, By: by, Detail: row.Status.String()}})
 	})
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
+	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -24,49 +25,44 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 	if err != nil {
 		return "", err
 	}
-	return a.change(ctx, func(s *session, now *keys) (string, error) {
-		if err := s.holds(now, ""); err != nil {
+	return a.change(ctx, by, func(s *session) (string, error) {
+		if err := s.holds(s.keys, ""); err != nil {
 			return "", err
 		}
-		if pending := now.First(store.KeyPending, string(algorithm)); pending != nil {
+		if pending := s.keys.First(store.KeyPending, string(algorithm)); pending != nil {
 			return "", fault.New(fault.Conflict, "key_status", fmt.Sprintf(
 				"%s is pending already; withdraw it first: pico-auth key retire %s", pending.KID, vault.Argument(pending.KID)))
 		}
-		for _, known := range now.Keys {
+		for _, known := range s.keys.Keys {
 			// By thumbprint: one RSA key fits several algorithms.
-			if now.public[known.KID].Thumbprint() == key.Public().Thumbprint() {
+			if s.keys.public[known.KID].Thumbprint() == key.Key.Public().Thumbprint() {
 				return "", fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key cannot be imported again", known.KID, known.Status))
 			}
 		}
-		row, err := s.make(now, s.policy.Make(algorithm).Key, vault.Secret{Key: key})
-		if err != nil {
-			return "", err
-		}
-		_, err = s.put(ctx, now, store.KeyChange{SigningKey: row, Act: store.Act{Action: identity.ActionKeyImport, By: by}})
-		return row.KID, err
+		return s.applyWith(ctx, key, lifecycle.Change{Key: s.policy.Make(algorithm).Key, Action: identity.ActionKeyImport})
 	})
 }
 
 // offered parses and checks a key of an operator.
-func offered(algorithm jose.Algorithm, secret []byte) (*jose.PrivateKey, error) {
+func offered(algorithm jose.Algorithm, secret []byte) (vault.Secret, error) {
 	key, err := jose.ParsePrivate(algorithm, secret)
 	if err == nil {
 		err = key.Check()
 	}
 	if err == nil {
-		return key, nil
+		return vault.NewSecret(key)
 	}
 	message := fmt.Sprintf("this is not a private key for %s (auth.algorithm): %v", algorithm, err)
 	if form, ok := errors.AsType[*jose.FormError](err); ok {
 		message += "; " + form.Remedy
 	}
-	return nil, fault.New(fault.Invalid, "key_file", message)
+	return vault.Secret{}, fault.New(fault.Invalid, "key_file", message)
 }
 
 // Export returns the private half of a key, PEM, or for ML-DSA the encoding of FIPS 204,
 // and records that in the audit log.
 func (a *Admin) Export(ctx context.Context, by identity.Actor, kid string) (vault.Bytes, error) {
-	key, err := a.find(ctx, kid)
+	key, err := a.Find(ctx, kid)
 	if err != nil {
 		return nil, err
 	}
@@ -80,17 +76,8 @@ func (a *Admin) Export(ctx context.Context, by identity.Actor, kid string) (vaul
 	return secret.Raw, a.keeper.Store.NoteKey(ctx, store.Act{Action: identity.ActionKeyExport, By: by}, kid)
 }
 
-// Public returns the public half of a key, which may be removed, and its entry in the
-// key set.
-func (a *Admin) Public(ctx context.Context, kid string) (*jose.PublicKey, jose.JWK, error) {
-	key, err := a.find(ctx, kid)
-	if err != nil {
-		return nil, jose.JWK{}, err
-	}
-	return key.PublicKey, key.JWK(), nil
-}
-
-func (a *Admin) find(ctx context.Context, kid string) (vault.Key, error) {
+// Find returns a recorded key, which may be removed.
+func (a *Admin) Find(ctx context.Context, kid string) (vault.Key, error) {
 	now, err := a.keeper.load(ctx, false)
 	if err != nil {
 		return vault.Key{}, err
@@ -102,54 +89,48 @@ func (a *Admin) find(ctx context.Context, kid string) (vault.Key, error) {
 // and authenticates all rows under it, all or nothing. It returns the number of these
 // secrets and may be repeated.
 func (a *Admin) Reseal(ctx context.Context, by identity.Actor) (changed int, err error) {
-	k := a.keeper
-	if k.rows.Master == nil {
+	if a.keeper.Master == nil {
 		return 0, fault.New(fault.Invalid, "master_key", "auth.master_key is not set; nothing can be sealed under it")
 	}
-	err = retried(func() (err error) {
-		changed, err = a.reseal(ctx, by)
+	err = a.keeper.change(ctx, by, func(s *session) (err error) {
+		changed, err = s.reseal(ctx)
 		return err
 	})
 	return changed, err
 }
 
-func (a *Admin) reseal(ctx context.Context, by identity.Actor) (changed int, err error) {
-	k := a.keeper
-	now, err := k.load(ctx, false)
-	if err != nil {
-		return 0, err
-	}
-	for _, cause := range now.refused {
+func (s *session) reseal(ctx context.Context) (changed int, err error) {
+	for _, cause := range s.keys.refused {
 		return 0, cause // without the previous master key it could never be opened again
 	}
 	again := func(at seal.Place, sealed, what string) (string, error) {
 		if sealed == "" {
 			return "", nil
 		}
-		secret, err := k.rows.Open(at, sealed, what)
-		if err != nil || k.rows.Master.Sealed(sealed) {
+		secret, err := s.rows.Open(at, sealed, what)
+		if err != nil || s.Master.Sealed(sealed) {
 			return sealed, err
 		}
 		changed++
-		return k.rows.Master.Seal(at, secret), nil
+		return s.Master.Seal(at, secret), nil
 	}
 	unchanged := true
-	for i := range now.Keys {
-		row := &now.Keys[i]
+	for i := range s.keys.Keys {
+		row := &s.keys.Keys[i]
 		if row.Sealed, err = again(vault.KeyPlace(row.KID), row.Sealed, "the signing key "+row.KID); err != nil {
 			return 0, err
 		}
-		if k.Sealed() {
-			unchanged = unchanged && k.rows.Master.Sealed(row.MAC)
-			k.rows.Authenticate(row, nil)
+		if s.Sealed() {
+			unchanged = unchanged && s.Master.Sealed(row.MAC)
+			s.rows.Authenticate(row, nil)
 		}
 	}
-	hashKey, err := k.Store.LegacyHashKey(ctx)
+	hashKey, err := s.Store.LegacyHashKey(ctx)
 	if err == nil {
 		hashKey, err = again(vault.HashKeyPlace, hashKey, "the hash key of the adopted installation")
 	}
 	if err != nil || unchanged && changed == 0 {
 		return 0, err
 	}
-	return changed, k.Store.ResealSigningKeys(ctx, now.Version, store.Act{Action: identity.ActionKeyReseal, By: by}, hashKey, now.Keys...)
+	return changed, s.Store.ResealSigningKeys(ctx, s.keys.Version, store.Act{Action: identity.ActionKeyReseal, By: s.by}, hashKey, s.keys.Keys...)
 }

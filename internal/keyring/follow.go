@@ -75,16 +75,16 @@ func (r *Ring) refresh(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
-	refused, failed := r.follow(ctx, loaded, begin)
+	refused, failed := r.follow(ctx, loaded)
 	if version == now.keys.Version {
 		return nil // returned before
 	}
 	return errors.Join(failed, refused)
 }
 
-// follow publishes the keys that were loaded at the time begin and signs with the active
-// ones. refused is a row, failed a private half that is unavailable.
-func (r *Ring) follow(ctx context.Context, loaded *keys, begin time.Duration) (refused, failed error) {
+// follow publishes loaded keys and signs with the active ones. refused is a row, failed a
+// private half that is unavailable.
+func (r *Ring) follow(ctx context.Context, loaded *keys) (refused, failed error) {
 	before := r.held.Load()
 	loaded, refused = r.history.merge(ctx, r.keeper, loaded)
 	if loaded.Version != before.keys.Version {
@@ -93,7 +93,7 @@ func (r *Ring) follow(ctx context.Context, loaded *keys, begin time.Duration) (r
 	}
 	next, failed := r.keeper.take(ctx, loaded, before)
 	r.held.Store(next)
-	r.seen.Store(int64(begin))
+	r.seen.Store(int64(loaded.read))
 	return refused, failed
 }
 
@@ -101,7 +101,6 @@ func (r *Ring) follow(ctx context.Context, loaded *keys, begin time.Duration) (r
 // former one of its algorithm signs while it is published, and failed is the cause.
 func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held, failed error) {
 	next = &held{Published: k.publish(now), keys: now, signers: map[jose.Algorithm]Signer{}}
-	unraised := k.raise(ctx, now)
 	for _, row := range now.Keys {
 		if row.Status != store.KeyActive {
 			continue
@@ -113,7 +112,10 @@ func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held,
 			continue
 		}
 		secret, err := k.secret(now.of(row))
-		if err = errors.Join(unraised, err); err != nil {
+		if err == nil && row.TokenLifetime < k.policy.TokenLifetime {
+			err = k.Store.RaiseTokenLifetime(ctx, row.KID, k.policy.TokenLifetime) // before it signs
+		}
+		if err != nil {
 			next.behind = true
 			failed = errors.Join(failed, k.keepFormer(ctx, next, algorithm, former, err))
 			continue
@@ -144,20 +146,6 @@ func (k *keeper) keepFormer(ctx context.Context, next *held, algorithm jose.Algo
 		return cause
 	}
 	return errors.Join(cause, k.Store.RecountKey(ctx, info.KID))
-}
-
-// raise records the lifetime of this server's tokens in the rows of the active keys,
-// before it signs with them.
-func (k *keeper) raise(ctx context.Context, now *keys) error {
-	for _, row := range now.Keys {
-		signs := row.Status == store.KeyActive || row.Status == store.KeyRetiring && row.TokenLifetime == 0
-		if signs && row.TokenLifetime < k.policy.TokenLifetime {
-			if err := k.Store.RaiseTokenLifetime(ctx, row.KID, k.policy.TokenLifetime); err != nil {
-				return fmt.Errorf("record the lifetime of the tokens of %s: %w", row.KID, err)
-			}
-		}
-	}
-	return nil
 }
 
 // warnOfClocks logs retiring keys that stay in the key set longer than the lifetime of

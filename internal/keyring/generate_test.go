@@ -10,11 +10,11 @@ import (
 // TestNoKeyIsMadeWhoseIDReadsAsAFlag, such as in `key revoke -gVW...`.
 func TestNoKeyIsMadeWhoseIDReadsAsAFlag(t *testing.T) {
 	for range 2000 { // of 64 keys one has such an id by nature
-		key, err := generate(jose.EdDSA, 0)
+		made, err := generate(jose.EdDSA, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if kid := key.Public().Thumbprint(); strings.HasPrefix(kid, "-") {
+		if kid := made.Key.Public().Thumbprint(); strings.HasPrefix(kid, "-") {
 			t.Fatalf("made %s", kid)
 		}
 	}

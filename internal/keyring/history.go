@@ -15,8 +15,8 @@ import (
 // history is the rows that a server has read. A key never goes back in its lifecycle,
 // whatever its row says later: a revoked key stays revoked until the process ends.
 type history struct {
-	seen     map[string]store.SigningKey // the last valid row of each key
-	reported map[string]string           // what was last reported of a row, by key ID
+	seen     map[string]vault.Key // by key ID, as each valid row was read last
+	reported map[string]string    // what was last reported of a row, by key ID
 }
 
 // merge returns the keys with the last valid row instead of each that went back, and
@@ -31,10 +31,10 @@ func (h history) merge(ctx context.Context, k *keeper, now *keys) (*keys, error)
 		before, known := h.seen[row.KID]
 		if known && lifecycle.Rank(row.Status) < lifecycle.Rank(before.Status) {
 			refuse(row, fmt.Errorf("the signing key %s is %s in the database and was %s; the change is ignored", row.KID, row.Status, before.Status))
-			merged.Keys[i] = before
+			merged.Keys[i] = before.SigningKey
 			continue
 		}
-		h.seen[row.KID] = row
+		h.seen[row.KID] = now.of(row)
 		delete(h.reported, row.KID)
 	}
 	for _, row := range now.all.Keys {
@@ -42,14 +42,12 @@ func (h history) merge(ctx context.Context, k *keeper, now *keys) (*keys, error)
 			refuse(row, cause)
 		}
 	}
-	for kid, row := range h.seen {
-		if row.Status != store.KeyActive || now.all.Key(kid) != nil || merged.First(store.KeyActive, row.Algorithm) != nil {
+	for kid, key := range h.seen {
+		if key.Status != store.KeyActive || now.all.Key(kid) != nil || merged.First(store.KeyActive, key.Algorithm) != nil {
 			continue
 		}
-		refuse(row, fmt.Errorf("the row of the active signing key %s is missing in the database; the key is used until the next start", kid))
-		if key, err := vault.Parse(row, now.adopted.Thumbprint); err == nil {
-			merged.add(key)
-		}
+		refuse(key.SigningKey, fmt.Errorf("the row of the active signing key %s is missing in the database; the key is used until the next start", kid))
+		merged.add(key)
 	}
 	return &merged, errors.Join(all...)
 }

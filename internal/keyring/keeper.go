@@ -57,7 +57,8 @@ type keys struct {
 	public  map[string]*jose.PublicKey // of those that can be used, by key ID
 	refused map[string]error           // why the others are neither published nor used, by key ID
 	adopted store.AdoptedKey
-	upgrade bool // no server has authenticated the rows
+	upgrade bool          // no server has authenticated the rows
+	read    time.Duration // when they were read, by the monotonic clock
 }
 
 func (s *keys) add(key vault.Key) {
@@ -94,7 +95,7 @@ var errNoSuchKey = fault.New(fault.NotFound, "not_found", "unknown signing key; 
 // not authentic, is refused; the other rows are used. A start and a command, but not a
 // running server, accept rows without a MAC until a server has authenticated all rows.
 func (k *keeper) load(ctx context.Context, running bool) (s *keys, err error) {
-	s = &keys{public: map[string]*jose.PublicKey{}, refused: map[string]error{}}
+	s = &keys{public: map[string]*jose.PublicKey{}, refused: map[string]error{}, read: k.Monotonic()}
 	if k.Sealed() && !running {
 		done, err := k.Store.KeyRowsAuthenticated(ctx)
 		if err != nil {
@@ -146,6 +147,15 @@ func (k *keeper) secret(key vault.Key) (vault.Secret, error) {
 	return k.files.Load(key)
 }
 
+// available returns why the private half of a key cannot be used here, nil when it can.
+func (k *keeper) available(s *keys, kid string) error {
+	key, err := s.key(kid)
+	if err == nil {
+		_, err = k.secret(key)
+	}
+	return err
+}
+
 // holds refuses to change keys if an active one is unavailable: with another master
 // key or folder than the servers', they could not use a new key. but is the key that a
 // change ends; its row may be refused if another active key is available.
@@ -156,18 +166,14 @@ func (k *keeper) holds(s *keys, but string) error {
 		if row.Status != store.KeyActive {
 			continue
 		}
-		key, err := s.key(row.KID)
-		if err != nil && row.KID == but {
+		switch err := k.available(s, row.KID); {
+		case err == nil:
+			available = true
+		case row.KID == but && s.refused[but] != nil:
 			ended = err
-			continue
-		}
-		if err == nil {
-			_, err = k.secret(key)
-		}
-		if err != nil {
+		default:
 			return err
 		}
-		available = true
 	}
 	if available {
 		return nil

@@ -456,7 +456,7 @@ func TestImportedKeysArePublishedBeforeTheySign(t *testing.T) {
 		if _, err := d.Export(t.Context(), operator, kid); err == nil {
 			t.Error("a removed key is exported")
 		}
-		if public, jwk, err := d.Public(t.Context(), kid); err != nil || jwk.Kid != kid || public.Thumbprint() != kid {
+		if k, err := d.Find(t.Context(), kid); err != nil || k.JWK().Kid != kid || k.PublicKey.Thumbprint() != kid {
 			t.Errorf("the public half of a removed key: %v", err)
 		}
 		if _, err := d.Import(t.Context(), operator, "", []byte("garbage")); err == nil || strings.Contains(err.Error(), "garbage") {

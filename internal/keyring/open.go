@@ -9,11 +9,6 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// maxAttempts bounds how often a change is repeated because another process changed the
-// keys concurrently. The second attempt reads the keys of that process, so it usually
-// succeeds.
-const maxAttempts = 10
-
 // Open loads the active keys and makes one if there is none. If other algorithms are
 // configured it begins the change. A recorded active key that is unavailable, or whose
 // row is not authentic, is an error; it is never replaced. Errors are texts for a
@@ -23,13 +18,8 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := k.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
 	var ring *Ring
-	err = retried(func() error {
+	err = k.change(ctx, system, func(s *session) error {
 		ring = newRing(k)
 		return s.start(ctx, ring)
 	})
@@ -39,150 +29,115 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 	return ring, nil
 }
 
-// retried repeats an operation that failed because another process changed the keys
-// concurrently.
-func retried(do func() error) (err error) {
-	for range maxAttempts {
-		if err = do(); !errors.Is(err, store.ErrKeysChanged) {
-			break
-		}
-	}
-	return err
-}
-
 // start brings the recorded keys, the configuration and the folder into agreement.
 func (s *session) start(ctx context.Context, ring *Ring) error {
-	begin := s.Monotonic()
-	now, err := s.load(ctx, false)
-	if err == nil {
-		err = s.holds(now, "")
-	}
+	err := s.holds(s.keys, "")
 	if err == nil && s.Sealed() {
-		now, ring.counts, err = s.upgrade(ctx, now, ring.holder)
+		err = s.upgrade(ctx, ring)
 	}
-	if err == nil && lifecycle.Signer(now.KeySet) == nil {
-		for _, cause := range now.refused { // the active key may be one whose status was changed
-			return cause
-		}
-		now, err = s.first(ctx, now)
+	if err == nil && lifecycle.Signer(s.keys.KeySet) == nil {
+		err = s.first(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	if changes := s.policy.Start(now.KeySet, s.now()); len(changes) > 0 {
-		if now, err = s.apply(ctx, now, system, changes...); err != nil {
+	if changes := s.policy.Start(s.keys.KeySet, s.now()); len(changes) > 0 {
+		if _, err := s.apply(ctx, changes...); err != nil {
 			return err
 		}
 	}
-	if err := s.tidy(now); err != nil {
+	if err := s.tidy(); err != nil {
 		return err
 	}
-	if _, err := ring.follow(ctx, now, begin); err != nil { // a refused row is logged
-		return err
-	}
-	s.warn(now)
-	return nil
+	_, err = ring.follow(ctx, s.keys) // a refused row is logged
+	return err
 }
 
 // upgrade seals keys that are files, and once authenticates the rows that were written
-// without a MAC. The files stay, since replicas that are not yet restarted use them.
-// leased reports that this process, holder, has the lease to count time now.
-func (s *session) upgrade(ctx context.Context, now *keys, holder string) (_ *keys, leased bool, err error) {
+// without a MAC. The files stay, since replicas that are not yet restarted use them. It
+// takes the lease to count time: those replicas would change rows without their MAC.
+func (s *session) upgrade(ctx context.Context, ring *Ring) error {
 	var changes []store.KeyChange
-	for _, row := range now.Keys {
+	for _, row := range s.keys.Keys {
 		change := store.KeyChange{SigningKey: row}
 		if row.Sealed == "" && row.Status != store.KeyRemoved {
-			secret, err := s.files.Load(now.of(row))
+			secret, err := s.files.Load(s.keys.of(row))
 			if err != nil {
 				s.Log.Warn("signing key not moved into the database: its file is unavailable", "kid", row.KID, "status", row.Status.String(), "error", err)
 				continue
 			}
-			s.move(&change.SigningKey, secret)
+			s.seal(&change.SigningKey, secret)
 			change.Act = store.Act{Action: identity.ActionKeySeal, By: system}
-		} else if !now.upgrade {
+		} else if !s.keys.upgrade {
 			continue
 		}
 		changes = append(changes, change)
 	}
-	if !now.upgrade {
-		if len(changes) > 0 {
-			now, err = s.put(ctx, now, changes...)
-		}
-		return now, false, err
+	if len(changes) == 0 && !s.keys.upgrade {
+		return nil
 	}
-	s.authenticate(now, changes)
-	if err := s.Store.AuthenticateSigningKeys(ctx, now.Version, holder, countLease, changes...); err != nil {
-		return now, false, err
+	s.authenticate(changes)
+	err := s.Store.AuthenticateSigningKeys(ctx, s.keys.Version, ring.holder, countLease, changes...)
+	if err == nil {
+		ring.counts = true
+		s.Log.Info("authenticated the rows of the signing keys under auth.master_key", "keys", len(changes))
+		s.keys, err = s.load(ctx, true)
 	}
-	s.Log.Info("authenticated the rows of the signing keys under auth.master_key", "keys", len(changes))
-	now, err = s.load(ctx, true)
-	return now, len(changes) > 0, err
+	return err
 }
 
 // first records the first active key: the pair that is found in the folder, or a new
 // one. Only an installation without any key signs with all its algorithms at once. If
 // there are rows, an operator has removed that of the active key.
-func (s *session) first(ctx context.Context, now *keys) (*keys, error) {
-	if len(now.all.Keys) > 0 {
-		next := s.policy.Make(s.policy.Default).Key
-		if pending := lifecycle.Successor(now.KeySet); pending != nil {
-			next = *pending
-		}
-		return s.apply(ctx, now, system, s.policy.Activate(now.KeySet, next, s.now())...)
+func (s *session) first(ctx context.Context) error {
+	for _, cause := range s.keys.refused { // the active key may be one whose status was changed
+		return cause
 	}
-	if now.adopted.Pending {
-		return now, errors.New("the signing key of the adopted installation is not decided yet")
+	if len(s.keys.all.Keys) > 0 {
+		next := s.policy.Next(s.keys.KeySet, s.policy.Default)
+		next.API = true
+		_, err := s.apply(ctx, s.policy.Activate(s.keys.KeySet, next, s.now())...)
+		return err
+	}
+	if s.keys.adopted.Pending {
+		return errors.New("the signing key of the adopted installation is not decided yet")
 	}
 	pair, err := s.files.FirstPair(s.policy.Default)
 	if err != nil {
-		return now, err
+		return err
 	}
 	begin := s.policy.Begin(s.now())
-	if pair.Key == nil {
-		return s.apply(ctx, now, system, begin...)
+	if pair.Key != nil {
+		begin = begin[:1]
 	}
-	row, err := s.make(now, begin[0].Key, pair)
-	if err != nil {
-		return now, err
-	}
-	return s.put(ctx, now, store.KeyChange{SigningKey: row})
+	_, err = s.applyWith(ctx, pair, begin...)
+	return err
 }
 
-// tidy erases the files of removed keys, and checks those of the active keys.
-func (s *session) tidy(now *keys) error {
-	if s.files.Writer == nil {
-		return nil
-	}
-	s.erase(now)
-	for _, row := range now.Keys {
-		if row.Status != store.KeyActive || row.Sealed != "" {
+// tidy brings the folder into agreement with the rows, and logs what is wrong with it. A
+// private half that is unavailable stops the start if its key is active.
+func (s *session) tidy() error {
+	s.erase()
+	for _, row := range s.keys.Keys {
+		if row.Status == store.KeyRemoved || row.Status == store.KeyRetiring && row.Sealed == "" {
 			continue
 		}
-		secret, err := s.secret(now.of(row))
-		if err == nil {
+		secret, err := s.secret(s.keys.of(row))
+		if err == nil && row.Status == store.KeyActive {
 			err = s.files.Complete(secret)
 		}
-		if err != nil {
+		if err != nil && row.Status == store.KeyActive {
 			return err
 		}
-	}
-	return nil
-}
-
-// warn logs problems that do not stop a start.
-func (s *session) warn(now *keys) {
-	for _, row := range now.Keys {
-		if row.Status != store.KeyPending && (row.Status != store.KeyRetiring || row.Sealed == "") {
-			continue
-		}
-		if _, err := s.secret(now.of(row)); err != nil {
+		if err != nil {
 			s.Log.Warn("a signing key cannot be used", "kid", row.KID, "status", row.Status.String(), "error", err)
 		}
 	}
 	if s.files.Writer == nil {
-		return
+		return nil
 	}
-	for _, file := range s.files.Unknown(now.all) {
+	for _, file := range s.files.Unknown(s.keys.all) {
 		s.Log.Warn("unknown key file: its key is not in the database; if no other server uses this folder, remove it", "file", file)
 	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -49,7 +50,7 @@ type held struct {
 func newRing(k *keeper) *Ring {
 	r := &Ring{
 		keeper: k, checking: make(chan struct{}, 1), holder: rand.Text(),
-		history: history{seen: map[string]store.SigningKey{}, reported: map[string]string{}},
+		history: history{seen: map[string]vault.Key{}, reported: map[string]string{}},
 	}
 	r.held.Store(&held{Published: &Published{}, keys: &keys{}})
 	return r

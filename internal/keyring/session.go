@@ -14,14 +14,24 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
+// maxAttempts bounds how often a change is repeated because another process changed the
+// keys concurrently. The second attempt reads the keys of that process, so it usually
+// succeeds.
+const maxAttempts = 10
+
 var system = identity.Actor{Kind: identity.ActorSystem}
 
 // session changes keys. It holds the lock of the folder unless keys are sealed.
-type session struct{ keeper }
+type session struct {
+	keeper
+
+	by   identity.Actor
+	keys *keys // as they are recorded now
+}
 
 // enter begins a session. Close it.
-func (k *keeper) enter(ctx context.Context) (s *session, err error) {
-	s = &session{*k}
+func (k *keeper) enter(ctx context.Context, by identity.Actor) (s *session, err error) {
+	s = &session{keeper: *k, by: by}
 	if !k.Sealed() { // otherwise the folder is only read
 		s.files.Writer, err = k.files.Lock(ctx)
 	}
@@ -34,66 +44,92 @@ func (s *session) close() {
 	}
 }
 
-// apply applies changes, all or none, and returns the changed keys. A private half is
-// committed before its row: after a crash in between it was never published and signs
-// nothing.
-func (s *session) apply(ctx context.Context, now *keys, by identity.Actor, changes ...lifecycle.Change) (*keys, error) {
+// change runs do on the recorded keys, again when another process changed them
+// concurrently.
+func (k *keeper) change(ctx context.Context, by identity.Actor, do func(s *session) error) error {
+	s, err := k.enter(ctx, by)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	for range maxAttempts {
+		if s.keys, err = s.load(ctx, false); err == nil {
+			err = do(s)
+		}
+		if !errors.Is(err, store.ErrKeysChanged) {
+			break
+		}
+	}
+	return err
+}
+
+// apply records changes, all or none, and returns the key ID of the last one. A private
+// half is committed before its row: after a crash in between it was never published and
+// signs nothing.
+func (s *session) apply(ctx context.Context, changes ...lifecycle.Change) (kid string, err error) {
+	return s.applyWith(ctx, vault.Secret{}, changes...)
+}
+
+// applyWith is apply with the private half of the key that the changes make.
+func (s *session) applyWith(ctx context.Context, secret vault.Secret, changes ...lifecycle.Change) (kid string, err error) {
 	var rows []store.KeyChange
 	for _, c := range changes {
-		row, err := c.Key, error(nil)
-		if c.Made() {
-			row, err = s.make(now, c.Key, vault.Secret{})
-		} else if key, missing := now.key(row.KID); missing == nil && c.Action == identity.ActionKeyActivate {
-			_, err = s.secret(key) // a key is not activated without its private half
+		row := c.Key
+		switch {
+		case c.Made():
+			row, err = s.make(row, secret)
+		case c.Action == identity.ActionKeyActivate:
+			err = s.available(s.keys, row.KID)
 		}
 		if err != nil {
-			return now, err
+			return "", err
 		}
-		rows = append(rows, store.KeyChange{SigningKey: row, Act: store.Act{Action: c.Action, By: by, Detail: c.Detail}})
+		rows = append(rows, store.KeyChange{SigningKey: row, Act: store.Act{Action: c.Action, By: s.by, Detail: c.Detail}})
+		kid = row.KID
 	}
-	return s.put(ctx, now, rows...)
+	return kid, s.put(ctx, rows...)
 }
 
 // make returns the whole row of a key that is not recorded yet, and stores its private
 // half: the given one, which may be in a file already, or a new one.
-func (s *session) make(now *keys, as store.SigningKey, given vault.Secret) (row store.SigningKey, err error) {
-	key := given.Key
-	if key == nil {
-		if key, err = generate(jose.Algorithm(as.Algorithm), s.RSABits); err != nil {
+func (s *session) make(as store.SigningKey, secret vault.Secret) (row store.SigningKey, err error) {
+	made := secret.Key == nil
+	if made {
+		if secret, err = generate(jose.Algorithm(as.Algorithm), s.RSABits); err != nil {
 			return row, err
 		}
 	}
-	if row, err = vault.NewRow(key, now.adopted.Thumbprint); err != nil {
+	if row, err = vault.NewRow(secret.Key, s.keys.adopted.Thumbprint); err != nil {
 		return row, err
 	}
 	row.Status, row.API, row.TokenLifetime = as.Status, as.API, s.policy.TokenLifetime
 	row.CreatedAt, row.ActivatedAt = cmp.Or(as.ActivatedAt, s.now()), as.ActivatedAt
 	switch {
-	case s.Sealed() && given.File != "":
-		s.move(&row, given)
 	case s.Sealed():
-		err = s.rows.Save(&row, key)
-	case given.File == "":
-		err = s.files.Save(row, key, row.Status == store.KeyActive && len(now.Keys) == 0)
+		s.seal(&row, secret)
+	case secret.File == "":
+		err = s.files.Save(row, secret, row.Status == store.KeyActive && len(s.keys.Keys) == 0)
 	}
-	if err == nil && given.Key == nil {
+	if err == nil && made {
 		s.Log.Info("made a signing key", "kid", row.KID, "algorithm", row.Algorithm, "sealed", row.Sealed != "")
 	}
 	return row, err
 }
 
-// move seals the private half of a file in a row.
-func (s *session) move(row *store.SigningKey, secret vault.Secret) {
+// seal stores a private half in its row.
+func (s *session) seal(row *store.SigningKey, secret vault.Secret) {
 	s.rows.Seal(row, secret.Raw)
-	s.Log.Warn("moved the signing key into the database, sealed under auth.master_key; remove its files when all replicas are restarted",
-		"kid", row.KID, "file", secret.File)
+	if secret.File != "" {
+		s.Log.Warn("moved the signing key into the database, sealed under auth.master_key; remove its files when all replicas are restarted",
+			"kid", row.KID, "file", secret.File)
+	}
 }
 
-// put records changes and returns the changed keys.
-func (s *session) put(ctx context.Context, now *keys, changes ...store.KeyChange) (*keys, error) {
-	s.authenticate(now, changes)
-	if err := s.Store.PutSigningKeys(ctx, now.Version, changes...); err != nil {
-		return now, fmt.Errorf("record the signing keys: %w", err)
+// put records changes, and reads the changed keys.
+func (s *session) put(ctx context.Context, changes ...store.KeyChange) error {
+	s.authenticate(changes)
+	if err := s.Store.PutSigningKeys(ctx, s.keys.Version, changes...); err != nil {
+		return fmt.Errorf("record the signing keys: %w", err)
 	}
 	for _, c := range changes {
 		attributes := []any{"kid", c.KID, "algorithm", c.Algorithm, "status", c.Status.String(), "sealed", c.Sealed != ""}
@@ -105,45 +141,46 @@ func (s *session) put(ctx context.Context, now *keys, changes ...store.KeyChange
 		}
 		s.Log.Info("recorded a signing key", attributes...)
 	}
-	now, err := s.load(ctx, true)
+	changed, err := s.load(ctx, true)
 	if err == nil {
-		s.erase(now)
+		s.keys = changed
+		s.erase()
 	}
-	return now, err
+	return err
 }
 
 // authenticate sets the MACs of rows in sealed mode.
-func (s *session) authenticate(now *keys, changes []store.KeyChange) {
+func (s *session) authenticate(changes []store.KeyChange) {
 	for i := range changes {
 		changes[i].MAC = ""
 		if s.Sealed() {
-			s.rows.Authenticate(&changes[i].SigningKey, now.Keys)
+			s.rows.Authenticate(&changes[i].SigningKey, s.keys.Keys)
 		}
 	}
 }
 
 // erase removes the files of removed keys.
-func (s *session) erase(now *keys) {
-	var all []vault.Key
-	for _, row := range now.Keys {
-		all = append(all, now.of(row))
+func (s *session) erase() {
+	for _, row := range s.keys.Keys {
+		if row.Status == store.KeyRemoved {
+			s.files.Erase(s.keys.of(row))
+		}
 	}
-	s.files.Erase(all)
 }
 
 // generate makes a key whose ID is not read as a flag on a command line: one of 64
 // thumbprints begins with a dash, and such a key is discarded. rsaBits is for RSA only.
-func generate(algorithm jose.Algorithm, rsaBits int) (*jose.PrivateKey, error) {
+func generate(algorithm jose.Algorithm, rsaBits int) (vault.Secret, error) {
 	for {
 		key, err := jose.GenerateRSA(algorithm, rsaBits)
 		if errors.Is(err, jose.ErrAlgorithm) {
 			key, err = jose.Generate(algorithm)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("make a signing key: %w", err)
+			return vault.Secret{}, fmt.Errorf("make a signing key: %w", err)
 		}
 		if !strings.HasPrefix(key.Public().Thumbprint(), "-") {
-			return key, nil
+			return vault.NewSecret(key)
 		}
 	}
 }

@@ -63,17 +63,17 @@ func (r *Ring) step(ctx context.Context) error {
 // advance applies the due changes, one group after another, since each may change what
 // is due. A key that is unavailable does not block the others; lacked reports one.
 func (k *keeper) advance(ctx context.Context, now *keys) (lacked bool, err error) {
-	s, err := k.enter(ctx)
+	s, err := k.enter(ctx, system)
 	if err != nil {
 		return false, err
 	}
 	defer s.close()
+	s.keys = now
 	for changed := true; changed; {
 		changed, lacked, err = false, false, nil
-		for _, group := range s.policy.Due(now.KeySet, s.now()) {
-			after, failed := s.apply(ctx, now, system, group...)
-			if failed == nil {
-				now, changed = after, true
+		for _, group := range s.policy.Due(s.keys.KeySet, s.now()) {
+			_, failed := s.apply(ctx, group...)
+			if changed = failed == nil; changed {
 				break
 			}
 			err = errors.Join(err, failed)

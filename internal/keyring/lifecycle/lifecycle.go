@@ -71,10 +71,8 @@ func PQCOnly(k store.SigningKey) bool { return !k.API && postQuantum(k.Algorithm
 
 // wants reports whether the configuration has a use for this key.
 func (p Policy) wants(k store.SigningKey) bool {
-	if k.API {
-		return k.Algorithm == string(p.Default)
-	}
-	return k.Algorithm != string(p.Default) && p.further(k.Algorithm)
+	isDefault := k.Algorithm == string(p.Default)
+	return k.API && isDefault || !k.API && !isDefault && p.further(k.Algorithm)
 }
 
 func (p Policy) further(algorithm string) bool {
@@ -83,42 +81,41 @@ func (p Policy) further(algorithm string) bool {
 
 // Signer returns the key that signs the tokens of the API, nil when there is none.
 // During a change of the default algorithm it is a key of the former one.
-func Signer(set store.KeySet) *store.SigningKey {
-	return first(set, func(k store.SigningKey) bool { return k.API && k.Status == store.KeyActive })
-}
+func Signer(set store.KeySet) *store.SigningKey { return ofAPI(set, store.KeyActive) }
 
-// Successor returns the key that will sign the tokens of the API, nil when there is
-// none.
-func Successor(set store.KeySet) *store.SigningKey {
-	return first(set, func(k store.SigningKey) bool { return k.API && k.Status == store.KeyPending })
-}
+// successor returns the key that will sign the tokens of the API, nil when there is none.
+func successor(set store.KeySet) *store.SigningKey { return ofAPI(set, store.KeyPending) }
 
-// Waiting returns the pending key that a rotation finds, nil when it is to make one.
-// For the default algorithm it is that of the tokens of the API, whatever its own: a
-// command whose configuration is not that of the servers must not turn back their
-// change of auth.algorithm.
-func (p Policy) Waiting(set store.KeySet, algorithm jose.Algorithm) *store.SigningKey {
-	if next := Successor(set); next != nil && algorithm == p.Default {
-		return next
-	}
-	return set.First(store.KeyPending, string(algorithm))
-}
-
-func first(set store.KeySet, is func(store.SigningKey) bool) *store.SigningKey {
-	if i := slices.IndexFunc(set.Keys, is); i >= 0 {
-		return &set.Keys[i]
+func ofAPI(set store.KeySet, status store.KeyStatus) *store.SigningKey {
+	for i, k := range set.Keys {
+		if k.API && k.Status == status {
+			return &set.Keys[i]
+		}
 	}
 	return nil
+}
+
+// Next returns the key that a rotation activates: the pending one, or without a KID a new
+// one. For the default algorithm it is the pending one of the API, whatever its own: a
+// command whose configuration is not that of the servers must not turn back their change
+// of auth.algorithm.
+func (p Policy) Next(set store.KeySet, algorithm jose.Algorithm) store.SigningKey {
+	if next := successor(set); next != nil && algorithm == p.Default {
+		return *next
+	}
+	if next := set.First(store.KeyPending, string(algorithm)); next != nil {
+		return *next
+	}
+	return p.Make(algorithm).Key
 }
 
 // Order returns the keys in the order of the key set: the one that signs the tokens of
 // the API first, since some clients take the first key, then the other active ones, the
 // pending ones, and the retiring ones, the last retired one first.
 func Order(set store.KeySet) []store.SigningKey {
-	signer := Signer(set)
 	rank := func(k store.SigningKey) int {
 		switch {
-		case signer != nil && k.KID == signer.KID:
+		case k.Status == store.KeyActive && k.API:
 			return -2
 		case k.Status == store.KeyActive:
 			return -1
@@ -157,21 +154,17 @@ func (p Policy) Keep(k store.SigningKey) time.Duration {
 	return cmp.Or(k.TokenLifetime, p.TokenLifetime) + Leeway + FollowWithin
 }
 
-// aged reports whether an active key is older than RotateEvery. The age of a key that
-// was activated in the future is unknown, since a clock was wrong; it counts as old.
-func (p Policy) aged(k store.SigningKey, now time.Time) bool {
-	if p.RotateEvery == 0 || k.ActivatedAt.IsZero() {
+// expires reports whether an active key is older than RotateEvery and nothing replaces it
+// yet. During a change of the default algorithm the signer is replaced anyway. The age of
+// a key that was activated in the future is unknown, since a clock was wrong; it counts
+// as old.
+func (p Policy) expires(set store.KeySet, k store.SigningKey, now time.Time) bool {
+	replaced := set.First(store.KeyPending, k.Algorithm) != nil || k.API && successor(set) != nil
+	if k.Status != store.KeyActive || p.RotateEvery == 0 || replaced {
 		return false
 	}
 	age := now.Sub(k.ActivatedAt)
 	return age >= p.RotateEvery || age < -clockError
-}
-
-// expires reports whether an active key must be replaced because of its age. During a
-// change of the default algorithm the signer is replaced anyway.
-func (p Policy) expires(set store.KeySet, k store.SigningKey, now time.Time) bool {
-	return k.Status == store.KeyActive && p.aged(k, now) && set.First(store.KeyPending, k.Algorithm) == nil &&
-		(!k.API || Successor(set) == nil)
 }
 
 // Busy reports whether time must be counted, or a change may be due.
@@ -195,19 +188,22 @@ func (p Policy) Start(set store.KeySet, now time.Time) (changes []Change) {
 		}
 		kept.Keys = append(kept.Keys, k)
 	}
-	if signer := Signer(kept); (signer == nil || signer.Algorithm != string(p.Default)) && Successor(kept) == nil {
+	if signer := Signer(kept); (signer == nil || signer.Algorithm != string(p.Default)) && successor(kept) == nil {
 		changes = append(changes, p.Make(p.Default))
 	}
-	for _, algorithm := range p.Further {
-		if algorithm == p.Default || algorithm == p.Late || kept.First(store.KeyPending, string(algorithm)) != nil {
-			continue
-		}
+	for _, algorithm := range p.forClients() {
 		active := kept.First(store.KeyActive, string(algorithm))
-		if active == nil || active.API && postQuantum(active.Algorithm) {
+		lacks := active == nil || active.API && postQuantum(active.Algorithm)
+		if lacks && kept.First(store.KeyPending, string(algorithm)) == nil {
 			changes = append(changes, p.Make(algorithm))
 		}
 	}
 	return changes
+}
+
+// forClients is the algorithms for clients whose first key a start makes.
+func (p Policy) forClients() []jose.Algorithm {
+	return slices.DeleteFunc(slices.Clone(p.Further), func(a jose.Algorithm) bool { return a == p.Default || a == p.Late })
 }
 
 // Make is a new pending key.
@@ -220,11 +216,8 @@ func (p Policy) Make(algorithm jose.Algorithm) Change {
 
 // Begin returns the first keys of a new installation: they are active at once.
 func (p Policy) Begin(now time.Time) (changes []Change) {
-	for _, algorithm := range append([]jose.Algorithm{p.Default}, p.Further...) {
-		if len(changes) == 0 || algorithm != p.Default && algorithm != p.Late {
-			made := p.Make(algorithm)
-			changes = append(changes, Change{Key: to(made.Key, store.KeyActive, now)})
-		}
+	for _, algorithm := range append([]jose.Algorithm{p.Default}, p.forClients()...) {
+		changes = append(changes, Change{Key: to(p.Make(algorithm).Key, store.KeyActive, now)})
 	}
 	return changes
 }
@@ -238,13 +231,12 @@ func (p Policy) Activate(set store.KeySet, k store.SigningKey, now time.Time) (c
 		changes = append(changes, retire(*former, now))
 	}
 	if signer := Signer(set); k.API && signer != nil && signer.Algorithm != k.Algorithm {
-		former := *signer
-		if p.further(former.Algorithm) && !postQuantum(former.Algorithm) {
-			former.API = false
-			changes = append(changes, Change{Key: former})
-		} else {
-			changes = append(changes, retire(former, now))
+		change := retire(*signer, now)
+		if p.further(signer.Algorithm) && !postQuantum(signer.Algorithm) {
+			change = Change{Key: *signer}
+			change.Key.API = false
 		}
+		changes = append(changes, change)
 	}
 	k = to(k, store.KeyActive, now)
 	k.TokenLifetime = max(k.TokenLifetime, p.TokenLifetime)
@@ -301,7 +293,7 @@ func (p Policy) Revoke(set store.KeySet, k store.SigningKey, now time.Time, usab
 	next, pending := p.Make(jose.Algorithm(k.Algorithm)).Key, set.First(store.KeyPending, k.Algorithm)
 	next.API = k.API
 	if k.API {
-		next, pending = p.Make(p.Default).Key, Successor(set)
+		next, pending = p.Make(p.Default).Key, successor(set)
 	} else if pending == nil && !p.wants(k) {
 		return changes
 	}

@@ -44,24 +44,37 @@ func ownName(algorithm jose.Algorithm, kid string) string {
 	return "key-" + kid + ".pem"
 }
 
-// Load returns the private half of a recorded key: from a file of its own, or from that
-// of the first key of its algorithm.
-func (f Files) Load(k Key) (Secret, error) {
-	algorithm, remedy := k.PublicKey.Algorithm(), "restore it from a backup; "+giveUp(k.SigningKey, "move it away and run")
-	shared, _ := PairNames(algorithm)
-	for _, name := range []string{ownName(algorithm, k.KID), shared} {
-		secret, err := f.private(algorithm, name, remedy)
-		switch {
-		case err == nil && secret.Key.Public().Equal(k.PublicKey):
-			return secret, nil
-		case err == nil && name != shared:
-			return Secret{}, fault.New(fault.Invalid, "key_file", fmt.Sprintf(
-				"%s holds another key than the one in its name; restore it from a backup", secret.File))
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			return Secret{}, err
-		}
+// name is the file of the private half of a key: one of its own, or else that of the
+// first key of its algorithm.
+func (f Files) name(k Key) (name string, own bool) {
+	name = ownName(k.PublicKey.Algorithm(), k.KID)
+	if f.Has(name) {
+		return name, true
 	}
-	return Secret{}, lost(k.SigningKey, f.Path())
+	name, _ = PairNames(k.PublicKey.Algorithm())
+	return name, false
+}
+
+// File returns the path of the private half of a key. The file may be missing.
+func (f Files) File(k Key) string {
+	name, _ := f.name(k)
+	return f.Join(name)
+}
+
+// Load returns the private half of a recorded key.
+func (f Files) Load(k Key) (Secret, error) {
+	name, own := f.name(k)
+	secret, err := f.private(k.PublicKey.Algorithm(), name, "restore it from a backup; "+giveUp(k.SigningKey, "move it away and run"))
+	switch {
+	case err == nil && secret.Key.Public().Equal(k.PublicKey):
+		return secret, nil
+	case err == nil && own:
+		err = fault.New(fault.Invalid, "key_file", fmt.Sprintf(
+			"%s holds another key than the one in its name; restore it from a backup", secret.File))
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+		err = lost(k.SigningKey, f.Path())
+	}
+	return Secret{}, err
 }
 
 func (f Files) private(algorithm jose.Algorithm, name, remedy string) (Secret, error) {
@@ -129,15 +142,6 @@ func (f Files) compare(key *jose.PrivateKey) error {
 	return nil
 }
 
-// File returns the path of the private half of a key. The file may be missing.
-func (f Files) File(k Key) string {
-	name := ownName(k.PublicKey.Algorithm(), k.KID)
-	if !f.Has(name) {
-		name, _ = PairNames(k.PublicKey.Algorithm())
-	}
-	return f.Join(name)
-}
-
 // Unknown returns the files of keys that are not in the database. Such a file may be
 // left by a crash between the file and its row, or be the only copy of a key of
 // another database, so it is not removed.
@@ -156,24 +160,20 @@ func (f Files) Unknown(set store.KeySet) (files []string) {
 // Save writes the private half of a key that is not recorded yet into a file of its own.
 // With first it writes a pair, where the next start finds it after a crash, and where
 // the Python server looks for it, unless there is a private file.
-func (f Files) Save(row store.SigningKey, key *jose.PrivateKey, first bool) error {
-	secret, err := key.Marshal()
-	if err != nil {
-		return err
-	}
-	private, public := PairNames(key.Algorithm())
+func (f Files) Save(row store.SigningKey, secret Secret, first bool) error {
+	private, public := PairNames(secret.Key.Algorithm())
 	if !first || f.Has(private) {
-		return f.Writer.WritePrivate(ownName(key.Algorithm(), row.KID), secret)
+		return f.Writer.WritePrivate(ownName(secret.Key.Algorithm(), row.KID), secret.Raw)
 	}
 	if f.Has(public) {
 		f.Log.Warn("replaced a public key file without a private key file", "file", f.Join(public))
 	}
-	half, err := key.Public().Marshal()
+	half, err := secret.Key.Public().Marshal()
 	if err == nil {
 		err = f.Writer.WritePublic(public, half)
 	}
 	if err == nil {
-		err = f.Writer.WritePrivate(private, secret)
+		err = f.Writer.WritePrivate(private, secret.Raw)
 	}
 	return err
 }
@@ -182,7 +182,7 @@ func (f Files) Save(row store.SigningKey, key *jose.PrivateKey, first bool) erro
 // a pair. It writes one that is missing, or that other users may write.
 func (f Files) Complete(secret Secret) error {
 	private, public := PairNames(secret.Key.Algorithm())
-	if secret.File != f.Join(private) {
+	if f.Writer == nil || secret.File != f.Join(private) {
 		return nil
 	}
 	err := f.compare(secret.Key)
@@ -193,26 +193,20 @@ func (f Files) Complete(secret Secret) error {
 	return f.Writer.KeepPublic(public, half)
 }
 
-// Erase removes the files of removed keys. It may be interrupted and repeated, logs
-// errors, and leaves files of unknown keys.
-func (f Files) Erase(keys []Key) {
+// Erase removes the files of a key. It may be interrupted and repeated, and logs errors.
+func (f Files) Erase(k Key) {
 	if f.Writer == nil || !f.Writer.Writable() {
 		return
 	}
-	for _, k := range keys {
-		if k.Status != store.KeyRemoved {
-			continue
-		}
-		algorithm := k.PublicKey.Algorithm()
-		names := []string{ownName(algorithm, k.KID)}
-		private, public := PairNames(algorithm)
-		if pair, err := f.private(algorithm, private, ""); err == nil && pair.Key.Public().Equal(k.PublicKey) {
-			names = append(names, public, private)
-		}
-		for _, name := range names {
-			if err := f.Writer.Remove(name); err != nil {
-				f.Log.Warn("could not erase the private half of a removed key", "error", err)
-			}
+	algorithm := k.PublicKey.Algorithm()
+	names := []string{ownName(algorithm, k.KID)}
+	private, public := PairNames(algorithm)
+	if pair, err := f.private(algorithm, private, ""); err == nil && pair.Key.Public().Equal(k.PublicKey) {
+		names = append(names, public, private)
+	}
+	for _, name := range names {
+		if err := f.Writer.Remove(name); err != nil {
+			f.Log.Warn("could not erase the private half of a removed key", "error", err)
 		}
 	}
 }

@@ -35,15 +35,6 @@ func (r Rows) Load(k Key) (Secret, error) {
 	return Secret{Raw: raw, Key: key}, nil
 }
 
-// Save stores the private half of a new key in its row.
-func (r Rows) Save(row *store.SigningKey, key *jose.PrivateKey) error {
-	raw, err := key.Marshal()
-	if err == nil {
-		r.Seal(row, raw)
-	}
-	return err
-}
-
 // Seal stores a private half in the row of its key.
 func (r Rows) Seal(row *store.SigningKey, raw Bytes) {
 	row.Sealed = r.Master.Seal(KeyPlace(row.KID), raw)
@@ -58,8 +49,7 @@ func (r Rows) Open(at seal.Place, sealed, what string) (Bytes, error) {
 	secret, err := r.Master.Open(at, sealed)
 	switch {
 	case errors.Is(err, seal.ErrOtherKey):
-		return nil, fault.New(fault.Invalid, "master_key", fmt.Sprintf(
-			"auth.master_key is not the master key under which %s was sealed in the database; set auth.master_key to the previous master key, or set that as auth.former_master_key", what))
+		return nil, otherMaster(what+" was sealed", "")
 	case err != nil:
 		return nil, fault.Wrap(fault.Invalid, "sealed_key", fmt.Sprintf(
 			"%s cannot be unsealed: its row in the database is damaged or was replaced; restore the database from a backup", what), err)
@@ -100,15 +90,21 @@ func (r Rows) Verify(k Key) error {
 				return err
 			}
 		}
-		return fault.New(fault.Invalid, "master_key", fmt.Sprintf(
-			"auth.master_key is not the master key under which the signing key %s was authenticated in the database; set auth.master_key to the previous master key, or set that as auth.former_master_key; if that is lost, revoke the key or run `pico-auth key accept %s`",
-			k.KID, Argument(k.KID)))
+		return otherMaster("the signing key "+k.KID+" was authenticated",
+			"; if that is lost, revoke the key or run `pico-auth key accept "+Argument(k.KID)+"`")
 	}
 	return fault.New(fault.Invalid, "key_row", fmt.Sprintf(
 		"the %s signing key %s (%s) in the database is not trusted: its row was not written by this server: the MAC is missing or wrong; find the cause of the change, and to use the key as it is run `pico-auth key accept %s`",
 		k.Status, k.KID, k.Algorithm, Argument(k.KID)))
 }
 
+func otherMaster(happened, remedy string) error {
+	return fault.New(fault.Invalid, "master_key", fmt.Sprintf(
+		"auth.master_key is not the master key under which %s in the database; set auth.master_key to the previous master key, or set that as auth.former_master_key%s",
+		happened, remedy))
+}
+
+// parts is what the MAC of a row is over.
 func parts(row store.SigningKey) []string {
 	all := []string{row.KID, row.Algorithm, row.Public, string(row.Status), fmt.Sprint(row.API)}
 	for _, at := range []time.Time{row.CreatedAt, row.ActivatedAt, row.RetiredAt, row.RemovedAt} {

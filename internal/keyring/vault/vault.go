@@ -68,7 +68,13 @@ func NewRow(key *jose.PrivateKey, adopted string) (store.SigningKey, error) {
 type Secret struct {
 	Raw  Bytes // PEM, or for ML-DSA the encoding of FIPS 204
 	Key  *jose.PrivateKey
-	File string // its path; empty: it was sealed in the row
+	File string // its path; empty: it is in no file
+}
+
+// NewSecret returns the private half of a key that is not stored yet.
+func NewSecret(key *jose.PrivateKey) (Secret, error) {
+	raw, err := key.Marshal()
+	return Secret{Raw: raw, Key: key}, err
 }
 
 // Format redacts the secret in fmt, which does not call methods of unexported fields.
