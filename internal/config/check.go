@@ -132,6 +132,7 @@ func (l *loader) suspect() {
 	if c.Auth.MasterKey != "" && c.Keys.AtRest == "" && strings.HasPrefix(string(c.Database.URL), "sqlite") {
 		l.warn("auth.master_key", at["auth.master_key"], "does not seal the signing keys with SQLite unless keys.at_rest is sealed: they stay files in auth.data_dir")
 	}
+	l.suspectClients()
 	issuer, err := url.Parse(c.Auth.Issuer)
 	if err != nil {
 		return // cannot be: it was understood

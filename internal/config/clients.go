@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -34,6 +35,21 @@ func (c Client) Fault(field, what string) Fault {
 	}
 	id, _ := c.Settings["client_id"].(string)
 	return Fault{Key: strings.TrimSpace("clients " + id), Where: where, What: what}
+}
+
+// suspectClients warns about clients whose tokens without a user carry a role, or act with
+// it, that the configuration does not say. Until v0.4.0 it was superadmin.
+func (l *loader) suspectClients() {
+	for _, declared := range l.config.Clients {
+		c, _ := oauth.NewClient(declared.Settings)
+		if c.Role != "" || !c.Allows(oauth.GrantClientCredentials) {
+			continue
+		}
+		if slices.Contains(c.Scopes, oauth.ScopeAdmin) || slices.Contains(c.Scopes, oauth.ScopeRoles) || slices.Contains(c.Audiences, l.config.Auth.Audience) {
+			l.warnings = append(l.warnings, declared.Fault("", "has no role, so its tokens without a user have viewer, up to v0.4.0 superadmin: "+
+				"set role: viewer if that is enough, otherwise the weakest of operator, org_admin and superadmin that is").String())
+		}
+	}
 }
 
 // clients reads the list clients.

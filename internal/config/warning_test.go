@@ -17,6 +17,9 @@ import (
 	"github.com/pico-auth/pico-auth/internal/config"
 )
 
+const roleMissing = "has no role, so its tokens without a user have viewer, up to v0.4.0 superadmin: " +
+	"set role: viewer if that is enough, otherwise the weakest of operator, org_admin and superadmin that is"
+
 func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 	for _, tc := range []struct {
 		name, yaml string
@@ -88,6 +91,22 @@ func TestWhatIsIgnoredOrSuspectGetsAWarning(t *testing.T) {
 		{
 			name: "all the world is a proxy", yaml: "server: {trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]}",
 			want: []string{"server.trusted_proxies (a.yaml:1) trusts every address: any client can claim any address"},
+		},
+		{
+			name: "clients whose role counts and is not given",
+			yaml: `clients:
+  - {client_id: staff, kind: machine, scopes: [admin]}
+  - {client_id: job, kind: machine, scopes: [roles]}
+  - {client_id: old, kind: machine, audiences: [pico-bot]}
+  - {client_id: both, kind: web, redirect_uris: ["https://a.example/"], grant_types: [authorization_code, client_credentials], scopes: [openid, roles]}
+  - {client_id: decided, kind: machine, scopes: [admin], role: viewer}
+  - {client_id: other, kind: machine, audiences: ["https://api.example"]}
+  - {client_id: web, kind: web, redirect_uris: ["https://a.example/"], scopes: [openid, roles]}
+`,
+			want: []string{
+				"clients staff (a.yaml:2) " + roleMissing, "clients job (a.yaml:3) " + roleMissing, "clients old (a.yaml:4) " + roleMissing,
+				"clients both (a.yaml:5) " + roleMissing,
+			},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
