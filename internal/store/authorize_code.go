@@ -161,6 +161,11 @@ func (s *Store) UseCode(ctx context.Context, by identity.Actor, use CodeUse, fir
 	if first != nil && first.ID == "" {
 		first.ID = NewID()
 	}
+	if use.Code.Used {
+		if err := s.lookup(ctx, func(t *tx) error { return t.issuedFor(use.Code) }); err != nil {
+			return Subject{}, err
+		}
+	}
 	err = s.write(ctx, func(t *tx) error {
 		var family sql.NullString
 		if first != nil {
@@ -203,6 +208,17 @@ func (t *tx) useCode(by identity.Actor, use CodeUse, first *NewFamily) (Subject,
 		return t.named(Subject{User: a.User, Groups: a.Groups, SessionID: a.SessionID}, nil)
 	}
 	return t.startGrant(by.AsUser(a.User.ID), a, *first)
+}
+
+// issuedFor is ErrNoCode when nothing is left to end of what a used code was exchanged for:
+// its replay does not take the writer.
+func (t *tx) issuedFor(c Code) error {
+	var one int64
+	left, err := t.get([]any{&one}, "SELECT 1 FROM refresh_families WHERE id = $1 AND ("+EndCodeReuse.endable()+")", c.FamilyID)
+	if err == nil && !left {
+		err = ErrNoCode
+	}
+	return err
 }
 
 // notUsable decides about a code that could not be marked used: it was used before, or

@@ -12,8 +12,18 @@ var ErrAssertionUsed = fault.New(fault.Conflict, "assertion_used", "the client a
 
 // UseClientAssertion records that the client used an assertion, by the hash of its jti;
 // ErrAssertionUsed when it did before (RFC 7523 section 3). It is remembered until it
-// expires.
+// expires. One that was used costs a read: otherwise its replay would take the writer.
 func (s *Store) UseClientAssertion(ctx context.Context, clientID, jtiHash string, expiresAt time.Time) error {
+	if err := s.lookup(ctx, func(t *tx) error {
+		var one int64
+		used, err := t.get([]any{&one}, "SELECT 1 FROM client_assertions WHERE client_id = $1 AND jti_hash = $2", clientID, jtiHash)
+		if err == nil && used {
+			err = ErrAssertionUsed
+		}
+		return err
+	}); err != nil {
+		return err
+	}
 	return s.write(ctx, func(t *tx) error {
 		n, err := t.exec("INSERT INTO client_assertions (client_id, jti_hash, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
 			clientID, jtiHash, FormatTime(expiresAt))

@@ -44,6 +44,25 @@ func TestAnUnknownTokenDoesNotWaitForTheWriter(t *testing.T) {
 	}
 }
 
+// What was used is presented again as easily: an assertion, and a code whose second use has
+// ended all that there was to end.
+func TestAReplayDoesNotWaitForTheWriter(t *testing.T) {
+	clock := storetest.NewClock()
+	w := &world{t: t, s: storetest.Open(t, storetest.WithClock(clock)), clock: clock}
+	w.client("app")
+	w.ok(w.s.UseClientAssertion(t.Context(), "app", "used", clock.Now().Add(time.Minute)))
+	w.code(w.add("u", identity.Viewer, "default"), "app", "cookie", "code")
+	_, err := w.use("app", "code", "first")
+	w.ok(err)
+	_, err = w.use("app", "code", "second")
+	w.is(store.ErrCodeReuse, err)
+	release := holdLock(t, w.s.Path())
+	defer release()
+	w.is(store.ErrAssertionUsed, w.s.UseClientAssertion(t.Context(), "app", "used", clock.Now().Add(time.Minute)))
+	_, err = w.use("app", "code", "third")
+	w.is(store.ErrNoCode, err)
+}
+
 func TestAnUnknownTokenOpensNoTransactionOnPostgres(t *testing.T) {
 	var log bytes.Buffer
 	clock := storetest.NewClock()
