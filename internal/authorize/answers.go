@@ -51,9 +51,13 @@ func (q *Requests) Choose(ctx context.Context, id string, b Browser) error {
 	return nil
 }
 
-// Another records that the user wants to sign in with another account.
-func (q *Requests) Another(ctx context.Context, id string, b Browser) error {
-	err := q.store.DecideAuthorization(ctx, b.ref(id), "", func(a *store.Authorization) error {
+// Another records that the user wants to sign in with another account. Where that would
+// change nothing, as for the second click, nothing is written: the clicks are not limited.
+func (q *Requests) Another(ctx context.Context, asked Question, b Browser) error {
+	if asked.User.ID == "" || asked.Another {
+		return nil
+	}
+	err := q.store.DecideAuthorization(ctx, b.ref(asked.ID), "", func(a *store.Authorization) error {
 		a.Decided = store.Decisions{SessionID: a.SessionID, Another: true}
 		return nil
 	})

@@ -144,7 +144,7 @@ func (p *Pages) consent(w http.ResponseWriter, r *http.Request) {
 	case "continue":
 		err = p.requests.Choose(ctx, id, a.presents())
 	case "other":
-		err = p.requests.Another(ctx, id, a.presents())
+		err = p.requests.Another(ctx, a.Question, a.presents())
 	case "deny":
 		p.deny(w, r, a)
 		return

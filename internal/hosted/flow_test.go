@@ -476,6 +476,27 @@ func TestASignInAsAnotherUserEndsTheSessionOfTheFirst(t *testing.T) {
 	}
 }
 
+// The button costs a change once, and after that a read, whatever a page is asked for.
+func TestAskingForAnotherAccountAgainWritesNothing(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c)).signIn("ada@example.com").shows(200, "/consent")
+	id := b.at.Query().Get("request")
+	b.submit("/consent", "action", "other").shows(200, "/sign-in")
+	before := r.Store.Stats().Transactions
+	for range 5 {
+		for _, page := range []string{"/consent", "/sign-in"} {
+			b.send(http.MethodPost, page, url.Values{"request": {id}, "action": {"other"}}, nil).shows(200, "/sign-in", "Sign in")
+		}
+	}
+	if n := r.Store.Stats().Transactions - before; n != 0 {
+		t.Errorf("%d transactions", n)
+	}
+	b.signIn("ada@example.com").shows(200, "/consent")
+}
+
 // OWASP ASVS 5.0, 10.7.2.
 func TestTheConsentPageSaysHowLongAccessLasts(t *testing.T) {
 	r := newRig(t, "")

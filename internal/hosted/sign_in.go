@@ -145,7 +145,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 		p.deny(w, r, a)
 		return
 	case action == "other" && t.request != "":
-		if err := p.requests.Another(r.Context(), t.request, a.presents()); err != nil {
+		if err := p.requests.Another(r.Context(), a.Question, a.presents()); err != nil {
 			p.Error(w, r, err)
 			return
 		}
