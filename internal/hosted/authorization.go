@@ -150,7 +150,7 @@ func (p *Pages) consent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil && !errors.Is(err, authorize.ErrNotAsked) { // such as the second click on a button: the first one was recorded
-		p.Error(w, r, err)
+		p.fail(w, r, a.locales(), err)
 		return
 	}
 	p.goOn(w, id)
@@ -160,7 +160,7 @@ func (p *Pages) consent(w http.ResponseWriter, r *http.Request) {
 func (p *Pages) deny(w http.ResponseWriter, r *http.Request, a asked) {
 	next, err := p.requests.Deny(r.Context(), a.actor(r.Context()), a.ID, a.presents())
 	if err != nil {
-		p.Error(w, r, err)
+		p.fail(w, r, a.locales(), err)
 		return
 	}
 	p.respond(w, r, *next.Response)

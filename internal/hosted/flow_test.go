@@ -341,6 +341,24 @@ func TestPagesSpeakTheLanguageOfTheRequest(t *testing.T) {
 	b.shows(200, "/oauth2/authorize", `<html lang="es">`, `value="invalid_scope"`)
 }
 
+// An error is told in the language of the request too, wherever its parameters came from.
+func TestErrorsSpeakTheLanguageOfTheRequest(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	c := r.client(nil)
+	b := r.browser()
+	b.open(authorization(c, "ui_locales", "es"))
+	page := *b
+	b.submit("/sign-in", "action", "cancel").returned()
+	b.body = page.body
+	b.signIn("ada@example.com").shows(400, "/sign-in", `<html lang="es">`, "Empezar otra vez en Northwind Notes")
+	query, err := url.ParseQuery(strings.TrimPrefix(authorization(c, "ui_locales", "es", "redirect_uri", "https://other.example/"), "/oauth2/authorize?"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.send(http.MethodPost, "/oauth2/authorize", query, nil).shows(400, "/oauth2/authorize", `<html lang="es">`, "redirect_uri is not one of")
+}
+
 // The client is not proved, so it gets nothing; the user learns what to do, the developer
 // and the operator which parameter was wrong.
 func TestAnUnprovedRequestEndsOnAPage(t *testing.T) {

@@ -42,7 +42,10 @@ type refusal struct {
 // Error shows the page for an error of a request of a browser: what to do to the user, and
 // to a developer the code and which parameter was wrong. The log has the same for the
 // operator. A session that has ended leads to the sign-in page instead.
-func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
+func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) { p.fail(w, r, "", err) }
+
+// fail is Error within an authorization request with those ui_locales.
+func (p *Pages) fail(w http.ResponseWriter, r *http.Request, locales string, err error) {
 	no := refusalOf(err)
 	web.Refused(r.Context(), no.code)
 	p.logRefusal(r, no, err)
@@ -50,7 +53,7 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 		p.seeOther(w, "/sign-in")
 		return
 	}
-	l := p.language(r, "")
+	l := p.language(r, locales)
 	view := messageView{Title: l.text(no.key + ".title"), Text: l.text(no.key + ".text")}
 	if ended, own := errors.AsType[*authorize.Ended](err); own {
 		p.renderEnded(w, r, *ended, no)
@@ -68,14 +71,14 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 			view.Text = l.text("error.throttled.wait", seconds)
 		}
 	}
-	p.render(w, r, page{name: "message", status: no.status, view: view})
+	p.render(w, r, page{name: "message", status: no.status, view: view, locales: locales})
 }
 
 // renderEnded shows the browser that an authorization request belongs to where it goes on,
 // once it has its response or has expired.
 func (p *Pages) renderEnded(w http.ResponseWriter, r *http.Request, ended authorize.Ended, no refusal) {
-	l, name := p.language(r, ""), ended.Client.Name
-	pg := page{name: "message"}
+	pg, name := page{name: "message", locales: strings.Join(ended.UILocales, " ")}, ended.Client.Name
+	l := p.language(r, pg.locales)
 	var view messageView
 	if ended.SignedIn {
 		view = messageView{Title: l.text("ended.title"), Text: l.text("ended.text", name), Button: l.text("signed_out.return", name), Good: true}

@@ -31,7 +31,7 @@ func (p *Pages) askToRegister(w http.ResponseWriter, r *http.Request, a asked, t
 	}
 	open, err := p.directory.Registration(r.Context())
 	if err != nil {
-		p.Error(w, r, err)
+		p.fail(w, r, a.locales(), err)
 		return
 	}
 	if view.Closed = !open; view.Closed {
@@ -85,7 +85,7 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, authorize.ErrNotFound):
-		p.Error(w, r, err)
+		p.fail(w, r, a.locales(), err)
 	case err != nil:
 		tried.err = err
 		p.askToRegister(w, r, a, t, tried)

@@ -2,6 +2,7 @@ package hosted
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"html/template"
 	"net/http"
@@ -122,10 +123,8 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, pg page) {
 	_, _ = w.Write(out.Bytes()) // the client may have disconnected; for HEAD nothing is sent
 }
 
-// language chooses by the authorization request, by the query, then by the browser.
+// language chooses by the authorization request, by the parameters, then by the browser.
 func (p *Pages) language(r *http.Request, locales string) *locale {
-	if locales == "" {
-		locales = r.URL.Query().Get("ui_locales")
-	}
+	locales = cmp.Or(locales, r.URL.Query().Get("ui_locales"), r.Form.Get("ui_locales"))
 	return p.texts().choose(locales, r.Header.Get("Accept-Language"))
 }

@@ -146,7 +146,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	case action == "other" && t.request != "":
 		if err := p.requests.Another(r.Context(), a.Question, a.presents()); err != nil {
-			p.Error(w, r, err)
+			p.fail(w, r, a.locales(), err)
 			return
 		}
 		p.goOn(w, t.request)
@@ -159,7 +159,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, authorize.ErrNotFound):
-		p.Error(w, r, err)
+		p.fail(w, r, a.locales(), err)
 	case err != nil:
 		tried.err = err
 		p.askToSignIn(w, r, a, t, tried)

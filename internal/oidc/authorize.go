@@ -93,6 +93,7 @@ func (p *Provider) authorizeByForm(w http.ResponseWriter, r *http.Request) {
 		p.pages.Error(w, r, oauth.Refuse(oauth.InvalidRequest, "the form is not well formed"))
 		return
 	}
+	r.Form = params // a page has its language from there
 	next, err := p.requests.Post(r.Context(), web.Actor(r.Context()), params)
 	if err != nil || next.Response != nil {
 		p.goOn(w, r, next, err)

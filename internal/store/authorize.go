@@ -47,7 +47,8 @@ var (
 type EndedAuthorization struct {
 	Client      oauth.Client
 	RedirectURI string
-	SignedIn    bool // its code was issued, in the session of the browser
+	UILocales   []string // unless it has a code
+	SignedIn    bool     // its code was issued, in the session of the browser
 }
 
 // Error is the text of ErrNoAuthorization.
@@ -176,7 +177,7 @@ func (t *tx) authorization(ref AuthorizationRef, lock func(string) string) (a Au
 	}
 	if err == nil && (answered || !expires.After(t.now)) {
 		err = &EndedAuthorization{
-			Client: a.Client, RedirectURI: a.Request.RedirectURI, SignedIn: answered && a.SessionID != "" && a.SessionID == session,
+			Client: a.Client, RedirectURI: a.Request.RedirectURI, UILocales: a.Request.UILocales, SignedIn: answered && a.SessionID != "" && a.SessionID == session,
 		}
 	}
 	if err != nil {
