@@ -40,6 +40,9 @@ func (c *Clients) Create(ctx context.Context, by identity.Actor, s oauth.Setting
 	if err := c.check(&n, problems); err != nil {
 		return oauth.Client{}, "", err
 	}
+	if err := c.throttle.NewClient(ctx, by); err != nil {
+		return oauth.Client{}, "", err
+	}
 	n.ID = store.NewID()
 	hash := ""
 	if n.HasSecret() {
@@ -105,6 +108,9 @@ func (c *Clients) Update(ctx context.Context, by identity.Actor, id string, s oa
 		if delete(s, "status"); !hasStatus || !identity.Status(status).Valid() {
 			return oauth.Client{}, fault.BadField("status", "status must be one of active, suspended")
 		}
+	}
+	if err := c.throttle.Change(ctx, by); err != nil {
+		return oauth.Client{}, err
 	}
 	change := store.ClientChange{Status: identity.Status(status)}
 	if len(s) > 0 {
@@ -188,6 +194,9 @@ func (c *Clients) mayRotate(actor identity.Principal, of oauth.Client) error {
 func (c *Clients) act(ctx context.Context, act store.Act, id string, do func(store.Act) error) error {
 	if !identity.ValidID(id) || !identity.Storable(act.Detail) {
 		return identity.ErrNoClient
+	}
+	if err := c.throttle.Change(ctx, act.By); err != nil {
+		return err
 	}
 	return c.ended(ctx, act, id, do(act))
 }

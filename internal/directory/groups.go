@@ -27,6 +27,9 @@ func (d *Directory) CreateGroup(ctx context.Context, by identity.Actor, n NewGro
 	if err != nil {
 		return identity.Group{}, err
 	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return identity.Group{}, err
+	}
 	act := store.Act{Action: identity.ActionCreateGroup, By: by}
 	g, err := d.store.InsertGroup(ctx, act, identity.Group{Name: n.Name, Description: n.Description, OrgID: n.OrgID})
 	if err := d.ended(ctx, act, "", err); err != nil {
@@ -79,6 +82,9 @@ func (d *Directory) UpdateGroup(
 	if !identity.ValidID(id) {
 		return identity.Group{}, identity.ErrNoGroup
 	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return identity.Group{}, err
+	}
 	act := store.Act{Action: identity.ActionUpdateGroup, By: by}
 	g, err := d.store.UpdateGroup(ctx, act, id, name, description)
 	if err := d.ended(ctx, act, id, err); err != nil {
@@ -91,6 +97,9 @@ func (d *Directory) UpdateGroup(
 func (d *Directory) DeleteGroup(ctx context.Context, by identity.Actor, id string) error {
 	if !identity.ValidID(id) {
 		return identity.ErrNoGroup
+	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return err
 	}
 	act := store.Act{Action: identity.ActionDeleteGroup, By: by}
 	return d.ended(ctx, act, id, d.store.DeleteGroup(ctx, act, id))
@@ -106,6 +115,9 @@ func (d *Directory) AddMember(ctx context.Context, by identity.Actor, groupID, u
 	if !identity.ValidID(userID) {
 		return identity.ErrNoUser
 	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return err
+	}
 	act := store.Act{Action: identity.ActionAddMember, By: by, Detail: "group " + groupID}
 	return d.ended(ctx, act, userID, d.store.AddMember(ctx, act, groupID, userID))
 }
@@ -114,6 +126,9 @@ func (d *Directory) AddMember(ctx context.Context, by identity.Actor, groupID, u
 func (d *Directory) RemoveMember(ctx context.Context, by identity.Actor, groupID, userID string) error {
 	if !identity.ValidID(groupID) || !identity.ValidID(userID) {
 		return identity.ErrNoGroup
+	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return err
 	}
 	act := store.Act{Action: identity.ActionRemoveMember, By: by, Detail: "group " + groupID}
 	return d.ended(ctx, act, userID, d.store.RemoveMember(ctx, act, groupID, userID))

@@ -93,6 +93,9 @@ func (d *Directory) ResetPassword(ctx context.Context, by identity.Actor, userID
 	if err := d.checkPassword(ctx, "new_password", newPassword, target.Email, target.OrgID); err != nil {
 		return err
 	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return err
+	}
 	hash, err := d.passwords.Hash(ctx, by.Network, newPassword)
 	if err != nil {
 		return fmt.Errorf("hash password: %w", err)

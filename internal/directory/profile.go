@@ -58,6 +58,9 @@ func (d *Directory) Update(ctx context.Context, by identity.Actor, userID string
 	if !identity.ValidID(userID) {
 		return identity.User{}, identity.ErrNoUser
 	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return identity.User{}, err
+	}
 	act := store.Act{Action: identity.ActionUpdateUser, By: by, Tokens: change.Tokens}
 	user, err := d.store.UpdateUser(ctx, act, userID, next)
 	if err := d.ended(ctx, act, userID, err); err != nil {

@@ -34,6 +34,9 @@ func (d *Directory) CreateUser(ctx context.Context, by identity.Actor, n NewUser
 	if err := d.mayCreate(actor, n); err != nil {
 		return identity.User{}, d.ended(ctx, act, "", err)
 	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return identity.User{}, err
+	}
 	user, err := d.newUser(ctx, by, n)
 	if err != nil {
 		return identity.User{}, err
@@ -111,6 +114,9 @@ func (d *Directory) SetRole(ctx context.Context, by identity.Actor, userID, role
 	if !identity.ValidID(userID) {
 		return identity.User{}, identity.ErrNoUser
 	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return identity.User{}, err
+	}
 	act := store.Act{Action: identity.ActionSetRole, By: by, Detail: role, Tokens: tokens}
 	user, err := d.store.SetRole(ctx, act, userID, r)
 	if err := d.ended(ctx, act, userID, err); err != nil {
@@ -134,6 +140,9 @@ func (d *Directory) SetStatus(ctx context.Context, by identity.Actor, userID, st
 	if !identity.ValidID(userID) {
 		return identity.User{}, identity.ErrNoUser
 	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return identity.User{}, err
+	}
 	act := store.Act{Action: identity.ActionSetStatus, By: by, Detail: status, Tokens: tokens}
 	user, err := d.store.SetStatus(ctx, act, userID, s)
 	if err := d.ended(ctx, act, userID, err); err != nil {
@@ -150,6 +159,9 @@ func (d *Directory) Delete(ctx context.Context, by identity.Actor, userID string
 	}
 	if !identity.ValidID(userID) {
 		return identity.ErrNoUser
+	}
+	if err := d.throttle.Change(ctx, by); err != nil {
+		return err
 	}
 	act := store.Act{Action: identity.ActionDeleteUser, By: by, Tokens: tokens}
 	return d.ended(ctx, act, userID, d.store.DeleteUser(ctx, act, userID))

@@ -27,6 +27,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/testrig"
+	"github.com/pico-auth/pico-auth/internal/throttle"
 	"github.com/pico-auth/pico-auth/internal/token"
 	"github.com/pico-auth/pico-auth/internal/web"
 	"github.com/pico-auth/pico-auth/picoauth"
@@ -62,6 +63,7 @@ type rig struct {
 	router *web.Router
 	store  *store.Store
 	apps   *client.Clients
+	limits *throttle.Throttle
 	log    *testrig.Buffer
 	ahead  *atomic.Int64 // of the clock of everything, in nanoseconds
 
@@ -78,7 +80,7 @@ func newRig(t testing.TB) *rig {
 		c.Passwords.ServiceName = "Pico Auth API"
 		c.Tokens.Issuer, c.Tokens.Audience = testIssuer(), testAudience
 	})
-	r.store, r.apps = built.Store, built.Clients
+	r.store, r.apps, r.limits = built.Store, built.Clients, built.Throttle
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: testIssuer(), Audience: testAudience,
 		Client: localkeys.Client(func() []byte { body, _ := built.Keys.JWKS(); return body }, nil),

@@ -6,8 +6,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // from sends a request of a client with that address.
@@ -99,4 +101,42 @@ func TestOneUserCannotFillTheAuditLogWithChangesOfTheProfile(t *testing.T) {
 		t.Errorf("%v", a.header)
 	}
 	r.want(http.StatusOK, change(r.as(identity.Viewer, "")))
+}
+
+// An administrator is trusted with one organization: their changes must not fill the disk
+// that all share. The limit holds for every route by which they change something.
+func TestEveryChangeByAnAdministratorOfOneOrganizationIsLimited(t *testing.T) {
+	r := newRig(t)
+	r.user(identity.Superadmin, "default")
+	r.user(identity.Viewer, "other")
+	var changes []row
+	for _, row := range r.rows() {
+		if row.route.Access != web.OrgAdmin || row.route.Method == http.MethodGet {
+			continue
+		}
+		path, body := row.make(r)
+		if a := r.call(row.route.Method, path, r.as(identity.OrgAdmin, "default"), body); a.status < 300 {
+			changes = append(changes, row)
+		}
+	}
+	if len(changes) < 20 {
+		t.Fatalf("only %d changes", len(changes))
+	}
+	admin := identity.Actor{}.AsUser(r.user(identity.OrgAdmin, "default").ID)
+	for r.limits.Change(t.Context(), admin) == nil { //nolint:revive // until none is left
+	}
+	r.ahead.Add(-int64(time.Hour)) // before that: none passes, however long this takes
+	for _, row := range changes {
+		path, body := row.make(r)
+		a := r.call(row.route.Method, path, r.as(identity.OrgAdmin, "default"), body)
+		if a.status != http.StatusTooManyRequests || !strings.HasPrefix(a.header.Get("RateLimit-Policy"), `"changes";`) || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s %s (%s): %d %v", row.route.Method, row.route.Pattern, row.about, a.status, a.header)
+		}
+		a = r.call(row.route.Method, path, r.as(identity.Superadmin, "default"), body)
+		if a.status >= 300 {
+			t.Errorf("%s %s (%s) as superadmin: %d %s", row.route.Method, row.route.Pattern, row.about, a.status, a.raw)
+		}
+	}
+	r.want(http.StatusOK, r.call("POST", "/api/v1/groups", r.as(identity.OrgAdmin, "other"), `{"name":"ops"}`))
+	r.want(http.StatusOK, r.call("POST", "/api/v1/auth/logout-all", r.as(identity.OrgAdmin, "default"), ""))
 }

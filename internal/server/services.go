@@ -209,7 +209,7 @@ func assemble(cfg config.Config, log *slog.Logger, st *store.Store, keys signing
 		FamiliesPerUser:    cfg.Auth.SessionsPerUser,
 	})
 	sessions := session.New(session.Config{
-		Store: st, Tokens: tokens, Audit: events, Issuer: cfg.Auth.Issuer, Max: days(cfg.Auth.SessionMaxDays), Limit: cfg.Auth.SessionsPerUser,
+		Store: st, Tokens: tokens, Audit: events, Throttle: limits, Issuer: cfg.Auth.Issuer, Max: days(cfg.Auth.SessionMaxDays), Limit: cfg.Auth.SessionsPerUser,
 	})
 	clients := clientsConfig(cfg)
 	clients.Store, clients.Audit, clients.Throttle = st, events, limits

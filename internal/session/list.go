@@ -51,6 +51,9 @@ func (s *Sessions) EndOne(ctx context.Context, by identity.Actor, userID, sessio
 	if !identity.ValidID(sessionID) {
 		return identity.ErrNoSession
 	}
+	if err := s.mayEnd(ctx, by, userID); err != nil {
+		return err
+	}
 	act := store.Act{Action: identity.ActionEndSession, By: by, Detail: "session " + sessionID}
 	return s.ended(ctx, act, userID, s.store.EndUserSession(ctx, act, userID, sessionID))
 }
@@ -61,9 +64,24 @@ func (s *Sessions) EndAll(ctx context.Context, by identity.Actor, userID string)
 	if !identity.ValidID(userID) {
 		return nil, identity.ErrNoUser
 	}
+	if err := s.mayEnd(ctx, by, userID); err != nil {
+		return nil, err
+	}
 	act := store.Act{Action: identity.ActionEndSessions, By: by}
 	tell, err := s.store.EndUserSessions(ctx, act, userID)
 	return s.frames(by.SessionID, tell), s.ended(ctx, act, userID, err)
+}
+
+// mayEnd is Throttled after too many acts of an administrator. What users do with their own
+// sessions is limited by their sign-ins.
+func (s *Sessions) mayEnd(ctx context.Context, by identity.Actor, userID string) error {
+	if by.UserID() == userID {
+		return nil
+	}
+	if err := s.throttle.Change(ctx, by); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	return nil
 }
 
 // ended adds the action to the error, and records a refusal of the actor. The

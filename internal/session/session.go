@@ -17,6 +17,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/throttle"
 	"github.com/pico-auth/pico-auth/internal/token"
 )
 
@@ -28,9 +29,11 @@ const maxUserAgent = 255
 
 // Config is what Sessions need. Store, Tokens and Audit are required.
 type Config struct {
-	Store  *store.Store
-	Tokens *token.Issuer
-	Audit  *audit.Log
+	Store    *store.Store
+	Tokens   *token.Issuer
+	Audit    *audit.Log
+	Throttle *throttle.Throttle // nil: what administrators end is not limited
+
 	Issuer string           // as in the claim iss; for front-channel logout
 	Max    time.Duration    // to the absolute end; 0: DefaultMax
 	Limit  int              // sessions of a user; the least recently used ends; 0: no limit
@@ -39,13 +42,14 @@ type Config struct {
 
 // Sessions starts and ends sessions. It is safe for concurrent use.
 type Sessions struct {
-	store  *store.Store
-	tokens *token.Issuer
-	audit  *audit.Log
-	issuer string
-	max    time.Duration
-	limit  int
-	now    func() time.Time
+	store    *store.Store
+	tokens   *token.Issuer
+	audit    *audit.Log
+	throttle *throttle.Throttle
+	issuer   string
+	max      time.Duration
+	limit    int
+	now      func() time.Time
 }
 
 // New returns Sessions.
@@ -56,7 +60,7 @@ func New(cfg Config) *Sessions {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Sessions{store: cfg.Store, tokens: cfg.Tokens, audit: cfg.Audit, issuer: cfg.Issuer, max: cfg.Max, limit: cfg.Limit, now: cfg.Now}
+	return &Sessions{store: cfg.Store, tokens: cfg.Tokens, audit: cfg.Audit, throttle: cfg.Throttle, issuer: cfg.Issuer, max: cfg.Max, limit: cfg.Limit, now: cfg.Now}
 }
 
 // Start turns a proof into a session of the JSON login, and returns its first

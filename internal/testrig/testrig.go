@@ -137,7 +137,7 @@ func (r *Rig) flows(cfg Config, log *slog.Logger) {
 	r.Login = login.New(cfg.Login)
 	cfg.Tokens.Store, cfg.Tokens.Keys, cfg.Tokens.Audit, cfg.Tokens.Now = r.Store, r.Keys, r.Audit, cfg.Now
 	r.Tokens = token.New(cfg.Tokens)
-	r.Sessions = session.New(session.Config{Store: r.Store, Tokens: r.Tokens, Audit: r.Audit, Issuer: cfg.Tokens.Issuer, Now: cfg.Now})
+	r.Sessions = session.New(session.Config{Store: r.Store, Tokens: r.Tokens, Audit: r.Audit, Throttle: r.Throttle, Issuer: cfg.Tokens.Issuer, Now: cfg.Now})
 	r.Clients = client.New(client.Config{Store: r.Store, Audit: r.Audit, Throttle: r.Throttle, Issuer: cfg.Tokens.Issuer, Audience: cfg.Tokens.Audience, Now: cfg.Now})
 	r.Authorize = authorize.New(authorize.Config{Store: r.Store, Audit: r.Audit, Throttle: r.Throttle, Issuer: cfg.Tokens.Issuer, Now: cfg.Now, Hint: r.Tokens.HintedUser})
 	cfg.Directory.Store, cfg.Directory.Passwords, cfg.Directory.Audit, cfg.Directory.Now = r.Store, r.Passwords, r.Audit, cfg.Now

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/throttle"
 )
 
@@ -223,5 +224,90 @@ func TestRegistrationsAreLimitedInWiderNetworks(t *testing.T) {
 			}
 			w.ok(w.Registration(t.Context(), identity.Actor{Network: c.other}))
 		})
+	}
+}
+
+// administrator stores a user of the role and returns them as an actor.
+func (w *world) administrator(role identity.Role, org string) identity.Actor {
+	w.t.Helper()
+	id := store.NewID()
+	u := identity.User{ID: id, Email: id + "@pico.example", EmailKey: id + "@pico.example", Role: role, OrgID: org, Status: identity.Active}
+	w.ok(w.store.CreateUser(w.t.Context(), store.Act{Action: identity.ActionCreateUser, By: identity.Actor{Kind: identity.ActorSystem}}, u))
+	by := from(1)
+	return by.AsUser(id)
+}
+
+// The administrators of an organization have one limit together: one of them could make
+// others. Those of another one, superadmins and the command line are not affected, and who
+// may change nothing uses nothing up.
+func TestChangesOfAnOrganizationAreLimitedToADay(t *testing.T) {
+	each(t, func(w *world) {
+		w.limited(throttle.Config{Changes: 20})
+		one, two := w.administrator(identity.OrgAdmin, "here"), w.administrator(identity.OrgAdmin, "here")
+		viewer, elsewhere := w.administrator(identity.Viewer, "here"), w.administrator(identity.OrgAdmin, "there")
+		superadmin := w.administrator(identity.Superadmin, "here")
+		for range 30 {
+			w.ok(w.Change(w.t.Context(), viewer))
+		}
+		for range 10 {
+			w.ok(w.Change(w.t.Context(), one))
+			w.ok(w.NewClient(w.t.Context(), two))
+		}
+		for _, by := range []identity.Actor{one, two} {
+			refused := w.refusal(w.Change(w.t.Context(), by))
+			if refused == nil || refused.Limit != (fault.Limit{Name: "changes", Quota: 20, Window: 24 * time.Hour}) {
+				w.t.Fatalf("refused %+v", refused)
+			}
+		}
+		for _, by := range []identity.Actor{elsewhere, superadmin, {Kind: identity.ActorSystem}, {}, from(2).AsUser("nobody")} {
+			w.ok(w.Change(w.t.Context(), by))
+			w.ok(w.NewClient(w.t.Context(), by))
+		}
+		if got := w.told(identity.ActionThrottle); len(got) != 1 || got[0].Detail != "changes here" {
+			w.t.Errorf("told %+v", got)
+		}
+	})
+}
+
+// Beyond the limit an administrator still suspends a user, but fills no disk.
+func TestBeyondTheChangesOfADayOneASecondPasses(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.limited(throttle.Config{Changes: 5})
+	by := w.administrator(identity.OrgAdmin, "here")
+	for range 5 {
+		w.ok(w.Change(t.Context(), by))
+	}
+	for range 60 {
+		if refused := w.refusal(w.Change(t.Context(), by)); refused == nil || refused.RetryAfter != time.Second {
+			t.Fatalf("refused %+v", refused)
+		}
+		w.clock.Advance(time.Second)
+		w.ok(w.Change(t.Context(), by))
+	}
+}
+
+func TestNewClientsOfAnOrganizationAreAThousandADayThenOneAMinute(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	by := w.administrator(identity.OrgAdmin, "here")
+	for range 1000 {
+		w.ok(w.NewClient(t.Context(), by))
+	}
+	refused := w.refusal(w.NewClient(t.Context(), by))
+	if refused == nil || refused.Limit.Name != "clients" || refused.RetryAfter != time.Minute {
+		t.Fatalf("refused %+v", refused)
+	}
+	w.ok(w.Change(t.Context(), by))
+	w.clock.Advance(time.Minute)
+	w.ok(w.NewClient(t.Context(), by))
+}
+
+func TestChangesOfADayAreTwentyThousand(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	by := w.administrator(identity.OrgAdmin, "here")
+	for range 20_000 {
+		w.ok(w.Change(t.Context(), by))
+	}
+	if w.refusal(w.Change(t.Context(), by)) == nil {
+		t.Error("one more passes")
 	}
 }

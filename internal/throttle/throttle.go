@@ -15,7 +15,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +38,7 @@ type Config struct {
 	SignIns    int // of a user in a day
 	Grants     int // of a user in a day; one client has at least a tenth
 	Assertions int // of a client in 5 minutes
+	Changes    int // by administrators of an organization in a day
 }
 
 // Throttle limits guesses. It is safe for concurrent use. A nil Throttle limits
@@ -89,6 +89,8 @@ func New(cfg Config) *Throttle {
 		signInsOfUser:           {{cmp.Or(cfg.SignIns, 20_000), day}},
 		grantsOfUser:            {{600, time.Minute}, {grants, day}},
 		assertionsOfClient:      {{cmp.Or(cfg.Assertions, 300_000), 5 * time.Minute}},
+		changesOfOrganization:   {{cmp.Or(cfg.Changes, 20_000), day}},
+		clientsOfOrganization:   {{1000, day}},
 		authorizationsOfNetwork: {{600, time.Minute}},
 		waitingOfSite:           {{max(500, cfg.WaitingRequests/10), waits}},
 		waitingOfProvider:       {{max(500, cfg.WaitingRequests/4), waits}},
@@ -116,6 +118,8 @@ const (
 	signInsOfUser
 	grantsOfUser
 	assertionsOfClient
+	changesOfOrganization
+	clientsOfOrganization
 	counters // how many there are
 )
 
@@ -123,6 +127,7 @@ const (
 var names = [counters]string{
 	"account-network", "account", "network", "tokens", "registrations", "profile", "authorizations", "authorizations-site",
 	"authorizations-provider", "registrations-site", "registrations-provider", "sign-ins", "grants", "assertions",
+	"changes", "clients",
 }
 
 // Stats returns how many attempts each counter has refused.
@@ -162,71 +167,6 @@ func (t *Throttle) Registration(ctx context.Context, by identity.Actor) error {
 func (t *Throttle) UnknownToken(ctx context.Context, by identity.Actor) error {
 	return t.take(ctx, by, tokensOfNetwork, networkOf(by), factorOf(by))
 }
-
-// ProfileChange counts a change that a user makes of the own profile, or refuses it.
-// Each is an event in the audit log, and anyone who registers can make them.
-func (t *Throttle) ProfileChange(ctx context.Context, by identity.Actor) error {
-	return t.take(ctx, by, profileChangesOfUser, by.UserID(), 1)
-}
-
-// Assertion stores a client assertion with use, until it expires, or refuses it. One that
-// use refuses does not count: an attacker who has a used one must not use up the limit.
-func (t *Throttle) Assertion(ctx context.Context, by identity.Actor, clientID string, use func() error) error {
-	if err := t.ask(ctx, by, assertionsOfClient, clientID, 1, false); err != nil {
-		return err
-	}
-	if err := use(); err != nil || t == nil || t.off {
-		return err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
-	t.limits[assertionsOfClient].of(clientID, now).count(now)
-	return nil
-}
-
-// Grant counts a code for the client, or without a client what the user decides on a page,
-// or refuses it: each is an event in the audit log, and a page of the client makes the
-// browser ask for codes. One client that does so without pause must not stop the others: a
-// client with few of the grants of a user is not refused for all that the user has.
-func (t *Throttle) Grant(ctx context.Context, by identity.Actor, userID, clientID string) error {
-	if t == nil || t.off || userID == "" {
-		return nil
-	}
-	t.mu.Lock()
-	now := t.now()
-	all := t.limits[grantsOfUser].of(userID, now)
-	if !all.reaches(now, t.shares.rates) { // as nearly all users: nothing is kept for each of their clients
-		all.count(now)
-		t.mu.Unlock()
-		return nil
-	}
-	own := t.shares.of(userID+" "+clientID, now)
-	full, wait := all.full(now, 0, 1)
-	share, sooner := own.full(now, 0, 1)
-	wait = own.rest(now, min(wait, sooner), grantEach)
-	if full == nil || share == nil || wait == 0 {
-		if own.count(now); full == nil {
-			all.count(now)
-		}
-		t.mu.Unlock()
-		return nil
-	}
-	begins := own.begins(now)
-	t.mu.Unlock()
-	if begins {
-		t.record(ctx, by, grantsOfUser, strings.TrimSpace(userID+" "+clientID))
-	}
-	pause(ctx)
-	return t.refuse(grantsOfUser, full.limit, full.per, wait)
-}
-
-// Beyond the limits that a user has, one act in such a time goes on: a program that signs
-// in often, or a client that asks for codes, must not stop the user for the rest of a day.
-const (
-	signInEach = time.Second
-	grantEach  = time.Minute // of each client
-)
 
 // refusedAfter is how long a refused authorization request waits for its answer: each is
 // a page, and what a network can ask for is then bounded by its connections.

@@ -44,6 +44,9 @@ func (i *Issuer) CreateServiceToken(
 	if err != nil {
 		return identity.ServiceToken{}, "", err
 	}
+	if err := i.throttle.NewClient(ctx, by); err != nil {
+		return identity.ServiceToken{}, "", fmt.Errorf("create service token: %w", err)
+	}
 	secret = newServiceToken()
 	act := store.Act{Action: identity.ActionCreateServiceToken, By: by, Detail: nameWith(t.Name, t.Audiences)}
 	stored, isNew, err := i.store.InsertServiceToken(ctx, act, t, hashOf(secret), i.audience)
@@ -156,6 +159,9 @@ func (i *Issuer) UpdateServiceToken(ctx context.Context, by identity.Actor, orgI
 	if err := fault.Gather(checkAudiences(audiences, i.audience)); err != nil {
 		return identity.ServiceToken{}, err
 	}
+	if err := i.throttle.Change(ctx, by); err != nil {
+		return identity.ServiceToken{}, fmt.Errorf("update service token: %w", err)
+	}
 	act := store.Act{Action: identity.ActionUpdateServiceToken, By: by, Detail: nameWith(name, audiences)}
 	updated, err := i.store.UpdateServiceToken(ctx, act, orgID, name, audiences, i.audience)
 	if err != nil {
@@ -171,6 +177,9 @@ func (i *Issuer) UpdateServiceToken(ctx context.Context, by identity.Actor, orgI
 func (i *Issuer) RevokeServiceToken(ctx context.Context, by identity.Actor, orgID, name string) error {
 	if !identity.Storable(name) || !identity.Storable(orgID) {
 		return identity.ErrNoServiceToken
+	}
+	if err := i.throttle.Change(ctx, by); err != nil {
+		return fmt.Errorf("revoke service token: %w", err)
 	}
 	act := store.Act{Action: identity.ActionRevokeServiceToken, By: by, Detail: name}
 	if err := i.store.RevokeServiceToken(ctx, act, orgID, name); err != nil {
