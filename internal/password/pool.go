@@ -1,7 +1,6 @@
 package password
 
 import (
-	"container/list"
 	"context"
 	"runtime"
 	"sync"
@@ -51,10 +50,7 @@ type job struct {
 	failed   error
 	finished chan error // buffered: a caller that left is not waited for
 
-	network string
-	line    *line         // in the queue; nil: it does not wait any more
-	place   *list.Element // in the line
-	round   int           // of its network there
+	shares [levels]*share // in the queue
 }
 
 func newPool(workers, queue, cost int) *pool {
@@ -114,8 +110,8 @@ func (p *pool) do(ctx context.Context, network string, work bcrypt.Work) (sum st
 	}
 }
 
-// enter queues the job. When all places are taken, it refuses a job of the network
-// that has the most, or this one.
+// enter queues the job. When all places are taken, it refuses a job of those that have
+// the most, which can be this one.
 func (p *pool) enter(j *job, network string) error {
 	known := p.known.has(network)
 	p.mu.Lock()
@@ -123,15 +119,15 @@ func (p *pool) enter(j *job, network string) error {
 	if p.closed {
 		return errClosed
 	}
-	if p.waiting.len()+p.running >= p.workers*p.lanes+p.queue {
-		displaced := p.waiting.displaced(network, known)
-		if displaced == nil {
+	p.waiting.push(j, network, known)
+	if p.waiting.len()+p.running > p.workers*p.lanes+p.queue {
+		excess := p.waiting.excess()
+		p.waiting.remove(excess)
+		if excess == j {
 			return p.full()
 		}
-		p.waiting.remove(displaced)
-		displaced.finished <- p.full()
+		excess.finished <- p.full()
 	}
-	p.waiting.push(j, network, known)
 	p.work.Signal()
 	return nil
 }

@@ -1,235 +1,152 @@
 package password
 
 import (
-	"container/list"
+	"cmp"
+	"maps"
+	"slices"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
 
-// queue holds the jobs that wait, in one line for each client network. The lines
-// take turns, so that a network with a thousand requests delays another by one hash
-// each turn, however many it sends. In one line, first come, first served.
+// queue shares places and hashes at three levels: the networks from which a user has signed
+// in and all others are two classes, a class has sites, and a site has networks. At each
+// level the share that was served longest ago is next; every second hash of a class goes to
+// the one that waits longest, so that new sites do not starve the others. When a place is
+// missing, the share that has most gives it, and of those with as many the one served last.
 //
-// Networks from which a user has signed in and all others are two classes, which
-// take turns first: an attack from many new networks leaves the known ones half of
-// the hashes and half of the places.
-//
-// A line is that of a /48 of IPv6: one site has 256 networks, and each would have a turn.
-// One account that signs in from all of them makes them known, so those of known networks
-// are the same. In its line the networks take turns, too.
-//
-// An attack from as many known networks as there are places, or more, takes each new place
-// at once. So one of a line that was served more goes to another one, and a line that was
-// not served recently has every second turn.
-//
-// The caller holds the pool's lock.
+// So a class has half of all if it wants that, and a site that keeps asking is served before
+// another one of its class is served again, whatever others send. The caller holds the
+// pool's lock.
 type queue struct {
-	classes [2]class
-	turn    int // the class that is served next, if it has a job
-	served  served
+	jobs   []*job // oldest first
+	shares [levels]map[string]*share
+	hashes int // that have begun
 }
 
-// The classes. A job's class is that of its network when it came.
-const (
-	unknownNetworks = iota
-	knownNetworks
-)
+// levels are the class, the site and the network. A site is a /48 of IPv6, which has 256
+// networks; in IPv4 each network is one.
+const levels = 3
 
-// class is the lines of its networks.
-type class struct {
-	lines   map[string]*line
-	turns   list.List // of *line, the next to be served first
-	waiting int       // jobs in all lines
-	rare    bool      // the last one served was a rare line
+// share is what one class, site or network has.
+type share struct {
+	name    string
+	waiting int // jobs
+	since   int // the number of the hash before it began to wait
+	served  int // the number of its last hash; 0: none of those remembered
+	hashes  int // of those remembered
 }
 
-// line is the jobs of the networks of one site, in rounds: each has one job of each
-// network. It is dropped when it is empty.
-type line struct {
-	class *class
-	site  string
-	turn  *list.Element
-	jobs  list.List // of *job, those of one round oldest first
-	round int       // of a new job, if no other one of its network waits
-	rare  bool      // it was not served recently
-}
+// remembered is for how many hashes a share that was served and does not wait is kept:
+// under attack, for some twenty seconds.
+const remembered = 500
 
-func (q *queue) len() int { return q.classes[0].waiting + q.classes[1].waiting }
+func (q *queue) len() int { return len(q.jobs) }
 
-// push appends the job to the line of its network.
+// push lets the job wait.
 func (q *queue) push(j *job, network string, known bool) {
-	c := &q.classes[unknownNetworks]
+	class := "unknown"
 	if known {
-		c = &q.classes[knownNetworks]
+		class = "known"
 	}
-	site := siteOf(network)
-	l := c.lines[site]
-	if l == nil {
-		l = &line{class: c, site: site, rare: q.served.of(site) == 0}
-		l.turn = c.begin(l)
-		if c.lines == nil {
-			c.lines = map[string]*line{}
+	for level, name := range [levels]string{class, identity.Around(network, 0, 48), network} {
+		s := q.share(level, name)
+		if s.waiting == 0 {
+			s.since = q.hashes
 		}
-		c.lines[site] = l
+		s.waiting++
+		j.shares[level] = s
 	}
-	c.waiting++
-	j.network, j.round, j.line = network, l.roundOf(network), l
-	after := l.jobs.Back()
-	for after != nil && after.Value.(*job).round > j.round {
-		after = after.Prev()
-	}
-	if after == nil {
-		j.place = l.jobs.PushFront(j)
-	} else {
-		j.place = l.jobs.InsertAfter(j, after)
-	}
+	q.jobs = append(q.jobs, j)
 }
 
-// begin gives a new line its turn: the last one, and a rare line the first one that is not
-// beside that of another.
-func (c *class) begin(l *line) *list.Element {
-	before := c.rare
-	for e := c.turns.Front(); l.rare && e != nil; e = e.Next() {
-		other := e.Value.(*line).rare
-		if !before && !other {
-			return c.turns.InsertBefore(l, e)
+func (q *queue) share(level int, name string) *share {
+	s := q.shares[level][name]
+	if s == nil {
+		if q.shares[level] == nil {
+			q.shares[level] = map[string]*share{}
 		}
-		before = other
+		s = &share{name: name}
+		q.shares[level][name] = s
 	}
-	return c.turns.PushBack(l)
+	return s
 }
 
-// siteOf is the name of the line of a network.
-func siteOf(network string) string { return identity.Around(network, 0, 48) }
-
-// roundOf is the round of a new job of the network.
-func (l *line) roundOf(network string) int {
-	for e := l.jobs.Back(); e != nil; e = e.Prev() {
-		if j := e.Value.(*job); j.network == network {
-			return j.round + 1
+// pop takes the next job out; nil if none waits.
+func (q *queue) pop() *job {
+	if len(q.jobs) == 0 {
+		return nil
+	}
+	next := slices.MinFunc(q.jobs, (*job).turn)
+	q.hashes++
+	for _, s := range next.shares {
+		s.since, s.served = q.hashes, q.hashes
+		s.hashes++
+	}
+	q.remove(next)
+	if q.hashes%remembered == 0 {
+		for _, shares := range q.shares {
+			maps.DeleteFunc(shares, func(_ string, s *share) bool { return q.forgotten(s) })
 		}
 	}
-	return l.round
+	return next
+}
+
+// excess is the job that gives its place when there is one too many.
+func (q *queue) excess() *job {
+	last := q.jobs[0]
+	for _, j := range q.jobs {
+		if j.excess(last) >= 0 {
+			last = j
+		}
+	}
+	return last
 }
 
 // remove takes the job out, and reports whether it was still in.
 func (q *queue) remove(j *job) bool {
-	l := j.line
-	if l == nil {
+	i := slices.Index(q.jobs, j)
+	if i < 0 {
 		return false
 	}
-	l.jobs.Remove(j.place)
-	l.class.waiting--
-	if l.jobs.Len() == 0 {
-		l.class.turns.Remove(l.turn)
-		delete(l.class.lines, l.site)
+	q.jobs = slices.Delete(q.jobs, i, i+1)
+	for level, s := range j.shares {
+		if s.waiting--; q.forgotten(s) {
+			delete(q.shares[level], s.name)
+		}
 	}
-	j.line, j.place = nil, nil
 	return true
 }
 
-// next is the job that pop returns; nil if none waits.
-func (q *queue) next() *job {
-	for i := range q.classes {
-		if first := q.classes[(q.turn+i)%len(q.classes)].turns.Front(); first != nil {
-			return first.Value.(*line).jobs.Front().Value.(*job)
+func (q *queue) forgotten(s *share) bool {
+	return s.waiting == 0 && s.served <= max(0, q.hashes-remembered)
+}
+
+// turn compares which of two jobs is next.
+func (j *job) turn(other *job) int {
+	class := j.shares[0]
+	for level, s := range j.shares {
+		o := other.shares[level]
+		c := cmp.Compare(s.served, o.served)
+		if level > 0 && class.hashes%2 == 1 {
+			c = cmp.Compare(s.since, o.since)
+		}
+		if c != 0 {
+			return c
 		}
 	}
-	return nil
+	return 0
 }
 
-// pop takes the next job out; its class and its line go to the end of their turns.
-func (q *queue) pop() *job {
-	j := q.next()
-	if j == nil {
-		return nil
+// excess compares which of two jobs gives its place last.
+func (j *job) excess(other *job) int {
+	if j.shares == other.shares {
+		return 0 // a flood is fast
 	}
-	l := j.line
-	if l.class == &q.classes[q.turn] {
-		q.turn = (q.turn + 1) % len(q.classes)
-	}
-	l.class.turns.MoveToBack(l.turn)
-	l.round = j.round + 1
-	l.class.rare, l.rare = l.rare, false
-	q.served.add(l.site)
-	q.remove(j)
-	return j
-}
-
-// displaced is the job that gives its place to a new one of the network when all places
-// are taken; nil if the new one is refused. The last of the longest line goes, if
-// that is still longer than the network's own one afterwards. The other class gives
-// a place if it has the larger part of them; to a known network it does so
-// unconditionally: half of the places are kept for those. At last a network of the same
-// site gives one, if it has more, or a line as long that was served more.
-func (q *queue) displaced(network string, known bool) *job {
-	own, other := &q.classes[unknownNetworks], &q.classes[knownNetworks]
-	if known {
-		own, other = other, own
-	}
-	mine := 1 // with the new one
-	site := own.lines[siteOf(network)]
-	if site != nil {
-		mine += site.jobs.Len()
-	}
-	if own.waiting < other.waiting {
-		if l := other.longest(); known || l.jobs.Len() > mine {
-			return l.jobs.Back().Value.(*job)
+	for level, s := range j.shares {
+		o := other.shares[level]
+		if c := cmp.Or(cmp.Compare(s.waiting, o.waiting), cmp.Compare(s.served, o.served)); c != 0 {
+			return c
 		}
 	}
-	if l := own.longest(); l != nil && l.jobs.Len() > mine {
-		return l.jobs.Back().Value.(*job)
-	}
-	if site != nil {
-		if last := site.jobs.Back().Value.(*job); last.round > site.roundOf(network) {
-			return last
-		}
-	}
-	if l := own.mostServed(mine, &q.served); l != nil && q.served.of(l.site) > q.served.of(siteOf(network)) {
-		return l.jobs.Back().Value.(*job)
-	}
-	return nil
+	return 0
 }
-
-// longest is the line with the most jobs, nil if there is none. There are at most as many
-// lines as places.
-func (c *class) longest() (longest *line) {
-	for e := c.turns.Front(); e != nil; e = e.Next() {
-		if l := e.Value.(*line); longest == nil || l.jobs.Len() > longest.jobs.Len() {
-			longest = l
-		}
-	}
-	return longest
-}
-
-// mostServed is the line that was served most of those with as many jobs; nil if there is
-// none.
-func (c *class) mostServed(jobs int, served *served) (most *line) {
-	for e := c.turns.Front(); e != nil; e = e.Next() {
-		if l := e.Value.(*line); l.jobs.Len() >= jobs && (most == nil || served.of(l.site) > served.of(most.site)) {
-			most = l
-		}
-	}
-	return most
-}
-
-// servedLast is how many hashes a generation of served counts: under attack, those of some
-// ten seconds.
-const servedLast = 500
-
-// served is how many of the last hashes, 500 to 1,000, were those of each site. The zero
-// value is empty.
-type served struct {
-	recent, older map[string]int
-	n             int // in recent
-}
-
-func (s *served) add(site string) {
-	if s.recent == nil || s.n == servedLast {
-		s.older, s.recent, s.n = s.recent, map[string]int{}, 0
-	}
-	s.recent[site]++
-	s.n++
-}
-
-func (s *served) of(site string) int { return s.recent[site] + s.older[site] }

@@ -168,14 +168,14 @@ func TestAFloodLeavesAnotherNetworkALane(t *testing.T) {
 }
 
 // TestQueueIsFair lets jobs of several networks come, leave and be served in any
-// order: while a job is the first of its line, each other network of its class is
+// order: while a job is the first of its network, each other network of its class is
 // served at most once, and the other class at most once more than its own. The
 // bound holds, and a new job displaces none of a network with fewer, nor one of a network
-// with as many that was not served more.
+// with as many that was not served later, unless the other class has as many or more.
 func TestQueueIsFair(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := &queue{}
-		m := model{lines: map[string][]*job{}, served: map[string][]string{}, had: map[string]int{}}
+		m := model{waiting: map[string][]*job{}, since: map[string][]string{}, last: map[string]int{}}
 		places := rapid.IntRange(1, 12).Draw(t, "places")
 		t.Repeat(map[string]func(*rapid.T){
 			"come": func(t *rapid.T) {
@@ -197,89 +197,99 @@ func TestQueueIsFair(t *testing.T) {
 	})
 }
 
-// model is the jobs of each network, and which networks were served since the first
-// of them became the first. Upper case is known.
+// model is the jobs of each network. Upper case is known.
 type model struct {
-	lines  map[string][]*job
-	served map[string][]string
-	had    map[string]int // how often each was served
+	waiting map[string][]*job
+	since   map[string][]string // the networks that were served since the first of these became the first
+	last    map[string]int      // when each was served
+	served  int
 }
 
 func known(network string) bool { return network < "a" }
 
 func (m *model) all() (jobs []*job) {
 	for _, network := range []string{"a", "b", "c", "D", "E", "F"} {
-		jobs = append(jobs, m.lines[network]...)
+		jobs = append(jobs, m.waiting[network]...)
 	}
 	return jobs
 }
 
-func (m *model) come(t *rapid.T, q *queue, network string, places int) {
-	if q.len() == places {
-		j := q.displaced(network, known(network))
-		if j == nil {
-			return
+func (m *model) network(j *job) string {
+	for network, jobs := range m.waiting {
+		if slices.Contains(jobs, j) {
+			return network
 		}
-		from := j.line.site
-		more := len(m.lines[from]) - len(m.lines[network]) - 1
-		if more == 0 && m.had[from] > m.had[network] && known(network) == known(from) {
-			more = 1
-		}
-		if more <= 0 && (!known(network) || known(from)) {
-			t.Fatalf("%s with %d took a place of %s with %d", network, len(m.lines[network]), from, len(m.lines[from]))
-		}
-		m.drop(t, q, j)
 	}
+	return ""
+}
+
+// class is how many jobs of the network's class wait.
+func (m *model) class(network string) (n int) {
+	for other, jobs := range m.waiting {
+		if known(other) == known(network) {
+			n += len(jobs)
+		}
+	}
+	return n
+}
+
+func (m *model) come(t *rapid.T, q *queue, network string, places int) {
 	j := &job{}
 	q.push(j, network, known(network))
-	if m.lines[network] = append(m.lines[network], j); len(m.lines[network]) == 1 {
-		m.served[network] = nil
+	if m.waiting[network] = append(m.waiting[network], j); len(m.waiting[network]) == 1 {
+		m.since[network] = nil
 	}
+	if q.len() <= places {
+		return
+	}
+	out := q.excess()
+	if from := m.network(out); from != network {
+		more := len(m.waiting[from]) - len(m.waiting[network])
+		if more == 0 && m.last[from] > m.last[network] {
+			more = 1
+		}
+		if known(from) != known(network) && m.class(from) >= m.class(network) {
+			more = 1
+		}
+		if more <= 0 {
+			t.Fatalf("%s with %d took a place of %s with %d", network, len(m.waiting[network]), from, len(m.waiting[from]))
+		}
+	}
+	m.drop(t, q, out)
 }
 
 func (m *model) drop(t *rapid.T, q *queue, j *job) {
-	network := j.line.site
-	if m.lines[network][0] == j {
-		m.served[network] = nil
+	network := m.network(j)
+	if m.waiting[network][0] == j {
+		m.since[network] = nil
 	}
 	if !q.remove(j) || q.remove(j) {
 		t.Fatal("it was not in the queue exactly once")
 	}
-	kept := m.lines[network][:0:0]
-	for _, other := range m.lines[network] {
-		if other != j {
-			kept = append(kept, other)
-		}
-	}
-	m.lines[network] = kept
+	m.waiting[network] = slices.DeleteFunc(m.waiting[network], func(other *job) bool { return other == j })
 }
 
 func (m *model) serve(t *rapid.T, q *queue) {
-	next := q.next()
-	if j := q.pop(); j != next || (j == nil) != (len(m.all()) == 0) {
-		t.Fatalf("popped %p, next %p", j, next)
+	next := q.pop()
+	if (next == nil) != (len(m.all()) == 0) {
+		t.Fatalf("popped %p of %d", next, len(m.all()))
 	}
 	if next == nil {
 		return
 	}
-	var network string
-	for n, jobs := range m.lines {
-		if len(jobs) > 0 && jobs[0] == next {
-			network = n
-		}
+	network := m.network(next)
+	if m.waiting[network][0] != next {
+		t.Fatal("not the first of its network")
 	}
-	if network == "" {
-		t.Fatal("not the first of its line")
-	}
-	m.lines[network], m.served[network] = m.lines[network][1:], nil
-	m.had[network]++
-	for waiting, jobs := range m.lines {
+	m.served++
+	m.waiting[network], m.since[network], m.last[network] = m.waiting[network][1:], nil, m.served
+	for waiting, jobs := range m.waiting {
 		if len(jobs) == 0 || waiting == network {
 			continue
 		}
-		m.served[waiting] = append(m.served[waiting], network)
+		m.since[waiting] = append(m.since[waiting], network)
 		times, own, other := map[string]int{}, 0, 0
-		for _, n := range m.served[waiting] {
+		for _, n := range m.since[waiting] {
 			times[n]++
 			if known(n) == known(waiting) {
 				own++
@@ -287,7 +297,7 @@ func (m *model) serve(t *rapid.T, q *queue) {
 				other++
 			}
 			if known(n) == known(waiting) && times[n] > 1 || other > own+1 {
-				t.Fatalf("%s waits while %v are served", waiting, m.served[waiting])
+				t.Fatalf("%s waits while %v are served", waiting, m.since[waiting])
 			}
 		}
 	}
@@ -403,12 +413,13 @@ func TestTheNetworksOfASiteTakeTurns(t *testing.T) {
 }
 
 // Whatever comes, leaves and is served: a network of a site waits while each other one is
-// served at most twice.
+// served at most once.
 func TestTheNetworksOfASiteAreServedFairly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q, waiting, served := &queue{}, map[string][]*job{}, map[string]map[string]int{}
+		of := map[*job]string{}
 		gone := func(j *job) {
-			network := j.network
+			network := of[j]
 			if waiting[network][0] == j {
 				served[network] = map[string]int{}
 			}
@@ -419,6 +430,7 @@ func TestTheNetworksOfASiteAreServedFairly(t *testing.T) {
 				network := fmt.Sprintf("2001:db8:1:%d00::/56", rapid.IntRange(0, 3).Draw(t, "network"))
 				j := &job{}
 				q.push(j, network, true)
+				of[j] = network
 				if waiting[network] = append(waiting[network], j); len(waiting[network]) == 1 {
 					served[network] = map[string]int{}
 				}
@@ -438,15 +450,15 @@ func TestTheNetworksOfASiteAreServedFairly(t *testing.T) {
 				if j == nil {
 					return
 				}
-				if waiting[j.network][0] != j {
+				if waiting[of[j]][0] != j {
 					t.Fatal("not the first of its network")
 				}
 				gone(j)
 				for network, jobs := range waiting {
-					if network == j.network || len(jobs) == 0 {
+					if network == of[j] || len(jobs) == 0 {
 						continue
 					}
-					if served[network][j.network]++; served[network][j.network] > 2 {
+					if served[network][of[j]]++; served[network][of[j]] > 1 {
 						t.Fatalf("%s waits while %v are served", network, served[network])
 					}
 				}
@@ -499,32 +511,45 @@ func TestANetworkThatSignsInRarelyFindsAPlaceAmongManyThatFlood(t *testing.T) {
 func TestRareNetworksDoNotStarveTheOthers(t *testing.T) {
 	var q queue
 	for n := range 4 {
-		q.served.add(fmt.Sprint("daily ", n))
 		q.push(&job{}, fmt.Sprint("daily ", n), true)
+		q.pop()
+	}
+	daily := map[*job]bool{}
+	for n := range 4 {
+		j := &job{}
+		q.push(j, fmt.Sprint("daily ", n), true)
+		daily[j] = true
 	}
 	for n := range 4 {
 		for i := range 2 {
 			q.push(&job{}, fmt.Sprint("rare ", 2*n+i), true)
-			if j := q.pop(); j.line != nil || (j.network == fmt.Sprint("daily ", n)) != (i == 1) {
-				t.Fatalf("%s was served", j.network)
+			if j := q.pop(); daily[j] != (i == 1) {
+				t.Fatalf("%d of the daily ones wait", len(daily))
 			}
 		}
 	}
 }
 
 func TestHashesOfLongAgoDoNotCount(t *testing.T) {
-	var s served
-	s.add("office")
-	for i := range 10 * servedLast {
-		s.add(fmt.Sprint(i))
-		if size := len(s.recent) + len(s.older); size > 2*servedLast {
+	var q queue
+	serve := func(network string) {
+		q.push(&job{}, network, true)
+		q.pop()
+	}
+	serve("office")
+	for i := range 10 * remembered {
+		serve(fmt.Sprint(i))
+		refused := &job{}
+		q.push(refused, fmt.Sprint("refused ", i), true)
+		q.remove(refused)
+		if size := len(q.shares[2]); size > 2*remembered {
 			t.Fatalf("%d remembered", size)
 		}
-		if counts := i < servedLast-1; counts && s.of("office") != 1 {
+		if s := q.shares[2]["office"]; i < remembered-2 && (s == nil || q.forgotten(s)) {
 			t.Fatalf("forgotten after %d", i)
 		}
 	}
-	if s.of("office") != 0 || s.of(fmt.Sprint(10*servedLast-1)) != 1 {
+	if q.shares[2]["office"] != nil || q.shares[2][fmt.Sprint(10*remembered-1)] == nil {
 		t.Error("one of long ago counts, or the last one does not")
 	}
 }
