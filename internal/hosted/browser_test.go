@@ -128,6 +128,38 @@ func TestPagesHaveNoFindingsOfAxe(t *testing.T) {
 	}
 }
 
+// beyond are the elements that a user would have to scroll sideways, and the page itself.
+const beyond = `[document.documentElement, ...document.body.querySelectorAll("*")]
+	.filter(e => e.scrollWidth > e.clientWidth && (e === document.documentElement || ["auto", "scroll"].includes(getComputedStyle(e).overflowX)))
+	.filter(e => !["INPUT", "TEXTAREA"].includes(e.tagName)).map(e => e.tagName + "." + e.className + " " + e.scrollWidth).join(", ")`
+
+// A row of tabs that goes on beyond the edge of a phone looks as if it had ended there.
+func TestChromiumNoPageScrollsSidewaysOnAPhone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser takes seconds to start")
+	}
+	all := samples(time.Now())
+	delete(all, "form-post") // it leaves at once
+	base := sampleServer(t, all)
+	ctx := chromium(t, 360, false) // the color scheme changes no size
+	for name := range all {
+		for _, language := range Locales() {
+			if err := chromedp.Do(ctx, chromedp.Navigate(base+name+"?ui_locales="+language)); err != nil {
+				t.Fatal(name, err)
+			}
+			for _, width := range []int64{360, 390} {
+				if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 800)); err != nil {
+					t.Fatal(name, err)
+				}
+				found, err := chromedp.Run(ctx, chromedp.Evaluate[string](beyond))
+				if err != nil || found != "" {
+					t.Errorf("%s, %s, %d pixels: %s, %v", name, language, width, found, err)
+				}
+			}
+		}
+	}
+}
+
 // TestScreenshotsOfEveryPage writes a picture of each page at phone and desktop
 // width, light and dark, into the folder SCREENSHOTS.
 func TestScreenshotsOfEveryPage(t *testing.T) {
