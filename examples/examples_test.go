@@ -44,6 +44,49 @@ func TestNodeSnippet(t *testing.T) {
 	}
 }
 
+// A program with a key of its own gets a token by what client create prints, whatever the
+// algorithm of the key. The assertion of each is signed by the library of the snippet.
+func TestSnippetOfAMachineWithAKey(t *testing.T) {
+	need(t, "node", "npm")
+	prepare(t, "node-web", "npm", "ci", "--no-audit", "--no-fund")
+	s := startServer(t)
+	for alg, of := range map[string]string{
+		"ES256": "'ec', { namedCurve: 'P-256' }", "ES384": "'ec', { namedCurve: 'P-384' }", "EdDSA": "'ed25519'",
+		"RS256": "'rsa', { modulusLength: 2048 }", "PS256": "'rsa', { modulusLength: 2048 }",
+	} {
+		folder := t.TempDir()
+		run := func(script string) string {
+			t.Helper()
+			cmd := exec.CommandContext(t.Context(), "node", "--input-type=module", "-")
+			cmd.Dir, cmd.Stdin = folder, strings.NewReader(script)
+			output, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%s: %v\n%s", alg, err, output)
+			}
+			return strings.TrimSpace(string(output))
+		}
+		modules, err := filepath.Abs("node-web/node_modules")
+		if err == nil {
+			err = os.Symlink(modules, filepath.Join(folder, "node_modules"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(`import crypto from 'node:crypto'
+import fs from 'node:fs'
+const pair = crypto.generateKeyPairSync(` + of + `)
+const more = { kid: 'mine', alg: '` + alg + `' }
+fs.writeFileSync('key.json', JSON.stringify({ ...pair.privateKey.export({ format: 'jwk' }), ...more }))
+fs.writeFileSync('jwks.json', JSON.stringify({ keys: [{ ...pair.publicKey.export({ format: 'jwk' }), ...more }] }))
+`)
+		printed := string(s.run(t, "", "client", "create", "--kind", "machine", "--auth-method", "private_key_jwt", "--jwks", filepath.Join(folder, "jwks.json")))
+		_, snippet, _ := strings.Cut(printed, "import ")
+		if token := run("import " + snippet + "\nconsole.log(access_token)\n"); strings.Count(token, ".") != 2 {
+			t.Errorf("%s: got %s", alg, token)
+		}
+	}
+}
+
 func TestPythonWeb(t *testing.T) {
 	need(t, "python3")
 	python := filepath.Join(t.TempDir(), "bin", "python")

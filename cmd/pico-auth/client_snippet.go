@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -31,16 +33,7 @@ const users = new UserManager({
 await users.signinRedirect()          // on the page at redirect_uri: await users.signinCallback()
 `, issuer, c.ID, redirect, scope)
 	case oauth.KindWeb:
-		options := ""
-		if strings.HasPrefix(issuer, "http:") {
-			options = ", { execute: [oidc.allowInsecureRequests] }" // of a server in development
-		}
-		text = fmt.Sprintf(`
-// npm install openid-client
-import * as oidc from 'openid-client'
-
-const config = await oidc.discovery(new URL(%q), %q, undefined, %s%s)
-const verifier = oidc.randomPKCECodeVerifier()     // keep it in the session of the browser
+		text = discoverySnippet(issuer, c, secret) + fmt.Sprintf(`const verifier = oidc.randomPKCECodeVerifier()     // keep it in the session of the browser
 const url = oidc.buildAuthorizationUrl(config, {
   redirect_uri: %q,
   scope: %q,
@@ -48,7 +41,7 @@ const url = oidc.buildAuthorizationUrl(config, {
   code_challenge_method: 'S256',
 })
 // at redirect_uri: oidc.authorizationCodeGrant(config, currentUrl, { pkceCodeVerifier: verifier })
-`, issuer, c.ID, proofOf(c, secret), options, redirect, scope)
+`, redirect, scope)
 	case oauth.KindNative:
 		if c.Allows(oauth.GrantDevice) {
 			text = deviceSnippet(issuer, c.ID, scope)
@@ -69,7 +62,7 @@ url := config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)) // open i
 // at the redirect: config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 `, c.ID, base+"/oauth2/authorize", base+"/oauth2/token", redirect, scope)
 	case oauth.KindMachine:
-		text = machineSnippet(base, c, secret)
+		text = machineSnippet(issuer, c, secret)
 	}
 	if keys := keySetOf(issuer, c); keys != "" {
 		text += "\nThe keys of its tokens are at " + keys + "; discovery names the other key set.\n"
@@ -77,13 +70,64 @@ url := config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)) // open i
 	return text
 }
 
-// machineSnippet is empty where the client authenticates with a key.
-func machineSnippet(base string, c oauth.Client, secret string) string {
+// discoverySnippet is the beginning with openid-client.
+func discoverySnippet(issuer string, c oauth.Client, secret string) string {
+	options, readFile := "", ""
+	if strings.HasPrefix(issuer, "http:") {
+		options = ", { execute: [oidc.allowInsecureRequests] }" // of a server in development
+	}
+	if c.AuthMethod == oauth.AuthPrivateKeyJWT {
+		readFile = "import { readFile } from 'node:fs/promises'\n"
+	}
+	return fmt.Sprintf(`
+// npm install openid-client
+%simport * as oidc from 'openid-client'
+
+%sconst config = await oidc.discovery(new URL(%q), %q, undefined, %s%s)
+`, readFile, keySnippet(c), issuer, c.ID, proofOf(c, secret), options)
+}
+
+// keySnippet reads the private key of the client; empty: it authenticates with a secret.
+func keySnippet(c oauth.Client) string {
+	if c.AuthMethod != oauth.AuthPrivateKeyJWT {
+		return ""
+	}
+	return fmt.Sprintf(`// key.json: the private JWK of a key in the key set of the client
+const jwk = JSON.parse(await readFile('key.json', 'utf8'))
+const key = await crypto.subtle.importKey('jwk', jwk, %s, false, ['sign'])
+`, importOf(c.JWKS))
+}
+
+// importOf is the algorithm of the first key as the Web Cryptography API names it.
+func importOf(keys json.RawMessage) string {
+	var set struct {
+		Keys []struct{ Kty, Crv, Alg string }
+	}
+	_ = json.Unmarshal(keys, &set) // the server has made sure
+	if len(set.Keys) == 0 {
+		return "algorithm"
+	}
+	switch k := set.Keys[0]; {
+	case k.Kty == "EC":
+		return fmt.Sprintf("{ name: 'ECDSA', namedCurve: '%s' }", k.Crv)
+	case k.Kty == "RSA" && k.Alg == "PS256":
+		return "{ name: 'RSA-PSS', hash: 'SHA-256' }"
+	case k.Kty == "RSA":
+		return "{ name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }"
+	default:
+		return "'" + cmp.Or(k.Crv, k.Alg) + "'"
+	}
+}
+
+func machineSnippet(issuer string, c oauth.Client, secret string) string {
+	base := strings.TrimRight(issuer, "/")
 	switch c.AuthMethod {
 	case oauth.AuthSecretBasic:
 		return fmt.Sprintf("\ncurl -u '%s:%s' -d grant_type=client_credentials %s/oauth2/token\n", c.ID, secret, base)
 	case oauth.AuthSecretPost:
 		return fmt.Sprintf("\ncurl -d grant_type=client_credentials -d client_id=%s -d client_secret=%s %s/oauth2/token\n", c.ID, secret, base)
+	case oauth.AuthPrivateKeyJWT:
+		return discoverySnippet(issuer, c, secret) + "const { access_token } = await oidc.clientCredentialsGrant(config)\n"
 	default:
 		return ""
 	}
@@ -110,7 +154,7 @@ func proofOf(c oauth.Client, secret string) string {
 	case oauth.AuthSecretPost:
 		return fmt.Sprintf("oidc.ClientSecretPost(%q)", secret)
 	case oauth.AuthPrivateKeyJWT:
-		return "oidc.PrivateKeyJwt(privateKey)"
+		return "oidc.PrivateKeyJwt({ key, kid: jwk.kid })"
 	default:
 		return fmt.Sprintf("oidc.ClientSecretBasic(%q)", secret)
 	}
