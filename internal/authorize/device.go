@@ -79,7 +79,11 @@ type Device struct {
 // Device returns the device whose code the user typed; by is the user with the session
 // of their browser.
 func (q *Requests) Device(ctx context.Context, by identity.Actor, typed string) (Device, error) {
-	d, err := q.store.DeviceByUserCode(ctx, by.UserID(), by.SessionID, oauth.ParseUserCode(typed))
+	var d store.Device
+	err := q.throttle.UserCode(ctx, by, func() (err error) {
+		d, err = q.store.DeviceByUserCode(ctx, by.UserID(), by.SessionID, oauth.ParseUserCode(typed))
+		return err
+	})
 	if err != nil {
 		return Device{}, fmt.Errorf("find device: %w", err)
 	}
@@ -99,7 +103,8 @@ func (q *Requests) DecideDevice(ctx context.Context, by identity.Actor, typed st
 		return err
 	}
 	act := store.Act{Action: identity.ActionDevice, By: by}
-	if err := q.store.DecideDevice(ctx, act, oauth.ParseUserCode(typed), allow); err != nil {
+	err := q.throttle.UserCode(ctx, by, func() error { return q.store.DecideDevice(ctx, act, oauth.ParseUserCode(typed), allow) })
+	if err != nil {
 		q.audit.Refused(ctx, act, "", err)
 		return fmt.Errorf("decide about a device: %w", err)
 	}

@@ -48,6 +48,23 @@ func TestWrongDeviceCodesAreCounted(t *testing.T) {
 	b.submit("/device", "user_code", r.waiting(nil)).shows(403, "/device", "Too many wrong codes.")
 }
 
+// Each sign-in gives five more, but not without end.
+func TestNewSessionsGiveAUserNoFurtherDeviceCodes(t *testing.T) {
+	r := newRig(t, "")
+	r.user("ada@example.com")
+	r.user("bob@example.com")
+	for range 10 {
+		b := r.signedIn("ada@example.com")
+		for range 5 {
+			b.open("/device").submit("/device", "user_code", "BBBB-BBBB").shows(422, "/device")
+		}
+	}
+	for _, action := range []string{"", "allow"} {
+		r.signedIn("ada@example.com").send(http.MethodPost, "/device", url.Values{"user_code": {"BBBB-BBBB"}, "action": {action}}, nil).shows(429, "/device", "Too many attempts")
+	}
+	r.signedIn("bob@example.com").open("/device").submit("/device", "user_code", r.waiting(nil)).shows(200, "/device", "Connect Kitchen display?")
+}
+
 func TestADeviceOfAClientThatTheUserMayNotUseIsRefused(t *testing.T) {
 	r := newRig(t, "")
 	r.user("ada@example.com")

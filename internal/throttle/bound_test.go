@@ -1,13 +1,16 @@
 package throttle_test
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
@@ -106,5 +109,52 @@ func TestFailuresAreForgottenAfterADay(t *testing.T) {
 			}
 		}
 		w.refused(next(), ada, "account")
+	})
+}
+
+// The code of a device has 34 bits. A user with any number of sessions, and with requests
+// that are made at once, has 50 wrong ones a day; right ones do not count.
+func TestWrongUserCodesOfAUserAreLimitedToADay(t *testing.T) {
+	each(t, func(w *world) {
+		by := from(1).AsUser("ada")
+		for range 100 {
+			w.ok(w.UserCode(w.t.Context(), by, func() error { return nil }))
+		}
+		const all = 80
+		var tried, entered sync.WaitGroup
+		var wrong, refused atomic.Int64
+		decide := make(chan struct{})
+		entered.Add(all)
+		for n := range all {
+			tried.Go(func() {
+				err := w.UserCode(w.t.Context(), from(n).AsUser("ada"), func() error {
+					entered.Done()
+					<-decide
+					return fmt.Errorf("find: %w", store.ErrNoUserCode)
+				})
+				if errors.Is(err, store.ErrNoUserCode) {
+					wrong.Add(1)
+					return
+				}
+				refused.Add(1)
+				entered.Done()
+			})
+		}
+		entered.Wait()
+		close(decide)
+		tried.Wait()
+		if wrong.Load() != 50 || refused.Load() != all-50 {
+			w.t.Errorf("%d tried, %d refused", wrong.Load(), refused.Load())
+		}
+		f := w.refusal(w.UserCode(w.t.Context(), by, func() error { return nil }))
+		if f == nil || f.Limit != (fault.Limit{Name: "user-codes", Quota: 50, Window: 24 * time.Hour}) {
+			w.t.Fatalf("refused %+v", f)
+		}
+		if got := w.told(identity.ActionThrottle); len(got) != 1 || got[0].Detail != "user-codes ada" {
+			w.t.Errorf("told %+v", got)
+		}
+		w.ok(w.UserCode(w.t.Context(), from(1).AsUser("bob"), func() error { return nil }))
+		w.clock.Advance(f.RetryAfter)
+		w.ok(w.UserCode(w.t.Context(), by, func() error { return nil }))
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -91,6 +92,7 @@ func New(cfg Config) *Throttle {
 		assertionsOfClient:      {{cmp.Or(cfg.Assertions, 300_000), 5 * time.Minute}},
 		changesOfOrganization:   {{cmp.Or(cfg.Changes, 20_000), day}},
 		clientsOfOrganization:   {{1000, day}},
+		userCodesOfUser:         {{50, day}},
 		authorizationsOfNetwork: {{600, time.Minute}},
 		waitingOfSite:           {{max(500, cfg.WaitingRequests/10), waits}},
 		waitingOfProvider:       {{max(500, cfg.WaitingRequests/4), waits}},
@@ -120,6 +122,7 @@ const (
 	assertionsOfClient
 	changesOfOrganization
 	clientsOfOrganization
+	userCodesOfUser
 	counters // how many there are
 )
 
@@ -127,7 +130,7 @@ const (
 var names = [counters]string{
 	"account-network", "account", "network", "tokens", "registrations", "profile", "authorizations", "authorizations-site",
 	"authorizations-provider", "registrations-site", "registrations-provider", "sign-ins", "grants", "assertions",
-	"changes", "clients",
+	"changes", "clients", "user-codes",
 }
 
 // Stats returns how many attempts each counter has refused.
@@ -166,6 +169,36 @@ func (t *Throttle) Registration(ctx context.Context, by identity.Actor) error {
 // up first, which costs as much as asking.
 func (t *Throttle) UnknownToken(ctx context.Context, by identity.Actor) error {
 	return t.take(ctx, by, tokensOfNetwork, networkOf(by), factorOf(by))
+}
+
+// UserCode tries the code of a device with try, or refuses it after too many wrong ones of
+// the user: it is short, and a new session would give five more guesses. It is reserved
+// before it is tried, so that those made at once cannot all pass.
+func (t *Throttle) UserCode(ctx context.Context, by identity.Actor, try func() error) (err error) {
+	if t == nil || t.off {
+		return try()
+	}
+	t.mu.Lock()
+	now := t.now()
+	one := t.limits[userCodesOfUser].of(by.UserID(), now)
+	if full, wait := one.full(now, one.pending, 1); full != nil {
+		begins := one.begins(now)
+		t.mu.Unlock()
+		if begins {
+			t.record(ctx, by, userCodesOfUser, by.UserID())
+		}
+		return t.refuse(userCodesOfUser, full.limit, full.per, wait)
+	}
+	one.pending++
+	t.mu.Unlock()
+	defer func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if one.pending--; errors.Is(err, store.ErrNoUserCode) {
+			one.count(t.now())
+		}
+	}()
+	return try()
 }
 
 // refusedAfter is how long a refused authorization request waits for its answer: each is
