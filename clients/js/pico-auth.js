@@ -111,7 +111,7 @@ export class PicoAuth {
       const s = this.#read()
       this.#write(null)
       return s
-    }, true)
+    }, true, 1_000) // the server ends the session by a used token, too
     if (!s) return
     if (!s.idToken) return void await this.#send('/api/v1/auth/logout', { refresh_token: s.refresh }, { lost: true })
     // With offline_access the tokens outlive the session in the browser, so they are revoked, too.
@@ -250,10 +250,10 @@ function sessionOf(answer, started, { iss, aud, azp, exp, iat, nbf, jti, nonce, 
 // The lock of all tabs; without one (Node, plain http) of this process. What a tab writes to
 // localStorage reaches the others later than the end of its lock does (measured in Chromium: after
 // one of three refreshes they read the used token), so it keeps the lock for a moment more. A tab
-// that hangs never lets go: a sign-in or sign-out then goes on without the lock. A refresh fails,
-// since that tab may have used the refresh token.
+// that hangs never lets go: a sign-in or sign-out then goes on without the lock, the latter soon. A
+// refresh fails, since that tab may have used the refresh token.
 const queues = new Map()
-function exclusive(name, run, must = false) {
+function exclusive(name, run, must = false, limit = turn) {
   const locks = globalThis.navigator?.locks
   if (!locks) {
     const last = (queues.get(name) ?? Promise.resolve()).then(run)
@@ -262,7 +262,7 @@ function exclusive(name, run, must = false) {
   }
   return new Promise((resolve, reject) => {
     const go = () => new Promise((done) => done(run())).then(resolve, reject)
-    locks.request(name, { signal: AbortSignal.timeout(turn) }, () => go().then(() => sleep(100))).catch((cause) => {
+    locks.request(name, { signal: AbortSignal.timeout(limit) }, () => go().then(() => sleep(100))).catch((cause) => {
       if (cause?.name !== 'TimeoutError') reject(cause)
       else if (must) go()
       else reject(new PicoAuthError('lock_timeout', 'another tab of this application does not respond: close or reload it', { cause }))

@@ -32,6 +32,7 @@ func newAssets(base string, theme Theme) *assets {
 	sheet := [][]byte{asset("pico.min.css"), []byte("\n" + accents(theme.Accent)), asset("pages.css"), theme.StyleSheet}
 	a.add(base, "pages.css", "text/css; charset=utf-8", join(sheet))
 	a.add(base, "form-post.js", "text/javascript; charset=utf-8", asset("form-post.js"))
+	a.add(base, "signed-out.js", "text/javascript; charset=utf-8", asset("signed-out.js"))
 	a.add(base, "pico.LICENSE.md", "text/plain; charset=utf-8", asset("pico.LICENSE.md"))
 	icon := strings.ReplaceAll(string(asset("mark.svg")), "currentColor", accentOf(theme))
 	a.add(base, "mark.svg", "image/svg+xml", []byte(icon))

@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/pico-auth/pico-auth/internal/browsertest"
+	"github.com/pico-auth/pico-auth/internal/oauth"
 )
 
 // chromium returns the context of a headless Chromium.
@@ -235,6 +236,38 @@ func TestChromiumLoadsTheFramesOfClientsWhenAUserHasSignedOut(t *testing.T) {
 		if got[want] != 1 {
 			t.Errorf("%s: %v", want, got)
 		}
+	}
+	for _, complaint := range complaints() {
+		t.Error(complaint)
+	}
+}
+
+// A browser waits for all frames before it follows the header Refresh.
+func TestChromiumLeavesAFrameThatHangsAfterASignOut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser takes seconds to start")
+	}
+	end, back := make(chan struct{}), make(chan struct{}, 9)
+	hanging := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-end }))
+	defer hanging.Close()
+	defer close(end)
+	p := newPages(Theme{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /assets/{file}", p.serveAsset)
+	mux.HandleFunc("GET /back", func(http.ResponseWriter, *http.Request) { back <- struct{}{} })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Refresh", "2; url=/back")
+		p.SignedOut(w, r, &oauth.Client{Name: "Northwind Notes"}, "/back", []string{hanging.URL + "/front"})
+	})
+	s := httptest.NewServer(mux)
+	defer s.Close()
+	ctx := chromium(t, 390, false)
+	complaints := console(ctx)
+	go func() { _ = chromedp.Do(ctx, chromedp.Navigate(s.URL)) }() // returns when all frames are loaded
+	select {
+	case <-back:
+	case <-time.After(time.Minute):
+		t.Error("the browser does not go back to the client")
 	}
 	for _, complaint := range complaints() {
 		t.Error(complaint)

@@ -175,7 +175,7 @@ func (p *Provider) endPresent(w http.ResponseWriter, r *http.Request, client *oa
 	case location != "" && len(frames) == 0:
 		seeOther(w, location)
 		return
-	case location != "": // when the frames have been requested; the page has a link, too
+	case location != "": // when the frames have been loaded; the page has a link, and a script that waits for none
 		w.Header().Set("Refresh", "2; url="+location)
 	}
 	p.pages.SignedOut(w, r, client, location, frames)

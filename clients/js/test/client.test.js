@@ -316,7 +316,11 @@ test('fetch does not repeat the request of one user as another who signed in mea
 test('a tab that hangs with the lock stops no sign-in and no sign-out, and a refresh fails with a clear error', async (t) => {
   openLocks(t)
   const real = AbortSignal.timeout
-  t.mock.method(AbortSignal, 'timeout', (ms) => real.call(AbortSignal, ms === 18_000 ? 100 : ms))
+  const waits = []
+  t.mock.method(AbortSignal, 'timeout', (ms) => {
+    waits.push(ms)
+    return real.call(AbortSignal, ms === 18_000 || ms === 1_000 ? 100 : ms)
+  })
   const auth = await signedInWithPassword(), [key] = auth.storage.keys(), count = site.gate.count(refresh)
   let close
   const hanging = navigator.locks.request(key, {}, () => new Promise((done) => { close = done }))
@@ -329,8 +333,10 @@ test('a tab that hangs with the lock stops no sign-in and no sign-out, and a ref
   assert.equal(site.gate.count(refresh), count, 'the other tab may have used the token')
   await auth.signInWithPassword(email, password)
   assert.notEqual(await auth.accessToken(), old)
+  waits.length = 0
   await auth.signOut()
   assert.equal(auth.user, null)
+  assert.ok(waits.includes(1_000) && !waits.includes(18_000), 'the user waits for the other tab')
 
   close()
   await hanging
