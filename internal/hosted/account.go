@@ -53,12 +53,12 @@ func (p *Pages) showAccount(w http.ResponseWriter, r *http.Request) {
 	if key := done[r.URL.Query().Get("done")]; key != "" {
 		view.Done = l.text(key)
 	}
-	p.renderAccount(w, r, v, view, nil)
+	p.renderAccount(w, r, v, view, nil, http.StatusOK)
 }
 
 // renderAccount completes the view of the account: forms that it has stay, with what was
 // typed. typed is the profile that was refused; nil: none.
-func (p *Pages) renderAccount(w http.ResponseWriter, r *http.Request, v visitor, view accountView, typed url.Values) {
+func (p *Pages) renderAccount(w http.ResponseWriter, r *http.Request, v visitor, view accountView, typed url.Values, status int) {
 	l, by := p.language(r, ""), v.actor(r.Context())
 	if view.Password.Fields == nil {
 		view.Password.Fields = p.passwordFields(l)
@@ -96,10 +96,6 @@ func (p *Pages) renderAccount(w http.ResponseWriter, r *http.Request, v visitor,
 			return b.Used.Compare(a.Used)
 		}
 	})
-	status := http.StatusOK
-	if view.Profile.Alert != "" || view.Password.Alert != "" || view.Alert != "" {
-		status = http.StatusUnprocessableEntity
-	}
 	p.render(w, r, page{name: "account", wide: true, view: view, status: status})
 }
 
@@ -154,8 +150,8 @@ func (p *Pages) changeProfile(w http.ResponseWriter, r *http.Request) {
 	if _, err := p.directory.UpdateOwn(r.Context(), v.actor(r.Context()), change, nil); err != nil {
 		l := p.language(r, "")
 		view := accountView{User: *v.user(), Profile: form{Fields: profileFields(l, v.session.User, values)}}
-		p.blame(w, r, l, &view.Profile, err)
-		p.renderAccount(w, r, v, view, values)
+		status := p.blame(w, r, l, &view.Profile, err)
+		p.renderAccount(w, r, v, view, values, status)
 		return
 	}
 	p.seeOther(w, "/account?done=profile")
@@ -171,14 +167,14 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 	cookie, err := p.directory.ChangePasswordInBrowser(r.Context(), v.actor(r.Context()), values.Get("old_password"), values.Get("new_password"))
 	if err != nil {
 		l := p.language(r, "")
-		view := accountView{User: *v.user(), Password: form{Fields: p.passwordFields(l)}}
+		view, status := accountView{User: *v.user(), Password: form{Fields: p.passwordFields(l)}}, http.StatusUnprocessableEntity
 		if errors.Is(err, login.ErrWrongPassword) {
 			web.Refused(r.Context(), login.ErrWrongPassword.Code)
 			view.Password.Alert, view.Password.Fields[0].Fault = l.text("fault.check"), l.text("fault.wrong_password")
 		} else {
-			p.blame(w, r, l, &view.Password, err)
+			status = p.blame(w, r, l, &view.Password, err)
 		}
-		p.renderAccount(w, r, v, view, nil)
+		p.renderAccount(w, r, v, view, nil, status)
 		return
 	}
 	p.cookies.Set(w, web.SessionCookie, string(cookie), session.CookieLifetime(v.session))

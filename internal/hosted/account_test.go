@@ -113,3 +113,29 @@ func TestAConnectedAppIsRemovedOnThePage(t *testing.T) {
 	b.submit("/account/apps/"+c.ID).shows(200, "/account", "The app no longer has access to your account.", "No app has access to your account.")
 	b.open(authorization(c)).shows(200, "/consent")
 }
+
+// A form that was refused by a limit says so to programs too: a flood of guesses is held
+// back by its status.
+func TestALimitedFormOfThePagesIsA429(t *testing.T) {
+	r := newRig(t, "")
+	u := r.user("ada@example.com")
+	b := r.signedIn("ada@example.com")
+	limited := func(b *browser, path string, pairs ...string) {
+		t.Helper()
+		b.submit(path, pairs...).shows(429, path, "Too many attempts")
+		if b.header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", path)
+		}
+	}
+	for r.Throttle.ProfileChange(t.Context(), identity.Actor{}.AsUser(u.ID)) == nil { //nolint:revive // until it is refused
+	}
+	limited(b.open("/account"), "/account/profile", "nickname", "Ada")
+	for range 5 {
+		b.open("/account").submit("/account/password", "old_password", "wrong", "new_password", "another long secret").shows(422, "/account/password")
+	}
+	limited(b.open("/account"), "/account/password", "old_password", "wrong", "new_password", "another long secret")
+	limited(r.browser().open("/sign-in"), "/sign-in", "email", "ada@example.com", "password", "wrong")
+	for r.Throttle.Registration(t.Context(), identity.Actor{Network: "127.0.0.0/24"}) == nil { //nolint:revive // until it is refused
+	}
+	limited(r.browser().open("/register"), "/register", "email", "bob@example.com", "password", "another long secret")
+}
