@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,6 +81,18 @@ func (l *Logger) Close() {
 	close(l.stop)
 	<-l.done
 	l.out.writeThrough()
+}
+
+// connectionFaults is the http.Server.ErrorLog: what clients do wrong before there is a
+// request, such as no TLS. Its texts have the client's port, so that as messages each would
+// be of a kind of its own, and a flood would be written whole.
+func connectionFaults(to *slog.Logger) *log.Logger { return log.New(faultWriter{to}, "", 0) }
+
+type faultWriter struct{ *slog.Logger }
+
+func (w faultWriter) Write(p []byte) (int, error) {
+	w.Debug("connection", "detail", strings.TrimSpace(string(p)))
+	return len(p), nil
 }
 
 type logBuffer struct {

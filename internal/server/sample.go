@@ -11,7 +11,7 @@ import (
 const (
 	passPerKind    = 100  // of one kind from one client
 	passPerMessage = 1000 // of one message
-	maxKinds       = 1024 // that are told apart; further ones share one per message
+	maxKinds       = 1024 // that are told apart; further ones share one per message, and after as many again one per level
 	samplePeriod   = time.Second
 )
 
@@ -102,6 +102,10 @@ func (s *sample) passes(k kind) bool {
 	t := s.kinds[k]
 	if t == nil && len(s.kinds) >= maxKinds {
 		k = kind{level: k.level, message: k.message}
+		t = s.kinds[k]
+	}
+	if t == nil && len(s.kinds) >= 2*maxKinds { // their messages differ
+		k = kind{level: k.level}
 		t = s.kinds[k]
 	}
 	if t == nil {

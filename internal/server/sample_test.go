@@ -145,3 +145,38 @@ func BenchmarkLogOfAFlood(b *testing.B) {
 type discard struct{}
 
 func (*discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// Clients that speak no TLS leave a line each at log.level debug, with their port.
+func TestFloodOfFaultyConnectionsIsSampled(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Now()
+	s := newSampler(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}), func() time.Time { return now })
+	log := connectionFaults(slog.New(s))
+	for port := range 5000 {
+		log.Printf("http: TLS handshake error from 198.51.100.7:%d: EOF\n", port)
+	}
+	s.report(true)
+	lines, suppressed := logLines(t, out.Bytes())
+	if lines["connection"] != passPerKind || suppressed["connection "] != 5000-passPerKind {
+		t.Errorf("%v and %v suppressed", lines, suppressed)
+	}
+}
+
+// A message that has what a client chose in it takes no memory and no disk without bound.
+func TestFloodOfMessagesThatDifferIsSampled(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Now()
+	s := newSampler(slog.NewJSONHandler(&out, nil), func() time.Time { return now })
+	log := slog.New(s)
+	const all = 16_000
+	for n := range all {
+		log.Info(fmt.Sprint("message ", n))
+	}
+	if len(s.kinds) > 2*maxKinds+1 || len(s.messages) > 2*maxKinds+1 {
+		t.Errorf("%d kinds and %d messages are kept", len(s.kinds), len(s.messages))
+	}
+	s.report(true)
+	if lines := bytes.Count(out.Bytes(), []byte("\n")); lines > 2*maxKinds+passPerKind+1 {
+		t.Errorf("%d lines", lines)
+	}
+}

@@ -180,7 +180,7 @@ func (s *Server) newHTTP(g *gate, h http.Handler) *http.Server {
 		},
 		ConnState:   g.changed,
 		ConnContext: g.remember,
-		ErrorLog:    slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		ErrorLog:    connectionFaults(s.cfg.Log),
 
 		DisableGeneralOptionsHandler: true, // it would bypass the handler
 	}
