@@ -24,7 +24,7 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{t: t, client: &http.Client{Jar: jar, Timeout: 20 * time.Second}}
+	return &browser{t: t, client: &http.Client{Jar: jar, Timeout: time.Minute}}
 }
 
 // page is where the browser is after all redirects.

@@ -130,7 +130,7 @@ func (p *process) printed(t *testing.T, text string) string {
 // waitFor waits until the address answers. 503 is a server that starts.
 func waitFor(t *testing.T, address string) {
 	t.Helper()
-	client := &http.Client{Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for range 600 {
 		if resp, err := client.Get(address); err == nil {
 			resp.Body.Close()

@@ -115,7 +115,7 @@ func TestClosedLoopMeasuresAKnownDelay(t *testing.T) {
 		time.Sleep(delay)
 		served.Add(1)
 	})
-	r, err := load.Closed{Addr: addr, Clients: []load.Step{get, get, get, get}, Warm: 2 * delay, For: 20 * delay}.Run()
+	r, err := load.Closed{Addr: addr, Clients: []load.Step{get, get, get, get}, Warm: 2 * delay, For: 100 * delay}.Run()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestRefusalsAndFailuresAreCountedApart(t *testing.T) {
 		}
 	}
 	addr := serve(t, func(http.ResponseWriter, *http.Request) {})
-	r, err := load.Closed{Addr: addr, Clients: []load.Step{status(load.ErrRefused), status(load.ErrFailed)}, For: 100 * time.Millisecond}.Run()
+	r, err := load.Closed{Addr: addr, Clients: []load.Step{status(load.ErrRefused), status(load.ErrFailed)}, For: time.Second}.Run()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,15 +103,18 @@ func refused(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// patience is how long a test waits for what must happen: the race detector on a busy machine
+// is slow.
+const patience = 2 * time.Minute
+
 // soon PATTERN PROGRAM ARGS... runs a program until its output matches.
 func soon(ts *testscript.TestScript, _ bool, args []string) {
 	pattern := regexp.MustCompile("(?m)" + args[0])
-	for range 300 {
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(100 * time.Millisecond) {
 		ts.Check(ts.Exec(args[1], args[2:]...))
 		if pattern.MatchString(ts.ReadFile("stdout")) {
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	ts.Fatalf("the output did not match in time")
 }
@@ -119,7 +122,7 @@ func soon(ts *testscript.TestScript, _ bool, args []string) {
 // ready [https] waits until the server of the script responds.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
 	scheme := append(args, "http")[0]
-	for range 1200 { // a minute: the race detector on a busy machine is slow
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(50 * time.Millisecond) {
 		resp, err := httpClient().Get(scheme + "://127.0.0.1:" + ts.Getenv("PORT") + "/readyz")
 		if err == nil {
 			resp.Body.Close()
@@ -127,7 +130,6 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 				return
 			}
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	ts.Fatalf("the server did not become ready")
 }
@@ -181,13 +183,12 @@ func stall(ts *testscript.TestScript, _ bool, _ []string) {
 
 // closed waits until the port is closed.
 func closed(ts *testscript.TestScript, _ bool, _ []string) {
-	for range 200 {
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(50 * time.Millisecond) {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+ts.Getenv("PORT"))
 		if err != nil {
 			return
 		}
 		conn.Close()
-		time.Sleep(50 * time.Millisecond)
 	}
 	ts.Fatalf("the server still accepts connections")
 }
@@ -200,7 +201,7 @@ func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 func httpClient() *http.Client {
-	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+	return &http.Client{Timeout: patience, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
 	}}
 }

@@ -90,12 +90,11 @@ func TestTheStreamFollowsARotatedFile(t *testing.T) {
 // wait returns the text of the file as soon as it contains the words.
 func wait(t *testing.T, path, words string) string {
 	t.Helper()
-	for range 100 {
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(20 * time.Millisecond) {
 		text, _ := os.ReadFile(path)
 		if strings.Contains(string(text), words) {
 			return string(text)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatalf("%s does not have %s", path, words)
 	return ""

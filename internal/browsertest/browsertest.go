@@ -41,7 +41,7 @@ func Chromium(t *testing.T, width, height int, dark bool, options ...chromedp.Ex
 		scheme = "preferredColorScheme=0"
 	}
 	options = append([]chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(width, height),
+		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(patience), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(width, height),
 		chromedp.Flag("blink-settings", scheme), chromedp.Flag("hide-scrollbars", true),
 	}, options...)
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:], options...)...)

@@ -227,12 +227,24 @@ func TestChromiumLoadsTheFramesOfClientsWhenAUserHasSignedOut(t *testing.T) {
 	defer s.Close()
 	ctx := chromium(t, 390, false)
 	complaints := console(ctx)
-	if err := chromedp.Do(ctx, chromedp.Navigate(s.URL), chromedp.Sleep(time.Second)); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Navigate(s.URL)); err != nil {
+		t.Fatal(err)
+	}
+	wanted := []string{strings.TrimPrefix(wiki.URL, "http://") + "/front?iss=a&sid=b iframe", strings.TrimPrefix(localhost, "http://") + "/front iframe"}
+	loaded := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return got[wanted[0]] > 0 && got[wanted[1]] > 0
+	}
+	for begin := time.Now(); !loaded() && time.Since(begin) < time.Minute; {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := chromedp.Do(ctx, chromedp.Sleep(time.Second)); err != nil { // for what must not come
 		t.Fatal(err)
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	for _, want := range []string{strings.TrimPrefix(wiki.URL, "http://") + "/front?iss=a&sid=b iframe", strings.TrimPrefix(localhost, "http://") + "/front iframe"} {
+	for _, want := range wanted {
 		if got[want] != 1 {
 			t.Errorf("%s: %v", want, got)
 		}

@@ -37,11 +37,11 @@ func TestAuditIsFilteredByEachField(t *testing.T) {
 	root := r.as(identity.Superadmin, "default")
 	admin, target := r.user(identity.OrgAdmin, "acme"), r.user(identity.Viewer, "acme")
 	bearer, _ := r.session(admin)
-	begin := time.Now().UTC()
+	begin := r.now().UTC()
 	r.want(http.StatusOK, r.call(http.MethodPut, "/api/v1/auth/users/"+target.ID+"/role", bearer, `"operator"`))
 	r.want(http.StatusForbidden, r.call(http.MethodPut, "/api/v1/auth/users/"+target.ID+"/role", bearer, `"superadmin"`))
 	r.audit.Flush()
-	end := time.Now().UTC().Add(time.Second)
+	end := r.now().UTC().Add(time.Second)
 	for name, c := range map[string]struct {
 		query url.Values
 		want  int

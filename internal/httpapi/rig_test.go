@@ -65,7 +65,8 @@ type rig struct {
 	apps   *client.Clients
 	limits *throttle.Throttle
 	log    *testrig.Buffer
-	ahead  *atomic.Int64 // of the clock of everything, in nanoseconds
+	begun  time.Time
+	ahead  *atomic.Int64 // of the clock of everything since then, in nanoseconds
 
 	patterns   *http.ServeMux // finds the route of a request
 	documented func() openAPI // every response is compared with it; nil: none is
@@ -73,7 +74,7 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, log: new(testrig.Buffer), ahead: new(atomic.Int64)}
+	r := &rig{t: t, log: new(testrig.Buffer), begun: time.Now(), ahead: new(atomic.Int64)}
 	built := testrig.Open(t, func(c *testrig.Config) {
 		c.Now, c.MaxAge = r.now, testMaxAge
 		c.Keys.Dir, c.Keys.Algorithm = keyFolder(t), jose.RS256
@@ -120,8 +121,11 @@ func (r *rig) document() (doc openAPI) {
 	return doc
 }
 
-// now is the clock of everything.
-func (r *rig) now() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
+// now is the clock of everything. It goes on by a microsecond with each look at it, so that
+// events have an order, and not with the time that a busy machine takes.
+func (r *rig) now() time.Time {
+	return r.begun.Add(time.Duration(r.ahead.Add(int64(time.Microsecond))))
+}
 
 // mount puts the API on a router that trusts the tests' own address as a proxy.
 func (r *rig) mount(cfg web.Config) {

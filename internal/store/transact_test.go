@@ -176,7 +176,7 @@ func TestALongReadIsInterruptedWithItsRequest(t *testing.T) {
 				SELECT COUNT(*) FROM c`)
 			return err
 		})
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 5*time.Second {
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > time.Minute { // it would take many minutes
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
