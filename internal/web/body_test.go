@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -34,19 +35,55 @@ func takes(limit int64, wait func(*http.Request)) Route {
 	return rt
 }
 
-// post sends the text, and after it the parts, each after a pause.
-func post(t *testing.T, address, head string, pause time.Duration, parts int) (status int, took time.Duration) {
-	t.Helper()
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
+// pipes is a listener in memory, whose connections know no clock but that of a bubble.
+type pipes struct {
+	ends   chan net.Conn
+	closed chan struct{}
+}
+
+// local is an end of a pipe with the address of this machine.
+type local struct{ net.Conn }
+
+func (local) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.ends:
+		return local{c}, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
 	}
+}
+
+func (p *pipes) Close() error {
+	close(p.closed)
+	return nil
+}
+
+func (*pipes) Addr() net.Addr { return local{}.RemoteAddr() }
+
+// listening starts a server of the router on pipes.
+func listening(rt *Router) (p *pipes, end func()) {
+	p = &pipes{ends: make(chan net.Conn), closed: make(chan struct{})}
+	srv := &http.Server{Handler: rt, ReadTimeout: 15 * time.Second}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = srv.Serve(p) })
+	return p, func() {
+		_ = srv.Close()
+		serving.Wait()
+	}
+}
+
+// post sends the text, and after it the parts, each after a pause.
+func post(p *pipes, head string, pause time.Duration, parts int) (status int, took time.Duration) {
+	c, far := net.Pipe()
+	p.ends <- far
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(40 * time.Second))
-	if _, err := io.WriteString(c, head); err != nil {
-		t.Fatal(err)
-	}
 	go func() {
+		if _, err := io.WriteString(c, head); err != nil {
+			return
+		}
 		for range parts {
 			time.Sleep(pause)
 			if _, err := io.WriteString(c, strings.Repeat("x", 256)); err != nil {
@@ -66,13 +103,13 @@ func post(t *testing.T, address, head string, pause time.Duration, parts int) (s
 // A body must come with 1 KiB a second after the first five, whether a handler
 // reads it or not.
 func TestSlowSenderIsCutAndASteadyOneIsNot(t *testing.T) {
-	t.Parallel()
+	synctest.Test(t, slowSenders)
+}
+
+func slowSenders(t *testing.T) {
 	rt := mustRouter(t, Config{Issuer: "https://host.example", Groups: []Group{plainGroup("", takes(SmallBody, nil), open("GET", "/none", ok))}})
-	srv := httptest.NewUnstartedServer(rt)
-	srv.Config.ReadTimeout = 15 * time.Second
-	srv.Start()
-	defer srv.Close()
-	address := srv.Listener.Addr().String()
+	p, end := listening(rt)
+	defer end()
 	head := func(line string, length int) string {
 		return fmt.Sprintf("%s HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", line, length)
 	}
@@ -96,7 +133,7 @@ func TestSlowSenderIsCutAndASteadyOneIsNot(t *testing.T) {
 		"empty":                      {head("POST /body", 0), 0, 0, 200, 0, 4 * time.Second},
 	} {
 		all.Go(func() {
-			status, took := post(t, address, c.head, c.pause, c.parts)
+			status, took := post(p, c.head, c.pause, c.parts)
 			if status != c.status || took < c.from || took > c.to {
 				t.Errorf("%s: %d after %v, want %d after %v to %v", name, status, took, c.status, c.from, c.to)
 			}
@@ -107,22 +144,19 @@ func TestSlowSenderIsCutAndASteadyOneIsNot(t *testing.T) {
 
 // The deadline of the sender must not end the request of a handler that works longer.
 func TestHandlerMayWorkLongerThanABodyMaySend(t *testing.T) {
-	t.Parallel()
-	var got error
-	rt := mustRouter(t, Config{Issuer: "https://host.example", Groups: []Group{plainGroup("", takes(SmallBody, func(r *http.Request) {
-		time.Sleep(senderStarts + time.Second)
-		got = context.Cause(r.Context())
-	}))}})
-	srv := httptest.NewServer(rt)
-	defer srv.Close()
-	res, err := http.Post(srv.URL+"/body", "text/plain", strings.NewReader("x"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusOK || got != nil {
-		t.Errorf("%d, the request was ended: %v", res.StatusCode, got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var got error
+		rt := mustRouter(t, Config{Issuer: "https://host.example", Groups: []Group{plainGroup("", takes(SmallBody, func(r *http.Request) {
+			time.Sleep(senderStarts + time.Second)
+			got = context.Cause(r.Context())
+		}))}})
+		p, end := listening(rt)
+		defer end()
+		status, _ := post(p, "POST /body HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx", 0, 0)
+		if status != http.StatusOK || got != nil {
+			t.Errorf("%d, the request was ended: %v", status, got)
+		}
+	})
 }
 
 // One network has a share of the memory, and all of them together have all of it.
