@@ -205,6 +205,7 @@ func (b *browsing) send(action string, fields url.Values) (left *url.URL) {
 // passes the path on and behind one that strips it, names another host, or comes
 // through a socket.
 func TestEverythingIsBelowThePathOfTheIssuerBehindNginx(t *testing.T) {
+	t.Parallel()
 	const headers = "proxy_set_header X-Forwarded-For $remote_addr; "
 	for name, c := range map[string]struct {
 		issuer, pass string // pass gets the address of the server

@@ -25,11 +25,18 @@ type body = map[string]any
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	path := program(t)
-	t.Run("behave as one server", func(t *testing.T) { testOneServer(t, path) })
-	t.Run("initialize an empty database once", func(t *testing.T) { testEmptyDatabase(t, path) })
-	t.Run("share a connection pooler", func(t *testing.T) { testThroughAPooler(t, path) })
-	t.Run("refuse to start without the key", func(t *testing.T) { testWithoutTheKey(t, path) })
-	t.Run("restart one by one under load", func(t *testing.T) { testRollingRestart(t, path) })
+	for name, test := range map[string]func(*testing.T, string){
+		"behave as one server":              testOneServer,
+		"initialize an empty database once": testEmptyDatabase,
+		"share a connection pooler":         testThroughAPooler,
+		"refuse to start without the key":   testWithoutTheKey,
+		"restart one by one under load":     testRollingRestart,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, path)
+		})
+	}
 }
 
 func testOneServer(t *testing.T, path string) {
@@ -344,6 +351,10 @@ func (l *load) refuse(what string, a response, err error) {
 	l.refusals = append(l.refusals, fmt.Sprint(what, ": ", a.status, " ", a.fields, " ", err))
 }
 
+// pace is how long a client of a load waits after each response: requests are in flight at any
+// time, and the processors are left to other tests.
+const pace = 20 * time.Millisecond
+
 // register creates users until stop is closed.
 func (l *load) register(stop <-chan struct{}) {
 	for i := 0; !closed(stop); i++ {
@@ -380,6 +391,7 @@ func (l *load) refresh(stop <-chan struct{}, token string) string {
 		if me, _, err := l.call("GET", auth+"/me", a.text("access_token"), nil); err != nil || me.status != 200 {
 			l.refuse("me", me, err)
 		}
+		time.Sleep(pace)
 	}
 	return token
 }

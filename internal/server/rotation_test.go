@@ -222,7 +222,7 @@ func (w *rotating) session(ctx context.Context) {
 		w.mu.Lock()
 		w.tokens = append(w.tokens, token)
 		w.mu.Unlock()
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(2 * pace)
 	}
 }
 
@@ -239,7 +239,7 @@ func (w *rotating) reverify(ctx context.Context) {
 		for _, token := range some {
 			w.check(token)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(2 * pace)
 	}
 }
 

@@ -73,7 +73,7 @@ func (tr *traffic) repeat(step func()) {
 			select {
 			case <-tr.stop:
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(25 * time.Millisecond): // the processors are left to other tests
 				step()
 			}
 		}
