@@ -21,10 +21,10 @@ import (
 // caller is the caller of an endpoint, once the route's rule has admitted it.
 type caller struct {
 	actor   identity.Actor
-	role    identity.Role // of the user or service token, as the database has it now
-	user    identity.User // as the database has it now; zero without a user's token
-	groups  token.Groups  // of the user; of a UserProfile route
-	refused error         // of a UserOrRefresh route: why the access token was refused
+	role    identity.Role  // of the user or service token, as the database has it now
+	user    *identity.User // as the database has it now; nil without a user's token
+	groups  token.Groups   // of the user; of a UserProfile route
+	refused error          // of a UserOrRefresh route: why the access token was refused
 }
 
 type callerKey struct{}
@@ -100,14 +100,14 @@ const notClients = ""
 // database: role, organization and status may have changed since it was signed. scope
 // is what a client's token needs.
 func (a *API) authenticate(r *http.Request, scope string) (*caller, error) {
-	return a.authenticateWith(r, scope, func(ctx context.Context, p token.Presented) (identity.User, token.Groups, error) {
+	return a.authenticateWith(r, scope, func(ctx context.Context, p token.Presented) (*identity.User, token.Groups, error) {
 		u, err := a.tokens.Bearer(ctx, p)
 		return u, token.Groups{}, err
 	})
 }
 
 func (a *API) authenticateWith(
-	r *http.Request, scope string, bearer func(context.Context, token.Presented) (identity.User, token.Groups, error),
+	r *http.Request, scope string, bearer func(context.Context, token.Presented) (*identity.User, token.Groups, error),
 ) (*caller, error) {
 	claims, err := a.guard.Authenticate(r)
 	switch {
@@ -151,7 +151,7 @@ func (a *API) authenticateClient(r *http.Request, scope string, refused error) (
 	if h.Client.ID == "" || h.User.ID == "" && scope == oauth.ScopeAccount {
 		return nil, errClientToken
 	}
-	by := &caller{actor: web.Actor(r.Context()).AsClient(h.Client.ID, h.User.ID), role: h.Role(), user: h.User, groups: a.tokens.GroupsOf(h)}
+	by := &caller{actor: web.Actor(r.Context()).AsClient(h.Client.ID, h.User.ID), role: h.Role(), user: &h.User, groups: a.tokens.GroupsOf(h)}
 	by.actor.SessionID, by.actor.TokenID = t.SessionID, t.ID
 	return by, nil
 }

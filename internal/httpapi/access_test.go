@@ -286,7 +286,7 @@ func TestAServiceTokenIsAnActorOfItsOwn(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer "+secret)
 	who, err := r.authorize(req, web.UserOrService)
 	want := identity.Actor{Kind: identity.ActorServiceToken, ID: page.Items[0].ID, Address: "192.0.2.7", RequestID: testRequest}
-	if err != nil || who.actor != want || who.user.ID != "" {
+	if err != nil || who.actor != want || who.user != nil {
 		t.Errorf("%+v, %v, want %+v", who, err, want)
 	}
 	req.Header.Set("Authorization", "Bearer "+secret+"x")

@@ -242,7 +242,7 @@ func (a *API) logOut(ctx context.Context, by *caller, in *struct{ Body *LogoutRe
 }
 
 func (a *API) me(_ context.Context, by *caller, _ *struct{}) (OwnProfile, error) {
-	profile := profileOf(by.user)
+	profile := profileOf(*by.user)
 	profile.Metadata = Object(identity.OwnMetadata(by.user.Metadata))
 	return OwnProfile{Profile: profile, Groups: by.groups.Groups, GroupNames: by.groups.Names}, nil
 }

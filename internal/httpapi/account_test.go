@@ -70,7 +70,7 @@ func TestDisplayNameIsOptional(t *testing.T) {
 }
 
 func TestLastLoginIsNullBeforeTheFirstLogin(t *testing.T) {
-	profile, err := (&API{}).me(context.Background(), &caller{user: identity.User{ID: "1"}}, nil)
+	profile, err := (&API{}).me(context.Background(), &caller{user: &identity.User{ID: "1"}}, nil)
 	if err != nil || !strings.Contains(toJSON(t, profile), `"last_login_at":null`) {
 		t.Errorf("%v %s", err, toJSON(t, profile))
 	}

@@ -113,7 +113,7 @@ func (s *Store) UserByEmail(ctx context.Context, emailKey string) (*identity.Use
 
 // Bearer is the current state behind an access token.
 type Bearer struct {
-	User   identity.User // without what a request does not need: the key of the address, the password, the version of the credentials
+	User   identity.User // of Bearer only what decides about a request: id, role, organization and both statuses
 	Ended  EndReason     // of its session, or of its family if that refuses more; empty: neither has ended, both were purged, or the token names none
 	Spared bool          // it made the last change of password
 
@@ -124,76 +124,92 @@ type Bearer struct {
 
 // Bearer looks up the user, the session and the id that an access token names.
 // Each authenticated request makes this query, so it asks only whether the session
-// lives and nothing of it has ended; where something has, endedBearer says what.
-func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
-	err = s.lookup(ctx, func(t *tx) error { return t.bearer(&b, requestColumns, b.dest(), userID, sessionID, tokenID) })
+// lives and nothing of it has ended; where something has, the second query says what.
+func (s *Store) Bearer(ctx context.Context, userID, sessionID, tokenID string) (*Bearer, error) {
+	b := new(Bearer)
+	err := s.lookup(ctx, func(t *tx) error {
+		return t.bearer(b, "SELECT "+requestColumns+liveBearer, "SELECT "+requestColumns+endedBearer, b.dest(), userID, sessionID, tokenID)
+	})
 	return b, err
 }
 
-// ProfileBearer is Bearer with the user's groups, and all that users see of themselves.
-func (s *Store) ProfileBearer(ctx context.Context, userID, sessionID, tokenID string) (b Bearer, err error) {
-	err = s.lookup(ctx, func(t *tx) error {
-		dest := append(b.dest(), &b.User.EmailVerified, &b.User.Metadata, (*groupsColumn)(&b.Groups))
-		if err := t.bearer(&b, requestColumns+", u.email_verified, u.metadata, "+groupsOfUser, dest, userID, sessionID, tokenID); err != nil || !t.groupNames {
+// ProfileBearer is Bearer with all that users see of themselves, their groups too.
+func (s *Store) ProfileBearer(ctx context.Context, userID, sessionID, tokenID string) (*Bearer, error) {
+	b := new(Bearer)
+	err := s.lookup(ctx, func(t *tx) error {
+		if err := t.bearer(b, "SELECT "+ownColumns+liveBearer, "SELECT "+ownColumns+endedBearer, b.ownDest(), userID, sessionID, tokenID); err != nil || !t.groupNames {
 			return err
 		}
+		var err error
 		b.Groups, b.GroupNames, err = t.namedGroups(userID)
 		return err
 	})
 	return b, err
 }
 
-// bearer reads the columns of the user into dest, which is of b, and the rest of b.
-func (t *tx) bearer(b *Bearer, columns string, dest []any, userID, sessionID, tokenID string) error {
+// bearer reads columns of the user into dest, which is of b, and the rest of b. live and
+// ended are the queries, which are constants: to join their parts for each request
+// would cost more than the arguments.
+func (t *tx) bearer(b *Bearer, live, ended string, dest []any, userID, sessionID, tokenID string) error {
 	var untouched bool
-	found, err := t.get(append(dest, &untouched),
-		"SELECT "+columns+`, s.id IS NOT NULL AND s.ended_at IS NULL AND s.spared_jti IS NULL
-			AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = $2 AND f.ended_at > '')
-		FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
-		userID, sessionID)
+	found, err := t.get(append(dest, &untouched), live, userID, sessionID)
 	switch {
 	case err != nil || untouched:
 		return err
 	case !found:
 		return identity.ErrNoUser
 	}
-	return t.endedBearer(b, columns, dest, userID, sessionID, tokenID)
+	return t.endedBearer(b, ended, dest, userID, sessionID, tokenID)
 }
 
-// requestColumns are what a request reads of userTables: each further column costs every
-// request.
-const requestColumns = `u.id, u.email, u.display_name, u.role, u.org_id, o.status, u.status,
-	u.created_at, u.last_login_at, u.profile, u.updated_at`
+const (
+	// requestColumns are what a request reads of userTables, and ownColumns what users
+	// see of themselves: each further column costs every request.
+	requestColumns = `u.id, u.role, u.org_id, o.status, u.status`
+	ownColumns     = requestColumns + `, u.email, u.display_name, u.created_at, u.last_login_at, u.profile, u.updated_at,
+		u.email_verified, u.metadata, ` + groupsOfUser
+
+	liveBearer = `, s.id IS NOT NULL AND s.ended_at IS NULL AND s.spared_jti IS NULL
+			AND NOT EXISTS (SELECT 1 FROM refresh_families f WHERE f.session_id = $2 AND f.ended_at > '')
+		FROM ` + bearerTables
+	bearerTables = userTables + ` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`
+)
 
 // dest is where requestColumns are scanned to.
 func (b *Bearer) dest() []any {
 	u := &b.User
-	return []any{
-		&u.ID, &u.Email, &u.DisplayName, (*string)(&u.Role), &u.OrgID, (*string)(&u.OrgStatus), (*string)(&u.Status),
+	return append(make([]any, 0, 8), &u.ID, (*string)(&u.Role), &u.OrgID, (*string)(&u.OrgStatus), (*string)(&u.Status))
+}
+
+// ownDest is where ownColumns are scanned to.
+func (b *Bearer) ownDest() []any {
+	u := &b.User
+	return append(b.dest(), &u.Email, &u.DisplayName,
 		timeColumn{&u.CreatedAt},
 		timeColumn{&u.LastLoginAt},
 		profileColumn{&u.Profile},
 		timeColumn{&u.UpdatedAt},
-	}
+		&u.EmailVerified, &u.Metadata, (*groupsColumn)(&b.Groups))
 }
 
-// endedBearer is Bearer for a session of which something has ended. When the session
+// endedBearer is the query about a session of which something has ended. When the session
 // has not ended, the family that the token came from may have ended alone, and when
 // it has, that family may have ended before, for another reason, or one of
 // offline_access may remain; when there is no session, a process of the previous
 // release started that family.
-func (t *tx) endedBearer(b *Bearer, columns string, dest []any, userID, sessionID, tokenID string) error {
-	var family EndReason
-	found, err := t.get(append(dest, (*string)(&b.Ended), (*string)(&family), &b.Spared),
-		"SELECT "+columns+`, COALESCE(CASE
+const endedBearer = `, COALESCE(CASE
 			WHEN s.id IS NULL THEN (SELECT f.end_reason FROM refresh_families f WHERE f.id = $2 AND f.user_id = $1)
 			WHEN s.ended_at IS NOT NULL AND NOT EXISTS (
 				SELECT 1 FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
-				WHERE f.session_id = $2 AND f.ended_at IS NULL AND `+offlineFamily+` AND t.access_jti = $3) THEN s.end_reason
+				WHERE f.session_id = $2 AND f.ended_at IS NULL AND ` + offlineFamily + ` AND t.access_jti = $3) THEN s.end_reason
 		END, ''), COALESCE((SELECT f.end_reason FROM refresh_families f JOIN refresh_tokens t ON t.family_id = f.id
 			WHERE f.session_id = $2 AND f.user_id = $1 AND f.ended_at > '' AND t.access_jti = $3), ''), COALESCE(s.spared_jti = $3, FALSE)
-		FROM `+userTables+` LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id WHERE u.id = $1`,
-		userID, sessionID, tokenID)
+		FROM ` + bearerTables
+
+// endedBearer is bearer for a session of which something has ended.
+func (t *tx) endedBearer(b *Bearer, query string, dest []any, userID, sessionID, tokenID string) error {
+	var family EndReason
+	found, err := t.get(append(dest, (*string)(&b.Ended), (*string)(&family), &b.Spared), query, userID, sessionID, tokenID)
 	if err == nil && !found {
 		err = identity.ErrNoUser
 	}

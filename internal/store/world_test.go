@@ -143,7 +143,7 @@ func (w *world) reason(u identity.User, session string) store.EndReason {
 	return w.bearer(u, session, "").Ended
 }
 
-func (w *world) bearer(u identity.User, session, tokenID string) store.Bearer {
+func (w *world) bearer(u identity.User, session, tokenID string) *store.Bearer {
 	w.t.Helper()
 	b, err := w.s.Bearer(w.t.Context(), u.ID, session, tokenID)
 	w.ok(err)

@@ -144,7 +144,10 @@ func accessOf(claims map[string]any) (a Access, ok bool) {
 func (i *Issuer) Holder(ctx context.Context, a Access) (h Holder, err error) {
 	switch a.ClientID {
 	case "":
-		h.User, err = i.Bearer(ctx, Presented{UserID: a.Subject, SessionID: a.SessionID, ID: a.ID})
+		var u *identity.User
+		if u, err = i.Bearer(ctx, Presented{UserID: a.Subject, SessionID: a.SessionID, ID: a.ID}); err == nil {
+			h.User = *u
+		}
 	case a.Subject:
 		h, err = i.clientItself(ctx, a)
 	default:

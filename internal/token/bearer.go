@@ -17,8 +17,8 @@ type Presented struct {
 }
 
 // Bearer returns the user of an access token, freshly read, or identity.ErrInvalidToken
-// when the user or the token is no longer valid.
-func (i *Issuer) Bearer(ctx context.Context, p Presented) (identity.User, error) {
+// when the user or the token is no longer valid. Only what store.Bearer reads is set.
+func (i *Issuer) Bearer(ctx context.Context, p Presented) (*identity.User, error) {
 	b, err := i.store.Bearer(ctx, p.UserID, p.SessionID, p.ID)
 	return accept(b, b.Ended.RefusedHere(), err)
 }
@@ -26,21 +26,21 @@ func (i *Issuer) Bearer(ctx context.Context, p Presented) (identity.User, error)
 // ProfileBearer is Bearer for reading one's own profile, with the groups. The access
 // token that made the last change of password is accepted, although all earlier ones are
 // refused.
-func (i *Issuer) ProfileBearer(ctx context.Context, p Presented) (identity.User, Groups, error) {
+func (i *Issuer) ProfileBearer(ctx context.Context, p Presented) (*identity.User, Groups, error) {
 	b, err := i.store.ProfileBearer(ctx, p.UserID, p.SessionID, p.ID)
 	u, err := accept(b, b.Ended.RefusedHere() && !b.Spared, err)
 	return u, i.groups(b.Groups, b.GroupNames), err
 }
 
 // accept returns the user of a token, unless err or the state behind it refuses that.
-func accept(b store.Bearer, ended bool, err error) (identity.User, error) {
+func accept(b *store.Bearer, ended bool, err error) (*identity.User, error) {
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		return identity.User{}, identity.ErrInvalidToken
+		return nil, identity.ErrInvalidToken
 	case err != nil:
-		return identity.User{}, fmt.Errorf("read bearer: %w", err)
+		return nil, fmt.Errorf("read bearer: %w", err)
 	case ended || !identity.CanSignIn(b.User):
-		return identity.User{}, identity.ErrInvalidToken
+		return nil, identity.ErrInvalidToken
 	}
-	return b.User, nil
+	return &b.User, nil
 }

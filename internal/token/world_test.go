@@ -144,7 +144,7 @@ func (w *world) actor(t testing.TB, p token.Pair) identity.Actor {
 }
 
 // bearer is the user of the access token of a pair, as read now.
-func (w *world) bearer(t testing.TB, p token.Pair) (identity.User, error) {
+func (w *world) bearer(t testing.TB, p token.Pair) (*identity.User, error) {
 	t.Helper()
 	return w.Bearer(t.Context(), presented(w.actor(t, p)))
 }
