@@ -3,6 +3,7 @@ package oauth_test
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/pico-auth/pico-auth/internal/oauth"
@@ -32,6 +33,22 @@ func TestNoCustomClaimIsReadAsOneOfTheServer(t *testing.T) {
 	}
 	if oauth.ReservedClaim("department") {
 		t.Error("department is reserved")
+	}
+}
+
+func TestAClaimIsReadFromAPathOfTheMetadata(t *testing.T) {
+	longest := strings.Repeat("a", 64)
+	for path, want := range map[string]bool{
+		"admin.department": true, "user.theme.color": true, "user." + longest + "." + longest: true, "user.1.2.3.4.5.6.7.8": true,
+		"admin": false, "email": false, "admin.": false, "admin.a b": false, "user.a..b": false, "user.a" + longest: false,
+		"user.1.a" + longest + ".3": false, "user.1.2.3.4.5.6.7.8.9": false,
+	} {
+		_, problems := oauth.NewClient(oauth.Settings{
+			"redirect_uris": []string{"https://app.example/"}, "claims": map[string]oauth.Claim{"tier": {Path: path}},
+		})
+		if (problems == nil) != want {
+			t.Errorf("%s: %v", path, problems)
+		}
 	}
 }
 

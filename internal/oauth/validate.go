@@ -249,8 +249,13 @@ var reservedClaims = []string{
 // some decoders, that of Go among them, read Role as role.
 func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, strings.ToLower(name)) }
 
-// claimPath is a path into the metadata of a user.
-var claimPath = regexp.MustCompile(`^(admin|user)(\.[A-Za-z0-9_-]{1,64}){1,8}$`)
+// claimPath is a path into the metadata of a user, with names of any length.
+var claimPath = regexp.MustCompile(`^(admin|user)(\.[A-Za-z0-9_-]+){1,8}$`)
+
+func isClaimPath(s string) bool {
+	long := func(name string) bool { return len(name) > 64 }
+	return claimPath.MatchString(s) && !slices.ContainsFunc(strings.Split(s, "."), long)
+}
 
 func (c Client) claimProblems() (problems []Problem) {
 	for name, source := range c.Claims {
@@ -261,7 +266,7 @@ func (c Client) claimProblems() (problems []Problem) {
 			problems = append(problems, wrong("claims", "must have names of ASCII characters without spaces, quotes and backslashes"))
 		case (source.Path != "") == source.constant():
 			problems = append(problems, wrong("claims", "must have either a path or a value for each claim"))
-		case source.Path != "" && !claimPath.MatchString(source.Path):
+		case source.Path != "" && !isClaimPath(source.Path):
 			problems = append(problems, wrong("claims", "must have paths such as admin.department or user.theme.color"))
 		}
 	}

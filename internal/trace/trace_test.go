@@ -52,17 +52,22 @@ func TestTraceparentIsPassedOn(t *testing.T) {
 // Trace Context 3.3.
 func TestTracestateIsPassedOnWithAValidParentOnly(t *testing.T) {
 	many := strings.Repeat("a=1,", 32)
+	long := strings.Repeat("a", 256)
 	for in, want := range map[string]string{
-		"":               "",
-		"rojo=00f067":    "rojo=00f067",
-		"a=1, b@c=2,,":   "a=1, b@c=2,,",
-		"a=1 ,b=x y":     "a=1 ,b=x y",
-		"A=1":            "",
-		"a":              "",
-		"a=1,b=\x00":     "",
-		"a=1\r\nEvil: b": "",
-		many:             many,
-		many + "a=1":     "",
+		long + "=1":       long + "=1",
+		long + "a=1":      "",
+		"a=" + long:       "a=" + long,
+		"a=" + long + "a": "",
+		"":                "",
+		"rojo=00f067":     "rojo=00f067",
+		"a=1, b@c=2,,":    "a=1, b@c=2,,",
+		"a=1 ,b=x y":      "a=1 ,b=x y",
+		"A=1":             "",
+		"a":               "",
+		"a=1,b=\x00":      "",
+		"a=1\r\nEvil: b":  "",
+		many:              many,
+		many + "a=1":      "",
 		"a=" + strings.Repeat("1", 256) + ",b=" + strings.Repeat("1", 256): "",
 	} {
 		if got := trace.Parse([]string{valid}, []string{in}); got.State != want {
