@@ -32,10 +32,11 @@ func (t *tx) limitSessions(by identity.Actor, u identity.User, limit int) error 
 	return nil
 }
 
-// ofNewest selects the newest token of the family f: the one whose access token expires
-// last, which is the last entry of an index. A client that refreshes without pause leaves
-// thousands of used ones, which no statement of others may read.
-const ofNewest = " FROM refresh_tokens t WHERE t.family_id = f.id ORDER BY t.access_expires_at DESC LIMIT 1"
+// ofNewest selects the newest token of the family f, the only one that was not used. Its
+// access token expires last, so that it is the last entry of an index, unless the lifetime
+// was lowered. A client that refreshes without pause leaves thousands of used ones, which no
+// statement of others may read.
+const ofNewest = " FROM refresh_tokens t WHERE t.family_id = f.id AND t.used_at IS NULL ORDER BY t.access_expires_at DESC LIMIT 1"
 
 // limitFamilies is limitSessions for the families of offline_access of a user, and for
 // those without it that one client has of one session: an application may sign in

@@ -117,6 +117,40 @@ func TestFamiliesOfOfflineAccessHaveALimitOfTheirOwn(t *testing.T) {
 }
 
 // They outlive their sessions, and count wherever they began.
+// The last use of a family is when its newest token was issued, also where an earlier access
+// token expires later: the lifetime of the client's was lowered.
+func TestTheLastUseOfAFamilyIsThatOfItsNewestToken(t *testing.T) {
+	onEach(t, func(w *world) {
+		u := w.add("u", identity.Viewer, "default")
+		session := w.browse(u, "cookie", false).Session.ID
+		w.of(u, session, "app", "openid offline_access", "a0")
+		w.clock.Advance(time.Minute)
+		w.of(u, session, "app", "openid offline_access", "b0")
+		w.clock.Advance(time.Minute)
+		short := w.ofClient("a1")
+		short.AccessExpiresAt = w.clock.Now().Add(time.Minute)
+		_ = w.refresh("app", "unknown", "none") // registers the client
+		_, err := w.s.RotateRefresh(t.Context(), identity.Actor{}, store.PresentedRefresh{
+			ClientID: "app", Hashes: []string{"a0"}, Admit: func(store.Subject) error { return nil },
+		}, short)
+		w.ok(err)
+		used := w.clock.Now()
+		page, err := w.s.Sessions(t.Context(), by(u), u.ID, store.ListFilter{Limit: 10})
+		w.ok(err)
+		for _, s := range page.Items {
+			if s.ID == "a0" && !s.LastUsedAt.Equal(used) {
+				t.Errorf("last used at %s, want %s", s.LastUsedAt, used)
+			}
+		}
+		w.clock.Advance(time.Second)
+		w.ok(w.s.StartFamily(t.Context(), u, session, store.NewFamily{
+			ID: "c0", ClientID: "app", Granted: store.Granted{Scope: "openid offline_access"}, ExpiresAt: w.clock.Now().Add(month), First: w.ofClient("c0"), Limit: 2,
+		}))
+		w.is(identity.ErrInvalidToken, w.refresh("app", "b0", "b1"))
+		w.ok(w.refresh("app", "a1", "a2"))
+	})
+}
+
 func TestFamiliesOfOfflineAccessCountAfterTheirSessions(t *testing.T) {
 	onEachURL(t, func(w *world, query rows) {
 		u := w.add("u", identity.Viewer, "default")
