@@ -1,9 +1,11 @@
 package identity
 
 import (
+	_ "embed" // the names of time zones
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -80,7 +82,7 @@ func profileFields() []profileField {
 		{name: "website", of: func(u *User) *string { return &u.Profile.Website }, max: maxURL, ok: webPattern.MatchString, rule: webAddress},
 		{name: "gender", of: func(u *User) *string { return &u.Profile.Gender }, max: MaxName},
 		{name: "birthdate", of: func(u *User) *string { return &u.Profile.Birthdate }, max: MaxName, ok: isBirthdate, rule: "a date as YYYY-MM-DD, 0000-MM-DD or YYYY"},
-		{name: "zoneinfo", of: func(u *User) *string { return &u.Profile.Zoneinfo }, max: maxZoneinfo, ok: zonePattern.MatchString, rule: "a name of the time zone database, such as Europe/Berlin"},
+		{name: "zoneinfo", of: func(u *User) *string { return &u.Profile.Zoneinfo }, max: maxZoneinfo, ok: isZone, rule: "a name of the time zone database, such as Europe/Berlin"},
 		{name: "locale", of: func(u *User) *string { return &u.Profile.Locale }, max: maxLocale, ok: localePattern.MatchString, rule: "a language tag, such as de-CH"},
 		{name: "phone_number", of: func(u *User) *string { return &u.Profile.Phone }, max: maxPhone, ok: phonePattern.MatchString, rule: "a phone number with its country code, such as +44 20 7946 0018"},
 		{name: "address.formatted", of: func(u *User) *string { return &u.Profile.Address.Formatted }, max: maxAddress, lines: true},
@@ -93,8 +95,6 @@ func profileFields() []profileField {
 }
 
 var (
-	zonePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
-
 	// webPattern accepts what a page may link to: javascript: and data: URLs would
 	// run in the page that shows the profile.
 	webPattern = regexp.MustCompile(`^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][^\x00-\x20"<>\\^{|}\x60\x7f-\x{10ffff}]*)?$`)
@@ -105,8 +105,26 @@ var (
 	localePattern = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
 )
 
+// zones has the names of the IANA time zone database that Go comes with, one a line. The
+// whole database (time/tzdata) would make the program 400 KB larger, and LoadLocation also
+// takes what the machine has: "Local", and folders of other uses.
+//
+//go:embed zones.txt
+var zones string
+
+func isZone(s string) bool { return zoneNames()[s] }
+
+var zoneNames = sync.OnceValue(func() map[string]bool {
+	names := map[string]bool{}
+	for name := range strings.Lines(zones) {
+		names[strings.TrimSuffix(name, "\n")] = true
+	}
+	return names
+})
+
 // ChangeProfile sets the fields of u that changes names, display_name among them;
-// empty text clears one. It returns the names of those that differ, sorted. On an
+// empty text clears one. A value that does not differ is not checked: an earlier release may
+// have accepted it, and a page sends all fields. It returns the names of those that differ, sorted. On an
 // error nothing was set.
 func ChangeProfile(u *User, changes map[string]string) (changed []string, err error) {
 	next := *u
@@ -119,14 +137,15 @@ func ChangeProfile(u *User, changes map[string]string) (changed []string, err er
 		}
 		known++
 		value = TrimName(value)
+		if value == *f.of(&next) {
+			continue
+		}
 		if err := f.check(value); err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		if to := f.of(&next); *to != value {
-			*to = value
-			changed = append(changed, f.name)
-		}
+		*f.of(&next) = value
+		changed = append(changed, f.name)
 	}
 	if err := fault.Gather(faults...); err != nil {
 		return nil, err
