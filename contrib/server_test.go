@@ -185,10 +185,13 @@ func run(t *testing.T, cmd *exec.Cmd) {
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 }
 
+// patience is how long a test waits for what must happen: long enough for a busy machine.
+const patience = 2 * time.Minute
+
 // await waits until something is so.
 func await(t *testing.T, otherwise string, log fmt.Stringer, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if is() {
 			return
 		}
@@ -198,7 +201,7 @@ func await(t *testing.T, otherwise string, log fmt.Stringer, is func() bool) {
 
 // status is that of the response to a GET, 0 without one.
 func status(url string) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

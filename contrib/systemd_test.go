@@ -19,7 +19,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/pico-auth/pico-auth/internal/programtest"
 )
@@ -242,7 +241,7 @@ func TestServerNeedsNoMoreThanTheUnitAllows(t *testing.T) {
 func useEverything(t *testing.T, b *behind) {
 	t.Helper()
 	s := b.server
-	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: b.roots, ServerName: "auth.example.com"}}}
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: b.roots, ServerName: "auth.example.com"}}}
 	base := "https://127.0.0.1:" + s.port
 	post := func(path, body string) map[string]any {
 		resp, err := c.Post(base+path, "application/json", strings.NewReader(body))

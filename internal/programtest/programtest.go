@@ -41,9 +41,12 @@ func Build(dir string) (path string, err error) {
 func FreePort(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
-		// The UDP port of the same number marks it as taken, among all processes.
-		mark, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", address)
+		const first, ports = 10_000, 10_000
+		number := first + rand.IntN(ports)
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(number))
+		// A UDP port marks it as taken among all processes: another one, since a program may
+		// want that of the same number.
+		mark, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(number+ports)))
 		if err != nil {
 			continue
 		}
@@ -54,8 +57,7 @@ func FreePort(t testing.TB) string {
 		}
 		_ = listener.Close()
 		t.Cleanup(func() { _ = mark.Close() })
-		_, port, _ := net.SplitHostPort(address)
-		return port
+		return strconv.Itoa(number)
 	}
 	t.Fatal("no port is free")
 	return ""
