@@ -51,6 +51,12 @@ func newStore(target engine.Target, cfg Config) *Store {
 	}
 }
 
+// inMemory lets the writer keep the former pages of a savepoint in memory, however many
+// they are. SQLite keeps 64 KB, less than a sign-in changes, and writes all others to a
+// file in the folder of temporary files: an eighth of the CPU of a code flow, and where
+// that folder is full or missing, one write would end all others of its transaction.
+const inMemory = "temp_store(2)"
+
 // openSQLite opens the file for one writer and several readers. A database that
 // is not ours yet is examined before it is switched to WAL or written to.
 func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
@@ -60,7 +66,7 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 		return err
 	}
 	s.file = info
-	db, err := engine.OpenFile(path, "synchronous(FULL)", logSizePragma)
+	db, err := engine.OpenFile(path, "synchronous(FULL)", logSizePragma, inMemory)
 	if err != nil {
 		return err
 	}

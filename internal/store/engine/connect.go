@@ -6,12 +6,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"modernc.org/libc"
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -34,7 +31,6 @@ const (
 // such as "query_only(1)", apply to each connection. The file must exist: a
 // connection opened after it was removed must not create an empty one.
 func OpenFile(path string, pragmas ...string) (*sql.DB, error) {
-	largerJournals()
 	pragmas = append([]string{"foreign_keys(1)"}, pragmas...)
 	// The driver gives no promise about the order of two of the same name.
 	if !slices.ContainsFunc(pragmas, func(pragma string) bool { return strings.HasPrefix(pragma, "busy_timeout(") }) {
@@ -48,21 +44,6 @@ func OpenFile(path string, pragmas ...string) (*sql.DB, error) {
 	u := url.URL{Scheme: "file", Path: slashed, RawQuery: q.Encode()}
 	return sql.Open("sqlite", u.String())
 }
-
-// savepointMemory is how many bytes of former pages one savepoint keeps in memory.
-// SQLite keeps 64 KB, less than a sign-in changes, and writes all others to a temporary
-// file, with two system calls a page: that was an eighth of the CPU of a code flow.
-const savepointMemory = 256 << 10
-
-// largerJournals applies savepointMemory. SQLite has one configuration a process, and
-// takes none after a first connection: what was opened without OpenFile keeps its own.
-var largerJournals = sync.OnceFunc(func() {
-	tls := libc.NewTLS()
-	defer tls.Close()
-	list := libc.Xmalloc(tls, 8)
-	defer libc.Xfree(tls, list)
-	sqlite3.Xsqlite3_config(tls, sqlite3.SQLITE_CONFIG_STMTJRNL_SPILL, libc.VaList(list, int32(savepointMemory)))
-})
 
 // OpenServer returns a pool on the PostgreSQL server, connecting at first use.
 func (t Target) OpenServer() *sql.DB {
