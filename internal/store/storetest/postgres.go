@@ -38,8 +38,9 @@ type server struct {
 	fresh    pristine // content of the template
 	last     atomic.Int64
 
-	mu   sync.Mutex
-	idle []string // databases like the template
+	mu    sync.Mutex
+	idle  []string             // databases like the template
+	conns map[string]*pgx.Conn // that recycled them: a new one reads the catalogs again, which costs more than the rest
 }
 
 // Main runs the tests of a package and stops the PostgreSQL server that they
@@ -177,6 +178,9 @@ func (s *server) drop(t testing.TB, name string) {
 }
 
 func (s *server) close() {
+	for _, conn := range s.conns {
+		_ = conn.Close(context.Background())
+	}
 	if s.admin != nil {
 		if s.err == nil && s.keep {
 			for _, name := range append(s.idle, s.template) {

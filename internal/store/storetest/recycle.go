@@ -83,22 +83,33 @@ func (s *server) reuse() (name string) {
 func (s *server) recycle(name string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	conn, err := s.connect(ctx, name)
-	if err != nil {
-		return false
+	s.mu.Lock()
+	conn := s.conns[name]
+	delete(s.conns, name)
+	s.mu.Unlock()
+	if conn == nil {
+		var err error
+		if conn, err = s.connect(ctx, name); err != nil {
+			return false
+		}
 	}
-	defer func() { _ = conn.Close(ctx) }() // an error would have no consequence
-	var schema string
-	if err := conn.QueryRow(ctx, schemaOf).Scan(&schema); err != nil || schema != s.fresh.schema {
-		return false
-	}
-	if !alone(ctx, conn) || s.empty(ctx, conn) != nil {
+	if !s.reset(ctx, conn) {
+		_ = conn.Close(ctx) // an error would have no consequence
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.idle = append(s.idle, name)
+	if s.conns == nil {
+		s.conns = map[string]*pgx.Conn{}
+	}
+	s.idle, s.conns[name] = append(s.idle, name), conn
 	return true
+}
+
+func (s *server) reset(ctx context.Context, conn *pgx.Conn) bool {
+	var schema string
+	err := conn.QueryRow(ctx, schemaOf).Scan(&schema)
+	return err == nil && schema == s.fresh.schema && alone(ctx, conn) && s.empty(ctx, conn) == nil
 }
 
 // alone waits briefly for connections that were closed to end.
