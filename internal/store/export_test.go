@@ -3,11 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -116,29 +116,26 @@ func (s *Store) Fuse() *Fuse {
 
 // Dump returns all rows of all tables.
 func (s *Store) Dump(ctx context.Context) (string, error) {
-	var all []string
-	t := s.newTx(ctx, s.reads)
-	for _, table := range Tables() {
-		row := make([]any, len(table.Columns))
-		for i := range row {
-			row[i] = new(sql.NullString)
-		}
-		err := t.each(func(r scanner) error {
-			text := table.Name
-			err := r.Scan(row...)
-			for _, v := range row {
-				text += fmt.Sprintf("|%v", *v.(*sql.NullString))
-			}
-			all = append(all, text)
-			return err
-		}, "SELECT "+strings.Join(table.Columns, ", ")+" FROM "+table.Name)
-		if err != nil {
-			return "", err
-		}
-	}
+	all, err := collect(s.newTx(ctx, s.reads), func(r scanner) (row string, err error) {
+		err = r.Scan(&row)
+		return row, err
+	}, dump())
 	slices.Sort(all)
-	return strings.Join(all, "\n"), nil
+	return strings.Join(all, "\n"), err
 }
+
+// dump is one query for all tables: a test asks it after every statement.
+var dump = sync.OnceValue(func() string {
+	var parts []string
+	for _, table := range Tables() {
+		row := "'" + table.Name + "'"
+		for _, column := range table.Columns {
+			row += " || COALESCE('|' || CAST(" + column + " AS TEXT), '|NULL|')"
+		}
+		parts = append(parts, "SELECT "+row+" FROM "+table.Name)
+	}
+	return strings.Join(parts, " UNION ALL ")
+})
 
 // Explain returns the lines of SQLite's plan for a statement.
 func (s *Store) Explain(ctx context.Context, statement string) ([]string, error) {
