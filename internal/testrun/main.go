@@ -49,20 +49,24 @@ var withoutRace = map[string]string{
 	"internal/oidc":           protocol,
 	"internal/store/adopt":    oneAtATime,
 	"internal/store/transfer": oneAtATime,
+	"internal/throttle":       flow,
+	"internal/token":          flow,
 	"internal/torture":        "kills another process, which is built without it",
 }
 
 const (
 	otherProcesses = "runs other processes, which are built without it"
 	protocol       = "starts no goroutine, and internal/server serves its routes to many at a time with it"
+	flow           = "starts no goroutine, and internal/server calls it for many at a time with it"
 	oneAtATime     = "starts no goroutine, and no other code runs beside it"
 )
 
 // longest are the packages that start first, the longest one at the front: a run that
 // begins them last ends with idle cores.
 var longest = []string{
-	"internal/server", "internal/httpapi", "internal/store", "internal/torture", "internal/doctest", "bench",
-	"cmd/pico-auth", "internal/keyring", "internal/hosted", "internal/token", "internal/jose", "internal/oidc",
+	"internal/server", "internal/store", "internal/torture", "internal/httpapi", "internal/doctest", "bench",
+	"cmd/pico-auth", "internal/keyring", "internal/token", "internal/throttle", "internal/hosted", "internal/store/adopt",
+	"contrib", "picoauth", "internal/session", "internal/repotest", "internal/oidc", "internal/directory", "internal/jose",
 }
 
 // settings are what the tests read to know how much is asked of them: see
