@@ -43,6 +43,12 @@ func TestCopyToPostgresKeepsUsers(t *testing.T) {
 		}
 	}
 	t.Setenv("DATABASE_URL", dest)
+	for _, args := range [][]string{{"migrate", "--check"}, {"migrate"}} {
+		code, out, said := typed(t, "", args...)
+		if name, _, _ := strings.Cut(dest, "?"); code != 0 || !strings.Contains(out, name) {
+			t.Errorf("%v: the output does not say which database: exit %d, %s%s", args, code, out, said)
+		}
+	}
 	code, out, said := typed(t, "", "user", "list")
 	if code != 0 || !strings.Contains(out, "alice@example.com") {
 		t.Errorf("exit %d, %s%s", code, out, said)

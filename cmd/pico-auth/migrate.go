@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ func (c migrateCmd) Run(sh *shell) error {
 		for _, w := range moving(ctx, cfg, transfer.Original(ctx, open.URL)) {
 			sh.tell("warning: " + printable(w) + "\n")
 		}
-		return sh.migrate(ctx, open)
+		return sh.migrate(ctx, open, cfg.Database.Redacted())
 	}
 	plan, err := transfer.Check(ctx, open)
 	if err != nil {
@@ -52,7 +53,7 @@ func (c migrateCmd) Run(sh *shell) error {
 	if c.JSON {
 		err = sh.json(asPlanJSON(plan))
 	} else {
-		err = sh.plan(plan)
+		err = sh.plan(plan, cfg.Database.Redacted())
 	}
 	if err == nil && !plan.OK() {
 		err = errors.New("the start would be refused")
@@ -60,15 +61,13 @@ func (c migrateCmd) Run(sh *shell) error {
 	return err
 }
 
-func (sh *shell) migrate(ctx context.Context, open store.Config) error {
+// migrate migrates the database; url is shown of one on a server.
+func (sh *shell) migrate(ctx context.Context, open store.Config, url string) error {
 	db, err := store.Open(ctx, open)
 	if err != nil {
 		return misconfigured(err)
 	}
-	where := db.Path()
-	if where == "" {
-		where = db.Engine()
-	}
+	where := cmp.Or(db.Path(), url)
 	sh.tell(adoption(db))
 	return errors.Join(sh.say("the database is up to date: %s\n", printable(where)), db.Close())
 }
@@ -106,8 +105,8 @@ func asPlanJSON(p transfer.Plan) planJSON {
 	}
 }
 
-// plan prints what a migration would do.
-func (sh *shell) plan(p transfer.Plan) error {
+// plan prints what a migration would do; url is shown of a database on a server.
+func (sh *shell) plan(p transfer.Plan, url string) error {
 	what, known := map[string]string{
 		"empty":    "no database found; the start creates it",
 		"current":  "the database is up to date",
@@ -120,7 +119,11 @@ func (sh *shell) plan(p transfer.Plan) error {
 	if !known {
 		what = "the database cannot be read"
 	}
-	rows := [][]string{{"database", p.Engine + " " + p.Path}, {"state", what}}
+	where := url
+	if p.Path != "" {
+		where = p.Engine + " " + p.Path
+	}
+	rows := [][]string{{"database", where}, {"state", what}}
 	for _, count := range []struct {
 		name string
 		n    int

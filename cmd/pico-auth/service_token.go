@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -72,8 +73,13 @@ func (serviceTokenListCmd) Help() string {
     pico-auth service-token list --json | jq -r '.tokens[] | select(.last_used_at == null).name'`
 }
 
-// Run lists the service tokens that are not revoked, oldest first.
+// Run lists the service tokens that are not revoked, oldest first. One without audiences
+// has that of the server.
 func (c serviceTokenListCmd) Run(sh *shell) error {
+	cfg, _, err := sh.config()
+	if err != nil {
+		return err
+	}
 	return sh.reading(func(ctx context.Context, services *server.Services) error {
 		all, err := pages(func(cursor string) (token.ServiceTokenPage, error) {
 			return services.Tokens.ServiceTokens(ctx, operator(), token.Filter{OrgID: c.Org, Cursor: cursor})
@@ -86,7 +92,7 @@ func (c serviceTokenListCmd) Run(sh *shell) error {
 		}
 		rows := [][]string{{"NAME", "ORG", "ROLE", "EXPIRES", "LAST USED", "OWNER", "AUDIENCES", "DESCRIPTION"}}
 		for _, t := range all {
-			rows = append(rows, []string{t.Name, t.OrgID, string(t.Role), orNever(t.ExpiresAt), orNever(t.LastUsedAt), t.OwnerID, strings.Join(t.Audiences, " "), t.Description})
+			rows = append(rows, []string{t.Name, t.OrgID, string(t.Role), orNever(t.ExpiresAt), orNever(t.LastUsedAt), t.OwnerID, cmp.Or(strings.Join(t.Audiences, " "), cfg.Auth.Audience), t.Description})
 		}
 		return sh.table(rows)
 	})
