@@ -53,7 +53,7 @@ func (c keyShowCmd) Run(sh *shell) error {
 	}
 	switch {
 	case c.JWKS:
-		body, _ := published.JWKS()
+		body := published.JWKS()
 		_, err := sh.out.Write(append(body, '\n'))
 		return err
 	case c.JSON:

@@ -23,7 +23,8 @@ const (
 	lockRetry = 5 * time.Millisecond
 )
 
-// Writer changes the folder while it holds the lock that excludes other processes.
+// Writer changes the folder while it holds the lock that excludes other processes. A nil
+// one is not writable.
 type Writer struct {
 	*Folder
 
@@ -66,11 +67,14 @@ func (f *Folder) Lock(ctx context.Context) (*Writer, error) {
 }
 
 // Writable reports whether changes are possible at all.
-func (w *Writer) Writable() bool { return w.refused == nil }
+func (w *Writer) Writable() bool { return w != nil && w.refused == nil }
 
 // Close releases the lock. A folder that Lock made and nothing was written to is
 // removed: a start that is refused leaves no folder behind that looks like one of keys.
 func (w *Writer) Close() {
+	if w == nil {
+		return
+	}
 	if names := w.Names(); w.made != nil && len(names) == 1 && names[0] == lockFile {
 		_ = os.Remove(w.Join(lockFile)) // as the folder, it may stay
 		owner.Remove(w.made)

@@ -81,8 +81,8 @@ func (a *API) current() *published {
 	if p := a.published.Load(); p != nil && p.state == state {
 		return p
 	}
-	main, _ := state.JWKS()
-	all, _ := state.AllJWKS()
+	main := state.JWKS()
+	all := state.AllJWKS()
 	p := &published{
 		state: state, keySet: web.NewCompressible("application/json", main), allKeys: web.NewCompressible("application/json", all),
 	}

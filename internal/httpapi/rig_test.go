@@ -84,7 +84,7 @@ func newRig(t testing.TB) *rig {
 	r.store, r.apps, r.limits = built.Store, built.Clients, built.Throttle
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: testIssuer(), Audience: testAudience,
-		Client: localkeys.Client(func() []byte { body, _ := built.Keys.JWKS(); return body }, nil),
+		Client: localkeys.Client(func() []byte { body := built.Keys.Published().JWKS(); return body }, nil),
 		Now:    r.now,
 	})
 	if err != nil {

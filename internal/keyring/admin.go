@@ -55,10 +55,6 @@ func (a *Admin) Published(ctx context.Context) (*Published, error) {
 	if err == nil {
 		err = k.holds(now, "")
 	}
-	if err == nil && lifecycle.Signer(now.KeySet) == nil && len(now.refused) == 0 {
-		err = fault.New(fault.NotFound, "no_signing_key",
-			fmt.Sprintf("there is no signing key yet in %s; the first start of the server creates it", k.files.Path()))
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -77,18 +73,6 @@ func (a *Admin) Key(ctx context.Context, kid string) (KeyInfo, error) {
 		err = errNoSuchKey
 	}
 	return KeyInfo{}, err
-}
-
-// change runs do on the recorded keys, and returns the key ID that do returns.
-func (a *Admin) change(ctx context.Context, by identity.Actor, do func(s *session) (kid string, err error)) (kid string, err error) {
-	err = a.keeper.change(ctx, by, func(s *session) (err error) {
-		if s.keys.First(store.KeyActive, "") == nil && len(s.keys.refused) == 0 {
-			return fault.New(fault.Conflict, "no_signing_key", "no signing key is active; the next start of the server creates one")
-		}
-		kid, err = do(s)
-		return err
-	})
-	return kid, err
 }
 
 // algorithm returns the algorithm of a command: empty is auth.algorithm.
@@ -111,7 +95,7 @@ func (a *Admin) Rotate(ctx context.Context, by identity.Actor, algorithm jose.Al
 	if algorithm, err = a.algorithm(algorithm); err != nil {
 		return "", false, err
 	}
-	kid, err = a.change(ctx, by, func(s *session) (kid string, err error) {
+	kid, err = a.keeper.change(ctx, by, func(s *session) (kid string, err error) {
 		kid, made, err = s.rotate(ctx, algorithm, now)
 		return kid, err
 	})
@@ -123,14 +107,14 @@ func (s *session) rotate(ctx context.Context, algorithm jose.Algorithm, now bool
 		return "", false, err
 	}
 	next := s.policy.Next(s.keys.KeySet, algorithm)
-	changes := []lifecycle.Change{s.policy.Make(algorithm)}
+	changes := []store.KeyChange{s.policy.Make(algorithm)}
 	made = next.KID == ""
 	switch {
 	case now && lifecycle.Untimely(s.keys.KeySet, next):
 		return "", false, fault.New(fault.Conflict, "key_status", "the active key of this algorithm still signs the tokens of the API; a key for clients becomes active when the change of auth.algorithm is complete")
 	case now:
 		changes = s.policy.Activate(s.keys.KeySet, next, s.now())
-		changes[len(changes)-1].Detail = "now"
+		changes[len(changes)-1].Act.Detail = "now"
 	case !made:
 		return next.KID, false, nil
 	}
@@ -142,7 +126,7 @@ func (s *session) rotate(ctx context.Context, algorithm jose.Algorithm, now bool
 // has signed nothing. For an active one a successor is published, which replaces it
 // later. For any other status the error is a Conflict.
 func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (successor string, err error) {
-	return a.change(ctx, by, func(s *session) (string, error) {
+	return a.keeper.change(ctx, by, func(s *session) (string, error) {
 		key, err := s.keys.key(kid)
 		switch {
 		case err != nil:
@@ -167,10 +151,10 @@ func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (succ
 // successor is empty. With lost it works without the private half of the active keys,
 // after the loss of the files or of the master key.
 func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost bool) (successor string, err error) {
-	return a.change(ctx, by, func(s *session) (string, error) {
-		row, err := s.keys.row(kid)
-		if err != nil {
-			return "", err
+	return a.keeper.change(ctx, by, func(s *session) (string, error) {
+		row := s.keys.all.Key(kid)
+		if row == nil {
+			return "", errNoSuchKey
 		}
 		if row.Status == store.KeyRemoved {
 			return "", fault.New(fault.Conflict, "key_status", "the signing key is removed already; its tokens are refused")
@@ -183,15 +167,15 @@ func (a *Admin) Revoke(ctx context.Context, by identity.Actor, kid string, lost 
 				return "", err
 			}
 		}
-		changes := s.policy.Revoke(set, row, s.now(), func(pending store.SigningKey) bool { return s.available(s.keys, pending.KID) == nil })
+		changes := s.policy.Revoke(set, *row, s.now(), func(pending store.SigningKey) bool { return s.available(s.keys, pending.KID) == nil })
 		for i, c := range changes {
-			if s.keys.refused[c.Key.KID] != nil && c.Key.Status != store.KeyRemoved {
+			if s.keys.refused[c.KID] != nil && c.Status != store.KeyRemoved {
 				// What is written is authentic from then on, and someone else may have written the row.
-				changes[i] = lifecycle.Withdraw(c.Key, s.now(), "its row is not trusted")
+				changes[i] = lifecycle.Withdraw(c.SigningKey, s.now(), "its row is not trusted")
 			}
 		}
 		last, err := s.apply(ctx, changes...)
-		if changes[len(changes)-1].Action != identity.ActionKeyActivate {
+		if changes[len(changes)-1].Act.Action != identity.ActionKeyActivate {
 			last = ""
 		}
 		return last, err
@@ -204,22 +188,22 @@ func (a *Admin) Accept(ctx context.Context, by identity.Actor, kid string) error
 	if !a.keeper.Sealed() {
 		return fault.New(fault.Conflict, "at_rest", "rows of signing keys are authenticated only if the keys are sealed (keys.at_rest)")
 	}
-	_, err := a.change(ctx, by, func(s *session) (string, error) {
-		row, err := s.keys.row(kid)
-		if err != nil {
-			return "", err
+	_, err := a.keeper.change(ctx, by, func(s *session) (string, error) {
+		row := s.keys.all.Key(kid)
+		if row == nil {
+			return "", errNoSuchKey
 		}
 		if s.keys.Key(kid) != nil {
 			return "", fault.New(fault.Conflict, "key_row", "the row of this signing key is authentic already")
 		}
-		key, err := vault.Parse(row, s.keys.adopted.Thumbprint)
+		key, err := vault.Parse(*row, s.keys.adopted.Thumbprint)
 		if err == nil && (len(s.keys.Keys) == 0 || row.Sealed != "") { // otherwise nothing shows that this is the right master key
 			_, err = s.secret(key)
 		}
 		if err != nil {
 			return "", err
 		}
-		return kid, s.put(ctx, store.KeyChange{SigningKey: row, Act: store.Act{Action: identity.ActionKeyAccept, By: by, Detail: row.Status.String()}})
+		return s.apply(ctx, lifecycle.Change(*row, identity.ActionKeyAccept, row.Status.String()))
 	})
 	return err
 }

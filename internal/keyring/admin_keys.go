@@ -25,7 +25,7 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 	if err != nil {
 		return "", err
 	}
-	return a.change(ctx, by, func(s *session) (string, error) {
+	return a.keeper.change(ctx, by, func(s *session) (string, error) {
 		if err := s.holds(s.keys, ""); err != nil {
 			return "", err
 		}
@@ -39,7 +39,7 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 				return "", fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key cannot be imported again", known.KID, known.Status))
 			}
 		}
-		return s.applyWith(ctx, key, lifecycle.Change{Key: s.policy.Make(algorithm).Key, Action: identity.ActionKeyImport})
+		return s.applyWith(ctx, key, lifecycle.Change(s.policy.Make(algorithm).SigningKey, identity.ActionKeyImport, ""))
 	})
 }
 
@@ -92,9 +92,9 @@ func (a *Admin) Reseal(ctx context.Context, by identity.Actor) (changed int, err
 	if a.keeper.Master == nil {
 		return 0, fault.New(fault.Invalid, "master_key", "auth.master_key is not set; nothing can be sealed under it")
 	}
-	err = a.keeper.change(ctx, by, func(s *session) (err error) {
+	_, err = a.keeper.change(ctx, by, func(s *session) (_ string, err error) {
 		changed, err = s.reseal(ctx)
-		return err
+		return "", err
 	})
 	return changed, err
 }

@@ -119,7 +119,7 @@ func TestAnAlgorithmChangedWithTheMoveIsARotation(t *testing.T) {
 		old := open(t, keyring.Config{Dir: dir, Algorithm: move.from, Store: storetest.Open(t)}).Active().Thumbprint
 		cfg := keyring.Config{Dir: dir, Algorithm: move.to, Store: s}
 		ring := open(t, cfg)
-		keys := ring.Keys()
+		keys := ring.Published().Keys()
 		if len(keys) != 2 || keys[0].KID != "pico-auth-1" || keys[0].Thumbprint != old || keys[0].Algorithm != move.from {
 			t.Errorf("%s to %s: %+v", move.from, move.to, keys)
 		}
@@ -139,7 +139,7 @@ func TestThePairOfTheConfiguredAlgorithmIsAdoptedBeforeAnother(t *testing.T) {
 		write(t, filepath.Join(dir, name), read(t, filepath.Join(pq, name)), 0o600)
 	}
 	ring := open(t, keyring.Config{Dir: dir, Algorithm: jose.MLDSA65, Store: s})
-	if keys := ring.Keys(); len(keys) != 1 || keys[0].KID != "pico-auth-1" || keys[0].Algorithm != jose.MLDSA65 {
+	if keys := ring.Published().Keys(); len(keys) != 1 || keys[0].KID != "pico-auth-1" || keys[0].Algorithm != jose.MLDSA65 {
 		t.Errorf("%+v", keys)
 	}
 }
@@ -165,8 +165,8 @@ func TestHashKeyOutlivesTheAdoptedSigningKey(t *testing.T) {
 	cfg.Algorithm = jose.MLDSA65
 	rotate(t, cfg, true)
 	pq := open(t, cfg)
-	if !bytes.Equal(hashKey(t, cfg), want) || pq.Keys()[1].KID != "pico-auth-1" || pq.Active().KID == "pico-auth-1" {
-		t.Errorf("after a change of algorithm: %x, %+v", hashKey(t, cfg), pq.Keys())
+	if !bytes.Equal(hashKey(t, cfg), want) || pq.Published().Keys()[1].KID != "pico-auth-1" || pq.Active().KID == "pico-auth-1" {
+		t.Errorf("after a change of algorithm: %x, %+v", hashKey(t, cfg), pq.Published().Keys())
 	}
 	if err := os.Remove(filepath.Join(dir, legacyFile)); err != nil {
 		t.Fatal(err)

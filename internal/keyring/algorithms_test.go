@@ -20,7 +20,7 @@ func signs(t *testing.T, ring *keyring.Ring, algorithm jose.Algorithm) (kid stri
 	must(t, err)
 	token, err := signer.Sign(jose.TypeAccessToken, []byte(`{}`))
 	must(t, err)
-	body, _ := ring.Published().AllJWKS()
+	body := ring.Published().AllJWKS()
 	keys, err := jose.ParseJWKSet(body)
 	must(t, err)
 	_, header, err := jose.Verify(token, func(h jose.Header) (*jose.PublicKey, error) { return keys[h.KeyID], nil })
@@ -37,8 +37,8 @@ func TestEachAlgorithmHasAKeyOfItsOwn(t *testing.T) {
 		cfg.Algorithms = []jose.Algorithm{jose.ES256, jose.MLDSA44, jose.EdDSA} // the default may be named
 		ring := open(t, cfg)
 		api, es, pq := signs(t, ring, jose.EdDSA), signs(t, ring, jose.ES256), signs(t, ring, jose.MLDSA44)
-		if ring.Active().KID != api || len(ring.Keys()) != 3 {
-			t.Fatalf("%+v", ring.Keys())
+		if ring.Active().KID != api || len(ring.Published().Keys()) != 3 {
+			t.Fatalf("%+v", ring.Published().Keys())
 		}
 		if _, err := ring.Signer(jose.RS256); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("an algorithm that is not configured: %v", err)
@@ -54,7 +54,7 @@ func TestEachAlgorithmHasAKeyOfItsOwn(t *testing.T) {
 		c.tick(t, 0, ring)
 		c.tick(t, 5*time.Minute, ring)
 		if signs(t, ring, jose.EdDSA) != nextAPI || signs(t, ring, jose.ES256) != nextES || signs(t, ring, jose.MLDSA44) != pq {
-			t.Errorf("%+v", ring.Keys())
+			t.Errorf("%+v", ring.Published().Keys())
 		}
 		if got := statuses(t, cfg.Store, api, es, pq); got != "retiring/retiring/active" {
 			t.Error(got)
@@ -63,7 +63,7 @@ func TestEachAlgorithmHasAKeyOfItsOwn(t *testing.T) {
 		must(t, err)
 		must(t, ring.Refresh(t.Context()))
 		if signs(t, ring, jose.ES256) != successor || signs(t, ring, jose.EdDSA) != nextAPI {
-			t.Errorf("after a revocation: %+v", ring.Keys())
+			t.Errorf("after a revocation: %+v", ring.Published().Keys())
 		}
 	})
 }
@@ -78,8 +78,8 @@ func TestAFurtherAlgorithmIsPublishedBeforeItSigns(t *testing.T) {
 		ring := open(t, with)
 		c.tick(t, 0, ring)
 		c.tick(t, 4*time.Minute, ring)
-		if _, err := ring.Signer(jose.ES256); err == nil || len(ring.Keys()) != 2 {
-			t.Errorf("it signs at once: %+v", ring.Keys())
+		if _, err := ring.Signer(jose.ES256); err == nil || len(ring.Published().Keys()) != 2 {
+			t.Errorf("it signs at once: %+v", ring.Published().Keys())
 		}
 		c.tick(t, time.Minute, ring)
 		es := signs(t, ring, jose.ES256)
@@ -110,7 +110,7 @@ func TestTheDefaultAlgorithmChangesAmongConfiguredOnes(t *testing.T) {
 		ed, es := signs(t, ring, jose.EdDSA), signs(t, ring, jose.ES256)
 		cfg.Algorithm = jose.ES256
 		ring = open(t, cfg)
-		if k := ring.Keys(); k[0].Algorithm != jose.EdDSA || !slices.ContainsFunc(k, func(k keyring.KeyInfo) bool {
+		if k := ring.Published().Keys(); k[0].Algorithm != jose.EdDSA || !slices.ContainsFunc(k, func(k keyring.KeyInfo) bool {
 			return k.Status == store.KeyPending && k.Algorithm == jose.ES256 && k.Due == 5*time.Minute
 		}) {
 			t.Errorf("after the start %+v", k)
@@ -122,7 +122,7 @@ func TestTheDefaultAlgorithmChangesAmongConfiguredOnes(t *testing.T) {
 		c.tick(t, 5*time.Minute, ring)
 		fresh := ring.Active()
 		if fresh.Algorithm != jose.ES256 || fresh.KID == es || signs(t, ring, jose.EdDSA) != ed || statuses(t, cfg.Store, ed, es) != "active/retiring" {
-			t.Errorf("%+v", ring.Keys())
+			t.Errorf("%+v", ring.Published().Keys())
 		}
 	})
 }
@@ -133,8 +133,8 @@ func TestTheMainKeySetHasAKPKeysOnlyForTheAPI(t *testing.T) {
 	c, cfg, _ := logged(t)
 	sets := func(ring *keyring.Ring) (main, all bool) {
 		t.Helper()
-		body, _ := ring.JWKS()
-		every, _ := ring.Published().AllJWKS()
+		body := ring.Published().JWKS()
+		every := ring.Published().AllJWKS()
 		if listed := slices.Contains(ring.Published().Algorithms(), jose.MLDSA44); listed != strings.Contains(string(body), "AKP") {
 			t.Errorf("discovery lists ML-DSA: %t", listed)
 		}
@@ -161,7 +161,7 @@ func TestTheMainKeySetHasAKPKeysOnlyForTheAPI(t *testing.T) {
 	c.tick(t, 0, ring)
 	c.tick(t, 5*time.Minute, ring)
 	if ring.Active().Algorithm != jose.MLDSA44 {
-		t.Fatalf("%+v", ring.Keys())
+		t.Fatalf("%+v", ring.Published().Keys())
 	}
 	look("the default", true)
 
@@ -173,7 +173,7 @@ func TestTheMainKeySetHasAKPKeysOnlyForTheAPI(t *testing.T) {
 	}
 	c.tick(t, 0, ring)
 	if ring.Active().Algorithm != jose.EdDSA || signs(t, ring, jose.MLDSA44) == "" {
-		t.Errorf("%+v", ring.Keys())
+		t.Errorf("%+v", ring.Published().Keys())
 	}
 	look("the former default, retiring", true)
 	for range 4 {
@@ -211,16 +211,16 @@ func TestTheLateKeyIsMadeAfterTheStart(t *testing.T) {
 	eachClocked(t, func(t *testing.T, _ *clockwork, cfg keyring.Config) {
 		cfg.Algorithms, cfg.Late = []jose.Algorithm{jose.ES256}, jose.ES256
 		ring, other := open(t, cfg), open(t, cfg)
-		if _, err := ring.Signer(jose.ES256); fault.KindOf(err) != fault.Unavailable || len(ring.Keys()) != 1 {
-			t.Fatalf("%v; %+v", err, ring.Keys())
+		if _, err := ring.Signer(jose.ES256); fault.KindOf(err) != fault.Unavailable || len(ring.Published().Keys()) != 1 {
+			t.Fatalf("%v; %+v", err, ring.Published().Keys())
 		}
 		must(t, ring.Step(t.Context()))
 		kid := signs(t, ring, jose.ES256)
 		for _, r := range []*keyring.Ring{ring, other, open(t, cfg)} {
 			must(t, r.Step(t.Context()))
 			must(t, r.Refresh(t.Context()))
-			if signs(t, r, jose.ES256) != kid || len(r.Keys()) != 2 || r.Active().Algorithm != jose.EdDSA {
-				t.Errorf("%+v", r.Keys())
+			if signs(t, r, jose.ES256) != kid || len(r.Published().Keys()) != 2 || r.Active().Algorithm != jose.EdDSA {
+				t.Errorf("%+v", r.Published().Keys())
 			}
 		}
 	})

@@ -5,7 +5,7 @@
 //	ring, err := keyring.Open(ctx, keyring.Config{Dir: dir, Algorithm: jose.RS256, Store: store})
 //	signer, err := ring.Signer("")                   // of auth.algorithm, or of another one that is configured
 //	token, err := signer.Sign(jose.TypeJWT, claims)
-//	body, etag := ring.JWKS()
+//	body := ring.Published().JWKS()
 //	err = ring.Step(ctx)                             // every ring.Pace()
 //
 // The status of each key is in the database, so all replicas sign with the same keys

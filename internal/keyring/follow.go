@@ -8,6 +8,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
+	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -89,7 +90,6 @@ func (r *Ring) follow(ctx context.Context, loaded *keys) (refused, failed error)
 	loaded, refused = r.history.merge(ctx, r.keeper, loaded)
 	if loaded.Version != before.keys.Version {
 		r.keeper.warnOfClocks(loaded)
-		r.lacked.Store(false) // another replica has activated it, or it was withdrawn; or the next step fails again
 	}
 	next, failed := r.keeper.take(ctx, loaded, before)
 	r.held.Store(next)
@@ -99,31 +99,35 @@ func (r *Ring) follow(ctx context.Context, loaded *keys) (refused, failed error)
 
 // take returns the keys with a signer for each active one. If one is unavailable the
 // former one of its algorithm signs while it is published, and failed is the cause.
-func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held, failed error) {
-	next = &held{Published: k.publish(now), keys: now, signers: map[jose.Algorithm]Signer{}}
+func (k *keeper) take(ctx context.Context, now *keys, before *Published) (next *Published, failed error) {
+	next = k.publish(now)
 	for _, row := range now.Keys {
-		if row.Status != store.KeyActive {
-			continue
-		}
 		algorithm := jose.Algorithm(row.Algorithm)
 		former := before.signers[algorithm]
-		if former.KID == row.KID {
+		switch {
+		case row.Status == store.KeyPending && k.policy.Remaining(row, k.now()) <= 0:
+			next.behind = next.behind || k.available(now, row.KID) != nil // another replica may activate it
+			continue
+		case row.Status != store.KeyActive:
+			continue
+		case row.KID == former.KID:
 			next.signers[algorithm] = former
 			continue
 		}
-		secret, err := k.secret(now.of(row))
-		if err == nil && row.TokenLifetime < k.policy.TokenLifetime {
-			err = k.Store.RaiseTokenLifetime(ctx, row.KID, k.policy.TokenLifetime) // before it signs
-		}
-		if err != nil {
-			next.behind = true
-			failed = errors.Join(failed, k.keepFormer(ctx, next, algorithm, former, err))
+		signer, err := k.signer(ctx, now.of(row))
+		if err == nil {
+			next.signers[algorithm] = signer
+			if former.KID != "" {
+				k.Log.Info("signing with another active key", "kid", row.KID, "algorithm", algorithm)
+			}
 			continue
 		}
-		next.signers[algorithm] = Signer{KID: row.KID, Algorithm: algorithm, signer: jose.NewSigner(secret.Key, row.KID)}
-		if former.KID != "" {
-			k.Log.Info("signing with another active key", "kid", row.KID, "algorithm", algorithm)
+		next.behind = true
+		if next.Key(former.KID) != nil { // otherwise its tokens would be refused
+			next.signers[algorithm] = former
+			err = errors.Join(fmt.Errorf("still signing with %s: %w", former.KID, err), k.Store.RecountKey(ctx, former.KID))
 		}
+		failed = errors.Join(failed, err)
 	}
 	if signer := lifecycle.Signer(now.KeySet); signer != nil {
 		next.signing = jose.Algorithm(signer.Algorithm)
@@ -134,18 +138,18 @@ func (k *keeper) take(ctx context.Context, now *keys, before *held) (next *held,
 	return next, failed
 }
 
-// keepFormer keeps signing with the former key of an algorithm, and delays its removal.
-func (k *keeper) keepFormer(ctx context.Context, next *held, algorithm jose.Algorithm, former Signer, cause error) error {
-	info, published := next.find(former.KID)
-	if !published {
-		return cause // its tokens would be refused
+// signer returns the signer of an active key. Its row records the lifetime of this
+// server's tokens before it signs one.
+func (k *keeper) signer(ctx context.Context, key vault.Key) (Signer, error) {
+	secret, err := k.secret(key)
+	if err == nil && key.TokenLifetime < k.policy.TokenLifetime {
+		err = k.Store.RaiseTokenLifetime(ctx, key.KID, k.policy.TokenLifetime)
 	}
-	next.signers[algorithm] = former
-	cause = fmt.Errorf("still signing with %s: %w", former.KID, cause)
-	if info.Status != store.KeyRetiring {
-		return cause
+	if err != nil {
+		return Signer{}, err
 	}
-	return errors.Join(cause, k.Store.RecountKey(ctx, info.KID))
+	algorithm := key.PublicKey.Algorithm()
+	return Signer{KID: key.KID, Algorithm: algorithm, signer: jose.NewSigner(secret.Key, key.KID)}, nil
 }
 
 // warnOfClocks logs retiring keys that stay in the key set longer than the lifetime of

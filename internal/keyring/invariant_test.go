@@ -226,7 +226,7 @@ func (m *model) look() {
 			continue
 		}
 		p := promise{kids: map[string]bool{}, until: m.truth + ring.MaxAge()}
-		for _, k := range ring.Keys() {
+		for _, k := range ring.Published().Keys() {
 			p.kids[k.KID] = true
 		}
 		m.promises = append(m.promises, p)

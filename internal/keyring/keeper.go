@@ -33,7 +33,10 @@ func newKeeper(cfg Config) (*keeper, error) {
 	if cfg.Sealed() && cfg.Master == nil {
 		return nil, fault.New(fault.Invalid, "at_rest", "keys.at_rest is sealed, which needs auth.master_key")
 	}
-	policy := cfg.policy()
+	policy := lifecycle.Policy{
+		Default: cfg.Algorithm, Further: slices.Compact(slices.Sorted(slices.Values(cfg.Algorithms))), Late: cfg.Late,
+		PublishAhead: cfg.PublishAhead, RotateEvery: cfg.RotateEvery, TokenLifetime: cfg.TokenLifetime,
+	}
 	for _, algorithm := range append([]jose.Algorithm{policy.Default}, policy.Further...) {
 		if !slices.Contains(jose.Algorithms(), algorithm) {
 			known := strings.Trim(fmt.Sprint(jose.Algorithms()), "[]")
@@ -79,14 +82,6 @@ func (s *keys) key(kid string) (vault.Key, error) {
 		return vault.Key{}, cause
 	}
 	return vault.Key{}, errNoSuchKey
-}
-
-// row finds a row, including a refused one.
-func (s *keys) row(kid string) (store.SigningKey, error) {
-	if row := s.all.Key(kid); row != nil {
-		return *row, nil
-	}
-	return store.SigningKey{}, errNoSuchKey
 }
 
 var errNoSuchKey = fault.New(fault.NotFound, "not_found", "unknown signing key; `pico-auth key list --all` shows the IDs")
@@ -160,25 +155,20 @@ func (k *keeper) available(s *keys, kid string) error {
 // key or folder than the servers', they could not use a new key. but is the key that a
 // change ends; its row may be refused if another active key is available.
 func (k *keeper) holds(s *keys, but string) error {
-	var ended error
-	available := false
+	var lacks error = errNoneActive
 	for _, row := range s.all.Keys {
 		if row.Status != store.KeyActive {
 			continue
 		}
-		switch err := k.available(s, row.KID); {
-		case err == nil:
-			available = true
-		case row.KID == but && s.refused[but] != nil:
-			ended = err
-		default:
+		err := k.available(s, row.KID)
+		if err != nil && (row.KID != but || s.refused[but] == nil) {
 			return err
 		}
+		if err == nil || lacks != nil {
+			lacks = err
+		}
 	}
-	if available {
-		return nil
-	}
-	return ended
+	return lacks
 }
 
 // info describes a recorded key. A problem is that of the row.

@@ -3,7 +3,6 @@ package keyring
 import (
 	"cmp"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
@@ -85,14 +84,6 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// policy is the part of the configuration that lifecycle needs.
-func (c Config) policy() lifecycle.Policy {
-	return lifecycle.Policy{
-		Default: c.Algorithm, Further: slices.Compact(slices.Sorted(slices.Values(c.Algorithms))), Late: c.Late,
-		PublishAhead: c.PublishAhead, RotateEvery: c.RotateEvery, TokenLifetime: c.TokenLifetime,
-	}
-}
-
 // MaxAge is how long clients may keep the key set. A key is published for ahead before
 // it signs, and every server publishes it at most margin later, so a client that keeps
 // the set no longer than MaxAge always has the key that signs.
@@ -101,11 +92,6 @@ func MaxAge(ahead time.Duration) time.Duration {
 }
 
 func margin(ahead time.Duration) time.Duration { return min(lifecycle.FollowWithin, ahead/2) }
-
-// pace is the pause between two checks for changes, a fraction of the margin.
-func pace(ahead time.Duration) time.Duration {
-	return min(maxFollow, max(margin(ahead)/4, 50*time.Millisecond))
-}
 
 // KeyInfo describes a key without holding it.
 type KeyInfo struct {
@@ -138,3 +124,5 @@ type Stats struct {
 var errNoSigner = &fault.Error{
 	Kind: fault.Unavailable, Code: "no_signing_key", Message: "the active signing key is unavailable here", RetryAfter: lifecycle.FollowWithin,
 }
+
+var errNoneActive = fault.New(fault.NotFound, "no_signing_key", "no signing key is active; the next start of the server creates one")

@@ -116,7 +116,7 @@ func TestTheLifecycleOfAKey(t *testing.T) {
 		must(t, err)
 		second := rotate(t, cfg, false)
 		c.tick(t, 0, ring)
-		if keys := ring.Keys(); len(keys) != 2 || keys[0].KID != first || keys[1].KID != second || keys[1].Status != store.KeyPending || keys[1].Due != 5*time.Minute {
+		if keys := ring.Published().Keys(); len(keys) != 2 || keys[0].KID != first || keys[1].KID != second || keys[1].Status != store.KeyPending || keys[1].Due != 5*time.Minute {
 			t.Fatalf("%+v", keys)
 		}
 		c.tick(t, 5*time.Minute-time.Second, ring)
@@ -137,7 +137,7 @@ func TestTheLifecycleOfAKey(t *testing.T) {
 			t.Errorf("while tokens may be good: %s", got)
 		}
 		c.tick(t, time.Second, ring)
-		if got := statuses(t, cfg.Store, first, second); got != "removed/active" || len(ring.Keys()) != 1 {
+		if got := statuses(t, cfg.Store, first, second); got != "removed/active" || len(ring.Published().Keys()) != 1 {
 			t.Errorf("when the last has expired: %s", got)
 		}
 		if _, err := verify(t, ring, old); err == nil {
@@ -306,11 +306,11 @@ func TestRotateEveryGoesByTheAgeOfTheKey(t *testing.T) {
 		seen := map[string]bool{a.Active().KID: true}
 		for day := 1; day <= 3; day++ {
 			c.tick(t, 24*time.Hour-time.Hour, a, b)
-			if n := len(a.Keys()); n != 1 {
+			if n := len(a.Published().Keys()); n != 1 {
 				t.Fatalf("day %d: %d keys before its time", day, n)
 			}
 			c.tick(t, time.Hour, a, b)
-			if keys := b.Keys(); len(keys) != 2 || keys[1].Status != store.KeyPending {
+			if keys := b.Published().Keys(); len(keys) != 2 || keys[1].Status != store.KeyPending {
 				t.Fatalf("day %d: no next key", day)
 			}
 			for range 3 {

@@ -19,9 +19,9 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 		return nil, err
 	}
 	var ring *Ring
-	err = k.change(ctx, system, func(s *session) error {
+	_, err = k.change(ctx, system, func(s *session) (string, error) {
 		ring = newRing(k)
-		return s.start(ctx, ring)
+		return "", s.start(ctx, ring)
 	})
 	if err != nil {
 		return nil, err
@@ -32,6 +32,9 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 // start brings the recorded keys, the configuration and the folder into agreement.
 func (s *session) start(ctx context.Context, ring *Ring) error {
 	err := s.holds(s.keys, "")
+	if errors.Is(err, errNoneActive) {
+		err = nil // first makes one
+	}
 	if err == nil && s.Sealed() {
 		err = s.upgrade(ctx, ring)
 	}

@@ -25,7 +25,7 @@ func TestNothingInsidePrintsAKey(t *testing.T) {
 	}
 	k := &keeper{rows: vault.Rows{Master: master}}
 	signer := Signer{KID: "a", signer: jose.NewSigner(key, "a")}
-	holder := held{signers: map[jose.Algorithm]Signer{jose.EdDSA: signer}}
+	holder := Published{signers: map[jose.Algorithm]Signer{jose.EdDSA: signer}}
 	ring := newRing(k)
 	ring.held.Store(&holder)
 	for _, v := range []any{file, &file, []vault.Secret{file}, k.rows, holder, ring, Signer{ring: ring, signer: signer.signer}, &Admin{k}, &session{keeper: *k}} {

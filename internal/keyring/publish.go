@@ -1,8 +1,6 @@
 package keyring
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"slices"
 
@@ -11,21 +9,22 @@ import (
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
-// Published is the published keys at one time. It is immutable.
+// Published is the published keys at one time, and those that a Ring signs with. It is
+// immutable.
 type Published struct {
 	infos     []KeyInfo // in the order of the key set
 	public    map[string]*jose.PublicKey
-	main, all keySet
-}
+	main, all []byte
 
-type keySet struct {
-	body []byte
-	etag string
+	keys    *keys
+	signers map[jose.Algorithm]Signer
+	signing jose.Algorithm // of the key that signs the tokens of the API
+	behind  bool           // the private half of a key that is active, or due to be, was unavailable
 }
 
 // publish makes the key sets: the main one, and the one with every key.
 func (k *keeper) publish(s *keys) *Published {
-	p := &Published{public: map[string]*jose.PublicKey{}}
+	p := &Published{public: map[string]*jose.PublicKey{}, keys: s, signers: map[jose.Algorithm]Signer{}}
 	main, all := []jose.JWK{}, []jose.JWK{}
 	for _, row := range lifecycle.Order(s.KeySet) {
 		if row.Status == store.KeyRemoved {
@@ -42,13 +41,12 @@ func (k *keeper) publish(s *keys) *Published {
 	return p
 }
 
-func encodeSet(entries []jose.JWK) keySet {
+func encodeSet(entries []jose.JWK) []byte {
 	body, err := json.Marshal(jose.JWKSet{Keys: entries})
 	if err != nil {
 		panic(err) // structures of strings always marshal
 	}
-	sum := sha256.Sum256(body)
-	return keySet{slices.Clip(body), `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`}
+	return slices.Clip(body)
 }
 
 // Keys describes all keys in the order of the key set: the one that signs the
@@ -68,19 +66,10 @@ func (p *Published) Algorithms() (all []jose.Algorithm) {
 // Key returns the published key of that ID, nil: there is none.
 func (p *Published) Key(kid string) *jose.PublicKey { return p.public[kid] }
 
-// JWKS returns the main key set and its strong ETag. It has keys of type AKP only if the
-// tokens of the API are, were or will be signed with one. The bytes are shared: callers
-// must not change them.
-func (p *Published) JWKS() (body []byte, etag string) { return p.main.body, p.main.etag }
+// JWKS returns the main key set. It has keys of type AKP only if the tokens of the API
+// are, were or will be signed with one. The bytes are shared: callers must not change
+// them.
+func (p *Published) JWKS() []byte { return p.main }
 
 // AllJWKS returns the key set with every key.
-func (p *Published) AllJWKS() (body []byte, etag string) { return p.all.body, p.all.etag }
-
-// find returns the description of a published key.
-func (p *Published) find(kid string) (KeyInfo, bool) {
-	i := slices.IndexFunc(p.infos, func(k KeyInfo) bool { return k.KID == kid })
-	if i < 0 {
-		return KeyInfo{KID: kid}, false
-	}
-	return p.infos[i], true
-}
+func (p *Published) AllJWKS() []byte { return p.all }

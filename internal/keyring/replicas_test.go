@@ -140,8 +140,8 @@ func TestAChangeOfAlgorithmIsARotation(t *testing.T) {
 		}
 		cfg.Algorithm = jose.RS256
 		back := open(t, cfg)
-		if created(back) || back.Active().KID != rsa.Active().KID || len(back.Keys()) != 1 {
-			t.Errorf("back before the new key signed: created %v, %d keys", created(back), len(back.Keys()))
+		if created(back) || back.Active().KID != rsa.Active().KID || len(back.Published().Keys()) != 1 {
+			t.Errorf("back before the new key signed: created %v, %d keys", created(back), len(back.Published().Keys()))
 		}
 		if row := rows(t, s).Key(first); row.Status != store.KeyRemoved {
 			t.Errorf("the withdrawn key is %s", row.Status)
@@ -391,8 +391,8 @@ func TestARunningServerFollowsAChangedKey(t *testing.T) {
 				if err := look(); err != nil {
 					t.Fatal(err)
 				}
-				if b.Active().KID != kid || a2.Active().KID != kid || len(b.Keys()) != 2 {
-					t.Errorf("%d keys, active %s", len(b.Keys()), b.Active().KID)
+				if b.Active().KID != kid || a2.Active().KID != kid || len(b.Published().Keys()) != 2 {
+					t.Errorf("%d keys, active %s", len(b.Published().Keys()), b.Active().KID)
 				}
 			}
 			for _, signer := range []*keyring.Ring{a, a2, b} {

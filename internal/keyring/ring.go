@@ -20,13 +20,11 @@ import (
 type Ring struct {
 	keeper  *keeper
 	history history // guarded by checking
-	held    atomic.Pointer[held]
+	held    atomic.Pointer[Published]
 
 	checking chan struct{} // has an element during a check for changes
 	checked  time.Time     // start of the last check; guarded by checking
 	seen     atomic.Int64  // start of the last successful check, by the monotonic clock
-
-	lacked atomic.Bool // a pending key was due and is unavailable here
 
 	stepping sync.Mutex // guards what follows
 	holder   string     // the name of this replica in the lease to count the time of keys
@@ -37,22 +35,12 @@ type Ring struct {
 	signed, failed, nanoseconds atomic.Uint64
 }
 
-// held is the keys of a Ring at one time. It is immutable.
-type held struct {
-	*Published
-
-	keys    *keys
-	signers map[jose.Algorithm]Signer
-	signing jose.Algorithm // of the key that signs the tokens of the API
-	behind  bool           // the private half of an active key was unavailable
-}
-
 func newRing(k *keeper) *Ring {
 	r := &Ring{
 		keeper: k, checking: make(chan struct{}, 1), holder: rand.Text(),
 		history: history{seen: map[string]vault.Key{}, reported: map[string]string{}},
 	}
-	r.held.Store(&held{Published: &Published{}, keys: &keys{}})
+	r.held.Store(&Published{keys: &keys{}})
 	return r
 }
 
@@ -136,29 +124,29 @@ func (r *Ring) MaxAge() time.Duration {
 	return MaxAge(ahead)
 }
 
-// Pace is the pause between two calls of Refresh and Step.
-func (r *Ring) Pace() time.Duration { return pace(r.keeper.policy.PublishAhead) }
+// Pace is the pause between two calls of Refresh and Step, a fraction of the margin.
+func (r *Ring) Pace() time.Duration {
+	return min(maxFollow, max(margin(r.keeper.policy.PublishAhead)/4, 50*time.Millisecond))
+}
 
 // Published returns the keys that are published now.
-func (r *Ring) Published() *Published { return r.held.Load().Published }
+func (r *Ring) Published() *Published { return r.held.Load() }
 
 // Active describes the key that signs the tokens of the API here: the active one, or
 // the former one while that is unavailable.
 func (r *Ring) Active() KeyInfo {
 	h := r.held.Load()
-	info, _ := h.find(h.signers[h.signing].KID)
-	return info
+	for _, k := range h.infos {
+		if k.KID == h.signers[h.signing].KID {
+			return k
+		}
+	}
+	return KeyInfo{}
 }
-
-// Keys describes all keys in the order of the key set.
-func (r *Ring) Keys() []KeyInfo { return r.Published().Keys() }
-
-// JWKS returns the main key set and its strong ETag, as Published.JWKS does.
-func (r *Ring) JWKS() (body []byte, etag string) { return r.Published().JWKS() }
 
 // Behind reports whether this process could not load the private half of a key that is
 // active, or due to be.
-func (r *Ring) Behind() bool { return r.held.Load().behind || r.lacked.Load() }
+func (r *Ring) Behind() bool { return r.held.Load().behind }
 
 // Stats returns the counters.
 func (r *Ring) Stats() Stats {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
-	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
@@ -29,7 +28,7 @@ type session struct {
 	keys *keys // as they are recorded now
 }
 
-// enter begins a session. Close it.
+// enter begins a session. Close its Writer.
 func (k *keeper) enter(ctx context.Context, by identity.Actor) (s *session, err error) {
 	s = &session{keeper: *k, by: by}
 	if !k.Sealed() { // otherwise the folder is only read
@@ -38,56 +37,58 @@ func (k *keeper) enter(ctx context.Context, by identity.Actor) (s *session, err 
 	return s, err
 }
 
-func (s *session) close() {
-	if s.files.Writer != nil {
-		s.files.Writer.Close()
-	}
-}
-
 // change runs do on the recorded keys, again when another process changed them
-// concurrently.
-func (k *keeper) change(ctx context.Context, by identity.Actor, do func(s *session) error) error {
+// concurrently, and returns the key ID that do returns.
+func (k *keeper) change(ctx context.Context, by identity.Actor, do func(s *session) (string, error)) (kid string, err error) {
 	s, err := k.enter(ctx, by)
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer s.close()
+	defer s.files.Writer.Close()
 	for range maxAttempts {
 		if s.keys, err = s.load(ctx, false); err == nil {
-			err = do(s)
+			kid, err = do(s)
 		}
 		if !errors.Is(err, store.ErrKeysChanged) {
 			break
 		}
 	}
-	return err
+	return kid, err
 }
 
 // apply records changes, all or none, and returns the key ID of the last one. A private
 // half is committed before its row: after a crash in between it was never published and
 // signs nothing.
-func (s *session) apply(ctx context.Context, changes ...lifecycle.Change) (kid string, err error) {
+func (s *session) apply(ctx context.Context, changes ...store.KeyChange) (kid string, err error) {
 	return s.applyWith(ctx, vault.Secret{}, changes...)
 }
 
 // applyWith is apply with the private half of the key that the changes make.
-func (s *session) applyWith(ctx context.Context, secret vault.Secret, changes ...lifecycle.Change) (kid string, err error) {
-	var rows []store.KeyChange
-	for _, c := range changes {
-		row := c.Key
+func (s *session) applyWith(ctx context.Context, secret vault.Secret, changes ...store.KeyChange) (kid string, err error) {
+	for i := range changes {
+		c := &changes[i]
 		switch {
-		case c.Made():
-			row, err = s.make(row, secret)
-		case c.Action == identity.ActionKeyActivate:
-			err = s.available(s.keys, row.KID)
+		case c.KID == "":
+			c.SigningKey, err = s.make(c.SigningKey, secret)
+		case c.Act.Action == identity.ActionKeyActivate:
+			err = s.available(s.keys, c.KID)
 		}
 		if err != nil {
 			return "", err
 		}
-		rows = append(rows, store.KeyChange{SigningKey: row, Act: store.Act{Action: c.Action, By: s.by, Detail: c.Detail}})
-		kid = row.KID
+		c.Act.By, kid = s.by, c.KID
 	}
-	return kid, s.put(ctx, rows...)
+	s.authenticate(changes)
+	if err := s.Store.PutSigningKeys(ctx, s.keys.Version, changes...); err != nil {
+		return "", fmt.Errorf("record the signing keys: %w", err)
+	}
+	s.tell(changes)
+	changed, err := s.load(ctx, true)
+	if err == nil {
+		s.keys = changed
+		s.erase()
+	}
+	return kid, err
 }
 
 // make returns the whole row of a key that is not recorded yet, and stores its private
@@ -125,12 +126,8 @@ func (s *session) seal(row *store.SigningKey, secret vault.Secret) {
 	}
 }
 
-// put records changes, and reads the changed keys.
-func (s *session) put(ctx context.Context, changes ...store.KeyChange) error {
-	s.authenticate(changes)
-	if err := s.Store.PutSigningKeys(ctx, s.keys.Version, changes...); err != nil {
-		return fmt.Errorf("record the signing keys: %w", err)
-	}
+// tell logs changes that were recorded.
+func (s *session) tell(changes []store.KeyChange) {
 	for _, c := range changes {
 		attributes := []any{"kid", c.KID, "algorithm", c.Algorithm, "status", c.Status.String(), "sealed", c.Sealed != ""}
 		if c.Status == store.KeyPending {
@@ -141,12 +138,6 @@ func (s *session) put(ctx context.Context, changes ...store.KeyChange) error {
 		}
 		s.Log.Info("recorded a signing key", attributes...)
 	}
-	changed, err := s.load(ctx, true)
-	if err == nil {
-		s.keys = changed
-		s.erase()
-	}
-	return err
 }
 
 // authenticate sets the MACs of rows in sealed mode.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
 
@@ -41,9 +40,7 @@ func (r *Ring) step(ctx context.Context) error {
 		return err // the keys were not read; any other error concerns a single key
 	}
 	if now := r.held.Load().keys; len(k.policy.Due(now.KeySet, k.now())) > 0 {
-		lacked, failed := k.advance(ctx, now)
-		r.lacked.Store(lacked)
-		if failed != nil {
+		if failed := k.advance(ctx, now); failed != nil {
 			return errors.Join(err, failed, r.rest(ctx)) // another replica may have the missing private half
 		}
 		if failed := r.Refresh(ctx); failed != nil {
@@ -61,27 +58,25 @@ func (r *Ring) step(ctx context.Context) error {
 }
 
 // advance applies the due changes, one group after another, since each may change what
-// is due. A key that is unavailable does not block the others; lacked reports one.
-func (k *keeper) advance(ctx context.Context, now *keys) (lacked bool, err error) {
+// is due. A key that is unavailable does not block the others.
+func (k *keeper) advance(ctx context.Context, now *keys) error {
 	s, err := k.enter(ctx, system)
 	if err != nil {
-		return false, err
+		return err
 	}
-	defer s.close()
+	defer s.files.Writer.Close()
 	s.keys = now
 	for changed := true; changed; {
-		changed, lacked, err = false, false, nil
+		changed, err = false, nil
 		for _, group := range s.policy.Due(s.keys.KeySet, s.now()) {
 			_, failed := s.apply(ctx, group...)
 			if changed = failed == nil; changed {
 				break
 			}
 			err = errors.Join(err, failed)
-			activates := group[len(group)-1].Action == identity.ActionKeyActivate
-			lacked = lacked || activates && !errors.Is(failed, store.ErrKeysChanged)
 		}
 	}
-	return lacked, err
+	return err
 }
 
 // Rest stops counting, so that another replica begins at once. Call it at shutdown.

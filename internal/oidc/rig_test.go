@@ -80,7 +80,7 @@ func keySet(r *rig) web.Route {
 	return web.Route{
 		Method: http.MethodGet, Pattern: "/api/v1/auth/jwks", Access: web.Anonymous, Credential: web.NoCredential,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			body, _ := r.Keys.JWKS()
+			body := r.Keys.Published().JWKS()
 			_, _ = w.Write(body)
 		}),
 	}

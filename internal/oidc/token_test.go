@@ -61,7 +61,7 @@ func (r *rig) token(c registered, pairs ...string) response {
 // claims verifies a token with the published keys and returns its header and claims.
 func (r *rig) claims(token string) (header, claims map[string]any) {
 	r.t.Helper()
-	all, _ := r.Keys.Published().AllJWKS()
+	all := r.Keys.Published().AllJWKS()
 	keys, err := jose.ParseJWKSet(all)
 	if err != nil {
 		r.t.Fatal(err)

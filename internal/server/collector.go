@@ -119,7 +119,7 @@ func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
 
 func (c *serviceCollector) collectKeys(ch chan<- prometheus.Metric) {
 	counts := map[store.KeyStatus]int{store.KeyPending: 0, store.KeyActive: 0, store.KeyRetiring: 0}
-	for _, k := range c.services.Keys.Keys() {
+	for _, k := range c.services.Keys.Published().Keys() {
 		counts[k.Status]++
 	}
 	for status, n := range counts {

@@ -101,7 +101,7 @@ func metricsOnAPI(c config.Server) bool {
 
 // keySet is the key set that is published now.
 func (s *Server) keySet() []byte {
-	body, _ := s.services.Keys.JWKS()
+	body := s.services.Keys.Published().JWKS()
 	return body
 }
 

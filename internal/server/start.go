@@ -244,7 +244,7 @@ func (s *Server) announce(defaultPassword string) {
 func (s *Server) keysLine() string {
 	c, now := s.cfg.Config, time.Now()
 	place, coming := c.Auth.DataDir, ""
-	keys := s.services.Keys.Keys()
+	keys := s.services.Keys.Published().Keys()
 	if s.services.Keys.Active().File == "" {
 		place = "sealed in the database"
 	}

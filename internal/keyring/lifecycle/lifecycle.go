@@ -31,15 +31,11 @@ type Policy struct {
 	TokenLifetime time.Duration // of the access tokens that this server signs
 }
 
-// Change is the new state of a key.
-type Change struct {
-	Key    store.SigningKey // without a KID: a new key of its algorithm
-	Action identity.Action  // for the audit log
-	Detail string
+// Change returns the change of a key to a new state, without who makes it. A key without a
+// KID is a new one of its algorithm.
+func Change(k store.SigningKey, action identity.Action, detail string) store.KeyChange {
+	return store.KeyChange{SigningKey: k, Act: store.Act{Action: action, Detail: detail}}
 }
-
-// Made reports whether a change makes a new key.
-func (c Change) Made() bool { return c.Key.KID == "" }
 
 // to returns a key in another status.
 func to(k store.SigningKey, status store.KeyStatus, now time.Time) store.SigningKey {
@@ -106,7 +102,7 @@ func (p Policy) Next(set store.KeySet, algorithm jose.Algorithm) store.SigningKe
 	if next := set.First(store.KeyPending, string(algorithm)); next != nil {
 		return *next
 	}
-	return p.Make(algorithm).Key
+	return p.Make(algorithm).SigningKey
 }
 
 // Order returns the keys in the order of the key set: the one that signs the tokens of
@@ -175,7 +171,7 @@ func (p Policy) Busy(set store.KeySet, now time.Time) bool {
 // Start returns the changes that the configuration of a starting server requires: a
 // pending key for each algorithm without an active one, and no keys of other
 // algorithms. The configuration of the last server that started applies.
-func (p Policy) Start(set store.KeySet, now time.Time) (changes []Change) {
+func (p Policy) Start(set store.KeySet, now time.Time) (changes []store.KeyChange) {
 	var kept store.KeySet
 	for _, k := range set.Keys {
 		switch {
@@ -207,17 +203,15 @@ func (p Policy) forClients() []jose.Algorithm {
 }
 
 // Make is a new pending key.
-func (p Policy) Make(algorithm jose.Algorithm) Change {
-	return Change{
-		Key:    store.SigningKey{Algorithm: string(algorithm), Status: store.KeyPending, API: algorithm == p.Default},
-		Action: identity.ActionKeyRotate,
-	}
+func (p Policy) Make(algorithm jose.Algorithm) store.KeyChange {
+	k := store.SigningKey{Algorithm: string(algorithm), Status: store.KeyPending, API: algorithm == p.Default}
+	return Change(k, identity.ActionKeyRotate, "")
 }
 
 // Begin returns the first keys of a new installation: they are active at once.
-func (p Policy) Begin(now time.Time) (changes []Change) {
+func (p Policy) Begin(now time.Time) (changes []store.KeyChange) {
 	for _, algorithm := range append([]jose.Algorithm{p.Default}, p.forClients()...) {
-		changes = append(changes, Change{Key: to(p.Make(algorithm).Key, store.KeyActive, now)})
+		changes = append(changes, Change(to(p.Make(algorithm).SigningKey, store.KeyActive, now), "", ""))
 	}
 	return changes
 }
@@ -226,30 +220,30 @@ func (p Policy) Begin(now time.Time) (changes []Change) {
 // if it is for the tokens of the API, instead of the one that signed those. That one
 // stays active for clients if its algorithm is configured for them, except a key of
 // type AKP, which must leave the main key set when its last token has expired.
-func (p Policy) Activate(set store.KeySet, k store.SigningKey, now time.Time) (changes []Change) {
+func (p Policy) Activate(set store.KeySet, k store.SigningKey, now time.Time) (changes []store.KeyChange) {
 	if former := set.First(store.KeyActive, k.Algorithm); former != nil {
 		changes = append(changes, retire(*former, now))
 	}
 	if signer := Signer(set); k.API && signer != nil && signer.Algorithm != k.Algorithm {
 		change := retire(*signer, now)
 		if p.further(signer.Algorithm) && !postQuantum(signer.Algorithm) {
-			change = Change{Key: *signer}
-			change.Key.API = false
+			change = Change(*signer, "", "")
+			change.API = false
 		}
 		changes = append(changes, change)
 	}
 	k = to(k, store.KeyActive, now)
 	k.TokenLifetime = max(k.TokenLifetime, p.TokenLifetime)
-	return append(changes, Change{Key: k, Action: identity.ActionKeyActivate})
+	return append(changes, Change(k, identity.ActionKeyActivate, ""))
 }
 
-func retire(k store.SigningKey, now time.Time) Change {
-	return Change{Key: to(k, store.KeyRetiring, now), Action: identity.ActionKeyRetire}
+func retire(k store.SigningKey, now time.Time) store.KeyChange {
+	return Change(to(k, store.KeyRetiring, now), identity.ActionKeyRetire, "")
 }
 
 // Withdraw ends a pending key.
-func Withdraw(k store.SigningKey, now time.Time, cause string) Change {
-	return Change{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyWithdraw, Detail: cause}
+func Withdraw(k store.SigningKey, now time.Time, cause string) store.KeyChange {
+	return Change(to(k, store.KeyRemoved, now), identity.ActionKeyWithdraw, cause)
 }
 
 // Untimely reports whether activating a pending key would retire the one that signs
@@ -264,36 +258,36 @@ func Untimely(set store.KeySet, pending store.SigningKey) bool {
 // with a new configuration must not undo a change that others have begun. The first key
 // of the late algorithm is active at once: publishing it before protects clients that
 // verify with this algorithm, and there are none yet.
-func (p Policy) Due(set store.KeySet, now time.Time) (groups [][]Change) {
+func (p Policy) Due(set store.KeySet, now time.Time) (groups [][]store.KeyChange) {
 	for _, k := range set.Keys {
 		switch {
 		case k.Status == store.KeyPending && p.Remaining(k, now) <= 0 && !Untimely(set, k):
 			groups = append(groups, p.Activate(set, k, now))
 		case k.Status == store.KeyRetiring && p.Remaining(k, now) <= 0:
-			groups = append(groups, []Change{{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyRemove}})
+			groups = append(groups, []store.KeyChange{Change(to(k, store.KeyRemoved, now), identity.ActionKeyRemove, "")})
 		case p.expires(set, k, now):
 			made := p.Make(jose.Algorithm(k.Algorithm))
-			made.Key.API = k.API
-			groups = append(groups, []Change{made})
+			made.API = k.API
+			groups = append(groups, []store.KeyChange{made})
 		}
 	}
 	if late := string(p.Late); late != "" && set.First(store.KeyActive, late) == nil && set.First(store.KeyPending, late) == nil {
-		groups = append(groups, p.Activate(set, p.Make(p.Late).Key, now))
+		groups = append(groups, p.Activate(set, p.Make(p.Late).SigningKey, now))
 	}
 	return groups
 }
 
 // Revoke ends a key at once. The pending key, or a new one if that is missing or not
 // usable, signs at once instead: ending a leaked key must not depend on another key.
-func (p Policy) Revoke(set store.KeySet, k store.SigningKey, now time.Time, usable func(store.SigningKey) bool) []Change {
-	changes := []Change{{Key: to(k, store.KeyRemoved, now), Action: identity.ActionKeyRevoke}}
+func (p Policy) Revoke(set store.KeySet, k store.SigningKey, now time.Time, usable func(store.SigningKey) bool) []store.KeyChange {
+	changes := []store.KeyChange{Change(to(k, store.KeyRemoved, now), identity.ActionKeyRevoke, "")}
 	if k.Status != store.KeyActive {
 		return changes
 	}
-	next, pending := p.Make(jose.Algorithm(k.Algorithm)).Key, set.First(store.KeyPending, k.Algorithm)
+	next, pending := p.Make(jose.Algorithm(k.Algorithm)).SigningKey, set.First(store.KeyPending, k.Algorithm)
 	next.API = k.API
 	if k.API {
-		next, pending = p.Make(p.Default).Key, successor(set)
+		next, pending = p.Make(p.Default).SigningKey, successor(set)
 	} else if pending == nil && !p.wants(k) {
 		return changes
 	}
@@ -304,6 +298,6 @@ func (p Policy) Revoke(set store.KeySet, k store.SigningKey, now time.Time, usab
 	}
 	rest := store.KeySet{Keys: slices.DeleteFunc(slices.Clone(set.Keys), func(other store.SigningKey) bool { return other.KID == k.KID })}
 	changes = append(changes, p.Activate(rest, next, now)...)
-	changes[len(changes)-1].Detail = "after the revocation of " + k.KID
+	changes[len(changes)-1].Act.Detail = "after the revocation of " + k.KID
 	return changes
 }

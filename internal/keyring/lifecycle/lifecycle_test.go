@@ -38,17 +38,17 @@ func counted(k store.SigningKey, d time.Duration) store.SigningKey {
 }
 
 // text is changes such as "+ES256 pending, rs retiring"; a star is for clients.
-func text(changes []lifecycle.Change) string {
+func text(changes []store.KeyChange) string {
 	var all []string
 	for _, c := range changes {
-		name, star := c.Key.KID, ""
-		if c.Made() {
-			name = "+" + c.Key.Algorithm
+		name, star := c.KID, ""
+		if name == "" {
+			name = "+" + c.Algorithm
 		}
-		if !c.Key.API {
+		if !c.API {
 			star = "*"
 		}
-		all = append(all, fmt.Sprintf("%s%s %s", name, star, c.Key.Status))
+		all = append(all, fmt.Sprintf("%s%s %s", name, star, c.Status))
 	}
 	return strings.Join(all, ", ")
 }

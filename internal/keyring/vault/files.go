@@ -195,7 +195,7 @@ func (f Files) Complete(secret Secret) error {
 
 // Erase removes the files of a key. It may be interrupted and repeated, and logs errors.
 func (f Files) Erase(k Key) {
-	if f.Writer == nil || !f.Writer.Writable() {
+	if !f.Writer.Writable() {
 		return
 	}
 	algorithm := k.PublicKey.Algorithm()

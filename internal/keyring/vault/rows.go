@@ -49,7 +49,7 @@ func (r Rows) Open(at seal.Place, sealed, what string) (Bytes, error) {
 	secret, err := r.Master.Open(at, sealed)
 	switch {
 	case errors.Is(err, seal.ErrOtherKey):
-		return nil, otherMaster(what+" was sealed", "")
+		return nil, otherMaster(what, "")
 	case err != nil:
 		return nil, fault.Wrap(fault.Invalid, "sealed_key", fmt.Sprintf(
 			"%s cannot be unsealed: its row in the database is damaged or was replaced; restore the database from a backup", what), err)
@@ -77,31 +77,24 @@ func (r Rows) Authenticate(row *store.SigningKey, present []store.SigningKey) {
 	row.MAC = master.MAC(macLabel, parts(*row)...)
 }
 
-// Verify refuses a row without the MAC that Authenticate set. If the row is under another
-// master key, the error of its private half is more precise.
+// Verify refuses a row without the MAC that Authenticate set.
 func (r Rows) Verify(k Key) error {
 	err := r.Master.Verify(k.MAC, macLabel, parts(k.SigningKey)...)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, seal.ErrOtherKey):
-		if k.Sealed != "" {
-			if _, err := r.Load(k); err != nil {
-				return err
-			}
-		}
-		return otherMaster("the signing key "+k.KID+" was authenticated",
-			"; if that is lost, revoke the key or run `pico-auth key accept "+Argument(k.KID)+"`")
+		return otherMaster("the signing key "+k.KID, "; if that is lost, revoke the key or run `pico-auth key accept "+Argument(k.KID)+"`")
 	}
 	return fault.New(fault.Invalid, "key_row", fmt.Sprintf(
 		"the %s signing key %s (%s) in the database is not trusted: its row was not written by this server: the MAC is missing or wrong; find the cause of the change, and to use the key as it is run `pico-auth key accept %s`",
 		k.Status, k.KID, k.Algorithm, Argument(k.KID)))
 }
 
-func otherMaster(happened, remedy string) error {
+func otherMaster(what, remedy string) error {
 	return fault.New(fault.Invalid, "master_key", fmt.Sprintf(
-		"auth.master_key is not the master key under which %s in the database; set auth.master_key to the previous master key, or set that as auth.former_master_key%s",
-		happened, remedy))
+		"auth.master_key is not the master key under which %s was sealed in the database; set auth.master_key to the previous master key, or set that as auth.former_master_key%s",
+		what, remedy))
 }
 
 // parts is what the MAC of a row is over.

@@ -43,11 +43,11 @@ func (k Keys) Decide(ctx context.Context) error {
 	if err != nil || !adopted.Pending || k.Sealed && k.Master == nil { // keyring.Open refuses that
 		return err
 	}
-	files, closeFiles, err := k.files(ctx)
+	files, err := k.files(ctx)
 	if err != nil {
 		return err
 	}
-	defer closeFiles()
+	defer files.Writer.Close()
 	if adopted, err = k.adopted(ctx); err != nil || !adopted.Pending { // decided by another process
 		return err
 	}
@@ -89,11 +89,11 @@ func (k Keys) HashKey(ctx context.Context) ([]byte, error) {
 			return vault.Rows{Master: k.Master}.Open(vault.HashKeyPlace, sealed, "the hash key of the adopted installation")
 		}
 	}
-	files, closeFiles, err := k.files(ctx)
+	files, err := k.files(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer closeFiles()
+	defer files.Writer.Close()
 	key, err := files.ReadPrivate(hashKeyFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -119,19 +119,16 @@ func (k Keys) adopted(ctx context.Context) (store.AdoptedKey, error) {
 }
 
 // files returns the files of the data folder, locked unless the keys are sealed.
-func (k Keys) files(ctx context.Context) (f vault.Files, closeFiles func(), err error) {
+func (k Keys) files(ctx context.Context) (f vault.Files, err error) {
 	f.Log = k.Log
 	if f.Log == nil {
 		f.Log = slog.New(slog.DiscardHandler)
 	}
 	f.Folder = datadir.New(k.Dir, f.Log)
-	if k.Sealed {
-		return f, func() {}, nil
+	if !k.Sealed {
+		f.Writer, err = f.Lock(ctx)
 	}
-	if f.Writer, err = f.Lock(ctx); err != nil {
-		return f, nil, err
-	}
-	return f, f.Writer.Close, nil
+	return f, err
 }
 
 func (k Keys) recover(ctx context.Context, files vault.Files, adopted store.AdoptedKey) ([]byte, error) {
