@@ -1,9 +1,9 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -77,14 +77,11 @@ func (a *Admin) Key(ctx context.Context, kid string) (KeyInfo, error) {
 
 // algorithm returns the algorithm of a command: empty is auth.algorithm.
 func (a *Admin) algorithm(asked jose.Algorithm) (jose.Algorithm, error) {
-	p := a.keeper.policy
-	if asked == "" || asked == p.Default {
-		return p.Default, nil
+	asked = cmp.Or(asked, a.Default())
+	if !a.keeper.policy.Configured(string(asked)) {
+		return "", fault.New(fault.Invalid, "algorithm", fmt.Sprintf("%s is neither auth.algorithm nor one of keys.algorithms", asked))
 	}
-	if slices.Contains(p.Further, asked) {
-		return asked, nil
-	}
-	return "", fault.New(fault.Invalid, "algorithm", fmt.Sprintf("%s is neither auth.algorithm nor one of keys.algorithms", asked))
+	return asked, nil
 }
 
 // Rotate makes a key of an algorithm (empty: the default one) and publishes it; it signs
@@ -137,9 +134,9 @@ func (a *Admin) Retire(ctx context.Context, by identity.Actor, kid string) (succ
 		case key.Status != store.KeyActive:
 			return "", fault.New(fault.Conflict, "key_status", "the signing key is "+key.Status.String())
 		}
-		algorithm, err := a.algorithm(jose.Algorithm(key.Algorithm))
-		if err != nil {
-			algorithm = s.policy.Default // of its successor
+		algorithm := jose.Algorithm(key.Algorithm) // of its successor
+		if !s.policy.Configured(key.Algorithm) {
+			algorithm = s.policy.Default
 		}
 		successor, _, err := s.rotate(ctx, algorithm, false)
 		return successor, err
@@ -203,7 +200,7 @@ func (a *Admin) Accept(ctx context.Context, by identity.Actor, kid string) error
 		if err != nil {
 			return "", err
 		}
-		return s.apply(ctx, lifecycle.Change(*row, identity.ActionKeyAccept, row.Status.String()))
+		return s.apply(ctx, store.KeyChange{SigningKey: *row, Act: store.Act{Action: identity.ActionKeyAccept, Detail: row.Status.String()}})
 	})
 	return err
 }

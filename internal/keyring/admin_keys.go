@@ -8,7 +8,6 @@ import (
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
-	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
 	"github.com/pico-auth/pico-auth/internal/seal"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -39,7 +38,9 @@ func (a *Admin) Import(ctx context.Context, by identity.Actor, algorithm jose.Al
 				return "", fault.New(fault.Conflict, "key_known", fmt.Sprintf("this key is known as %s, which is %s; a key cannot be imported again", known.KID, known.Status))
 			}
 		}
-		return s.applyWith(ctx, key, lifecycle.Change(s.policy.Make(algorithm).SigningKey, identity.ActionKeyImport, ""))
+		change := s.policy.Make(algorithm)
+		change.Act.Action = identity.ActionKeyImport
+		return s.applyWith(ctx, key, change)
 	})
 }
 

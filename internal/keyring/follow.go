@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring/lifecycle"
 	"github.com/pico-auth/pico-auth/internal/keyring/vault"
@@ -87,7 +88,7 @@ func (r *Ring) refresh(ctx context.Context, all bool) error {
 // private half that is unavailable.
 func (r *Ring) follow(ctx context.Context, loaded *keys) (refused, failed error) {
 	before := r.held.Load()
-	loaded, refused = r.history.merge(ctx, r.keeper, loaded)
+	refused = r.history.correct(ctx, r.keeper, loaded)
 	if loaded.Version != before.keys.Version {
 		r.keeper.warnOfClocks(loaded)
 	}
@@ -161,4 +162,51 @@ func (k *keeper) warnOfClocks(now *keys) {
 				"kid", row.KID, "retired_at", row.RetiredAt, "until", row.RetiredAt.Add(k.policy.Keep(row)))
 		}
 	}
+}
+
+// history is the rows that a server has read. A key never goes back in its lifecycle,
+// whatever its row says later: a revoked key stays revoked until the process ends.
+type history struct {
+	seen     map[string]vault.Key // by key ID, as each valid row was read last
+	reported map[string]string    // what was last reported of a row, by key ID
+}
+
+// correct puts the last valid row in the place of each that went back, and of an active
+// one that is missing, since no server deletes rows. A change that no server made is
+// returned as the error, and once written to the log and the audit log.
+func (h history) correct(ctx context.Context, k *keeper, now *keys) error {
+	var all []error
+	refuse := func(row store.SigningKey, cause error) { all = append(all, h.report(ctx, k, row, cause)) }
+	for i, row := range now.Keys {
+		before, known := h.seen[row.KID]
+		if known && lifecycle.Rank(row.Status) < lifecycle.Rank(before.Status) {
+			refuse(row, fmt.Errorf("the signing key %s is %s in the database and was %s; the change is ignored", row.KID, row.Status, before.Status))
+			now.Keys[i] = before.SigningKey
+			continue
+		}
+		h.seen[row.KID] = now.of(row)
+		delete(h.reported, row.KID)
+	}
+	for kid, cause := range now.refused {
+		refuse(*now.all.Key(kid), cause)
+	}
+	for kid, key := range h.seen {
+		if key.Status == store.KeyActive && now.all.Key(kid) == nil && now.First(store.KeyActive, key.Algorithm) == nil {
+			refuse(key.SigningKey, fmt.Errorf("the row of the active signing key %s is missing in the database; the key is used until the next start", kid))
+			now.add(key)
+		}
+	}
+	return errors.Join(all...)
+}
+
+// report logs the cause once for each change of a row.
+func (h history) report(ctx context.Context, k *keeper, row store.SigningKey, cause error) error {
+	text := row.Status.String() + row.MAC + cause.Error()
+	if h.reported[row.KID] == text {
+		return nil
+	}
+	h.reported[row.KID] = text
+	k.Log.Error("signing key row refused", "kid", row.KID, "algorithm", row.Algorithm, "status", row.Status.String(), "error", cause)
+	act := store.Act{Action: identity.ActionKeyRefuse, By: system, Detail: problem(cause)}
+	return errors.Join(cause, k.Store.NoteKey(ctx, act, row.KID))
 }

@@ -119,7 +119,7 @@ func (s *session) make(as store.SigningKey, secret vault.Secret) (row store.Sign
 
 // seal stores a private half in its row.
 func (s *session) seal(row *store.SigningKey, secret vault.Secret) {
-	s.rows.Seal(row, secret.Raw)
+	row.Sealed = s.Master.Seal(vault.KeyPlace(row.KID), secret.Raw)
 	if secret.File != "" {
 		s.Log.Warn("moved the signing key into the database, sealed under auth.master_key; remove its files when all replicas are restarted",
 			"kid", row.KID, "file", secret.File)

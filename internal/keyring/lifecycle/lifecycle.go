@@ -31,14 +31,8 @@ type Policy struct {
 	TokenLifetime time.Duration // of the access tokens that this server signs
 }
 
-// Change returns the change of a key to a new state, without who makes it. A key without a
-// KID is a new one of its algorithm.
-func Change(k store.SigningKey, action identity.Action, detail string) store.KeyChange {
-	return store.KeyChange{SigningKey: k, Act: store.Act{Action: action, Detail: detail}}
-}
-
-// to returns a key in another status.
-func to(k store.SigningKey, status store.KeyStatus, now time.Time) store.SigningKey {
+// to returns the change of a key to another status. Who makes it is not known here.
+func to(k store.SigningKey, status store.KeyStatus, now time.Time, action identity.Action, detail string) store.KeyChange {
 	k.Status, k.Counted = status, 0
 	switch status {
 	case store.KeyActive:
@@ -49,7 +43,7 @@ func to(k store.SigningKey, status store.KeyStatus, now time.Time) store.Signing
 		k.RemovedAt, k.Sealed = now, ""
 	case store.KeyPending:
 	}
-	return k
+	return store.KeyChange{SigningKey: k, Act: store.Act{Action: action, Detail: detail}}
 }
 
 // Rank orders the statuses: a key never goes to a lower one. It is -1 for a status
@@ -73,6 +67,11 @@ func (p Policy) wants(k store.SigningKey) bool {
 
 func (p Policy) further(algorithm string) bool {
 	return slices.Contains(p.Further, jose.Algorithm(algorithm))
+}
+
+// Configured reports whether keys of an algorithm are made at all.
+func (p Policy) Configured(algorithm string) bool {
+	return algorithm == string(p.Default) || p.further(algorithm)
 }
 
 // Signer returns the key that signs the tokens of the API, nil when there is none.
@@ -178,7 +177,7 @@ func (p Policy) Start(set store.KeySet, now time.Time) (changes []store.KeyChang
 		case k.Status == store.KeyPending && !p.wants(k):
 			changes = append(changes, Withdraw(k, now, "the configuration has changed"))
 			continue
-		case k.Status == store.KeyActive && !k.API && !p.further(k.Algorithm) && k.Algorithm != string(p.Default):
+		case k.Status == store.KeyActive && !k.API && !p.Configured(k.Algorithm):
 			changes = append(changes, retire(k, now))
 			continue
 		}
@@ -202,16 +201,16 @@ func (p Policy) forClients() []jose.Algorithm {
 	return slices.DeleteFunc(slices.Clone(p.Further), func(a jose.Algorithm) bool { return a == p.Default || a == p.Late })
 }
 
-// Make is a new pending key.
+// Make is a new pending key, without a KID.
 func (p Policy) Make(algorithm jose.Algorithm) store.KeyChange {
 	k := store.SigningKey{Algorithm: string(algorithm), Status: store.KeyPending, API: algorithm == p.Default}
-	return Change(k, identity.ActionKeyRotate, "")
+	return store.KeyChange{SigningKey: k, Act: store.Act{Action: identity.ActionKeyRotate}}
 }
 
 // Begin returns the first keys of a new installation: they are active at once.
 func (p Policy) Begin(now time.Time) (changes []store.KeyChange) {
 	for _, algorithm := range append([]jose.Algorithm{p.Default}, p.forClients()...) {
-		changes = append(changes, Change(to(p.Make(algorithm).SigningKey, store.KeyActive, now), "", ""))
+		changes = append(changes, to(p.Make(algorithm).SigningKey, store.KeyActive, now, "", ""))
 	}
 	return changes
 }
@@ -227,23 +226,22 @@ func (p Policy) Activate(set store.KeySet, k store.SigningKey, now time.Time) (c
 	if signer := Signer(set); k.API && signer != nil && signer.Algorithm != k.Algorithm {
 		change := retire(*signer, now)
 		if p.further(signer.Algorithm) && !postQuantum(signer.Algorithm) {
-			change = Change(*signer, "", "")
+			change = store.KeyChange{SigningKey: *signer}
 			change.API = false
 		}
 		changes = append(changes, change)
 	}
-	k = to(k, store.KeyActive, now)
 	k.TokenLifetime = max(k.TokenLifetime, p.TokenLifetime)
-	return append(changes, Change(k, identity.ActionKeyActivate, ""))
+	return append(changes, to(k, store.KeyActive, now, identity.ActionKeyActivate, ""))
 }
 
 func retire(k store.SigningKey, now time.Time) store.KeyChange {
-	return Change(to(k, store.KeyRetiring, now), identity.ActionKeyRetire, "")
+	return to(k, store.KeyRetiring, now, identity.ActionKeyRetire, "")
 }
 
 // Withdraw ends a pending key.
 func Withdraw(k store.SigningKey, now time.Time, cause string) store.KeyChange {
-	return Change(to(k, store.KeyRemoved, now), identity.ActionKeyWithdraw, cause)
+	return to(k, store.KeyRemoved, now, identity.ActionKeyWithdraw, cause)
 }
 
 // Untimely reports whether activating a pending key would retire the one that signs
@@ -264,7 +262,7 @@ func (p Policy) Due(set store.KeySet, now time.Time) (groups [][]store.KeyChange
 		case k.Status == store.KeyPending && p.Remaining(k, now) <= 0 && !Untimely(set, k):
 			groups = append(groups, p.Activate(set, k, now))
 		case k.Status == store.KeyRetiring && p.Remaining(k, now) <= 0:
-			groups = append(groups, []store.KeyChange{Change(to(k, store.KeyRemoved, now), identity.ActionKeyRemove, "")})
+			groups = append(groups, []store.KeyChange{to(k, store.KeyRemoved, now, identity.ActionKeyRemove, "")})
 		case p.expires(set, k, now):
 			made := p.Make(jose.Algorithm(k.Algorithm))
 			made.API = k.API
@@ -280,7 +278,7 @@ func (p Policy) Due(set store.KeySet, now time.Time) (groups [][]store.KeyChange
 // Revoke ends a key at once. The pending key, or a new one if that is missing or not
 // usable, signs at once instead: ending a leaked key must not depend on another key.
 func (p Policy) Revoke(set store.KeySet, k store.SigningKey, now time.Time, usable func(store.SigningKey) bool) []store.KeyChange {
-	changes := []store.KeyChange{Change(to(k, store.KeyRemoved, now), identity.ActionKeyRevoke, "")}
+	changes := []store.KeyChange{to(k, store.KeyRemoved, now, identity.ActionKeyRevoke, "")}
 	if k.Status != store.KeyActive {
 		return changes
 	}

@@ -35,11 +35,6 @@ func (r Rows) Load(k Key) (Secret, error) {
 	return Secret{Raw: raw, Key: key}, nil
 }
 
-// Seal stores a private half in the row of its key.
-func (r Rows) Seal(row *store.SigningKey, raw Bytes) {
-	row.Sealed = r.Master.Seal(KeyPlace(row.KID), raw)
-}
-
 // Open unseals a value. Its errors name what and tell the operator what to do.
 func (r Rows) Open(at seal.Place, sealed, what string) (Bytes, error) {
 	if r.Master == nil {
