@@ -137,18 +137,19 @@ func refreshed(by identity.Actor, g Rotation) Event {
 
 // markUsed marks the token used if it is neither used nor expired, and keeps with it
 // what a reuse grace needs. One statement checks and marks, which makes the token
-// single-use.
+// single-use. Each hash has one of its own: for IN, SQLite would fill a table each time.
 func (t *tx) markUsed(hashes []string, next NewRefresh) (userID, familyID string, fresh bool, err error) {
-	first, second, err := hashPair(hashes)
-	if err != nil {
-		return "", "", false, err
-	}
-	set, args := "used_at = $1", []any{t.stamp(), first, second}
+	set, more := "used_at = $1", []any(nil)
 	if next.Sealed != "" {
-		set, args = "used_at = $1, successor_id = $4, successor = $5", append(args, next.ID, next.Sealed)
+		set, more = "used_at = $1, successor_id = $3, successor = $4", []any{next.ID, next.Sealed}
 	}
-	fresh, err = t.get([]any{&userID, &familyID}, "UPDATE refresh_tokens SET "+set+`
-		WHERE token_hash IN ($2, $3) AND used_at IS NULL AND expires_at > $1 RETURNING user_id, family_id`, args...)
+	for _, hash := range hashes {
+		fresh, err = t.get([]any{&userID, &familyID}, "UPDATE refresh_tokens SET "+set+`
+			WHERE token_hash = $2 AND used_at IS NULL AND expires_at > $1 RETURNING user_id, family_id`, append([]any{t.stamp(), hash}, more...)...)
+		if err != nil || fresh {
+			break
+		}
+	}
 	return userID, familyID, fresh, err
 }
 
