@@ -19,7 +19,7 @@ import (
 )
 
 // startTimeout is for machines that do much else.
-const startTimeout = 30 * time.Second
+const startTimeout = 2 * time.Minute
 
 // Site is a place where the program runs: a folder with keys and a database.
 type Site struct {
