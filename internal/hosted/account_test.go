@@ -127,7 +127,7 @@ func TestALimitedFormOfThePagesIsA429(t *testing.T) {
 			t.Errorf("%s: no Retry-After", path)
 		}
 	}
-	for r.Throttle.ProfileChange(t.Context(), identity.Actor{}.AsUser(u.ID)) == nil { //nolint:revive // until it is refused
+	for r.Throttle.ProfileChange(t.Context(), identity.Actor{}.AsUser(u.ID)) == nil { // until it is refused
 	}
 	limited(b.open("/account"), "/account/profile", "nickname", "Ada")
 	for range 5 {
@@ -135,7 +135,7 @@ func TestALimitedFormOfThePagesIsA429(t *testing.T) {
 	}
 	limited(b.open("/account"), "/account/password", "old_password", "wrong", "new_password", "another long secret")
 	limited(r.browser().open("/sign-in"), "/sign-in", "email", "ada@example.com", "password", "wrong")
-	for r.Throttle.Registration(t.Context(), identity.Actor{Network: "127.0.0.0/24"}) == nil { //nolint:revive // until it is refused
+	for r.Throttle.Registration(t.Context(), identity.Actor{Network: "127.0.0.0/24"}) == nil { // until it is refused
 	}
 	limited(r.browser().open("/register"), "/register", "email", "bob@example.com", "password", "another long secret")
 }

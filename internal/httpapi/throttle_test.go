@@ -123,7 +123,7 @@ func TestEveryChangeByAnAdministratorOfOneOrganizationIsLimited(t *testing.T) {
 		t.Fatalf("only %d changes", len(changes))
 	}
 	admin := identity.Actor{}.AsUser(r.user(identity.OrgAdmin, "default").ID)
-	for r.limits.Change(t.Context(), admin) == nil { //nolint:revive // until none is left
+	for r.limits.Change(t.Context(), admin) == nil { // until none is left
 	}
 	r.ahead.Add(-int64(time.Hour)) // before that: none passes, however long this takes
 	for _, row := range changes {
