@@ -30,7 +30,7 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 	t.Parallel()
 	kills := 20
 	if os.Getenv("TEST_FULL") != "" {
-		kills = 200
+		kills = 100
 	}
 	if text := os.Getenv("TORTURE_KILLS"); text != "" {
 		n, err := strconv.Atoi(text)
