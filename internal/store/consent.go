@@ -65,9 +65,14 @@ func (s *Store) Consents(ctx context.Context, userID string) (all []Consent, err
 }
 
 // WithdrawConsent forgets what the user that the actor is, or acts for, allowed the client,
-// and ends what the client holds of them. It is identity.ErrNoConsent when there is none.
+// and ends what the client holds of them, with the codes that it has not exchanged. It is identity.ErrNoConsent when there is none.
 func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) error {
+	// A client that needs no consent can exchange its code in spite of the withdrawal.
+	const codes = "client_id = $1 AND code_hash IS NOT NULL AND code_used_at IS NULL AND session_id IN (SELECT id FROM sessions WHERE user_id = $2)"
 	return s.write(ctx, func(t *tx) error {
+		if err := t.lock("authorization_requests", "a", codes, clientID, act.By.UserID()); err != nil { // before the user, as an exchange locks them
+			return err
+		}
 		u, err := t.user(act.By.UserID(), t.forUpdate("u"))
 		if err != nil {
 			return err
@@ -75,6 +80,9 @@ func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) e
 		n, err := t.exec("DELETE FROM consents WHERE user_id = $1 AND client_id = $2", u.ID, clientID)
 		if err == nil && n != 1 {
 			err = identity.ErrNoConsent
+		}
+		if err == nil {
+			_, err = t.exec("DELETE FROM authorization_requests WHERE "+codes, clientID, u.ID)
 		}
 		if err == nil {
 			_, err = t.end(EndConsent, subjects{userID: u.ID, clientID: clientID})
