@@ -75,7 +75,7 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, p Presente
 // one up and it must not wait for the writer that all refreshes share; an unused one
 // needs p.Permit.
 func (s *Store) examine(ctx context.Context, p PresentedRefresh) error {
-	first, second, err := hashPair(p.Hashes)
+	condition, args, err := whereHash(p.Hashes)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Store) examine(ctx context.Context, p PresentedRefresh) error {
 	var used bool
 	err = s.lookup(ctx, func(t *tx) error {
 		known, err := t.get([]any{&user, &family, &used},
-			"SELECT user_id, family_id, used_at IS NOT NULL FROM refresh_tokens WHERE token_hash IN ($1, $2)", first, second)
+			"SELECT user_id, family_id, used_at IS NOT NULL FROM refresh_tokens WHERE "+condition, args...)
 		if err == nil && !known && p.SharedHash != "" {
 			used = true
 			known, err = t.get([]any{&family}, "SELECT id FROM refresh_families WHERE shared_hash = $1", p.SharedHash)
@@ -151,6 +151,21 @@ func (t *tx) markUsed(hashes []string, next NewRefresh) (userID, familyID string
 		}
 	}
 	return userID, familyID, fresh, err
+}
+
+// whereHash returns the condition that a token is stored under one of the hashes, in one
+// query of one or two arguments. Nearly all tokens have one hash, and for IN, SQLite makes
+// a table: a fifth of the CPU of a request with a service token.
+func whereHash(hashes []string) (condition string, args []any, err error) {
+	first, second, err := hashPair(hashes)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case first == second:
+		return "token_hash = $1", []any{first}, nil
+	default:
+		return "token_hash IN ($1, $2)", []any{first, second}, nil
+	}
 }
 
 // hashPair returns the one or two hashes that a secret may be stored under.

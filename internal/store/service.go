@@ -111,12 +111,12 @@ func (t *tx) insertService(act Act, st identity.ServiceToken, hash string, share
 // ServiceTokenByHash returns the token known by one of the hashes, NotFound when
 // there is none that was not revoked. The caller checks identity.CanUseServiceToken.
 func (s *Store) ServiceTokenByHash(ctx context.Context, hashes []string) (st identity.ServiceToken, err error) {
-	first, second, err := hashPair(hashes)
+	condition, args, err := whereHash(hashes)
 	if err != nil {
 		return st, err
 	}
 	err = s.lookup(ctx, func(t *tx) error {
-		st, err = t.service("s.token_hash IN ($1, $2) AND s.revoked_at IS NULL", "", first, second)
+		st, err = t.service(condition+" AND s.revoked_at IS NULL", "", args...)
 		return err
 	})
 	return st, err
