@@ -188,3 +188,45 @@ func TestUsersSignInAtOnceDuringAFlood(t *testing.T) {
 		})
 	}
 }
+
+// The networks with which an attacker fills a class are known, too, or unknown as the user is,
+// and the other class takes half of the hashes. However rarely each is served, none counts as
+// one that was not.
+func TestUsersSignInBesideMoreNetworksThanAreServedForMinutes(t *testing.T) {
+	many := &attacker{networks: numbered("10.%d.0.0/24", 10_000)}
+	for _, n := range []int{300, 490, 510, 1000} {
+		for _, known := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%d, known %t", n, known), func(t *testing.T) {
+				s := &simulation{places: 40}
+				var users []*simulatedUser
+				for i := range 10 {
+					users = append(users, &simulatedUser{network: fmt.Sprint("user ", i), known: known, next: 600 + 10*i, pause: 220 + i})
+				}
+				many.known = !known
+				s.run(6000, users, []*attacker{{networks: numbered("198.51.%d/32", n), known: known}, many}, func() int { return 6 })
+				for _, u := range users {
+					if most := 2*(n+len(users)) + patience + 6; u.longest > most || u.logins == 0 {
+						t.Errorf("a login of %s took %d hashes, more than %d, of %d", u.network, u.longest, most, u.logins)
+					}
+				}
+			})
+		}
+	}
+}
+
+// One attacker floods from the user's site, where no one else has signed in, or is the only one
+// who has; another one floods the class of the user.
+func TestTheOtherClassOfAUsersSiteTakesNothingFromThem(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		t.Run(fmt.Sprintf("known %t", known), func(t *testing.T) {
+			s := &simulation{places: 40}
+			u := &simulatedUser{network: "2001:db8:1:100::/56", known: known, next: 300, pause: 50}
+			s.run(1000, []*simulatedUser{u}, []*attacker{
+				{networks: []string{"2001:db8:1:200::/56"}, known: !known}, {networks: numbered("198.51.100.%d/32", 1), known: known},
+			}, func() int { return 6 })
+			if u.logins < 10 || u.atOnce != u.logins || u.longest > 6 {
+				t.Errorf("of %d logins %d at once, the longest took %d hashes", u.logins, u.atOnce, u.longest)
+			}
+		})
+	}
+}

@@ -19,7 +19,7 @@ import (
 // pool's lock.
 type queue struct {
 	jobs   []*job // oldest first
-	shares [levels]map[string]*share
+	shares [levels]map[shareName]*share
 	hashes int // that have begun
 }
 
@@ -27,9 +27,16 @@ type queue struct {
 // networks; in IPv4 each network is one.
 const levels = 3
 
+// shareName is the class and, below it, the site or network in it: what a site sends as
+// unknown is not held against its networks that are known.
+type shareName struct {
+	known bool
+	name  string
+}
+
 // share is what one class, site or network has.
 type share struct {
-	name    string
+	name    shareName
 	waiting int // jobs
 	since   int // the number of the hash before it began to wait
 	served  int // the number of its last hash; 0: none of those remembered
@@ -37,19 +44,16 @@ type share struct {
 }
 
 // remembered is for how many hashes a share that was served and does not wait is kept:
-// under attack, for some twenty seconds.
-const remembered = 500
+// under attack, for some minutes. An attacker with fewer networks in a class than half of it
+// never has them all count as not served.
+const remembered = 5000
 
 func (q *queue) len() int { return len(q.jobs) }
 
 // push lets the job wait.
 func (q *queue) push(j *job, network string, known bool) {
-	class := "unknown"
-	if known {
-		class = "known"
-	}
-	for level, name := range [levels]string{class, identity.Around(network, 0, 48), network} {
-		s := q.share(level, name)
+	for level, name := range [levels]string{"", identity.Around(network, 0, 48), network} {
+		s := q.share(level, shareName{known, name})
 		if s.waiting == 0 {
 			s.since = q.hashes
 		}
@@ -59,11 +63,11 @@ func (q *queue) push(j *job, network string, known bool) {
 	q.jobs = append(q.jobs, j)
 }
 
-func (q *queue) share(level int, name string) *share {
+func (q *queue) share(level int, name shareName) *share {
 	s := q.shares[level][name]
 	if s == nil {
 		if q.shares[level] == nil {
-			q.shares[level] = map[string]*share{}
+			q.shares[level] = map[shareName]*share{}
 		}
 		s = &share{name: name}
 		q.shares[level][name] = s
@@ -85,7 +89,7 @@ func (q *queue) pop() *job {
 	q.remove(next)
 	if q.hashes%remembered == 0 {
 		for _, shares := range q.shares {
-			maps.DeleteFunc(shares, func(_ string, s *share) bool { return q.forgotten(s) })
+			maps.DeleteFunc(shares, func(_ shareName, s *share) bool { return q.forgotten(s) })
 		}
 	}
 	return next

@@ -545,11 +545,11 @@ func TestHashesOfLongAgoDoNotCount(t *testing.T) {
 		if size := len(q.shares[2]); size > 2*remembered {
 			t.Fatalf("%d remembered", size)
 		}
-		if s := q.shares[2]["office"]; i < remembered-2 && (s == nil || q.forgotten(s)) {
+		if s := q.shares[2][shareName{true, "office"}]; i < remembered-2 && (s == nil || q.forgotten(s)) {
 			t.Fatalf("forgotten after %d", i)
 		}
 	}
-	if q.shares[2]["office"] != nil || q.shares[2][fmt.Sprint(10*remembered-1)] == nil {
+	if q.shares[2][shareName{true, "office"}] != nil || q.shares[2][shareName{true, fmt.Sprint(10*remembered - 1)}] == nil {
 		t.Error("one of long ago counts, or the last one does not")
 	}
 }
