@@ -40,9 +40,6 @@ func (c *Clients) Create(ctx context.Context, by identity.Actor, s oauth.Setting
 	if err := c.check(&n, problems); err != nil {
 		return oauth.Client{}, "", err
 	}
-	if err := c.throttle.NewClient(ctx, by); err != nil {
-		return oauth.Client{}, "", err
-	}
 	n.ID = store.NewID()
 	hash := ""
 	if n.HasSecret() {
@@ -50,7 +47,10 @@ func (c *Clients) Create(ctx context.Context, by identity.Actor, s oauth.Setting
 		hash = hashOf(secret)
 	}
 	act := store.Act{Action: identity.ActionCreateClient, By: by, Detail: n.Name}
-	created, err = c.store.InsertClient(ctx, act, n, hash, c.may)
+	err = c.throttle.NewClient(ctx, by, func() (made bool, err error) {
+		created, err = c.store.InsertClient(ctx, act, n, hash, c.may)
+		return err == nil, err
+	})
 	if err := c.ended(ctx, act, "", err); err != nil {
 		return oauth.Client{}, "", err
 	}

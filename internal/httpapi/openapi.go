@@ -242,6 +242,9 @@ func (rt *route) statuses() map[int]string {
 		s[http.StatusUnprocessableEntity] = "`validation_failed`: see `errors`"
 	}
 	maps.Copy(s, rt.refusals)
+	if rt.Access == web.OrgAdmin && rt.Method != http.MethodGet {
+		s[http.StatusTooManyRequests] += ", or too many changes by administrators of the organization"
+	}
 	return s
 }
 

@@ -140,3 +140,23 @@ func TestEveryChangeByAnAdministratorOfOneOrganizationIsLimited(t *testing.T) {
 	r.want(http.StatusOK, r.call("POST", "/api/v1/groups", r.as(identity.OrgAdmin, "other"), `{"name":"ops"}`))
 	r.want(http.StatusOK, r.call("POST", "/api/v1/auth/logout-all", r.as(identity.OrgAdmin, "default"), ""))
 }
+
+// A deployment asks for its service token at each start, and gets the one that exists.
+func TestAskingForAServiceTokenThatExistsUsesNothingUp(t *testing.T) {
+	r := newRig(t)
+	create := func(name string) response {
+		return r.call("POST", "/api/v1/auth/service-tokens", r.as(identity.OrgAdmin, "default"), `{"name":"`+name+`"}`)
+	}
+	r.want(http.StatusOK, create("billing"))
+	admin := identity.Actor{}.AsUser(r.user(identity.OrgAdmin, "default").ID)
+	for range 998 {
+		if err := r.limits.NewClient(t.Context(), admin, func() (made bool, err error) { return true, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		r.want(http.StatusOK, create("billing"))
+	}
+	r.want(http.StatusOK, create("shipping"))
+	r.want(http.StatusTooManyRequests, create("returns"))
+}

@@ -124,8 +124,8 @@ var zoneNames = sync.OnceValue(func() map[string]bool {
 
 // ChangeProfile sets the fields of u that changes names, display_name among them;
 // empty text clears one. A value that does not differ is not checked: an earlier release may
-// have accepted it, and a page sends all fields. It returns the names of those that differ, sorted. On an
-// error nothing was set.
+// have accepted it, and a page sends all fields. It returns the names of those that differ,
+// sorted. On an error nothing was set.
 func ChangeProfile(u *User, changes map[string]string) (changed []string, err error) {
 	next := *u
 	known := 0

@@ -65,7 +65,8 @@ func (s *Store) Consents(ctx context.Context, userID string) (all []Consent, err
 }
 
 // WithdrawConsent forgets what the user that the actor is, or acts for, allowed the client,
-// and ends what the client holds of them, with the codes that it has not exchanged. It is identity.ErrNoConsent when there is none.
+// and ends what the client holds of them, with the codes that it has not exchanged. It is
+// identity.ErrNoConsent when there is none.
 func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) error {
 	// A client that needs no consent can exchange its code in spite of the withdrawal.
 	const codes = "client_id = $1 AND code_hash IS NOT NULL AND code_used_at IS NULL AND session_id IN (SELECT id FROM sessions WHERE user_id = $2)"

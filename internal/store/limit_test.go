@@ -116,7 +116,6 @@ func TestFamiliesOfOfflineAccessHaveALimitOfTheirOwn(t *testing.T) {
 	})
 }
 
-// They outlive their sessions, and count wherever they began.
 // The last use of a family is when its newest token was issued, also where an earlier access
 // token expires later: the lifetime of the client's was lowered.
 func TestTheLastUseOfAFamilyIsThatOfItsNewestToken(t *testing.T) {
@@ -151,6 +150,7 @@ func TestTheLastUseOfAFamilyIsThatOfItsNewestToken(t *testing.T) {
 	})
 }
 
+// They outlive their sessions, and count wherever they began.
 func TestFamiliesOfOfflineAccessCountAfterTheirSessions(t *testing.T) {
 	onEachURL(t, func(w *world, query rows) {
 		u := w.add("u", identity.Viewer, "default")

@@ -108,6 +108,13 @@ func (o *tally) count(now time.Time) {
 	}
 }
 
+// takeBack forgets an act that was counted just now.
+func (o *tally) takeBack(now time.Time) {
+	for i, r := range o.rates {
+		o.windows[i].takeBack(now, r.per)
+	}
+}
+
 // begins reports whether the audit log is told now that the limit began.
 func (o *tally) begins(now time.Time) bool {
 	if !o.noticed.IsZero() && now.Sub(o.noticed) < noticeEvery {
@@ -143,6 +150,14 @@ func (w *window) advance(now time.Time, per time.Duration) {
 func (w *window) add(now time.Time, per time.Duration) {
 	w.advance(now, per)
 	w.counts[w.head%(slots+1)]++
+}
+
+// takeBack forgets one event of the current part; one of an earlier part stays.
+func (w *window) takeBack(now time.Time, per time.Duration) {
+	w.advance(now, per)
+	if n := &w.counts[w.head%(slots+1)]; *n > 0 {
+		*n--
+	}
 }
 
 func (w *window) sum(now time.Time, per time.Duration) (n int) {

@@ -81,29 +81,53 @@ const (
 // is an event, and most leave a row. Superadmins and the command line have no limit, since
 // they are trusted with the whole server.
 func (t *Throttle) Change(ctx context.Context, by identity.Actor) error {
-	return t.change(ctx, by, changesOfOrganization, changeEach)
+	_, err := t.change(ctx, by, changesOfOrganization, changeEach)
+	return err
 }
 
-// NewClient is Change for a new client or service token: their rows are large.
-func (t *Throttle) NewClient(ctx context.Context, by identity.Actor) error {
-	if err := t.Change(ctx, by); err != nil {
+// NewClient is Change for create, which makes a client or service token: their rows are
+// large. Where it makes none, nothing is used up: a program may ask for its service token
+// at each start, and gets the one that exists.
+func (t *Throttle) NewClient(ctx context.Context, by identity.Actor, create func() (made bool, err error)) error {
+	changes, err := t.change(ctx, by, changesOfOrganization, changeEach)
+	if err != nil {
 		return err
 	}
-	return t.change(ctx, by, clientsOfOrganization, clientEach)
+	clients, err := t.change(ctx, by, clientsOfOrganization, clientEach)
+	made := false
+	if err == nil {
+		made, err = create()
+	}
+	if !made {
+		t.takeBack(changes, clients)
+	}
+	return err
 }
 
-func (t *Throttle) change(ctx context.Context, by identity.Actor, c counter, each time.Duration) error {
+// takeBack forgets the act that each tally counted last; nil: it counted none.
+func (t *Throttle) takeBack(counted ...*tally) {
+	for _, one := range counted {
+		if one != nil {
+			t.mu.Lock()
+			one.takeBack(t.now())
+			t.mu.Unlock()
+		}
+	}
+}
+
+// change returns where it counted the act; nil: the actor has no limit.
+func (t *Throttle) change(ctx context.Context, by identity.Actor, c counter, each time.Duration) (*tally, error) {
 	if t == nil || t.off || by.Kind == identity.ActorSystem {
-		return nil
+		return nil, nil
 	}
 	actor, err := t.store.Principal(ctx, by)
 	switch {
 	case fault.KindOf(err) == fault.Forbidden:
-		return nil // the act is refused
+		return nil, nil // the act is refused
 	case err != nil:
-		return fmt.Errorf("read actor: %w", err)
+		return nil, fmt.Errorf("read actor: %w", err)
 	case actor.Role != identity.OrgAdmin || !actor.Active:
-		return nil // it has no limit, or is refused: an actor that may do nothing must not use up the limit
+		return nil, nil // it has no limit, or is refused: an actor that may do nothing must not use up the limit
 	}
 	t.mu.Lock()
 	now := t.now()
@@ -112,12 +136,12 @@ func (t *Throttle) change(ctx context.Context, by identity.Actor, c counter, eac
 	if wait = one.rest(now, wait, each); wait == 0 {
 		one.count(now)
 		t.mu.Unlock()
-		return nil
+		return one, nil
 	}
 	begins := one.begins(now)
 	t.mu.Unlock()
 	if begins {
 		t.record(ctx, by, c, actor.OrgID)
 	}
-	return t.refuse(c, full.limit, full.per, wait)
+	return nil, t.refuse(c, full.limit, full.per, wait)
 }

@@ -2,6 +2,7 @@ package throttle_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -251,7 +252,7 @@ func TestChangesOfAnOrganizationAreLimitedToADay(t *testing.T) {
 		}
 		for range 10 {
 			w.ok(w.Change(w.t.Context(), one))
-			w.ok(w.NewClient(w.t.Context(), two))
+			w.ok(w.newClient(two))
 		}
 		for _, by := range []identity.Actor{one, two} {
 			refused := w.refusal(w.Change(w.t.Context(), by))
@@ -261,7 +262,7 @@ func TestChangesOfAnOrganizationAreLimitedToADay(t *testing.T) {
 		}
 		for _, by := range []identity.Actor{elsewhere, superadmin, {Kind: identity.ActorSystem}, {}, from(2).AsUser("nobody")} {
 			w.ok(w.Change(w.t.Context(), by))
-			w.ok(w.NewClient(w.t.Context(), by))
+			w.ok(w.newClient(by))
 		}
 		if got := w.told(identity.ActionThrottle); len(got) != 1 || got[0].Detail != "changes here" {
 			w.t.Errorf("told %+v", got)
@@ -290,15 +291,49 @@ func TestNewClientsOfAnOrganizationAreAThousandADayThenOneAMinute(t *testing.T) 
 	w := newWorld(t, sqlite(t))
 	by := w.administrator(identity.OrgAdmin, "here")
 	for range 1000 {
-		w.ok(w.NewClient(t.Context(), by))
+		w.ok(w.newClient(by))
 	}
-	refused := w.refusal(w.NewClient(t.Context(), by))
+	refused := w.refusal(w.newClient(by))
 	if refused == nil || refused.Limit.Name != "clients" || refused.RetryAfter != time.Minute {
 		t.Fatalf("refused %+v", refused)
 	}
 	w.ok(w.Change(t.Context(), by))
 	w.clock.Advance(time.Minute)
-	w.ok(w.NewClient(t.Context(), by))
+	w.ok(w.newClient(by))
+}
+
+// A program that asks for its service token at each start uses nothing up, and neither does
+// one that asks again although the limit is reached.
+func TestAClientThatIsNotMadeUsesNothingUp(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.limited(throttle.Config{Changes: 2000})
+	by := w.administrator(identity.OrgAdmin, "here")
+	refused := errors.New("the audience is taken")
+	for range 2500 {
+		w.ok(w.NewClient(t.Context(), by, func() (bool, error) { return false, nil }))
+		if err := w.NewClient(t.Context(), by, func() (bool, error) { return false, refused }); !errors.Is(err, refused) {
+			t.Fatal(err)
+		}
+	}
+	for range 1000 {
+		w.ok(w.newClient(by))
+	}
+	for range 2500 {
+		if got := w.refusal(w.newClient(by)); got == nil || got.Limit.Name != "clients" {
+			t.Fatalf("refused %+v", got)
+		}
+	}
+	for range 1000 {
+		w.ok(w.Change(t.Context(), by))
+	}
+	if got := w.refusal(w.Change(t.Context(), by)); got == nil || got.Limit.Name != "changes" {
+		t.Errorf("refused %+v", got)
+	}
+}
+
+// newClient is NewClient for one that is made.
+func (w *world) newClient(by identity.Actor) error {
+	return w.NewClient(w.t.Context(), by, func() (bool, error) { return true, nil })
 }
 
 func TestChangesOfADayAreTwentyThousand(t *testing.T) {

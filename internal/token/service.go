@@ -44,20 +44,21 @@ func (i *Issuer) CreateServiceToken(
 	if err != nil {
 		return identity.ServiceToken{}, "", err
 	}
-	if err := i.throttle.NewClient(ctx, by); err != nil {
-		return identity.ServiceToken{}, "", fmt.Errorf("create service token: %w", err)
-	}
 	secret = newServiceToken()
 	act := store.Act{Action: identity.ActionCreateServiceToken, By: by, Detail: nameWith(t.Name, t.Audiences)}
-	stored, isNew, err := i.store.InsertServiceToken(ctx, act, t, hashOf(secret), i.audience)
+	isNew := false
+	err = i.throttle.NewClient(ctx, by, func() (made bool, err error) {
+		created, isNew, err = i.store.InsertServiceToken(ctx, act, t, hashOf(secret), i.audience)
+		return isNew, err
+	})
 	if err != nil {
 		i.audit.Refused(ctx, act, "", err)
 		return identity.ServiceToken{}, "", fmt.Errorf("create service token: %w", err)
 	}
 	if !isNew {
-		return stored, "", nil
+		secret = ""
 	}
-	return stored, secret, nil
+	return created, secret, nil
 }
 
 // nameWith is what an audit event says about the service token.
