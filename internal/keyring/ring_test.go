@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
@@ -404,5 +405,15 @@ func TestLogsHoldNoKey(t *testing.T) {
 	secret := strings.Split(string(read(t, filepath.Join(dir, "private.pem"))), "\n")[5]
 	if strings.Contains(log.String(), secret) || !strings.Contains(log.String(), "made a signing key") {
 		t.Errorf("log %s", log.String())
+	}
+}
+
+// Commands say so, and docs/keys.md does of a key that is revoked.
+func TestRunningServersFollowAChangeWithinFiveSeconds(t *testing.T) {
+	for _, ahead := range []time.Duration{0, time.Second, time.Hour, 30 * 24 * time.Hour} {
+		ring := open(t, keyring.Config{Dir: t.TempDir(), Algorithm: jose.ES256, Store: storetest.Open(t), PublishAhead: ahead})
+		if pace := ring.Pace(); pace <= 0 || pace > 3*time.Second { // two more for the database
+			t.Errorf("published %v ahead: a pause of %v", ahead, pace)
+		}
 	}
 }

@@ -428,8 +428,14 @@ func testRollingRestart(t *testing.T, path string) {
 	cut := 0 // replicas that ended with requests in flight, which they wait for only so long
 	for _, r := range l.replicas {
 		time.Sleep(500 * time.Millisecond)
+		begin := time.Now()
 		r.stop()
-		cut += strings.Count(r.log.String(), "requests cancelled after the drain timeout")
+		if strings.Contains(r.log.String(), "requests cancelled after the drain timeout") {
+			cut++
+			if took := time.Since(begin); took < 5*time.Second {
+				t.Errorf("requests in flight are cancelled after %v", took)
+			}
+		}
 		r.start()
 		r.ready()
 	}
