@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/jose"
 	"github.com/pico-auth/pico-auth/internal/keyring"
 	"github.com/pico-auth/pico-auth/internal/store"
@@ -123,6 +124,37 @@ func TestTheDefaultAlgorithmChangesAmongConfiguredOnes(t *testing.T) {
 		fresh := ring.Active()
 		if fresh.Algorithm != jose.ES256 || fresh.KID == es || signs(t, ring, jose.EdDSA) != ed || statuses(t, cfg.Store, ed, es) != "active/retiring" {
 			t.Errorf("%+v", ring.Published().Keys())
+		}
+	})
+}
+
+// TestARotationThatIsRefusedMakesNoKey: one that is to sign at once is made and activated
+// in one transaction, or not at all.
+func TestARotationThatIsRefusedMakesNoKey(t *testing.T) {
+	eachClocked(t, func(t *testing.T, _ *clockwork, cfg keyring.Config) {
+		cfg.Algorithms = []jose.Algorithm{jose.EdDSA, jose.ES256}
+		first := open(t, cfg).Active().KID
+		second := rotate(t, cfg, true)
+		if got := statuses(t, cfg.Store, first, second); got != "retiring/active" {
+			t.Error(got)
+		}
+		before, err := cfg.Store.Events(t.Context(), 0)
+		must(t, err)
+		if len(before) != 2 || before[0].Action != identity.ActionKeyActivate || before[1].Action != identity.ActionKeyRetire {
+			t.Errorf("audit: %+v", before)
+		}
+		cfg.Algorithm = jose.ES256
+		open(t, cfg) // begins the change of the default algorithm
+		before, err = cfg.Store.Events(t.Context(), 0)
+		must(t, err)
+		keys := len(rows(t, cfg.Store).Keys)
+		if _, _, err := admin(t, cfg).Rotate(t.Context(), operator, jose.EdDSA, true); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("the key of the API gives way to one for clients: %v", err)
+		}
+		after, err := cfg.Store.Events(t.Context(), 0)
+		must(t, err)
+		if len(rows(t, cfg.Store).Keys) != keys || len(after) != len(before) {
+			t.Errorf("%d keys after %d, %d events after %d", len(rows(t, cfg.Store).Keys), keys, len(after), len(before))
 		}
 	})
 }
