@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -154,7 +155,7 @@ func (c serviceTokenUpdateCmd) Run(sh *shell) error {
 		t, err := services.Tokens.UpdateServiceToken(ctx, operator(), c.Org, c.Name, c.Audience)
 		switch {
 		case err != nil:
-			return err
+			return namedServiceToken(err, c.Org, c.Name)
 		case c.JSON:
 			return sh.json(serviceTokenJSON(t))
 		}
@@ -187,8 +188,17 @@ func (c serviceTokenRevokeCmd) Run(sh *shell) error {
 	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
 		if err := services.Tokens.RevokeServiceToken(ctx, operator(), c.Org, c.Name); err != nil {
-			return err
+			return namedServiceToken(err, c.Org, c.Name)
 		}
 		return sh.say("revoked the service token %s\n", printable(c.Name))
 	})
+}
+
+// namedServiceToken says where a service token was looked for: another organization may
+// have one of the name.
+func namedServiceToken(err error, org, name string) error {
+	if errors.Is(err, identity.ErrNoServiceToken) {
+		return fmt.Errorf("there is no service token named %s in %s; `pico-auth service-token list` shows all", printable(name), printable(org))
+	}
+	return err
 }

@@ -47,7 +47,7 @@ var prepared = map[string]preparation{
 	},
 	"docs/clients/README.md":   {shell: "pico-auth serve"},
 	"docs/clients/device.md":   {shell: "pico-auth serve", programs: []string{"curl", "jq"}},
-	"docs/clients/machine.md":  {shell: "pico-auth serve; (cd examples && AUDIENCE=https://notes.example.com go run ./go-resource-server)", programs: []string{"curl", "jq"}},
+	"docs/clients/machine.md":  {shell: "pico-auth serve; (cd examples && AUDIENCE=https://notes.example.com go run ./go-resource-server)", programs: []string{"curl", "jq", "node"}},
 	"docs/clients/native.md":   {shell: "pico-auth serve"},
 	"docs/clients/products.md": {shell: "pico-auth migrate"},
 	"docs/clients/spa.md":      {shell: "pico-auth migrate"},

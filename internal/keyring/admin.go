@@ -79,7 +79,7 @@ func (a *Admin) Key(ctx context.Context, kid string) (KeyInfo, error) {
 func (a *Admin) algorithm(asked jose.Algorithm) (jose.Algorithm, error) {
 	asked = cmp.Or(asked, a.Default())
 	if !a.keeper.policy.Configured(string(asked)) {
-		return "", fault.New(fault.Invalid, "algorithm", fmt.Sprintf("%s is neither auth.algorithm nor one of keys.algorithms", asked))
+		return "", fault.New(fault.Invalid, "algorithm", fmt.Sprintf("%s is neither auth.algorithm nor one of keys.algorithms; add it to keys.algorithms and restart the servers", asked))
 	}
 	return asked, nil
 }
