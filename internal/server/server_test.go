@@ -369,6 +369,14 @@ func TestMetricsOnTheirOwnListener(t *testing.T) {
 	}
 }
 
+func TestStartNamesTheDatabaseOnAServer(t *testing.T) {
+	url := storetest.EmptyPostgres(t)
+	s := start(t, t.TempDir(), func(c *config.Config) { c.Database.URL = config.Secret(url) })
+	if want := "  database      " + (config.Database{URL: config.Secret(url)}).Redacted() + "\n"; !strings.Contains(s.out.String(), want) {
+		t.Errorf("the output lacks %q:\n%s", want, s.out)
+	}
+}
+
 func TestStartPrintsAddressesAndPaths(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir, nil)

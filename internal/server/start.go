@@ -207,7 +207,7 @@ func (s *Server) announce(defaultPassword string) {
 	base := s.baseURL()
 	database, err := filepath.Abs(s.services.Store.Path())
 	if s.services.Store.Path() == "" || err != nil {
-		database = s.services.Store.Engine()
+		database = c.Database.Redacted()
 	}
 	out := s.cfg.Out
 	fmt.Fprintf(out, "pico-auth %s\n", s.cfg.Version)
