@@ -1,6 +1,7 @@
 package hosted
 
 import (
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -60,7 +61,7 @@ func (p *Pages) ConfirmSignOut(w http.ResponseWriter, r *http.Request, client *o
 // the user came from; nil and empty: unknown. frames are the front-channel logout URIs of
 // clients, which the page loads (OpenID Connect Front-Channel Logout 1.0, section 2).
 func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, client *oauth.Client, address string, frames []string) {
-	view := signedOutView{URL: address, Frames: frames}
+	view := signedOutView{URL: template.URL(address), Frames: frames} //nolint:gosec // one that the client has registered
 	if client != nil {
 		shown := shownClient(*client, "")
 		view.Client = &shown

@@ -171,8 +171,8 @@ type signOutView struct {
 
 type signedOutView struct {
 	Client *clientView
-	URL    string   // of the client; empty: none
-	Frames []string // front-channel logout URIs
+	URL    template.URL // that the client has registered, maybe with a scheme of its own; empty: none
+	Frames []string     // front-channel logout URIs
 }
 
 type homeView struct {
