@@ -65,7 +65,7 @@ type Logouts struct {
 	delivered, failed, dead atomic.Uint64
 }
 
-// LogoutStats counts deliveries since the start.
+// LogoutStats counts deliveries since the start whose outcome is recorded.
 type LogoutStats struct {
 	Delivered uint64
 	Failed    uint64 // attempts
@@ -176,20 +176,28 @@ func (l *Logouts) deliver(ctx context.Context, c oauth.Client, d store.LogoutDel
 	case ctx.Err() != nil:
 		return nil //nolint:nilerr // the server stops: the delivery is repeated
 	case err == nil && status >= 200 && status < 300:
+		if err := l.store.LogoutDelivered(ctx, d); err != nil {
+			return err
+		}
 		l.delivered.Add(1)
-		return l.store.LogoutDelivered(ctx, d)
+		return nil
 	case err == nil:
 		err = fmt.Errorf("status %d", status)
 	}
-	l.failed.Add(1)
 	var next time.Time
-	if status != 400 && d.Attempts <= len(retries) {
+	dead := status == 400 || d.Attempts > len(retries)
+	if !dead {
 		next = l.now().Add(retries[d.Attempts-1])
-	} else {
+	}
+	if err := l.store.LogoutFailed(ctx, d, storable(err.Error()), next); err != nil {
+		return err
+	}
+	l.failed.Add(1)
+	if dead {
 		l.dead.Add(1)
 		l.log.WarnContext(ctx, "client not told of a logout", "client_id", c.ID, "session", d.SessionID, "attempts", d.Attempts, "problem", err)
 	}
-	return l.store.LogoutFailed(ctx, d, storable(err.Error()), next)
+	return nil
 }
 
 // post sends the logout token, OpenID Connect Back-Channel Logout 2.5.
