@@ -441,7 +441,7 @@ func (b *behind) requests(from string, sent, refused *atomic.Int64) {
 		b.t.Error(err)
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	const batch = 50
 	in := bufio.NewReader(conn)
@@ -500,7 +500,7 @@ func connectionLimit(b *behind) {
 		b.t.Cleanup(func() { _ = conn.Close() })
 		_, _ = io.WriteString(conn, request)
 		go func() {
-			defer conn.Close()
+			defer func() { _ = conn.Close() }()
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				return

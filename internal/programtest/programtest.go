@@ -6,7 +6,7 @@ package programtest
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"math/rand/v2" //nolint:depguard // a port is no secret
 	"net"
 	"os"
 	"os/exec"
@@ -42,7 +42,7 @@ func FreePort(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
 		const first, ports = 10_000, 10_000
-		number := first + rand.IntN(ports)
+		number := first + rand.IntN(ports) //nolint:gosec // as above
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(number))
 		// A UDP port marks it as taken among all processes: another one, since a program may
 		// want that of the same number.
