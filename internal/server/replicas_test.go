@@ -41,7 +41,7 @@ func TestReplicas(t *testing.T) {
 
 func testOneServer(t *testing.T, path string) {
 	database := storetest.EmptyPostgres(t)
-	f := newFleet(t, path, database, 3, "AUTH_MASTER_KEY="+masterKey(1), "KEYS_PUBLISH_AHEAD="+publishAhead.String())
+	f := newFleet(t, path, database, 3, "AUTH_MASTER_KEY="+masterKey(1), "KEYS_PUBLISH_AHEAD="+publishAhead.String(), "AUTH_SESSIONS_PER_USER=100000")
 	walks := []struct {
 		name string
 		walk func(*fleet)
