@@ -53,8 +53,7 @@ func (c keyShowCmd) Run(sh *shell) error {
 	}
 	switch {
 	case c.JWKS:
-		body := published.JWKS()
-		_, err := sh.out.Write(append(body, '\n'))
+		_, err := sh.out.Write(append(published.JWKS(), '\n'))
 		return err
 	case c.JSON:
 		return sh.json(keysJSON(published.Keys()))

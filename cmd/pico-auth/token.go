@@ -85,7 +85,7 @@ func (sh *shell) inspect(cfg config.Config, token string) (inspection, error) {
 	}
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Algorithms: cfg.AuthClient.AcceptedAlgorithms,
-		Client: localkeys.Client(func() []byte { body := published.AllJWKS(); return body }, nil),
+		Client: localkeys.Client(published.AllJWKS, nil),
 	})
 	if err != nil {
 		return found, err

@@ -81,10 +81,8 @@ func (a *API) current() *published {
 	if p := a.published.Load(); p != nil && p.state == state {
 		return p
 	}
-	main := state.JWKS()
-	all := state.AllJWKS()
 	p := &published{
-		state: state, keySet: web.NewCompressible("application/json", main), allKeys: web.NewCompressible("application/json", all),
+		state: state, keySet: web.NewCompressible("application/json", state.JWKS()), allKeys: web.NewCompressible("application/json", state.AllJWKS()),
 	}
 	a.published.Store(p)
 	return p

@@ -101,8 +101,7 @@ func metricsOnAPI(c config.Server) bool {
 
 // keySet is the key set that is published now.
 func (s *Server) keySet() []byte {
-	body := s.services.Keys.Published().JWKS()
-	return body
+	return s.services.Keys.Published().JWKS()
 }
 
 // recheckKeys loads the keys that another replica has created.

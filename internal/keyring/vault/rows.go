@@ -92,7 +92,7 @@ func otherMaster(what, remedy string) error {
 		what, remedy))
 }
 
-// parts is what the MAC of a row is over.
+// parts is what the MAC of a row is computed from.
 func parts(row store.SigningKey) []string {
 	all := []string{row.KID, row.Algorithm, row.Public, string(row.Status), fmt.Sprint(row.API)}
 	for _, at := range []time.Time{row.CreatedAt, row.ActivatedAt, row.RetiredAt, row.RemovedAt} {
