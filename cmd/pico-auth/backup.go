@@ -28,7 +28,7 @@ Example:
 // Run writes the copy. It needs no keys and no schema, so it opens only the file.
 func (c backupCmd) Run(sh *shell) error {
 	if c.File == "" {
-		return usage("FILE is empty")
+		return usage("<file> is empty")
 	}
 	cfg, _, err := sh.config()
 	if err != nil {

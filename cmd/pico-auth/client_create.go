@@ -15,8 +15,11 @@ import (
 )
 
 // maxClientFile bounds the files that are read for a client: a key set has 16 KiB at
-// most, a logo 24.
-const maxClientFile = 64 << 10
+// most, a logo as an image maxLogo.
+const (
+	maxClientFile = 64 << 10
+	maxLogo       = 24 << 10
+)
 
 // clientFlags are the fields of a client that are often set; --set sets every one.
 type clientFlags struct {
@@ -27,16 +30,16 @@ type clientFlags struct {
 	Scope                 []string `help:"A scope that it may ask for; by default openid, profile, email and offline_access."`
 	GrantType             []string `help:"A grant type that it may use; by default those of its kind."`
 	Audience              []string `sep:"none" placeholder:"URI" help:"A resource that its access tokens may be for."`
-	AuthMethod            *string  `placeholder:"METHOD" help:"How it authenticates: client_secret_basic, client_secret_post, private_key_jwt or none."`
+	AuthMethod            *string  `field:"token_endpoint_auth_method" placeholder:"METHOD" help:"How it authenticates: client_secret_basic, client_secret_post, private_key_jwt or none."`
 	JWKS                  string   `name:"jwks" placeholder:"FILE" help:"Its public keys for private_key_jwt, as a JSON Web Key Set."`
-	PKCE                  *bool    `name:"pkce" negatable:"" help:"Require PKCE; --no-pkce is for old libraries of confidential clients."`
+	PKCE                  *bool    `field:"require_pkce" name:"pkce" negatable:"" help:"Require PKCE; --no-pkce is for old libraries of confidential clients."`
 	Consent               *bool    `negatable:"" help:"Ask users before it gets their data (the default)."`
 	FirstParty            *bool    `negatable:"" help:"It belongs to the operator of this server: users are not asked."`
 	Role                  *string  `help:"The role of its tokens without a user, by default viewer, and the highest of those with the scope admin, by default superadmin, with --org org_admin."`
-	IDTokenAlg            *string  `name:"id-token-alg" placeholder:"ALG" help:"Algorithm of its ID tokens; by default RS256."`
-	AccessTokenAlg        *string  `placeholder:"ALG" help:"Algorithm of its access tokens; by default auth.algorithm."`
+	IDTokenAlg            *string  `field:"id_token_signed_response_alg" name:"id-token-alg" placeholder:"ALG" help:"Algorithm of its ID tokens; by default RS256."`
+	AccessTokenAlg        *string  `field:"access_token_signed_response_alg" placeholder:"ALG" help:"Algorithm of its access tokens; by default auth.algorithm."`
 	Claim                 []string `sep:"none" placeholder:"NAME=PATH" help:"A custom claim from the metadata of the user, such as team=admin.team; NAME:=JSON is a constant."`
-	Logo                  string   `placeholder:"FILE" help:"A PNG or WebP image of at most 24 KiB."`
+	Logo                  string   `field:"logo_uri" placeholder:"FILE" help:"A PNG or WebP image of at most 24 KiB."`
 	Set                   []string `sep:"none" placeholder:"FIELD=JSON" help:"Any field of the API, such as access_token_lifetime=300 or allowed_roles='[\"operator\"]'."`
 }
 
@@ -96,7 +99,11 @@ func (f clientFlags) files(s oauth.Settings) error {
 		if err != nil {
 			return err
 		}
-		s["logo_uri"] = "data:" + http.DetectContentType(content) + ";base64," + base64.StdEncoding.EncodeToString(content)
+		kind := http.DetectContentType(content)
+		if kind != "image/png" && kind != "image/webp" || len(content) > maxLogo {
+			return usage("--logo: %s is not a PNG or WebP image of at most 24 KiB", printable(f.Logo))
+		}
+		s["logo_uri"] = "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(content)
 	}
 	return nil
 }

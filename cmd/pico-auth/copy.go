@@ -16,7 +16,7 @@ import (
 )
 
 type copyCmd struct {
-	To string `required:"" placeholder:"URL" help:"The empty PostgreSQL database to fill; '-' reads the URL from standard input, which keeps its password out of the list of processes."`
+	To string `field:"database.url" required:"" placeholder:"URL" help:"The empty PostgreSQL database to fill; '-' reads the URL from standard input, which keeps its password out of the list of processes."`
 }
 
 // Help is the end of `pico-auth copy --help`.

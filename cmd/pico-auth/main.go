@@ -88,7 +88,7 @@ func run(args []string, sh *shell) int {
 		return 0
 	}
 	if err := command.Run(sh); err != nil {
-		return sh.misread(args, err)
+		return sh.misread(args, inFlags(command.Selected(), err))
 	}
 	return 0
 }

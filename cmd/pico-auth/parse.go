@@ -25,6 +25,7 @@ var (
 	nearCommand = regexp.MustCompile(`^unexpected argument ([A-Za-z-]+), (did you mean .+\?)$`)
 	missing     = regexp.MustCompile(`^expected "(<[a-z-]+>(?: <[a-z-]+>)*)"$`)
 	noValue     = regexp.MustCompile(`^(--[a-z-]+): expected [a-z]+ value$`)
+	noDuration  = regexp.MustCompile(`^(--[a-z-]+): expected duration$`)
 	noNumber    = regexp.MustCompile(`^(--[a-z-]+): expected a valid \d+ bit u?int$`)
 	plainFlag   = regexp.MustCompile(`^unknown flag -(-[a-z-]+|[^-])(, did you mean .+\?)?$`)
 )
@@ -60,6 +61,7 @@ func misused(err error) error {
 	text = strings.TrimSuffix(strings.Replace(text, `"",`, "", 1), `,""`) // the value of a flag that is not given
 	text = strings.ReplaceAll(text, `","`, `", "`)
 	text = noValue.ReplaceAllString(text, "$1 needs a value")
+	text = noDuration.ReplaceAllString(text, "$1 must be a duration, such as 3s or 500ms")
 	text = noNumber.ReplaceAllString(text, "$1 must be a whole number")
 	help := "pico-auth --help"
 	if node != nil && node.Path() != "" {

@@ -50,6 +50,7 @@ func TestUnknownCommandsAreNamedAndOneIsSuggested(t *testing.T) {
 		"user set-email a":                  `<new-address> is missing; usage: pico-auth user set-email <user> <new-address> [flags]; see pico-auth user set-email --help`,
 		"group add":                         `<group> <user> are missing; usage: pico-auth group add <group> <user> [flags]; see pico-auth group add --help`,
 		"audit list --limit many":           `--limit must be a whole number; see pico-auth audit list --help`,
+		"health --timeout soon":             `--timeout must be a duration, such as 3s or 500ms; see pico-auth health --help`,
 		"audit list --org":                  `--org needs a value; see pico-auth audit list --help`,
 		"audit list --outcome failed":       `--outcome must be one of "success", "refused"; see pico-auth audit list --help`,
 		"user delete a --service-tokens no": `--service-tokens must be one of "revoke", "keep"; see pico-auth user delete --help`,

@@ -24,7 +24,7 @@ Example:
 // Run restores and prints where the replaced database is kept.
 func (c restoreCmd) Run(sh *shell) error {
 	if c.File == "" {
-		return usage("FILE is empty")
+		return usage("<file> is empty")
 	}
 	cfg, _, err := sh.config()
 	if err != nil {

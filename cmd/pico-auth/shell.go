@@ -68,11 +68,15 @@ func sentence(err error) string {
 	if f.Kind == fault.Unavailable {
 		return f.Error() // the operator wants the cause
 	}
-	lines := []string{f.Message}
-	if len(f.Fields) > 1 {
-		for _, field := range f.Fields {
-			lines = append(lines, field.Message)
-		}
+	if len(f.Fields) <= 1 {
+		return f.Message
+	}
+	var lines []string
+	if f.Kind != fault.Invalid { // whose message has the others
+		lines = append(lines, f.Message)
+	}
+	for _, field := range f.Fields {
+		lines = append(lines, field.Message)
 	}
 	return strings.Join(lines, "\n")
 }

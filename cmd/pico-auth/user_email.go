@@ -14,7 +14,7 @@ import (
 
 type userSetEmailCmd struct {
 	userArg
-	Email string `arg:"" name:"new-address" help:"The new e-mail address."`
+	Email string `field:"email" arg:"" name:"new-address" help:"The new e-mail address."`
 	JSON  bool   `help:"Print JSON."`
 }
 

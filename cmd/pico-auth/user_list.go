@@ -11,7 +11,7 @@ import (
 type userListCmd struct {
 	Org   string `placeholder:"ID" help:"Only this organization."`
 	Email string `placeholder:"ADDRESS" help:"Only the user with this address."`
-	Query string `short:"q" placeholder:"TEXT" help:"Only users whose address or name begins with this."`
+	Query string `field:"q" short:"q" placeholder:"TEXT" help:"Only users whose address or name begins with this."`
 	JSON  bool   `help:"Print JSON."`
 }
 

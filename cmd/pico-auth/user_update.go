@@ -11,8 +11,8 @@ import (
 type userUpdateCmd struct {
 	userArg
 	EmailVerified *bool   `negatable:"" help:"The user receives mail at the address; several clients refuse users without this."`
-	Admin         *string `name:"admin-metadata" placeholder:"JSON" help:"The metadata that only administrators change, a JSON object; null removes it."`
-	Own           *string `name:"user-metadata" placeholder:"JSON" help:"The metadata that the user changes too, a JSON object; null removes it."`
+	Admin         *string `field:"metadata.admin" name:"admin-metadata" placeholder:"JSON" help:"The metadata that only administrators change, a JSON object; null removes it."`
+	Own           *string `field:"metadata.user" name:"user-metadata" placeholder:"JSON" help:"The metadata that the user changes too, a JSON object; null removes it."`
 	JSON          bool    `help:"Print JSON."`
 }
 

@@ -37,7 +37,7 @@ func NewClient(s Settings) (Client, []Problem) {
 		c.Name = string(c.Kind)
 		if len(c.RedirectURIs) > 0 {
 			if u, err := url.Parse(c.RedirectURIs[0]); err == nil {
-				c.Name = cmp.Or(u.Hostname(), u.Scheme)
+				c.Name = cmp.Or(u.Hostname(), u.Scheme, c.Name)
 			}
 		}
 	}

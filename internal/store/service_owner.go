@@ -88,7 +88,7 @@ func (t *tx) decide(act Act, actor identity.Principal, heir string, st identity.
 // ownsServiceTokens is the refusal of a change without a decision.
 func ownsServiceTokens(owned []identity.ServiceToken) error {
 	f := fault.New(fault.Conflict, "owns_service_tokens",
-		"the user owns service tokens: decide with service_tokens whether to revoke them, or to keep them as yours")
+		"the user owns service tokens: decide with service_tokens whether to revoke them, or to keep them without this owner")
 	for _, st := range owned {
 		f.Fields = append(f.Fields, fault.Field{Name: "service_tokens", Message: st.Name})
 	}
