@@ -15,8 +15,8 @@ import (
 )
 
 type auditVerifyCmd struct {
-	Head string `placeholder:"HEAD" help:"A head that was copied from the log: the events of that time must still be there."`
-	JSON bool   `help:"Print JSON."`
+	Head *string `placeholder:"HEAD" help:"A head that was copied from the log: the events of that time must still be there."`
+	JSON bool    `help:"Print JSON."`
 }
 
 // Help is the end of `pico-auth audit verify --help`.
@@ -35,8 +35,14 @@ Examples:
 
 // Run verifies the chain.
 func (c auditVerifyCmd) Run(sh *shell) error {
+	head := ""
+	if c.Head != nil {
+		if head = strings.TrimSpace(*c.Head); head == "" { // such as from a log that was rotated
+			return usage("--head is empty: give a head from the log, or leave it out to verify without one")
+		}
+	}
 	return sh.chain(store.OpenReading, sh.master, func(ctx context.Context, chain *audit.Chain) error {
-		report, err := chain.Verify(ctx, strings.TrimSpace(c.Head))
+		report, err := chain.Verify(ctx, head)
 		if err != nil {
 			return err
 		}
@@ -56,8 +62,11 @@ func (c auditVerifyCmd) Run(sh *shell) error {
 func verdict(r audit.Report) string {
 	var b strings.Builder
 	for _, p := range r.Problems {
-		if p.EventID != "" {
+		switch {
+		case p.At != "":
 			fmt.Fprintf(&b, "event %d (%s, %s): ", p.Seq, printable(p.EventID), printable(p.At))
+		case p.EventID != "":
+			fmt.Fprintf(&b, "event %s: ", printable(p.EventID))
 		}
 		fmt.Fprintln(&b, p.Message)
 	}
@@ -117,7 +126,7 @@ func (c auditRestartCmd) Run(sh *shell) error {
 }
 
 type auditDigestCmd struct {
-	Email string `arg:"" help:"E-mail address, as it was typed."`
+	Email string `arg:"" help:"E-mail address, in any spelling."`
 }
 
 // Help is the end of `pico-auth audit digest --help`.

@@ -204,10 +204,10 @@ func (c *Chain) check(before place, ev store.ChainEvent) error {
 	return c.master.Verify(ev.Link, linkLabel, parts(before, ev)...)
 }
 
-// Digest is what the log has instead of an address that is no user's: the same for
-// the same address on every replica.
+// Digest is what the log has instead of the address of a refused login: the same for
+// every spelling that signs in to one account, on every replica.
 func Digest(master *seal.Master, email string) string {
-	mac := master.MAC(digestLabel, email)
+	mac := master.MAC(digestLabel, identity.EmailKey(email))
 	sum, err := base64.RawURLEncoding.DecodeString(mac[strings.LastIndexByte(mac, '.')+1:])
 	if err != nil {
 		panic(err) // seal encodes it so

@@ -196,6 +196,45 @@ func TestAChangeOfEachColumnIsNoticed(t *testing.T) {
 	})
 }
 
+// SQLite stores a value of any type in a column; a search for a text then finds nothing.
+func TestAChangeOfATypeIsNoticed(t *testing.T) {
+	l := newLedger(t, storetest.MigratedSQLite(t))
+	l.add(5)
+	l.link()
+	for _, table := range store.Tables() {
+		if table.Name != "audit_events" {
+			continue
+		}
+		for _, column := range table.Columns {
+			if column == "seq" {
+				continue
+			}
+			l.exec("UPDATE audit_events SET " + column + " = CAST(" + column + " AS BLOB) WHERE seq = 3")
+			l.broken(column, "", 3, "was changed")
+			l.exec("UPDATE audit_events SET " + column + " = CAST(" + column + " AS TEXT) WHERE seq = 3")
+			l.intact(5)
+		}
+	}
+	for _, place := range []string{"'three'", "3.5", "x'33'"} {
+		l.exec("UPDATE audit_events SET seq = " + place + " WHERE seq = 3")
+		l.broken("the place "+place, "", 3, "missing")
+		if r := l.verify(""); len(r.Problems) != 2 || r.Problems[1].EventID == "" || r.Broken != 1 {
+			t.Errorf("the place %s: %+v", place, r)
+		}
+		l.exec("UPDATE audit_events SET seq = 3 WHERE seq = " + place)
+	}
+	l.intact(5)
+}
+
+func TestAnEventBeforeEveryPlaceIsNoticed(t *testing.T) {
+	eachLedger(t, func(l *ledger) {
+		l.add(2)
+		l.link()
+		l.exec("INSERT INTO audit_events (id, at, action, outcome, seq, link) SELECT 'made up', at, action, outcome, -9223372036854775808, link FROM audit_events WHERE seq = 1")
+		l.broken("a place before every other one", "", 0, "no server gives")
+	})
+}
+
 func TestRowsThatAreRemovedMovedOrAddedAreNoticed(t *testing.T) {
 	insert := func(id string, seq int) string {
 		return fmt.Sprintf(`INSERT INTO audit_events (id, at, action, outcome, seq, link) VALUES ('%s', '2026-11-21T12:00:03.000000Z', 'login', 'success', %d, 'v1.x.y')`, id, seq)
@@ -499,6 +538,23 @@ func TestDigestsOfAddressesNeedTheMasterKey(t *testing.T) {
 	one, again, other := audit.Digest(master(t, 1), "ada@example.com"), audit.Digest(master(t, 1), "ada@example.com"), audit.Digest(master(t, 2), "ada@example.com")
 	if one != again || one == other || len(one) != 12 || one == audit.Digest(master(t, 1), "bob@example.com") {
 		t.Errorf("%s, %s, %s", one, again, other)
+	}
+}
+
+// A user types capitals, a space or another form of a letter, and the operator does not
+// know which.
+func TestEverySpellingOfAnAddressHasOneDigest(t *testing.T) {
+	for one, others := range map[string][]string{
+		"ada@example.com":         {"Ada@Example.COM", "ADA@EXAMPLE.COM", " ada@example.com "},
+		"jos\u00e9@example.com":   {"jose\u0301@example.com", "JOS\u00c9@example.com"},
+		"ada@b\u00fccher.example": {"ada@xn--bcher-kva.example", "ADA@B\u00dcCHER.example"},
+		"my password":             {"my password"},
+	} {
+		for _, other := range others {
+			if audit.Digest(master(t, 1), one) != audit.Digest(master(t, 1), other) {
+				t.Errorf("%q and %q differ", one, other)
+			}
+		}
 	}
 }
 

@@ -166,6 +166,10 @@ func (v *verifier) missing(from, to int64) {
 // end compares the last event with the stored head and the given one.
 func (v *verifier) end(part store.Chain) {
 	v.report.Head, v.report.Unlinked = part.Head, part.Unlinked
+	for _, id := range part.Misplaced {
+		v.report.Broken++
+		v.problem(Problem{EventID: id, Message: "the event has a place in the chain that no server gives"})
+	}
 	head, err := v.chain.parse(headLabel, part.Head)
 	switch {
 	case err != nil:

@@ -31,10 +31,13 @@ func (ev ChainEvent) At() string { return ev.Columns[1] }
 
 // Chain is a part of the chain in one state of the database.
 type Chain struct {
-	Head     string       // empty: nothing was ever linked
-	Anchor   string       // empty: nothing was ever purged
-	Events   []ChainEvent // in the order of the chain
-	Unlinked int          // events that wait for a link; counted at the end of the chain only
+	Head   string       // empty: nothing was ever linked
+	Anchor string       // empty: nothing was ever purged
+	Events []ChainEvent // in the order of the chain
+
+	// At the end of the chain only.
+	Unlinked  int      // events that wait for a link
+	Misplaced []string // ids of events, at most limit of them, with a place that no server gives; they are not among Events
 }
 
 // ChainStart is a place before every event.
@@ -48,13 +51,34 @@ var errHeadBehind = fault.New(fault.Invalid, "audit_chain",
 
 func scanChainEvent(r scanner) (ev ChainEvent, err error) {
 	ev.Columns = make([]string, strings.Count(eventColumns, ",")+1)
-	dest := []any{countColumn{&ev.Seq}, &ev.Link}
+	dest := []any{countColumn{&ev.Seq}, linkedColumn{&ev.Link}}
 	for i := range ev.Columns {
-		dest = append(dest, &ev.Columns[i])
+		dest = append(dest, linkedColumn{&ev.Columns[i]})
 	}
 	err = r.Scan(dest...)
 	return ev, err
 }
+
+// linkedColumn scans a text of which the type counts: SQLite stores another one in a
+// column of text if it is told to, and then no search for the text finds it.
+type linkedColumn struct{ to *string }
+
+// Scan implements sql.Scanner. What is no text differs from every text that was linked.
+func (c linkedColumn) Scan(src any) error {
+	switch v := src.(type) {
+	case string:
+		*c.to = v
+	case []byte:
+		*c.to = string(v) + "\x00not text"
+	default:
+		*c.to = fmt.Sprintf("%v\x00not text", v)
+	}
+	return nil
+}
+
+// placed is true for a place in the chain that a server gives; SQLite stores any value
+// there. It is true on PostgreSQL but for the place of ChainStart.
+const placed = "(seq > $1 AND seq = CAST(seq AS BIGINT))"
 
 // ReadChain returns at most limit events after the place.
 func (s *Store) ReadChain(ctx context.Context, after int64, limit int) (c Chain, err error) {
@@ -65,8 +89,13 @@ func (s *Store) ReadChain(ctx context.Context, after int64, limit int) (c Chain,
 		if c.Anchor, err = t.setting(settingAuditAnchor); err != nil {
 			return err
 		}
-		c.Events, err = collect(t, scanChainEvent, "SELECT "+chainColumns+" FROM audit_events WHERE seq > $1 ORDER BY seq LIMIT $2", after, limit)
+		c.Events, err = collect(t, scanChainEvent, "SELECT "+chainColumns+" FROM audit_events WHERE "+placed+" ORDER BY seq LIMIT $2", after, limit)
 		if err != nil || len(c.Events) == limit {
+			return err
+		}
+		c.Misplaced, err = collect(t, func(r scanner) (id string, err error) { return id, r.Scan(&id) },
+			"SELECT id FROM audit_events WHERE seq IS NOT NULL AND NOT "+placed+" ORDER BY id LIMIT $2", ChainStart, limit)
+		if err != nil {
 			return err
 		}
 		_, err = t.get([]any{&c.Unlinked}, "SELECT COUNT(*) FROM audit_events WHERE seq IS NULL")
