@@ -20,7 +20,7 @@ type Change struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (c *Change) UnmarshalJSON(data []byte) error {
 	c.sent, c.text = true, ""
-	if bytes.Equal(data, []byte("null")) {
+	if isNull(data) {
 		return nil
 	}
 	return json.Unmarshal(data, &c.text)
@@ -50,7 +50,7 @@ type ProfileChange struct {
 	Address AddressChange `json:"address,omitzero" doc:"A postal address, OpenID Connect Core 5.1.1."`
 }
 
-// AddressChange changes parts of a user's postal address.
+// AddressChange changes parts of a user's postal address; null clears all of them.
 type AddressChange struct {
 	Formatted  Change `json:"formatted,omitzero" maxLength:"500" doc:"The whole address, with line breaks." example:"12 St James's Square, London"`
 	Street     Change `json:"street_address,omitzero" maxLength:"500" example:"12 St James's Square"`
@@ -59,6 +59,19 @@ type AddressChange struct {
 	PostalCode Change `json:"postal_code,omitzero" maxLength:"255" example:"SW1Y 4JH"`
 	Country    Change `json:"country,omitzero" maxLength:"255" example:"GB"`
 }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *AddressChange) UnmarshalJSON(data []byte) error {
+	if isNull(data) {
+		cleared := Change{sent: true}
+		*a = AddressChange{Formatted: cleared, Street: cleared, Locality: cleared, Region: cleared, PostalCode: cleared, Country: cleared}
+		return nil
+	}
+	type plain AddressChange // without this method
+	return json.Unmarshal(data, (*plain)(a))
+}
+
+func isNull(data []byte) bool { return bytes.Equal(data, []byte("null")) }
 
 // fields are the fields that were sent.
 func (p ProfileChange) fields() map[string]string {
@@ -94,24 +107,44 @@ func (Object) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Nullable: true}
 }
 
-// OwnMetadata changes the part of the metadata that is the user's.
+// OwnMetadata changes the part of the metadata that is the user's; null removes it.
 type OwnMetadata struct {
 	User Object `json:"user,omitempty" doc:"Replaced as a whole. Clients may get claims of it."`
 }
 
-// MetadataChange changes the metadata of a user.
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *OwnMetadata) UnmarshalJSON(data []byte) error {
+	if isNull(data) {
+		m.User = Object("null")
+		return nil
+	}
+	type plain OwnMetadata // without this method
+	return json.Unmarshal(data, (*plain)(m))
+}
+
+// MetadataChange changes the metadata of a user; null removes both parts.
 type MetadataChange struct {
 	Admin Object `json:"admin,omitempty" doc:"Replaced as a whole. Only administrators change it. Clients may get claims of it."`
-	OwnMetadata
+	User  Object `json:"user,omitempty" doc:"Replaced as a whole. Clients may get claims of it."`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *MetadataChange) UnmarshalJSON(data []byte) error {
+	if isNull(data) {
+		m.Admin, m.User = Object("null"), Object("null")
+		return nil
+	}
+	type plain MetadataChange // without this method
+	return json.Unmarshal(data, (*plain)(m))
 }
 
 // parts are those that were sent.
-func (m *MetadataChange) parts() map[string]json.RawMessage {
+func (m MetadataChange) parts() map[string]json.RawMessage {
 	sent := map[string]json.RawMessage{}
-	if m != nil && m.Admin != nil {
+	if m.Admin != nil {
 		sent[identity.MetadataAdmin] = json.RawMessage(m.Admin)
 	}
-	if m != nil && m.User != nil {
+	if m.User != nil {
 		sent[identity.MetadataUser] = json.RawMessage(m.User)
 	}
 	return sent
@@ -120,16 +153,16 @@ func (m *MetadataChange) parts() map[string]json.RawMessage {
 // OwnUpdate changes the account of the caller.
 type OwnUpdate struct {
 	ProfileChange
-	Metadata *OwnMetadata `json:"metadata,omitempty" doc:"At most 8 KiB together with the part of administrators."`
+	Metadata OwnMetadata `json:"metadata,omitzero" doc:"At most 8 KiB together with the part of administrators."`
 }
 
 // UserUpdate changes a user on an administrator's behalf.
 type UserUpdate struct {
 	ProfileChange
-	Email         *string         `json:"email,omitempty" minLength:"3" maxLength:"254" doc:"Ends the user's sessions." example:"ada@example.com"`
-	EmailVerified *bool           `json:"email_verified,omitempty" doc:"That the user receives mail at the address. Another address is not verified." example:"true"`
-	Metadata      *MetadataChange `json:"metadata,omitempty" doc:"At most 8 KiB."`
-	OrgID         *string         `json:"org_id,omitempty" maxLength:"36" doc:"Moves the user, which ends their sessions and memberships. For superadmins." example:"default"`
+	Email         *string        `json:"email,omitempty" minLength:"3" maxLength:"254" doc:"Ends the user's sessions." example:"ada@example.com"`
+	EmailVerified *bool          `json:"email_verified,omitempty" doc:"That the user receives mail at the address. Another address is not verified." example:"true"`
+	Metadata      MetadataChange `json:"metadata,omitzero" doc:"At most 8 KiB."`
+	OrgID         *string        `json:"org_id,omitempty" maxLength:"36" doc:"Moves the user, which ends their sessions and memberships. For superadmins." example:"default"`
 	TokenDecision
 }
 
@@ -168,16 +201,16 @@ func (a *API) updateUser(ctx context.Context, by *caller, in *updateUserInput) (
 		Profile: in.Body.fields(), Email: in.Body.Email, OrgID: in.Body.OrgID, Tokens: in.Body.ServiceTokens,
 		EmailVerified: in.Body.EmailVerified, Metadata: in.Body.Metadata.parts(),
 	})
-	return profileOf(user), err
+	profile := profileOf(user)
+	profile.Metadata = Object(user.Metadata)
+	return profile, err
 }
 
 func (a *API) updateMe(ctx context.Context, by *caller, in *struct{ Body OwnUpdate }) (Profile, error) {
-	var metadata json.RawMessage
-	if in.Body.Metadata != nil {
-		metadata = json.RawMessage(in.Body.Metadata.User)
-	}
-	user, err := a.directory.UpdateOwn(ctx, by.actor, in.Body.fields(), metadata)
-	return profileOf(user), err
+	user, err := a.directory.UpdateOwn(ctx, by.actor, in.Body.fields(), json.RawMessage(in.Body.Metadata.User))
+	profile := profileOf(user)
+	profile.Metadata = Object(identity.OwnMetadata(user.Metadata))
+	return profile, err
 }
 
 func (a *API) deleteMe(ctx context.Context, by *caller, in *struct{ Body *AccountDeletion }) (Message, error) {

@@ -1,9 +1,13 @@
 package httpapi
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +44,87 @@ func TestAPatchChangesWhatIsSentAndNullClears(t *testing.T) {
 	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", access, `{"display_name":null}`))
 	if me := r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", access, "")); me.body["display_name"] != "" {
 		t.Errorf("%s", me.raw)
+	}
+}
+
+// Each field of a PATCH is tried, so that one that is added later is too.
+func TestNullClearsEachFieldThatAPatchSets(t *testing.T) {
+	r := newRig(t)
+	user := r.user(identity.Viewer, "default")
+	own, _ := r.session(user)
+	for _, c := range []struct{ path, access string }{{"/api/v1/auth/me", own}, {"/api/v1/auth/users/" + user.ID, r.as(identity.Superadmin, "default")}} {
+		fields := map[string]string{
+			"display_name": `"A"`, "given_name": `"A"`, "family_name": `"A"`, "middle_name": `"A"`, "nickname": `"A"`, "gender": `"A"`,
+			"profile": `"https://example.com"`, "picture": `"https://example.com"`, "website": `"https://example.com"`,
+			"birthdate": `"1815"`, "zoneinfo": `"Europe/London"`, "locale": `"en"`, "phone_number": `"+44 20 7946 0018"`,
+			"address":  `{"formatted":"A\nB","street_address":"A","locality":"A","region":"A","postal_code":"A","country":"A"}`,
+			"metadata": `{"user":{"theme":"dark"}}`,
+		}
+		for _, name := range patched(t, r, c.path) {
+			value, known := fields[name]
+			if !known && c.path != "/api/v1/auth/me" && (name == "email" || name == "email_verified" || name == "org_id" || name == "service_tokens") {
+				continue // these are never empty
+			}
+			set := r.want(http.StatusOK, r.call("PATCH", c.path, c.access, fmt.Sprintf("{%q:%s}", name, value)))
+			if got, err := json.Marshal(set.body[name]); err != nil || !known || !sameJSON(t, string(got), value) {
+				t.Errorf("PATCH %s: %s is %s", c.path, name, got)
+			}
+			for _, a := range []response{
+				r.want(http.StatusOK, r.call("PATCH", c.path, c.access, fmt.Sprintf("{%q:null}", name))),
+				r.want(http.StatusOK, r.call("GET", c.path, c.access, "")),
+			} {
+				if left, there := a.body[name]; there && left != "" {
+					t.Errorf("PATCH %s: null leaves %s: %v", c.path, name, left)
+				}
+			}
+		}
+	}
+}
+
+// patched are the fields that the document names for PATCH at the path.
+func patched(t *testing.T, r *rig, path string) []string {
+	t.Helper()
+	schema := "OwnUpdate"
+	if path != "/api/v1/auth/me" {
+		schema = "UserUpdate"
+	}
+	document := r.want(http.StatusOK, r.call("GET", "/openapi.json", "", ""))
+	fields := document.body["components"].(map[string]any)["schemas"].(map[string]any)[schema].(map[string]any)["properties"].(map[string]any)
+	return slices.Sorted(maps.Keys(fields))
+}
+
+func sameJSON(t *testing.T, a, b string) bool {
+	t.Helper()
+	var x, y any
+	if err := errors.Join(json.Unmarshal([]byte(a), &x), json.Unmarshal([]byte(b), &y)); err != nil {
+		t.Fatal(err)
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+func TestAChangedUserIsReturnedWithTheMetadata(t *testing.T) {
+	r := newRig(t)
+	root, user := r.as(identity.Superadmin, "default"), r.user(identity.Viewer, "default")
+	own, _ := r.session(user)
+	one := "/api/v1/auth/users/" + user.ID
+	for _, body := range []string{`{"metadata":{"admin":{"team":"engines"},"user":{"theme":"dark"}}}`, `{"nickname":"Ada"}`, `{}`} {
+		a := r.want(http.StatusOK, r.call("PATCH", one, root, body))
+		if !strings.Contains(string(a.raw), `"metadata":{"admin":{"team":"engines"},"user":{"theme":"dark"}}`) {
+			t.Errorf("an administrator sends %s: %s", body, a.raw)
+		}
+	}
+	for _, body := range []string{`{"metadata":{"user":{"theme":"dark"}}}`, `{"nickname":"A"}`, `{}`} {
+		a := r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", own, body))
+		if !strings.Contains(string(a.raw), `"metadata":{"user":{"theme":"dark"}}`) || strings.Contains(string(a.raw), "engines") {
+			t.Errorf("the user sends %s: %s", body, a.raw)
+		}
+	}
+	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", own, `{"metadata":null}`))
+	if a := r.want(http.StatusOK, r.call("PATCH", one, root, `{}`)); !strings.Contains(string(a.raw), `"metadata":{"admin":{"team":"engines"}}`) {
+		t.Errorf("the user removed more than the own part: %s", a.raw)
+	}
+	if a := r.want(http.StatusOK, r.call("PATCH", one, root, `{"metadata":null}`)); a.body["metadata"] != nil {
+		t.Errorf("%s", a.raw)
 	}
 }
 

@@ -75,6 +75,9 @@ func (t *tx) self(by identity.Actor) (identity.User, error) {
 
 // updateUser changes u, which is locked, and the actor may change.
 func (t *tx) updateUser(act Act, u *identity.User, change UserChange) error {
+	if err := t.readMetadata(u); err != nil {
+		return err
+	}
 	changed, err := identity.ChangeProfile(u, change.Profile)
 	if err != nil {
 		return err
@@ -122,11 +125,7 @@ func (t *tx) updateUser(act Act, u *identity.User, change UserChange) error {
 	return t.done(act, u.ID, u.OrgID)
 }
 
-func (t *tx) changeMetadata(u *identity.User, parts map[string]json.RawMessage) error {
-	if err := t.readMetadata(u); err != nil {
-		return err
-	}
-	var err error
+func (t *tx) changeMetadata(u *identity.User, parts map[string]json.RawMessage) (err error) {
 	if u.Metadata, err = identity.ChangeMetadata(u.Metadata, parts); err != nil {
 		return err
 	}
