@@ -30,6 +30,23 @@ type clientArg struct {
 	ID string `arg:"" name:"client-id" help:"The client_id."`
 }
 
+// sure asks before something that ends what the client holds, and says what that is.
+func (a clientArg) sure(ctx context.Context, sh *shell, services *server.Services, then, instead string) error {
+	d, err := services.Clients.Show(ctx, operator(), a.ID)
+	if err != nil {
+		return err
+	}
+	held, err := services.Store.HeldByClient(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	holds := "holds no refresh tokens"
+	if held.Families > 0 {
+		holds = "holds refresh tokens of " + counted(held.Users, "user") + " and " + counted(held.Families, "sign-in")
+	}
+	return sh.sure(fmt.Sprintf("%s (%s) is %s and %s.\n%s: ", printable(d.Name), printable(d.ID), clientStatus(d.Client), holds, then), instead)
+}
+
 type clientListCmd struct {
 	Org  string `placeholder:"ID" help:"Only this organization."`
 	JSON bool   `help:"Print JSON."`
@@ -239,12 +256,12 @@ Example:
 
 // Run adds a secret.
 func (c clientRotateSecretCmd) Run(sh *shell) error {
-	if c.Revoke && !c.Yes {
-		if err := sh.sure("The client will be refused until it has the new secret, and its users sign in again.\nType yes to revoke: ", "--yes revokes without asking"); err != nil {
-			return err
-		}
-	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		if c.Revoke && !c.Yes {
+			if err := c.sure(ctx, sh, services, "It will be refused until it has the new secret, and its users sign in again.\nType yes to revoke", "--yes revokes without asking"); err != nil {
+				return err
+			}
+		}
 		added, secret, err := services.Clients.AddSecret(ctx, operator(), c.ID, c.Revoke)
 		switch {
 		case err != nil:
@@ -272,12 +289,12 @@ Example:
 
 // Run ends the tokens of a client.
 func (c clientRevokeTokensCmd) Run(sh *shell) error {
-	if !c.Yes {
-		if err := sh.sure("Users of the client will sign in again.\nType yes to end all its tokens: ", "--yes ends them without asking"); err != nil {
-			return err
-		}
-	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		if !c.Yes {
+			if err := c.sure(ctx, sh, services, "Its users will sign in again.\nType yes to end all its tokens", "--yes ends them without asking"); err != nil {
+				return err
+			}
+		}
 		if err := services.Clients.RevokeTokens(ctx, operator(), c.ID); err != nil {
 			return err
 		}
@@ -301,12 +318,12 @@ Example:
 
 // Run deletes a client.
 func (c clientDeleteCmd) Run(sh *shell) error {
-	if !c.Yes {
-		if err := sh.sure("Users cannot sign in to it any more.\nType yes to delete the client "+printable(c.ID)+": ", "--yes deletes without asking"); err != nil {
-			return err
-		}
-	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		if !c.Yes {
+			if err := c.sure(ctx, sh, services, "Users cannot sign in to it any more.\nType yes to delete the client", "--yes deletes without asking"); err != nil {
+				return err
+			}
+		}
 		if err := services.Clients.Delete(ctx, operator(), c.ID); err != nil {
 			return err
 		}

@@ -230,12 +230,16 @@ func (c clientUpdateCmd) Run(sh *shell) error {
 	if len(settings) == 0 {
 		return usage("nothing to change: see pico-auth client update --help")
 	}
-	if c.Status == "suspended" && !c.Yes {
-		if err := sh.sure("Users cannot sign in to it any more.\nType yes to suspend the client "+printable(c.ID)+": ", "--yes suspends without asking"); err != nil {
+	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		before, err := services.Clients.Show(ctx, operator(), c.ID)
+		if err != nil {
 			return err
 		}
-	}
-	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		if c.Status == "suspended" && !c.Yes {
+			if err := c.sure(ctx, sh, services, "Users cannot sign in to it any more.\nType yes to suspend the client", "--yes suspends without asking"); err != nil {
+				return err
+			}
+		}
 		updated, err := services.Clients.Update(ctx, operator(), c.ID, settings)
 		switch {
 		case err != nil:
@@ -243,6 +247,14 @@ func (c clientUpdateCmd) Run(sh *shell) error {
 		case c.JSON:
 			return sh.json(asClientJSON(updated))
 		}
-		return sh.say("%s is %s (%s)\n", printable(updated.Name), clientStatus(updated), printable(updated.ID))
+		was, err := clientRows(asClientJSON(before.Client))
+		if err != nil {
+			return err
+		}
+		is, err := clientRows(asClientJSON(updated))
+		if err != nil {
+			return err
+		}
+		return sh.changed(fmt.Sprintf("%s is %s (%s)", printable(updated.Name), clientStatus(updated), printable(updated.ID)), was, is)
 	})
 }

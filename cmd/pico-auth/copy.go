@@ -89,18 +89,19 @@ func (sh *shell) progress() transfer.CopyProgress {
 	return func(table string, rows int64, done bool) {
 		switch {
 		case done && terminal:
-			sh.tell(fmt.Sprintf("\r%s: %s\n", table, counted(rows)))
+			sh.tell(fmt.Sprintf("\r%s: %s\n", table, counted(rows, "row")))
 		case done:
-			sh.tell(fmt.Sprintf("%s: %s\n", table, counted(rows)))
+			sh.tell(fmt.Sprintf("%s: %s\n", table, counted(rows, "row")))
 		case terminal:
-			sh.tell(fmt.Sprintf("\r%s: %s", table, counted(rows)))
+			sh.tell(fmt.Sprintf("\r%s: %s", table, counted(rows, "row")))
 		}
 	}
 }
 
-func counted(rows int64) string {
-	if rows == 1 {
-		return "1 row"
+// counted is a number with the singular or plural of what is counted.
+func counted[N int | int64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
 	}
-	return fmt.Sprintf("%d rows", rows)
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -42,7 +42,7 @@ func TestARefusalNamesTheFlag(t *testing.T) {
 		"org create Acme --id a\u00a0b":                   {"--id must be "},
 		"group create \u00a0":                             {"<name> must not be blank"},
 		"service-token create ci --expires-at 2020-01-01": {"--expires-at must be in the future"},
-		"service-token update ci --audience x":            {"--audience must be "},
+		"service-token create ci --audience x":            {"--audience must be "},
 		"copy --to postgres://[::1":                       {"--to is malformed; "},
 	} {
 		code, out, said := typed(t, "a-good-passphrase\n", strings.Split(line, " ")...)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/directory"
@@ -75,16 +76,21 @@ Example:
 
 // Run deletes a group and its memberships.
 func (c groupDeleteCmd) Run(sh *shell) error {
-	if !c.Yes {
-		err := sh.sure("Its members will lose it.\nType yes to delete the group "+printable(c.Group)+": ", "--yes deletes without asking")
-		if err != nil {
-			return err
-		}
-	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
 		id, err := c.find(ctx, services)
 		if err != nil {
 			return err
+		}
+		if !c.Yes {
+			g, members, err := services.Directory.Group(ctx, operator(), id)
+			if err != nil {
+				return err
+			}
+			err = sh.sure(fmt.Sprintf("%s in %s has %s.\nType yes to delete the group: ", printable(g.Name), printable(g.OrgID), counted(len(members), "member")),
+				"--yes deletes without asking")
+			if err != nil {
+				return err
+			}
 		}
 		if err := services.Directory.DeleteGroup(ctx, operator(), id); err != nil {
 			return err

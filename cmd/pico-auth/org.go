@@ -24,15 +24,38 @@ type orgArg struct {
 	ID string `arg:"" name:"id" help:"The ID of the organization."`
 }
 
-// change changes the organization and prints it.
-func (a orgArg) change(sh *shell, asJSON bool, c directory.OrganizationChange) error {
+// change changes the organization and prints it; sure asks before, nil: nothing does.
+func (a orgArg) change(sh *shell, asJSON bool, c directory.OrganizationChange, sure func(identity.Organization, int) error) error {
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
-		o, err := services.Directory.UpdateOrganization(ctx, operator(), a.ID, c)
+		before, users, err := a.find(ctx, services)
+		if err == nil && sure != nil {
+			err = sure(before, users)
+		}
 		if err != nil {
 			return err
 		}
-		return sh.organization(o, asJSON)
+		o, err := services.Directory.UpdateOrganization(ctx, operator(), a.ID, c)
+		switch {
+		case err != nil:
+			return err
+		case asJSON:
+			return sh.json(asOrganizationJSON(o))
+		}
+		rows := func(o identity.Organization) [][]string {
+			return [][]string{{"name", o.Name}, {"status", string(o.Status)}}
+		}
+		return sh.changed(asOrganization(o), rows(before), rows(o))
 	})
+}
+
+// find returns the organization and how many users it has.
+func (a orgArg) find(ctx context.Context, services *server.Services) (identity.Organization, int, error) {
+	o, err := services.Directory.Organization(ctx, operator(), a.ID)
+	if err != nil {
+		return o, 0, err
+	}
+	users, err := services.Directory.Users(ctx, operator(), directory.Filter{OrgID: o.ID, Limit: 1})
+	return o, users.Total, err
 }
 
 type orgListCmd struct {
@@ -109,7 +132,7 @@ func (orgRenameCmd) Help() string {
 
 // Run renames an organization.
 func (c orgRenameCmd) Run(sh *shell) error {
-	return c.change(sh, c.JSON, directory.OrganizationChange{Name: &c.Name})
+	return c.change(sh, c.JSON, directory.OrganizationChange{Name: &c.Name}, nil)
 }
 
 type orgSuspendCmd struct {
@@ -130,15 +153,15 @@ Example:
 
 // Run suspends an organization.
 func (c orgSuspendCmd) Run(sh *shell) error {
-	if !c.Yes {
-		err := sh.sure(fmt.Sprintf("All users of %s will be signed out, and its service tokens refused.\nType yes to suspend it: ", printable(c.ID)),
-			"--yes suspends without asking")
-		if err != nil {
-			return err
-		}
-	}
 	status := string(identity.Suspended)
-	return c.change(sh, c.JSON, directory.OrganizationChange{Status: &status})
+	sure := func(o identity.Organization, users int) error {
+		return sh.sure(fmt.Sprintf("%s, with %s, who are signed out; its service tokens are refused.\nType yes to suspend it: ", asOrganization(o), counted(users, "user")),
+			"--yes suspends without asking")
+	}
+	if c.Yes {
+		sure = nil
+	}
+	return c.change(sh, c.JSON, directory.OrganizationChange{Status: &status}, sure)
 }
 
 type orgActivateCmd struct {
@@ -158,7 +181,7 @@ Example:
 // Run activates an organization.
 func (c orgActivateCmd) Run(sh *shell) error {
 	status := string(identity.Active)
-	return c.change(sh, c.JSON, directory.OrganizationChange{Status: &status})
+	return c.change(sh, c.JSON, directory.OrganizationChange{Status: &status}, nil)
 }
 
 type orgDeleteCmd struct {
@@ -177,12 +200,17 @@ Example:
 
 // Run deletes an organization.
 func (c orgDeleteCmd) Run(sh *shell) error {
-	if !c.Yes {
-		if err := sh.sure("Type yes to delete the organization "+printable(c.ID)+": ", "--yes deletes without asking"); err != nil {
-			return err
-		}
-	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		if !c.Yes {
+			o, users, err := c.find(ctx, services)
+			if err != nil {
+				return err
+			}
+			err = sh.sure(fmt.Sprintf("%s, with %s.\nType yes to delete the organization: ", asOrganization(o), counted(users, "user")), "--yes deletes without asking")
+			if err != nil {
+				return err
+			}
+		}
 		if err := services.Directory.DeleteOrganization(ctx, operator(), c.ID); err != nil {
 			return err
 		}
@@ -207,5 +235,10 @@ func (sh *shell) organization(o identity.Organization, asJSON bool) error {
 	if asJSON {
 		return sh.json(asOrganizationJSON(o))
 	}
-	return sh.say("%s is %s (%s)\n", printable(o.Name), o.Status, printable(o.ID))
+	return sh.say("%s\n", asOrganization(o))
+}
+
+// asOrganization is an organization in a sentence.
+func asOrganization(o identity.Organization) string {
+	return fmt.Sprintf("%s is %s (%s)", printable(o.Name), o.Status, printable(o.ID))
 }

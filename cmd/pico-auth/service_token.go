@@ -152,6 +152,10 @@ Example:
 // Run replaces the audiences of a service token.
 func (c serviceTokenUpdateCmd) Run(sh *shell) error {
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		before, err := findServiceToken(ctx, services, c.Org, c.Name)
+		if err != nil {
+			return err
+		}
 		t, err := services.Tokens.UpdateServiceToken(ctx, operator(), c.Org, c.Name, c.Audience)
 		switch {
 		case err != nil:
@@ -159,7 +163,10 @@ func (c serviceTokenUpdateCmd) Run(sh *shell) error {
 		case c.JSON:
 			return sh.json(serviceTokenJSON(t))
 		}
-		return sh.say("%s has the audiences %s\n", printable(t.Name), printable(strings.Join(t.Audiences, " ")))
+		rows := func(t identity.ServiceToken) [][]string {
+			return [][]string{{"audiences", strings.Join(t.Audiences, " ")}}
+		}
+		return sh.changed(fmt.Sprintf("%s has the audiences %s", printable(t.Name), printable(strings.Join(t.Audiences, " "))), rows(before), rows(t))
 	})
 }
 
@@ -180,18 +187,36 @@ Example:
 
 // Run revokes a service token.
 func (c serviceTokenRevokeCmd) Run(sh *shell) error {
-	if !c.Yes {
-		err := sh.sure("Programs that use it will be refused.\nType yes to revoke the service token "+printable(c.Name)+": ", "--yes revokes without asking")
-		if err != nil {
-			return err
-		}
-	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
+		if !c.Yes {
+			t, err := findServiceToken(ctx, services, c.Org, c.Name)
+			if err != nil {
+				return err
+			}
+			err = sh.sure(fmt.Sprintf("%s in %s is %s, last used: %s. Programs that use it will be refused.\nType yes to revoke the service token: ",
+				printable(t.Name), printable(t.OrgID), t.Role, orNever(t.LastUsedAt)), "--yes revokes without asking")
+			if err != nil {
+				return err
+			}
+		}
 		if err := services.Tokens.RevokeServiceToken(ctx, operator(), c.Org, c.Name); err != nil {
 			return namedServiceToken(err, c.Org, c.Name)
 		}
 		return sh.say("revoked the service token %s\n", printable(c.Name))
 	})
+}
+
+func findServiceToken(ctx context.Context, services *server.Services, org, name string) (identity.ServiceToken, error) {
+	all, err := pages(func(cursor string) (token.ServiceTokenPage, error) {
+		return services.Tokens.ServiceTokens(ctx, operator(), token.Filter{OrgID: org, Cursor: cursor})
+	})
+	if err != nil {
+		return identity.ServiceToken{}, err
+	}
+	if i := slices.IndexFunc(all, func(t identity.ServiceToken) bool { return t.OrgID == org && t.Name == name }); i >= 0 {
+		return all[i], nil
+	}
+	return identity.ServiceToken{}, namedServiceToken(identity.ErrNoServiceToken, org, name)
 }
 
 // namedServiceToken says where a service token was looked for: another organization may

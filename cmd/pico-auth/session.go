@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -118,8 +120,7 @@ func (c sessionEndCmd) Run(sh *shell) error {
 			what = "all sessions"
 		}
 		if !c.Yes {
-			err := sh.sure(fmt.Sprintf("This ends %s of %s.\nType yes to continue: ", what, printable(c.User)), "--yes does not ask")
-			if err != nil {
+			if err := c.sure(ctx, sh, services, id, what); err != nil {
 				return err
 			}
 		}
@@ -133,4 +134,22 @@ func (c sessionEndCmd) Run(sh *shell) error {
 		}
 		return sh.say("ended %s of %s\n", what, printable(c.User))
 	})
+}
+
+// sure asks before what ends, and shows it.
+func (c sessionEndCmd) sure(ctx context.Context, sh *shell, services *server.Services, userID, what string) error {
+	sessions, err := sessionsOf(ctx, services, userID)
+	if err != nil {
+		return err
+	}
+	shown := counted(len(sessions), "session")
+	if !c.All {
+		i := slices.IndexFunc(sessions, func(s identity.Session) bool { return s.ID == c.Session })
+		if i < 0 {
+			return identity.ErrNoSession
+		}
+		s := sessions[i]
+		shown = fmt.Sprintf("%s, %s from %s, started %s", clientOf(s), cmp.Or(session.Device(s.UserAgent), "unknown device"), dash(s.Address), moment(s.CreatedAt))
+	}
+	return sh.sure(fmt.Sprintf("This ends %s of %s (%s).\nType yes to continue: ", what, printable(c.User), printable(shown)), "--yes does not ask")
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -220,6 +222,37 @@ func (sh *shell) table(rows [][]string) error {
 		}
 	}
 	return w.Flush()
+}
+
+// changed prints the state of what a command has changed, and each row that differs from
+// before.
+func (sh *shell) changed(state string, before, after [][]string) error {
+	former := map[string]string{}
+	for _, row := range before {
+		former[row[0]] = row[1]
+	}
+	var text strings.Builder
+	report := func(name, was, is string) {
+		const long = 200
+		switch {
+		case was == is:
+		case len(was) > long || len(is) > long:
+			fmt.Fprintf(&text, "  %s: changed\n", printable(name))
+		default:
+			fmt.Fprintf(&text, "  %s: %s -> %s\n", printable(name), printable(cmp.Or(was, "none")), printable(cmp.Or(is, "none")))
+		}
+	}
+	for _, row := range after {
+		report(row[0], former[row[0]], row[1])
+		delete(former, row[0])
+	}
+	for _, name := range slices.Sorted(maps.Keys(former)) {
+		report(name, former[name], "")
+	}
+	if text.Len() == 0 {
+		return sh.say("%s; nothing changed\n", state)
+	}
+	return sh.say("%s\n%s", state, text.String())
 }
 
 // printable removes control characters, so that text of users cannot control the terminal.

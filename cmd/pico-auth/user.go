@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/server"
+	"github.com/pico-auth/pico-auth/internal/store"
 )
 
 type userCmd struct {
@@ -55,12 +58,35 @@ func (a userArg) change(sh *shell, asJSON bool, verb func(context.Context, *dire
 		if err != nil {
 			return err
 		}
-		user, err := verb(ctx, services.Directory, id)
+		before, err := services.Directory.User(ctx, operator(), id)
 		if err != nil {
 			return err
 		}
-		return sh.user(user, asJSON)
+		user, err := verb(ctx, services.Directory, id)
+		switch {
+		case err != nil:
+			return err
+		case asJSON:
+			return sh.json(asUserJSON(user))
+		}
+		after, err := services.Directory.User(ctx, operator(), id)
+		if err != nil {
+			return err
+		}
+		return sh.changed(asUser(after.User), changeable(before), changeable(after))
 	})
+}
+
+// changeable are the rows of a user that commands change.
+func changeable(s store.Standing) [][]string {
+	return [][]string{
+		{"e-mail", s.Email},
+		{"e-mail verified", strconv.FormatBool(s.EmailVerified)},
+		{"role", string(s.Role)},
+		{"status", string(s.Status)},
+		{"metadata", s.Metadata},
+		{"sessions", strconv.Itoa(s.Sessions)},
+	}
 }
 
 // userJSON has the field names of the API.
@@ -93,6 +119,10 @@ func (sh *shell) user(u identity.User, asJSON bool) error {
 	if asJSON {
 		return sh.json(asUserJSON(u))
 	}
-	return sh.say("%s is %s in %s, %s (%s)\n",
-		printable(u.Email), u.Role, printable(u.OrgID), u.Status, printable(u.ID))
+	return sh.say("%s\n", asUser(u))
+}
+
+// asUser is a user in a sentence.
+func asUser(u identity.User) string {
+	return fmt.Sprintf("%s is %s in %s, %s (%s)", printable(u.Email), u.Role, printable(u.OrgID), u.Status, printable(u.ID))
 }

@@ -86,12 +86,16 @@ Examples:
 
 // Run sets a password.
 func (c userResetPasswordCmd) Run(sh *shell) error {
-	password, err := sh.password("New password of " + printable(c.User))
-	if err != nil {
-		return err
-	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
 		id, err := c.find(ctx, services)
+		if err != nil {
+			return err
+		}
+		u, err := services.Directory.User(ctx, operator(), id)
+		if err != nil {
+			return err
+		}
+		password, err := sh.password("New password of " + printable(u.Email))
 		if err != nil {
 			return err
 		}

@@ -188,6 +188,23 @@ func (s *Store) ClientDetail(ctx context.Context, by identity.Actor, id string) 
 	return d, nil
 }
 
+// HeldByClient is what a client holds of users.
+type HeldByClient struct {
+	Users    int
+	Families int // of refresh tokens that have neither ended nor reached their absolute end
+}
+
+// HeldByClient counts what the client holds.
+func (s *Store) HeldByClient(ctx context.Context, id string) (h HeldByClient, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		// The second condition is that of the index.
+		_, err := t.get([]any{&h.Users, &h.Families}, `SELECT COUNT(DISTINCT f.user_id), COUNT(*) FROM refresh_families f
+			WHERE f.client_id = $1 AND f.client_id <> '`+identity.FirstPartyClient+`' AND f.ended_at IS NULL AND f.expires_at > $2`, id, t.stamp())
+		return err
+	})
+	return h, err
+}
+
 func (t *tx) clientSecrets(clientID string) ([]ClientSecret, error) {
 	return collect(t, func(r scanner) (s ClientSecret, err error) {
 		err = r.Scan(&s.ID, timeColumn{&s.CreatedAt})

@@ -42,7 +42,10 @@ func TestWhatEndsAClientEndsItsFamilies(t *testing.T) {
 				refused := func(identity.Principal, oauth.Client) error { return identity.ErrForbidden }
 				w.forbidden(end(w, refused))
 				w.ok(w.refresh("app", "one", "still"))
+				w.holds("app", store.HeldByClient{Users: 1, Families: 2})
 				w.ok(end(w, everyActor))
+				w.holds("app", store.HeldByClient{})
+				w.holds("other", store.HeldByClient{Users: 1, Families: 1})
 				w.is(identity.ErrInvalidToken, w.refresh("app", "still", "x"))
 				w.is(identity.ErrInvalidToken, w.refresh("app", "offline", "x"))
 				w.ok(w.refresh("other", "theirs", "next"))
@@ -84,6 +87,15 @@ func TestWhatEndsAClientEndsItsCodes(t *testing.T) {
 				w.ok(err)
 			})
 		})
+	}
+}
+
+func (w *world) holds(client string, want store.HeldByClient) {
+	w.t.Helper()
+	held, err := w.s.HeldByClient(w.t.Context(), client)
+	w.ok(err)
+	if held != want {
+		w.t.Errorf("%s holds %+v, want %+v", client, held, want)
 	}
 }
 
