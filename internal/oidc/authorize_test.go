@@ -185,6 +185,29 @@ func TestAUserWhoIsSignedInGetsACodeAtOnce(t *testing.T) {
 	}
 }
 
+// RFC 8252 section 8.6, as docs/clients tells developers: a user who is signed in confirms
+// each sign-in at a program of the own device, and so prompt=none fails there.
+func TestRFC8252Section8_6PromptNoneFailsForAProgramOfTheDevice(t *testing.T) {
+	r := newRig(t, "")
+	b := r.browser()
+	b.signIn(r.user("ada@pico.example"), "")
+	for _, uri := range []string{"http://localhost:3000/", "http://127.0.0.1/cb", "com.example.app:/cb"} {
+		c := r.client(oauth.KindNative, oauth.Settings{"redirect_uris": []string{uri}, "first_party": true})
+		for range 2 {
+			if to := b.goes(authorization(c)); strings.HasPrefix(to.String(), uri) {
+				t.Errorf("%s: the user is not asked: %s", uri, to)
+			}
+		}
+		if to := b.goes(authorization(c, "prompt", "none")); to.Query().Get("error") != "interaction_required" {
+			t.Errorf("%s: with prompt=none the browser goes to %s", uri, to)
+		}
+	}
+	c := r.client(oauth.KindNative, oauth.Settings{"redirect_uris": []string{"https://localhost:3000/"}})
+	if to := b.goes(authorization(c, "prompt", "none")); to.Query().Get("code") == "" {
+		t.Errorf("with https the browser goes to %s", to)
+	}
+}
+
 func TestAUserSignsInAndIsSentBackWithACode(t *testing.T) {
 	r := newRig(t, "")
 	c, b := r.client(oauth.KindWeb, nil), r.browser()
