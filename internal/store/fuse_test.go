@@ -179,7 +179,9 @@ func everyVerb(w *world) []step {
 		}},
 		{"Guesses", func() error { _, err := s.Guesses(ctx, guessed); return err }},
 		{"CountGuess", func() error {
-			_, err := s.CountGuess(ctx, guessed, false, func(store.Guesses) []store.Event { return []store.Event{as.Event("refused", "u", "default")} })
+			_, err := s.CountGuess(ctx, guessed, false, func(store.Guesses) ([]store.Event, error) {
+				return []store.Event{as.Event("refused", "u", "default")}, nil
+			})
 			return err
 		}},
 		{"ForgetGuesses", func() error { return s.ForgetGuesses(ctx, "u", "192.0.2.0/24") }},

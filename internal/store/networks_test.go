@@ -14,7 +14,7 @@ func TestKnownNetworksAreThoseThatSignedUsersInLatestFirst(t *testing.T) {
 			w.ok(w.s.ForgetGuesses(w.t.Context(), "ada", network))
 			w.clock.Advance(time.Minute)
 		}
-		_, err := w.s.CountGuess(w.t.Context(), store.ThrottleKey{Account: "ada", Network: "203.0.113.0/24"}, true, func(store.Guesses) []store.Event { return nil })
+		_, err := w.s.CountGuess(w.t.Context(), store.ThrottleKey{Account: "ada", Network: "203.0.113.0/24"}, true, func(store.Guesses) ([]store.Event, error) { return nil, nil })
 		w.ok(err)
 		got, err := w.s.KnownNetworks(w.t.Context(), 2)
 		w.ok(err)

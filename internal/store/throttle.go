@@ -75,8 +75,9 @@ func (s *Store) Guesses(ctx context.Context, key ThrottleKey) (g Guesses, err er
 
 // CountGuess counts a failed attempt, over all networks too unless the network is
 // known, and returns the failures with it. notices returns what the audit log is told
-// about them; about a user it is stored.
-func (s *Store) CountGuess(ctx context.Context, key ThrottleKey, known bool, notices func(Guesses) []Event) (g Guesses, err error) {
+// about them, which is stored if they are about a user, or an error: then the attempt is
+// not counted.
+func (s *Store) CountGuess(ctx context.Context, key ThrottleKey, known bool, notices func(Guesses) ([]Event, error)) (g Guesses, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		if g.Network, err = t.countGuess(key.Account, key.Network); err != nil {
 			return err
@@ -86,11 +87,15 @@ func (s *Store) CountGuess(ctx context.Context, key ThrottleKey, known bool, not
 				return err
 			}
 		}
+		events, err := notices(g)
+		if err != nil {
+			return err
+		}
 		if key.Account == UnknownAccount {
-			t.events = append(t.events, notices(g)...)
+			t.events = append(t.events, events...)
 			return nil
 		}
-		for _, ev := range notices(g) {
+		for _, ev := range events {
 			if err := t.audit(ev); err != nil {
 				return err
 			}

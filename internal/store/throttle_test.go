@@ -12,7 +12,7 @@ func TestGuessesOfUsersOfTheLastReleaseAreCountedAndEndWithTheUser(t *testing.T)
 	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		storetest.Exec(t, url, versionSeven(t, url, [3]string{"u", "ada@example.org", "ada@example.org"}, [3]string{"v", "bob@example.org", "bob@example.org"}))
 		s := storetest.OpenURL(t, url)
-		none := func(store.Guesses) []store.Event { return nil }
+		none := func(store.Guesses) ([]store.Event, error) { return nil, nil }
 		for i, key := range []store.ThrottleKey{
 			{Account: "u", Network: "192.0.2.0/24"}, {Account: "v", Network: "192.0.2.0/24"}, {Account: "u", Network: "192.0.2.0/24"},
 		} {

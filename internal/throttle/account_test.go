@@ -230,6 +230,79 @@ func TestCountersOfAccountsHoldAcrossReplicasAndRestarts(t *testing.T) {
 	})
 }
 
+// divided makes as many attempts at each replica as it admits at once, which then all
+// fail, and returns how many were told so; the others are refused.
+func (w *world) divided(replicas []*world, each int, user identity.User, email string, from func() identity.Actor) (told int) {
+	w.t.Helper()
+	var admitted []*throttle.Attempt
+	for range each {
+		for _, replica := range replicas {
+			a, refused := replica.admit(from(), user, email)
+			if refused != nil {
+				w.t.Fatalf("not admitted: %+v", refused)
+			}
+			admitted = append(admitted, a)
+		}
+	}
+	for _, a := range admitted {
+		if w.refusal(a.Failed(w.t.Context())) == nil {
+			told++
+		}
+	}
+	return told
+}
+
+func TestGuessesThatReplicasAdmitAtOnceDoNotExceedTheLimitTogether(t *testing.T) {
+	each(t, func(w *world) {
+		replicas := []*world{w, w.replica(), w.replica()}
+		w.succeeds(from(1), ada)
+		for name, c := range map[string]struct {
+			user  identity.User
+			email string
+			from  func() identity.Actor
+			free  int
+			wait  time.Duration
+		}{
+			"an account":                        {bob, bob.Email, attackers(), 20, 10 * time.Second},
+			"an address that no user has":       {identity.User{}, "nobody@pico.example", attackers(), 20, 10 * time.Second},
+			"an account from a known network":   {ada, ada.Email, func() identity.Actor { return from(1) }, 5, time.Second},
+			"an unknown address of one network": {identity.User{}, "noone@pico.example", func() identity.Actor { return from(2) }, 5, time.Second},
+		} {
+			if n := w.divided(replicas, c.free, c.user, c.email, c.from); n != c.free {
+				w.t.Errorf("%s: %d guesses at once, want %d", name, n, c.free)
+			}
+			w.clock.Advance(c.wait)
+			if n := w.divided(replicas, 1, c.user, c.email, c.from); n != 1 {
+				w.t.Errorf("%s: %d guesses after the wait, want 1", name, n)
+			}
+		}
+	})
+}
+
+// Otherwise one replica would tell of the right password among guesses that the limit
+// of all refuses.
+func TestARightGuessIsRefusedOnceOtherReplicasUsedUpTheLimit(t *testing.T) {
+	each(t, func(w *world) {
+		other, next := w.replica(), attackers()
+		w.succeeds(from(1), ada)
+		for _, by := range []func() identity.Actor{next, func() identity.Actor { return from(1) }} {
+			for range 20 {
+				w.guess(by(), ada, ada.Email)
+			}
+			w.clock.Advance(time.Minute)
+			wrong, _ := w.admit(by(), ada, ada.Email)
+			right, _ := other.admit(by(), ada, ada.Email)
+			w.ok(wrong.Failed(w.t.Context()))
+			if w.refusal(right.Succeeded(w.t.Context())) == nil {
+				w.t.Error("a guess more than the limit was right, and is told so")
+			}
+			right.Cancel()
+			w.clock.Advance(time.Minute)
+			other.succeeds(by(), ada)
+		}
+	})
+}
+
 func TestAnUnknownAddressIsRefusedLikeAnAccount(t *testing.T) {
 	each(t, func(w *world) {
 		unknown := identity.User{}

@@ -42,6 +42,8 @@ type Attempt struct {
 	admitted bool
 	version  uint64 // of own at the admission
 	guesses  store.Guesses
+
+	admittedAt time.Time
 }
 
 // Admit admits an attempt to authenticate as the user, who is the zero User when no
@@ -198,7 +200,7 @@ func (a *Attempt) tally() *tally { return a.t.limits[network].of(networkOf(a.by)
 
 // reserve admits the attempt. The caller holds the lock.
 func (a *Attempt) reserve() {
-	a.admitted, a.version = true, a.own.version
+	a.admitted, a.version, a.admittedAt = true, a.own.version, a.t.now()
 	a.own.pending++
 	if signIns := a.signIns(); signIns != nil {
 		signIns.counted = a.t.now() // beyond the limit no other one passes while this is hashed
@@ -211,16 +213,42 @@ func (a *Attempt) reserve() {
 	a.network.pending++
 }
 
-// Failed counts the attempt. An error means that it could not be counted: the caller
-// then must not say whether the password was right.
+// Failed counts the attempt. An error means that it was not counted: the caller then
+// must not say whether the password was right. It is Throttled if failures at other
+// replicas have used up the limit since the attempt was admitted.
 func (a *Attempt) Failed(ctx context.Context) error {
 	if a.t == nil {
 		return nil
 	}
-	_, err := a.t.store.CountGuess(context.WithoutCancel(ctx), a.key, a.network == nil, a.notices)
+	_, err := a.t.store.CountGuess(context.WithoutCancel(ctx), a.key, a.network == nil, func(g store.Guesses) ([]store.Event, error) {
+		before := g
+		before.Network.Count--
+		before.All.Count--
+		return a.notices(g), a.usedUp(before)
+	})
 	a.settle(true, true)
 	if err != nil {
 		return fmt.Errorf("count failed attempt: %w", err)
+	}
+	return nil
+}
+
+// usedUp refuses an attempt that was admitted if others have failed since as often as
+// the limits allow: this process knows its own pending attempts, not those of other
+// replicas, so several of these may admit the last one at a time.
+func (a *Attempt) usedUp(g store.Guesses) error {
+	now := a.t.now()
+	since := func(now, then store.Failures) int { return int(now.Count - then.Count) }
+	if capacity, _ := capacityInNetwork(a.guesses.Network, a.admittedAt); since(g.Network, a.guesses.Network) >= capacity {
+		_, wait := capacityInNetwork(store.Failures{Count: g.Network.Count, Last: now}, now)
+		return a.t.refuse(accountInNetwork, freeInNetwork, failuresCount, wait)
+	}
+	if a.network == nil {
+		return nil
+	}
+	if capacity, _ := capacityOfAccount(a.guesses.All, a.admittedAt); since(g.All, a.guesses.All) >= capacity {
+		_, wait := capacityOfAccount(store.Failures{Count: g.All.Count, Last: now}, now)
+		return a.t.refuse(account, freeOfAccount, failuresCount, wait)
 	}
 	return nil
 }
@@ -244,10 +272,17 @@ func (a *Attempt) notices(g store.Guesses) (events []store.Event) {
 }
 
 // Succeeded counts a sign-in, forgets the failures of the account from the network, and
-// makes the network known. It writes only what has changed.
+// makes the network known. It writes only what has changed. An error is as that of Failed.
 func (a *Attempt) Succeeded(ctx context.Context) error {
 	if a.t == nil {
 		return nil
+	}
+	g, err := a.t.store.Guesses(ctx, a.key)
+	if err != nil {
+		return fmt.Errorf("read failed attempts: %w", err)
+	}
+	if err := a.usedUp(g); err != nil {
+		return err // the caller cancels the attempt
 	}
 	a.t.mu.Lock()
 	changed := a.own.version != a.version
@@ -259,7 +294,7 @@ func (a *Attempt) Succeeded(ctx context.Context) error {
 		a.settle(false, false)
 		return nil
 	}
-	err := a.t.store.ForgetGuesses(ctx, a.user.ID, a.key.Network)
+	err = a.t.store.ForgetGuesses(ctx, a.user.ID, a.key.Network)
 	a.settle(true, false)
 	if err != nil {
 		return fmt.Errorf("forget failed attempts: %w", err)
