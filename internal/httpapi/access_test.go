@@ -188,12 +188,15 @@ func (r *rig) scene(route web.Route, role identity.Role) (path, body string) {
 		}
 	case "validate_service_token":
 		body = fmt.Sprintf(`{"token":%q}`, r.serviceToken()) // unknown ones are limited
-	case "revoke_service_token":
+	case "revoke_service_token", "update_service_token":
 		name := uuid.NewString()
-		if _, _, err := r.tokens.CreateServiceToken(context.Background(), system, token.NewServiceToken{Name: name}); err != nil {
+		if _, _, err := r.tokens.CreateServiceToken(context.Background(), system, token.NewServiceToken{Name: name, Role: string(role)}); err != nil {
 			r.t.Fatal(err)
 		}
 		path = strings.Replace(path, "{name}", name, 1) + "?org_id=default"
+		if route.ID == "update_service_token" {
+			body = `{"audiences":["https://other.example"]}`
+		}
 	}
 	return path, body
 }
