@@ -8,6 +8,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/bcrypt"
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/thread"
 )
 
 // Stats is what a Hasher is doing and has done since it was made.
@@ -169,7 +170,7 @@ func (p *pool) serve(w *worker) {
 		start := time.Now()
 		done := p.step(w)
 		p.finish(done, time.Since(start))
-		yield()
+		thread.Yield()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/bcrypt"
 	"github.com/pico-auth/pico-auth/internal/fault"
+	"github.com/pico-auth/pico-auth/internal/thread"
 )
 
 // worker computes hashes side by side, on an OS thread of its own: the kernel then
@@ -24,7 +25,7 @@ type worker struct {
 // must run at its priority.
 func (w *worker) begin() {
 	runtime.LockOSThread()
-	lowerPriority()
+	thread.StepBack()
 }
 
 // step computes half a millisecond of each job and returns those that are done. A panic

@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"picoauth/picoauthtest"},
 	{"picoauth", "clients/js"},
 	{"internal/identity", "internal/oauth", "internal/jose", "internal/seal", "internal/bcrypt", "internal/bcrypt/gen", "internal/localkeys", "internal/roots"},
-	{"internal/fault", "internal/owner", "internal/trace", "internal/postgrestest", "internal/programtest", "internal/browsertest"},
+	{"internal/fault", "internal/owner", "internal/trace", "internal/thread", "internal/postgrestest", "internal/programtest", "internal/browsertest"},
 }
 
 // only names the packages that may import a package; a folder includes the folders

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/job"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/thread"
 )
 
 const (
@@ -91,9 +92,11 @@ func (s *Server) purge(ctx context.Context) (more bool, err error) {
 	return removed == purgeBatch, err
 }
 
-// verify examines the file of the database once after the start and once a day.
+// verify examines the file of the database once after the start and once a day, which
+// takes a core for seconds if it is large.
 func (s *Server) verify(ctx context.Context) (more bool, err error) {
-	return false, s.services.Store.Verify(ctx)
+	thread.Behind(func() { err = s.services.Store.Verify(ctx) })
+	return false, err
 }
 
 // trimLog gives back what the database's log took at a peak.

@@ -9,7 +9,6 @@ import (
 
 func TestHashingThreadsStepBackBehindTheOthers(t *testing.T) {
 	own := priority(t)
-	want := max(own-niceness, 1)
 	p := newPool(2, 4, 12)
 	var got int
 	p.step = func(w *worker) []*job {
@@ -17,8 +16,8 @@ func TestHashingThreadsStepBackBehindTheOthers(t *testing.T) {
 		return w.all()
 	}
 	for range 10 {
-		if err := try(context.Background(), p, "", 0); err != nil || got != want {
-			t.Errorf("priority %d, want %d, %v", got, want, err)
+		if err := try(context.Background(), p, "", 0); err != nil || got >= own && own > 1 {
+			t.Errorf("priority %d, want less than %d, %v", got, own, err)
 		}
 	}
 	p.close()

@@ -1,7 +1,0 @@
-//go:build !linux
-
-package password
-
-func lowerPriority() {}
-
-func yield() {}
