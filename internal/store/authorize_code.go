@@ -17,10 +17,24 @@ var ErrNoCode = errors.New("the code is unknown, was used, or has expired")
 // issued for it has ended.
 var ErrCodeReuse = errors.New("a code was used again; what was issued for it has ended")
 
+// longestCode is the longest time until a code expires: its lifetime, and the difference
+// of the clocks of two replicas.
+const longestCode = 2 * time.Minute
+
+// unusedCodes is the condition on the codes that the client, $1, has not exchanged, with
+// the arguments of the method. Such a code is purged when it expires, and a used one an
+// hour after its use, so the index of purge_at leads to those of the last minutes. The
+// column code_hash is not asked about, for it has an index of all codes.
+const unusedCodes = "client_id = $1 AND code_expires_at IS NOT NULL AND code_used_at IS NULL AND purge_at > $2 AND purge_at <= $3"
+
+func (t *tx) unusedCodes(clientID string) []any {
+	return []any{clientID, FormatTime(t.now.Add(-longestCode / 2)), FormatTime(t.now.Add(longestCode))}
+}
+
 // NewCode is a code to be stored.
 type NewCode struct {
 	Hash      string
-	ExpiresAt time.Time
+	ExpiresAt time.Time // at most longestCode ahead
 
 	// Ready decides in the transaction whether the code may be issued.
 	Ready func(Authorization) error
@@ -91,6 +105,9 @@ func (t *tx) issueCode(act Act, a Authorization, code NewCode, put func(issued s
 	}
 	if a.SessionID == "" {
 		return ErrNoAuthorization
+	}
+	if code.ExpiresAt.After(t.now.Add(longestCode)) {
+		return errors.New("the code would outlive what ends codes")
 	}
 	a.Decided.SessionID = a.SessionID
 	of, err := json.Marshal(issued{Decisions: a.Decided, AuthTime: a.AuthTime, Methods: a.Methods, ACR: a.ACR})

@@ -207,18 +207,25 @@ func (t *tx) replaceClient(c oauth.Client) error {
 	return err
 }
 
-// issuedTo says which codes a client, $1, can exchange for tokens: of authorization
-// requests, and of devices whose user has decided.
-var issuedTo = []struct{ table, which string }{
-	{"authorization_requests", "client_id = $1 AND code_hash IS NOT NULL AND code_used_at IS NULL"},
-	{"device_codes", "client_id = $1 AND status = '" + deviceAllowed + "'"},
+// issuedTo is which rows of a table are codes that the client can exchange for tokens.
+type issuedTo struct {
+	table, which string
+	args         []any
+}
+
+// issuedTo returns those of authorization requests, and of devices whose user has decided.
+func (t *tx) issuedTo(clientID string) []issuedTo {
+	return []issuedTo{
+		{"authorization_requests", unusedCodes, t.unusedCodes(clientID)},
+		{"device_codes", "client_id = $1 AND status = '" + deviceAllowed + "'", []any{clientID}},
+	}
 }
 
 // lockIssued locks what endClient deletes, before the client: each exchange locks the code
 // first.
 func (t *tx) lockIssued(id string) error {
-	for _, of := range issuedTo {
-		if err := t.lock(of.table, "a", of.which, id); err != nil {
+	for _, of := range t.issuedTo(id) {
+		if err := t.lock(of.table, "a", of.which, of.args...); err != nil {
 			return err
 		}
 	}
@@ -228,8 +235,8 @@ func (t *tx) lockIssued(id string) error {
 // endClient ends all that the client holds: its codes, its refresh token families, and its
 // access tokens, which have no row.
 func (t *tx) endClient(id string) error {
-	for _, of := range issuedTo {
-		if _, err := t.exec("DELETE FROM "+of.table+" WHERE "+of.which, id); err != nil {
+	for _, of := range t.issuedTo(id) {
+		if _, err := t.exec("DELETE FROM "+of.table+" WHERE "+of.which, of.args...); err != nil {
 			return err
 		}
 	}
@@ -258,11 +265,17 @@ func (s *Store) RevokeClientTokens(ctx context.Context, act Act, id string, may 
 	})
 }
 
-// DeleteClient removes a client with all that belongs to it, and ends what it holds.
+// DeleteClient removes a client with all that belongs to it, and ends what it holds. Its
+// used codes, which are good for nothing, stay until they are purged: in an hour there are
+// more of them than of all else.
 func (s *Store) DeleteClient(ctx context.Context, act Act, id string, may ClientRule) error {
+	own := []issuedTo{
+		{"authorization_requests", "client_id = $1 AND code_hash IS NULL", []any{id}},
+		{"device_codes", "client_id = $1", []any{id}},
+	}
 	return s.write(ctx, func(t *tx) error {
-		for _, table := range []string{"authorization_requests", "device_codes"} { // before the client, as each grant locks them
-			if err := t.lock(table, "a", "a.client_id = $1", id); err != nil {
+		for _, of := range slices.Concat(t.issuedTo(id), own) { // before the client, as each grant locks them
+			if err := t.lock(of.table, "a", of.which, of.args...); err != nil {
 				return err
 			}
 		}
@@ -273,8 +286,11 @@ func (s *Store) DeleteClient(ctx context.Context, act Act, id string, may Client
 		if err := t.endClient(c.ID); err != nil {
 			return err
 		}
-		for _, table := range []string{"client_secrets", "client_assertions", "authorization_requests", "consents", "device_codes", "logout_deliveries"} {
-			if _, err := t.exec("DELETE FROM "+table+" WHERE client_id = $1", c.ID); err != nil {
+		for _, table := range []string{"client_secrets", "client_assertions", "consents", "logout_deliveries"} {
+			own = append(own, issuedTo{table, "client_id = $1", []any{id}})
+		}
+		for _, of := range own {
+			if _, err := t.exec("DELETE FROM "+of.table+" WHERE "+of.which, of.args...); err != nil {
 				return err
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/oauth"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/store/storetest"
 )
 
 // endsOfClient are the ways to end the client "app", or all that it holds.
@@ -97,6 +98,40 @@ func (w *world) holds(client string, want store.HeldByClient) {
 	if held != want {
 		w.t.Errorf("%s holds %+v, want %+v", client, held, want)
 	}
+}
+
+// The codes that end are found by their times, which the replica that issued them chose.
+func TestWhatEndsAClientEndsTheCodesOfAReplicaWithAnotherClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-50 * time.Second, 50 * time.Second} {
+		storetest.EachURL(t, func(t *testing.T, url string) {
+			clock, other := storetest.NewClock(), storetest.NewClock()
+			other.Advance(time.Hour + ahead)
+			clock.Advance(time.Hour)
+			w := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(clock)), clock: clock}
+			w.client("app")
+			u := w.add("u", identity.Viewer, "default")
+			replica := &world{t: t, s: storetest.OpenURL(t, url, storetest.WithClock(other)), clock: other}
+			replica.code(u, "app", "one", "code")
+			replica.code(u, "app", "two", "good")
+			_, err := replica.use("app", "good", "a")
+			w.ok(err)
+			w.ok(w.s.RevokeClientTokens(t.Context(), system("x"), "app", everyActor))
+			_, err = replica.use("app", "code", "b")
+			w.is(store.ErrNoCode, err)
+		})
+	}
+}
+
+func TestACodeThatWouldOutliveWhatEndsCodesIsNotIssued(t *testing.T) {
+	onEach(t, func(w *world) {
+		w.client("app")
+		b := w.browse(w.add("u", identity.Viewer, "default"), "cookie", false)
+		_, err := w.s.IssueCodeAtOnce(w.t.Context(), store.Act{Action: "code"}, request("r", "app", "n", ""), b.Session.ID,
+			store.NewCode{Hash: "code", ExpiresAt: w.clock.Now().Add(3 * time.Minute), Ready: anyone})
+		if err == nil {
+			w.t.Error("a code of three minutes was issued")
+		}
+	})
 }
 
 // confidential stores clients that authenticate with a secret.

@@ -69,9 +69,10 @@ func (s *Store) Consents(ctx context.Context, userID string) (all []Consent, err
 // identity.ErrNoConsent when there is none.
 func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) error {
 	// A client that needs no consent can exchange its code in spite of the withdrawal.
-	const codes = "client_id = $1 AND code_hash IS NOT NULL AND code_used_at IS NULL AND session_id IN (SELECT id FROM sessions WHERE user_id = $2)"
+	const codes = unusedCodes + " AND session_id IN (SELECT id FROM sessions WHERE user_id = $4)"
 	return s.write(ctx, func(t *tx) error {
-		if err := t.lock("authorization_requests", "a", codes, clientID, act.By.UserID()); err != nil { // before the user, as an exchange locks them
+		which := append(t.unusedCodes(clientID), act.By.UserID())
+		if err := t.lock("authorization_requests", "a", codes, which...); err != nil { // before the user, as an exchange locks them
 			return err
 		}
 		u, err := t.user(act.By.UserID(), t.forUpdate("u"))
@@ -83,7 +84,7 @@ func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) e
 			err = identity.ErrNoConsent
 		}
 		if err == nil {
-			_, err = t.exec("DELETE FROM authorization_requests WHERE "+codes, clientID, u.ID)
+			_, err = t.exec("DELETE FROM authorization_requests WHERE "+codes, which...)
 		}
 		if err == nil {
 			_, err = t.end(EndConsent, subjects{userID: u.ID, clientID: clientID})

@@ -176,17 +176,30 @@ func TestASignInAtAClientTakesTwelveStatements(t *testing.T) {
 }
 
 // A suspension of a client holds the writer, and refresh families are as many as
-// sessions: it must not read those of others.
-func TestTheEndOfAClientReadsItsFamiliesOnly(t *testing.T) {
+// sessions: it must not read those of others. A used code is kept for an hour: what ends
+// codes reads those of the last minutes.
+func TestTheEndOfAClientReadsItsFamiliesAndRecentCodesOnly(t *testing.T) {
 	log := &statements{seen: map[string]bool{}}
-	s := storetest.OpenURL(t, storetest.SQLite(t), echoTo(log))
-	w := &world{t: t, s: s, clock: storetest.NewClock()}
+	clock := storetest.NewClock()
+	s := storetest.OpenURL(t, storetest.SQLite(t), storetest.WithClock(clock), echoTo(log))
+	w := &world{t: t, s: s, clock: clock}
+	u := w.add("u", identity.Viewer, "default")
 	w.registered("app", nil)
+	w.device("DEVICE", "app")
+	w.ok(w.decide(w.signedIn(u, "session"), "DEVICE", true))
 	clear(log.seen)
+	w.ok(s.WithdrawConsent(t.Context(), act(u), "app"))
 	w.ok(s.RevokeClientTokens(t.Context(), system("revoke"), "app", everyActor))
+	w.ok(s.DeleteClient(t.Context(), system("delete"), "app", everyActor))
 	checked := 0
 	for statement := range log.seen {
-		if !strings.Contains(statement, "UPDATE refresh_families") {
+		index := "refresh_families_by_client"
+		switch {
+		case strings.HasPrefix(statement, "DELETE FROM authorization_requests") && strings.Contains(statement, "code_hash IS NULL"):
+			index = "authorization_requests_open" // of those that are in progress
+		case strings.HasPrefix(statement, "DELETE FROM authorization_requests"):
+			index = "authorization_requests_by_purge (purge_at>? AND purge_at<?)"
+		case !strings.Contains(statement, "UPDATE refresh_families") || strings.Contains(statement, "user_id = "):
 			continue
 		}
 		plan, err := s.Explain(t.Context(), statement)
@@ -194,11 +207,11 @@ func TestTheEndOfAClientReadsItsFamiliesOnly(t *testing.T) {
 			t.Fatalf("%s: %v", statement, err)
 		}
 		checked++
-		if lines := strings.Join(plan, "\n  "); strings.Contains(lines, "SCAN") || !strings.Contains(lines, "refresh_families_by_client") {
+		if lines := strings.Join(plan, "\n  "); !strings.Contains(lines, index) || strings.Contains(lines, "SCAN") && !strings.Contains(lines, "SCAN authorization_requests USING INDEX "+index) {
 			t.Errorf("%s\n  %s", statement, lines)
 		}
 	}
-	if checked != 1 {
+	if checked != 4 {
 		t.Errorf("%d statements were checked", checked)
 	}
 }

@@ -56,7 +56,7 @@ func TestWhatEndsAGrantHoldsAgainstConcurrentOnes(t *testing.T) {
 				code := func(i int) error {
 					hash := id + "-" + itoa(i)
 					_, err := w.s.IssueCodeAtOnce(ctx, store.Act{Action: "code"}, request("r-"+hash, of.client, "n", ""), of.session,
-						store.NewCode{Hash: hash, ExpiresAt: w.clock.Now().Add(5 * time.Minute), Ready: anyone})
+						store.NewCode{Hash: hash, ExpiresAt: w.clock.Now().Add(2 * time.Minute), Ready: anyone})
 					return err
 				}
 				for i := range 5 {
@@ -64,7 +64,7 @@ func TestWhatEndsAGrantHoldsAgainstConcurrentOnes(t *testing.T) {
 				}
 				_, err = w.use(of.client, id+"-4", "first of "+id)
 				w.ok(err)
-				w.clock.Advance(2 * time.Minute) // a use of the session is written again
+				w.clock.Advance(time.Minute) // a use of the session is written again
 				before := w.s.Stats().Retries
 				errs := race(10, func(i int) error {
 					switch {
