@@ -191,7 +191,7 @@ type orgDeleteCmd struct {
 
 // Help is the end of `pico-auth org delete --help`.
 func (orgDeleteCmd) Help() string {
-	return `Only without users, groups and service tokens.
+	return `Only without users, groups, service tokens and clients.
 
 Example:
 

@@ -42,9 +42,13 @@ Example:
 
 // Run creates a service token.
 func (c serviceTokenCreateCmd) Run(sh *shell) error {
-	expiresAt, err := flagTime("--expires-at", c.ExpiresAt)
-	if err != nil {
-		return err
+	var expiresAt *time.Time
+	if c.ExpiresAt != "" {
+		at, err := flagTime("--expires-at", c.ExpiresAt)
+		if err != nil {
+			return err
+		}
+		expiresAt = &at
 	}
 	return sh.withExisting(func(ctx context.Context, services *server.Services) error {
 		t, secret, err := services.Tokens.CreateServiceToken(ctx, operator(), token.NewServiceToken{
@@ -124,7 +128,7 @@ func serviceTokenJSON(t identity.ServiceToken) map[string]any {
 	}
 	return map[string]any{
 		"id": t.ID, "name": t.Name, "role": t.Role, "org_id": t.OrgID, "description": t.Description,
-		"audiences":    slices.Concat([]string{}, t.Audiences),
+		"audiences":    append([]string{}, t.Audiences...),
 		"created_at":   t.CreatedAt.UTC().Format(time.RFC3339Nano),
 		"expires_at":   optional(t.ExpiresAt.UTC().Format(time.RFC3339Nano), !t.ExpiresAt.IsZero()),
 		"last_used_at": optional(t.LastUsedAt.UTC().Format(time.RFC3339Nano), !t.LastUsedAt.IsZero()),

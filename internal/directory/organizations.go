@@ -29,11 +29,7 @@ type OrganizationChange struct {
 // CreateOrganization makes an empty organization. An id that is in use is a
 // Conflict, organization_exists. Superadmins only.
 func (d *Directory) CreateOrganization(ctx context.Context, by identity.Actor, n NewOrganization) (identity.Organization, error) {
-	var badID error
-	if n.ID != "" && !identity.ValidID(n.ID) {
-		badID = fault.BadField("id", "id must be at most 36 characters without white space or control characters")
-	}
-	if err := fault.Gather(badID, identity.ValidateName(n.Name)); err != nil {
+	if err := fault.Gather(identity.ValidateNewOrganization(n.ID), identity.ValidateName(n.Name)); err != nil {
 		return identity.Organization{}, err
 	}
 	act := store.Act{Action: identity.ActionCreateOrganization, By: by}
@@ -102,7 +98,7 @@ func (d *Directory) UpdateOrganization(ctx context.Context, by identity.Actor, i
 	return o, nil
 }
 
-// DeleteOrganization removes an organization without users, groups and service
+// DeleteOrganization removes an organization without users, groups, clients and service
 // tokens. Superadmins only.
 func (d *Directory) DeleteOrganization(ctx context.Context, by identity.Actor, id string) error {
 	if !identity.ValidID(id) {

@@ -119,12 +119,12 @@ func TestRoutesAreExactlyTheContract(t *testing.T) {
 }
 
 func (r *rig) serviceToken() string {
-	_, secret := r.service(identity.Superadmin, "default", time.Time{})
+	_, secret := r.service(identity.Superadmin, "default", nil)
 	return secret
 }
 
 // service creates a service token without an owner.
-func (r *rig) service(role identity.Role, org string, end time.Time) (t identity.ServiceToken, secret string) {
+func (r *rig) service(role identity.Role, org string, end *time.Time) (t identity.ServiceToken, secret string) {
 	t, secret, err := r.tokens.CreateServiceToken(context.Background(), system,
 		token.NewServiceToken{Name: uuid.NewString(), Role: string(role), OrgID: org, ExpiresAt: end})
 	if err != nil {

@@ -55,7 +55,7 @@ func columns() []callers {
 			list = append(list, callers{users, letter(role), []func(*rig) string{func(r *rig) string { return r.as(role, org) }}})
 		}
 		for _, role := range identity.Roles() {
-			list = append(list, callers{services, letter(role), []func(*rig) string{func(r *rig) string { _, secret := r.service(role, org, time.Time{}); return secret }}})
+			list = append(list, callers{services, letter(role), []func(*rig) string{func(r *rig) string { _, secret := r.service(role, org, nil); return secret }}})
 		}
 	}
 	slices.SortStableFunc(list[3:], func(a, b callers) int { return groupRank(a.group) - groupRank(b.group) })
@@ -110,20 +110,20 @@ func columns() []callers {
 	}
 	return append(list,
 		callers{deadService, "revoked", []func(*rig) string{func(r *rig) string {
-			t, secret := r.service(identity.Superadmin, "default", time.Time{})
+			t, secret := r.service(identity.Superadmin, "default", nil)
 			if err := r.tokens.RevokeServiceToken(context.Background(), system, "", t.Name); err != nil {
 				r.t.Fatal(err)
 			}
 			return secret
 		}}},
 		callers{deadService, "expired", []func(*rig) string{func(r *rig) string {
-			_, secret := r.service(identity.Superadmin, "default", r.now().Add(time.Second))
+			_, secret := r.service(identity.Superadmin, "default", new(r.now().Add(time.Second)))
 			r.ahead.Add(int64(time.Second))
 			return secret
 		}}},
 		callers{deadService, "organization", []func(*rig) string{func(r *rig) string {
 			org := r.organization().ID
-			_, secret := r.service(identity.Superadmin, org, time.Time{})
+			_, secret := r.service(identity.Superadmin, org, nil)
 			r.suspendOrganization(org)
 			return secret
 		}}})

@@ -25,7 +25,7 @@ func (r *rig) privileged() map[string]func(access string) response {
 			return r.call(http.MethodPost, "/api/v1/auth/service-tokens", access, fmt.Sprintf(`{"name":%q,"role":"superadmin"}`, uuid.NewString()))
 		},
 		"give a service token of a superadmin audiences": func(access string) response {
-			st, _ := r.service(identity.Superadmin, "default", time.Time{})
+			st, _ := r.service(identity.Superadmin, "default", nil)
 			return r.call(http.MethodPatch, "/api/v1/auth/service-tokens/"+st.Name, access, `{"audiences":["https://api.example"]}`)
 		},
 		"change an address": func(access string) response {

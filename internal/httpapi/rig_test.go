@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"github.com/pico-auth/pico-auth/internal/client"
@@ -98,7 +99,7 @@ func newRig(t testing.TB) *rig {
 	r.API = New(cfg)
 	r.mount(web.Config{})
 	r.documented = func() openAPI {
-		document.Do(func() { documented = r.document() })
+		document.Do(func() { documented, described = r.document(), r.described() })
 		return documented
 	}
 	return r
@@ -108,6 +109,7 @@ func newRig(t testing.TB) *rig {
 var (
 	document   sync.Once
 	documented openAPI
+	described  *huma.OpenAPI
 )
 
 func (r *rig) document() (doc openAPI) {
@@ -225,6 +227,29 @@ func (r *rig) checkDocumented(req *http.Request, a response) {
 		if _, there := op.Responses[strconv.Itoa(a.status)]; !there {
 			r.t.Errorf("%s returns %d %s, which is not documented", pattern, a.status, a.text("error"))
 		}
+	}
+	for i := range r.routes {
+		if rt := &r.routes[i]; rt.Method == method && *base+rt.Pattern == path && rt.typed != nil {
+			r.checkShape(pattern, operationOf(described, rt), a)
+		}
+	}
+}
+
+// checkShape fails the test when the body has fields, or null, where the document has
+// none.
+func (r *rig) checkShape(pattern string, op *huma.Operation, a response) {
+	r.t.Helper()
+	if op == nil || a.body == nil || op.Responses[strconv.Itoa(a.status)] == nil {
+		return
+	}
+	content := op.Responses[strconv.Itoa(a.status)].Content[strings.Split(a.header.Get("Content-Type"), ";")[0]]
+	if content == nil || content.Schema == nil {
+		return
+	}
+	var result huma.ValidateResult
+	huma.Validate(described.Components.Schemas, content.Schema, huma.NewPathBuffer(nil, 0), huma.ModeReadFromServer, map[string]any(a.body), &result)
+	if len(result.Errors) > 0 {
+		r.t.Errorf("%s returns what is not documented: %v in %s", pattern, result.Errors[0], a.raw)
 	}
 }
 

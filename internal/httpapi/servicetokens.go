@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"reflect"
-	"slices"
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
@@ -151,11 +150,9 @@ type Validity struct {
 func (a *API) createServiceToken(
 	ctx context.Context, by *caller, in *struct{ Body ServiceTokenCreation },
 ) (CreatedServiceToken, error) {
-	n := token.NewServiceToken{Name: in.Body.Name, Role: in.Body.Role, OrgID: in.Body.OrgID, Description: in.Body.Description, Audiences: in.Body.Audiences}
-	if in.Body.ExpiresAt != nil {
-		n.ExpiresAt = *in.Body.ExpiresAt
-	}
-	t, secret, err := a.tokens.CreateServiceToken(ctx, by.actor, n)
+	t, secret, err := a.tokens.CreateServiceToken(ctx, by.actor, token.NewServiceToken{
+		Name: in.Body.Name, Role: in.Body.Role, OrgID: in.Body.OrgID, Description: in.Body.Description, Audiences: in.Body.Audiences, ExpiresAt: in.Body.ExpiresAt,
+	})
 	return CreatedServiceToken{ID: t.ID, Name: t.Name, Token: secret, AlreadyExists: secret == ""}, err
 }
 
@@ -172,7 +169,7 @@ func (a *API) listServiceTokens(ctx context.Context, by *caller, in *ServiceToke
 func serviceTokenOf(t identity.ServiceToken) ServiceToken {
 	st := ServiceToken{
 		ID: t.ID, Name: t.Name, Role: t.Role, OrgID: t.OrgID, Description: t.Description,
-		Audiences: slices.Concat([]string{}, t.Audiences), CreatedAt: t.CreatedAt.UTC(), ExpiresAt: optionalTime(t.ExpiresAt), LastUsedAt: optionalTime(t.LastUsedAt),
+		Audiences: append([]string{}, t.Audiences...), CreatedAt: t.CreatedAt.UTC(), ExpiresAt: optionalTime(t.ExpiresAt), LastUsedAt: optionalTime(t.LastUsedAt),
 	}
 	if t.OwnerID != "" {
 		st.OwnerID = &t.OwnerID

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -114,7 +115,7 @@ func TestAServiceTokenNeverTouchesASuperadmin(t *testing.T) {
 	secret := r.serviceToken()
 	root, viewer := r.user(identity.Superadmin, "default"), r.user(identity.Viewer, "default")
 	r.user(identity.Superadmin, "acme")
-	other, _ := r.service(identity.Superadmin, "default", time.Time{})
+	other, _ := r.service(identity.Superadmin, "default", nil)
 	const users, tokens = "/api/v1/auth/users", "/api/v1/auth/service-tokens"
 	for _, c := range []struct{ method, path, body string }{
 		{"PUT", users + "/" + root.ID + "/role", `"viewer"`},
@@ -135,7 +136,7 @@ func TestAServiceTokenNeverTouchesASuperadmin(t *testing.T) {
 	}
 	// It has its role for the rest.
 	r.want(http.StatusOK, r.call("PUT", users+"/"+viewer.ID+"/role", secret, `"org_admin"`))
-	_, boss := r.service(identity.OrgAdmin, "default", time.Time{})
+	_, boss := r.service(identity.OrgAdmin, "default", nil)
 	r.want(http.StatusForbidden, r.call("POST", tokens, boss, `{"name":"a","role":"superadmin"}`))
 	r.want(http.StatusNotFound, r.call("POST", tokens, boss, `{"name":"a","org_id":"acme"}`))
 	r.want(http.StatusOK, r.call("POST", tokens, boss, `{"name":"a","role":"org_admin"}`))
@@ -143,7 +144,7 @@ func TestAServiceTokenNeverTouchesASuperadmin(t *testing.T) {
 
 func TestAnExchangedTokenOpensOtherServicesOnly(t *testing.T) {
 	r := newRig(t)
-	st, secret := r.service(identity.Operator, "acme", time.Time{})
+	st, secret := r.service(identity.Operator, "acme", nil)
 	const path = "/api/v1/auth/service-tokens/exchange"
 	for _, body := range []string{"", "{}", `{"audience":"` + testAudience + `"}`, `{"audience":null}`} {
 		a := r.want(http.StatusOK, r.call("POST", path, secret, body))
@@ -257,5 +258,38 @@ func TestTheOwnerOfServiceTokensIsNamedAndDecidedAbout(t *testing.T) {
 	list := r.want(http.StatusOK, r.call("GET", tokens+"?org_id=acme", root, ""))
 	if got := names(t, list, "tokens", "owner_id"); len(got) != 1 || got[0] == owner.ID || got[0] == "" {
 		t.Errorf("%s", list.raw)
+	}
+}
+
+// The zero time is what several languages send for none.
+func TestAnExpiryInThePastIsRefused(t *testing.T) {
+	r := newRig(t)
+	root := r.as(identity.Superadmin, "default")
+	for _, at := range []string{"0001-01-01T00:00:00Z", "0000-12-31T23:59:59Z", "1970-01-01T00:00:00Z", r.now().Format(time.RFC3339)} {
+		r.want(http.StatusUnprocessableEntity, r.call("POST", "/api/v1/auth/service-tokens", root, fmt.Sprintf(`{"name":"old","expires_at":%q}`, at)))
+	}
+}
+
+func TestWhatAPathNamesIsFoundThereUnderEachNameThatIsAccepted(t *testing.T) {
+	r := newRig(t)
+	root := r.as(identity.Superadmin, "default")
+	for _, name := range []string{
+		".", "..", "...", ".a", "a/b", "a/../b", "/", "//", "%2e", "%2F", "a?b", "a#b", "a;b", "a+b", "+", "a\\b", "'", `"`, "\u00e9", "e\u0301", "\U0001f600", "{id}", "*", "exchange", "validate",
+	} {
+		for _, c := range []struct{ create, body, one string }{
+			{"/api/v1/auth/service-tokens", toJSON(t, map[string]string{"name": name}), "/api/v1/auth/service-tokens/"},
+			{"/api/v1/organizations", toJSON(t, map[string]string{"name": "A", "id": name}), "/api/v1/organizations/"},
+		} {
+			switch a := r.call("POST", c.create, root, c.body); {
+			case name == "." || name == ".." || name == "/":
+				r.want(http.StatusUnprocessableEntity, a)
+			case a.status >= 300:
+				t.Errorf("POST %s of %q: %s", c.create, name, a.raw)
+			default:
+				if a := r.call("DELETE", c.one+url.PathEscape(name), root, ""); a.status != http.StatusOK {
+					t.Errorf("DELETE %s of %q: %s", c.one, name, a.raw)
+				}
+			}
+		}
 	}
 }

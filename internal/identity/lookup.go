@@ -19,11 +19,19 @@ func Storable(s string) bool {
 	return len(s) <= maxStorable && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
+// ValidateNewOrganization checks the id of a new organization. An empty one is valid
+// and means one that the server makes.
+func ValidateNewOrganization(id string) error { return validateNewID("id", id) }
+
+func validateNewID(field, s string) error {
+	if s != "" && (!ValidID(s) || fitsNoPath(s)) {
+		return fault.BadField(field, field+` must be at most 36 characters without white space or control characters, and not ".", ".." or "/"`)
+	}
+	return nil
+}
+
 // ValidateOrgID checks the organization that a request names for a new row. An
 // empty one is valid and means the actor's own.
 func ValidateOrgID(s string) error {
-	if s != "" && !ValidID(s) {
-		return fault.BadField("org_id", "org_id must be at most 36 characters without white space or control characters")
-	}
-	return nil
+	return validateNewID("org_id", s)
 }

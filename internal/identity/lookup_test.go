@@ -29,7 +29,7 @@ func TestOrgIDIsOptionalButMustBeValid(t *testing.T) {
 			t.Errorf("ValidateOrgID(%q) = %v", good, err)
 		}
 	}
-	for _, bad := range []string{" ", "a b", "a\nb", strings.Repeat("x", 37), "\xff"} {
+	for _, bad := range []string{" ", "a b", "a\nb", strings.Repeat("x", 37), "\xff", ".", "..", "/"} {
 		if err := identity.ValidateOrgID(bad); err == nil {
 			t.Errorf("ValidateOrgID(%q) accepts it", bad)
 		}

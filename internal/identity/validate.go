@@ -18,13 +18,26 @@ const (
 	MaxDescription = 500
 )
 
-// ValidateName checks a required name: of a group or a service token.
+// ValidateName checks a required name.
 func ValidateName(s string) error {
 	if s == "" {
 		return fault.BadField("name", "name must not be blank")
 	}
 	return validateText("name", s, MaxName)
 }
+
+// ValidateServiceTokenName checks the name of a service token, which is in the path of
+// requests about it.
+func ValidateServiceTokenName(s string) error {
+	if fitsNoPath(s) {
+		return fault.BadField("name", `name must not be ".", ".." or "/"`)
+	}
+	return ValidateName(s)
+}
+
+// fitsNoPath reports that no request could name s in its path: dots are never escaped
+// (RFC 3986, section 6.2.2), and http.ServeMux takes an escaped slash for the end.
+func fitsNoPath(s string) bool { return s == "." || s == ".." || s == "/" }
 
 // ValidateDisplayName checks a user's name, which is optional.
 func ValidateDisplayName(s string) error {

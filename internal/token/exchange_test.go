@@ -105,7 +105,7 @@ func TestTheAudiencesOfAServiceTokenAreAbsoluteURIs(t *testing.T) {
 func TestAnExchangedTokenNeverOutlivesItsServiceTokenOrTheConfiguredLifetime(t *testing.T) {
 	w := open(t)
 	end := w.clock.Now().Add(90 * time.Second)
-	_, by, _ := w.service(t, token.NewServiceToken{Name: "short", ExpiresAt: end})
+	_, by, _ := w.service(t, token.NewServiceToken{Name: "short", ExpiresAt: &end})
 	p, err := w.Exchange(t.Context(), by, "")
 	w.must(t, err)
 	if exp := int64(w.claims(t, p)["exp"].(float64)); p.ExpiresIn != 90*time.Second || exp > end.Unix() {
@@ -141,7 +141,7 @@ func TestWhatStopsAServiceTokenStopsItsExchange(t *testing.T) {
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
-				st, by, secret := w.service(t, token.NewServiceToken{Name: name, OrgID: name[:3], ExpiresAt: w.clock.Now().Add(time.Hour)})
+				st, by, secret := w.service(t, token.NewServiceToken{Name: name, OrgID: name[:3], ExpiresAt: new(w.clock.Now().Add(time.Hour))})
 				_, err := w.Exchange(t.Context(), by, "")
 				w.must(t, err)
 				stop(t, st)

@@ -17,12 +17,12 @@ const maxYear = 9999
 
 // NewServiceToken describes a new service token.
 type NewServiceToken struct {
-	Name        string    // unique among the unrevoked ones of its organization
-	Role        string    // empty: operator
-	OrgID       string    // empty: the organization of the actor
-	Description string    // optional
-	Audiences   []string  // that it may be exchanged for; none: that of the Issuer
-	ExpiresAt   time.Time // zero: never
+	Name        string     // unique among the unrevoked ones of its organization
+	Role        string     // empty: operator
+	OrgID       string     // empty: the organization of the actor
+	Description string     // optional
+	Audiences   []string   // that it may be exchanged for; none: that of the Issuer
+	ExpiresAt   *time.Time // nil: never
 }
 
 // Filter narrows a list.
@@ -83,12 +83,16 @@ func (n NewServiceToken) check(now time.Time, audience string) (identity.Service
 		n.Role = string(identity.Operator)
 	}
 	role, badRole := identity.ParseRole(n.Role)
+	var expiresAt time.Time
 	var badExpiry error
-	if !n.ExpiresAt.IsZero() && (!n.ExpiresAt.After(now) || n.ExpiresAt.Year() > maxYear) {
-		badExpiry = fault.BadField("expires_at", "expires_at must be in the future")
+	if n.ExpiresAt != nil {
+		expiresAt = n.ExpiresAt.UTC().Truncate(time.Microsecond)
+		if !expiresAt.After(now) || expiresAt.Year() > maxYear {
+			badExpiry = fault.BadField("expires_at", "expires_at must be in the future")
+		}
 	}
 	err := fault.Gather(
-		identity.ValidateName(n.Name),
+		identity.ValidateServiceTokenName(n.Name),
 		badRole,
 		identity.ValidateOrgID(n.OrgID),
 		identity.ValidateDescription(n.Description),
@@ -96,7 +100,7 @@ func (n NewServiceToken) check(now time.Time, audience string) (identity.Service
 		checkAudiences(n.Audiences, audience),
 	)
 	return identity.ServiceToken{
-		Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description, Audiences: n.Audiences, ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond),
+		Name: n.Name, Role: role, OrgID: n.OrgID, Description: n.Description, Audiences: n.Audiences, ExpiresAt: expiresAt,
 	}, err
 }
 

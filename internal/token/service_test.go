@@ -120,7 +120,7 @@ func TestServiceTokensAreLimitedByRoleAndOrganization(t *testing.T) {
 func TestAllServiceTokenFaultsAreReportedTogether(t *testing.T) {
 	w := open(t)
 	_, _, err := w.CreateServiceToken(t.Context(), system, token.NewServiceToken{
-		Name: "a\x00b", Role: "emperor", OrgID: "two words", Description: strings.Repeat("x", 501), ExpiresAt: w.clock.Now(),
+		Name: "a\x00b", Role: "emperor", OrgID: "two words", Description: strings.Repeat("x", 501), ExpiresAt: new(w.clock.Now()),
 	})
 	var f *fault.Error
 	if !errors.As(err, &f) {
