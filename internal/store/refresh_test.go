@@ -423,3 +423,42 @@ func TestBearerAcceptsNoSessionOfAnotherUser(t *testing.T) {
 		}
 	})
 }
+
+// A suspension ends what the user has. The status decides on its own as well: another
+// release, or a hand in the database, may have changed nothing else.
+func TestTheStatusAloneRefusesOnEveryPath(t *testing.T) {
+	onEach(t, func(w *world) {
+		ctx := w.t.Context()
+		u := w.add("u", identity.Viewer, "acme")
+		w.login(u, "unused")
+		w.login(u, "used")
+		graceful := store.PresentedRefresh{ClientID: identity.FirstPartyClient, Hashes: []string{"used"}, Grace: time.Minute}
+		successor := w.next("successor")
+		successor.ID, successor.Sealed = "successor", "sealed"
+		_, err := w.exchange(graceful, successor)
+		w.ok(err)
+		_, err = w.exchange(graceful, w.next("once more"))
+		w.ok(err)
+		b := w.browse(u, "cookie", false)
+		paths := map[string]func() error{
+			"rotation":       func() error { _, err := w.rotate("unused", "next"); return err },
+			"a repeated one": func() error { _, err := w.exchange(graceful, w.next("again")); return err },
+			"sign-in":        func() error { _, err := w.start(u, "f", w.clock.Now().Add(week), w.next("first")); return err },
+			"cookie":         func() error { _, err := w.s.BrowserSession(ctx, "cookie"); return err },
+			"password":       func() error { _, err := w.change(u, b.Session.ID, "", "changed"); return err },
+			"profile": func() error {
+				_, err := w.s.UpdateOwn(ctx, act(u), map[string]string{"nickname": "Ada"}, nil)
+				return err
+			},
+		}
+		w.suspendOrg("acme")
+		for name, path := range paths {
+			if err := path(); fault.KindOf(err) != fault.Unauthenticated && !errors.Is(err, identity.ErrNoSession) {
+				w.t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, err := w.rotate("unused", "next"); errors.Is(err, store.ErrReuse) {
+			w.t.Errorf("the refused token was marked used: %v", err)
+		}
+	})
+}

@@ -4,8 +4,15 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/store"
 )
+
+// Accepted reports whether a request of the user is accepted while nothing of theirs ended.
+func Accepted(u identity.User) bool {
+	_, err := accept(&store.Bearer{User: u}, false, nil)
+	return err == nil
+}
 
 // OpenSuccessor opens a sealed successor with a text that may be the used token.
 func OpenSuccessor(presented, id, sealed string) (string, error) {

@@ -181,6 +181,20 @@ func TestBearerIsTheUserAsTheDatabaseHasThemNow(t *testing.T) {
 	})
 }
 
+// The status decides even if nothing has ended the sessions.
+func TestABearerNeedsAnActiveUserOfAnActiveOrganization(t *testing.T) {
+	for u, want := range map[identity.User]bool{
+		{ID: "u", Status: identity.Active, OrgStatus: identity.Active}:    true,
+		{ID: "u", Status: identity.Suspended, OrgStatus: identity.Active}: false,
+		{ID: "u", Status: identity.Active, OrgStatus: identity.Suspended}: false,
+		{ID: "u"}: false,
+	} {
+		if token.Accepted(u) != want {
+			t.Errorf("%+v: accepted is %t", u, !want)
+		}
+	}
+}
+
 func TestAnUnavailableDatabaseIsNoInvalidToken(t *testing.T) {
 	w := open(t)
 	u := w.viewer(t)
