@@ -91,10 +91,10 @@ type peer struct {
 	address netip.Addr
 	wide    map[*conn]struct{}
 	narrow  int
-	http2   int
 	long    int // connections with a request with a long header
 	swept   time.Time
 
+	http2   atomic.Int64 // connections that speak it
 	limit   atomic.Int64 // of wide; 0: none
 	streams atomic.Int64 // requests in progress over HTTP/2
 }
@@ -286,7 +286,7 @@ func (g *gate) forget(c *conn) {
 		g.wide--
 	}
 	if c.http2 {
-		p.http2--
+		p.http2.Add(-1)
 	}
 	if c.isLong.Load() {
 		p.long--
@@ -406,21 +406,6 @@ func (*gate) remember(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, connOf(c))
 }
 
-// offerHTTP2 reports whether the connection may speak HTTP/2. It has many requests
-// on one connection, so an address may have few of them; further ones, and narrow
-// ones, speak HTTP/1.1.
-func (g *gate) offerHTTP2(c *conn) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	p := c.peer
-	if c.gone || c.element != nil || !p.mayHave(p.http2, 8) {
-		return false
-	}
-	p.http2++
-	c.http2 = true
-	return true
-}
-
 // wrap limits what the requests of one connection may take.
 func (g *gate) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -433,26 +418,12 @@ func (g *gate) wrap(next http.Handler) http.Handler {
 		case c.isNarrow.Load():
 			w.Header().Set("Connection", "close")
 		case r.ProtoMajor == 2:
-			defer c.peer.streams.Add(-1)
-			limit := c.peer.limit.Load()
-			if n := c.peer.streams.Add(1); limit > 0 && n > limit {
-				// A response with a body could wait for a client that does not read it.
-				if r.URL.Path != "/livez" && r.URL.Path != "/readyz" {
-					_ = c.Close()
-					panic(http.ErrAbortHandler)
-				}
-				w = bodiless{w}
-			}
+			c.serveHTTP2(next, w, r)
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
-
-// bodiless sends the header of a response only.
-type bodiless struct{ http.ResponseWriter }
-
-// Write implements http.ResponseWriter.
-func (bodiless) Write(p []byte) (int, error) { return len(p), nil }
 
 // admit is web.Config.Admit: it refuses a request on a narrow connection, unless it
 // shows that the peer is a proxy.

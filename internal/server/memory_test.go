@@ -20,6 +20,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/server"
 )
 
@@ -59,24 +60,25 @@ func TestMemoryIsBoundedWhileOneAddressAttacks(t *testing.T) {
 		connections int
 		text        string
 		factor      float64 // of the bound; 0: 1
-		http2       bool    // 100 requests on each connection instead of the text
+		http2       string  // a path, requested 100 times on each connection instead of the text
 	}{
-		"idle":                    {nil, 4200, "", 0, false},
-		"idle after a request":    {nil, 4200, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 0, false},
-		"slow bodies":             {nil, 1000, post(4096, 4000), 0, false},
-		"slow bodies, long":       {nil, 1000, post(65536, 60_000), 0, false},
-		"slow bodies, chunked":    {nil, 1000, strings.Replace(post(0, 0), "Content-Length: 0", "Transfer-Encoding: chunked", 1) + "ff0\r\n" + strings.Repeat(" ", 0xfe0), 0, false},
-		"half a header":           {nil, 1000, "GET /docs HTTP/1.1\r\nHost: localhost\r\nX-A: " + strings.Repeat("a", 30<<10), 0, false},
-		"many headers":            {nil, 1000, "GET /docs HTTP/1.1\r\nHost: localhost\r\n" + strings.Repeat("A: b\r\n", 5000), 0, false},
-		"many different headers":  {nil, 1000, many, 0, false},
-		"many headers, slow body": {nil, 1000, many + "Content-Type: application/json\r\nContent-Length: 4000\r\n\r\n{", 0, false},
+		"idle":                    {nil, 4200, "", 0, ""},
+		"idle after a request":    {nil, 4200, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 0, ""},
+		"slow bodies":             {nil, 1000, post(4096, 4000), 0, ""},
+		"slow bodies, long":       {nil, 1000, post(65536, 60_000), 0, ""},
+		"slow bodies, chunked":    {nil, 1000, strings.Replace(post(0, 0), "Content-Length: 0", "Transfer-Encoding: chunked", 1) + "ff0\r\n" + strings.Repeat(" ", 0xfe0), 0, ""},
+		"half a header":           {nil, 1000, "GET /docs HTTP/1.1\r\nHost: localhost\r\nX-A: " + strings.Repeat("a", 30<<10), 0, ""},
+		"many headers":            {nil, 1000, "GET /docs HTTP/1.1\r\nHost: localhost\r\n" + strings.Repeat("A: b\r\n", 5000), 0, ""},
+		"many different headers":  {nil, 1000, many, 0, ""},
+		"many headers, slow body": {nil, 1000, many + "Content-Type: application/json\r\nContent-Length: 4000\r\n\r\n{", 0, ""},
 		// It may have ten times as many connections.
-		"a proxy that is not named": {nil, 4200, forwarded, 2, false},
-		"idle, TLS":                 {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 4200, "", 0, false},
-		"half a handshake":          {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 4200, "\x16\x03\x01\x3f\xff\x01\x00\xff\xfc" + strings.Repeat("a", 15<<10), 0, false},
+		"a proxy that is not named": {nil, 4200, forwarded, 2, ""},
+		"idle, TLS":                 {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 4200, "", 0, ""},
+		"half a handshake":          {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 4200, "\x16\x03\x01\x3f\xff\x01\x00\xff\xfc" + strings.Repeat("a", 15<<10), 0, ""},
 		// What a connection leaves behind waits for the collector, which waits for a core.
-		"HTTP/2, not read":            {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 1000, "", 1.4, true},
-		"responses that are not read": {nil, 1000, strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 50), 0, false},
+		"HTTP/2, not read":            {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 1000, "", 1.4, "/openapi.json"},
+		"HTTP/2, short, not read":     {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 1000, "", 1.4, "/nothing"},
+		"responses that are not read": {nil, 1000, strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 50), 0, ""},
 	} {
 		if os.Getenv("TEST_FULL") == "" && !strings.Contains("idle|slow bodies|many headers|HTTP/2, not read", name) {
 			continue // one of each kind; the full set has all shapes
@@ -96,8 +98,8 @@ func TestMemoryIsBoundedWhileOneAddressAttacks(t *testing.T) {
 				a := attack(t, base, "127.0.0.1")
 				attackers = append(attackers, a)
 				all.Go(func() {
-					if c.http2 {
-						a.requestHTTP2(c.connections/8, "/openapi.json")
+					if c.http2 != "" {
+						a.requestHTTP2(c.connections/8, c.http2)
 						return
 					}
 					a.hold(c.connections/8, c.text)
@@ -143,6 +145,27 @@ func (a *attacker) requestHTTP2(n int, path string) {
 		if err != nil {
 			a.t.Log(err) // the server may have closed it
 		}
+	}
+}
+
+// A response that the client does not read is a request in progress, however short it is:
+// net/http would otherwise keep it beyond every limit.
+func TestAShortResponseOverHTTP2CountsUntilItIsRead(t *testing.T) {
+	s := startTLS(t, func(c *config.Config) { c.Server.ConnectionsPerAddress = 64 })
+	for _, path := range []string{"/nothing", "/", "/api/v1/auth/me", "/api/v1/auth/jwks", "/oauth2/userinfo"} {
+		a := attack(t, s.base, "127.0.0.1")
+		a.requestHTTP2(4, path) // 400 requests
+		over := make(chan error, len(a.held))
+		for _, c := range a.held {
+			go func() {
+				_, err := io.Copy(io.Discard, c)
+				over <- err
+			}()
+		}
+		if err := <-over; errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("%s: the server keeps responses that the client does not read", path)
+		}
+		a.leave()
 	}
 }
 
