@@ -41,12 +41,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.places = newPlaces(s.reads.Stats().MaxOpenConnections) // a connection has found out about a pooler
 	return s, nil
 }
 
 func newStore(target engine.Target, cfg Config) *Store {
 	return &Store{
-		target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo(), outbox: outbox{tell: cfg.Committed},
+		places: newPlaces(0), target: target, now: cfg.Now, log: cfg.Log, wrap: cfg.echo(), outbox: outbox{tell: cfg.Committed},
 		privilegedMaxAge: cfg.PrivilegedMaxAge, browserTimes: cfg.Browser, groupNames: cfg.GroupNames, issuer: cfg.Issuer,
 	}
 }
