@@ -209,20 +209,24 @@ func (t *tx) replaceClient(c oauth.Client) error {
 
 // issuedTo is which rows of a table are codes that the client can exchange for tokens.
 type issuedTo struct {
-	table, which string
-	args         []any
+	table, key, which string
+	args              []any
 }
 
 // issuedTo returns those of authorization requests, and of devices whose user has decided.
 func (t *tx) issuedTo(clientID string) []issuedTo {
 	return []issuedTo{
-		{"authorization_requests", unusedCodes, t.unusedCodes(clientID)},
-		{"device_codes", "client_id = $1 AND status = '" + deviceAllowed + "'", []any{clientID}},
+		{"authorization_requests", "id", unusedCodes, t.unusedCodes(clientID)},
+		{"device_codes", "device_hash", "client_id = $1 AND status = '" + deviceAllowed + "'", []any{clientID}},
 	}
 }
 
 // lockIssued locks what endClient deletes, before the client: each exchange locks the code
 // first.
+//
+// A code that is issued after that, and before the client is locked, may be locked by its
+// exchange, which waits for the client now. To wait for it would be a deadlock; the ending
+// leaves it, as if it had been issued afterwards.
 func (t *tx) lockIssued(id string) error {
 	for _, of := range t.issuedTo(id) {
 		if err := t.lock(of.table, "a", of.which, of.args...); err != nil {
@@ -236,7 +240,7 @@ func (t *tx) lockIssued(id string) error {
 // access tokens, which have no row.
 func (t *tx) endClient(id string) error {
 	for _, of := range t.issuedTo(id) {
-		if _, err := t.exec("DELETE FROM "+of.table+" WHERE "+of.which, of.args...); err != nil {
+		if err := t.deleteUnlocked(of); err != nil {
 			return err
 		}
 	}
@@ -270,8 +274,8 @@ func (s *Store) RevokeClientTokens(ctx context.Context, act Act, id string, may 
 // more of them than of all else.
 func (s *Store) DeleteClient(ctx context.Context, act Act, id string, may ClientRule) error {
 	own := []issuedTo{
-		{"authorization_requests", "client_id = $1 AND code_hash IS NULL", []any{id}},
-		{"device_codes", "client_id = $1", []any{id}},
+		{"authorization_requests", "id", "client_id = $1 AND code_hash IS NULL", []any{id}},
+		{"device_codes", "device_hash", "client_id = $1", []any{id}},
 	}
 	return s.write(ctx, func(t *tx) error {
 		for _, of := range slices.Concat(t.issuedTo(id), own) { // before the client, as each grant locks them
@@ -286,11 +290,13 @@ func (s *Store) DeleteClient(ctx context.Context, act Act, id string, may Client
 		if err := t.endClient(c.ID); err != nil {
 			return err
 		}
-		for _, table := range []string{"client_secrets", "client_assertions", "consents", "logout_deliveries"} {
-			own = append(own, issuedTo{table, "client_id = $1", []any{id}})
-		}
 		for _, of := range own {
-			if _, err := t.exec("DELETE FROM "+of.table+" WHERE "+of.which, of.args...); err != nil {
+			if err := t.deleteUnlocked(of); err != nil {
+				return err
+			}
+		}
+		for _, table := range []string{"client_secrets", "client_assertions", "consents", "logout_deliveries"} {
+			if _, err := t.exec("DELETE FROM "+table+" WHERE client_id = $1", c.ID); err != nil {
 				return err
 			}
 		}

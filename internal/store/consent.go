@@ -69,10 +69,12 @@ func (s *Store) Consents(ctx context.Context, userID string) (all []Consent, err
 // identity.ErrNoConsent when there is none.
 func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) error {
 	// A client that needs no consent can exchange its code in spite of the withdrawal.
-	const codes = unusedCodes + " AND session_id IN (SELECT id FROM sessions WHERE user_id = $4)"
 	return s.write(ctx, func(t *tx) error {
-		which := append(t.unusedCodes(clientID), act.By.UserID())
-		if err := t.lock("authorization_requests", "a", codes, which...); err != nil { // before the user, as an exchange locks them
+		codes := issuedTo{
+			"authorization_requests", "id", unusedCodes + " AND session_id IN (SELECT id FROM sessions WHERE user_id = $4)",
+			append(t.unusedCodes(clientID), act.By.UserID()),
+		}
+		if err := t.lock(codes.table, "a", codes.which, codes.args...); err != nil { // before the user, as an exchange locks them
 			return err
 		}
 		u, err := t.user(act.By.UserID(), t.forUpdate("u"))
@@ -84,7 +86,7 @@ func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) e
 			err = identity.ErrNoConsent
 		}
 		if err == nil {
-			_, err = t.exec("DELETE FROM authorization_requests WHERE "+codes, which...)
+			err = t.deleteUnlocked(codes)
 		}
 		if err == nil {
 			_, err = t.end(EndConsent, subjects{userID: u.ID, clientID: clientID})

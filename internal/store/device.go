@@ -107,10 +107,11 @@ func (t *tx) deviceByUserCode(userID, sessionID, code string) (d Device, err err
 	case wrong >= maxWrongDeviceCodes:
 		return d, ErrWrongDeviceCodes
 	}
+	// What ends a client locks devices before the client, and so does allowDevice.
 	found, err := t.get([]any{
 		&d.UserCode, &d.ClientID, &d.Scope, &d.Resource, &d.Address, &d.Network, timeColumn{&d.CreatedAt}, timeColumn{&d.ExpiresAt},
-	}, `SELECT user_code, client_id, scope, resource, address, network, created_at, expires_at FROM device_codes
-		WHERE user_code = $1 AND status = '`+devicePending+`' AND expires_at > $2`, code, t.stamp())
+	}, `SELECT user_code, client_id, scope, resource, address, network, created_at, expires_at FROM device_codes d
+		WHERE user_code = $1 AND status = '`+devicePending+`' AND expires_at > $2`+t.forUpdate("d"), code, t.stamp())
 	if err != nil || found {
 		return d, err
 	}

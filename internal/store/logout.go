@@ -35,12 +35,16 @@ func (t *tx) queueLogouts(whose string, args []any) error {
 // request needs it, since expired ones are refused anyway: their clients are told.
 func (s *Store) EndExpired(ctx context.Context, batch int) (more bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
+		lock := t.forUpdate("s")
+		if t.locks {
+			lock += " SKIP LOCKED" // another transaction uses or ends it, perhaps others of the user after it
+		}
 		type expired struct{ id, user string }
 		all, err := collect(t, func(r scanner) (e expired, err error) {
 			err = r.Scan(&e.id, &e.user)
 			return e, err
 		}, `SELECT s.id, s.user_id FROM sessions s WHERE s.cookie_hash IS NOT NULL AND s.ended_at IS NULL AND s.idle_expires_at <= $1
-			ORDER BY s.idle_expires_at LIMIT $2`+t.forUpdate("s"), t.stamp(), batch)
+			ORDER BY s.idle_expires_at LIMIT $2`+lock, t.stamp(), batch)
 		if err != nil {
 			return err
 		}

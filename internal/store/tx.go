@@ -185,12 +185,22 @@ func (t *tx) forShare(alias string) string {
 }
 
 // lock locks rows that the transaction changes later, so that it locks in the
-// same order as others do.
+// same order as others do: that of the rows too.
 func (t *tx) lock(table, alias, which string, args ...any) error {
 	if !t.locks {
 		return nil
 	}
-	_, err := t.exec("SELECT 1 FROM "+table+" "+alias+" WHERE "+which+t.forUpdate(alias), args...)
+	_, err := t.exec("SELECT 1 FROM "+table+" "+alias+" WHERE "+which+" ORDER BY "+alias+".ctid"+t.forUpdate(alias), args...)
+	return err
+}
+
+// deleteUnlocked deletes the rows, but for those that another transaction has locked.
+func (t *tx) deleteUnlocked(of issuedTo) error {
+	which := of.which
+	if t.locks {
+		which = of.key + " IN (SELECT " + of.key + " FROM " + of.table + " WHERE " + of.which + " FOR UPDATE SKIP LOCKED)"
+	}
+	_, err := t.exec("DELETE FROM "+of.table+" WHERE "+which, of.args...)
 	return err
 }
 
