@@ -100,6 +100,22 @@ func TestAnOrgAdminReadsTheOwnOrganizationsAuditOnly(t *testing.T) {
 	}
 }
 
+// Who tried what on the users of an organization is what its administrators look for.
+func TestAnOrgAdminReadsRefusedActsOnTheOwnOrganization(t *testing.T) {
+	r := newRig(t)
+	mine, foreign := r.as(identity.OrgAdmin, "acme"), r.as(identity.OrgAdmin, "other")
+	user := r.user(identity.Viewer, "acme")
+	access, _ := r.session(user)
+	r.want(http.StatusNotFound, r.call(http.MethodDelete, "/api/v1/auth/users/"+user.ID, foreign, ""))
+	r.want(http.StatusForbidden, r.call(http.MethodPost, "/api/v1/auth/me/password", access, `{"old_password":"a wrong horse","new_password":"staple the other horse"}`))
+	r.want(http.StatusForbidden, r.call(http.MethodPost, "/api/v1/auth/reauthenticate", access, `{"password":"a wrong horse"}`))
+	r.audit.Flush()
+	found := r.events(mine, url.Values{"target": {user.ID}, "outcome": {"refused"}})
+	if len(found.Events) != 3 {
+		t.Errorf("%+v", found.Events)
+	}
+}
+
 func TestAuditPagesAreNewestFirstAndNeitherSkipNorRepeat(t *testing.T) {
 	r := newRig(t)
 	root := r.as(identity.Superadmin, "default")

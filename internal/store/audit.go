@@ -9,9 +9,27 @@ import (
 
 // InsertEvent writes an audit row in a transaction of its own, for what no method
 // of the store does: a failed login. Other methods write their own rows.
-// Config.Committed is not told.
+// Config.Committed is not told. An event without an organization gets that of its
+// target, whose administrators could not read it otherwise.
 func (s *Store) InsertEvent(ctx context.Context, ev Event) error {
-	return s.write(ctx, func(t *tx) error { return t.insertEvent(ev) })
+	return s.write(ctx, func(t *tx) error {
+		if ev.OrgID == "" && ev.TargetID != "" {
+			if err := t.orgOf(ev.TargetID, &ev.OrgID); err != nil {
+				return err
+			}
+		}
+		return t.insertEvent(ev)
+	})
+}
+
+// orgOf reads the organization of what has the id; it stays empty for what has none.
+func (t *tx) orgOf(id string, org *string) error {
+	_, err := t.get([]any{org}, `SELECT org_id FROM users WHERE id = $1
+		UNION ALL SELECT org_id FROM groups WHERE id = $1
+		UNION ALL SELECT id FROM organizations WHERE id = $1
+		UNION ALL SELECT org_id FROM service_tokens WHERE id = $1
+		UNION ALL SELECT org_id FROM clients WHERE id = $1 LIMIT 1`, id)
+	return err
 }
 
 // Events returns the newest audit rows, newest first. limit 0 or more than

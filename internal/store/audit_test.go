@@ -101,3 +101,18 @@ func TestTheMigrationOfTheChainCanBeRepeated(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAnEventWithoutAnOrganizationGetsThatOfItsTarget(t *testing.T) {
+	onEach(t, func(w *world) {
+		u, g := w.add("u", identity.Viewer, "acme"), w.group("g", "acme")
+		service := w.service("s", identity.Viewer, "acme")
+		w.client("app")
+		for target, want := range map[string]string{u.ID: "acme", g.ID: "acme", service.ID: "acme", "acme": "acme", "app": "", "a key": ""} {
+			w.ok(w.s.InsertEvent(w.t.Context(), store.Event{Action: "test", Outcome: store.OutcomeRefused, TargetID: target}))
+			if got := w.lastEvent().OrgID; got != want {
+				w.t.Errorf("%s: %q, not %q", target, got, want)
+			}
+			w.clock.Advance(time.Millisecond)
+		}
+	})
+}
