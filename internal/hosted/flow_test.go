@@ -352,6 +352,11 @@ func TestErrorsSpeakTheLanguageOfTheRequest(t *testing.T) {
 	b.submit("/sign-in", "action", "cancel").returned()
 	b.body = page.body
 	b.signIn("ada@example.com").shows(400, "/sign-in", `<html lang="es">`, "Empezar otra vez en Northwind Notes")
+	b.open(authorization(c, "ui_locales", "es"))
+	page = *b
+	b.signIn("ada@example.com").submit("/consent", "action", "allow").returned() // its code is issued
+	b.body = page.body
+	b.signIn("ada@example.com").shows(200, "/sign-in", `<html lang="es">`, "Volver a Northwind Notes")
 	query, err := url.ParseQuery(strings.TrimPrefix(authorization(c, "ui_locales", "es", "redirect_uri", "https://other.example/"), "/oauth2/authorize?"))
 	if err != nil {
 		t.Fatal(err)

@@ -303,10 +303,12 @@ func (r AuthorizationRequest) OfCode() AuthorizationRequest {
 }
 
 // OfUsedCode returns what proves a second use of a code: that it is presented as by its
-// client.
+// client. The languages are those of the page for a user who opens the request once more; no
+// tag has more than 35 characters (RFC 5646 section 4.4.1).
 func (r AuthorizationRequest) OfUsedCode() AuthorizationRequest {
+	locales := slices.DeleteFunc(slices.Clone(r.UILocales), func(tag string) bool { return len(tag) > 35 })
 	return AuthorizationRequest{
-		Destination:   Destination{ClientID: r.ClientID, RedirectURI: r.RedirectURI, Implied: r.Implied},
+		Destination:   Destination{ClientID: r.ClientID, RedirectURI: r.RedirectURI, Implied: r.Implied, UILocales: locales[:min(len(locales), 3)]},
 		CodeChallenge: r.CodeChallenge,
 	}
 }

@@ -47,8 +47,8 @@ var (
 type EndedAuthorization struct {
 	Client      oauth.Client
 	RedirectURI string
-	UILocales   []string // unless it has a code
-	SignedIn    bool     // its code was issued, in the session of the browser
+	UILocales   []string
+	SignedIn    bool // its code was issued, in the session of the browser
 }
 
 // Error is the text of ErrNoAuthorization.

@@ -416,7 +416,9 @@ func TestAnEndedRequestIsKnownToItsBrowser(t *testing.T) {
 			return store.AuthorizationRef{ID: id, BrowserHash: browser, SessionID: b.Session.ID}
 		}
 		for _, id := range []string{"code", "denied", "expired"} {
-			w.insert(request(id, "app", "n", "mine"))
+			n := request(id, "app", "n", "mine")
+			n.Request.UILocales = []string{strings.Repeat("x", 36), "de", "fr", "es", "it"}
+			w.insert(n)
 		}
 		_, err := w.s.IssueCode(w.t.Context(), store.Act{Action: "code"}, ref("code", "mine"), store.NewCode{Hash: "c", ExpiresAt: w.clock.Now().Add(time.Minute), Ready: anyone})
 		w.ok(err)
@@ -428,7 +430,7 @@ func TestAnEndedRequestIsKnownToItsBrowser(t *testing.T) {
 				_, err := w.s.Authorization(w.t.Context(), ref(id, browser))
 				w.refused(err, fault.NotFound, "authorization_not_found")
 				ended, own := errors.AsType[*store.EndedAuthorization](err)
-				if own != (browser == "mine") || own && (ended.Client.Name != "App" || ended.RedirectURI == "" || ended.SignedIn != (id == "code")) {
+				if own != (browser == "mine") || own && (ended.Client.Name != "App" || ended.RedirectURI == "" || ended.SignedIn != (id == "code") || !slices.Contains(ended.UILocales, "de")) {
 					w.t.Errorf("%s in the browser %q: %+v", id, browser, ended)
 				}
 			}
