@@ -91,7 +91,8 @@ type peer struct {
 	address netip.Addr
 	wide    map[*conn]struct{}
 	narrow  int
-	long    int // connections with a request with a long header
+	long    int           // connections with a request with a long header
+	shorter chan struct{} // closed when there are fewer of these; nil: none waits
 	swept   time.Time
 
 	http2   atomic.Int64 // connections that speak it
@@ -289,7 +290,7 @@ func (g *gate) forget(c *conn) {
 		p.http2.Add(-1)
 	}
 	if c.isLong.Load() {
-		p.long--
+		p.endLong()
 	}
 	if len(p.wide) == 0 && p.narrow == 0 {
 		delete(g.peers, p.address)
@@ -326,9 +327,6 @@ func (c *conn) expire() {
 	c.gate.mu.Unlock()
 }
 
-// errLongHeader ends a connection whose address has too many long headers at a time.
-var errLongHeader = errors.New("too many long headers from this address")
-
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
@@ -343,18 +341,6 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, errLongHeader
 	}
 	return n, err
-}
-
-func (g *gate) admitLong(c *conn) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	p := c.peer
-	if c.gone || c.element != nil || !p.mayHave(p.long, 32) {
-		return false
-	}
-	p.long++
-	c.isLong.Store(true)
-	return true
 }
 
 // mayHave reports whether the peer, which has n of what takes as much memory as some
@@ -392,7 +378,7 @@ func (g *gate) changed(c net.Conn, state http.ConnState) {
 			g.mu.Lock()
 			under.isLong.Store(false)
 			if !under.gone {
-				under.peer.long--
+				under.peer.endLong()
 			}
 			g.mu.Unlock()
 		}

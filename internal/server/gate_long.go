@@ -1,0 +1,55 @@
+package server
+
+import (
+	"errors"
+	"time"
+)
+
+// errLongHeader ends a connection whose address has too many long headers at a time.
+var errLongHeader = errors.New("too many long headers from this address")
+
+// admitLong reports whether the connection may send a long header. When its address has
+// too many, it waits for another one: a record of TLS has a part of the body, too, and
+// clients that send such requests at once are to be served.
+func (g *gate) admitLong(c *conn) bool {
+	late := time.NewTimer(readHeaderTimeout)
+	defer late.Stop()
+	for {
+		admitted, shorter := g.tryLong(c)
+		if shorter == nil {
+			return admitted
+		}
+		select {
+		case <-shorter:
+		case <-late.C:
+			return false
+		}
+	}
+}
+
+// tryLong decides about a long header, or returns what is closed when to ask again.
+func (g *gate) tryLong(c *conn) (admitted bool, shorter <-chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := c.peer
+	switch {
+	case c.gone || c.element != nil:
+		return false, nil
+	case p.mayHave(p.long, 32):
+		p.long++
+		c.isLong.Store(true)
+		return true, nil
+	case p.shorter == nil:
+		p.shorter = make(chan struct{})
+	}
+	return false, p.shorter
+}
+
+// endLong counts a long header less. The caller holds mu.
+func (p *peer) endLong() {
+	p.long--
+	if p.shorter != nil {
+		close(p.shorter)
+		p.shorter = nil
+	}
+}
