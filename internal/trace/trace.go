@@ -85,6 +85,9 @@ func isID(s string) bool {
 // not valid or longer than must be passed on.
 func state(values []string) string {
 	joined := strings.Join(values, ",")
+	if len(joined) > maxState { // before its members are examined: a header may have thousands
+		return ""
+	}
 	members := 0
 	for part := range strings.SplitSeq(joined, ",") {
 		switch part = strings.Trim(part, " \t"); {
@@ -95,7 +98,7 @@ func state(values []string) string {
 			members++
 		}
 	}
-	if members == 0 || members > maxMembers || len(joined) > maxState {
+	if members == 0 || members > maxMembers {
 		return ""
 	}
 	return joined
