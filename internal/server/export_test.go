@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pico-auth/pico-auth/internal/config"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
 // Patience is how long tests wait for what must happen: long enough for a busy machine.
@@ -61,6 +62,24 @@ func Period(t *testing.T, cfg config.Config, name string) time.Duration {
 		}
 	}
 	return 0
+}
+
+// RoutesOf are all routes of a server with cfg.
+func RoutesOf(t *testing.T, cfg config.Config) (routes []web.Route) {
+	t.Helper()
+	s, err := New(t.Context(), Config{Config: cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	routing, err := s.routing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range routing.Groups {
+		routes = append(routes, group.Routes...)
+	}
+	return routes
 }
 
 // Opened is closed when Run serves the API and is ready: until then other requests than

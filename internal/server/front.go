@@ -16,6 +16,19 @@ import (
 
 // handler mounts everything on one router.
 func (s *Server) handler() (http.Handler, error) {
+	routing, err := s.routing()
+	if err != nil {
+		return nil, err
+	}
+	router, err := web.New(routing)
+	if err != nil {
+		return nil, fmt.Errorf("auth.issuer: %w", err)
+	}
+	return router, nil
+}
+
+// routing makes the protocols.
+func (s *Server) routing() (routing web.Config, err error) {
 	c := s.cfg.Config
 	guard, err := picoauth.New(picoauth.Config{
 		Issuer:     c.Auth.Issuer,
@@ -25,7 +38,7 @@ func (s *Server) handler() (http.Handler, error) {
 		Now:        s.cfg.Now,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("auth.issuer: %w", err)
+		return routing, fmt.Errorf("auth.issuer: %w", err)
 	}
 	api := httpapi.New(httpapi.Config{
 		Issuer: c.Auth.Issuer, Title: c.FastAPI.Title, Version: s.apiVersion(), Log: s.cfg.Log,
@@ -38,7 +51,7 @@ func (s *Server) handler() (http.Handler, error) {
 	s.alone = m.alone()
 	theme, err := readTheme(c.Pages)
 	if err != nil {
-		return nil, err
+		return routing, err
 	}
 	group := api.Group()
 	group.Prefix = "/api" // elsewhere a browser gets a page
@@ -53,18 +66,14 @@ func (s *Server) handler() (http.Handler, error) {
 		Clients: s.services.Clients, Requests: s.services.Authorize, Sessions: s.services.Sessions, Tokens: s.services.Tokens,
 		Pages: oidc.Pages{Locales: hosted.Locales(), Error: pages.Error, FormPost: pages.FormPost, Return: pages.Return, ConfirmSignOut: pages.ConfirmSignOut, SignedOut: pages.SignedOut},
 	})
-	routing := web.Config{
+	routing = web.Config{
 		Issuer: c.Auth.Issuer, Groups: []web.Group{group, provider.Group(), pages.Group()}, CORSOrigins: c.Server.CORSOrigins,
 		Proxies: s.gate.proxies, Admit: s.gate.admit, Log: s.cfg.Log, Observe: m.observe, Now: s.cfg.Now,
 	}
 	if s.published != nil {
 		routing.KnownHostsOnly = s.published.knownHostsOnly
 	}
-	router, err := web.New(routing)
-	if err != nil {
-		return nil, fmt.Errorf("auth.issuer: %w", err)
-	}
-	return router, nil
+	return routing, nil
 }
 
 // ownRoutes are the routes for the operator's tools. Their errors have the form
