@@ -57,7 +57,8 @@ type API struct {
 	clients     *client.Clients
 	requests    *authorize.Requests
 	audit       *audit.Log
-	exports     chan struct{}        // one element for each export
+	exports     chan struct{} // one element for each export
+	lists       turns
 	revoked     func() *revokedLists // made at the first request
 	keys        *keyring.Ring
 	guard       *picoauth.Guard
@@ -140,6 +141,14 @@ func (a *API) checked(rt *route, next http.HandlerFunc) http.Handler {
 		if err := check(w, r, rt); err != nil {
 			writeProblem(w, a.refuse(r.Context(), rt, err))
 			return
+		}
+		if rt.isLong(r) {
+			leave, err := a.lists.enter(r.Context(), callerFrom(r.Context()).actor)
+			if err != nil {
+				writeProblem(w, a.refuse(r.Context(), rt, err))
+				return
+			}
+			defer leave()
 		}
 		next(w, r)
 	})

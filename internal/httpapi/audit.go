@@ -66,7 +66,7 @@ func (a *API) auditRoutes() []route {
 		Description: "The events of the own organization, newest first; for a superadmin those of every organization and those without one. " +
 			"With `Accept: text/csv` or `application/jsonl` everything that matches is sent as it is read; a response that breaks off is incomplete.",
 		query:    []string{"from", "to", "actor", "target", "action", "outcome", "address", "org_id", "limit", "cursor"},
-		refusals: map[int]string{404: otherOrg, 429: "`rate_limited`: too many exports at one time"},
+		refusals: map[int]string{404: otherOrg, 429: "`rate_limited`: too many exports or lists at one time"},
 		accepts:  true, typed: a.searchAudit,
 	}}
 }

@@ -33,7 +33,7 @@ func (a *API) groupRoutes() []route {
 			Route: at(http.MethodGet, "/api/v1/groups/{id}", "get_group", web.UserOrService, web.Bearer),
 			Tag:   tagGroups, Summary: "Show a group and its members",
 			Description: "A group of another organization is not found, except by a superadmin.",
-			typed:       endpoint(a, a.getGroup),
+			whole:       true, typed: endpoint(a, a.getGroup),
 		},
 		{
 			Route: at(http.MethodPut, "/api/v1/groups/{id}", "update_group", web.OrgAdmin, web.Bearer),

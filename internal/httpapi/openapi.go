@@ -241,6 +241,9 @@ func (rt *route) statuses() map[int]string {
 		s[http.StatusUnsupportedMediaType] = "`unsupported_media_type`: not application/json in UTF-8"
 		s[http.StatusUnprocessableEntity] = "`validation_failed`: see `errors`"
 	}
+	if rt.whole || slices.Contains(rt.query, "limit") {
+		s[http.StatusTooManyRequests] = joinMeanings(s[http.StatusTooManyRequests], "`rate_limited`: too many lists at one time")
+	}
 	maps.Copy(s, rt.refusals)
 	if rt.Access == web.OrgAdmin && rt.Method != http.MethodGet {
 		s[http.StatusTooManyRequests] += ", or too many changes by administrators of the organization"

@@ -25,6 +25,7 @@ type route struct {
 	bare  string   // the field that a bare JSON string stands for; empty: none
 	query []string // names of the query parameters it knows
 
+	whole   bool // its response has all there is, without pages
 	accepts bool // its response depends on the header Accept
 
 	refusals map[int]string // meanings of statuses that do not follow from the rest, or add to it

@@ -29,7 +29,7 @@ const eventColumns = `id, at, action, outcome, actor_kind, actor_id, on_behalf_o
 // next one; empty: this is the last. Only administrators may; events without an
 // organization, such as those of signing keys, are for superadmins only.
 func (s *Store) SearchEvents(ctx context.Context, by identity.Actor, f EventFilter) (events []Event, next string, err error) {
-	err = s.listing(ctx, by, func(t *tx) error {
+	err = s.listing(ctx, func(t *tx) error {
 		of, err := t.listed(by, f.OrgID, "organization")
 		if err != nil {
 			return err

@@ -135,7 +135,7 @@ type ClientFilter struct {
 
 // Clients lists the clients of f.OrgID, empty: those that the actor administers.
 func (s *Store) Clients(ctx context.Context, by identity.Actor, f ClientFilter) (p Page[oauth.Client], err error) {
-	err = s.listing(ctx, by, func(t *tx) error {
+	err = s.listing(ctx, func(t *tx) error {
 		l := list[oauth.Client]{
 			columns: clientColumns + ", c.logo", from: clientTables, counted: "clients c", alias: "c", scan: withLogo,
 			key: func(c oauth.Client) (time.Time, string) { return c.CreatedAt, c.ID },

@@ -225,17 +225,10 @@ func (s *Store) RevokedJTIs(ctx context.Context) ([]string, error) {
 // EndsSessions reports whether the event ends sessions.
 func (r EndReason) EndsSessions() bool { return endings[r].sessions != none }
 
-// Listing runs fn as a list of the actor.
-func (s *Store) Listing(ctx context.Context, by identity.Actor, fn func()) error {
-	return s.listing(ctx, by, func(*tx) error {
+// Listing runs fn as a list.
+func (s *Store) Listing(ctx context.Context, fn func()) error {
+	return s.listing(ctx, func(*tx) error {
 		fn()
 		return nil
 	})
-}
-
-// PlacesHeld is how many actors read lists or wait to.
-func (s *Store) PlacesHeld() int {
-	s.places.mu.Lock()
-	defer s.places.mu.Unlock()
-	return len(s.places.of)
 }

@@ -92,7 +92,7 @@ func (s *Store) InsertGroup(ctx context.Context, act Act, g identity.Group) (sto
 func (s *Store) Group(
 	ctx context.Context, by identity.Actor, id string, ownOnly bool,
 ) (g identity.Group, members []identity.Member, err error) {
-	err = s.listing(ctx, by, func(t *tx) error {
+	err = s.listing(ctx, func(t *tx) error {
 		if g, err = t.group(id, ""); err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (s *Store) Group(
 // the system actor all of them). Every user that may sign in sees the groups of
 // their own organization, unless f.Members narrows that.
 func (s *Store) Groups(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.Group], err error) {
-	err = s.listing(ctx, by, func(t *tx) error {
+	err = s.listing(ctx, func(t *tx) error {
 		l := list[identity.Group]{
 			columns: groupColumns, from: "groups g", alias: "g", scan: scanGroup,
 			key: func(g identity.Group) (time.Time, string) { return g.CreatedAt, g.ID },

@@ -96,7 +96,7 @@ func (s *Store) Organization(ctx context.Context, by identity.Actor, id string) 
 
 // Organizations lists the organizations that the actor administers.
 func (s *Store) Organizations(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.Organization], err error) {
-	err = s.listing(ctx, by, func(t *tx) error {
+	err = s.listing(ctx, func(t *tx) error {
 		l := list[identity.Organization]{
 			columns: organizationColumns, from: "organizations o", alias: "o", scan: scanOrganization,
 			key: func(o identity.Organization) (time.Time, string) { return o.CreatedAt, o.ID },

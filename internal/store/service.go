@@ -141,7 +141,7 @@ func (s *Store) ServiceToken(ctx context.Context, by identity.Actor) (st identit
 // ServiceTokens lists the active tokens of f.OrgID, empty: of the organizations
 // that the actor administers.
 func (s *Store) ServiceTokens(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.ServiceToken], err error) {
-	err = s.listing(ctx, by, func(t *tx) error {
+	err = s.listing(ctx, func(t *tx) error {
 		l := list[identity.ServiceToken]{
 			columns: serviceColumns, from: serviceTables, alias: "s", scan: scanService,
 			key:   func(st identity.ServiceToken) (time.Time, string) { return st.CreatedAt, st.ID },

@@ -64,7 +64,7 @@ const listedAlone = "f.client_id <> '" + identity.FirstPartyClient + "' AND " + 
 // Sessions lists the sessions of the user that have neither ended nor expired, and what
 // clients hold of the user without a session, to the user or an administrator of them.
 func (s *Store) Sessions(ctx context.Context, by identity.Actor, userID string, f ListFilter) (p Page[identity.Session], err error) {
-	err = s.listing(ctx, by, func(t *tx) error {
+	err = s.listing(ctx, func(t *tx) error {
 		u, err := t.target(by, userID, identity.MayManageSessions)
 		if err != nil {
 			return err

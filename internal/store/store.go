@@ -85,7 +85,7 @@ type Store struct {
 	count    counters
 	outbox   outbox
 	totals   totals       // of lists of users
-	places   *places      // of lists
+	places   places       // of lists
 	open     openRequests // authorization requests
 	clients  clientMemo
 	ended    atomic.Int64 // the first time since the last OwnRevocations, as in noteEnded

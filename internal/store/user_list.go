@@ -28,7 +28,7 @@ func UserSorts() []string {
 // A search without f.Sort lists first the users whose address begins with f.Query,
 // in the order of addresses, then the others whose name does, in the order of names.
 func (s *Store) Users(ctx context.Context, by identity.Actor, f ListFilter) (p Page[identity.User], err error) {
-	err = s.listing(ctx, by, func(t *tx) error {
+	err = s.listing(ctx, func(t *tx) error {
 		of, err := t.listed(by, f.OrgID, "user")
 		if err != nil {
 			return err
@@ -203,7 +203,7 @@ type Standing struct {
 
 // Standing returns a user whom the actor administers.
 func (s *Store) Standing(ctx context.Context, by identity.Actor, userID string) (st Standing, err error) {
-	err = s.listing(ctx, by, func(t *tx) error {
+	err = s.listing(ctx, func(t *tx) error {
 		st.User, err = t.target(by, userID, func(actor, target identity.Principal) error {
 			return identity.MayAdminister(actor, target.OrgID, "user")
 		})
