@@ -154,7 +154,7 @@ func collision(users []addressed, free func(key string) (bool, error)) (string, 
 		if err != nil {
 			return "", err
 		}
-		commands = append(commands, "pico-auth user set-email "+shellWord(u.id)+" "+shellWord(another))
+		commands = append(commands, setEmailCommand(u.id, another))
 	}
 	return fmt.Sprintf("%d users have one e-mail address by the present rule, which compares letters by full case folding: %s; "+
 		"give all but the first, who uses it most, another address, for example by: %s", len(users), strings.Join(names, ", "), strings.Join(commands, "; ")), nil
@@ -172,6 +172,16 @@ func anotherEmail(email string, free func(key string) (bool, error)) (string, er
 			return another, err
 		}
 	}
+}
+
+// setEmailCommand is the command for a shell that gives the user another address. The
+// original took any text for an id, a flag too.
+func setEmailCommand(id, address string) string {
+	command := "pico-auth user set-email "
+	if strings.HasPrefix(id, "-") {
+		command += "-- "
+	}
+	return command + shellWord(id) + " " + shellWord(address)
 }
 
 // shellWord quotes what a shell would take apart.
@@ -271,7 +281,7 @@ func (t *tx) complete(log *slog.Logger, u identity.User) error {
 		}
 		if taken {
 			log.WarnContext(t.ctx, "user of the previous release has another user's e-mail address", "user_id", u.ID, "other_id", other.id,
-				"command", "pico-auth user set-email "+u.ID+" NEW-ADDRESS")
+				"command", setEmailCommand(u.ID, "NEW-ADDRESS"))
 			return nil
 		}
 	}

@@ -97,6 +97,8 @@ func TestTwoUsersWithOneKeyStopTheUpgradeAndTheNamedCommandResolvesIt(t *testing
 		{"z3", "STRA\u1e9eE@b.de", "stra\u00df\u200be@b.de"},
 		{"q1", "o''\u00df@b.de", "o''\u00df@b.de"},
 		{"q2", "o''ss@b.de", "o''ss@b.de"},
+		{"+1", "fu\u00df@b.de", "fu\u00df@b.de"},
+		{"-2", "fuss@b.de", "fuss@b.de"},
 	}
 	storetest.EachEmpty(t, func(t *testing.T, url string) {
 		storetest.Exec(t, url, versionSeven(t, url, pairs...)+`
@@ -106,12 +108,12 @@ INSERT INTO refresh_families (id, user_id, created_at, expires_at, session_id) V
 UPDATE users SET last_login_at = '2026-11-21T12:00:00.000000Z' WHERE id = 'z2';`)
 		cfg := store.Config{URL: url}
 		plan, err := transfer.Check(t.Context(), cfg)
-		if err != nil || plan.OK() || len(plan.Collisions) != 3 ||
+		if err != nil || plan.OK() || len(plan.Collisions) != 4 ||
 			!strings.Contains(plan.Collisions[0], "pico-auth user set-email") || !strings.Contains(strings.Join(plan.Collisions, ""), "pico-auth user set-email s2 2-\u03c3\u03b1\u03c3@b.gr") {
 			t.Fatalf("%+v, %v", plan, err)
 		}
 		all := strings.Join(plan.Collisions, "\n")
-		for _, command := range []string{"z1 2-stra\u00dfe@b.de", "z3 3-STRA\u1e9eE@b.de", `q2 '2-o'\''ss@b.de'`} { // each other free address, and none for the user who signed in
+		for _, command := range []string{"z1 2-stra\u00dfe@b.de", "z3 3-STRA\u1e9eE@b.de", `q2 '2-o'\''ss@b.de'`, "-- -2 2-fuss@b.de"} { // each other free address, and none for the user who signed in
 			if !strings.Contains(all, "pico-auth user set-email "+command) || strings.Contains(all, "set-email z2") {
 				t.Errorf("no %s in %s", command, all)
 			}
@@ -147,7 +149,7 @@ UPDATE users SET last_login_at = '2026-11-21T12:00:00.000000Z' WHERE id = 'z2';`
 		if err := set("unknown", "x@b.gr"); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("an unknown user: %v", err)
 		}
-		for id, email := range map[string]string{"s2": "other@b.gr", "z2": "z2@b.de", "z3": "z3@b.de", "q2": "q2@b.de"} {
+		for id, email := range map[string]string{"s2": "other@b.gr", "z2": "z2@b.de", "z3": "z3@b.de", "q2": "q2@b.de", "-2": "2@b.de"} {
 			if err := set(id, email); err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +168,7 @@ UPDATE users SET last_login_at = '2026-11-21T12:00:00.000000Z' WHERE id = 'z2';`
 		if got := column(storetest.Rows(t, url, "SELECT end_reason FROM sessions UNION ALL SELECT end_reason FROM refresh_families")); !cmp.Equal(got, []string{"email_change", "email_change"}) {
 			t.Errorf("the session and its family: %q", got)
 		}
-		if got := column(storetest.Rows(t, url, "SELECT target_id FROM audit_events WHERE action = 'user.update' ORDER BY target_id")); !cmp.Equal(got, []string{"q2", "s2", "z2", "z3"}) {
+		if got := column(storetest.Rows(t, url, "SELECT target_id FROM audit_events WHERE action = 'user.update' ORDER BY target_id")); !cmp.Equal(got, []string{"-2", "q2", "s2", "z2", "z3"}) {
 			t.Errorf("audit events about %q", got)
 		}
 		if err := set("s2", "again@b.gr"); fault.KindOf(err) != fault.Conflict {
