@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -190,5 +191,88 @@ func screenshot(ctx context.Context, t *testing.T, name string) {
 	}
 	if err := os.WriteFile(name, picture, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// recipe is the code of docs/api.md for browser applications that refresh.
+func recipe(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range strings.Split(string(text), "```js\n")[1:] {
+		if code, _, _ := strings.Cut(block, "```"); strings.Contains(code, "navigator.locks") {
+			return strings.ReplaceAll(code, `"/api/v1`, `"`+*base+`/api/v1`)
+		}
+	}
+	t.Fatal("docs/api.md has no recipe with navigator.locks")
+	return ""
+}
+
+// Each token works once, and the session must outlive many rounds of two tabs that find
+// at the same time that the access token has expired.
+func TestTabsThatFollowTheRecipeShareOneSession(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser takes seconds to start")
+	}
+	first := browser(t)
+	r := newRig(t)
+	var refreshes atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, "/refresh") {
+			refreshes.Add(1)
+		}
+		r.serve(w, req)
+	}))
+	t.Cleanup(s.Close)
+	if err := chromedp.Do(first, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatal(err)
+	}
+	second, cancel := chromedp.NewContext(first) // of the browser that runs now
+	t.Cleanup(cancel)
+	tabs := []context.Context{first, second}
+	for _, tab := range tabs {
+		script := "var signedOut = false; const signIn = () => { signedOut = true };" + recipe(t) + "; true"
+		if err := chromedp.Do(tab, chromedp.Navigate(s.URL+*base+"/docs")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := chromedp.Run(tab, chromedp.Evaluate[bool](script)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	access, refresh := r.session(r.user(identity.Viewer, "default"))
+	store := `localStorage.tokens = ` + toJSON(t, toJSON(t, map[string]any{"access_token": access, "refresh_token": refresh, "expires": 0})) + `; true`
+	if _, err := chromedp.Run(first, chromedp.Evaluate[bool](store)); err != nil {
+		t.Fatal(err)
+	}
+	seen := `new Promise((done) => { const look = () => localStorage.tokens ? done(true) : setTimeout(look, 10); look() })` // by another process, later
+	if _, err := chromedp.Run(second, chromedp.Evaluate[bool](seen, chromedp.EvalAwaitPromise)); err != nil {
+		t.Fatal(err)
+	}
+	const rounds = 4
+	for range rounds {
+		var all sync.WaitGroup
+		for _, tab := range tabs {
+			all.Go(func() {
+				out, err := chromedp.Run(tab, chromedp.Evaluate[string](`Promise.all([refresh(), refresh(), refresh()]).then(() => signedOut ? "signed out" : "", String)`, chromedp.EvalAwaitPromise))
+				if err != nil || out != "" {
+					t.Errorf("a tab: %q, %v", out, err)
+				}
+			})
+		}
+		all.Wait()
+		expire := `localStorage.tokens = JSON.stringify({...JSON.parse(localStorage.tokens), expires: 0}); true`
+		if _, err := chromedp.Run(second, chromedp.Evaluate[bool](expire)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last, err := chromedp.Run(second, chromedp.Evaluate[string](`JSON.parse(localStorage.tokens).access_token`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", last, ""))
+	if n := refreshes.Load(); n != rounds {
+		t.Errorf("%d refreshes in %d rounds", n, rounds)
 	}
 }
