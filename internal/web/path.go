@@ -17,8 +17,13 @@ func BasePath(issuer string) string {
 	return strings.TrimRight(u.EscapedPath(), "/")
 }
 
-// isClean reports whether the path has the one spelling that is served.
-func isClean(u *url.URL) bool {
+// isClean reports whether the path has the one spelling that is served. Before it a
+// request of HTTP/1.1 may have the origin (RFC 9112, section 3.2.2), and nothing else.
+func isClean(r *http.Request) bool {
+	u := r.URL
+	if u.Scheme != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || r.ProtoMajor > 1) {
+		return false
+	}
 	escaped := u.EscapedPath()
 	if escaped == "" || escaped[0] != '/' || !isPlain(u) {
 		return false

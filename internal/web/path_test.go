@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -55,6 +56,35 @@ func TestRoutesAreUnderThePathOfTheIssuer(t *testing.T) {
 				t.Errorf("issuer %s, %s: %d %s, want %q", issuer, path, w.Code, w.Body, want)
 			}
 		}
+	}
+}
+
+// A proxy takes each of these for another path, or for none.
+func TestOnlyAnOriginIsBeforeThePath(t *testing.T) {
+	rt := mustRouter(t, Config{Issuer: "https://host.example", Groups: []Group{plainGroup("", open("GET", "/docs", ok))}})
+	for target, want := range map[string]int{
+		"/docs": 200, "http://host.example/docs": 200, "https://host.example:8443/docs": 200, "HTTP://HOST.EXAMPLE/docs": 200,
+		"ftp://host.example/docs": 404, "file:///docs": 404, "x:/docs": 404, "http:/docs": 404, "http:///docs": 404, "https:docs": 404,
+		"//host.example/docs": 404, "http://host.example//docs": 404, "http://host.example/%64ocs": 404,
+	} {
+		for _, method := range []string{"GET", "POST", "OPTIONS"} {
+			r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(method + " " + target + " HTTP/1.1\r\nHost: host.example\r\n\r\n")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := want
+			if method != "GET" && want == 200 {
+				want = 405
+			}
+			if w := send(rt, r); w.Code != want {
+				t.Errorf("%s %s: %d, want %d", method, target, w.Code, want)
+			}
+		}
+	}
+	r := httptest.NewRequest("GET", "http://host.example/docs", nil)
+	r.ProtoMajor, r.ProtoMinor = 2, 0 // RFC 9113, section 8.3.1
+	if w := send(rt, r); w.Code != 404 {
+		t.Errorf("an origin in the path of HTTP/2: %d", w.Code)
 	}
 }
 

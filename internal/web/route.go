@@ -204,7 +204,7 @@ func allowClient(h http.Header, r *http.Request, g *Group) {
 
 // routesAt returns the routes of the request's path, one for each method.
 func (rt *Router) routesAt(r *http.Request) (routes []mounted) {
-	if !isClean(r.URL) {
+	if !isClean(r) {
 		return nil
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {

@@ -172,7 +172,7 @@ func (rt *Router) dispatch(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	setSecurityHeaders(h)
 	rt.cors.setHeaders(h, r)
-	clean := isClean(r.URL)
+	clean := isClean(r)
 	if clean {
 		rt.strip(r)
 	}
