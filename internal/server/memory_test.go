@@ -75,9 +75,10 @@ func TestMemoryIsBoundedWhileOneAddressAttacks(t *testing.T) {
 		"a proxy that is not named": {nil, 4200, forwarded, 2, ""},
 		"idle, TLS":                 {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 4200, "", 0, ""},
 		"half a handshake":          {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 4200, "\x16\x03\x01\x3f\xff\x01\x00\xff\xfc" + strings.Repeat("a", 15<<10), 0, ""},
-		// What a connection leaves behind waits for the collector, which waits for a core.
-		"HTTP/2, not read":            {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 1000, "", 1.4, "/openapi.json"},
-		"HTTP/2, short, not read":     {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 1000, "", 1.4, "/nothing"},
+		// Most of the peak, 58 MiB, is the heap of the handshakes of 1000 connections; the 256
+		// requests in progress are 10.
+		"HTTP/2, not read":            {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 1000, "", 0, "/openapi.json"},
+		"HTTP/2, short, not read":     {[]string{"SERVER_TLS_CERT=" + cert, "SERVER_TLS_KEY=" + key}, 1000, "", 0, "/nothing"},
 		"responses that are not read": {nil, 1000, strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", 50), 0, ""},
 	} {
 		if os.Getenv("TEST_FULL") == "" && !strings.Contains("idle|slow bodies|many headers|HTTP/2, not read", name) {
