@@ -36,6 +36,7 @@ func (serveCmd) Run(sh *shell) error {
 	log.SetLevel(cfg.Log.Level)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // from now on it does not end the process
+	signal.Ignore(syscall.SIGPIPE)         // who reads the log or the stream of events may end, and the server goes on
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
 	for _, w := range append(warnings, moving(ctx, cfg, false)...) {

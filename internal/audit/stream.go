@@ -24,6 +24,9 @@ const (
 	// streamFile is the mode of the file of a stream.
 	streamFile fs.FileMode = 0o600
 
+	// closeWithin is how long a stop waits for a reader that does not read.
+	closeWithin = 2 * time.Second
+
 	// reopenEvery is how often a stream looks whether its file was rotated.
 	reopenEvery = time.Second
 )
@@ -98,7 +101,8 @@ func (s *Stream) add(ev store.Event) {
 	}
 }
 
-// Close writes what waits and closes the file.
+// Close writes what waits and closes the file. It does not wait for long: a reader that
+// hangs must not delay the stop of a server.
 func (s *Stream) Close() {
 	if s == nil {
 		return
@@ -109,7 +113,11 @@ func (s *Stream) Close() {
 		close(s.events)
 	}
 	s.gate.Unlock()
-	<-s.done
+	select {
+	case <-s.done:
+	case <-time.After(closeWithin):
+		s.log.Warn("audit stream not read to its end; events are in the database and the log", "waiting", len(s.events))
+	}
 }
 
 func (s *Stream) run() {
@@ -166,7 +174,11 @@ func (s *Stream) follow() {
 }
 
 func (s *Stream) open() error {
-	file, err := os.OpenFile(s.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, streamFile)
+	access := os.O_WRONLY
+	if info, err := os.Stat(s.path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		access = os.O_RDWR // to open a pipe to write only waits for its reader, and that delays the start
+	}
+	file, err := os.OpenFile(s.path, access|os.O_APPEND|os.O_CREATE, streamFile)
 	if err != nil {
 		return err
 	}

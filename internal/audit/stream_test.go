@@ -125,6 +125,23 @@ func TestASlowReaderOfTheStreamDelaysNoRequest(t *testing.T) {
 	}
 }
 
+func TestAStopDoesNotWaitForAReaderThatHangs(t *testing.T) {
+	reader, b := make(blocked), new(buffer)
+	defer close(reader)
+	stream, err := audit.OpenStream("stdout", reader, slog.New(slog.NewJSONHandler(b, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := stream.Committed(nil)
+	for range 100 {
+		tell(store.Event{ID: "x"})
+	}
+	stream.Close()
+	if got := b.records(t); len(got) != 1 || got[0]["msg"] != "audit stream not read to its end; events are in the database and the log" {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestAStreamThatCannotBeOpenedIsAnErrorOfTheSetting(t *testing.T) {
 	if _, err := audit.OpenStream(filepath.Join(t.TempDir(), "no", "folder"), nil, nil); err == nil || !strings.HasPrefix(err.Error(), "audit.stream: ") {
 		t.Errorf("%v", err)
