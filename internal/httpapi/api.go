@@ -58,7 +58,8 @@ type API struct {
 	requests    *authorize.Requests
 	audit       *audit.Log
 	exports     chan struct{} // one element for each export
-	lists       turns
+	lists       *turns
+	changes     *turns
 	revoked     func() *revokedLists // made at the first request
 	keys        *keyring.Ring
 	guard       *picoauth.Guard
@@ -88,7 +89,7 @@ func New(cfg Config) *API {
 	}
 	configureHuma()
 	a := &API{
-		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, clients: cfg.Clients, requests: cfg.Requests, audit: cfg.Audit, exports: make(chan struct{}, maxExports), keys: cfg.Keys, guard: cfg.Guard,
+		directory: cfg.Directory, login: cfg.Login, sessions: cfg.Sessions, tokens: cfg.Tokens, clients: cfg.Clients, requests: cfg.Requests, audit: cfg.Audit, exports: make(chan struct{}, maxExports), lists: newTurns(listsAtOnce), changes: newTurns(changesAtOnce), keys: cfg.Keys, guard: cfg.Guard,
 		issuer: cfg.Issuer, base: web.BasePath(cfg.Issuer), title: cfg.Title, version: cfg.Version, log: cfg.Log,
 		passwordMin: cmp.Or(cfg.PasswordMinLength, 8), privileged: cfg.PrivilegedMaxAge,
 	}
@@ -142,8 +143,8 @@ func (a *API) checked(rt *route, next http.HandlerFunc) http.Handler {
 			writeProblem(w, a.refuse(r.Context(), rt, err))
 			return
 		}
-		if rt.isLong(r) {
-			leave, err := a.lists.enter(r.Context(), callerFrom(r.Context()).actor)
+		if turns := a.turns(rt, r); turns != nil {
+			leave, err := turns.enter(r.Context(), callerFrom(r.Context()).actor)
 			if err != nil {
 				writeProblem(w, a.refuse(r.Context(), rt, err))
 				return

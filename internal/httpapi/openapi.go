@@ -244,6 +244,9 @@ func (rt *route) statuses() map[int]string {
 	if rt.whole || slices.Contains(rt.query, "limit") {
 		s[http.StatusTooManyRequests] = joinMeanings(s[http.StatusTooManyRequests], "`rate_limited`: too many lists at one time")
 	}
+	if rt.isChange() {
+		s[http.StatusTooManyRequests] = joinMeanings(s[http.StatusTooManyRequests], "`rate_limited`: too many changes at one time")
+	}
 	maps.Copy(s, rt.refusals)
 	if rt.Access == web.OrgAdmin && rt.Method != http.MethodGet {
 		s[http.StatusTooManyRequests] += ", or too many changes by administrators of the organization"

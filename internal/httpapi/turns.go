@@ -9,20 +9,33 @@ import (
 
 	"github.com/pico-auth/pico-auth/internal/fault"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/web"
 )
 
-// turnWithin is how long a list waits for the one before it.
-const turnWithin = 6 * time.Second
+const (
+	// turnWithin is how long a request waits for others of the same user.
+	turnWithin = 6 * time.Second
 
-var errOneList = fault.New(fault.Throttled, "rate_limited", "one list at a time; try again")
+	// listsAtOnce is one, until the client has read it: a page is 150 KB, a large group
+	// some megabytes, and each connection that does not read would keep one in memory.
+	listsAtOnce = 1
 
-// turns lets each user have one list at a time, until the client has read it: a page is
-// 150 KB, a large group some megabytes, and each connection that does not read would
-// keep one in memory. The zero turns are ready.
+	// changesAtOnce bounds the connections to the database that a user has while their
+	// changes wait for each other's locks.
+	changesAtOnce = 4
+)
+
+var errNoTurn = fault.New(fault.Throttled, "rate_limited", "too many requests of this kind at one time; try again")
+
+// turns lets each user have few requests of a kind at a time.
 type turns struct {
+	most int
+
 	mu sync.Mutex
-	of map[holder]*turn // of those that have a list, or wait
+	of map[holder]*turn // of those that have a request, or wait
 }
+
+func newTurns(most int) *turns { return &turns{most: most, of: map[holder]*turn{}} }
 
 // holder is a user, whatever their sessions and clients, or a service token or client.
 type holder struct {
@@ -33,6 +46,23 @@ type holder struct {
 type turn struct {
 	taken   chan struct{}
 	holders int
+}
+
+// turns are those that a request waits for; nil: none.
+func (a *API) turns(rt *route, r *http.Request) *turns {
+	switch {
+	case rt.isChange():
+		return a.changes
+	case rt.isLong(r):
+		return a.lists
+	default:
+		return nil
+	}
+}
+
+// isChange reports whether it is a change by a user, service token or client.
+func (rt *route) isChange() bool {
+	return rt.Method != http.MethodGet && rt.Access != web.Anonymous && rt.Access != web.UserOrRefresh
 }
 
 // isLong reports whether the length of the response depends on the number of rows.
@@ -62,7 +92,7 @@ func (t *turns) enter(ctx context.Context, by identity.Actor) (leave func(), err
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-late.C:
-		err = errOneList
+		err = errNoTurn
 	}
 	t.release(key, own)
 	return nil, err
@@ -71,12 +101,9 @@ func (t *turns) enter(ctx context.Context, by identity.Actor) (leave func(), err
 func (t *turns) hold(key holder) *turn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.of == nil {
-		t.of = map[holder]*turn{}
-	}
 	own := t.of[key]
 	if own == nil {
-		own = &turn{taken: make(chan struct{}, 1)}
+		own = &turn{taken: make(chan struct{}, t.most)}
 		t.of[key] = own
 	}
 	own.holders++

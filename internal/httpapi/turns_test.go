@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
@@ -70,5 +71,43 @@ func TestAUserHasOneListInMemoryUntilItIsRead(t *testing.T) {
 		if listed := len(rt.query) > 0 && rt.Method == "GET"; listed != (rt.isLong(r.list(t.Context(), "/", "")) && !rt.whole) && rt.ID != "list_revoked_jtis" {
 			t.Errorf("%s: %v", rt.ID, rt.query)
 		}
+	}
+}
+
+// Changes of one user wait for each other's locks: without a limit each would hold a
+// connection to the database while it does.
+func TestAUserHasFewChangesAtATime(t *testing.T) {
+	r := newRig(t)
+	user, other := r.as(identity.Viewer, ""), r.as(identity.Viewer, "")
+	change := func(ctx context.Context) *http.Request {
+		req := httptest.NewRequestWithContext(ctx, "PATCH", "/api/v1/auth/me", strings.NewReader(`{"display_name":"Ada"}`))
+		req.Header.Set("Authorization", "Bearer "+user)
+		req.Header.Set("Content-Type", "application/json")
+		return req
+	}
+	read := make(chan struct{})
+	var reading sync.WaitGroup
+	for range changesAtOnce {
+		slow := &unread{ResponseRecorder: httptest.NewRecorder(), began: make(chan struct{}), read: read}
+		reading.Go(func() { r.serve(slow, change(t.Context())) })
+		<-slow.began
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	rec := httptest.NewRecorder()
+	waiting.Go(func() { r.serve(rec, change(ctx)) })
+	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", other, `{"display_name":"Bob"}`))
+	r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", user, ""))
+	r.want(http.StatusOK, r.call("GET", "/api/v1/groups", user, ""))
+	cancel()
+	waiting.Wait()
+	if rec.Code == http.StatusOK {
+		t.Errorf("%d changes at a time", changesAtOnce+1)
+	}
+	close(read)
+	reading.Wait()
+	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", user, `{"display_name":"Ada"}`))
+	if len(r.changes.of) != 0 {
+		t.Errorf("%d users are kept", len(r.changes.of))
 	}
 }
