@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -94,6 +95,9 @@ func (c auditListCmd) Run(sh *shell) error {
 func (c auditListCmd) filter() (f audit.Filter, err error) {
 	if c.Limit < 0 {
 		return f, usage("--limit must not be negative")
+	}
+	if _, err := netip.ParseAddr(c.Address); c.Address != "" && err != nil {
+		return f, usage("--address must be an IP address, such as 192.0.2.7")
 	}
 	f = audit.Filter{OrgID: c.Org, Action: identity.Action(c.Action), Outcome: c.Outcome, Address: c.Address}
 	if f.From, err = flagTime("--from", c.From); err != nil {

@@ -94,7 +94,7 @@ func verdict(r audit.Report) string {
 }
 
 type auditRestartCmd struct {
-	Yes bool `help:"Do not ask."`
+	Yes bool `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of `pico-auth audit restart --help`.

@@ -18,7 +18,7 @@ type backupCmd struct {
 func (backupCmd) Help() string {
 	return `The copy is a consistent snapshot and has mode 0600. Signing keys in files are not in it: back up auth.data_dir as well.
 Sealed keys and the chain of audit events are in it and need the master key. The database is only read: it may be of an earlier version, on a full disk or
-on a read-only file system, as long as FILE is not.
+on a read-only file system, as long as <file> is not.
 
 Example:
 

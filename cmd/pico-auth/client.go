@@ -27,7 +27,7 @@ type clientCmd struct {
 
 // clientArg names a client on the command line.
 type clientArg struct {
-	ID string `arg:"" name:"client-id" help:"The client_id."`
+	ID string `arg:"" name:"client-id" help:"The client_id, as client list prints it."`
 }
 
 // sure asks before something that ends what the client holds, and says what that is.
@@ -241,7 +241,7 @@ type clientRotateSecretCmd struct {
 	clientArg
 	Revoke bool `help:"Remove all previous secrets and end all tokens of the client."`
 	JSON   bool `help:"Print JSON."`
-	Yes    bool `help:"Do not ask."`
+	Yes    bool `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of `pico-auth client rotate-secret --help`.
@@ -275,7 +275,7 @@ func (c clientRotateSecretCmd) Run(sh *shell) error {
 
 type clientRevokeTokensCmd struct {
 	clientArg
-	Yes bool `help:"Do not ask."`
+	Yes bool `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of `pico-auth client revoke-tokens --help`.
@@ -304,7 +304,7 @@ func (c clientRevokeTokensCmd) Run(sh *shell) error {
 
 type clientDeleteCmd struct {
 	clientArg
-	Yes bool `help:"Do not ask."`
+	Yes bool `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of `pico-auth client delete --help`.

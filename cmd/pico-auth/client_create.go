@@ -145,7 +145,7 @@ func (f clientFlags) claims(s oauth.Settings) error {
 }
 
 type clientCreateCmd struct {
-	Kind string `enum:"spa,web,native,machine" required:"" help:"What it is, one of ${enum}: runs in a browser, on a server, on the user's device, or acts without a user."`
+	Kind string `enum:"spa,web,native,machine" required:"" placeholder:"KIND" help:"spa runs in a browser, web on a server, native on the user's device, and machine acts without a user."`
 	Org  string `placeholder:"ID" help:"Only users of this organization may sign in, and without a user the client acts in it; by default all users."`
 	clientFlags
 	JSON bool `help:"Print JSON."`
@@ -202,14 +202,14 @@ func (c clientCreateCmd) Run(sh *shell) error {
 type clientUpdateCmd struct {
 	clientArg
 	clientFlags
-	Status string `enum:",active,suspended" default:"" placeholder:"STATUS" help:"active, or suspended: this ends all its tokens."`
+	Status string `enum:",active,suspended" default:"" placeholder:"active|suspended" help:"A suspension ends all its tokens; an activation revives none."`
 	JSON   bool   `help:"Print JSON."`
-	Yes    bool   `help:"Do not ask before a suspension."`
+	Yes    bool   `help:"Do not ask for confirmation of a suspension."`
 }
 
 // Help is the end of `pico-auth client update --help`.
 func (clientUpdateCmd) Help() string {
-	return `What is not given stays; a list that is given replaces the previous one as a whole. A client that the configuration declares is changed there.
+	return `What is not given stays, whatever the default of a new client is; a list that is given replaces the previous one as a whole. A client that the configuration declares is changed there.
 
 Examples:
 

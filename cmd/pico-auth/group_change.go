@@ -62,7 +62,7 @@ func (c groupCreateCmd) Run(sh *shell) error {
 
 type groupDeleteCmd struct {
 	groupArg
-	Yes bool `help:"Do not ask."`
+	Yes bool `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of `pico-auth group delete --help`.

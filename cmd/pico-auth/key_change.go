@@ -118,7 +118,7 @@ func (c keyRetireCmd) Run(sh *shell) error {
 type keyRevokeCmd struct {
 	KID  string `arg:"" name:"kid" help:"The ID of the key that has leaked, or is lost."`
 	Lost bool   `help:"The private key, or the master key, is lost for good: do not require it."`
-	Yes  bool   `help:"Do not ask."`
+	Yes  bool   `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of "pico-auth key revoke --help".
@@ -184,7 +184,7 @@ func (sh *shell) sure(question, instead string) error {
 
 type keyAcceptCmd struct {
 	KID string `arg:"" name:"kid" help:"The key ID, as the log or key list names it."`
-	Yes bool   `help:"Do not ask."`
+	Yes bool   `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of "pico-auth key accept --help".

@@ -43,7 +43,10 @@ func newKeyFile(path string) (keyFile, error) {
 	if errors.Is(err, os.ErrExist) {
 		return keyFile{}, fmt.Errorf("%s exists already; a private key is not written over a file", path)
 	}
-	return keyFile{f}, err
+	if err != nil {
+		return keyFile{}, fmt.Errorf("--out: %w", err)
+	}
+	return keyFile{f}, nil
 }
 
 // write commits the content, or leaves no file behind.

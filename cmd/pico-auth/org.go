@@ -138,7 +138,7 @@ func (c orgRenameCmd) Run(sh *shell) error {
 type orgSuspendCmd struct {
 	orgArg
 	JSON bool `help:"Print JSON."`
-	Yes  bool `help:"Do not ask."`
+	Yes  bool `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of `pico-auth org suspend --help`.
@@ -186,7 +186,7 @@ func (c orgActivateCmd) Run(sh *shell) error {
 
 type orgDeleteCmd struct {
 	orgArg
-	Yes bool `help:"Do not ask."`
+	Yes bool `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of `pico-auth org delete --help`.

@@ -43,6 +43,7 @@ func TestARefusedCommandPrintsOneLine(t *testing.T) {
 		"user set-email alice@example.com nobody": "must be a valid e-mail address",
 		"user show unknown":                       "there is no such user\n",
 		"user":                                    "a command is missing, one of create, list, ",
+		"audit list --address localhost":          "--address must be an IP address, such as 192.0.2.7\n",
 		"audit list --from yesterday":             "--from must be a day or a time in UTC",
 		"config check --config absent.yaml":       "the configuration file cannot be read: absent.yaml: no such file or directory\n",
 		"health":                                  "/readyz (connection refused): is it running, with this configuration?\n",

@@ -177,7 +177,7 @@ func (c serviceTokenUpdateCmd) Run(sh *shell) error {
 type serviceTokenRevokeCmd struct {
 	Name string `arg:"" help:"Its name."`
 	Org  string `default:"default" placeholder:"ID" help:"Its organization (${default})."`
-	Yes  bool   `help:"Do not ask."`
+	Yes  bool   `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of `pico-auth service-token revoke --help`.

@@ -91,7 +91,7 @@ type sessionEndCmd struct {
 	userArg
 	Session string `arg:"" optional:"" help:"ID of the session, as session list prints it."`
 	All     bool   `help:"End all sessions of the user."`
-	Yes     bool   `help:"Do not ask."`
+	Yes     bool   `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of `pico-auth session end --help`.

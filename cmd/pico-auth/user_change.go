@@ -76,7 +76,7 @@ type userResetPasswordCmd struct {
 
 // Help is the end of `pico-auth user reset-password --help`.
 func (userResetPasswordCmd) Help() string {
-	return `Use it as well when the last superadmin has lost the password.
+	return `The password is prompted for, or read from standard input. Use it as well when the last superadmin has lost the password.
 
 Examples:
 

@@ -10,7 +10,7 @@ import (
 type userCreateCmd struct {
 	Email       string `arg:"" help:"E-mail address."`
 	Role        string `enum:"viewer,operator,org_admin,superadmin" default:"viewer" help:"One of ${enum}."`
-	Org         string `default:"default" help:"Organization; it is created if it does not exist."`
+	Org         string `default:"default" placeholder:"ID" help:"Its organization (${default}); it is created if it does not exist."`
 	DisplayName string `help:"Name to show."`
 	Verified    bool   `name:"email-verified" help:"The user receives mail at the address; several clients refuse users without this."`
 	JSON        bool   `help:"Print JSON."`

@@ -59,7 +59,7 @@ func (c userSetEmailCmd) resolve(sh *shell) error {
 type userDeleteCmd struct {
 	userArg
 	tokenDecision
-	Yes bool `help:"Do not ask."`
+	Yes bool `help:"Do not ask for confirmation."`
 }
 
 // Help is the end of `pico-auth user delete --help`.
