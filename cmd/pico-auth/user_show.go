@@ -11,6 +11,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/identity"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store"
+	"github.com/pico-auth/pico-auth/internal/throttle"
 )
 
 // lastFailures is how many refused logins are shown.
@@ -51,13 +52,19 @@ func (c userShowCmd) Run(sh *shell) error {
 		if err != nil {
 			return err
 		}
+		limited, _, err := services.Audit.Search(ctx, operator(), audit.Filter{
+			TargetID: id, Action: identity.ActionThrottle, Outcome: store.OutcomeRefused, Limit: lastFailures,
+		})
+		if err != nil {
+			return err
+		}
 		if c.JSON {
 			return sh.json(standingJSON{
 				userJSON: asUserJSON(s.User), Metadata: json.RawMessage(s.Metadata), Groups: groupNames(s.Groups), Sessions: s.Sessions,
-				Refusals: refusals(s.User), FailedAttempts: guesses.All.Count, Failures: failures(refused),
+				Refusals: refusals(s.User), FailedAttempts: guesses.All.Count, Failures: failures(refused), Limits: failures(limited),
 			})
 		}
-		return sh.table(standingRows(s, guesses.All, failures(refused)))
+		return sh.table(standingRows(s, guesses.All, failures(refused), failures(limited)))
 	})
 }
 
@@ -70,9 +77,10 @@ type standingJSON struct {
 	Refusals       []string        `json:"refusals"`
 	FailedAttempts int64           `json:"failed_attempts"`
 	Failures       []string        `json:"last_failures"`
+	Limits         []string        `json:"last_limits"`
 }
 
-func standingRows(s store.Standing, guessed store.Failures, failures []string) [][]string {
+func standingRows(s store.Standing, guessed store.Failures, failures, limits []string) [][]string {
 	last := "never"
 	if !s.LastLoginAt.IsZero() {
 		last = moment(s.LastLoginAt)
@@ -103,12 +111,29 @@ func standingRows(s store.Standing, guessed store.Failures, failures []string) [
 		rows = append(rows, []string{"login", "refused: " + reason})
 	}
 	if guessed.Count > 0 {
-		rows = append(rows, []string{"failed attempts", fmt.Sprintf("%d from networks that did not sign in, the last at %s; further ones wait", guessed.Count, moment(guessed.Last))})
+		rows = append(rows, []string{"failed attempts", attempts(guessed, time.Now())})
+	}
+	for _, limit := range limits {
+		rows = append(rows, []string{"login limited", limit})
 	}
 	for _, failure := range failures {
 		rows = append(rows, []string{"refused login", failure})
 	}
 	return rows
+}
+
+// attempts says what the failures over all networks that did not sign the user in mean
+// for the next attempt from one of these.
+func attempts(f store.Failures, now time.Time) string {
+	text := fmt.Sprintf("%d from networks that did not sign in, the last at %s; ", f.Count, moment(f.Last))
+	switch free, wait := throttle.CapacityOfAccount(f, now); {
+	case wait > 0:
+		return text + "from these none before " + now.Add(wait).UTC().Format(time.RFC3339)
+	case free > 1:
+		return text + fmt.Sprintf("after %d more they wait for one another", free)
+	default:
+		return text + "further ones wait for one another"
+	}
 }
 
 // refusals are the reasons for which a login with the right password is refused.

@@ -178,7 +178,7 @@ func (a *Attempt) limits() (full *fullness, busy *signal) {
 	if a.known() {
 		return full, busy
 	}
-	capacity, wait = capacityOfAccount(a.guesses.All, now)
+	capacity, wait = CapacityOfAccount(a.guesses.All, now)
 	ask(account, freeOfAccount, failuresCount, capacity, a.all.pending, wait, &a.all.signal)
 	one, factor := a.tally(), factorOf(a.by)
 	if r, wait := one.full(now, 0, factor); r != nil {
@@ -246,8 +246,8 @@ func (a *Attempt) usedUp(g store.Guesses) error {
 	if a.network == nil {
 		return nil
 	}
-	if capacity, _ := capacityOfAccount(a.guesses.All, a.admittedAt); since(g.All, a.guesses.All) >= capacity {
-		_, wait := capacityOfAccount(store.Failures{Count: g.All.Count, Last: now}, now)
+	if capacity, _ := CapacityOfAccount(a.guesses.All, a.admittedAt); since(g.All, a.guesses.All) >= capacity {
+		_, wait := CapacityOfAccount(store.Failures{Count: g.All.Count, Last: now}, now)
 		return a.t.refuse(account, freeOfAccount, failuresCount, wait)
 	}
 	return nil

@@ -25,8 +25,9 @@ func capacityInNetwork(f store.Failures, now time.Time) (capacity int, wait time
 	return capacityAfter(f, freeInNetwork, waitInNetwork(f.Count), now)
 }
 
-// capacityOfAccount is capacityInNetwork over all networks that are not known.
-func capacityOfAccount(f store.Failures, now time.Time) (capacity int, wait time.Duration) {
+// CapacityOfAccount returns how many attempts of an account may be made at once now from
+// the networks that are not known; zero: none for the time wait.
+func CapacityOfAccount(f store.Failures, now time.Time) (capacity int, wait time.Duration) {
 	pause := slowWait
 	if f.Count >= manyFailures {
 		pause = manyWait
