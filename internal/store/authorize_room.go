@@ -49,8 +49,8 @@ func (s *Store) PurgeAuthorizations(ctx context.Context, batch int) (n int, err 
 		batch = defaultPurge
 	}
 	err = s.write(ctx, func(t *tx) error {
-		removed, err := t.exec(`DELETE FROM authorization_requests WHERE id IN
-			(SELECT id FROM authorization_requests WHERE purge_at <= $1 ORDER BY purge_at LIMIT $2)`, t.stamp(), batch)
+		// What ends a client locks the codes of the last minutes in another order.
+		removed, err := t.deleteUnlocked(selection{"authorization_requests", "id", "purge_at <= $1 ORDER BY purge_at LIMIT $2", []any{t.stamp(), batch}})
 		n = int(removed)
 		return err
 	})

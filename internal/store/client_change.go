@@ -207,15 +207,10 @@ func (t *tx) replaceClient(c oauth.Client) error {
 	return err
 }
 
-// issuedTo is which rows of a table are codes that the client can exchange for tokens.
-type issuedTo struct {
-	table, key, which string
-	args              []any
-}
-
-// issuedTo returns those of authorization requests, and of devices whose user has decided.
-func (t *tx) issuedTo(clientID string) []issuedTo {
-	return []issuedTo{
+// issuedTo returns the codes that the client can exchange for tokens: those of authorization
+// requests, and of devices whose user has decided.
+func (t *tx) issuedTo(clientID string) []selection {
+	return []selection{
 		{"authorization_requests", "id", unusedCodes, t.unusedCodes(clientID)},
 		{"device_codes", "device_hash", "client_id = $1 AND status = '" + deviceAllowed + "'", []any{clientID}},
 	}
@@ -240,7 +235,7 @@ func (t *tx) lockIssued(id string) error {
 // access tokens, which have no row.
 func (t *tx) endClient(id string) error {
 	for _, of := range t.issuedTo(id) {
-		if err := t.deleteUnlocked(of); err != nil {
+		if _, err := t.deleteUnlocked(of); err != nil {
 			return err
 		}
 	}
@@ -273,7 +268,7 @@ func (s *Store) RevokeClientTokens(ctx context.Context, act Act, id string, may 
 // used codes, which are good for nothing, stay until they are purged: in an hour there are
 // more of them than of all else.
 func (s *Store) DeleteClient(ctx context.Context, act Act, id string, may ClientRule) error {
-	own := []issuedTo{
+	own := []selection{
 		{"authorization_requests", "id", "client_id = $1 AND code_hash IS NULL", []any{id}},
 		{"device_codes", "device_hash", "client_id = $1", []any{id}},
 	}
@@ -291,7 +286,7 @@ func (s *Store) DeleteClient(ctx context.Context, act Act, id string, may Client
 			return err
 		}
 		for _, of := range own {
-			if err := t.deleteUnlocked(of); err != nil {
+			if _, err := t.deleteUnlocked(of); err != nil {
 				return err
 			}
 		}

@@ -70,7 +70,7 @@ func (s *Store) Consents(ctx context.Context, userID string) (all []Consent, err
 func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) error {
 	// A client that needs no consent can exchange its code in spite of the withdrawal.
 	return s.write(ctx, func(t *tx) error {
-		codes := issuedTo{
+		codes := selection{
 			"authorization_requests", "id", unusedCodes + " AND session_id IN (SELECT id FROM sessions WHERE user_id = $4)",
 			append(t.unusedCodes(clientID), act.By.UserID()),
 		}
@@ -86,7 +86,7 @@ func (s *Store) WithdrawConsent(ctx context.Context, act Act, clientID string) e
 			err = identity.ErrNoConsent
 		}
 		if err == nil {
-			err = t.deleteUnlocked(codes)
+			_, err = t.deleteUnlocked(codes)
 		}
 		if err == nil {
 			_, err = t.end(EndConsent, subjects{userID: u.ID, clientID: clientID})

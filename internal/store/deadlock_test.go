@@ -195,3 +195,39 @@ func TestALogoutEverywhereBesideTheEndOfExpiredSessionsDoesNotDeadlock(t *testin
 		m.ok(ended())
 	})
 }
+
+// An ending locks the codes of the last minutes as they are stored, and the purge those that
+// have expired as they expired.
+func TestAnEndingBesideThePurgeDoesNotDeadlock(t *testing.T) {
+	for name, c := range map[string]struct {
+		first string // the row that the ending locks first, and the purge last
+		end   string
+		purge func(m *meeting) (int, error)
+	}{
+		"codes":   {"authorization_requests WHERE code_hash = 'code 0'", "revocation", func(m *meeting) (int, error) { return m.s.PurgeAuthorizations(t.Context(), 0) }},
+		"devices": {"device_codes WHERE user_code = 'DEVICE0'", "deletion", func(m *meeting) (int, error) { return m.s.PurgeDevices(t.Context(), 0) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMeeting(t)
+			for i := range 2 {
+				m.code(m.ada, "app", "cookie "+itoa(i), "code "+itoa(i))
+				m.device("DEVICE"+itoa(i), "app")
+				before := m.clock.Now().Add(-time.Duration(i+1) * time.Second)
+				storetest.Exec(t, m.url, "UPDATE authorization_requests SET purge_at = '"+store.FormatTime(before)+"' WHERE code_hash = 'code "+itoa(i)+"'")
+				storetest.Exec(t, m.url, "UPDATE device_codes SET expires_at = '"+store.FormatTime(before.Add(-time.Hour))+"' WHERE user_code = 'DEVICE"+itoa(i)+"'")
+			}
+			m.undisturbed(func() {
+				release := storetest.Hold(t, m.url, "BEGIN; SELECT 1 FROM "+c.first+" FOR UPDATE")
+				ended := begin(func() error { return endsBy[c.end](m, everyActor) })
+				m.waiting(1)
+				n, err := c.purge(m)
+				m.ok(err)
+				if n != 1 {
+					t.Errorf("%d are purged, want the one that is not locked", n)
+				}
+				release()
+				m.ok(ended())
+			})
+		})
+	}
+}

@@ -258,8 +258,10 @@ func (s *Store) PurgeDevices(ctx context.Context, batch int) (n int, err error) 
 		batch = defaultPurge
 	}
 	err = s.write(ctx, func(t *tx) error {
-		removed, err := t.exec(`DELETE FROM device_codes WHERE device_hash IN
-			(SELECT device_hash FROM device_codes WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`, FormatTime(t.now.Add(-deviceRemembered)), batch)
+		// What ends a client locks devices in another order.
+		removed, err := t.deleteUnlocked(selection{
+			"device_codes", "device_hash", "expires_at < $1 ORDER BY expires_at LIMIT $2", []any{FormatTime(t.now.Add(-deviceRemembered)), batch},
+		})
 		n = int(removed)
 		return err
 	})

@@ -194,14 +194,20 @@ func (t *tx) lock(table, alias, which string, args ...any) error {
 	return err
 }
 
-// deleteUnlocked deletes the rows, but for those that another transaction has locked.
-func (t *tx) deleteUnlocked(of issuedTo) error {
+// selection is some rows of a table.
+type selection struct {
+	table, key, which string // which may have an order and a limit
+	args              []any
+}
+
+// deleteUnlocked deletes the rows, but for those that another transaction has locked, and
+// returns how many.
+func (t *tx) deleteUnlocked(of selection) (int64, error) {
 	which := of.which
 	if t.locks {
-		which = of.key + " IN (SELECT " + of.key + " FROM " + of.table + " WHERE " + of.which + " FOR UPDATE SKIP LOCKED)"
+		which += " FOR UPDATE SKIP LOCKED"
 	}
-	_, err := t.exec("DELETE FROM "+of.table+" WHERE "+which, of.args...)
-	return err
+	return t.exec("DELETE FROM "+of.table+" WHERE "+of.key+" IN (SELECT "+of.key+" FROM "+of.table+" WHERE "+which+")", of.args...)
 }
 
 // unlocked is used in place of forUpdate and forShare when a SELECT locks nothing.
