@@ -207,7 +207,10 @@ func (c *Chain) check(before place, ev store.ChainEvent) error {
 // Digest is what the log has instead of the address of a refused login: the same for
 // every spelling that signs in to one account, on every replica.
 func Digest(master *seal.Master, email string) string {
-	mac := master.MAC(digestLabel, identity.EmailKey(email))
+	if identity.Storable(email) { // a text that is no address may be long, and its key costs much
+		email = identity.EmailKey(email)
+	}
+	mac := master.MAC(digestLabel, email)
 	sum, err := base64.RawURLEncoding.DecodeString(mac[strings.LastIndexByte(mac, '.')+1:])
 	if err != nil {
 		panic(err) // seal encodes it so
