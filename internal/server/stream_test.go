@@ -19,7 +19,7 @@ func TestAServerOutlivesTheReaderOfItsEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.cmd, r.log = exec.Command(r.path, "serve"), &testrig.Buffer{} //nolint:gosec // the program of the tests
+	r.cmd, r.log = exec.Command(r.path, "serve"), &testrig.Buffer{}
 	r.cmd.Env, r.cmd.Dir, r.cmd.Stderr, r.cmd.Stdout = r.env, strings.TrimPrefix(r.env[0], "HOME="), r.log, writer
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
