@@ -92,7 +92,8 @@ type peer struct {
 	wide    map[*conn]struct{}
 	narrow  int
 	long    int           // connections with a request with a long header
-	shorter chan struct{} // closed when there are fewer of these; nil: none waits
+	waiting int           // connections that wait until there are fewer of these
+	shorter chan struct{} // closed then; nil: none waits
 	swept   time.Time
 
 	http2   atomic.Int64 // connections that speak it

@@ -14,24 +14,31 @@ var errLongHeader = errors.New("too many long headers from this address")
 func (g *gate) admitLong(c *conn) bool {
 	late := time.NewTimer(readHeaderTimeout)
 	defer late.Stop()
-	for {
-		admitted, shorter := g.tryLong(c)
+	for waited := false; ; waited = true {
+		admitted, shorter := g.tryLong(c, waited)
 		if shorter == nil {
 			return admitted
 		}
 		select {
 		case <-shorter:
 		case <-late.C:
+			g.mu.Lock()
+			c.peer.waiting--
+			g.mu.Unlock()
 			return false
 		}
 	}
 }
 
-// tryLong decides about a long header, or returns what is closed when to ask again.
-func (g *gate) tryLong(c *conn) (admitted bool, shorter <-chan struct{}) {
+// tryLong decides about a long header, or returns what is closed when to ask again. Few
+// connections wait, since each keeps what it has read.
+func (g *gate) tryLong(c *conn, waited bool) (admitted bool, shorter <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := c.peer
+	if waited {
+		p.waiting--
+	}
 	switch {
 	case c.gone || c.element != nil:
 		return false, nil
@@ -39,9 +46,12 @@ func (g *gate) tryLong(c *conn) (admitted bool, shorter <-chan struct{}) {
 		p.long++
 		c.isLong.Store(true)
 		return true, nil
+	case !p.mayHave(p.waiting, 8):
+		return false, nil
 	case p.shorter == nil:
 		p.shorter = make(chan struct{})
 	}
+	p.waiting++
 	return false, p.shorter
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -44,7 +45,7 @@ func (l longRead) ended() (is bool, err error) {
 // first record of TLS from a header.
 func TestALongHeaderWaitsForOthersOfItsAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(nil, gateLimits{total: 100, perAddress: 64, idle: time.Hour, now: time.Now}) // two at a time
+		g := newGate(nil, gateLimits{total: 100, perAddress: 64, idle: time.Hour, now: time.Now}) // two at a time, and eight wait
 		open := []longRead{sendLong(g), sendLong(g)}
 		for i, l := range open {
 			if is, err := l.ended(); !is || err != nil {
@@ -74,12 +75,26 @@ func TestALongHeaderWaitsForOthersOfItsAddress(t *testing.T) {
 		if n := admitted(); n != 1 {
 			t.Errorf("%d are admitted after a connection was closed", n)
 		}
-		last := sendLong(g)
-		time.Sleep(readHeaderTimeout)
-		if is, err := last.ended(); !is || !errors.Is(err, errLongHeader) {
-			t.Errorf("without end: ended %v: %v", is, err)
+		var last []longRead
+		for range 8 {
+			last = append(last, sendLong(g))
 		}
-		for _, l := range append(append(open, waiting...), last) {
+		synctest.Wait()
+		more := sendLong(g)
+		if is, err := more.ended(); !is || !errors.Is(err, errLongHeader) {
+			t.Errorf("one more than eight: ended %v: %v", is, err)
+		}
+		time.Sleep(readHeaderTimeout)
+		for _, l := range last {
+			if is, err := l.ended(); !is || !errors.Is(err, errLongHeader) {
+				t.Errorf("without end: ended %v: %v", is, err)
+			}
+		}
+		last = append(last, sendLong(g))
+		if is, _ := last[8].ended(); is {
+			t.Error("none waits any more, and another one is refused")
+		}
+		for _, l := range append(slices.Concat(open, waiting, last), more) {
 			_ = l.Close()
 		}
 		if n := len(g.peers); n != 0 {
