@@ -93,7 +93,7 @@ func (s *Store) ReadChain(ctx context.Context, after int64, limit int) (c Chain,
 		if err != nil || len(c.Events) == limit {
 			return err
 		}
-		c.Misplaced, err = collect(t, func(r scanner) (id string, err error) { return id, r.Scan(&id) },
+		c.Misplaced, err = collect(t, scanText,
 			"SELECT id FROM audit_events WHERE seq IS NOT NULL AND NOT "+placed+" ORDER BY id LIMIT $2", ChainStart, limit)
 		if err != nil {
 			return err
