@@ -35,6 +35,9 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, p Presente
 	if next.ID == "" {
 		next.ID = NewIDAt(s.now())
 	}
+	if s.over.has(p) {
+		return Rotation{}, identity.ErrInvalidToken
+	}
 	before := p.Permit != nil || s.writer != nil && !p.Issued
 	if before {
 		if err := s.examine(ctx, p); err != nil {
@@ -65,6 +68,7 @@ func (s *Store) RotateRefresh(ctx context.Context, by identity.Actor, p Presente
 		return err
 	})
 	if err != nil {
+		s.rememberEnded(ctx, p, err)
 		return Rotation{}, err
 	}
 	return g, nil

@@ -88,6 +88,7 @@ type Store struct {
 	places   places       // of lists
 	open     openRequests // authorization requests
 	clients  clientMemo
+	over     endedFamilies
 	ended    atomic.Int64 // the first time since the last OwnRevocations, as in noteEnded
 	purged   purged
 	damaged  atomic.Pointer[string] // the error when damage was first detected
