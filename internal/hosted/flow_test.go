@@ -332,7 +332,14 @@ func TestPagesSpeakTheLanguageOfTheRequest(t *testing.T) {
 	c := r.client(nil)
 	b := r.browser()
 	b.open(authorization(c, "ui_locales", "es-ES")).shows(200, "/sign-in", `<html lang="es">`, "para continuar en Northwind Notes")
-	b.submit("/sign-in", "email", "ada@example.com", "password", "wrong").shows(403, "/sign-in", "no son correctos")
+	register := regexp.MustCompile(`href="(/register[^"]*)"`).FindStringSubmatch(b.body)
+	if register == nil {
+		t.Fatal(b.body)
+	}
+	b.open(register[1]).submit("/register", "email", "new@example.com", "password", "short", "display_name", "New").
+		shows(422, "/register", `id="password-fault">Elija una contraseña de al menos 8 caracteres`)
+	b.open(strings.Replace(register[1], "/register", "/sign-in", 1)).
+		submit("/sign-in", "email", "ada@example.com", "password", "wrong").shows(403, "/sign-in", "no son correctos")
 	b.signIn("ada@example.com").shows(200, "/consent", "Ver su correo electrónico")
 	silent := r.client(oauth.Settings{"consent": false})
 	b.open(authorization(silent, "ui_locales", "es", "response_mode", "form_post"))

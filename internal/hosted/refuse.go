@@ -204,7 +204,7 @@ func (p *Pages) blame(w http.ResponseWriter, r *http.Request, l *locale, f *form
 		f.Alert = l.textOr("fault."+no.code, no.description)
 		if e, ok := errors.AsType[*fault.Error](err); ok {
 			for _, at := range e.Fields {
-				f.mark(at.Name, l.fault(*f, at))
+				f.mark(at.Name, p.fault(l, *f, at))
 			}
 		}
 	}
@@ -237,10 +237,10 @@ func (f *form) faulty() bool {
 }
 
 // fault is what is wrong with a field. The sentences of the services are in English.
-func (l *locale) fault(f form, at fault.Field) string {
+func (p *Pages) fault(l *locale, f form, at fault.Field) string {
 	if l.Tag != fallback {
-		if at.Name == "password" {
-			return l.text("fault.new_password")
+		if at.Name == "password" || at.Name == "new_password" {
+			return l.text("fault.new_password", p.shortest)
 		}
 		return l.textOr("fault."+at.Name, l.text("fault.field"))
 	}

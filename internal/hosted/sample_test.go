@@ -18,7 +18,7 @@ func samples(now time.Time) map[string]page {
 	wrong.Value = "ada@example.com"
 	fresh := field{Name: "new_password", Type: "password", Label: l.text("field.new_password"), Autocomplete: "new-password", Required: true, Hint: l.text("field.new_password.hint", 8)}
 	faulty := fresh
-	faulty.Fault = l.text("fault.new_password")
+	faulty.Fault = l.text("fault.new_password", 8)
 	name := field{Name: "display_name", Type: "text", Label: l.text("field.display_name"), Autocomplete: "name", Value: user.Name}
 	scopes := []string{l.text("scope.profile"), l.text("scope.email"), l.text("scope.offline_access"), l.text("scope.other", "invoices.read")}
 	long := clientView{Name: strings.Repeat("Donaudampfschifffahrt", 8), Host: strings.Repeat("notes", 12) + "." + strings.Repeat("north", 12) + ".example:8443", Policy: app.Policy, Terms: app.Terms}

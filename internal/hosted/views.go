@@ -54,7 +54,6 @@ type field struct {
 	Autocomplete      string
 	InputMode         string
 	Required, Focus   bool
-	MinLength         int
 	ReadOnly          bool
 }
 

@@ -94,18 +94,27 @@ func (s *Sessions) ended(ctx context.Context, act store.Act, targetID string, er
 	return fmt.Errorf("%s: %w", act.Action, err)
 }
 
+// maxDevice is how many characters of the name of a device are shown. Those of browsers
+// and phones are shorter.
+const maxDevice = 60
+
 // Device names the program and the device of a User-Agent for users, such as "Firefox
-// on Linux"; empty: unknown. The client chose the text.
+// on Linux"; empty: unknown. The client chose the text, so what is longer than maxDevice is
+// cut.
 func Device(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	name := ua.Name
 	if on := cmp.Or(ua.Device, ua.OS); on != "" {
 		name = strings.TrimPrefix(name+" on "+on, " on ")
 	}
-	return strings.Map(func(r rune) rune {
+	shown := []rune(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
-	}, name)
+	}, name))
+	if len(shown) > maxDevice {
+		return strings.TrimSpace(string(shown[:maxDevice-1])) + "…"
+	}
+	return string(shown)
 }
