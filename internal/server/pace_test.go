@@ -50,7 +50,7 @@ func TestGOGCFollowsTheHeap(t *testing.T) {
 		}
 		t.Fatalf("GOGC is %d %s", sample[0].Value.Uint64(), what)
 	}
-	type connection struct{ fields [128]*connection }
+	type connection [128]*connection
 	connections := make([]*connection, 10<<10)
 	for i := range connections {
 		connections[i] = new(connection)
