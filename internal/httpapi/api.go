@@ -143,8 +143,8 @@ func (a *API) checked(rt *route, next http.HandlerFunc) http.Handler {
 			writeProblem(w, a.refuse(r.Context(), rt, err))
 			return
 		}
-		if turns := a.turns(rt, r); turns != nil {
-			leave, err := turns.enter(r.Context(), callerFrom(r.Context()).actor)
+		if rt.isLong(r) {
+			leave, err := a.lists.enter(r.Context(), callerFrom(r.Context()).actor)
 			if err != nil {
 				writeProblem(w, a.refuse(r.Context(), rt, err))
 				return

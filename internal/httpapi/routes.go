@@ -62,7 +62,7 @@ func (rt *route) locate(field string) string {
 func endpoint[I, O any](a *API, handle func(context.Context, *caller, *I) (O, error)) typed {
 	return func(api huma.API, rt *route) {
 		huma.Register(api, *rt.operation(), func(ctx context.Context, in *I) (*reply[O], error) {
-			out, err := handle(ctx, callerFrom(ctx), in)
+			out, err := inTurn(ctx, a, rt, handle, in)
 			if err != nil {
 				return nil, a.refuse(ctx, rt, err)
 			}

@@ -48,16 +48,19 @@ type turn struct {
 	holders int
 }
 
-// turns are those that a request waits for; nil: none.
-func (a *API) turns(rt *route, r *http.Request) *turns {
-	switch {
-	case rt.isChange():
-		return a.changes
-	case rt.isLong(r):
-		return a.lists
-	default:
-		return nil
+// inTurn calls handle, for a change in a turn of the user. That ends before the response is
+// written: a client with a stolen token that does not read could otherwise keep the user from
+// ending the session.
+func inTurn[I, O any](ctx context.Context, a *API, rt *route, handle func(context.Context, *caller, *I) (O, error), in *I) (out O, err error) {
+	by := callerFrom(ctx)
+	if rt.isChange() {
+		leave, err := a.changes.enter(ctx, by.actor)
+		if err != nil {
+			return out, err
+		}
+		defer leave()
 	}
+	return handle(ctx, by, in)
 }
 
 // isChange reports whether it is a change by a user, service token or client.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pico-auth/pico-auth/internal/identity"
 )
@@ -78,24 +79,20 @@ func TestAUserHasOneListInMemoryUntilItIsRead(t *testing.T) {
 // connection to the database while it does.
 func TestAUserHasFewChangesAtATime(t *testing.T) {
 	r := newRig(t)
-	user, other := r.as(identity.Viewer, ""), r.as(identity.Viewer, "")
-	change := func(ctx context.Context) *http.Request {
-		req := httptest.NewRequestWithContext(ctx, "PATCH", "/api/v1/auth/me", strings.NewReader(`{"display_name":"Ada"}`))
-		req.Header.Set("Authorization", "Bearer "+user)
-		req.Header.Set("Content-Type", "application/json")
-		return req
-	}
-	read := make(chan struct{})
-	var reading sync.WaitGroup
+	u := r.user(identity.Viewer, "")
+	user, _ := r.session(u)
+	other := r.as(identity.Viewer, "")
 	for range changesAtOnce {
-		slow := &unread{ResponseRecorder: httptest.NewRecorder(), began: make(chan struct{}), read: read}
-		reading.Go(func() { r.serve(slow, change(t.Context())) })
-		<-slow.began
+		leave, err := r.changes.enter(t.Context(), identity.Actor{Kind: identity.ActorUser, ID: u.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var waiting sync.WaitGroup
 	rec := httptest.NewRecorder()
-	waiting.Go(func() { r.serve(rec, change(ctx)) })
+	waiting.Go(func() { r.serve(rec, r.patch(ctx, user, `{"display_name":"Ada"}`)) })
 	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", other, `{"display_name":"Bob"}`))
 	r.want(http.StatusOK, r.call("GET", "/api/v1/auth/me", user, ""))
 	r.want(http.StatusOK, r.call("GET", "/api/v1/groups", user, ""))
@@ -104,9 +101,35 @@ func TestAUserHasFewChangesAtATime(t *testing.T) {
 	if rec.Code == http.StatusOK {
 		t.Errorf("%d changes at a time", changesAtOnce+1)
 	}
+}
+
+func (r *rig) patch(ctx context.Context, bearer, body string) *http.Request {
+	req := httptest.NewRequestWithContext(ctx, "PATCH", "/api/v1/auth/me", strings.NewReader(body))
+	req.Header.Set("Authorization", "Bearer "+bearer)
+	req.Header.Set("Content-Type", "application/json")
+	return req
+}
+
+// A client with a stolen token must not keep the user from ending its session.
+func TestResponsesThatAreNotReadKeepNoUserFromEndingSessions(t *testing.T) {
+	r := newRig(t)
+	u := r.user(identity.Viewer, "")
+	stolen, _ := r.session(u)
+	own, _ := r.session(u)
+	read := make(chan struct{})
+	var reading sync.WaitGroup
+	for range 2 * changesAtOnce {
+		slow := &unread{ResponseRecorder: httptest.NewRecorder(), began: make(chan struct{}), read: read}
+		reading.Go(func() { r.serve(slow, r.patch(t.Context(), stolen, `{}`)) })
+		select {
+		case <-slow.began:
+		case <-time.After(2 * turnWithin):
+			t.Fatal("a change waits for a response that is not read")
+		}
+	}
+	r.want(http.StatusOK, r.call("POST", "/api/v1/auth/logout-all", own, ""))
 	close(read)
 	reading.Wait()
-	r.want(http.StatusOK, r.call("PATCH", "/api/v1/auth/me", user, `{"display_name":"Ada"}`))
 	if len(r.changes.of) != 0 {
 		t.Errorf("%d users are kept", len(r.changes.of))
 	}
