@@ -16,9 +16,10 @@ const (
 	// turnWithin is how long a request waits for others of the same user.
 	turnWithin = 6 * time.Second
 
-	// listsAtOnce is one, until the client has read it: a page is 150 KB, a large group
-	// some megabytes, and each connection that does not read would keep one in memory.
-	listsAtOnce = 1
+	// listsAtOnce bounds the lists that a user has in memory until the client has read them:
+	// a page is 150 KB, a large group some megabytes. Programs that share a service token
+	// need more than one.
+	listsAtOnce = 4
 
 	// changesAtOnce bounds the connections to the database that a user has while their
 	// changes wait for each other's locks.
