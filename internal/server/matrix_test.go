@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/web"
 )
@@ -49,14 +47,8 @@ func bearerOf(token string) func(*http.Request) {
 // of credential.
 func newMatrixRig(t *testing.T) (*matrixRig, []web.Route) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().(*net.TCPAddr)
-	_ = ln.Close()
 	routes := server.RoutesOf(t, testConfig(t.TempDir()))
-	s := start(t, t.TempDir(), func(c *config.Config) { c.Auth.Issuer, c.Server.Port = "http://"+address.String(), address.Port })
+	s, _ := startAtIssuer(t, "", nil)
 	admin, refresh := s.login("admin@pico.local", "admin")
 	r := &matrixRig{t: t, s: s, admin: admin, password: "correct horse battery"}
 	r.access = r.login()

@@ -1,12 +1,10 @@
 package server_test
 
 import (
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/picoauth"
 )
 
@@ -14,17 +12,7 @@ import (
 // that strips the path. The routes for the tools of this machine are at the root
 // only.
 func TestIssuerWithAPath(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().(*net.TCPAddr)
-	_ = ln.Close()
-	issuer := "http://" + address.String() + "/auth"
-	s := start(t, t.TempDir(), func(c *config.Config) {
-		c.Auth.Issuer = issuer
-		c.Server.Port = address.Port
-	})
+	s, issuer := startAtIssuer(t, "/auth", nil)
 	for path, want := range map[string]int{
 		"/livez": 200, "/readyz": 200, "/metrics": 200, "/auth/livez": 404, "/auth/readyz": 404, "/auth/metrics": 404,
 		"/auth": 200, "/auth/": 200, "/": 200, "/auth/docs": 200, "/docs": 200, "/auth/auth/docs": 404, "/auth//docs": 404,

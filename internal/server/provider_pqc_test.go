@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"html"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -22,16 +21,7 @@ import (
 // one stays readable for libraries that know no AKP key, and userinfo, introspection and
 // the refresh take them.
 func TestAClientWithPostQuantumTokensBesideClientsThatKnowNone(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().(*net.TCPAddr)
-	_ = ln.Close()
-	issuer := "http://" + address.String()
-	s := start(t, t.TempDir(), func(c *config.Config) {
-		c.Auth.Issuer, c.Server.Port, c.Keys.Algorithms = issuer, address.Port, []string{"ML-DSA-65"}
-	})
+	s, _ := startAtIssuer(t, "", func(c *config.Config) { c.Keys.Algorithms = []string{"ML-DSA-65"} })
 	admin, _ := s.login("admin@pico.local", "admin")
 	const callback = "https://app.example/callback"
 	status, c := s.call("POST", "/api/v1/clients", admin, map[string]any{

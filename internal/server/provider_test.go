@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,21 +10,12 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
-
-	"github.com/pico-auth/pico-auth/internal/config"
 )
 
 // Outside clients need the issuer alone: go-oidc finds the endpoints, and x/oauth2 gets
 // tokens there.
 func TestOutsideClientsFindTheProviderByItsIssuer(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().(*net.TCPAddr)
-	_ = ln.Close()
-	issuer := "http://" + address.String()
-	s := start(t, t.TempDir(), func(c *config.Config) { c.Auth.Issuer, c.Server.Port = issuer, address.Port })
+	s, issuer := startAtIssuer(t, "", nil)
 	provider, err := oidc.NewProvider(t.Context(), issuer)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,7 @@ import (
 	"github.com/pico-auth/pico-auth/internal/config"
 	"github.com/pico-auth/pico-auth/internal/directory"
 	"github.com/pico-auth/pico-auth/internal/identity"
+	"github.com/pico-auth/pico-auth/internal/programtest"
 	"github.com/pico-auth/pico-auth/internal/server"
 	"github.com/pico-auth/pico-auth/internal/store/storetest"
 	"github.com/pico-auth/pico-auth/internal/testrig"
@@ -85,6 +87,22 @@ func startAt(t *testing.T, dir string, now func() time.Time, change func(*config
 		}
 	})
 	return &running{t: t, base: "http://" + s.Addr().String(), out: out, log: log, stop: stop}
+}
+
+// startAtIssuer starts a server that its issuer, with that path, leads to.
+func startAtIssuer(t *testing.T, path string, change func(*config.Config)) (s *running, issuer string) {
+	t.Helper()
+	port, err := strconv.Atoi(programtest.FreePort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer = fmt.Sprintf("http://127.0.0.1:%d%s", port, path)
+	return start(t, t.TempDir(), func(c *config.Config) {
+		c.Auth.Issuer, c.Server.Port = issuer, port
+		if change != nil {
+			change(c)
+		}
+	}), issuer
 }
 
 // call sends body as JSON and returns the status and the fields of the response.
