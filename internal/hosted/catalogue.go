@@ -136,6 +136,19 @@ func (l *locale) ago(now, at time.Time) string {
 	}
 }
 
+// wait says how long to wait, at least a second: rounded up, in seconds below
+// two minutes, in minutes up to two hours, else in hours.
+func (l *locale) wait(d time.Duration) string {
+	switch seconds := inSeconds(d); {
+	case seconds < 120:
+		return l.count("wait.seconds", seconds)
+	case seconds <= 2*60*60:
+		return l.text("wait.minutes", (seconds+59)/60)
+	default:
+		return l.text("wait.hours", (seconds+3599)/3600)
+	}
+}
+
 func (l *locale) count(key string, n int) string {
 	if n == 1 {
 		return l.text(key + ".one")

@@ -44,7 +44,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 	for _, s := range ownSources(t) {
 		all.WriteString(s)
 	}
-	made := []string{"scope.", "field.", "fault.", "ago.", "error.", "device.done.", "device.denied.", "not_found."}
+	made := []string{"scope.", "field.", "fault.", "ago.", "wait.", "error.", "device.done.", "device.denied.", "not_found."}
 	for _, key := range slices.Sorted(maps.Keys(loadCatalogue().languages[0].texts)) {
 		if strings.HasSuffix(key, ".title") || slices.ContainsFunc(made, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
 			continue
@@ -102,5 +102,13 @@ func TestTimesAreInWholeUnits(t *testing.T) {
 	}
 	if got := spanish.ago(now, now.Add(-2*time.Hour)); got != "hace 2 horas" {
 		t.Errorf("in Spanish %q", got)
+	}
+	for d, want := range map[time.Duration]string{
+		0: "1 segundo", time.Second: "1 segundo", 1001 * time.Millisecond: "2 segundos", 119 * time.Second: "119 segundos",
+		2 * time.Minute: "2 minutos", 121 * time.Second: "3 minutos", 2 * time.Hour: "120 minutos", 2*time.Hour + 1: "3 horas", 24 * time.Hour: "24 horas",
+	} {
+		if got := spanish.wait(d); got != want {
+			t.Errorf("a wait of %s: %q, want %q", d, got, want)
+		}
 	}
 }

@@ -68,7 +68,7 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, locales string, err
 		seconds := inSeconds(no.wait)
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 		if no.status == http.StatusTooManyRequests && seconds > 1 {
-			view.Text = l.text("error.throttled.wait", seconds)
+			view.Text = l.text("error.throttled.wait", l.wait(no.wait))
 		}
 	}
 	p.render(w, r, page{name: "message", status: no.status, view: view, locales: locales})
@@ -195,7 +195,7 @@ func (p *Pages) blame(w http.ResponseWriter, r *http.Request, l *locale, f *form
 	switch {
 	case no.status == http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", strconv.Itoa(inSeconds(no.wait)))
-		f.Alert = l.text("fault.rate_limited", inSeconds(no.wait))
+		f.Alert = l.text("fault.rate_limited", l.wait(no.wait))
 	case no.status >= http.StatusInternalServerError:
 		f.Alert = l.text("fault.unavailable")
 	case no.code == "email_taken":
