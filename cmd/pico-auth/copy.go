@@ -52,8 +52,12 @@ func (c copyCmd) Run(sh *shell) error {
 	}
 	ctx := context.Background()
 	source := server.StoreConfig(cfg, sh.log())
+	from, err := source.Target()
+	if err != nil {
+		return misconfigured(err)
+	}
 	if serving, err := transfer.Serving(ctx, source); err == nil && serving { // Copy reports what is wrong
-		sh.tell("warning: a server runs on " + cfg.Database.Redacted() + ": what it writes from now on is not in the copy; " +
+		sh.tell("warning: a server runs on " + printable(from.Path) + ": what it writes from now on is not in the copy; " +
 			"stop it first, and if it is not stopped, copy again to an empty database\n")
 	}
 	copied, err := transfer.Copy(ctx, source, to, sh.progress())
@@ -69,12 +73,12 @@ func (c copyCmd) Run(sh *shell) error {
 	if len(left) > 0 {
 		said = errors.Join(said, sh.say("not copied, because they do not belong to pico-auth: %s\n", printable(strings.Join(left, ", "))))
 	}
-	return errors.Join(err, said, sh.say("%s", afterCopy(cfg)))
+	return errors.Join(err, said, sh.say("%s", afterCopy(cfg, from.Path)))
 }
 
-// afterCopy says how the server gets onto the copy.
-func afterCopy(cfg config.Config) string {
-	text := "next: set database.url (DATABASE_URL) to the URL of the copy, and start the server; " + cfg.Database.Redacted() + " was only read and is not used any more\n"
+// afterCopy says how the server gets onto the copy of the file.
+func afterCopy(cfg config.Config, file string) string {
+	text := "next: set database.url (DATABASE_URL) to the URL of the copy, and start the server; " + printable(file) + " was only read and is not used any more\n"
 	if cfg.Auth.MasterKey == "" {
 		text += "the signing keys stay in " + printable(cfg.Auth.DataDir) + ", which every server on the copy needs\n"
 	}

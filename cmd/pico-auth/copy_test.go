@@ -38,7 +38,7 @@ func TestCopyToPostgresKeepsUsers(t *testing.T) {
 		if repeated == "first" && !strings.Contains(said, "users: 1 row\n") {
 			t.Errorf("no progress: %s", said)
 		}
-		if !strings.Contains(out, "next: set database.url (DATABASE_URL)") || !strings.HasSuffix(out, ", which every server on the copy needs\n") {
+		if !strings.Contains(out, "next: set database.url (DATABASE_URL)") || !strings.Contains(out, "; /") || !strings.Contains(out, "/auth.db was only read") || !strings.HasSuffix(out, ", which every server on the copy needs\n") {
 			t.Errorf("no next step: %s", out)
 		}
 	}
@@ -68,7 +68,7 @@ func TestCopyWarnsOfARunningServer(t *testing.T) {
 		t.Fatal(held, err)
 	}
 	code, _, said := typed(t, dest+"\n", "copy", "--to", "-")
-	if code != 0 || !strings.HasPrefix(said, "warning: a server runs on ") {
+	if code != 0 || !strings.HasPrefix(said, "warning: a server runs on /") {
 		t.Errorf("exit %d, %s", code, said)
 	}
 }
