@@ -21,6 +21,10 @@ type step struct {
 	do   func() error
 }
 
+// reuse is the step that reads once more after its commit, for what the Store remembers
+// of ended families, and does without that if it fails.
+const reuse = "RotateRefresh, reuse"
+
 // A method whose statements fail, the first, the last or COMMIT itself, returns
 // "unavailable", has changed nothing, and passes on no event; the next try succeeds
 // without a cleanup in between.
@@ -36,6 +40,9 @@ func TestAMethodThatFailsAnywhereChangesNothing(t *testing.T) {
 				err := step.do()
 				if !fuse.Disarm() {
 					w.ok(err)
+					break
+				}
+				if err == nil && step.name == reuse {
 					break
 				}
 				if fault.KindOf(err) != fault.Unavailable {
@@ -134,7 +141,7 @@ func everyVerb(w *world) []step {
 		{"StartSession", start("f1", "t0", 0)},
 		{"RotateRefresh", func() error { _, err := w.rotate("t0", "t1"); return err }},
 		{"Bearer", func() error { _, err := s.Bearer(ctx, "u", "f1", "jti-t1"); return err }},
-		{"RotateRefresh, reuse", func() error {
+		{reuse, func() error {
 			_, err := w.rotate("t0", "t2")
 			if fault.KindOf(err) == fault.Unauthenticated {
 				return nil
