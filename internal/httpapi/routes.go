@@ -26,6 +26,7 @@ type route struct {
 	query []string // names of the query parameters it knows
 
 	whole   bool // its response has all there is, without pages
+	hashes  bool // it hashes a new password for another user, and the places for that limit it
 	accepts bool // its response depends on the header Accept
 
 	refusals map[int]string // meanings of statuses that do not follow from the rest, or add to it

@@ -64,9 +64,11 @@ func inTurn[I, O any](ctx context.Context, a *API, rt *route, handle func(contex
 	return handle(ctx, by, in)
 }
 
-// isChange reports whether it is a change by a user, service token or client.
+// isChange reports whether it is a change by a user, service token or client. One that waits
+// for a hash has no connection to the database, and a program that creates many users needs
+// all places for hashing.
 func (rt *route) isChange() bool {
-	return rt.Method != http.MethodGet && rt.Access != web.Anonymous && rt.Access != web.UserOrRefresh
+	return rt.Method != http.MethodGet && !rt.hashes && rt.Access != web.Anonymous && rt.Access != web.UserOrRefresh
 }
 
 // isLong reports whether the length of the response depends on the number of rows.

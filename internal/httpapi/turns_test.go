@@ -141,3 +141,20 @@ func TestResponsesThatAreNotReadKeepNoUserFromEndingSessions(t *testing.T) {
 		t.Errorf("%d users are kept", len(r.changes.of))
 	}
 }
+
+// A program that creates many users at once needs all places for hashing, and what waits
+// there has no connection to the database.
+func TestTheCreationOfUsersWaitsForPlacesOfHashingOnly(t *testing.T) {
+	r := newRig(t)
+	admin := r.user(identity.OrgAdmin, "")
+	access, _ := r.session(admin)
+	for range changesAtOnce {
+		leave, err := r.changes.enter(t.Context(), identity.Actor{Kind: identity.ActorUser, ID: admin.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+	}
+	created := r.want(http.StatusOK, r.call("POST", "/api/v1/auth/users", access, `{"email":"new@example.com","password":"correct horse battery"}`))
+	r.want(http.StatusOK, r.call("PUT", "/api/v1/auth/users/"+created.text("id")+"/password", access, `{"new_password":"another horse battery"}`))
+}

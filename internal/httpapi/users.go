@@ -26,7 +26,7 @@ func (a *API) userRoutes() []route {
 			Route: at(http.MethodPost, "/api/v1/auth/users", "create_user", web.OrgAdmin, web.Bearer),
 			Tag:   tagUsers, Summary: "Create a user",
 			Description: "Works while registration is off, too. A role above the own one is refused. Only a superadmin may name another organization; one that does not exist is created.",
-			body:        jsonBody, typed: endpoint(a, a.createUser),
+			hashes:      true, body: jsonBody, typed: endpoint(a, a.createUser),
 			refusals: map[int]string{401: notRecent, 404: otherOrg, 409: emailTaken, 429: busy},
 		},
 		{
@@ -69,7 +69,7 @@ func (a *API) userRoutes() []route {
 			Route: at(http.MethodPut, "/api/v1/auth/users/{id}/password", "reset_password", web.OrgAdmin, web.Bearer),
 			Tag:   tagUsers, Summary: "Reset a user's password",
 			Description: "Ends their sessions. One's own password is changed at `/me/password` instead.",
-			body:        jsonBody, typed: endpoint(a, a.resetPassword),
+			hashes:      true, body: jsonBody, typed: endpoint(a, a.resetPassword),
 			refusals: map[int]string{
 				401: notRecent, 403: "`forbidden`: the role does not allow this; `own_password`: it is the caller's own", 429: busy,
 			},
