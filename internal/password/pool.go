@@ -64,7 +64,7 @@ func newPool(workers, queue, cost int) *pool {
 	p := &pool{step: (*worker).step, workers: workers, lanes: bcrypt.MaxLanes, queue: queue, patience: defaultPatience}
 	p.work = sync.NewCond(&p.mu)
 	for range workers {
-		p.ended.Go(func() { p.serve(&worker{}) })
+		p.ended.Go(func() { thread.Behind(func() { p.serve(&worker{}) }) })
 	}
 	return p
 }
@@ -165,7 +165,6 @@ func (p *pool) leave(j *job) bool {
 
 // serve is one worker's loop.
 func (p *pool) serve(w *worker) {
-	w.begin()
 	for p.take(w) {
 		start := time.Now()
 		done := p.step(w)

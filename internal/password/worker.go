@@ -2,13 +2,11 @@ package password
 
 import (
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"slices"
 
 	"github.com/pico-auth/pico-auth/internal/bcrypt"
 	"github.com/pico-auth/pico-auth/internal/fault"
-	"github.com/pico-auth/pico-auth/internal/thread"
 )
 
 // worker computes hashes side by side, on an OS thread of its own: the kernel then
@@ -19,13 +17,6 @@ type worker struct {
 	jobs  []*job // that have begun, or begin with the next step
 	begun int    // of these
 	lanes bcrypt.Lanes
-}
-
-// begin never unlocks the thread, which therefore ends with the worker: nothing else
-// must run at its priority.
-func (w *worker) begin() {
-	runtime.LockOSThread()
-	thread.StepBack()
 }
 
 // step computes half a millisecond of each job and returns those that are done. A panic

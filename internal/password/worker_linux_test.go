@@ -2,17 +2,23 @@ package password
 
 import (
 	"context"
-	"runtime"
 	"syscall"
 	"testing"
 )
 
 func TestHashingThreadsStepBackBehindTheOthers(t *testing.T) {
-	own := priority(t)
+	priority := func() int { // of the calling thread: 20 less its niceness
+		p, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+		if err != nil {
+			t.Error(err)
+		}
+		return p
+	}
+	own := priority()
 	p := newPool(2, 4, 12)
 	var got int
 	p.step = func(w *worker) []*job {
-		got = priority(t)
+		got = priority()
 		return w.all()
 	}
 	for range 10 {
@@ -24,21 +30,9 @@ func TestHashingThreadsStepBackBehindTheOthers(t *testing.T) {
 	// A thread that stepped back is not used for anything else.
 	for range 100 {
 		done := make(chan int)
-		go func() { done <- priority(t) }()
+		go func() { done <- priority() }()
 		if got := <-done; got != own {
 			t.Fatalf("priority %d of another thread, want %d", got, own)
 		}
 	}
-}
-
-// priority of the calling thread: 20 less its niceness.
-func priority(t *testing.T) int {
-	t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	p, err := syscall.Getpriority(syscall.PRIO_PROCESS, syscall.Gettid())
-	if err != nil {
-		t.Error(err)
-	}
-	return p
 }

@@ -53,10 +53,8 @@ func (s *Store) rememberEnded(ctx context.Context, p PresentedRefresh, refusal e
 	err = s.lookup(ctx, func(t *tx) error {
 		var one int
 		ended, err := t.get([]any{&one}, `SELECT 1 FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id
-			WHERE t.token_hash IN ($1, $2) AND f.ended_at IS NOT NULL`, first, second)
-		if err == nil && !ended && p.SharedHash != "" {
-			ended, err = t.get([]any{&one}, "SELECT 1 FROM refresh_families WHERE shared_hash = $1 AND ended_at IS NOT NULL", p.SharedHash)
-		}
+			WHERE t.token_hash IN ($1, $2) AND f.ended_at IS NOT NULL
+			UNION ALL SELECT 1 FROM refresh_families WHERE shared_hash = $3 AND ended_at IS NOT NULL LIMIT 1`, first, second, p.SharedHash)
 		if ended {
 			s.over.add(p)
 		}

@@ -26,7 +26,7 @@ func Behind(f func()) {
 			}
 			ended <- p
 		}()
-		StepBack()
+		stepBack()
 		f()
 	}()
 	if p := <-ended; p != nil {

@@ -6,10 +6,9 @@ import "syscall"
 // at 5 it still gets a quarter of a core that another program uses without pause.
 const niceness = 5
 
-// StepBack lowers the priority of the calling OS thread, to which the goroutine must be
-// locked, for good. It needs no privilege; where it fails nevertheless, requests take
+// stepBack lowers the priority of the calling OS thread for good. It needs no privilege; where it fails nevertheless, requests take
 // some milliseconds longer beside the work.
-func StepBack() {
+func stepBack() {
 	thread := syscall.Gettid()
 	raw, err := syscall.Getpriority(syscall.PRIO_PROCESS, thread)
 	if err != nil {

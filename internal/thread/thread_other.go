@@ -2,8 +2,8 @@
 
 package thread
 
-// StepBack does nothing: the system has no priority of a thread.
-func StepBack() {}
+// stepBack does nothing: the system has no priority of a thread.
+func stepBack() {}
 
 // Yield does nothing.
 func Yield() {}

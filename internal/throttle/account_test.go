@@ -264,7 +264,7 @@ func TestGuessesThatReplicasAdmitAtOnceDoNotExceedTheLimitTogether(t *testing.T)
 			wait  time.Duration
 		}{
 			"an account":                        {bob, bob.Email, attackers(), 20, 10 * time.Second},
-			"an address that no user has":       {identity.User{}, "nobody@pico.example", attackers(), 20, 10 * time.Second},
+			"an address that no user has":       {identity.User{}, "absent@pico.example", attackers(), 20, 10 * time.Second},
 			"an account from a known network":   {ada, ada.Email, func() identity.Actor { return from(1) }, 5, time.Second},
 			"an unknown address of one network": {identity.User{}, "noone@pico.example", func() identity.Actor { return from(2) }, 5, time.Second},
 		} {
@@ -309,7 +309,7 @@ func TestAnUnknownAddressIsRefusedLikeAnAccount(t *testing.T) {
 		next := attackers()
 		try := func(by identity.Actor) {
 			w.t.Helper()
-			known, not := w.fails(by, ada, ada.Email), w.fails(by, unknown, "nobody@pico.example")
+			known, not := w.fails(by, ada, ada.Email), w.fails(by, unknown, "absent@pico.example")
 			if !cmp.Equal(known, not) {
 				w.t.Errorf("refused %+v, an unknown address %+v", known, not)
 			}
