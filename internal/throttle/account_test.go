@@ -309,7 +309,7 @@ func TestAnUnknownAddressIsRefusedLikeAnAccount(t *testing.T) {
 		next := attackers()
 		try := func(by identity.Actor) {
 			w.t.Helper()
-			known, not := w.fails(by, ada, ada.Email), w.fails(by, unknown, "absent@pico.example")
+			known, not := w.fails(by, ada, ada.Email), w.fails(by, unknown, "nobody@pico.example")
 			if !cmp.Equal(known, not) {
 				w.t.Errorf("refused %+v, an unknown address %+v", known, not)
 			}
